@@ -1,0 +1,321 @@
+//! The one error a request can end in.
+//!
+//! What happened ([`Kind`], closed), whose fault it was ([`Origin`]), whether another attempt may
+//! help ([`Retry`]) and what the caller may read are kept apart from the internal detail, which
+//! only the log sees. Status and codes come from one table, [`Kind::face`]; the JSON around them is
+//! the dialect's affair (`wire/*/error.rs`).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// Result of a stage.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// No credential where one is needed.
+    MissingKey,
+    /// A credential nobody here issued.
+    InvalidKey,
+    /// The key exists and was switched off.
+    KeyInactive,
+    /// The key exists and its date has passed.
+    KeyExpired,
+    /// The key may not use this model.
+    ModelNotAllowed,
+    /// The body is not JSON, or JSON with a duplicate top-level member.
+    InvalidJson,
+    /// A member is missing or has a value that cannot be served.
+    InvalidRequest,
+    /// `strict` is on and the target cannot express a member.
+    NotExpressible,
+    /// Nobody serves this model.
+    UnknownModel,
+    /// No such path.
+    UnknownUrl,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The body is over `server.max_body`.
+    BodyTooLarge,
+    /// The body did not arrive within `server.body_timeout`.
+    BodyTimeout,
+    /// A rate, token or concurrency limit.
+    RateLimited,
+    /// A budget is spent.
+    BudgetExhausted,
+    /// The upstream could not be reached, or every attempt failed.
+    UpstreamFailed,
+    /// No upstream is in a state to be asked.
+    NoHealthyUpstream,
+    /// The upstream is up and has no capacity.
+    UpstreamOverloaded,
+    /// The upstream took longer than the deadline.
+    UpstreamTimeout,
+    /// The upstream limits us.
+    UpstreamRateLimited,
+    /// The upstream says that the request itself is wrong.
+    UpstreamRejected,
+    /// The upstream refuses the gateway's own credential.
+    UpstreamAuth,
+    /// The upstream does not know the model or the path.
+    UpstreamNotFound,
+    /// The client left.
+    ClientGone,
+    /// A defect of ours.
+    Internal,
+}
+
+/// Who has to mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Client,
+    Gateway,
+    Upstream,
+}
+
+/// Whether another attempt can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request fails everywhere.
+    No,
+    /// Nothing reached the upstream: the same target may be asked again.
+    SameTarget,
+    /// Another target may do better.
+    NextTarget,
+}
+
+/// What a kind looks like from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Face {
+    /// HTTP status for OpenAI-format callers.
+    pub status: u16,
+    /// HTTP status for Anthropic-format callers (529 where Anthropic says overloaded).
+    pub anthropic_status: u16,
+    /// OpenAI's `error.type`.
+    pub openai_type: &'static str,
+    /// OpenAI's `error.code`, also the `error` label of metrics and logs.
+    pub code: &'static str,
+    /// Anthropic's `error.type`.
+    pub anthropic_type: &'static str,
+}
+
+const fn face(status: u16, openai_type: &'static str, code: &'static str, anthropic_type: &'static str) -> Face {
+    Face { status, anthropic_status: status, openai_type, code, anthropic_type }
+}
+
+impl Kind {
+    /// Status and names of this kind: the only place where they are written down.
+    pub const fn face(self) -> Face {
+        const BAD: &str = "invalid_request_error";
+        match self {
+            Self::MissingKey | Self::InvalidKey => {
+                face(401, "authentication_error", "invalid_api_key", "authentication_error")
+            }
+            Self::KeyInactive => face(403, "permission_error", "key_inactive", "permission_error"),
+            Self::KeyExpired => face(403, "permission_error", "key_expired", "permission_error"),
+            Self::ModelNotAllowed => face(403, "permission_error", "model_not_allowed", "permission_error"),
+            Self::InvalidJson => face(400, BAD, "invalid_json", BAD),
+            Self::InvalidRequest | Self::NotExpressible => face(400, BAD, "invalid_request", BAD),
+            Self::UnknownModel => face(404, BAD, "model_not_found", "not_found_error"),
+            Self::UnknownUrl => face(404, BAD, "unknown_url", "not_found_error"),
+            Self::MethodNotAllowed => face(405, BAD, "unknown_url", "not_found_error"),
+            Self::BodyTooLarge => face(413, BAD, "request_too_large", "request_too_large"),
+            Self::BodyTimeout => face(408, BAD, "request_timeout", "timeout_error"),
+            Self::RateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
+            Self::BudgetExhausted => face(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
+            Self::UpstreamFailed | Self::ClientGone => face(502, "api_error", "upstream_error", "api_error"),
+            Self::NoHealthyUpstream => {
+                Face { anthropic_status: 529, ..face(503, "api_error", "no_healthy_upstream", "overloaded_error") }
+            }
+            Self::UpstreamOverloaded => {
+                Face { anthropic_status: 529, ..face(503, "api_error", "upstream_error", "overloaded_error") }
+            }
+            Self::UpstreamTimeout => face(504, "api_error", "upstream_timeout", "timeout_error"),
+            Self::UpstreamRateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
+            Self::UpstreamRejected => face(400, BAD, "invalid_request", BAD),
+            // Our own credential is not the caller's affair: to them the provider failed.
+            Self::UpstreamAuth => face(502, "api_error", "upstream_error", "api_error"),
+            Self::UpstreamNotFound => face(404, BAD, "model_not_found", "not_found_error"),
+            Self::Internal => face(500, "api_error", "internal_error", "api_error"),
+        }
+    }
+
+    /// Whose fault it is.
+    pub const fn origin(self) -> Origin {
+        match self {
+            Self::UpstreamFailed
+            | Self::NoHealthyUpstream
+            | Self::UpstreamOverloaded
+            | Self::UpstreamTimeout
+            | Self::UpstreamRateLimited
+            | Self::UpstreamRejected
+            | Self::UpstreamAuth
+            | Self::UpstreamNotFound => Origin::Upstream,
+            Self::Internal => Origin::Gateway,
+            _ => Origin::Client,
+        }
+    }
+
+    /// What another attempt can do about it.
+    pub const fn retry(self) -> Retry {
+        match self {
+            Self::UpstreamFailed
+            | Self::NoHealthyUpstream
+            | Self::UpstreamOverloaded
+            | Self::UpstreamTimeout
+            | Self::UpstreamRateLimited
+            | Self::UpstreamAuth
+            | Self::UpstreamNotFound => Retry::NextTarget,
+            _ => Retry::No,
+        }
+    }
+}
+
+/// See the module documentation. One pointer wide, so that `Result` stays small.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: Kind,
+    retry: Retry,
+    status: Option<u16>,
+    public: Cow<'static, str>,
+    detail: Option<String>,
+    param: Option<Cow<'static, str>>,
+    code: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// `public` is what the caller reads: lower case, no full stop, nothing internal in it.
+    pub fn new(kind: Kind, public: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            retry: kind.retry(),
+            status: None,
+            public: public.into(),
+            detail: None,
+            param: None,
+            code: None,
+            retry_after: None,
+        }))
+    }
+
+    /// A 400 that names the member at fault.
+    pub fn invalid(param: impl Into<Cow<'static, str>>, public: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::InvalidRequest, public).with_param(param)
+    }
+
+    /// A defect of ours; `detail` reaches the log only.
+    pub fn internal(detail: impl fmt::Display) -> Self {
+        Self::new(Kind::Internal, "the gateway failed to handle this request").with_detail(detail)
+    }
+
+    /// What the log may say beyond the public text.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {
+        self.0.detail = Some(detail.to_string());
+        self
+    }
+
+    /// The request member at fault.
+    #[must_use]
+    pub fn with_param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
+        self.0.param = Some(param.into());
+        self
+    }
+
+    /// The upstream's own code (`context_length_exceeded`), in place of the table's.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.0.code = Some(code.into());
+        self
+    }
+
+    /// The upstream's own status, in place of the table's.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    /// When to come back.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Overrides what the kind says about another attempt.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.0.retry = retry;
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    pub fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
+    pub fn public(&self) -> &str {
+        &self.0.public
+    }
+
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    pub fn param(&self) -> Option<&str> {
+        self.0.param.as_deref()
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Status for an OpenAI-format caller.
+    pub fn status(&self) -> u16 {
+        self.0.status.unwrap_or(self.0.kind.face().status)
+    }
+
+    /// Status for an Anthropic-format caller.
+    pub fn anthropic_status(&self) -> u16 {
+        self.0.status.unwrap_or(self.0.kind.face().anthropic_status)
+    }
+
+    /// The code as an OpenAI-format caller sees it.
+    pub fn code(&self) -> &str {
+        self.0.code.as_deref().unwrap_or(self.0.kind.face().code)
+    }
+
+    /// Whether SDKs are told not to repeat the call (`x-should-retry: false`): where they would
+    /// otherwise hammer a key or a budget that will not come back within seconds.
+    pub fn forbids_client_retry(&self) -> bool {
+        matches!(self.0.kind, Kind::MissingKey | Kind::InvalidKey | Kind::BudgetExhausted)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.public)?;
+        match &self.0.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {}

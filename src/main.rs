@@ -1,0 +1,3 @@
+//! The `weir` binary: see [`weir::cli`].
+
+fn main() {}

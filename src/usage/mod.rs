@@ -1,0 +1,3 @@
+//! What a request used, and what that costs.
+
+pub mod tokens;

@@ -1,0 +1,7 @@
+//! TODO-DOC
+
+pub mod error;
+pub mod request;
+pub mod response;
+pub mod stream;
+pub mod usage;

@@ -1,0 +1,495 @@
+//! The intermediate form: what a request, an answer and a stream *mean*, borrowed from the bytes
+//! they came in.
+//!
+//! Not one vendor's shape. Decoders fill it, encoders read it; what an encoder cannot express goes
+//! on the [`Dropped`] list in the client's own spelling, which is why every element knows where it
+//! stood ([`At`]) and keeps the members nobody has a field for (`rest`).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::Dialect;
+use super::json::{Raw, Rest, Str};
+use crate::usage::tokens::Usage;
+
+/// Where an element stood in the client's request: `messages[3].content[1]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct At {
+    list: &'static str,
+    index: Option<u32>,
+    inner: Option<(&'static str, u32)>,
+}
+
+impl At {
+    /// A top-level member.
+    pub const fn member(name: &'static str) -> Self {
+        Self { list: name, index: None, inner: None }
+    }
+
+    /// An item of a top-level list.
+    pub fn item(list: &'static str, index: usize) -> Self {
+        Self { list, index: Some(u32::try_from(index).unwrap_or(u32::MAX)), inner: None }
+    }
+
+    /// An item of a list inside this element.
+    #[must_use]
+    pub fn inner(self, list: &'static str, index: usize) -> Self {
+        Self { inner: Some((list, u32::try_from(index).unwrap_or(u32::MAX))), ..self }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.list)?;
+        if let Some(index) = self.index {
+            write!(f, "[{index}]")?;
+        }
+        if let Some((list, index)) = self.inner {
+            write!(f, ".{list}[{index}]")?;
+        }
+        Ok(())
+    }
+}
+
+/// The members of a request that its target could not express, in the client's spelling.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    paths: Vec<String>,
+}
+
+impl Dropped {
+    /// More paths than this are counted as one `...`: the list ends up in a header.
+    const MOST: usize = 64;
+
+    pub fn push(&mut self, path: impl fmt::Display) {
+        let path = path.to_string();
+        match self.paths.len() {
+            n if n < Self::MOST && !self.paths.contains(&path) => self.paths.push(path),
+            Self::MOST => self.paths.push("...".to_owned()),
+            _ => {}
+        }
+    }
+
+    /// Every member of `rest`, found at `at`.
+    pub fn push_rest(&mut self, at: At, rest: &Rest<'_>) {
+        for (name, _) in rest {
+            self.push(format_args!("{at}.{name}"));
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// `x-weir-dropped`: a comma list.
+    pub fn header(&self) -> String {
+        self.paths.join(", ")
+    }
+}
+
+/// A generation request.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The format it came in: members of `rest` go back out only to the same one.
+    pub dialect: Dialect,
+    pub model: Str<'a>,
+    pub stream: bool,
+    /// The client asked for usage at the end of its stream (always true where the format has it
+    /// unasked).
+    pub stream_usage: bool,
+    /// Instructions before the first turn.
+    pub system: Vec<Part<'a>>,
+    pub turns: Vec<Turn<'a>>,
+    pub tools: Vec<Tool<'a>>,
+    pub tool_choice: Option<ToolChoice<'a>>,
+    /// `false`: at most one call per answer.
+    pub parallel_tools: Option<bool>,
+    /// Most output tokens, reasoning included.
+    pub max_tokens: Option<u64>,
+    pub stop: Vec<Str<'a>>,
+    /// Number of answers wanted.
+    pub choices: Option<u64>,
+    pub reasoning: Option<Reasoning<'a>>,
+    pub output: Output<'a>,
+    /// Everything else that has a meaning in more than one format, and what has none here.
+    pub options: Vec<Setting<'a>>,
+}
+
+/// A top-level member that some targets have and others don't. An encoder goes through all of them
+/// once, so none can be forgotten: what it does not write it drops by name.
+#[derive(Debug, Clone)]
+pub struct Setting<'a> {
+    pub kind: SettingKind,
+    /// The client's spelling (`max_completion_tokens`, `metadata.user_id`).
+    pub name: Cow<'a, str>,
+    pub value: Raw<'a>,
+}
+
+/// What a [`Setting`] means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingKind {
+    Temperature,
+    TopP,
+    TopK,
+    Seed,
+    FrequencyPenalty,
+    PresencePenalty,
+    LogitBias,
+    /// `true` to get log probabilities.
+    Logprobs,
+    TopLogprobs,
+    ServiceTier,
+    /// An opaque id of the end user: OpenAI's `user`, Anthropic's `metadata.user_id`.
+    User,
+    /// OpenAI's `metadata` object (string to string).
+    Metadata,
+    PromptCacheKey,
+    SafetyIdentifier,
+    Verbosity,
+    Store,
+    /// No meaning outside its own format.
+    Other,
+}
+
+/// How hard to think.
+#[derive(Debug, Clone, Default)]
+pub struct Reasoning<'a> {
+    /// The client's spelling of the member, for the dropped list.
+    pub name: &'static str,
+    /// `minimal`, `low`, `medium`, `high`, ... : an open set.
+    pub effort: Option<Str<'a>>,
+    pub budget_tokens: Option<u64>,
+    /// The model decides how long.
+    pub adaptive: bool,
+    /// Explicitly off.
+    pub disabled: bool,
+    /// Members without a field (`display`).
+    pub rest: Rest<'a>,
+}
+
+/// The form of the answer.
+#[derive(Debug, Clone, Default)]
+pub enum Output<'a> {
+    #[default]
+    Text,
+    JsonObject,
+    JsonSchema {
+        name: Option<Str<'a>>,
+        description: Option<Str<'a>>,
+        schema: Raw<'a>,
+        strict: Option<bool>,
+    },
+    /// A form only its own format knows; kept whole.
+    Other(Raw<'a>),
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions, in mid-conversation.
+    System,
+    /// OpenAI's word for instructions to reasoning models.
+    Developer,
+    User,
+    Assistant,
+    /// Tool results, where the format gives them a role of their own.
+    Tool,
+}
+
+/// One message.
+#[derive(Debug, Clone)]
+pub struct Turn<'a> {
+    pub role: Role,
+    pub at: At,
+    pub parts: Vec<Part<'a>>,
+    /// OpenAI's participant name.
+    pub name: Option<Str<'a>>,
+    pub rest: Rest<'a>,
+}
+
+/// One piece of a message.
+#[derive(Debug, Clone)]
+pub struct Part<'a> {
+    pub at: At,
+    pub kind: PartKind<'a>,
+    /// Anthropic's `cache_control`, whole.
+    pub cache: Option<Raw<'a>>,
+    pub rest: Rest<'a>,
+}
+
+impl<'a> Part<'a> {
+    pub fn new(at: At, kind: PartKind<'a>) -> Self {
+        Self { at, kind, cache: None, rest: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum PartKind<'a> {
+    Text {
+        text: Str<'a>,
+        citations: Option<Raw<'a>>,
+    },
+    Image {
+        media: Media<'a>,
+        detail: Option<Str<'a>>,
+    },
+    Document {
+        media: Media<'a>,
+        title: Option<Str<'a>>,
+        context: Option<Str<'a>>,
+        citations: Option<Raw<'a>>,
+    },
+    Audio {
+        media: Media<'a>,
+        format: Option<Str<'a>>,
+    },
+    ToolCall {
+        id: Str<'a>,
+        name: Str<'a>,
+        arguments: Arguments<'a>,
+    },
+    ToolResult {
+        id: Str<'a>,
+        content: Vec<Part<'a>>,
+        is_error: bool,
+    },
+    /// Thinking, with whatever proves it to its maker.
+    Reasoning {
+        text: Str<'a>,
+        signature: Option<Str<'a>>,
+    },
+    /// Thinking that only its maker can read.
+    RedactedReasoning {
+        data: Str<'a>,
+    },
+    /// OpenRouter's typed `reasoning_details`, whole: goes back as it came.
+    ReasoningDetails {
+        details: Raw<'a>,
+    },
+    Refusal {
+        text: Str<'a>,
+    },
+    /// A type unknown here; goes out to its own format only.
+    Other {
+        tag: Str<'a>,
+        json: Raw<'a>,
+    },
+}
+
+/// Where an image or a document comes from.
+#[derive(Debug, Clone)]
+pub enum Media<'a> {
+    /// `data` is base64, without quotes.
+    Base64 {
+        mime: Cow<'a, str>,
+        data: Cow<'a, str>,
+    },
+    Url(Str<'a>),
+    /// An id the provider gave out.
+    File(Str<'a>),
+    /// A document that is plain text.
+    Text(Str<'a>),
+    /// A form only its own format knows (a document made of content blocks).
+    Other(Raw<'a>),
+}
+
+/// Arguments of a call: an object in Anthropic's format, a string holding JSON in OpenAI's.
+#[derive(Debug, Clone)]
+pub enum Arguments<'a> {
+    Object(Raw<'a>),
+    Encoded(Str<'a>),
+}
+
+impl Arguments<'_> {
+    /// As a JSON value; nothing and an empty string are `{}`. Text that is not a JSON object (a call
+    /// cut by the token limit) has no object form.
+    pub fn object(&self) -> Option<Cow<'_, str>> {
+        let is_object = |json: &str| {
+            serde_json::from_str::<&serde_json::value::RawValue>(json).is_ok_and(|v| v.get().starts_with('{'))
+        };
+        match self {
+            Self::Object(raw) => Some(Cow::Borrowed(raw.get())),
+            Self::Encoded(s) => {
+                let text = s.text();
+                if text.trim().is_empty() {
+                    return Some(Cow::Borrowed("{}"));
+                }
+                is_object(&text).then_some(text)
+            }
+        }
+    }
+
+    /// As a string literal holding JSON; nothing is `"{}"`.
+    pub fn encoded(&self) -> Cow<'_, str> {
+        match self {
+            Self::Object(raw) => Cow::Owned(Str::from_text(raw.get()).raw().to_owned()),
+            Self::Encoded(s) if s.is_empty() => Cow::Borrowed("\"{}\""),
+            Self::Encoded(s) => Cow::Borrowed(s.raw()),
+        }
+    }
+}
+
+/// A tool the model may call.
+#[derive(Debug, Clone)]
+pub struct Tool<'a> {
+    pub at: At,
+    pub kind: ToolKind<'a>,
+    pub cache: Option<Raw<'a>>,
+    pub rest: Rest<'a>,
+}
+
+#[derive(Debug, Clone)]
+pub enum ToolKind<'a> {
+    Function {
+        name: Str<'a>,
+        description: Option<Str<'a>>,
+        schema: Option<Raw<'a>>,
+        strict: Option<bool>,
+    },
+    /// Run by the provider, or of a type unknown here; goes out to its own format only.
+    Other {
+        tag: Str<'a>,
+        json: Raw<'a>,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub enum ToolChoice<'a> {
+    Auto,
+    None,
+    /// Some tool, any.
+    Required,
+    Named(Str<'a>),
+    /// A form only its own format knows.
+    Other(Raw<'a>),
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone, Default)]
+pub struct Response<'a> {
+    pub id: Option<Str<'a>>,
+    pub model: Option<Str<'a>>,
+    /// Unix seconds.
+    pub created: Option<u64>,
+    pub choices: Vec<Choice<'a>>,
+    pub usage: Option<Usage>,
+    pub service_tier: Option<Str<'a>>,
+    pub rest: Rest<'a>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Choice<'a> {
+    pub parts: Vec<Part<'a>>,
+    pub stop: Option<Stop<'a>>,
+    /// OpenAI's `logprobs`, whole.
+    pub logprobs: Option<Raw<'a>>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone)]
+pub struct Stop<'a> {
+    pub reason: StopReason,
+    /// The sequence that stopped it, where the format says.
+    pub sequence: Option<Str<'a>>,
+    /// The provider's own word, for [`StopReason::Other`] and the log.
+    pub native: Option<Str<'a>>,
+}
+
+impl Stop<'_> {
+    pub fn of(reason: StopReason) -> Self {
+        Self { reason, sequence: None, native: None }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    EndTurn,
+    MaxTokens,
+    StopSequence,
+    ToolUse,
+    /// The model refused, or a filter cut it.
+    Refusal,
+    /// A long turn was paused and may be continued.
+    Pause,
+    /// The prompt left no room.
+    ContextFull,
+    Other,
+}
+
+/// One event of a streamed answer. Decoders keep this grammar, encoders rely on it:
+/// `Start (PartStart Delta* PartEnd | Usage | Ping)* Stop* Usage? End`, where
+/// - `index` names a part for the length of the stream and is never used twice;
+/// - parts of one choice may overlap only if they are tool calls;
+/// - `Stop` comes once per choice, after the parts of that choice are closed;
+/// - `Usage` is cumulative: the last one holds;
+/// - `Error` may come anywhere and is the last event.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    Start {
+        id: Option<Str<'a>>,
+        model: Option<Str<'a>>,
+        created: Option<u64>,
+        usage: Option<Usage>,
+        service_tier: Option<Str<'a>>,
+    },
+    PartStart {
+        index: u32,
+        choice: u32,
+        part: PartStart<'a>,
+    },
+    Delta {
+        index: u32,
+        delta: Delta<'a>,
+    },
+    PartEnd {
+        index: u32,
+    },
+    Usage(Usage),
+    Stop {
+        choice: u32,
+        stop: Stop<'a>,
+    },
+    Error(crate::error::Error),
+    Ping,
+    /// The stream ended as its format says it should.
+    End,
+}
+
+#[derive(Debug, Clone)]
+pub enum PartStart<'a> {
+    Text,
+    Reasoning,
+    RedactedReasoning {
+        data: Str<'a>,
+    },
+    ReasoningDetails,
+    ToolCall {
+        id: Str<'a>,
+        name: Str<'a>,
+    },
+    Refusal,
+    /// A block of a type unknown here, whole; deltas of unknown kinds may follow.
+    Other {
+        tag: Str<'a>,
+        json: Raw<'a>,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub enum Delta<'a> {
+    Text(Str<'a>),
+    Reasoning(Str<'a>),
+    Signature(Str<'a>),
+    /// A fragment of OpenRouter's `reasoning_details` array, whole.
+    ReasoningDetails(Raw<'a>),
+    /// A fragment of the JSON text of a call's arguments.
+    Arguments(Str<'a>),
+    Refusal(Str<'a>),
+    Citation(Raw<'a>),
+    Logprobs(Raw<'a>),
+    Other(Raw<'a>),
+}

@@ -1,0 +1,211 @@
+//! Formats: bytes to meaning and back. No I/O, no Pingora, no configuration in here.
+//!
+//! Each dialect is a folder with the same files: `request`, `response`, `stream`, `error`, `usage`,
+//! each able to decode what comes in and to encode what goes out. n dialects are n decoders and n
+//! encoders; every client x provider cell follows from them by way of [`ir`].
+
+pub mod anthropic;
+pub mod ir;
+pub mod json;
+pub mod openai_chat;
+pub mod seal;
+
+use crate::error::{Error, Result};
+
+/// A wire format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI Chat Completions.
+    OpenAiChat,
+    /// Anthropic Messages.
+    Anthropic,
+}
+
+impl Dialect {
+    /// The `format` of ledger rows, logs and docs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "chat",
+            Self::Anthropic => "messages",
+        }
+    }
+}
+
+/// Where one vendor of a dialect differs from the vendor that made it. Data: see `provider/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quirks {
+    /// The member that bounds the output: newer OpenAI models refuse `max_tokens`.
+    pub max_tokens: &'static str,
+    /// Takes the role `developer`; else it is sent as `system`.
+    pub developer_role: bool,
+    /// Takes `stream_options: {include_usage: true}`.
+    pub stream_options: bool,
+    /// Takes `reasoning_effort`.
+    pub reasoning_effort: bool,
+    /// The member of an assistant message in which earlier thinking goes back, if it does
+    /// (`reasoning_content`, `reasoning`).
+    pub reasoning_echo: Option<&'static str>,
+    /// Takes `response_format: {type: json_schema}`; else `json_object` is the nearest.
+    pub json_schema: bool,
+    /// Takes `strict` on tools.
+    pub strict_tools: bool,
+    /// Takes `parallel_tool_calls`.
+    pub parallel_tool_calls: bool,
+    /// Counts reasoning outside `completion_tokens`.
+    pub reasoning_outside_completion: bool,
+    /// Takes images as URLs; else only inline.
+    pub image_urls: bool,
+}
+
+impl Quirks {
+    /// No differences.
+    pub const NONE: Self = Self {
+        max_tokens: "max_tokens",
+        developer_role: false,
+        stream_options: true,
+        reasoning_effort: true,
+        reasoning_echo: None,
+        json_schema: true,
+        strict_tools: true,
+        parallel_tool_calls: true,
+        reasoning_outside_completion: false,
+        image_urls: true,
+    };
+}
+
+/// How a model is told to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Thinking {
+    /// It does not, or nobody knows.
+    #[default]
+    Unknown,
+    None,
+    /// By a budget in tokens (Claude up to 4.5).
+    Budget,
+    /// By effort; the model decides how long (Claude from 4.6).
+    Adaptive,
+}
+
+/// Whom a request is encoded for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'t> {
+    /// The upstream's name of the model.
+    pub model: &'t str,
+    pub quirks: &'t Quirks,
+    /// The model's own ceiling, for formats that require `max_tokens`.
+    pub max_output_tokens: Option<u64>,
+    pub thinking: Thinking,
+    /// Opens what earlier answers of this deployment sealed into ids.
+    pub seal: &'t seal::Seal,
+}
+
+/// Whom an answer is encoded for.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'t> {
+    /// Used where the upstream gave no model.
+    pub model: &'t str,
+    /// Used where the upstream gave no id: the request id, without dashes.
+    pub id: &'t str,
+    /// Unix seconds, where the upstream gave none.
+    pub created: u64,
+    /// The client asked for usage in its stream.
+    pub stream_usage: bool,
+    /// A local count of the prompt, for formats that open a stream with usage.
+    pub input_estimate_tokens: u64,
+    pub seal: &'t seal::Seal,
+}
+
+/// Reads a request whose body is valid UTF-8.
+pub fn decode_request(dialect: Dialect, body: &str) -> Result<ir::Request<'_>> {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::request::decode(body),
+        Dialect::Anthropic => anthropic::request::decode(body),
+    }
+}
+
+/// Writes a request for `target`; what it cannot express is added to `dropped`.
+pub fn encode_request(
+    dialect: Dialect,
+    request: &ir::Request<'_>,
+    target: &Target<'_>,
+    out: &mut Vec<u8>,
+    dropped: &mut ir::Dropped,
+) -> Result<()> {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::request::encode(request, target, out, dropped),
+        Dialect::Anthropic => anthropic::request::encode(request, target, out, dropped),
+    }
+}
+
+/// Reads a whole answer.
+pub fn decode_response<'a>(dialect: Dialect, body: &'a str, quirks: &Quirks) -> Result<ir::Response<'a>> {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::response::decode(body, quirks),
+        Dialect::Anthropic => anthropic::response::decode(body, quirks),
+    }
+}
+
+/// Writes a whole answer.
+pub fn encode_response(dialect: Dialect, response: &ir::Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::response::encode(response, client, out),
+        Dialect::Anthropic => anthropic::response::encode(response, client, out),
+    }
+}
+
+/// Reads the events of one streamed answer. Framing is done before.
+pub trait Decode: Send {
+    /// One event: its SSE name (may be empty) and its data. Events are given to `sink` in the order
+    /// and grammar of [`ir::Event`]. Never fails: what cannot be read becomes [`ir::Event::Error`].
+    fn event(&mut self, name: &str, data: &str, sink: &mut dyn FnMut(&ir::Event<'_>));
+
+    /// The body ended. A decoder that saw the end of the answer (its terminal event, or at least a
+    /// finish reason for every choice) closes what is open and gives `End`; any other gives an
+    /// `Error` of kind `UpstreamFailed` (cut).
+    fn finish(&mut self, sink: &mut dyn FnMut(&ir::Event<'_>));
+}
+
+/// Writes the events of one streamed answer in the client's format, framing included.
+pub trait Encode: Send {
+    fn event(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>);
+}
+
+/// A decoder for a stream of this dialect.
+pub fn stream_decoder(dialect: Dialect, quirks: &Quirks) -> Box<dyn Decode> {
+    match dialect {
+        Dialect::OpenAiChat => Box::new(openai_chat::stream::Decoder::new(quirks)),
+        Dialect::Anthropic => Box::new(anthropic::stream::Decoder::new(quirks)),
+    }
+}
+
+/// An encoder for a stream of this dialect.
+pub fn stream_encoder(dialect: Dialect, client: &Client<'_>) -> Box<dyn Encode> {
+    match dialect {
+        Dialect::OpenAiChat => Box::new(openai_chat::stream::Encoder::new(client)),
+        Dialect::Anthropic => Box::new(anthropic::stream::Encoder::new(client)),
+    }
+}
+
+/// Reads an upstream's error answer: kind from status *and* body, its message, its code.
+pub fn decode_error(dialect: Dialect, status: u16, body: &str) -> Error {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::error::decode(status, body),
+        Dialect::Anthropic => anthropic::error::decode(status, body),
+    }
+}
+
+/// Writes the JSON body of an error answer; gives back its status.
+pub fn encode_error(dialect: Dialect, error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::error::encode(error, request_id, out),
+        Dialect::Anthropic => anthropic::error::encode(error, request_id, out),
+    }
+}
+
+/// Writes the error as the last event of a stream that has begun.
+pub fn encode_error_event(dialect: Dialect, error: &Error, request_id: &str, out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::error::encode_event(error, request_id, out),
+        Dialect::Anthropic => anthropic::error::encode_event(error, request_id, out),
+    }
+}

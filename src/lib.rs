@@ -1,16 +1,18 @@
 //! Weir, a self-hosted AI gateway.
 //!
 //! The modules in the order of a request:
-//! - [`proxy`] knows Pingora: listeners, hooks, the attempt loop, connections;
-//! - [`stage`] is the life of a request, one verb a file;
-//! - [`tenant`], [`limit`], [`route`] decide who may, how much, and where to;
+//! - `proxy` knows Pingora: listeners, hooks, the attempt loop, connections;
+//! - `stage` is the life of a request, one verb a file;
+//! - `tenant`, `limit`, `route` decide who may, how much, and where to;
 //! - [`wire`] translates: formats to meaning and back;
 //! - [`provider`] is what is known of each vendor, as data;
 //! - [`usage`] counts and prices tokens;
-//! - [`telemetry`], [`admin`] show it;
-//! - [`config`] is read at start and on reload; [`cli`] is the command line; [`simulator`] is the
+//! - `telemetry`, `admin` show it;
+//! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
 
+pub mod config;
 pub mod error;
+pub mod provider;
 pub mod usage;
 pub mod wire;

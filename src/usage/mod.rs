@@ -1,3 +1,4 @@
 //! What a request used, and what that costs.
 
+pub mod price;
 pub mod tokens;

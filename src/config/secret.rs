@@ -1,0 +1,33 @@
+//! Text that cannot be printed.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+/// A credential. It has no `Display`, `Serialize` or `Deref`, its `Debug` says nothing, and its
+/// memory is cleared when it goes.
+#[derive(Clone)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The one way to the text: for a header that goes to its owner, or a hash.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}

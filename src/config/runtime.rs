@@ -26,7 +26,9 @@ pub struct Runtime {
     pub deployments: Vec<Arc<Deployment>>,
     /// Virtual models by name.
     pub routes: HashMap<String, Arc<Route>>,
-    /// In the order of the file. Without any, the gateway was started without a file.
+    /// Attempts after the first, where no route says otherwise.
+    pub retries: u32,
+    /// In the order of the file.
     pub tenants: Vec<Arc<Tenant>>,
     /// Every key by the SHA-256 of its secret.
     pub keys: HashMap<[u8; 32], Arc<Key>>,

@@ -1,0 +1,74 @@
+//! The client's body, whole: within a size and within a time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use pingora_proxy::Session;
+
+use crate::error::{Error, Kind, Result};
+
+/// After an answer to a body nobody will read, the client gets this long to stop sending: a
+/// connection closed with unread data loses the answer on its way.
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
+
+/// Reads the body. One piece is handed on as it came; several are joined.
+pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Duration) -> Result<Bytes> {
+    let head = session.req_header();
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
+        return Err(Error::new(Kind::InvalidRequest, "content-encoding of requests is not supported: send the body as it is"));
+    }
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit_bytes) {
+        return Err(too_large(limit_bytes));
+    }
+    if head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        go_on(session).await?;
+    }
+    match tokio::time::timeout(within, read_all(session, limit_bytes, announced)).await {
+        Ok(body) => body,
+        Err(_) => Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs()))),
+    }
+}
+
+/// Sends `100 Continue`. The framework closes a connection whose answer begins before its body is
+/// read, and takes this interim answer for one; hence the switch around it.
+async fn go_on(session: &mut Session) -> Result<()> {
+    let client = &mut session.downstream_session;
+    client.set_close_on_response_before_downstream_finish(false);
+    let sent = client.write_continue_response().await;
+    client.set_close_on_response_before_downstream_finish(true);
+    sent.map_err(gone)
+}
+
+async fn read_all(session: &mut Session, limit_bytes: usize, announced: Option<usize>) -> Result<Bytes> {
+    let Some(first) = session.downstream_session.read_request_body().await.map_err(gone)? else {
+        return Ok(Bytes::new());
+    };
+    if announced == Some(first.len()) && first.len() <= limit_bytes {
+        // Reads the end mark, which makes the connection fit for another request.
+        return match session.downstream_session.read_request_body().await.map_err(gone)? {
+            None => Ok(first),
+            Some(_) => Err(Error::new(Kind::InvalidRequest, "the body is longer than its content-length")),
+        };
+    }
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(first.len() * 4).min(limit_bytes));
+    let mut piece = Some(first);
+    while let Some(bytes) = piece {
+        if body.len() + bytes.len() > limit_bytes {
+            return Err(too_large(limit_bytes));
+        }
+        body.extend_from_slice(&bytes);
+        piece = session.downstream_session.read_request_body().await.map_err(gone)?;
+    }
+    Ok(body.freeze())
+}
+
+fn too_large(limit_bytes: usize) -> Error {
+    Error::new(Kind::BodyTooLarge, format!("the request body is over the limit of {limit_bytes} bytes"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+pub(super) fn gone(error: Box<pingora_core::Error>) -> Error {
+    Error::new(Kind::ClientGone, "the client closed the connection").with_detail(error)
+}

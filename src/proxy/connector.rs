@@ -1,0 +1,228 @@
+//! Connections to providers: addresses resolved in the background, peers built once, pools shared.
+//!
+//! Pingora resolves names while it blocks and panics where they fail, so it is only ever handed
+//! addresses. Names are looked up again every [`REFRESH`]; the last good answer stays in use while
+//! the resolver is down.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::ALPN;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::protocols::l4::ext::TcpKeepalive;
+use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio::sync::Mutex;
+
+use crate::config::runtime::{BaseUrl, Deployment};
+use crate::error::{Error, Kind, Result, Retry};
+
+/// Providers rotate their edges within minutes; a name is never trusted longer than this.
+pub(super) const REFRESH: Duration = Duration::from_secs(30);
+/// A resolver that answers later than this does not answer.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Below the keep-alive of the providers' edges, so that they rarely close first.
+pub(super) const IDLE: Duration = Duration::from_secs(45);
+const H2_STREAMS: usize = 64;
+
+/// The way to one deployment.
+pub(crate) struct Upstream {
+    base: BaseUrl,
+    /// Everything but the address.
+    template: HttpPeer,
+    peers: ArcSwap<Vec<HttpPeer>>,
+    next: AtomicUsize,
+    /// Held while the first look-up runs, so that a burst of requests makes one.
+    resolving: Mutex<()>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upstream({}:{})", self.base.host, self.base.port)
+    }
+}
+
+impl Upstream {
+    /// Fails where `ca_file` cannot be read.
+    pub(crate) fn new(deployment: &Deployment) -> Result<Self, String> {
+        let unresolved = SocketAddr::from(([0, 0, 0, 0], deployment.base.port));
+        let mut template = peer_at(unresolved, &deployment.base);
+        let options = &mut template.options;
+        options.connection_timeout = Some(deployment.timeouts.connect);
+        options.total_connection_timeout = Some(deployment.timeouts.connect * 2);
+        options.idle_timeout = Some(IDLE);
+        options.write_timeout = Some(deployment.timeouts.idle);
+        options.max_h2_streams = H2_STREAMS;
+        options.tcp_keepalive = Some(TcpKeepalive {
+            idle: Duration::from_secs(30),
+            interval: Duration::from_secs(15),
+            count: 3,
+            #[cfg(target_os = "linux")]
+            user_timeout: Duration::ZERO,
+        });
+        if deployment.base.tls && deployment.provider.http2 {
+            options.alpn = ALPN::H2H1;
+        }
+        if let Some(path) = &deployment.ca_file {
+            let pem = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            options.ca = Some(authorities(&pem).ok_or_else(|| format!("{}: no certificate in it", path.display()))?);
+        }
+        let peers = match deployment.base.host.parse::<IpAddr>() {
+            Ok(ip) => vec![at(&template, SocketAddr::new(ip, deployment.base.port))],
+            Err(_) => Vec::new(),
+        };
+        Ok(Self {
+            base: deployment.base.clone(),
+            template,
+            peers: ArcSwap::from_pointee(peers),
+            next: AtomicUsize::new(0),
+            resolving: Mutex::new(()),
+        })
+    }
+
+    pub(crate) fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Looks the name up; the old addresses stay where that fails.
+    pub(crate) async fn refresh(&self) -> Result<(), String> {
+        if self.base.host.parse::<IpAddr>().is_ok() {
+            return Ok(());
+        }
+        let lookup = tokio::net::lookup_host((self.base.host.as_str(), self.base.port));
+        let found: Vec<SocketAddr> = match tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await {
+            Ok(Ok(found)) => found.collect(),
+            Ok(Err(e)) => return Err(e.to_string()),
+            Err(_) => return Err("the resolver did not answer".to_owned()),
+        };
+        if found.is_empty() {
+            return Err("the name has no address".to_owned());
+        }
+        // Addresses that are still there keep their place: pools are per address.
+        let old: Vec<SocketAddr> = self.peers.load().iter().filter_map(address_of).collect();
+        let mut order: Vec<SocketAddr> = old.iter().copied().filter(|a| found.contains(a)).collect();
+        order.extend(found.iter().copied().filter(|a| !old.contains(a)));
+        if order != old {
+            self.peers.store(Arc::new(order.into_iter().map(|a| at(&self.template, a)).collect()));
+        }
+        Ok(())
+    }
+
+    /// The addresses, looked up now if they never were.
+    async fn peers(&self) -> Result<Arc<Vec<HttpPeer>>> {
+        let peers = self.peers.load_full();
+        if !peers.is_empty() {
+            return Ok(peers);
+        }
+        let _one = self.resolving.lock().await;
+        if self.peers.load().is_empty() {
+            self.refresh().await.map_err(|e| unreachable_error(&format!("dns: {e}")))?;
+        }
+        Ok(self.peers.load_full())
+    }
+}
+
+fn address_of(peer: &HttpPeer) -> Option<SocketAddr> {
+    match &peer._address {
+        PeerAddr::Inet(a) => Some(*a),
+        PeerAddr::Unix(_) => None,
+    }
+}
+
+fn peer_at(address: SocketAddr, base: &BaseUrl) -> HttpPeer {
+    // An empty server name would switch verification off without a word.
+    let sni = if base.tls { base.host.clone() } else { String::new() };
+    #[expect(clippy::disallowed_methods, reason = "handed an address, it neither resolves nor fails")]
+    HttpPeer::new(address, base.tls, sni)
+}
+
+fn at(template: &HttpPeer, address: SocketAddr) -> HttpPeer {
+    let mut peer = template.clone();
+    peer._address = PeerAddr::Inet(address);
+    peer
+}
+
+/// The certificates of a PEM file; `None` where there is none or one is no authority.
+fn authorities(pem: &[u8]) -> Option<Arc<[WrappedX509]>> {
+    let mut checked = RootCertStore::empty();
+    let mut found = Vec::new();
+    for der in CertificateDer::pem_slice_iter(pem) {
+        let der = der.ok()?;
+        // Pingora's parser panics on what this refuses.
+        checked.add(der.clone()).ok()?;
+        found.push(WrappedX509::new(der.to_vec(), parse_x509));
+    }
+    (!found.is_empty()).then(|| found.into())
+}
+
+fn unreachable_error(detail: &str) -> Error {
+    Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(detail).with_retry(Retry::NextTarget)
+}
+
+/// A connection, and whether it comes from the pool.
+pub(crate) struct Leg {
+    pub(crate) session: HttpSession,
+    pub(crate) reused: bool,
+    peers: Arc<Vec<HttpPeer>>,
+    index: usize,
+}
+
+impl std::fmt::Debug for Leg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Leg(reused: {})", self.reused)
+    }
+}
+
+/// The pools.
+pub(crate) struct Pools {
+    connector: Connector,
+}
+
+impl std::fmt::Debug for Pools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pools")
+    }
+}
+
+impl Pools {
+    pub(crate) fn new(options: ConnectorOptions) -> Self {
+        Self { connector: Connector::new(Some(options)) }
+    }
+
+    /// A connection to any address of `upstream`: pooled if there is one, else the next address
+    /// after each that refuses.
+    pub(crate) async fn connect(&self, upstream: &Upstream) -> Result<Leg> {
+        let peers = upstream.peers().await?;
+        let start = upstream.next.load(Ordering::Relaxed);
+        let mut last = None;
+        for offset in 0..peers.len().min(3) {
+            let index = (start + offset) % peers.len();
+            let Some(peer) = peers.get(index) else { break };
+            match self.connector.get_http_session(peer).await {
+                Ok((session, reused)) => return Ok(Leg { session, reused, peers, index }),
+                Err(e) => {
+                    // The next request starts at an address that may be up.
+                    upstream.next.fetch_add(1, Ordering::Relaxed);
+                    last = Some(e);
+                }
+            }
+        }
+        Err(unreachable_error(&last.map_or_else(|| "no address".to_owned(), |e| e.to_string())))
+    }
+
+    /// Gives a connection whose answer was read to its end back to its pool.
+    pub(crate) async fn release(&self, leg: Leg) {
+        if let Some(peer) = leg.peers.get(leg.index) {
+            self.connector.release_http_session(leg.session, peer, Some(IDLE)).await;
+        }
+    }
+}

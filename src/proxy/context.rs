@@ -1,0 +1,132 @@
+//! One exchange: everything known of a request between its head and its ledger row.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use uuid::Uuid;
+
+use super::live::Live;
+use super::shutdown::Ticket;
+use crate::config::runtime::Key;
+use crate::error::{Error, Kind};
+use crate::limit::Admission;
+use crate::stage::accept::Endpoint;
+use crate::stage::answer::Answer;
+use crate::stage::parse::Parsed;
+use crate::stage::route::{Plan, Target};
+use crate::stage::translate::Prepared;
+use crate::tenant::credential::Forwarded;
+use crate::usage::price::PicoUsd;
+use crate::usage::tokens::{Usage, UsageSource};
+use crate::wire::Dialect;
+
+/// How an admitted request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Finished,
+    Failed,
+    ClientCut,
+    UpstreamCut,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) live: Arc<Live>,
+    pub(crate) started: Instant,
+    pub(crate) started_at: SystemTime,
+    pub(crate) request_id: Uuid,
+    pub(crate) client_request_id: Option<HeaderValue>,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) endpoint: Option<Endpoint>,
+    /// The caller's format: of errors, and of answers.
+    pub(crate) dialect: Dialect,
+    pub(crate) key: Option<Arc<Key>>,
+    /// The client's own credential, to be passed on in place of the provider's.
+    pub(crate) forwarded: Option<Forwarded>,
+    pub(crate) body: Bytes,
+    pub(crate) parsed: Option<Parsed>,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) admission: Option<Admission>,
+    /// Refuse what a target cannot express.
+    pub(crate) strict: bool,
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) attempts: u32,
+    pub(crate) end: End,
+}
+
+/// The attempt that runs, or ran last.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) target: Target,
+    pub(crate) prepared: Prepared,
+    pub(crate) answer: Answer,
+}
+
+/// What the ledger row says of the end.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) status: u16,
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<Error>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) usage_source: UsageSource,
+    pub(crate) cost: Option<PicoUsd>,
+    /// To the first byte for the client.
+    pub(crate) first_byte: Option<Duration>,
+    /// Spent here, not waiting for the upstream.
+    pub(crate) overhead: Duration,
+    /// The row is written.
+    pub(crate) closed: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(live: Arc<Live>) -> Self {
+        Self {
+            live,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            request_id: Uuid::now_v7(),
+            client_request_id: None,
+            ticket: None,
+            endpoint: None,
+            dialect: Dialect::OpenAiChat,
+            key: None,
+            forwarded: None,
+            body: Bytes::new(),
+            parsed: None,
+            plan: None,
+            admission: None,
+            strict: false,
+            attempt: None,
+            attempts: 0,
+            end: End {
+                status: 0,
+                outcome: Outcome::Failed,
+                error: None,
+                usage: None,
+                usage_source: UsageSource::Estimated,
+                cost: None,
+                first_byte: None,
+                overhead: Duration::ZERO,
+                closed: false,
+            },
+        }
+    }
+
+    /// The attempt, or the defect of asking for it too early.
+    pub(crate) fn attempt_mut(&mut self) -> Result<&mut Attempt, Error> {
+        self.attempt.as_mut().ok_or_else(|| Error::internal("no attempt runs"))
+    }
+
+    /// Remembers why the request failed.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        self.end.outcome = match error.kind() {
+            Kind::ClientGone => Outcome::ClientCut,
+            _ => Outcome::Failed,
+        };
+        self.end.error = Some(error.clone());
+    }
+}

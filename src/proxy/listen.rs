@@ -1,0 +1,88 @@
+//! Sockets bound before anything else starts: an address in use is an error message instead of a
+//! panic inside the framework, port 0 is known and printed, and the framework gets ready sockets.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd as _;
+
+use async_trait::async_trait;
+use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
+use pingora_core::server::{ListenFds, ShutdownWatch};
+use pingora_core::services::Service;
+
+use crate::config::runtime::{Listen, TlsFiles};
+
+/// Room for a whole answer head and small body: one write to the socket instead of two.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// A socket that is bound.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// As bound: port 0 is resolved.
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<TlsFiles>,
+    socket: TcpListener,
+}
+
+impl Bound {
+    pub(crate) fn new(listen: &Listen) -> Result<Self, String> {
+        let socket = TcpListener::bind(listen.address).map_err(|e| format!("cannot listen on {}: {e}", listen.address))?;
+        socket.set_nonblocking(true).map_err(|e| e.to_string())?;
+        let address = socket.local_addr().map_err(|e| e.to_string())?;
+        Ok(Self { address, tls: listen.tls.clone(), socket })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
+    /// What the framework needs to know of this socket.
+    pub(crate) fn config(&self) -> Result<ListenerConfig, String> {
+        let config =
+            ListenerConfig::tcp(self.address.to_string()).l4_buffer(L4BufferSettings::default().write(WRITE_BUFFER_BYTES));
+        let Some(files) = &self.tls else { return Ok(config) };
+        let text = |path: &std::path::Path| path.to_str().map(str::to_owned).ok_or("a TLS path is not UTF-8");
+        let mut settings = TlsSettings::intermediate(&text(&files.cert)?, &text(&files.key)?).map_err(|e| e.to_string())?;
+        settings.enable_h2();
+        Ok(config.tls(settings))
+    }
+}
+
+/// Runs a service on sockets that are bound already.
+pub(crate) struct OnBound<S> {
+    inner: S,
+    bound: Vec<Bound>,
+}
+
+impl<S> std::fmt::Debug for OnBound<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OnBound({:?})", self.bound)
+    }
+}
+
+impl<S> OnBound<S> {
+    pub(crate) fn new(inner: S, bound: Vec<Bound>) -> Self {
+        Self { inner, bound }
+    }
+}
+
+#[async_trait]
+impl<S: Service> Service for OnBound<S> {
+    async fn start_service(&mut self, fds: Option<ListenFds>, shutdown: ShutdownWatch, listeners_per_fd: usize) {
+        if let Some(fds) = &fds {
+            let mut fds = fds.lock();
+            for bound in self.bound.drain(..) {
+                fds.add(bound.address.to_string(), bound.socket.into_raw_fd());
+            }
+        }
+        self.inner.start_service(fds, shutdown, listeners_per_fd).await;
+    }
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.inner.threads()
+    }
+}

@@ -1,0 +1,39 @@
+//! What requests run on: the resolved configuration and what hangs on it. A reload builds a new one
+//! beside the old and swaps the pointer; requests that began under the old one keep it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::connector::Upstream;
+use crate::config::runtime::{Deployment, Runtime};
+use crate::error::{Error, Result};
+use crate::limit;
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) limits: limit::Bound,
+    upstreams: HashMap<String, Arc<Upstream>>,
+}
+
+impl Live {
+    /// Fails where a file that the configuration names cannot be read.
+    pub(crate) fn new(runtime: Arc<Runtime>, limiter: &limit::Limiter) -> Result<Self, String> {
+        let mut upstreams = HashMap::with_capacity(runtime.deployments.len());
+        for deployment in &runtime.deployments {
+            let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.name))?;
+            upstreams.insert(deployment.name.clone(), Arc::new(upstream));
+        }
+        let limits = limiter.bind(&runtime);
+        Ok(Self { runtime, limits, upstreams })
+    }
+
+    pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {
+        self.upstreams.get(&deployment.name).ok_or_else(|| Error::internal("a deployment without an upstream"))
+    }
+
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &Arc<Upstream>)> {
+        self.upstreams.iter().map(|(name, upstream)| (name.as_str(), upstream))
+    }
+}

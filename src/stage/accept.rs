@@ -1,0 +1,172 @@
+//! What is being asked for: method and path to an endpoint.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method};
+
+use crate::error::{Error, Kind, Result};
+use crate::wire::Dialect;
+
+/// Everything the public port answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `HEAD /`, `GET /status`: 200 without a key.
+    Status,
+    /// `POST /v1/chat/completions`
+    Chat,
+    /// `POST /v1/messages`
+    Messages,
+    /// `POST /v1/messages/count_tokens`
+    MessagesCount,
+    /// `POST /v1/count_tokens`: any format, counted here.
+    Count,
+    /// `POST /v1/completions`
+    Completions,
+    /// `POST /v1/embeddings`
+    Embeddings,
+    /// `GET /v1/models`
+    Models,
+    /// `GET /v1/models/{id}`
+    Model,
+    /// `GET /v1/limits`
+    Limits,
+    /// Passed to a provider as it is: images, audio, moderations, rerank.
+    Pass,
+}
+
+impl Endpoint {
+    /// The `format` of records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Chat => "chat",
+            Self::Messages => "messages",
+            Self::MessagesCount | Self::Count => "count_tokens",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Models | Self::Model => "models",
+            Self::Limits => "limits",
+            Self::Pass => "pass",
+        }
+    }
+
+    /// The format of its errors.
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Messages | Self::MessagesCount => Dialect::Anthropic,
+            _ => Dialect::OpenAiChat,
+        }
+    }
+
+    /// The format of the generation request, where it is one.
+    pub const fn generation(self) -> Option<Dialect> {
+        match self {
+            Self::Chat => Some(Dialect::OpenAiChat),
+            Self::Messages => Some(Dialect::Anthropic),
+            _ => None,
+        }
+    }
+}
+
+/// Finds the endpoint. SDKs differ in whether their base URL ends in `/v1`, so that part may be
+/// there once or not at all.
+pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
+    let below = match path.strip_prefix("/v1") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    };
+    let below = if below.len() > 1 { below.strip_suffix('/').unwrap_or(below) } else { below };
+    let (endpoint, allowed) = match below {
+        "/" | "" => (Endpoint::Status, [Method::HEAD, Method::GET]),
+        "/status" => (Endpoint::Status, [Method::GET, Method::HEAD]),
+        "/chat/completions" => (Endpoint::Chat, [Method::POST, Method::POST]),
+        "/messages" => (Endpoint::Messages, [Method::POST, Method::POST]),
+        "/messages/count_tokens" => (Endpoint::MessagesCount, [Method::POST, Method::POST]),
+        "/count_tokens" => (Endpoint::Count, [Method::POST, Method::POST]),
+        "/completions" => (Endpoint::Completions, [Method::POST, Method::POST]),
+        "/embeddings" => (Endpoint::Embeddings, [Method::POST, Method::POST]),
+        "/models" => (Endpoint::Models, [Method::GET, Method::HEAD]),
+        "/limits" => (Endpoint::Limits, [Method::GET, Method::HEAD]),
+        "/moderations" | "/rerank" => (Endpoint::Pass, [Method::POST, Method::POST]),
+        _ if below.starts_with("/models/") => (Endpoint::Model, [Method::GET, Method::HEAD]),
+        _ if below.starts_with("/images/") || below.starts_with("/audio/") => (Endpoint::Pass, [Method::POST, Method::POST]),
+        _ => return Err(Error::new(Kind::UnknownUrl, format!("unknown request URL: {method} {}", shown(path)))),
+    };
+    if allowed.contains(method) {
+        Ok(endpoint)
+    } else {
+        let message = format!("{method} is not allowed on {}, use {}", shown(path), allowed.first().unwrap_or(method));
+        Err(Error::new(Kind::MethodNotAllowed, message))
+    }
+}
+
+/// The id at the end of `/v1/models/{id}`; ids have slashes of their own, escaped or not.
+pub fn model_id(path: &str) -> Cow<'_, str> {
+    let id = path.split_once("/models/").map_or("", |(_, id)| id);
+    percent_decode(id)
+}
+
+/// Undoes percent-encoding; what is not valid UTF-8 afterwards stays as it was.
+fn percent_decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let code = (*first == b'%').then(|| tail.get(..2)).flatten();
+        match code.and_then(|hex| hex::decode(hex).ok()) {
+            Some(byte) => {
+                bytes.extend(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// A path as an error may repeat it: short, and never its query (which may hold a key).
+fn shown(path: &str) -> &str {
+    let end = path.char_indices().nth(100).map_or(path.len(), |(at, _)| at);
+    path.get(..end).unwrap_or_default()
+}
+
+/// The format of an error on a path nobody knows: Anthropic's SDKs say which version they speak.
+pub fn dialect_of(headers: &HeaderMap) -> Dialect {
+    if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAiChat }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found_with_and_without_v1() {
+        for (path, endpoint) in [
+            ("/v1/chat/completions", Endpoint::Chat),
+            ("/chat/completions/", Endpoint::Chat),
+            ("/v1/messages", Endpoint::Messages),
+            ("/v1/messages/count_tokens", Endpoint::MessagesCount),
+            ("/v1/images/generations", Endpoint::Pass),
+        ] {
+            assert_eq!(accept(&Method::POST, path).unwrap(), endpoint, "{path}");
+        }
+        assert_eq!(accept(&Method::GET, "/v1/models/openai%2Fgpt-5").unwrap(), Endpoint::Model);
+        assert_eq!(accept(&Method::HEAD, "/").unwrap(), Endpoint::Status);
+        assert_eq!(accept(&Method::GET, "/v1/chat/completions").unwrap_err().kind(), Kind::MethodNotAllowed);
+        for path in ["/v1x/chat/completions", "/v2/messages", "/admin", "/metrics", "/v1/files/../x"] {
+            assert_eq!(accept(&Method::POST, path).unwrap_err().kind(), Kind::UnknownUrl, "{path}");
+        }
+    }
+
+    #[test]
+    fn model_ids_keep_their_slashes() {
+        assert_eq!(model_id("/v1/models/openai/gpt-5"), "openai/gpt-5");
+        assert_eq!(model_id("/v1/models/openai%2Fgpt-5"), "openai/gpt-5");
+        assert_eq!(model_id("/v1/models/a%zz"), "a%zz");
+    }
+}

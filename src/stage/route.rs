@@ -1,0 +1,175 @@
+//! Where to: a model's name to the targets that may serve it, in the order to try them.
+
+use std::sync::Arc;
+
+use crate::config::runtime::{Deployment, Key, ModelPattern, Route, Runtime, Strategy};
+use crate::error::{Error, Kind, Result};
+use crate::usage::price::ModelInfo;
+
+/// One deployment and the upstream's name of the model there.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub deployment: Arc<Deployment>,
+    pub model: String,
+    pub info: Option<Arc<ModelInfo>>,
+}
+
+impl Target {
+    fn new(deployment: &Arc<Deployment>, name: &str, runtime: &Runtime) -> Self {
+        match deployment.models.get(name) {
+            Some(entry) => Self {
+                deployment: Arc::clone(deployment),
+                model: entry.upstream.clone(),
+                info: Some(Arc::clone(&entry.info)),
+            },
+            None => Self {
+                deployment: Arc::clone(deployment),
+                model: name.to_owned(),
+                info: runtime.prices.find(deployment.provider.catalogue, name).cloned(),
+            },
+        }
+    }
+}
+
+/// What a request's model stands for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The name that allow-lists and limits see: the route's, or `provider/model`.
+    pub public: String,
+    pub route: Option<Arc<Route>>,
+    /// In the order to try them; never empty.
+    pub targets: Vec<Target>,
+    /// Attempts after the first.
+    pub retries: u32,
+}
+
+/// Whether this deployment may be asked for `name`.
+fn serves(deployment: &Deployment, name: &str) -> bool {
+    !deployment.models_only || deployment.models.contains_key(name)
+}
+
+/// Whether this deployment is known to have `name`, rather than willing to try.
+fn has(deployment: &Deployment, name: &str, runtime: &Runtime) -> bool {
+    deployment.models.contains_key(name)
+        || (!deployment.models_only && runtime.prices.find(deployment.provider.catalogue, name).is_some())
+}
+
+/// Finds the targets of `model`, if this key may use it. `spread` (any number that differs from
+/// request to request) picks among weighted targets.
+pub fn route(model: &str, key: &Key, runtime: &Runtime, spread: u64) -> Result<Plan> {
+    let plan = resolve(model, runtime, spread).ok_or_else(|| unknown(model, key, runtime))?;
+    if allowed(key, &plan.public) {
+        return Ok(plan);
+    }
+    Err(Error::new(Kind::ModelNotAllowed, format!("this key may not use the model {}", quoted(&plan.public)))
+        .with_param("model"))
+}
+
+/// Both lists have to allow; an empty one allows all.
+pub fn allowed(key: &Key, public: &str) -> bool {
+    let permits = |list: &[ModelPattern]| list.is_empty() || list.iter().any(|p| p.matches(public));
+    permits(&key.tenant.models) && permits(&key.models)
+}
+
+fn resolve(model: &str, runtime: &Runtime, spread: u64) -> Option<Plan> {
+    if let Some(route) = runtime.routes.get(model) {
+        return Some(by_route(route, runtime, spread));
+    }
+    let single = |deployment: &Arc<Deployment>, name: &str| Plan {
+        public: format!("{}/{name}", deployment.name),
+        route: None,
+        targets: vec![Target::new(deployment, name, runtime)],
+        retries: runtime.retries,
+    };
+    let by_name = |name: &str| runtime.deployments.iter().find(|d| d.name == name);
+    if let Some((prefix, name)) = model.split_once('/') {
+        if let Some(deployment) = by_name(prefix).filter(|d| serves(d, name)) {
+            return Some(single(deployment, name));
+        }
+        // author/model:provider pins one.
+        if let Some((author_model, pin)) = model.rsplit_once(':') {
+            let name = author_model.split_once('/').map_or(author_model, |(_, name)| name);
+            if let Some(deployment) = by_name(pin) {
+                let name = if has(deployment, author_model, runtime) { author_model } else { name };
+                return serves(deployment, name).then(|| single(deployment, name));
+            }
+        }
+        // author/model, by whoever has it under that name, or is the author.
+        let whole = runtime.deployments.iter().find(|d| has(d, model, runtime)).map(|d| single(d, model));
+        let author = || runtime.deployments.iter().find(|d| d.provider.catalogue == prefix && serves(d, name));
+        return whole.or_else(|| author().map(|d| single(d, name)));
+    }
+    let mut holders = runtime.deployments.iter().filter(|d| has(d, model, runtime));
+    match (holders.next(), holders.next()) {
+        (Some(only), None) => Some(single(only, model)),
+        _ => None,
+    }
+}
+
+fn by_route(route: &Arc<Route>, runtime: &Runtime, spread: u64) -> Plan {
+    let mut targets: Vec<(u64, Target)> = route
+        .targets
+        .iter()
+        .map(|t| (u64::from(t.weight), Target::new(&t.deployment, &t.model, runtime)))
+        .collect();
+    if route.strategy == Strategy::Weighted {
+        let total: u64 = targets.iter().map(|(weight, _)| weight).sum();
+        let mut ticket = spread.checked_rem(total).unwrap_or(0);
+        let first = targets.iter().position(|(weight, _)| match ticket.checked_sub(*weight) {
+            Some(left) => {
+                ticket = left;
+                false
+            }
+            None => true,
+        });
+        if let Some(chosen) = first {
+            let chosen = targets.remove(chosen);
+            targets.insert(0, chosen);
+        }
+    }
+    Plan {
+        public: route.name.clone(),
+        route: Some(Arc::clone(route)),
+        targets: targets.into_iter().map(|(_, target)| target).collect(),
+        retries: route.retries,
+    }
+}
+
+/// Names this key could ask for, for lists and suggestions.
+pub fn names(key: &Key, runtime: &Runtime) -> Vec<String> {
+    let mut names: Vec<String> = runtime.routes.keys().cloned().collect();
+    for deployment in &runtime.deployments {
+        let full = |name: &str| format!("{}/{name}", deployment.name);
+        names.extend(deployment.models.keys().map(|name| full(name)));
+        if !deployment.models_only {
+            names.extend(runtime.prices.models_of(deployment.provider.catalogue).map(|(name, _)| full(name)));
+        }
+    }
+    names.retain(|name| allowed(key, name));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// A name as an error may repeat it: short and in quotes.
+fn quoted(model: &str) -> String {
+    let short: String = model.chars().take(80).collect();
+    format!("`{short}`")
+}
+
+fn unknown(model: &str, key: &Key, runtime: &Runtime) -> Error {
+    let bare = |name: &str| name.rsplit('/').next().unwrap_or_default().to_lowercase();
+    let wanted = bare(&model.chars().take(80).collect::<String>());
+    let mut near: Vec<(usize, String)> = names(key, runtime)
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&wanted, &bare(&name)), name))
+        .filter(|(distance, name)| *distance <= 3 || bare(name).contains(&wanted))
+        .collect();
+    near.sort();
+    let near: Vec<&str> = near.iter().take(3).map(|(_, name)| name.as_str()).collect();
+    let hint = match near.as_slice() {
+        [] => "; GET /v1/models lists what this key may use".to_owned(),
+        near => format!("; did you mean {}?", near.join(", ")),
+    };
+    Error::new(Kind::UnknownModel, format!("no provider serves the model {}{hint}", quoted(model))).with_param("model")
+}

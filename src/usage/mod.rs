@@ -1,3 +1,4 @@
 //! What a request used, and what that costs.
 
+pub mod estimate;
 pub mod tokens;

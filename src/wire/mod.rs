@@ -5,9 +5,11 @@
 //! encoders; every client x provider cell follows from them by way of [`ir`].
 
 pub mod anthropic;
+pub mod envelope;
 pub mod ir;
 pub mod json;
 pub mod openai_chat;
+pub mod scan;
 pub mod seal;
 
 use crate::error::{Error, Result};

@@ -8,9 +8,12 @@ pub mod anthropic;
 pub mod envelope;
 pub mod ir;
 pub mod json;
+pub mod lane;
 pub mod openai_chat;
 pub mod scan;
 pub mod seal;
+pub mod splice;
+pub mod sse;
 
 use crate::error::{Error, Result};
 

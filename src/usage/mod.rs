@@ -1,4 +1,5 @@
 //! What a request used, and what that costs.
 
+pub mod estimate;
 pub mod price;
 pub mod tokens;

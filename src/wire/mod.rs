@@ -5,10 +5,15 @@
 //! encoders; every client x provider cell follows from them by way of [`ir`].
 
 pub mod anthropic;
+pub mod envelope;
 pub mod ir;
 pub mod json;
+pub mod lane;
 pub mod openai_chat;
+pub mod scan;
 pub mod seal;
+pub mod splice;
+pub mod sse;
 
 use crate::error::{Error, Result};
 

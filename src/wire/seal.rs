@@ -5,7 +5,7 @@
 //! of a thinking block. So the state travels inside those, authenticated with a key that only the
 //! deployment that made it can derive: a forged or foreign seal does not open and is left out.
 //!
-//! Form: `w1-` and base64url of a 16-byte HMAC-SHA-256 tag followed by the payload. It uses only
+//! Form: `weirseal1-` and base64url of a 16-byte HMAC-SHA-256 tag followed by the payload. It uses only
 //! letters, digits, `-` and `_`, which every vendor allows in an id.
 
 use base64::Engine as _;
@@ -13,9 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-const MARK: &str = "w1-";
+const MARK: &str = "weirseal1-";
 /// Between an id of the provider's and the state sealed behind it.
-const JOINT: &str = "-w1-";
+const JOINT: &str = "-weirseal1-";
 const TAG_BYTES: usize = 16;
 const BLOCK_BYTES: usize = 64;
 

@@ -1,0 +1,58 @@
+//! The request body: checked once, and the few members that routing and limits need.
+
+use http::HeaderMap;
+
+use super::accept::Endpoint;
+use crate::error::{Error, Result};
+use crate::usage::estimate::estimate_request;
+use crate::wire::envelope::Envelope;
+
+/// What later stages need to know of the body.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// As the client spelled it, unescaped.
+    pub model: String,
+    pub stream: bool,
+    /// The client asked for usage at the end of its stream.
+    pub stream_usage: bool,
+    /// Input tokens by a quick local count.
+    pub input_estimate_tokens: u64,
+    /// The bound on output the client set.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// Output reserved for a request that sets no bound of its own. Settled on what was really used.
+const ASSUMED_OUTPUT_TOKENS: u64 = 512;
+
+impl Parsed {
+    /// What the request may use, for token limits: its input and the output it allows itself.
+    pub fn reserve_tokens(&self) -> u64 {
+        let output = self.max_output_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS);
+        self.input_estimate_tokens.saturating_add(output)
+    }
+}
+
+/// Reads the body of a request to `endpoint`.
+pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Parsed> {
+    if body.is_empty() {
+        return Err(Error::new(crate::error::Kind::InvalidJson, "the request has no body: a JSON object is expected"));
+    }
+    let envelope = Envelope::parse(body)?;
+    let model = envelope.model()?.text().into_owned();
+    let generates = !matches!(endpoint, Endpoint::Count | Endpoint::MessagesCount | Endpoint::Embeddings);
+    if matches!(endpoint, Endpoint::Chat | Endpoint::Messages) && envelope.present("messages").is_none() {
+        return Err(Error::invalid("messages", "the member `messages` is required"));
+    }
+    Ok(Parsed {
+        model,
+        stream: generates && envelope.stream()?,
+        stream_usage: endpoint == Endpoint::Messages || envelope.stream_usage(),
+        input_estimate_tokens: estimate_request(&envelope),
+        max_output_tokens: if generates { envelope.max_output_tokens() } else { Some(0) },
+    })
+}
+
+/// Whether this request asks for refusal where a member cannot be expressed.
+pub fn strict(headers: &HeaderMap) -> bool {
+    headers.get("x-weir-strict").is_some_and(|v| v == "true" || v == "1")
+}

@@ -1,0 +1,322 @@
+//! Edits of top-level members: one output in one copy, every other byte as it was.
+//!
+//! Big numbers, escapes, white space and the order of members survive, because nothing but the
+//! edited members is looked at. What has to change deeper than [`Splice::set_inside`] reaches is
+//! the translate lane's business.
+
+use std::borrow::Cow;
+
+use super::envelope::{Envelope, Member};
+use super::json::write_text;
+use super::scan;
+use crate::error::{Error, Kind, Result};
+
+/// Collects edits, then [`write`](Self::write)s. Values are JSON and have to be valid.
+#[derive(Debug)]
+pub struct Splice<'e, 'a> {
+    envelope: &'e Envelope<'a>,
+    edits: Vec<Edit<'e>>,
+    added: Vec<(&'e str, Cow<'e, str>)>,
+}
+
+/// What becomes of one member.
+#[derive(Debug, Default)]
+struct Edit<'e> {
+    member: usize,
+    removed: bool,
+    name: Option<&'e str>,
+    value: Option<Cow<'e, str>>,
+}
+
+impl<'e, 'a> Splice<'e, 'a> {
+    pub fn new(envelope: &'e Envelope<'a>) -> Self {
+        Self { envelope, edits: Vec::new(), added: Vec::new() }
+    }
+
+    /// No edit was made: the body can go out as it is.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.added.is_empty()
+    }
+
+    /// Whether the output has such a member, by the edits so far.
+    fn has(&self, name: &str) -> bool {
+        let kept = self.envelope.members().iter().enumerate().any(|(at, member)| match self.edit_of(at) {
+            Some(edit) => !edit.removed && edit.name.unwrap_or(&member.name) == name,
+            None => member.name == name,
+        });
+        kept || self.added.iter().any(|(added, _)| *added == name)
+    }
+
+    fn edit_of(&self, member: usize) -> Option<&Edit<'e>> {
+        self.edits.iter().find(|edit| edit.member == member)
+    }
+
+    fn edit(&mut self, name: &str) -> Option<&mut Edit<'e>> {
+        let member = self.envelope.position(name)?;
+        let at = self.edits.iter().position(|edit| edit.member == member).unwrap_or_else(|| {
+            self.edits.push(Edit { member, ..Edit::default() });
+            self.edits.len() - 1
+        });
+        self.edits.get_mut(at)
+    }
+
+    /// Gives a member that is there another value; says whether it is.
+    pub fn replace(&mut self, name: &str, json: impl Into<Cow<'e, str>>) -> bool {
+        match self.edit(name) {
+            Some(edit) => {
+                (edit.value, edit.removed) = (Some(json.into()), false);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives a member a value, whether it is there or not.
+    pub fn set(&mut self, name: &'e str, json: impl Into<Cow<'e, str>>) {
+        let json = json.into();
+        if let Some((_, value)) = self.added.iter_mut().find(|(added, _)| *added == name) {
+            *value = json;
+        } else if self.envelope.position(name).is_some() {
+            self.replace(name, json);
+        } else {
+            self.added.push((name, json));
+        }
+    }
+
+    /// Sets a member to plain text.
+    pub fn set_text(&mut self, name: &'e str, text: &str) {
+        let mut json = Vec::with_capacity(text.len() + 2);
+        write_text(&mut json, text);
+        self.set(name, String::from_utf8(json).unwrap_or_default());
+    }
+
+    /// Adds a member unless the body has it.
+    pub fn insert(&mut self, name: &'e str, json: impl Into<Cow<'e, str>>) -> bool {
+        let new = !self.has(name);
+        if new {
+            self.set(name, json);
+        }
+        new
+    }
+
+    /// Takes a member out; says whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.added.len();
+        self.added.retain(|(added, _)| *added != name);
+        match self.edit(name) {
+            Some(edit) => !std::mem::replace(&mut edit.removed, true),
+            None => self.added.len() < before,
+        }
+    }
+
+    /// Gives a member another name. Where that one is taken, the old member goes: two of a name
+    /// must never reach an upstream.
+    pub fn rename(&mut self, from: &str, to: &'e str) -> bool {
+        if from == to {
+            return self.has(to);
+        }
+        let taken = self.has(to);
+        match self.edit(from) {
+            Some(edit) if !edit.removed => {
+                match taken {
+                    true => edit.removed = true,
+                    false => edit.name = Some(to),
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sets a member of a top-level object (`stream_options.include_usage`). Absent and `null` become
+    /// an object of that one member; a value of another type is left for the upstream to refuse.
+    /// Fails where the object names that member twice.
+    pub fn set_inside(&mut self, name: &'e str, inner: &str, json: &str) -> Result<()> {
+        let present = self.envelope.value(name).unwrap_or("null");
+        if present == "null" {
+            self.set(name, object_of(inner, json));
+        } else if present.starts_with('{') && scan::member(present, inner) != Some(json) {
+            let envelope = Envelope::parse_str(present).map_err(|_| {
+                Error::new(Kind::InvalidJson, format!("a member of `{name}` appears more than once"))
+                    .with_param(name.to_owned())
+            })?;
+            let mut splice = Splice::new(&envelope);
+            splice.set(inner, json);
+            self.replace(name, String::from_utf8(splice.write()).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The body with its edits, in a buffer of exactly its size.
+    pub fn write(&self) -> Vec<u8> {
+        let mut length = 0;
+        self.pieces(&mut |piece| length += piece.len());
+        let mut out = Vec::with_capacity(length);
+        self.pieces(&mut |piece| out.extend_from_slice(piece.as_bytes()));
+        out
+    }
+
+    /// All pieces of the output, in order. What stands before the first member is kept for whichever
+    /// member comes first; every other goes with what separates it from the one before it.
+    fn pieces<'s>(&'s self, sink: &mut impl FnMut(&'s str)) {
+        let body = self.envelope.body();
+        let slice = |from: usize, to: usize| body.get(from..to).unwrap_or_default();
+        let members = self.envelope.members();
+        let inside = self.envelope.open() + 1;
+        let first_at = members.first().map_or(inside, |m| m.name_span.start);
+        sink(slice(0, first_at));
+        let mut copied = first_at;
+        let mut behind = inside;
+        let mut empty = true;
+        for (at, member) in members.iter().enumerate() {
+            let edit = self.edit_of(at);
+            if edit.is_some_and(|edit| edit.removed) {
+                // What was not copied up to here ends with the member before.
+                sink(slice(copied, behind.max(copied)));
+                copied = member.value_span.end;
+            } else if empty && copied < member.name_span.start {
+                // The first to stay: without the comma before it.
+                copied = member.name_span.start;
+            }
+            if let Some(edit) = edit.filter(|edit| !edit.removed) {
+                copied = self.edited(edit, member, copied, sink);
+            }
+            empty &= edit.is_some_and(|edit| edit.removed);
+            behind = member.value_span.end;
+        }
+        sink(slice(copied, behind.max(copied)));
+        self.additions(empty, sink);
+        sink(slice(behind, body.len()));
+    }
+
+    /// One edited member: gives back up to where the body is copied.
+    fn edited<'s>(
+        &'s self,
+        edit: &'s Edit<'e>,
+        member: &Member<'a>,
+        copied: usize,
+        sink: &mut impl FnMut(&'s str),
+    ) -> usize {
+        let body = self.envelope.body();
+        let mut copied = copied;
+        if let Some(name) = edit.name {
+            sink(body.get(copied..member.name_span.start).unwrap_or_default());
+            quoted(name, sink);
+            copied = member.name_span.end;
+        }
+        if let Some(value) = &edit.value {
+            sink(body.get(copied..member.value_span.start).unwrap_or_default());
+            sink(value);
+            copied = member.value_span.end;
+        }
+        copied
+    }
+
+    fn additions<'s>(&'s self, empty: bool, sink: &mut impl FnMut(&'s str)) {
+        let mut empty = empty;
+        for (name, value) in &self.added {
+            if !std::mem::replace(&mut empty, false) {
+                sink(",");
+            }
+            quoted(name, sink);
+            sink(":");
+            sink(value);
+        }
+    }
+}
+
+/// Names that edits introduce are ours and need no escapes.
+fn quoted<'s>(name: &'s str, sink: &mut impl FnMut(&'s str)) {
+    sink("\"");
+    sink(name);
+    sink("\"");
+}
+
+fn object_of(name: &str, json: &str) -> String {
+    format!("{{\"{name}\":{json}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(body: &str, edits: impl for<'e> FnOnce(&mut Splice<'e, '_>)) -> String {
+        let envelope = Envelope::parse(body.as_bytes()).unwrap();
+        let mut splice = Splice::new(&envelope);
+        edits(&mut splice);
+        let out = splice.write();
+        assert_eq!(out.len(), out.capacity());
+        Envelope::parse(&out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const BODY: &str = "\n{ \"model\" : \"x/y\",\n \"n\": 1e400 , \"s\\u0074op\":\t\"\\/\"\n}\n";
+
+    #[test]
+    fn a_value_changes_and_nothing_else() {
+        assert_eq!(edited(BODY, |_| {}), BODY);
+        assert_eq!(edited(BODY, |s| s.set_text("model", "y\"z")), BODY.replace("x/y", "y\\\"z"));
+        assert_eq!(edited(BODY, |s| s.set("stop", "[]")), BODY.replace("\"\\/\"", "[]"));
+        assert_eq!(edited(BODY, |s| assert!(!s.replace("nope", "1"))), BODY);
+    }
+
+    #[test]
+    fn members_go_with_their_commas() {
+        let all = |names: &'static [&'static str]| {
+            edited(BODY, |s| {
+                for name in names {
+                    assert!(s.remove(name));
+                    assert!(!s.remove(name));
+                }
+            })
+        };
+        assert_eq!(all(&["model"]), "\n{ \"n\": 1e400 , \"s\\u0074op\":\t\"\\/\"\n}\n");
+        assert_eq!(all(&["n"]), "\n{ \"model\" : \"x/y\" , \"s\\u0074op\":\t\"\\/\"\n}\n");
+        assert_eq!(all(&["stop"]), "\n{ \"model\" : \"x/y\",\n \"n\": 1e400\n}\n");
+        assert_eq!(all(&["n", "model"]), "\n{ \"s\\u0074op\":\t\"\\/\"\n}\n");
+        assert_eq!(all(&["n", "stop"]), "\n{ \"model\" : \"x/y\"\n}\n");
+        assert_eq!(all(&["n", "stop", "model"]), "\n{ \n}\n");
+    }
+
+    #[test]
+    fn members_are_added_and_renamed_but_never_doubled() {
+        assert_eq!(edited("{}", |s| assert!(s.insert("a", "1"))), "{\"a\":1}");
+        assert_eq!(edited("{\"a\":2}", |s| assert!(!s.insert("a", "1"))), "{\"a\":2}");
+        assert_eq!(
+            edited(BODY, |s| {
+                s.insert("a", "1");
+                s.set("a", "2");
+                s.set("b", "3");
+                s.remove("b");
+            }),
+            BODY.replace("\n}\n", ",\"a\":2\n}\n")
+        );
+        assert_eq!(edited(BODY, |s| assert!(s.rename("n", "m"))), BODY.replace("\"n\"", "\"m\""));
+        assert_eq!(edited("{\"n\":1,\"m\":2}", |s| assert!(s.rename("n", "m"))), "{\"m\":2}");
+        assert_eq!(edited("{\"m\":2}", |s| assert!(!s.rename("n", "m"))), "{\"m\":2}");
+        let both = |s: &mut Splice<'_, '_>| {
+            s.rename("n", "m");
+            s.replace("n", "5");
+        };
+        assert_eq!(edited("{\"n\":1,\"x\":2}", both), "{\"m\":5,\"x\":2}");
+        let last = |s: &mut Splice<'_, '_>| {
+            s.remove("x");
+            s.set("y", "1");
+        };
+        assert_eq!(edited("{ \"x\" : 1 }", last), "{ \"y\":1 }");
+    }
+
+    #[test]
+    fn a_member_inside_is_set() {
+        let set = |body: &str| edited(body, |s| s.set_inside("o", "u", "true").unwrap());
+        assert_eq!(set("{\"a\":1}"), "{\"a\":1,\"o\":{\"u\":true}}");
+        assert_eq!(set("{\"o\": null}"), "{\"o\": {\"u\":true}}");
+        assert_eq!(set("{\"o\": { \"x\":1.0 }}"), "{\"o\": { \"x\":1.0,\"u\":true }}");
+        assert_eq!(set("{\"o\":{\"u\":false,\"x\":1}}"), "{\"o\":{\"u\":true,\"x\":1}}");
+        assert_eq!(set("{\"o\":{\"u\":true}}"), "{\"o\":{\"u\":true}}");
+        assert_eq!(set("{\"o\":\"odd\"}"), "{\"o\":\"odd\"}");
+        let envelope = Envelope::parse(br#"{"o":{"u":false,"u":false}}"#).unwrap();
+        let error = Splice::new(&envelope).set_inside("o", "u", "true").unwrap_err();
+        assert_eq!((error.kind(), error.param()), (Kind::InvalidJson, Some("o")));
+    }
+}

@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::live::Live;
 use super::shutdown::Ticket;
-use crate::config::runtime::Key;
 use crate::error::{Error, Kind};
 use crate::limit::Admission;
 use crate::stage::accept::Endpoint;
@@ -17,7 +16,7 @@ use crate::stage::answer::Answer;
 use crate::stage::parse::Parsed;
 use crate::stage::route::{Plan, Target};
 use crate::stage::translate::Prepared;
-use crate::tenant::credential::Forwarded;
+use crate::tenant::keys::Caller;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::Dialect;
@@ -43,9 +42,9 @@ pub(crate) struct Exchange {
     pub(crate) endpoint: Option<Endpoint>,
     /// The caller's format: of errors, and of answers.
     pub(crate) dialect: Dialect,
-    pub(crate) key: Option<Arc<Key>>,
-    /// The client's own credential, to be passed on in place of the provider's.
-    pub(crate) forwarded: Option<Forwarded>,
+    pub(crate) caller: Option<Arc<Caller>>,
+    /// The client's own credential goes upstream in place of the provider's.
+    pub(crate) pass_through: bool,
     pub(crate) body: Bytes,
     pub(crate) parsed: Option<Parsed>,
     pub(crate) plan: Option<Plan>,
@@ -78,6 +77,8 @@ pub(crate) struct End {
     pub(crate) first_byte: Option<Duration>,
     /// Spent here, not waiting for the upstream.
     pub(crate) overhead: Duration,
+    /// The upstream's own error answer, for a caller of its format.
+    pub(crate) verbatim: Option<(u16, Bytes)>,
     /// The row is written.
     pub(crate) closed: bool,
 }
@@ -93,8 +94,8 @@ impl Exchange {
             ticket: None,
             endpoint: None,
             dialect: Dialect::OpenAiChat,
-            key: None,
-            forwarded: None,
+            caller: None,
+            pass_through: false,
             body: Bytes::new(),
             parsed: None,
             plan: None,
@@ -111,6 +112,7 @@ impl Exchange {
                 cost: None,
                 first_byte: None,
                 overhead: Duration::ZERO,
+                verbatim: None,
                 closed: false,
             },
         }
@@ -119,6 +121,17 @@ impl Exchange {
     /// The attempt, or the defect of asking for it too early.
     pub(crate) fn attempt_mut(&mut self) -> Result<&mut Attempt, Error> {
         self.attempt.as_mut().ok_or_else(|| Error::internal("no attempt runs"))
+    }
+
+    /// Another target than the first one answered.
+    pub(crate) fn fallback_used(&self) -> bool {
+        let first = self.plan.as_ref().and_then(|p| p.targets.first());
+        match (first, &self.attempt) {
+            (Some(first), Some(attempt)) => {
+                !Arc::ptr_eq(&first.deployment, &attempt.target.deployment) || first.model != attempt.target.model
+            }
+            _ => false,
+        }
     }
 
     /// Remembers why the request failed.

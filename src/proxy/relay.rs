@@ -6,6 +6,7 @@
 //! same hooks as the pipeline, in the same order.
 
 use std::future::ready;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +22,7 @@ use super::context::{Attempt, Exchange};
 use super::{Gateway, hooks};
 use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::stage::answer::{Answer, Progress};
+use crate::stage::answer::Answer;
 use crate::stage::respond;
 use crate::stage::translate;
 
@@ -45,8 +46,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
         gateway.attempt_failed(x, &error);
         let last = round == retries || x.end.first_byte.is_some();
         match error.retry() {
-            Retry::NextTarget if !last && index + 1 < targets => index += 1,
-            Retry::SameTarget if !last && index + 1 < targets => index += 1,
+            Retry::NextTarget | Retry::SameTarget if !last && index + 1 < targets => index += 1,
             Retry::SameTarget if !last => tokio::time::sleep(PAUSE * (round + 1)).await,
             _ => return Err(error),
         }
@@ -57,10 +57,10 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
 async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, index: usize) -> Result<()> {
     let begun = std::time::Instant::now();
     let target = x.plan.as_ref().and_then(|p| p.targets.get(index)).cloned().ok_or_else(|| Error::internal("no target"))?;
-    let prepared = translate::prepare(x, &target)?;
+    let prepared = translate::prepare(x.source()?, &target)?;
     let timeouts = target.deployment.timeouts;
     x.attempts += 1;
-    x.attempt = Some(Attempt { target, prepared, answer: Answer::none() });
+    x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
     x.end.overhead += begun.elapsed();
     let deadline = Instant::now() + timeouts.total;
     let mut leg = open(gateway, session, x, timeouts, deadline).await?;
@@ -184,7 +184,6 @@ async fn exchange(
     timeouts: Timeouts,
     deadline: Instant,
 ) -> Result<()> {
-    leg.session.set_read_timeout(Some(timeouts.idle));
     let head = leg.session.response_header().ok_or_else(|| Error::internal("an answer without a head"))?;
     let status = head.status.as_u16();
     if !(200..300).contains(&status) {
@@ -194,8 +193,11 @@ async fn exchange(
     }
     hooks::answer_begins(x, head)?;
     match x.attempt_mut()?.answer.is_stream() {
-        true => stream(gateway, session, x, leg, deadline, timeouts.first_token).await,
-        false => whole(session, x, leg, deadline).await,
+        true => stream(gateway, session, x, leg, deadline, timeouts).await,
+        false => {
+            leg.session.set_read_timeout(Some(timeouts.idle));
+            whole(session, x, leg, deadline).await
+        }
     }
 }
 
@@ -254,10 +256,8 @@ async fn whole(session: &mut Session, x: &mut Exchange, leg: &mut Leg, deadline:
             break chunk.unwrap_or_default();
         }
     };
-    let finished = std::time::Instant::now();
     let head = hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
-    let _ = finished;
     send_whole(session, head, body).await
 }
 
@@ -278,39 +278,55 @@ async fn stream(
     x: &mut Exchange,
     leg: &mut Leg,
     deadline: Instant,
-    first_token: Duration,
+    timeouts: Timeouts,
 ) -> Result<()> {
-    let first = (Instant::now() + first_token).min(deadline);
+    let idle = timeouts.idle;
+    let first = (Instant::now() + timeouts.first_token).min(deadline);
     let timer = sleep_until(first);
     tokio::pin!(timer);
     loop {
-        let (out, end) = match next_batch(session, x, leg, timer.as_mut()).await {
+        let batch = match next_batch(session, x, leg, timer.as_mut()).await {
             Ok(batch) => batch,
             Err(error) => return cut(gateway, session, x, error).await,
         };
-        if let Progress::Failed(error) = x.attempt_mut()?.answer.progress() {
-            return failed_inside(gateway, session, x, error, out).await;
+        let failed = x.attempt_mut()?.answer.error().cloned();
+        match failed {
+            Some(error) if x.end.first_byte.is_none() => return Err(error),
+            Some(error) => {
+                gateway.stream_failed(x, &error);
+                return write(session, x, batch.out, true).await;
+            }
+            None => {}
         }
-        if !out.is_empty() {
+        if !batch.out.is_empty() {
             if x.end.first_byte.is_none() {
                 commit(session, x).await?;
+                leg.session.set_read_timeout(Some(idle));
                 timer.as_mut().reset(deadline);
             }
-            write(session, x, out, false).await?;
-        }
-        if end {
+            write(session, x, batch.out, batch.end).await?;
+        } else if batch.end {
             return finish(session, x).await;
+        }
+        if let Some(error) = batch.broken {
+            return cut(gateway, session, x, error).await;
+        }
+        if batch.end {
+            return Ok(());
         }
     }
 }
 
+/// What was read in one go.
+struct Batch {
+    out: Bytes,
+    end: bool,
+    /// Met after what is in `out`.
+    broken: Option<Error>,
+}
+
 /// Reads what the upstream has ready, up to one good write.
-async fn next_batch(
-    session: &mut Session,
-    x: &mut Exchange,
-    leg: &mut Leg,
-    timer: std::pin::Pin<&mut Sleep>,
-) -> Result<(Bytes, bool)> {
+async fn next_batch(session: &mut Session, x: &mut Exchange, leg: &mut Leg, timer: Pin<&mut Sleep>) -> Result<Batch> {
     let first = tokio::select! {
         biased;
         piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer"))?,
@@ -320,30 +336,36 @@ async fn next_batch(
             Some(_) => too_long(),
         }),
     };
-    let mut end = first.is_none();
+    let mut batch = Batch { out: Bytes::new(), end: first.is_none(), broken: None };
     let mut chunk = first;
-    hooks::answer_chunk(x, &mut chunk, end)?;
-    let mut out = chunk.unwrap_or_default();
+    hooks::answer_chunk(x, &mut chunk, batch.end)?;
+    batch.out = chunk.unwrap_or_default();
     let mut joined: Option<BytesMut> = None;
-    while !end && joined.as_ref().map_or(out.len(), BytesMut::len) < BATCH_BYTES {
+    while !batch.end && joined.as_ref().map_or(batch.out.len(), BytesMut::len) < BATCH_BYTES {
         // Cancel-safe; whatever is not there now is waited for in the next round.
-        let ready = tokio::select! {
+        let mut chunk = tokio::select! {
             biased;
-            piece = leg.session.read_response_body() => piece,
+            piece = leg.session.read_response_body() => match piece {
+                Ok(chunk) => chunk,
+                Err(e) => {
+                    batch.broken = Some(upstream_error(&e, "in the middle of its answer"));
+                    break;
+                }
+            },
             () = ready(()) => break,
         };
-        // An error is met again, and told, by the next round.
-        let Ok(mut chunk) = ready else { break };
-        end = chunk.is_none();
-        hooks::answer_chunk(x, &mut chunk, end)?;
-        let more = chunk.unwrap_or_default();
-        if out.is_empty() && joined.is_none() {
-            out = more;
-        } else if !more.is_empty() {
-            joined.get_or_insert_with(|| BytesMut::from(&out[..])).extend_from_slice(&more);
+        batch.end = chunk.is_none();
+        hooks::answer_chunk(x, &mut chunk, batch.end)?;
+        match chunk {
+            Some(more) if batch.out.is_empty() => batch.out = more,
+            Some(more) => joined.get_or_insert_with(|| BytesMut::from(&*batch.out)).extend_from_slice(&more),
+            None => {}
         }
     }
-    Ok((joined.map_or(out, BytesMut::freeze), end))
+    if let Some(joined) = joined {
+        batch.out = joined.freeze();
+    }
+    Ok(batch)
 }
 
 async fn commit(session: &mut Session, x: &mut Exchange) -> Result<()> {
@@ -369,28 +391,12 @@ async fn finish(session: &mut Session, x: &mut Exchange) -> Result<()> {
     write(session, x, Bytes::new(), true).await
 }
 
-/// The upstream reported an error inside its stream, or ended it before its end.
-async fn failed_inside(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error, out: Bytes) -> Result<()> {
-    if x.end.first_byte.is_none() {
-        return Err(error);
-    }
-    if !out.is_empty() {
-        write(session, x, out, false).await?;
-    }
-    end_with_error(gateway, session, x, error).await
-}
-
-/// The stream broke under us.
+/// The stream broke under us: what the client has begun to read ends with its format's error event.
 async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
     if x.end.first_byte.is_none() || error.kind() == Kind::ClientGone {
         return Err(error);
     }
-    end_with_error(gateway, session, x, error).await
-}
-
-/// Ends a stream that has begun with the format's own error event, and properly.
-async fn end_with_error(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
-    let event = hooks::error_event(x, &error);
+    let event = x.attempt_mut()?.answer.fail(error.clone());
     gateway.stream_failed(x, &error);
     write(session, x, event, true).await
 }

@@ -15,6 +15,8 @@ pub struct Parsed {
     pub stream: bool,
     /// The client asked for usage at the end of its stream.
     pub stream_usage: bool,
+    /// Answers wanted.
+    pub choices: u64,
     /// Input tokens by a quick local count.
     pub input_estimate_tokens: u64,
     /// The bound on output the client set.
@@ -47,6 +49,7 @@ pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Parsed> {
         model,
         stream: generates && envelope.stream()?,
         stream_usage: endpoint == Endpoint::Messages || envelope.stream_usage(),
+        choices: envelope.choices(),
         input_estimate_tokens: estimate_request(&envelope),
         max_output_tokens: if generates { envelope.max_output_tokens() } else { Some(0) },
     })

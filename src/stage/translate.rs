@@ -43,7 +43,7 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     let envelope = Envelope::parse(source.body)?;
     let mut splice = Splice::new(&envelope);
     edit(&mut splice, source, target, dialect)?;
-    let lane = Way { client, upstream: dialect, edits: !splice.is_empty(), sealed: Seal::may_be_in(source.body) }.lane();
+    let lane = Lane::choose(Way { client, upstream: dialect, edits: !splice.is_empty(), sealed: Seal::may_be_in(source.body) });
     let mut dropped = Dropped::default();
     let body = match lane {
         Lane::Pass => source.body.clone(),

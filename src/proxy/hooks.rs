@@ -1,0 +1,255 @@
+//! What happens at each step of an exchange with a provider. Both drivers, the attempt loop
+//! (`relay`) and Pingora's pipeline, go through these functions, in this order.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, USER_AGENT,
+};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::context::Exchange;
+use super::relay::Refusal;
+use crate::config::runtime::Deployment;
+use crate::error::{Error, Kind, Result};
+use crate::provider::Auth;
+use crate::stage::accept::Endpoint;
+use crate::stage::answer::{Answer, Context};
+use crate::stage::{account, respond};
+use crate::wire::{self, Dialect};
+
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// What a translated request speaks; a client of that format says its own.
+const ANTHROPIC_VERSION_SPOKEN: HeaderValue = HeaderValue::from_static("2023-06-01");
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION")));
+
+/// Writes the head of a provider's request. It is built from nothing: of the client's headers only
+/// those of the provider's own vendor pass, and only where the format stays.
+pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool) -> Result<RequestHeader> {
+    let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
+    let deployment = &attempt.target.deployment;
+    let prepared = &attempt.prepared;
+    let same_format = prepared.dialect == x.dialect;
+    let query = if same_format { client.uri.query() } else { None };
+    let mut head = bare_head(deployment, client.method.clone(), prepared.path, query, http2)?;
+    let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
+    let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(prepared.body.len()));
+    let accept = if x.parsed.as_ref().is_some_and(|p| p.stream) { "text/event-stream" } else { "application/json" };
+    let _ = head.insert_header(ACCEPT, HeaderValue::from_static(accept));
+    if same_format {
+        vendor_headers(&mut head, client);
+    }
+    if prepared.dialect == Dialect::Anthropic && !head.headers.contains_key(ANTHROPIC_VERSION) {
+        let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
+    }
+    credentials(&mut head, deployment, x)?;
+    Ok(head)
+}
+
+fn bare_head(deployment: &Deployment, method: http::Method, path: &str, query: Option<&str>, http2: bool) -> Result<RequestHeader> {
+    let base = &deployment.base;
+    let mut target = String::with_capacity(128);
+    if http2 {
+        // HTTP/2 takes scheme and authority from the URI; without them the scheme is a guess.
+        target.push_str(if base.tls { "https://" } else { "http://" });
+        target.push_str(&base.authority);
+    }
+    target.push_str(&base.path);
+    target.push_str(path);
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut head = RequestHeader::build(method, b"/", Some(16)).map_err(Error::internal)?;
+    head.set_uri(target.parse().map_err(Error::internal)?);
+    if !http2 {
+        let _ = head.insert_header(HOST, base.authority.as_str());
+    }
+    let _ = head.insert_header(ACCEPT_ENCODING, IDENTITY);
+    let _ = head.insert_header(USER_AGENT, AGENT);
+    Ok(head)
+}
+
+/// `anthropic-*` and `openai-*`: versions, betas, organisations.
+fn vendor_headers(head: &mut RequestHeader, client: &RequestHeader) {
+    for (name, value) in &client.headers {
+        if name.as_str().starts_with("anthropic-") || name.as_str().starts_with("openai-") {
+            let _ = head.append_header(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The provider's credential, or the client's own where it asked for that; then what the operator
+/// adds.
+fn credentials(head: &mut RequestHeader, deployment: &Deployment, x: &Exchange) -> Result<()> {
+    match (&x.forwarded, &deployment.api_key) {
+        (Some(own), _) => {
+            for (name, value) in own.headers() {
+                let _ = head.insert_header(name.clone(), value.clone());
+            }
+        }
+        (None, Some(key)) => {
+            let (name, text) = match deployment.provider.auth {
+                Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+                Auth::Header(name) => (HeaderName::from_static(name), key.expose().to_owned()),
+            };
+            let mut value = HeaderValue::from_str(&text)
+                .map_err(|_| Error::internal(format!("the api_key of provider {} cannot stand in a header", deployment.name)))?;
+            value.set_sensitive(true);
+            let _ = head.insert_header(name, value);
+        }
+        (None, None) => {}
+    }
+    for (name, value) in &deployment.headers {
+        if let Ok(name) = HeaderName::try_from(name.as_str()) {
+            let _ = head.insert_header(name, value.expose());
+        }
+    }
+    Ok(())
+}
+
+/// An answer that refuses: what it means, and whether another target may do better.
+pub(super) fn refused(x: &mut Exchange, refusal: Refusal, body: Bytes) -> Error {
+    let Some(attempt) = x.attempt.as_mut() else { return Error::internal("no attempt runs") };
+    let text = String::from_utf8_lossy(&body);
+    let text = account::redact(&text, attempt.target.deployment.api_key.as_ref());
+    let mut error = match refusal.status {
+        300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),
+        _ => wire::decode_error(attempt.prepared.dialect, refusal.status, &text),
+    };
+    if let Some(after) = account::retry_after(refusal.retry_after.as_ref(), refusal.retry_after_ms.as_ref(), SystemTime::now()) {
+        error = error.with_retry_after(after);
+    }
+    // Same format: the vendor's own words are worth more than ours, and clients match on them.
+    let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    let theirs = matches!(error.kind(), Kind::UpstreamRejected | Kind::UpstreamRateLimited | Kind::UpstreamNotFound);
+    if attempt.prepared.dialect == x.dialect && is_json && theirs {
+        x.end.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
+    }
+    error
+}
+
+/// A good head has come: how its body will be read.
+pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<()> {
+    let encoded = head.headers.get(CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded {
+        return Err(Error::new(Kind::UpstreamFailed, "the provider compressed its answer though asked not to"));
+    }
+    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    let (Some(parsed), Some(attempt)) = (&x.parsed, x.attempt.as_mut()) else {
+        return Err(Error::internal("an answer to nothing"));
+    };
+    let (request_id, id) = (x.request_id.hyphenated().to_string(), x.request_id.simple().to_string());
+    let context = Context {
+        target: &attempt.target,
+        prepared: &attempt.prepared,
+        parsed,
+        request_id: &request_id,
+        id: &id,
+        created: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        max_bytes: x.live.runtime.server.max_answer_bytes,
+    };
+    attempt.answer = match (parsed.stream, is_json) {
+        (true, false) => Answer::stream(context),
+        (true, true) => return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream")),
+        (false, _) => Answer::whole(context),
+    };
+    Ok(())
+}
+
+/// A chunk of the answer: the upstream's in, the client's out.
+pub(super) fn answer_chunk(x: &mut Exchange, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
+    x.attempt_mut()?.answer.chunk(chunk, end)
+}
+
+/// The head of a whole answer.
+pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHeader> {
+    account::count(x);
+    let mut head = respond::whole(200, respond::JSON, length).map_err(Error::internal)?;
+    describe(&mut head, x);
+    if let Some(cost) = x.end.cost {
+        respond::set(&mut head, respond::COST, cost.to_string());
+    }
+    respond::set(&mut head, respond::USAGE_SOURCE, x.end.usage_source.as_str());
+    x.end.status = 200;
+    Ok(head)
+}
+
+/// The head of a stream.
+pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeader> {
+    let mut head = respond::stream(respond::SSE, http1).map_err(Error::internal)?;
+    describe(&mut head, x);
+    x.end.status = 200;
+    Ok(head)
+}
+
+/// Who answered, and what it took.
+fn describe(head: &mut ResponseHeader, x: &Exchange) {
+    identify(head, x);
+    if let Some(attempt) = &x.attempt {
+        respond::set(head, respond::PROVIDER, attempt.target.deployment.name.as_str());
+        respond::set(head, respond::MODEL, attempt.target.model.as_str());
+        if !attempt.prepared.dropped.is_empty() {
+            respond::set(head, respond::DROPPED, attempt.prepared.dropped.header());
+        }
+    }
+    respond::set(head, respond::ATTEMPTS, HeaderValue::from(x.attempts));
+    if x.fallback_used() {
+        respond::set(head, respond::FALLBACK_USED, HeaderValue::from_static("1"));
+    }
+    let overhead = x.end.overhead.as_micros();
+    respond::set(head, respond::OVERHEAD, format!("{}.{:03}", overhead / 1000, overhead % 1000));
+}
+
+/// Ids and limits: on every answer, errors too.
+pub(super) fn identify(head: &mut ResponseHeader, x: &Exchange) {
+    let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
+    let id = x.request_id.hyphenated().encode_lower(&mut buffer);
+    respond::set(head, respond::REQUEST_ID, &*id);
+    if x.dialect == Dialect::Anthropic {
+        respond::set(head, respond::ANTHROPIC_REQUEST_ID, &*id);
+    }
+    if let Some(client) = &x.client_request_id {
+        respond::set(head, respond::CLIENT_REQUEST_ID, client.clone());
+    }
+    account::limit_headers(x, |name, value| {
+        if let Ok(name) = HeaderName::try_from(name) {
+            respond::set(head, name, value);
+        }
+    });
+}
+
+/// Pass-through: the client's head becomes the provider's, framing kept.
+pub(super) fn pass_head(x: &Exchange, deployment: &Deployment, path: &str, client: &RequestHeader, http2: bool) -> Result<RequestHeader> {
+    let mut head = bare_head(deployment, client.method.clone(), path, client.uri.query(), http2)?;
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT] {
+        if let Some(value) = client.headers.get(&name) {
+            let _ = head.insert_header(name, value.clone());
+        }
+    }
+    vendor_headers(&mut head, client);
+    credentials(&mut head, deployment, x)?;
+    Ok(head)
+}
+
+/// Pass-through: the provider's head becomes the client's.
+pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(upstream.status, Some(16)).map_err(Error::internal)?;
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING] {
+        if let Some(value) = upstream.headers.get(&name) {
+            let _ = head.insert_header(name, value.clone());
+        }
+    }
+    describe(&mut head, x);
+    x.end.status = upstream.status.as_u16();
+    x.end.first_byte = Some(x.started.elapsed());
+    Ok(head)
+}
+
+/// The endpoints of generation traffic, which the attempt loop drives.
+pub(super) fn is_relayed(endpoint: Endpoint) -> bool {
+    !matches!(endpoint, Endpoint::Pass | Endpoint::Status | Endpoint::Models | Endpoint::Model | Endpoint::Limits)
+}

@@ -1,0 +1,241 @@
+//! The upstream's bytes to the client's, chunk by chunk, counting as they pass.
+
+use bytes::{Bytes, BytesMut};
+
+use super::accept::Endpoint;
+use super::parse::Parsed;
+use super::route::Target;
+use super::translate::Prepared;
+use crate::error::{Error, Kind, Result};
+use crate::usage::tokens::{Usage, UsageSource};
+use crate::wire::lane::Lane;
+use crate::wire::stream::{Ending, Pipe, Translator};
+use crate::wire::watch::{self, StreamWatch, Watch};
+use crate::wire::{self, Client, Dialect};
+
+/// The answer of one attempt.
+#[derive(Debug)]
+pub struct Answer {
+    mode: Mode,
+}
+
+#[derive(Debug)]
+enum Mode {
+    /// Its head has not come yet, or it passes unseen.
+    Unseen,
+    Whole(Box<Whole>),
+    Stream(Box<dyn Pipe>),
+}
+
+/// An answer that is held until it is complete.
+#[derive(Debug)]
+struct Whole {
+    held: BytesMut,
+    max_bytes: usize,
+    dialect: Dialect,
+    quirks: wire::Quirks,
+    endpoint: Endpoint,
+    input_estimate_tokens: u64,
+    /// What an encoder needs to know of the client; `None` where the bytes stay.
+    reencode: Option<Reencode>,
+    usage: Option<(Usage, UsageSource)>,
+    service_tier: Option<String>,
+}
+
+#[derive(Debug)]
+struct Reencode {
+    client: Dialect,
+    model: String,
+    id: String,
+    created: u64,
+    seal: wire::seal::Seal,
+}
+
+/// What of the exchange the answer depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'c> {
+    pub target: &'c Target,
+    pub prepared: &'c Prepared,
+    pub parsed: &'c Parsed,
+    /// The request id.
+    pub request_id: &'c str,
+    /// For answers whose upstream gave no id: the request id, without dashes.
+    pub id: &'c str,
+    /// Unix seconds.
+    pub created: u64,
+    pub max_bytes: usize,
+}
+
+impl Answer {
+    /// Before the head, or for what passes unseen.
+    pub fn unseen() -> Self {
+        Self { mode: Mode::Unseen }
+    }
+
+    /// For an answer that comes in one piece.
+    pub fn whole(context: Context<'_>) -> Self {
+        let (prepared, target) = (context.prepared, context.target);
+        let translated = prepared.lane == Lane::Translate && prepared.endpoint.generation().is_some();
+        let reencode = translated.then(|| Reencode {
+            client: prepared.endpoint.dialect(),
+            model: target.model.clone(),
+            id: context.id.to_owned(),
+            created: context.created,
+            seal: target.deployment.seal.clone(),
+        });
+        let whole = Whole {
+            held: BytesMut::new(),
+            max_bytes: context.max_bytes,
+            dialect: prepared.dialect,
+            quirks: target.deployment.quirks,
+            endpoint: prepared.endpoint,
+            input_estimate_tokens: context.parsed.input_estimate_tokens,
+            reencode,
+            usage: None,
+            service_tier: None,
+        };
+        Self { mode: Mode::Whole(Box::new(whole)) }
+    }
+
+    /// For a stream.
+    pub fn stream(context: Context<'_>) -> Self {
+        let (prepared, parsed, target) = (context.prepared, context.parsed, context.target);
+        let quirks = &target.deployment.quirks;
+        let pipe: Box<dyn Pipe> = if prepared.lane == Lane::Translate {
+            let client = Client {
+                model: &target.model,
+                id: context.id,
+                created: context.created,
+                stream_usage: parsed.stream_usage,
+                input_estimate_tokens: parsed.input_estimate_tokens,
+                seal: &target.deployment.seal,
+            };
+            Box::new(Translator::new(prepared.dialect, quirks, prepared.endpoint.dialect(), &client))
+        } else {
+            Box::new(StreamWatch::new(&Watch {
+                dialect: prepared.dialect,
+                quirks,
+                strip_usage_chunk: !parsed.stream_usage,
+                choices: parsed.choices,
+                request_id: context.request_id,
+            }))
+        };
+        Self { mode: Mode::Stream(pipe) }
+    }
+
+    pub fn is_stream(&self) -> bool {
+        matches!(self.mode, Mode::Stream(_))
+    }
+
+    /// Takes an upstream chunk, leaves the client's. `end` comes once, with or without bytes.
+    pub fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
+        match &mut self.mode {
+            Mode::Unseen => Ok(()),
+            Mode::Whole(whole) => whole.chunk(chunk, end),
+            Mode::Stream(pipe) => {
+                let mut out = Vec::new();
+                if let Some(bytes) = chunk.take() {
+                    out.reserve(bytes.len());
+                    pipe.push(&bytes, &mut out);
+                }
+                if end {
+                    pipe.finish(&mut out);
+                }
+                *chunk = (!out.is_empty()).then(|| Bytes::from(out));
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives up on a stream; what comes back closes it for a client that has begun to read.
+    pub fn fail(&mut self, error: Error) -> Bytes {
+        let mut out = Vec::new();
+        if let Mode::Stream(pipe) = &mut self.mode {
+            pipe.fail(error, &mut out);
+        }
+        Bytes::from(out)
+    }
+
+    /// The error a stream ended with.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.mode {
+            Mode::Stream(pipe) => pipe.progress().ending.as_ref().and_then(Ending::error),
+            _ => None,
+        }
+    }
+
+    /// What was used, as far as it is known: the upstream's count, or what was seen, counted here.
+    /// `None` before an answer began, and where nothing is counted.
+    pub fn usage(&self, input_estimate_tokens: u64) -> Option<(Usage, UsageSource)> {
+        match &self.mode {
+            Mode::Unseen => None,
+            Mode::Whole(whole) => whole.usage,
+            Mode::Stream(pipe) => Some(pipe.progress().account(input_estimate_tokens)),
+        }
+    }
+
+    /// The tier the answer says it was served in.
+    pub fn service_tier(&self) -> Option<&str> {
+        match &self.mode {
+            Mode::Whole(whole) => whole.service_tier.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn malformed(detail: impl std::fmt::Display) -> Error {
+    Error::new(Kind::UpstreamFailed, "the provider's answer could not be read").with_detail(detail)
+}
+
+impl Whole {
+    fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
+        if let Some(bytes) = chunk.take() {
+            if self.held.len() + bytes.len() > self.max_bytes {
+                return Err(Error::new(Kind::UpstreamFailed, "the provider's answer is over the limit `server.max_answer`"));
+            }
+            self.held.extend_from_slice(&bytes);
+        }
+        if end {
+            let body = std::mem::take(&mut self.held).freeze();
+            *chunk = Some(self.finish(body)?);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, body: Bytes) -> Result<Bytes> {
+        let text = std::str::from_utf8(&body).map_err(malformed)?;
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(malformed)?;
+        let seen = watch::whole(self.dialect, text, &self.quirks);
+        if let Some(error) = seen.error {
+            return Err(error);
+        }
+        self.service_tier = wire::scan::member(text, "service_tier").map(|t| t.trim_matches('"').to_owned());
+        self.usage = Some(match seen.usage {
+            Some(usage) => (usage, UsageSource::Reported),
+            None => (self.estimate(&seen), UsageSource::Estimated),
+        });
+        let Some(to) = &self.reencode else { return Ok(body) };
+        let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
+        if response.usage.is_none() {
+            response.usage = self.usage.map(|(usage, _)| usage);
+        }
+        let client = Client {
+            model: &to.model,
+            id: &to.id,
+            created: to.created,
+            stream_usage: true,
+            input_estimate_tokens: self.input_estimate_tokens,
+            seal: &to.seal,
+        };
+        let mut out = Vec::with_capacity(body.len() + 512);
+        wire::encode_response(to.client, &response, &client, &mut out);
+        Ok(Bytes::from(out))
+    }
+
+    /// Embeddings and counts have no output to speak of, however many numbers they list.
+    fn estimate(&self, seen: &watch::Whole) -> Usage {
+        let generates = self.endpoint.generation().is_some() || self.endpoint == Endpoint::Completions;
+        let output = if generates { seen.text.tokens() } else { 0 };
+        Usage { fresh_input_tokens: self.input_estimate_tokens, visible_output_tokens: output, ..Usage::default() }
+    }
+}

@@ -7,7 +7,7 @@
 //!   run on a blocking thread; until then the fast way answers.
 
 use crate::wire::envelope::Envelope;
-use crate::wire::scan::Escapes;
+use crate::wire::scan::{self, Escapes, Tally};
 
 /// What one image, document or sound counts, whatever its size: between the 85 tokens of a small
 /// picture and the 1,600 of a large one.
@@ -25,7 +25,6 @@ pub struct TextCount {
     unicode_escapes: u64,
     /// Bytes of member names.
     name_bytes: u64,
-    strings: u64,
     media: u64,
 }
 
@@ -41,19 +40,12 @@ impl TextCount {
         self.add(text.as_bytes(), Escapes::default());
     }
 
-    /// Adds a value of a request, `name` being the member it belongs to.
-    pub fn add_value(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
-        if escaped.len() >= MEDIA_MIN_BYTES && is_media(name, escaped) {
-            self.media += 1;
-            return;
-        }
-        self.strings += 1;
-        self.add(escaped, escapes);
-    }
-
-    /// Adds the name of a nested member.
-    pub fn add_name(&mut self, name: &[u8]) {
-        self.name_bytes = self.name_bytes.saturating_add(bytes(name.len()));
+    /// All strings of a JSON text.
+    pub fn of_json(json: &str) -> Self {
+        let mut it = Self::default();
+        // Text that is not JSON counts up to where it stops being it.
+        let _ = scan::value(scan::blank(json.as_bytes()), b"", 0, &mut it);
+        it
     }
 
     fn add(&mut self, escaped: &[u8], escapes: Escapes) {
@@ -78,6 +70,21 @@ impl TextCount {
     pub fn tokens(&self) -> u64 {
         let text = self.ascii_bytes.div_ceil(4) + self.other_bytes.div_ceil(3) + self.unicode_escapes;
         text.saturating_add(self.media * MEDIA_TOKENS)
+    }
+}
+
+/// Adds the strings of a request as they are skipped over.
+impl Tally for TextCount {
+    fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
+        if escaped.len() >= MEDIA_MIN_BYTES && is_media(name, escaped) {
+            self.media += 1;
+        } else {
+            self.add(escaped, escapes);
+        }
+    }
+
+    fn name(&mut self, escaped: &[u8]) {
+        self.name_bytes = self.name_bytes.saturating_add(bytes(escaped.len()));
     }
 }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::json::Str;
-use super::scan::{self, Escapes, Fault, MAX_DEPTH, Object, Place};
+use super::scan::{self, Fault, MAX_DEPTH, Object, Place};
 use crate::error::{Error, Kind, Result};
 use crate::usage::estimate::TextCount;
 
@@ -54,7 +54,7 @@ impl<'a> Envelope<'a> {
             Self { body, members: Vec::with_capacity(16), open: body.len() - rest.len(), text: TextCount::default() };
         let mut seen = Seen::default();
         loop {
-            let place = object.next(&mut Sum(&mut it.text)).map_err(|fault| not_json(body, fault))?;
+            let place = object.next(&mut it.text).map_err(|fault| not_json(body, fault))?;
             let Some(place) = place else { break };
             it.add(&place, &mut seen)?;
         }
@@ -187,22 +187,8 @@ impl Seen {
     }
 }
 
-struct Sum<'s>(&'s mut TextCount);
-
-impl scan::Tally for Sum<'_> {
-    fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
-        self.0.add_value(name, escaped, escapes);
-    }
-
-    fn name(&mut self, escaped: &[u8]) {
-        self.0.add_name(escaped);
-    }
-}
-
 fn not_an_object(body: &str, fault: Fault) -> Error {
-    let rest = scan::blank(body.as_bytes());
-    let is_json = scan::value(rest, b"", 0, &mut ()).is_ok_and(|rest| scan::blank(rest).is_empty());
-    match is_json {
+    match scan::is_json(body) {
         true => Error::new(Kind::InvalidJson, "the body must be a JSON object"),
         false => not_json(body, fault),
     }

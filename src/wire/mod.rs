@@ -14,6 +14,8 @@ pub mod scan;
 pub mod seal;
 pub mod splice;
 pub mod sse;
+pub mod stream;
+pub mod watch;
 
 use crate::error::{Error, Result};
 
@@ -196,6 +198,14 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &str) -> Error {
     match dialect {
         Dialect::OpenAiChat => openai_chat::error::decode(status, body),
         Dialect::Anthropic => anthropic::error::decode(status, body),
+    }
+}
+
+/// Reads an error that came inside a stream, or inside a 200: `data` is the event's data.
+pub fn decode_error_event(dialect: Dialect, data: &str) -> Error {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::error::decode(502, data),
+        Dialect::Anthropic => anthropic::error::decode(0, data),
     }
 }
 

@@ -336,6 +336,11 @@ impl<'r> Object<'r> {
     }
 }
 
+/// Whether the text is one JSON value and nothing else.
+pub fn is_json(json: &str) -> bool {
+    value(blank(json.as_bytes()), b"", 0, &mut ()).is_ok_and(|rest| blank(rest).is_empty())
+}
+
 /// The members of an object, leniently and without allocating: names still escaped, values as they
 /// stood; ends early where the text stops being JSON.
 pub fn members(json: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -358,10 +363,7 @@ pub fn member<'j>(json: &'j str, wanted: &str) -> Option<&'j str> {
 mod tests {
     use super::*;
 
-    fn accepts(json: &str) -> bool {
-        let rest = blank(json.as_bytes());
-        value(rest, b"", 0, &mut ()).is_ok_and(|rest| blank(rest).is_empty())
-    }
+    use super::is_json as accepts;
 
     #[test]
     fn verdicts_equal_serde_json() {

@@ -1,0 +1,367 @@
+//! Observers for answers that reach the client in the format they came in: the bytes go on as they
+//! are, and what accounting and fallback need is read off them.
+//!
+//! Only frames that can hold something of interest are looked into, and those without building
+//! anything: a needle is searched, and the value behind it is read where it stands. Inside a JSON
+//! string quotes are escaped, so a needle with a quote in it never matches text of the model.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::sse::{Frame, Framer};
+use super::stream::{Ending, HoldBack, Pipe, Progress, cut_error};
+use super::{Dialect, Quirks, anthropic, decode_error_event, encode_error_event, openai_chat, scan};
+use crate::error::Error;
+use crate::usage::estimate::TextCount;
+use crate::usage::tokens::Usage;
+
+/// Frames of data held back at most, in wait for one that is known to begin the answer.
+const MAX_HELD_FRAMES: u32 = 32;
+
+/// How to watch a stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch<'w> {
+    pub dialect: Dialect,
+    pub quirks: &'w Quirks,
+    /// The client did not ask for usage, we did: take out the chunk that holds nothing else.
+    pub strip_usage_chunk: bool,
+    /// Answers the client wants: each has to finish.
+    pub choices: u64,
+    /// For the error event, should one have to be written.
+    pub request_id: &'w str,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct StreamWatch {
+    framer: Framer,
+    eye: Eye,
+}
+
+#[derive(Debug)]
+struct Eye {
+    dialect: Dialect,
+    quirks: Quirks,
+    strip_usage_chunk: bool,
+    choices: u64,
+    finished: u64,
+    request_id: String,
+    merge: anthropic::usage::Merge,
+    hold: HoldBack,
+    held_frames: u32,
+    progress: Progress,
+}
+
+impl StreamWatch {
+    pub fn new(watch: &Watch<'_>) -> Self {
+        Self::with_framer(Framer::default(), watch)
+    }
+
+    /// With a framer of another limit.
+    pub fn with_framer(framer: Framer, watch: &Watch<'_>) -> Self {
+        let eye = Eye {
+            dialect: watch.dialect,
+            quirks: *watch.quirks,
+            strip_usage_chunk: watch.strip_usage_chunk,
+            choices: watch.choices,
+            finished: 0,
+            request_id: watch.request_id.to_owned(),
+            merge: anthropic::usage::Merge::default(),
+            hold: HoldBack::default(),
+            held_frames: 0,
+            progress: Progress::default(),
+        };
+        Self { framer, eye }
+    }
+}
+
+impl Pipe for StreamWatch {
+    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        let eye = &mut self.eye;
+        if let Err(error) = self.framer.push(chunk, &mut |frame| eye.frame(frame, out)) {
+            self.fail(error, out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let eye = &mut self.eye;
+        self.framer.finish(&mut |frame| eye.last_frame(frame, out));
+        eye.finish(out);
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
+        if self.eye.progress.ending.is_none() {
+            self.eye.write_error(&error, out);
+            self.eye.progress.fail(error);
+        }
+    }
+
+    fn commit(&mut self, out: &mut Vec<u8>) {
+        self.eye.hold.commit(out);
+    }
+
+    fn is_committed(&self) -> bool {
+        self.eye.hold.is_committed()
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.eye.progress
+    }
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The answer has begun: let it through, and all that waits.
+    Begun,
+    /// Part of the opening.
+    Opening,
+    /// Not for the client.
+    Strip,
+}
+
+impl Eye {
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
+        // Comments behind the end are part of the bytes; anything behind an error is not.
+        if matches!(self.progress.ending, Some(Ending::Error(_) | Ending::Cut(_))) {
+            return;
+        }
+        let verdict = match frame.data {
+            None => Verdict::Opening,
+            Some(data) => self.judge(frame.name, data),
+        };
+        match verdict {
+            Verdict::Strip => return,
+            Verdict::Begun => self.hold.commit(out),
+            Verdict::Opening if frame.data.is_some() => self.held_frames = self.held_frames.saturating_add(1),
+            Verdict::Opening => {}
+        }
+        if self.held_frames > MAX_HELD_FRAMES {
+            self.hold.commit(out);
+        }
+        self.hold.target(out).extend_from_slice(frame.raw);
+        self.hold.commit_if_full(out);
+    }
+
+    fn judge(&mut self, name: &str, data: &str) -> Verdict {
+        match self.dialect {
+            Dialect::OpenAiChat => self.chat(name, data),
+            Dialect::Anthropic => self.anthropic(name, data),
+        }
+    }
+
+    /// What the end of the body left without its blank line: a whole event, or half of one.
+    fn last_frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
+        let is_whole = |data: &str| data == "[DONE]" || scan::is_json(data);
+        if frame.data.is_none_or(is_whole) {
+            self.frame(frame, out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.progress.ending.is_some() {
+            return;
+        }
+        if self.progress.has_stopped {
+            self.hold.commit(out);
+            self.progress.complete();
+        } else {
+            let error = cut_error();
+            self.write_error(&error, out);
+            self.progress.cut(error);
+        }
+    }
+
+    fn write_error(&self, error: &Error, out: &mut Vec<u8>) {
+        // Before the first byte an error is the caller's to render, or to mend elsewhere.
+        if self.hold.is_committed() {
+            encode_error_event(self.dialect, error, &self.request_id, out);
+        }
+    }
+}
+
+/// Chat Completions.
+impl Eye {
+    fn chat(&mut self, name: &str, data: &str) -> Verdict {
+        if data == "[DONE]" {
+            self.progress.complete();
+            return Verdict::Begun;
+        }
+        if name == "error" || NEEDLES.error.find(data.as_bytes()).is_some() && has_error(data) {
+            return self.error(data);
+        }
+        self.chat_text(data);
+        for reason in values(&NEEDLES.finish_reason, data) {
+            if reason.starts_with('"') && !reason.starts_with("\"\"") {
+                self.finished = self.finished.saturating_add(1);
+                self.progress.has_stopped = self.finished >= self.choices;
+            }
+        }
+        let has_usage = self.chat_usage(data);
+        match (has_usage && has_no_choice(data), self.progress.has_content || self.finished > 0 || has_usage) {
+            (true, _) if self.strip_usage_chunk => Verdict::Strip,
+            (_, true) => Verdict::Begun,
+            (_, false) => Verdict::Opening,
+        }
+    }
+
+    fn chat_text(&mut self, data: &str) {
+        let progress = &mut self.progress;
+        let mut add = |value: &str| {
+            let text = literal(value);
+            if !text.is_empty() {
+                progress.output.add_escaped(text);
+                progress.has_content = true;
+            }
+        };
+        for value in values(&NEEDLES.content, data) {
+            match value.starts_with('[') {
+                // Mistral's list of typed pieces.
+                true => values(&NEEDLES.text, data).for_each(&mut add),
+                false => add(value),
+            }
+        }
+        for needle in [&NEEDLES.reasoning, &NEEDLES.arguments, &NEEDLES.refusal] {
+            values(needle, data).for_each(&mut add);
+        }
+        let begins_call = values(&NEEDLES.tool_calls, data).any(|v| v.starts_with("[{") || v.starts_with("[ {"));
+        if begins_call || values(&NEEDLES.audio, data).any(|v| v.starts_with('{')) {
+            progress.has_content = true;
+        }
+    }
+
+    fn chat_usage(&mut self, data: &str) -> bool {
+        let may_be = values(&NEEDLES.usage, data).any(|value| value.starts_with('{'));
+        let usage = if may_be { openai_chat::usage::in_body(data, &self.quirks) } else { None };
+        self.progress.usage = usage.or(self.progress.usage);
+        usage.is_some()
+    }
+
+    fn error(&mut self, data: &str) -> Verdict {
+        self.progress.fail(decode_error_event(self.dialect, data));
+        // An error after the first byte is the client's to read, in the upstream's own words.
+        Verdict::Opening
+    }
+}
+
+/// Anthropic Messages.
+impl Eye {
+    fn anthropic(&mut self, name: &str, data: &str) -> Verdict {
+        let kind = match name {
+            "" => scan::member(data, "type").map(literal).unwrap_or_default(),
+            name => name,
+        };
+        match kind {
+            "message_start" => self.message_start(data),
+            "content_block_start" => self.progress.has_content = true,
+            "content_block_delta" => self.content_block_delta(data),
+            "message_delta" => self.message_delta(data),
+            "message_stop" => self.progress.complete(),
+            "error" => return self.error(data),
+            // `ping` and whatever comes to be.
+            _ => {}
+        }
+        match self.progress.has_content || self.progress.usage.is_some() || self.progress.ending.is_some() {
+            true => Verdict::Begun,
+            false => Verdict::Opening,
+        }
+    }
+
+    fn message_start(&mut self, data: &str) {
+        self.merge.start(data);
+        self.progress.opening_usage = self.merge.usage();
+    }
+
+    fn content_block_delta(&mut self, data: &str) {
+        self.progress.has_content = true;
+        for needle in [&NEEDLES.text, &NEEDLES.thinking, &NEEDLES.partial_json] {
+            values(needle, data).for_each(|value| self.progress.output.add_escaped(literal(value)));
+        }
+    }
+
+    fn message_delta(&mut self, data: &str) {
+        self.merge.delta(data);
+        self.progress.usage = self.merge.usage().or(self.progress.usage);
+        self.progress.has_stopped |= values(&NEEDLES.stop_reason, data).any(|reason| reason.starts_with('"'));
+    }
+}
+
+struct Needles {
+    content: Finder<'static>,
+    reasoning: Finder<'static>,
+    arguments: Finder<'static>,
+    refusal: Finder<'static>,
+    text: Finder<'static>,
+    thinking: Finder<'static>,
+    partial_json: Finder<'static>,
+    tool_calls: Finder<'static>,
+    audio: Finder<'static>,
+    finish_reason: Finder<'static>,
+    stop_reason: Finder<'static>,
+    usage: Finder<'static>,
+    error: Finder<'static>,
+}
+
+/// Built once: building a searcher costs more than one search.
+static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles {
+    // Also the end of `reasoning_content`.
+    content: Finder::new("content\":"),
+    reasoning: Finder::new("\"reasoning\":"),
+    arguments: Finder::new("\"arguments\":"),
+    refusal: Finder::new("\"refusal\":"),
+    text: Finder::new("\"text\":"),
+    thinking: Finder::new("\"thinking\":"),
+    partial_json: Finder::new("\"partial_json\":"),
+    tool_calls: Finder::new("\"tool_calls\":"),
+    audio: Finder::new("\"audio\":"),
+    finish_reason: Finder::new("\"finish_reason\":"),
+    stop_reason: Finder::new("\"stop_reason\":"),
+    usage: Finder::new("\"usage\":"),
+    error: Finder::new("\"error\""),
+});
+
+/// What follows each occurrence of a needle, blanks skipped.
+fn values<'d>(needle: &'d Finder<'static>, data: &'d str) -> impl Iterator<Item = &'d str> {
+    let skip = needle.needle().len();
+    needle.find_iter(data.as_bytes()).map(move |at| data.get(at + skip..).unwrap_or_default().trim_ascii_start())
+}
+
+/// What stands between the quotes of the literal that `value` begins with; nothing if it is none.
+fn literal(value: &str) -> &str {
+    let Some(tail) = value.strip_prefix('"') else { return "" };
+    let end = scan::string(tail.as_bytes()).map_or(0, |(rest, _)| tail.len() - rest.len() - 1);
+    tail.get(..end).unwrap_or_default()
+}
+
+fn has_error(data: &str) -> bool {
+    scan::member(data, "error").is_some_and(|error| !matches!(error, "null" | "\"\"" | "{}" | "false"))
+}
+
+fn has_no_choice(data: &str) -> bool {
+    scan::member(data, "choices").is_none_or(|list| list.strip_prefix('[').is_some_and(|l| l.trim_ascii_start() == "]"))
+}
+
+/// What accounting needs of an answer that came whole.
+#[derive(Debug)]
+pub struct Whole {
+    /// `None`: the upstream did not say.
+    pub usage: Option<Usage>,
+    /// All text of the answer, to estimate from.
+    pub text: TextCount,
+    /// An error inside a 200.
+    pub error: Option<Error>,
+}
+
+/// Reads a whole answer without building anything of it.
+pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
+    let usage = match dialect {
+        Dialect::OpenAiChat => openai_chat::usage::in_body(body, quirks),
+        Dialect::Anthropic => scan::member(body, "usage").and_then(|json| anthropic::usage::decode(json, quirks)),
+    };
+    let error = (usage.is_none() && has_error(body)).then(|| decode_error_event(dialect, body));
+    Whole { usage, text: TextCount::of_json(body), error }
+}
+
+#[cfg(test)]
+mod tests;

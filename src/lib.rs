@@ -14,5 +14,7 @@
 pub mod config;
 pub mod error;
 pub mod provider;
+#[cfg(feature = "proxy")]
+pub mod simulator;
 pub mod usage;
 pub mod wire;

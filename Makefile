@@ -1,0 +1,37 @@
+# What one does with Weir. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench fuzz fuzz-smoke docs sdk
+
+help:            ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:           ## install what a build needs beyond Rust
+	@scripts/setup
+
+demo: setup      ## build, start the gateway with the simulated provider, show it at work, serve
+	cargo run --release --quiet -- demo
+
+test:            ## everything that CI runs
+	@scripts/test
+
+check:           ## the quick part: format, lints, unit tests of the translation core
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo test --quiet --no-default-features --lib
+
+bench: setup     ## micro benches and the load bench against a bare pass-through
+	cargo build --profile dist
+	cargo bench --bench load
+
+fuzz:            ## fuzz every target for an hour each
+	scripts/fuzz 3600
+
+fuzz-smoke:      ## fuzz every target for a million executions
+	scripts/fuzz smoke
+
+docs:            ## the library's documentation
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+sdk:             ## the official SDKs against the real binary
+	@scripts/setup test
+	@scripts/sdk-tests

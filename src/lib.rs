@@ -13,8 +13,14 @@
 
 pub mod config;
 pub mod error;
+pub mod limit;
 pub mod provider;
 #[cfg(feature = "proxy")]
+mod proxy;
+#[cfg(feature = "proxy")]
 pub mod simulator;
+#[cfg(feature = "proxy")]
+pub mod stage;
+pub mod tenant;
 pub mod usage;
 pub mod wire;

@@ -117,6 +117,15 @@ impl Upstream {
         Ok(())
     }
 
+    /// A peer for Pingora's own pipeline.
+    pub(super) async fn any_peer(&self) -> Result<HttpPeer> {
+        let peers = self.peers().await?;
+        let index = self.next.load(Ordering::Relaxed).checked_rem(peers.len()).unwrap_or(0);
+        let mut peer = peers.get(index).cloned().ok_or_else(|| unreachable_error("no address"))?;
+        peer.options.read_timeout = peer.options.write_timeout;
+        Ok(peer)
+    }
+
     /// The addresses, looked up now if they never were.
     async fn peers(&self) -> Result<Arc<Vec<HttpPeer>>> {
         let peers = self.peers.load_full();

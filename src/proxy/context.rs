@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::live::Live;
 use super::shutdown::Ticket;
 use crate::error::{Error, Kind};
-use crate::limit::Admission;
+use crate::limit::door::Visit;
+use crate::limit::{Admission, Standing};
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::parse::Parsed;
 use crate::stage::route::{Plan, Target};
-use crate::stage::translate::Prepared;
+use crate::stage::translate::{Prepared, Source};
 use crate::tenant::keys::Caller;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -39,6 +40,8 @@ pub(crate) struct Exchange {
     pub(crate) request_id: Uuid,
     pub(crate) client_request_id: Option<HeaderValue>,
     pub(crate) ticket: Option<Ticket>,
+    /// Its place at the door.
+    pub(crate) visit: Option<Visit>,
     pub(crate) endpoint: Option<Endpoint>,
     /// The caller's format: of errors, and of answers.
     pub(crate) dialect: Dialect,
@@ -49,6 +52,8 @@ pub(crate) struct Exchange {
     pub(crate) parsed: Option<Parsed>,
     pub(crate) plan: Option<Plan>,
     pub(crate) admission: Option<Admission>,
+    /// The key's limits as they stood when one of them refused.
+    pub(crate) denied: Option<Standing>,
     /// Refuse what a target cannot express.
     pub(crate) strict: bool,
     pub(crate) attempt: Option<Attempt>,
@@ -92,6 +97,7 @@ impl Exchange {
             request_id: Uuid::now_v7(),
             client_request_id: None,
             ticket: None,
+            visit: None,
             endpoint: None,
             dialect: Dialect::OpenAiChat,
             caller: None,
@@ -100,6 +106,7 @@ impl Exchange {
             parsed: None,
             plan: None,
             admission: None,
+            denied: None,
             strict: false,
             attempt: None,
             attempts: 0,
@@ -115,6 +122,14 @@ impl Exchange {
                 verbatim: None,
                 closed: false,
             },
+        }
+    }
+
+    /// What is translated, the same for every attempt.
+    pub(crate) fn source(&self) -> Result<Source<'_>, Error> {
+        match (self.endpoint, &self.parsed) {
+            (Some(endpoint), Some(parsed)) => Ok(Source { endpoint, body: &self.body, parsed, strict: self.strict }),
+            _ => Err(Error::internal("nothing was parsed")),
         }
     }
 

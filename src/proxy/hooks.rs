@@ -15,8 +15,9 @@ use super::relay::Refusal;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::provider::Auth;
-use crate::stage::accept::Endpoint;
+use crate::tenant::credential;
 use crate::stage::answer::{Answer, Context};
+use crate::limit::{self, Admission};
 use crate::stage::{account, respond};
 use crate::wire::{self, Dialect};
 
@@ -45,7 +46,7 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     if prepared.dialect == Dialect::Anthropic && !head.headers.contains_key(ANTHROPIC_VERSION) {
         let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
-    credentials(&mut head, deployment, x)?;
+    credentials(&mut head, deployment, client, x)?;
     Ok(head)
 }
 
@@ -84,14 +85,14 @@ fn vendor_headers(head: &mut RequestHeader, client: &RequestHeader) {
 
 /// The provider's credential, or the client's own where it asked for that; then what the operator
 /// adds.
-fn credentials(head: &mut RequestHeader, deployment: &Deployment, x: &Exchange) -> Result<()> {
-    match (&x.forwarded, &deployment.api_key) {
-        (Some(own), _) => {
-            for (name, value) in own.headers() {
-                let _ = head.insert_header(name.clone(), value.clone());
+fn credentials(head: &mut RequestHeader, deployment: &Deployment, client: &RequestHeader, x: &Exchange) -> Result<()> {
+    match (x.pass_through, &deployment.api_key) {
+        (true, _) => {
+            for (name, value) in credential::forwarded(&client.headers) {
+                let _ = head.insert_header(name, value.clone());
             }
         }
-        (None, Some(key)) => {
+        (false, Some(key)) => {
             let (name, text) = match deployment.provider.auth {
                 Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
                 Auth::Header(name) => (HeaderName::from_static(name), key.expose().to_owned()),
@@ -101,7 +102,7 @@ fn credentials(head: &mut RequestHeader, deployment: &Deployment, x: &Exchange) 
             value.set_sensitive(true);
             let _ = head.insert_header(name, value);
         }
-        (None, None) => {}
+        (false, None) => {}
     }
     for (name, value) in &deployment.headers {
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
@@ -167,7 +168,7 @@ pub(super) fn answer_chunk(x: &mut Exchange, chunk: &mut Option<Bytes>, end: boo
 
 /// The head of a whole answer.
 pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHeader> {
-    account::count(x);
+    super::close::count(x);
     let mut head = respond::whole(200, respond::JSON, length).map_err(Error::internal)?;
     describe(&mut head, x);
     if let Some(cost) = x.end.cost {
@@ -215,23 +216,42 @@ pub(super) fn identify(head: &mut ResponseHeader, x: &Exchange) {
     if let Some(client) = &x.client_request_id {
         respond::set(head, respond::CLIENT_REQUEST_ID, client.clone());
     }
-    account::limit_headers(x, |name, value| {
-        if let Ok(name) = HeaderName::try_from(name) {
-            respond::set(head, name, value);
+    let standing = x.admission.as_ref().map(Admission::standing).or(x.denied);
+    if let Some(standing) = standing {
+        limit::headers::write(x.dialect, &standing, x.started_at, |name, value| {
+            respond::set(head, HeaderName::from_static(name), value);
+        });
+    }
+}
+
+/// What an error answer says beside its body.
+pub(super) fn describe_error(head: &mut ResponseHeader, x: &Exchange, error: &Error) {
+    identify(head, x);
+    if x.attempts > 0 {
+        respond::set(head, respond::ATTEMPTS, HeaderValue::from(x.attempts));
+        if let Some(attempt) = &x.attempt {
+            respond::set(head, respond::PROVIDER, attempt.target.deployment.name.as_str());
+            respond::set(head, respond::MODEL, attempt.target.model.as_str());
         }
-    });
+    }
+    respond::retry_advice(head, error);
 }
 
 /// Pass-through: the client's head becomes the provider's, framing kept.
-pub(super) fn pass_head(x: &Exchange, deployment: &Deployment, path: &str, client: &RequestHeader, http2: bool) -> Result<RequestHeader> {
-    let mut head = bare_head(deployment, client.method.clone(), path, client.uri.query(), http2)?;
+pub(super) fn pass_head(x: &Exchange, client: &RequestHeader) -> Result<RequestHeader> {
+    let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
+    let deployment = &attempt.target.deployment;
+    let path = client.uri.path();
+    // `/v1` is part of the base where the vendor has it.
+    let below = path.strip_prefix("/v1").unwrap_or(path);
+    let mut head = bare_head(deployment, client.method.clone(), below, client.uri.query(), false)?;
     for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT] {
         if let Some(value) = client.headers.get(&name) {
             let _ = head.insert_header(name, value.clone());
         }
     }
     vendor_headers(&mut head, client);
-    credentials(&mut head, deployment, x)?;
+    credentials(&mut head, deployment, client, x)?;
     Ok(head)
 }
 
@@ -247,9 +267,4 @@ pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> R
     x.end.status = upstream.status.as_u16();
     x.end.first_byte = Some(x.started.elapsed());
     Ok(head)
-}
-
-/// The endpoints of generation traffic, which the attempt loop drives.
-pub(super) fn is_relayed(endpoint: Endpoint) -> bool {
-    !matches!(endpoint, Endpoint::Pass | Endpoint::Status | Endpoint::Models | Endpoint::Model | Endpoint::Limits)
 }

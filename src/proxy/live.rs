@@ -7,26 +7,32 @@ use std::sync::Arc;
 use super::connector::Upstream;
 use crate::config::runtime::{Deployment, Runtime};
 use crate::error::{Error, Result};
-use crate::limit;
+use crate::limit::Limiter;
+use crate::tenant::keys::Keyring;
 
 /// See the module documentation.
-#[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) runtime: Arc<Runtime>,
-    pub(crate) limits: limit::Bound,
+    pub(crate) keyring: Keyring,
     upstreams: HashMap<String, Arc<Upstream>>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Live({})", self.runtime.hash)
+    }
 }
 
 impl Live {
     /// Fails where a file that the configuration names cannot be read.
-    pub(crate) fn new(runtime: Arc<Runtime>, limiter: &limit::Limiter) -> Result<Self, String> {
+    pub(crate) fn new(runtime: Arc<Runtime>, limiter: &Limiter) -> Result<Self, String> {
         let mut upstreams = HashMap::with_capacity(runtime.deployments.len());
         for deployment in &runtime.deployments {
             let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.name))?;
             upstreams.insert(deployment.name.clone(), Arc::new(upstream));
         }
-        let limits = limiter.bind(&runtime);
-        Ok(Self { runtime, limits, upstreams })
+        let keyring = Keyring::new(&runtime, &limiter.bind(&runtime));
+        Ok(Self { runtime, keyring, upstreams })
     }
 
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {

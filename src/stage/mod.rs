@@ -7,3 +7,11 @@
 //! The bracket repeats per attempt, always from the client's untouched bytes (`proxy::relay`).
 
 pub mod accept;
+pub mod account;
+pub mod answer;
+pub mod authenticate;
+pub mod models;
+pub mod parse;
+pub mod respond;
+pub mod route;
+pub mod translate;

@@ -57,14 +57,18 @@ pub fn stream(content_type: HeaderValue, http1: bool) -> Result<ResponseHeader, 
 pub fn error(dialect: Dialect, error: &Error, request_id: &str) -> Result<(ResponseHeader, Bytes), Box<pingora_core::Error>> {
     let mut body = Vec::with_capacity(256);
     let status = wire::encode_error(dialect, error, request_id, &mut body);
-    let mut head = whole(status, JSON, body.len())?;
+    let head = whole(status, JSON, body.len())?;
+    Ok((head, Bytes::from(body)))
+}
+
+/// Whether and when to come back.
+pub fn retry_advice(head: &mut ResponseHeader, error: &Error) {
     if error.forbids_client_retry() {
-        set(&mut head, SHOULD_RETRY, HeaderValue::from_static("false"));
+        set(head, SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if let Some(after) = error.retry_after() {
         let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
-        set(&mut head, RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
-        set(&mut head, RETRY_AFTER_MS, HeaderValue::from(ms));
+        set(head, RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
+        set(head, RETRY_AFTER_MS, HeaderValue::from(ms));
     }
-    Ok((head, Bytes::from(body)))
 }

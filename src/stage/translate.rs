@@ -27,6 +27,20 @@ pub struct Prepared {
     pub endpoint: Endpoint,
 }
 
+impl Prepared {
+    /// For what passes unseen: only the place it takes.
+    pub fn unseen() -> Self {
+        Self {
+            dialect: Dialect::OpenAiChat,
+            lane: Lane::Pass,
+            path: "",
+            body: Bytes::new(),
+            dropped: Dropped::default(),
+            endpoint: Endpoint::Pass,
+        }
+    }
+}
+
 /// What is translated: the client's side of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'s> {

@@ -1,0 +1,61 @@
+//! Answers that need no provider.
+
+use bytes::Bytes;
+use pingora_proxy::Session;
+
+use super::Gateway;
+use super::context::Exchange;
+use crate::error::{Error, Result};
+use crate::stage::accept::{self, Endpoint};
+use crate::stage::models;
+use crate::wire::json::Obj;
+
+/// The answer, where this endpoint is one of those.
+pub(super) fn answer(gateway: &Gateway, session: &Session, x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
+    let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
+    let runtime = &x.live.runtime;
+    match endpoint {
+        Endpoint::Models => Ok(Some(models::list(x.dialect, &caller.key, runtime))),
+        Endpoint::Model => {
+            let id = accept::model_id(session.req_header().uri.path());
+            models::one(x.dialect, &id, &caller.key, runtime).map(Some)
+        }
+        Endpoint::Limits => Ok(Some(limits(gateway, x))),
+        _ => Ok(None),
+    }
+}
+
+/// `GET /v1/limits`: the calling key's limits and what is left of them.
+fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    {
+        let mut body = Obj::new(&mut out);
+        body.text("object", "list");
+        let mut list = body.arr("data");
+        if let Some(caller) = &x.caller {
+            caller.limits.levels(gateway.clock.now_ms(), |scope, limited, level| {
+                let mut entry = list.obj();
+                entry.text("scope", &scope.to_string()).text("limit_type", limited.as_str());
+                entry.num("limit", level.limit).num("remaining", level.remaining).num("reset_ms", level.reset_ms);
+            });
+        }
+    }
+    Bytes::from(out)
+}
+
+/// A token count, where the provider has none to offer: counted here, and marked.
+pub(super) fn count_tokens(x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
+    let upstream_counts = || x.plan.as_ref().and_then(|p| p.targets.first()).is_some_and(|t| t.deployment.provider.paths.count_tokens.is_some());
+    let here = match endpoint {
+        Endpoint::Count => true,
+        Endpoint::MessagesCount => !upstream_counts(),
+        _ => false,
+    };
+    if !here {
+        return Ok(None);
+    }
+    let tokens = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
+    let mut out = Vec::with_capacity(64);
+    Obj::new(&mut out).num("input_tokens", tokens).bool("estimated", true);
+    Ok(Some(Bytes::from(out)))
+}

@@ -1,0 +1,352 @@
+//! All that knows Pingora: the hooks, the attempt loop, connections, sockets, shutdown.
+//!
+//! [`Gateway`] is the `ProxyHttp`. Generation traffic is driven by the attempt loop ([`relay`]) from
+//! `request_filter`; what only passes through takes Pingora's pipeline. Both go through [`hooks`].
+
+mod body;
+mod connector;
+mod context;
+mod hooks;
+mod listen;
+mod live;
+mod local;
+mod relay;
+pub(crate) mod serve;
+mod shutdown;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderName, Method};
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use self::connector::Pools;
+use self::context::{Attempt, Exchange, Outcome};
+use self::live::Live;
+use self::shutdown::InFlight;
+use crate::error::{Error, Kind, Result};
+use crate::limit::Limiter;
+use crate::limit::clock::Clock;
+use crate::limit::door::Door;
+use crate::stage::accept::{self, Endpoint};
+use crate::stage::answer::Answer;
+use crate::stage::{authenticate, parse, respond, route, translate};
+
+/// What a client calls its request; kept as `client_request_id`, never used as ours.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longer ids of a client are cut off.
+const MAX_CLIENT_ID_BYTES: usize = 128;
+
+/// The gateway: one for the process.
+pub(crate) struct Gateway {
+    live: Arc<ArcSwap<Live>>,
+    pools: Pools,
+    limiter: Arc<Limiter>,
+    door: Door,
+    clock: Clock,
+    in_flight: Arc<InFlight>,
+    telemetry: Arc<crate::telemetry::Telemetry>,
+    /// Spreads weighted choices.
+    tickets: AtomicU64,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway")
+    }
+}
+
+type Pingora<T> = pingora_core::Result<T>;
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Box<Exchange>;
+
+    fn new_ctx(&self) -> Self::CTX {
+        Box::new(Exchange::new(self.live.load_full()))
+    }
+
+    /// Accept to route; then the attempts, or on to the pipeline.
+    async fn request_filter(&self, session: &mut Session, x: &mut Self::CTX) -> Pingora<bool> {
+        self.open(session, x);
+        match self.serve(session, x).await {
+            Ok(Served::Answered) => Ok(true),
+            Ok(Served::Pipeline) => Ok(false),
+            Err(error) => {
+                self.refuse(session, x, &error).await;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, x: &mut Self::CTX) -> Pingora<Box<HttpPeer>> {
+        let deployment = x.attempt_mut().map(|a| Arc::clone(&a.target.deployment)).map_err(to_pingora)?;
+        let upstream = x.live.upstream(&deployment).map_err(to_pingora)?;
+        upstream.any_peer().await.map(Box::new).map_err(to_pingora)
+    }
+
+    async fn upstream_request_filter(&self, session: &mut Session, head: &mut RequestHeader, x: &mut Self::CTX) -> Pingora<()> {
+        *head = hooks::pass_head(x, session.req_header()).map_err(to_pingora)?;
+        Ok(())
+    }
+
+    async fn upstream_response_filter(&self, _session: &mut Session, head: &mut ResponseHeader, x: &mut Self::CTX) -> Pingora<()> {
+        *head = hooks::pass_answer_head(x, head).map_err(to_pingora)?;
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        x: &mut Self::CTX,
+    ) -> Pingora<Option<std::time::Duration>> {
+        hooks::answer_chunk(x, body, end).map_err(to_pingora)?;
+        if end {
+            x.end.outcome = Outcome::Finished;
+        }
+        Ok(None)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &pingora_core::Error, x: &mut Self::CTX) -> FailToProxy {
+        let ours = Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(error);
+        if session.response_written().is_none() {
+            self.refuse(session, x, &ours).await;
+        } else {
+            x.fail(&ours);
+        }
+        FailToProxy { error_code: ours.status(), can_reuse_downstream: false }
+    }
+
+    /// The one place where the ledger row, metrics and access record are closed.
+    async fn logging(&self, _session: &mut Session, _error: Option<&pingora_core::Error>, x: &mut Self::CTX) {
+        self.close(x);
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn to_pingora(error: Error) -> Box<pingora_core::Error> {
+    pingora_core::Error::explain(pingora_core::ErrorType::HTTPStatus(error.status()), error.to_string())
+}
+
+/// What became of a request in `request_filter`.
+enum Served {
+    Answered,
+    /// Pingora's pipeline takes it from here.
+    Pipeline,
+}
+
+impl Gateway {
+    /// What every request gets before anything is decided.
+    fn open(&self, session: &mut Session, x: &mut Exchange) {
+        x.ticket = Some(self.in_flight.enter());
+        let server = &x.live.runtime.server;
+        let client = &mut session.downstream_session;
+        let keepalive = (!self.in_flight.draining()).then(|| server.keepalive.as_secs().max(1));
+        client.set_keepalive(keepalive);
+        client.set_write_timeout(Some(server.write_timeout));
+        client.set_pipelining_enabled(true);
+        let theirs = session.req_header().headers.get(X_REQUEST_ID);
+        x.client_request_id = theirs.filter(|id| id.len() <= MAX_CLIENT_ID_BYTES && id.to_str().is_ok()).cloned();
+    }
+
+    /// The life of a request, top to bottom.
+    async fn serve(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
+        let head = session.req_header();
+        x.dialect = accept::dialect_of(&head.headers);
+        refuse_upgrade(head)?;
+        let endpoint = accept::accept(&head.method, head.uri.path())?;
+        x.endpoint = Some(endpoint);
+        if !matches!(endpoint, Endpoint::Models | Endpoint::Model) {
+            x.dialect = endpoint.dialect();
+        }
+        if endpoint == Endpoint::Status {
+            return self.status(session, x).await;
+        }
+        self.authenticate(session, x)?;
+        if let Some(body) = local::answer(self, session, x, endpoint)? {
+            return self.answer_here(session, x, body).await;
+        }
+        if endpoint == Endpoint::Pass {
+            self.plan_pass(session, x)?;
+            return Ok(Served::Pipeline);
+        }
+        let (limit_bytes, within) = (x.live.runtime.server.max_body_bytes, x.live.runtime.server.body_timeout);
+        x.body = body::read(session, limit_bytes, within).await?;
+        let parsed = parse::parse(endpoint, &x.body)?;
+        self.route(session, x, &parsed)?;
+        x.parsed = Some(parsed);
+        self.limit(x)?;
+        if let Some(body) = local::count_tokens(x, endpoint)? {
+            return self.answer_here(session, x, body).await;
+        }
+        Box::pin(relay::run(self, session, x)).await?;
+        if x.end.error.is_none() {
+            x.end.outcome = Outcome::Finished;
+        }
+        Ok(Served::Answered)
+    }
+
+    fn authenticate(&self, session: &Session, x: &mut Exchange) -> Result<()> {
+        let head = session.req_header();
+        let address = session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip);
+        x.visit = address.map(|a| self.door.enter(a)).transpose()?;
+        let known =
+            authenticate::authenticate(&head.headers, &head.uri, &x.live.keyring, &self.door, address, x.started_at)?;
+        x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
+        x.pass_through = known.pass_through;
+        x.caller = Some(known.caller);
+        Ok(())
+    }
+
+    fn route(&self, session: &Session, x: &mut Exchange, parsed: &parse::Parsed) -> Result<()> {
+        let spread = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
+        let named = session.req_header().headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
+        x.plan = Some(match named {
+            Some(provider) => route::route(&format!("{provider}/{}", parsed.model), &caller.key, &x.live.runtime, spread)?,
+            None => route::route(&parsed.model, &caller.key, &x.live.runtime, spread)?,
+        });
+        Ok(())
+    }
+
+    /// Reserves what the request may use. After `route`, because limits may stand on a model.
+    fn limit(&self, x: &mut Exchange) -> Result<()> {
+        let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
+        let reserve = x.parsed.as_ref().map_or(0, parse::Parsed::reserve_tokens);
+        match caller.limits.admit(&[&plan.public], reserve, self.clock.now_ms()) {
+            Ok(admission) => {
+                x.admission = Some(admission);
+                Ok(())
+            }
+            Err(denial) => {
+                self.telemetry.throttled(&caller.key.tenant.id, denial.label());
+                let error = denial.to_error();
+                x.denied = Some(denial.standing);
+                Err(error)
+            }
+        }
+    }
+
+    /// Pass-through: the provider that the request names, or the only one there is.
+    fn plan_pass(&self, session: &Session, x: &mut Exchange) -> Result<()> {
+        let head = session.req_header();
+        let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
+        let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
+        let deployments = &x.live.runtime.deployments;
+        let deployment = match (named, deployments.as_slice()) {
+            (Some(name), all) => all.iter().find(|d| d.name == name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let Some(deployment) = deployment else {
+            return Err(Error::invalid("x-weir-provider", "name the provider of this request in the header `x-weir-provider`"));
+        };
+        // What the body asks for is not read here, so only a key that may use all of it passes.
+        let public = format!("{}/*", deployment.name);
+        if !route::allowed(&caller.key, &public) {
+            return Err(Error::new(Kind::ModelNotAllowed, "this key may not use all models of that provider"));
+        }
+        let target = route::Target { deployment: Arc::clone(deployment), model: String::new(), info: None };
+        x.plan = Some(route::Plan { public, route: None, targets: vec![target.clone()], retries: 0 });
+        self.limit(x)?;
+        let prepared = translate::Prepared::unseen();
+        x.attempts = 1;
+        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
+        Ok(())
+    }
+
+    async fn status(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
+        self.answer_here(session, x, Bytes::from_static(b"{\"status\":\"ok\"}")).await
+    }
+
+    /// An answer that needs no provider.
+    async fn answer_here(&self, session: &mut Session, x: &mut Exchange, body: Bytes) -> Result<Served> {
+        let mut head = respond::whole(200, respond::JSON, body.len()).map_err(Error::internal)?;
+        hooks::identify(&mut head, x);
+        if matches!(x.endpoint, Some(Endpoint::Count | Endpoint::MessagesCount)) {
+            respond::set(&mut head, respond::USAGE_SOURCE, "estimated");
+        }
+        x.end.status = 200;
+        x.end.outcome = Outcome::Finished;
+        let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
+        relay::send_whole(session, head, body).await?;
+        Ok(Served::Answered)
+    }
+
+    /// The error as an answer, if the client can still get one.
+    async fn refuse(&self, session: &mut Session, x: &mut Exchange, error: &Error) {
+        x.fail(error);
+        if let Some(detail) = error.detail().filter(|_| error.kind() != Kind::ClientGone) {
+            tracing::warn!(request_id = %x.request_id, code = error.code(), detail, "{}", error.public());
+        }
+        if error.kind() == Kind::ClientGone {
+            session.set_keepalive(None);
+            return;
+        }
+        if session.response_written().is_some() {
+            // Half an answer is out: closing is all that says so.
+            session.set_keepalive(None);
+            return;
+        }
+        if let Err(e) = self.send_error(session, x, error).await {
+            tracing::debug!(request_id = %x.request_id, "the error could not be sent: {e}");
+            session.set_keepalive(None);
+        }
+    }
+
+    async fn send_error(&self, session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
+        let (mut head, body) = match x.end.verbatim.take() {
+            Some((status, body)) => (respond::whole(status, respond::JSON, body.len()).map_err(Error::internal)?, body),
+            None => {
+                let id = x.request_id.hyphenated().to_string();
+                respond::error(x.dialect, error, &id).map_err(Error::internal)?
+            }
+        };
+        hooks::describe_error(&mut head, x, error);
+        x.end.status = head.status.as_u16();
+        // A body nobody has read would be taken for the next request.
+        let unread = !session.downstream_session.is_body_done();
+        if unread {
+            session.set_keepalive(None);
+        }
+        relay::send_whole(session, head, body).await?;
+        if unread {
+            session.downstream_session.set_total_drain_timeout(Some(body::DRAIN));
+            let _ = session.downstream_session.drain_request_body().await;
+        }
+        Ok(())
+    }
+
+    /// An attempt is over without an answer for the client.
+    fn attempt_failed(&self, x: &Exchange, error: &Error) {
+        let Some(attempt) = &x.attempt else { return };
+        let provider = attempt.target.deployment.name.as_str();
+        self.telemetry.attempt(provider, error.code());
+        tracing::debug!(request_id = %x.request_id, provider, code = error.code(), detail = error.detail(), "attempt failed");
+    }
+
+    /// A stream that has begun ended with an error event.
+    fn stream_failed(&self, x: &mut Exchange, error: &Error) {
+        self.attempt_failed(x, error);
+        x.end.error = Some(error.clone());
+        x.end.outcome = Outcome::UpstreamCut;
+    }
+}
+
+/// Upgrades would open a tunnel past every check.
+fn refuse_upgrade(head: &RequestHeader) -> Result<()> {
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return Err(Error::new(Kind::MethodNotAllowed, "this method is not supported"));
+    }
+    if head.headers.contains_key(http::header::UPGRADE) {
+        return Err(Error::new(Kind::InvalidRequest, "upgrades are not supported on this path"));
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What a request used and cost, and its one row.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+
+use crate::config::secret::Secret;
+
+/// Seconds or a date in `retry-after`, or milliseconds in `retry-after-ms`, which wins. Absurd values
+/// are cut to a day; what is no number and no date is no advice.
+pub fn retry_after(plain: Option<&HeaderValue>, ms: Option<&HeaderValue>, now: SystemTime) -> Option<Duration> {
+    const MOST: Duration = Duration::from_secs(24 * 60 * 60);
+    let text = |v: Option<&HeaderValue>| v.and_then(|v| v.to_str().ok()).map(|v| v.trim().to_owned());
+    let by_ms = text(ms).and_then(|v| v.parse::<u64>().ok()).map(Duration::from_millis);
+    let by_text = || {
+        let plain = text(plain)?;
+        let seconds = plain.split('.').next().and_then(|whole| whole.parse::<u64>().ok()).map(Duration::from_secs);
+        let date = || httpdate::parse_http_date(&plain).ok().map(|at| at.duration_since(now).unwrap_or_default());
+        seconds.or_else(date)
+    };
+    by_ms.or_else(by_text).map(|after| after.min(MOST))
+}
+
+/// Providers have been seen to repeat the credential in their errors.
+pub fn redact<'t>(text: &'t str, secret: Option<&Secret>) -> Cow<'t, str> {
+    match secret.map(Secret::expose) {
+        Some(secret) if secret.len() >= 4 && text.contains(secret) => Cow::Owned(text.replace(secret, "[redacted]")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_read_in_every_form_and_bounded() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let after = |plain: &'static str| retry_after(Some(&HeaderValue::from_static(plain)), None, now);
+        assert_eq!(after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(after("0.5"), Some(Duration::ZERO));
+        assert_eq!(after("Mon, 12 Jan 1970 13:46:50 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(after("1000000000"), Some(Duration::from_secs(86_400)));
+        assert_eq!((after("-3"), after("NaN"), after("")), (None, None, None));
+        let ms = HeaderValue::from_static("250");
+        assert_eq!(retry_after(Some(&HeaderValue::from_static("7")), Some(&ms), now), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn an_echoed_credential_is_taken_out() {
+        let secret = Secret::new("sk-secret");
+        assert_eq!(redact("key sk-secret is wrong", Some(&secret)), "key [redacted] is wrong");
+        assert_eq!(redact("nothing here", Some(&secret)), "nothing here");
+    }
+}

@@ -1,0 +1,98 @@
+//! `GET /v1/models`: what the key may use, in OpenAI's shape or, where the client says which version
+//! of Anthropic's API it speaks, in Anthropic's.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use super::route;
+use crate::config::runtime::{Key, Runtime};
+use crate::error::{Error, Kind, Result};
+use crate::limit::clock::Rfc3339;
+use crate::usage::price::{ModelInfo, PicoUsd};
+use crate::wire::Dialect;
+use crate::wire::json::{Arr, Obj};
+
+/// The whole list.
+pub fn list(dialect: Dialect, key: &Key, runtime: &Runtime) -> Bytes {
+    let names = route::names(key, runtime);
+    let mut out = Vec::with_capacity(names.len() * 200 + 64);
+    {
+        let mut body = Obj::new(&mut out);
+        if dialect == Dialect::OpenAiChat {
+            body.text("object", "list");
+        }
+        entries(body.arr("data"), dialect, &names, key, runtime);
+        if dialect == Dialect::Anthropic {
+            body.bool("has_more", false);
+            for (member, name) in [("first_id", names.first()), ("last_id", names.last())] {
+                match name {
+                    Some(name) => body.text(member, name),
+                    None => body.null(member),
+                };
+            }
+        }
+    }
+    Bytes::from(out)
+}
+
+fn entries(mut list: Arr<'_>, dialect: Dialect, names: &[String], key: &Key, runtime: &Runtime) {
+    for name in names {
+        entry(list.obj(), dialect, name, key, runtime);
+    }
+}
+
+/// One model, by any name the key may ask for it.
+pub fn one(dialect: Dialect, id: &str, key: &Key, runtime: &Runtime) -> Result<Bytes> {
+    let plan = route::route(id, key, runtime, 0).map_err(|error| match error.kind() {
+        // Whether a model exists that this key may not use is nobody's business here.
+        Kind::ModelNotAllowed => Error::new(Kind::UnknownModel, "no such model").with_param("model"),
+        _ => error,
+    })?;
+    let mut out = Vec::with_capacity(256);
+    entry(Obj::new(&mut out), dialect, &plan.public, key, runtime);
+    Ok(Bytes::from(out))
+}
+
+fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &Runtime) {
+    let info = route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.first().and_then(|t| t.info.clone()));
+    let owner = name.split_once('/').map_or("weir", |(owner, _)| owner);
+    match dialect {
+        Dialect::OpenAiChat => {
+            let created = runtime.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            entry.text("id", name).text("object", "model").num("created", created).text("owned_by", owner);
+        }
+        Dialect::Anthropic => {
+            let created = Rfc3339(SystemTime::UNIX_EPOCH).to_string();
+            entry.text("type", "model").text("id", name).text("display_name", name).text("created_at", &created);
+        }
+    }
+    if let Some(info) = info {
+        details(&mut entry, &info);
+    }
+}
+
+/// Context and prices, as members beyond the vendors' own.
+fn details(entry: &mut Obj<'_>, info: &ModelInfo) {
+    if let Some(tokens) = info.context_tokens {
+        entry.num("context_window", tokens);
+    }
+    if let Some(tokens) = info.max_output_tokens {
+        entry.num("max_output_tokens", tokens);
+    }
+    let Some(price) = info.prices.first() else { return };
+    let mut pricing = entry.obj("pricing");
+    pricing.text("unit", "USD per million tokens");
+    let rates = &price.rates;
+    for (name, rate) in [
+        ("input", rates.input),
+        ("cached", rates.cached),
+        ("cache_write", rates.cache_write),
+        ("output", rates.output),
+        ("reasoning", rates.reasoning),
+    ] {
+        if let Some(rate) = rate {
+            pricing.text(name, &PicoUsd(i128::from(rate) * 1_000_000).to_string());
+        }
+    }
+}

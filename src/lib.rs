@@ -13,8 +13,10 @@
 
 pub mod config;
 pub mod error;
+pub mod limit;
 pub mod provider;
 #[cfg(feature = "proxy")]
 pub mod simulator;
+pub mod tenant;
 pub mod usage;
 pub mod wire;

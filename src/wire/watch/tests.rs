@@ -1,1 +1,162 @@
+use super::*;
+use crate::error::Kind;
+use crate::usage::tokens::UsageSource;
 
+fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/streams").join(name);
+    std::fs::read(path).unwrap()
+}
+
+fn watch(name: &str, bytes: &[u8], strip: bool, choices: u64) -> (String, StreamWatch) {
+    let dialect = if name.starts_with("chat") { Dialect::OpenAiChat } else { Dialect::Anthropic };
+    let watch = Watch { dialect, quirks: &Quirks::NONE, strip_usage_chunk: strip, choices, request_id: "req" };
+    let mut it = StreamWatch::new(&watch);
+    let mut out = Vec::new();
+    for piece in bytes.chunks(7) {
+        it.push(piece, &mut out);
+    }
+    it.finish(&mut out);
+    (String::from_utf8_lossy(&out).into_owned(), it)
+}
+
+fn run(name: &str) -> (String, StreamWatch) {
+    watch(name, &fixture(name), false, 1)
+}
+
+const COMPLETE: [&str; 12] = [
+    "chat-text.sse",
+    "chat-tools.sse",
+    "chat-reasoning-crlf.sse",
+    "chat-two-choices.sse",
+    "chat-no-done.sse",
+    "chat-azure-opening.sse",
+    "chat-spaced.sse",
+    "messages-text.sse",
+    "messages-thinking-tools.sse",
+    "messages-redacted-crlf.sse",
+    "messages-unknown.sse",
+    "messages-empty.sse",
+];
+
+#[test]
+fn bytes_pass_as_they_are_and_are_accounted_for() {
+    for name in COMPLETE {
+        let (out, it) = run(name);
+        assert_eq!(out.as_bytes(), fixture(name), "{name}");
+        let progress = it.progress();
+        assert!(matches!(progress.ending, Some(Ending::Complete)), "{name}: {:?}", progress.ending);
+        assert!(progress.has_stopped, "{name}");
+        let (usage, source) = progress.account(0);
+        assert_eq!(source, UsageSource::Reported, "{name}");
+        match it.eye.dialect {
+            Dialect::OpenAiChat => assert_eq!((usage.input_tokens(), usage.output_tokens()), (21, 9), "{name}"),
+            Dialect::Anthropic => assert_eq!((usage.input_tokens(), usage.cached_tokens), (33, 8), "{name}"),
+        }
+        assert_eq!(progress.output.is_empty(), name == "messages-empty.sse", "{name}");
+    }
+    let output = run("messages-thinking-tools.sse").1.progress().usage.unwrap().output_tokens();
+    assert_eq!(output, 77);
+}
+
+#[test]
+fn text_of_the_model_is_counted_and_nothing_else() {
+    let counted = |name: &str| run(name).1.progress().output;
+    let of = |texts: &[&str]| {
+        let mut count = TextCount::default();
+        texts.iter().for_each(|text| count.add_text(text));
+        count
+    };
+    // What looks like members in the text is text, escapes and all.
+    let quoted = " \\\"usage\\\": {\\\"finish_reason\\\":\\\"stop\\\"}\\n";
+    assert_eq!(counted("chat-text.sse"), of(&["Gr\u{fc}\u{df}e, ", "\u{4e16}\u{754c} \u{1f600}", quoted]));
+    assert_eq!(counted("chat-tools.sse"), of(&["Looking.", "{\\\"city\\\":", "\\\"Oslo\\\"}", "{}"]));
+    assert_eq!(counted("chat-reasoning-crlf.sse"), of(&["Hm\u{2026}", " 2+2", "4"]));
+    assert_eq!(counted("chat-spaced.sse"), of(&["a", "b"]));
+    assert_eq!(counted("messages-redacted-crlf.sse"), of(&["ok"]));
+    assert_eq!(
+        counted("messages-thinking-tools.sse"),
+        of(&["Let me see", " \u{2026}", "Checking.", "{\\\"city\\\": \\\"Os", "lo\\\"}"])
+    );
+}
+
+#[test]
+fn the_usage_chunk_goes_only_where_it_was_asked_for() {
+    let bytes = fixture("chat-text.sse");
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    let usage_chunk = text.split_inclusive("\n\n").find(|frame| frame.contains("\"choices\":[]")).unwrap();
+    let (out, it) = watch("chat", &bytes, true, 1);
+    assert_eq!(out, text.replace(usage_chunk, ""));
+    assert_eq!(it.progress().usage.unwrap().total_tokens(), 30);
+    // Usage that rides on a choice stays, and so does an opening without choices.
+    for name in ["chat-reasoning-crlf.sse", "chat-no-done.sse"] {
+        assert_eq!(watch(name, &fixture(name), true, 1).0.as_bytes(), fixture(name), "{name}");
+    }
+    let (out, _) = watch("chat", &fixture("chat-azure-opening.sse"), true, 1);
+    assert!(out.contains("prompt_filter_results") && !out.contains("total_tokens"));
+}
+
+#[test]
+fn an_error_before_the_answer_leaves_nothing_to_read() {
+    for name in ["chat-error-first.sse", "messages-error-first.sse"] {
+        let (out, it) = run(name);
+        assert_eq!((out.as_str(), it.is_committed()), ("", false), "{name}");
+        let Some(Ending::Error(error)) = &it.progress().ending else { panic!("{name}: {:?}", it.progress()) };
+        assert_eq!(error.kind(), Kind::UpstreamOverloaded, "{name}: {error}");
+    }
+}
+
+#[test]
+fn an_error_behind_the_first_byte_is_passed_on_once() {
+    for name in ["chat-error-late.sse", "messages-error-late.sse"] {
+        let (out, it) = run(name);
+        assert_eq!(out.as_bytes(), fixture(name), "{name}");
+        assert!(matches!(it.progress().ending, Some(Ending::Error(_))), "{name}");
+    }
+}
+
+#[test]
+fn a_cut_answer_is_closed_behind_its_last_whole_event() {
+    for name in ["chat-cut.sse", "messages-cut.sse"] {
+        let (out, it) = run(name);
+        let text = String::from_utf8(fixture(name)).unwrap();
+        let whole = text.rfind("\n\n").unwrap() + 2;
+        assert!(out.starts_with(&text[..whole]), "{name}");
+        assert!(out[whole..].contains("\"error\"") && out.ends_with("\n\n"), "{name}: {}", &out[whole..]);
+        assert!(matches!(it.progress().ending, Some(Ending::Cut(_))), "{name}");
+        let (usage, source) = it.progress().account(50);
+        assert!(usage.output_tokens() > 0 && source != UsageSource::Reported, "{name}");
+    }
+}
+
+#[test]
+fn every_choice_has_to_finish() {
+    let bytes = fixture("chat-two-choices.sse");
+    let text = String::from_utf8(bytes).unwrap();
+    let first_end = text.find("\"finish_reason\":\"stop\"").unwrap();
+    let cut = &text[..first_end + text[first_end..].find("\n\n").unwrap() + 2];
+    assert!(matches!(watch("chat", cut.as_bytes(), false, 2).1.progress().ending, Some(Ending::Cut(_))));
+    assert!(matches!(watch("chat", cut.as_bytes(), false, 1).1.progress().ending, Some(Ending::Complete)));
+}
+
+#[test]
+fn an_opening_is_not_held_forever() {
+    let frame = "data: {\"choices\":[{\"index\":0,\"delta\":{\"novel\":1}}]}\n\n";
+    assert_eq!(watch("chat", frame.repeat(20).as_bytes(), false, 1).0, "");
+    let (out, it) = watch("chat", frame.repeat(40).as_bytes(), false, 1);
+    assert!(it.is_committed() && out.starts_with(&frame.repeat(40)));
+    let comments = format!(": {}\n\n", "x".repeat(1000)).repeat(70);
+    assert!(watch("chat", comments.as_bytes(), false, 1).1.is_committed());
+}
+
+#[test]
+fn a_whole_answer_is_read_without_building() {
+    let chat = r#"{"id":"x","choices":[{"message":{"content":"twelve chars"}}],"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}"#;
+    let it = whole(Dialect::OpenAiChat, chat, &Quirks::NONE);
+    assert_eq!((it.usage.unwrap().total_tokens(), it.error.is_none()), (8, true));
+    let anthropic = r#"{"content":[{"type":"text","text":"hi"}],"usage":{"input_tokens":5,"output_tokens":3}}"#;
+    assert_eq!(whole(Dialect::Anthropic, anthropic, &Quirks::NONE).usage.unwrap().total_tokens(), 8);
+    let silent = whole(Dialect::OpenAiChat, r#"{"choices":[{"message":{"content":"twelve chars"}}]}"#, &Quirks::NONE);
+    assert!(silent.usage.is_none() && silent.text.tokens() == 3);
+    let failed = r#"{"error":{"message":"network connection lost"}}"#;
+    assert!(whole(Dialect::OpenAiChat, failed, &Quirks::NONE).error.is_some());
+}

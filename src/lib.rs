@@ -21,6 +21,8 @@ mod proxy;
 pub mod simulator;
 #[cfg(feature = "proxy")]
 pub mod stage;
+#[cfg(feature = "proxy")]
+pub mod telemetry;
 pub mod tenant;
 pub mod usage;
 pub mod wire;

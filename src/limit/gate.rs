@@ -26,6 +26,16 @@ pub enum Limited {
     Concurrency,
 }
 
+impl Limited {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests_per_minute",
+            Self::Tokens => "tokens_per_minute",
+            Self::Concurrency => "concurrency",
+        }
+    }
+}
+
 /// The counters of one scope. They belong to the process and outlive any configuration.
 #[derive(Debug, Default)]
 pub(super) struct Counters(Mutex<State>);
@@ -252,7 +262,8 @@ impl Drop for Admission {
 }
 
 impl Scope {
-    fn kind(&self) -> &'static str {
+    /// What it stands on: `tenant`, `model` or `key`.
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Tenant(_) => "tenant",
             Self::Model { .. } => "model",
@@ -260,7 +271,8 @@ impl Scope {
         }
     }
 
-    fn name(&self) -> &str {
+    /// Its name there.
+    pub fn name(&self) -> &str {
         match self {
             Self::Tenant(name) | Self::Model { pattern: name, .. } | Self::Key { key: name, .. } => name,
         }

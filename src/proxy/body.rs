@@ -16,9 +16,13 @@ pub(super) const DRAIN: Duration = Duration::from_secs(2);
 pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Duration) -> Result<Bytes> {
     let head = session.req_header();
     if head.headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
-        return Err(Error::new(Kind::InvalidRequest, "content-encoding of requests is not supported: send the body as it is"));
+        return Err(Error::new(
+            Kind::InvalidRequest,
+            "content-encoding of requests is not supported: send the body as it is",
+        ));
     }
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    let announced =
+        head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit_bytes) {
         return Err(too_large(limit_bytes));
     }
@@ -27,7 +31,9 @@ pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Dura
     }
     match tokio::time::timeout(within, read_all(session, limit_bytes, announced)).await {
         Ok(body) => body,
-        Err(_) => Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs()))),
+        Err(_) => {
+            Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs())))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Gateway;
 use super::context::{Exchange, Outcome};
-use crate::usage::tokens::{Usage, UsageSource};
+use crate::usage::tokens::UsageSource;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -40,7 +40,5 @@ impl Gateway {
                 None => admission.refund(self.clock.now_ms()),
             }
         }
-        let _ = Usage::default();
-        self.telemetry.finish(x);
     }
 }

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
+    HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -14,11 +14,11 @@ use super::context::Exchange;
 use super::relay::Refusal;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
-use crate::provider::Auth;
-use crate::tenant::credential;
-use crate::stage::answer::{Answer, Context};
 use crate::limit::{self, Admission};
+use crate::provider::Auth;
+use crate::stage::answer::{Answer, Context};
 use crate::stage::{account, respond};
+use crate::tenant::credential;
 use crate::wire::{self, Dialect};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -50,7 +50,13 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     Ok(head)
 }
 
-fn bare_head(deployment: &Deployment, method: http::Method, path: &str, query: Option<&str>, http2: bool) -> Result<RequestHeader> {
+fn bare_head(
+    deployment: &Deployment,
+    method: http::Method,
+    path: &str,
+    query: Option<&str>,
+    http2: bool,
+) -> Result<RequestHeader> {
     let base = &deployment.base;
     let mut target = String::with_capacity(128);
     if http2 {
@@ -97,8 +103,9 @@ fn credentials(head: &mut RequestHeader, deployment: &Deployment, client: &Reque
                 Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
                 Auth::Header(name) => (HeaderName::from_static(name), key.expose().to_owned()),
             };
-            let mut value = HeaderValue::from_str(&text)
-                .map_err(|_| Error::internal(format!("the api_key of provider {} cannot stand in a header", deployment.name)))?;
+            let mut value = HeaderValue::from_str(&text).map_err(|_| {
+                Error::internal(format!("the api_key of provider {} cannot stand in a header", deployment.name))
+            })?;
             value.set_sensitive(true);
             let _ = head.insert_header(name, value);
         }
@@ -121,7 +128,9 @@ pub(super) fn refused(x: &mut Exchange, refusal: Refusal, body: Bytes) -> Error 
         300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),
         _ => wire::decode_error(attempt.prepared.dialect, refusal.status, &text),
     };
-    if let Some(after) = account::retry_after(refusal.retry_after.as_ref(), refusal.retry_after_ms.as_ref(), SystemTime::now()) {
+    if let Some(after) =
+        account::retry_after(refusal.retry_after.as_ref(), refusal.retry_after_ms.as_ref(), SystemTime::now())
+    {
         error = error.with_retry_after(after);
     }
     // Same format: the vendor's own words are worth more than ours, and clients match on them.
@@ -155,7 +164,9 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
-        (true, true) => return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream")),
+        (true, true) => {
+            return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"));
+        }
         (false, _) => Answer::whole(context),
     };
     Ok(())

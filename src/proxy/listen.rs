@@ -26,7 +26,8 @@ pub(crate) struct Bound {
 
 impl Bound {
     pub(crate) fn new(listen: &Listen) -> Result<Self, String> {
-        let socket = TcpListener::bind(listen.address).map_err(|e| format!("cannot listen on {}: {e}", listen.address))?;
+        let socket =
+            TcpListener::bind(listen.address).map_err(|e| format!("cannot listen on {}: {e}", listen.address))?;
         socket.set_nonblocking(true).map_err(|e| e.to_string())?;
         let address = socket.local_addr().map_err(|e| e.to_string())?;
         Ok(Self { address, tls: listen.tls.clone(), socket })
@@ -38,11 +39,12 @@ impl Bound {
 
     /// What the framework needs to know of this socket.
     pub(crate) fn config(&self) -> Result<ListenerConfig, String> {
-        let config =
-            ListenerConfig::tcp(self.address.to_string()).l4_buffer(L4BufferSettings::default().write(WRITE_BUFFER_BYTES));
+        let config = ListenerConfig::tcp(self.address.to_string())
+            .l4_buffer(L4BufferSettings::default().write(WRITE_BUFFER_BYTES));
         let Some(files) = &self.tls else { return Ok(config) };
         let text = |path: &std::path::Path| path.to_str().map(str::to_owned).ok_or("a TLS path is not UTF-8");
-        let mut settings = TlsSettings::intermediate(&text(&files.cert)?, &text(&files.key)?).map_err(|e| e.to_string())?;
+        let mut settings =
+            TlsSettings::intermediate(&text(&files.cert)?, &text(&files.key)?).map_err(|e| e.to_string())?;
         settings.enable_h2();
         Ok(config.tls(settings))
     }

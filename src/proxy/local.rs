@@ -35,7 +35,7 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
         if let Some(caller) = &x.caller {
             caller.limits.levels(gateway.clock.now_ms(), |scope, limited, level| {
                 let mut entry = list.obj();
-                entry.text("scope", &scope.to_string()).text("limit_type", limited.as_str());
+                entry.text("scope", scope.kind()).text("name", scope.name()).text("limit_type", limited.as_str());
                 entry.num("limit", level.limit).num("remaining", level.remaining).num("reset_ms", level.reset_ms);
             });
         }
@@ -45,7 +45,12 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
 
 /// A token count, where the provider has none to offer: counted here, and marked.
 pub(super) fn count_tokens(x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
-    let upstream_counts = || x.plan.as_ref().and_then(|p| p.targets.first()).is_some_and(|t| t.deployment.provider.paths.count_tokens.is_some());
+    let upstream_counts = || {
+        x.plan
+            .as_ref()
+            .and_then(|p| p.targets.first())
+            .is_some_and(|t| t.deployment.provider.paths.count_tokens.is_some())
+    };
     let here = match endpoint {
         Endpoint::Count => true,
         Endpoint::MessagesCount => !upstream_counts(),

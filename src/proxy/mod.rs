@@ -4,6 +4,7 @@
 //! `request_filter`; what only passes through takes Pingora's pipeline. Both go through [`hooks`].
 
 mod body;
+mod close;
 mod connector;
 mod context;
 mod hooks;
@@ -90,12 +91,22 @@ impl ProxyHttp for Gateway {
         upstream.any_peer().await.map(Box::new).map_err(to_pingora)
     }
 
-    async fn upstream_request_filter(&self, session: &mut Session, head: &mut RequestHeader, x: &mut Self::CTX) -> Pingora<()> {
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        head: &mut RequestHeader,
+        x: &mut Self::CTX,
+    ) -> Pingora<()> {
         *head = hooks::pass_head(x, session.req_header()).map_err(to_pingora)?;
         Ok(())
     }
 
-    async fn upstream_response_filter(&self, _session: &mut Session, head: &mut ResponseHeader, x: &mut Self::CTX) -> Pingora<()> {
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        x: &mut Self::CTX,
+    ) -> Pingora<()> {
         *head = hooks::pass_answer_head(x, head).map_err(to_pingora)?;
         Ok(())
     }
@@ -114,7 +125,12 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &pingora_core::Error, x: &mut Self::CTX) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &pingora_core::Error,
+        x: &mut Self::CTX,
+    ) -> FailToProxy {
         let ours = Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(error);
         if session.response_written().is_none() {
             self.refuse(session, x, &ours).await;
@@ -210,7 +226,9 @@ impl Gateway {
         let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
         let named = session.req_header().headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
         x.plan = Some(match named {
-            Some(provider) => route::route(&format!("{provider}/{}", parsed.model), &caller.key, &x.live.runtime, spread)?,
+            Some(provider) => {
+                route::route(&format!("{provider}/{}", parsed.model), &caller.key, &x.live.runtime, spread)?
+            }
             None => route::route(&parsed.model, &caller.key, &x.live.runtime, spread)?,
         });
         Ok(())
@@ -246,7 +264,10 @@ impl Gateway {
             (None, _) => None,
         };
         let Some(deployment) = deployment else {
-            return Err(Error::invalid("x-weir-provider", "name the provider of this request in the header `x-weir-provider`"));
+            return Err(Error::invalid(
+                "x-weir-provider",
+                "name the provider of this request in the header `x-weir-provider`",
+            ));
         };
         // What the body asks for is not read here, so only a key that may use all of it passes.
         let public = format!("{}/*", deployment.name);

@@ -7,6 +7,7 @@
 
 use std::future::ready;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -56,7 +57,8 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
 
 async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, index: usize) -> Result<()> {
     let begun = std::time::Instant::now();
-    let target = x.plan.as_ref().and_then(|p| p.targets.get(index)).cloned().ok_or_else(|| Error::internal("no target"))?;
+    let target =
+        x.plan.as_ref().and_then(|p| p.targets.get(index)).cloned().ok_or_else(|| Error::internal("no target"))?;
     let prepared = translate::prepare(x.source()?, &target)?;
     let timeouts = target.deployment.timeouts;
     x.attempts += 1;
@@ -74,14 +76,22 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
 
 /// Sends the request and reads the answer's head. A pooled connection that turns out dead before a
 /// byte came back proves nothing against the provider: the request goes out again on another.
-async fn open(gateway: &Gateway, session: &mut Session, x: &mut Exchange, timeouts: Timeouts, deadline: Instant) -> Result<Leg> {
+async fn open(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    timeouts: Timeouts,
+    deadline: Instant,
+) -> Result<Leg> {
     let mut stale = 0;
     loop {
-        let upstream = std::sync::Arc::clone(x.live.upstream(&x.attempt_mut()?.target.deployment)?);
+        let deployment = Arc::clone(&x.attempt_mut()?.target.deployment);
+        let upstream = Arc::clone(x.live.upstream(&deployment)?);
         let mut leg = match timeout(timeouts.connect * 2, gateway.pools.connect(&upstream)).await {
             Ok(leg) => leg?,
             Err(_) => {
-                let error = Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)");
+                let error =
+                    Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)");
                 return Err(error.with_retry(Retry::SameTarget));
             }
         };
@@ -154,7 +164,10 @@ async fn send_and_wait(
 
 /// Whether the connection was closed rather than broken by us or by time.
 fn closed_without_answer(error: &pingora_core::Error) -> bool {
-    matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError | ErrorType::H2Error)
+    matches!(
+        error.etype(),
+        ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError | ErrorType::H2Error
+    )
 }
 
 fn upstream_error(error: &pingora_core::Error, when: &str) -> Error {
@@ -162,7 +175,9 @@ fn upstream_error(error: &pingora_core::Error, when: &str) -> Error {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
             Error::new(Kind::UpstreamTimeout, format!("the provider stalled {when} (idle timeout)")).with_detail(error)
         }
-        _ => Error::new(Kind::UpstreamFailed, format!("the connection to the provider broke {when}")).with_detail(error),
+        _ => {
+            Error::new(Kind::UpstreamFailed, format!("the connection to the provider broke {when}")).with_detail(error)
+        }
     }
 }
 

@@ -89,7 +89,9 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/limits" => (Endpoint::Limits, [Method::GET, Method::HEAD]),
         "/moderations" | "/rerank" => (Endpoint::Pass, [Method::POST, Method::POST]),
         _ if below.starts_with("/models/") => (Endpoint::Model, [Method::GET, Method::HEAD]),
-        _ if below.starts_with("/images/") || below.starts_with("/audio/") => (Endpoint::Pass, [Method::POST, Method::POST]),
+        _ if below.starts_with("/images/") || below.starts_with("/audio/") => {
+            (Endpoint::Pass, [Method::POST, Method::POST])
+        }
         _ => return Err(Error::new(Kind::UnknownUrl, format!("unknown request URL: {method} {}", shown(path)))),
     };
     if allowed.contains(method) {

@@ -55,7 +55,8 @@ pub fn one(dialect: Dialect, id: &str, key: &Key, runtime: &Runtime) -> Result<B
 }
 
 fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &Runtime) {
-    let info = route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.first().and_then(|t| t.info.clone()));
+    let info =
+        route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.first().and_then(|t| t.info.clone()));
     let owner = name.split_once('/').map_or("weir", |(owner, _)| owner);
     match dialect {
         Dialect::OpenAiChat => {

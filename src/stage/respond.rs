@@ -34,7 +34,11 @@ pub fn set(head: &mut ResponseHeader, name: HeaderName, value: impl TryInto<Head
 }
 
 /// The head of a whole answer.
-pub fn whole(status: u16, content_type: HeaderValue, length: usize) -> Result<ResponseHeader, Box<pingora_core::Error>> {
+pub fn whole(
+    status: u16,
+    content_type: HeaderValue,
+    length: usize,
+) -> Result<ResponseHeader, Box<pingora_core::Error>> {
     let mut head = ResponseHeader::build(status, Some(16))?;
     set(&mut head, CONTENT_TYPE, content_type);
     set(&mut head, CONTENT_LENGTH, HeaderValue::from(length));
@@ -54,7 +58,11 @@ pub fn stream(content_type: HeaderValue, http1: bool) -> Result<ResponseHeader, 
 }
 
 /// An error as head and body, in the caller's format.
-pub fn error(dialect: Dialect, error: &Error, request_id: &str) -> Result<(ResponseHeader, Bytes), Box<pingora_core::Error>> {
+pub fn error(
+    dialect: Dialect,
+    error: &Error,
+    request_id: &str,
+) -> Result<(ResponseHeader, Bytes), Box<pingora_core::Error>> {
     let mut body = Vec::with_capacity(256);
     let status = wire::encode_error(dialect, error, request_id, &mut body);
     let head = whole(status, JSON, body.len())?;

@@ -107,11 +107,8 @@ fn resolve(model: &str, runtime: &Runtime, spread: u64) -> Option<Plan> {
 }
 
 fn by_route(route: &Arc<Route>, runtime: &Runtime, spread: u64) -> Plan {
-    let mut targets: Vec<(u64, Target)> = route
-        .targets
-        .iter()
-        .map(|t| (u64::from(t.weight), Target::new(&t.deployment, &t.model, runtime)))
-        .collect();
+    let mut targets: Vec<(u64, Target)> =
+        route.targets.iter().map(|t| (u64::from(t.weight), Target::new(&t.deployment, &t.model, runtime))).collect();
     if route.strategy == Strategy::Weighted {
         let total: u64 = targets.iter().map(|(weight, _)| weight).sum();
         let mut ticket = spread.checked_rem(total).unwrap_or(0);
@@ -142,7 +139,7 @@ pub fn names(key: &Key, runtime: &Runtime) -> Vec<String> {
         let full = |name: &str| format!("{}/{name}", deployment.name);
         names.extend(deployment.models.keys().map(|name| full(name)));
         if !deployment.models_only {
-            names.extend(runtime.prices.models_of(deployment.provider.catalogue).map(|(name, _)| full(name)));
+            names.extend(runtime.prices.models(deployment.provider.catalogue).into_iter().map(|(name, _)| full(name)));
         }
     }
     names.retain(|name| allowed(key, name));

@@ -57,7 +57,12 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     let envelope = Envelope::parse(source.body)?;
     let mut splice = Splice::new(&envelope);
     edit(&mut splice, source, target, dialect)?;
-    let lane = Lane::choose(Way { client, upstream: dialect, edits: !splice.is_empty(), sealed: Seal::may_be_in(source.body) });
+    let lane = Lane::choose(Way {
+        client,
+        upstream: dialect,
+        edits: !splice.is_empty(),
+        sealed: Seal::may_be_in(source.body),
+    });
     let mut dropped = Dropped::default();
     let body = match lane {
         Lane::Pass => source.body.clone(),
@@ -66,7 +71,9 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     };
     if source.strict && !dropped.is_empty() {
         let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
-        return Err(Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default()));
+        return Err(
+            Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default())
+        );
     }
     Ok(Prepared { dialect, lane, path, body, dropped, endpoint: source.endpoint })
 }
@@ -102,7 +109,13 @@ fn edit(splice: &mut Splice<'_, '_>, source: Source<'_>, target: &Target, dialec
     Ok(())
 }
 
-fn translate(client: Dialect, upstream: Dialect, body: &str, target: &Target, dropped: &mut Dropped) -> Result<Vec<u8>> {
+fn translate(
+    client: Dialect,
+    upstream: Dialect,
+    body: &str,
+    target: &Target,
+    dropped: &mut Dropped,
+) -> Result<Vec<u8>> {
     let request = wire::decode_request(client, body)?;
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 256);
     wire::encode_request(upstream, &request, &wire_target(target), &mut out, dropped)?;

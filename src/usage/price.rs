@@ -79,3 +79,14 @@ impl ModelInfo {
         None
     }
 }
+
+impl std::fmt::Display for PicoUsd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+impl PriceTable {
+    pub fn models(&self, _catalogue: &str) -> Vec<(&str, &Arc<ModelInfo>)> {
+        Vec::new()
+    }
+}

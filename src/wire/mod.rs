@@ -161,7 +161,7 @@ pub fn encode_response(dialect: Dialect, response: &ir::Response<'_>, client: &C
 }
 
 /// Reads the events of one streamed answer. Framing is done before.
-pub trait Decode: Send {
+pub trait Decode: Send + Sync {
     /// One event: its SSE name (may be empty) and its data. Events are given to `sink` in the order
     /// and grammar of [`ir::Event`]. Never fails: what cannot be read becomes [`ir::Event::Error`].
     fn event(&mut self, name: &str, data: &str, sink: &mut dyn FnMut(&ir::Event<'_>));
@@ -173,7 +173,7 @@ pub trait Decode: Send {
 }
 
 /// Writes the events of one streamed answer in the client's format, framing included.
-pub trait Encode: Send {
+pub trait Encode: Send + Sync {
     fn event(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>);
 }
 

@@ -96,7 +96,7 @@ pub(super) fn cut_error() -> Error {
 }
 
 /// See the module documentation.
-pub trait Pipe: Send + std::fmt::Debug {
+pub trait Pipe: Send + Sync + std::fmt::Debug {
     /// Upstream bytes, however they were cut; appends what the client gets now. After an ending
     /// nothing more comes out of it.
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>);

@@ -3,6 +3,7 @@
 //! [`Gateway`] is the `ProxyHttp`. Generation traffic is driven by the attempt loop ([`relay`]) from
 //! `request_filter`; what only passes through takes Pingora's pipeline. Both go through [`hooks`].
 
+mod background;
 mod body;
 mod close;
 mod connector;

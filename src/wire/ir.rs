@@ -36,6 +36,16 @@ impl At {
     pub fn inner(self, list: &'static str, index: usize) -> Self {
         Self { inner: Some((list, u32::try_from(index).unwrap_or(u32::MAX))), ..self }
     }
+
+    /// The list inside the element, if this stands in one.
+    pub fn inner_list(self) -> Option<&'static str> {
+        self.inner.map(|(list, _)| list)
+    }
+
+    /// Whether both stood in the same item of the same top-level list.
+    pub fn same_item(self, other: Self) -> bool {
+        (self.list, self.index) == (other.list, other.index)
+    }
 }
 
 impl fmt::Display for At {

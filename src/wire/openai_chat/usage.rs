@@ -1,11 +1,232 @@
-use crate::usage::tokens::Usage;
+//! Token counts.
+//!
+//! OpenAI's totals include their details; [`Usage`] has disjoint classes. Names seen besides
+//! OpenAI's own (2026-11): cached input as `cache_read_input_tokens` (Databricks, Venice),
+//! `prompt_cache_hit_tokens` (DeepSeek), `cached_tokens` (Together, Moonshot),
+//! `num_cached_tokens` (Mistral); reasoning as `reasoning_tokens` (Copilot).
+//!
+//! `total_tokens` tells where the details stand: xAI and Gemini count reasoning outside
+//! `completion_tokens`, Mistral audio outside `prompt_tokens`, everyone else inside. The word of
+//! the total is taken over the quirk, which decides only where there is no total.
+
+use crate::usage::tokens::{Details, Usage};
 use crate::wire::Quirks;
-/// Reads a usage object; `None` where it holds no count.
-pub fn decode(_json: &str, _quirks: &Quirks) -> Option<Usage> {
-    None
+use crate::wire::json::Obj;
+use crate::wire_object;
+
+use super::lenient::{Value, count, items, read};
+
+wire_object! {
+    struct Counts<'a> {
+        prompt: &'a serde_json::value::RawValue = "prompt_tokens",
+        completion: &'a serde_json::value::RawValue = "completion_tokens",
+        input: &'a serde_json::value::RawValue = "input_tokens",
+        output: &'a serde_json::value::RawValue = "output_tokens",
+        total: &'a serde_json::value::RawValue = "total_tokens",
+        prompt_details: &'a serde_json::value::RawValue = "prompt_tokens_details",
+        completion_details: &'a serde_json::value::RawValue = "completion_tokens_details",
+        cache_read: &'a serde_json::value::RawValue = "cache_read_input_tokens",
+        cache_hit: &'a serde_json::value::RawValue = "prompt_cache_hit_tokens",
+        cached: &'a serde_json::value::RawValue = "cached_tokens",
+        num_cached: &'a serde_json::value::RawValue = "num_cached_tokens",
+        cache_created: &'a serde_json::value::RawValue = "cache_creation_input_tokens",
+        cache_creation: &'a serde_json::value::RawValue,
+        reasoning: &'a serde_json::value::RawValue = "reasoning_tokens",
+    }
 }
-/// Writes a usage object.
-pub fn encode(_usage: &Usage, _out: &mut Vec<u8>) {}
+
+wire_object! {
+    struct Parts<'a> {
+        cached: &'a serde_json::value::RawValue = "cached_tokens",
+        cache_write: &'a serde_json::value::RawValue = "cache_write_tokens",
+        audio: &'a serde_json::value::RawValue = "audio_tokens",
+        reasoning: &'a serde_json::value::RawValue = "reasoning_tokens",
+    }
+}
+
+wire_object! {
+    struct Creation<'a> {
+        one_hour: &'a serde_json::value::RawValue = "ephemeral_1h_input_tokens",
+    }
+}
+
+wire_object! {
+    struct Places<'a> {
+        usage: &'a serde_json::value::RawValue,
+        x_groq: &'a serde_json::value::RawValue,
+        choices: &'a serde_json::value::RawValue,
+    }
+}
+
+/// Reads a usage object; `None` where it holds no count. One that has no output count yet
+/// (Databricks until its last chunk) is none either: half a count would pass for a whole one.
+pub fn decode(json: &str, quirks: &Quirks) -> Option<Usage> {
+    let counts: Counts<'_> = serde_json::from_str(json).ok()?;
+    let input = count(counts.prompt).or_else(|| count(counts.input));
+    let total = count(counts.total);
+    let output = count(counts.completion).or_else(|| count(counts.output));
+    let output = output.or_else(|| Some(total?.saturating_sub(input?)))?;
+    let details = details(&counts);
+    let (input, output, details) = with_outsiders(input.unwrap_or(0), output, total, details, quirks);
+    Some(Usage::from_totals(input, output, details))
+}
+
+fn details(counts: &Counts<'_>) -> Details {
+    let input: Parts<'_> = read(counts.prompt_details).unwrap_or_default();
+    let output: Parts<'_> = read(counts.completion_details).unwrap_or_default();
+    let creation: Creation<'_> = read(counts.cache_creation).unwrap_or_default();
+    let first = |values: &[Value<'_>]| values.iter().filter_map(|v| count(*v)).find(|n| *n > 0).unwrap_or(0);
+    let one_hour = first(&[creation.one_hour]);
+    let written = first(&[input.cache_write, counts.cache_created]);
+    Details {
+        cached: first(&[input.cached, counts.cache_read, counts.cache_hit, counts.cached, counts.num_cached]),
+        cache_write: written.saturating_sub(one_hour),
+        cache_write_1h: one_hour,
+        audio_input: first(&[input.audio]),
+        reasoning: first(&[output.reasoning, counts.reasoning]),
+        audio_output: first(&[output.audio]),
+    }
+}
+
+/// Adds to the totals what the vendor counts outside them.
+fn with_outsiders(
+    input: u64,
+    output: u64,
+    total: Option<u64>,
+    mut details: Details,
+    quirks: &Quirks,
+) -> (u64, u64, Details) {
+    let Some(total) = total.filter(|t| *t > 0) else {
+        let outside = if quirks.reasoning_outside_completion { details.reasoning } else { 0 };
+        return (input, output.saturating_add(outside), details);
+    };
+    match total.saturating_sub(input).saturating_sub(output) {
+        0 => (input, output, details),
+        excess if excess == details.reasoning => (input, output.saturating_add(excess), details),
+        excess if excess == details.audio_input => (input.saturating_add(excess), output, details),
+        excess if quirks.reasoning_outside_completion => {
+            details.reasoning = details.reasoning.max(excess);
+            (input, output.saturating_add(excess), details)
+        }
+        _ => (input, output, details),
+    }
+}
+
+/// The usage of a whole answer or of one chunk, wherever its vendor puts it.
 pub fn in_body(json: &str, quirks: &Quirks) -> Option<Usage> {
-    decode(crate::wire::scan::member(json, "usage")?, quirks)
+    let places: Places<'_> = serde_json::from_str(json).ok()?;
+    find(places.usage, places.x_groq, &items(places.choices), quirks)
+}
+
+/// The first count among `usage`, `x_groq.usage` and `choices[].usage`.
+pub(super) fn find(
+    usage: Value<'_>,
+    x_groq: Value<'_>,
+    choices: &[&serde_json::value::RawValue],
+    quirks: &Quirks,
+) -> Option<Usage> {
+    let nested = |value: Value<'_>| read::<Places<'_>>(value).and_then(|p| decode(p.usage?.get(), quirks));
+    usage
+        .and_then(|u| decode(u.get(), quirks))
+        .or_else(|| nested(x_groq))
+        .or_else(|| choices.iter().find_map(|c| c.get().contains("\"usage\"").then(|| nested(Some(*c))).flatten()))
+}
+
+/// Writes a usage object.
+pub fn encode(usage: &Usage, out: &mut Vec<u8>) {
+    let mut obj = Obj::new(out);
+    obj.num("prompt_tokens", usage.input_tokens())
+        .num("completion_tokens", usage.output_tokens())
+        .num("total_tokens", usage.total_tokens());
+    obj.obj("prompt_tokens_details")
+        .num("cached_tokens", usage.cached_tokens)
+        .num("cache_write_tokens", usage.cache_written_tokens())
+        .num("audio_tokens", usage.audio_input_tokens);
+    obj.obj("completion_tokens_details")
+        .num("reasoning_tokens", usage.reasoning_tokens)
+        .num("audio_tokens", usage.audio_output_tokens);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTSIDE: Quirks = Quirks { reasoning_outside_completion: true, ..Quirks::NONE };
+
+    fn classes(json: &str, quirks: &Quirks) -> [u64; 6] {
+        let u = decode(json, quirks).unwrap();
+        [
+            u.fresh_input_tokens,
+            u.cached_tokens,
+            u.cache_written_tokens(),
+            u.audio_input_tokens,
+            u.visible_output_tokens,
+            u.reasoning_tokens,
+        ]
+    }
+
+    #[test]
+    fn every_naming_ends_in_the_same_classes() {
+        for cached in [
+            r#""prompt_tokens_details":{"cached_tokens":60}"#,
+            r#""cache_read_input_tokens":60,"prompt_tokens_details":{"cached_tokens":0}"#,
+            r#""prompt_cache_hit_tokens":60,"prompt_cache_miss_tokens":40"#,
+            r#""cached_tokens":60"#,
+            r#""num_cached_tokens":60"#,
+        ] {
+            let json = format!(r#"{{"prompt_tokens":100,"completion_tokens":9,"total_tokens":109,{cached}}}"#);
+            assert_eq!(classes(&json, &Quirks::NONE), [40, 60, 0, 0, 9, 0], "{cached}");
+        }
+        let json = r#"{"prompt_tokens":100,"completion_tokens":9,"total_tokens":109,"reasoning_tokens":4,
+            "prompt_tokens_details":{"cache_write_tokens":70},"cache_creation":{"ephemeral_1h_input_tokens":20}}"#;
+        assert_eq!(classes(json, &Quirks::NONE), [30, 0, 70, 0, 5, 4]);
+        assert_eq!(decode(json, &Quirks::NONE).unwrap().cache_write_1h_tokens, 20);
+    }
+
+    #[test]
+    fn the_total_tells_what_stands_outside() {
+        let details = r#""completion_tokens_details":{"reasoning_tokens":44}"#;
+        let json = format!(r#"{{"prompt_tokens":670,"completion_tokens":25,"total_tokens":739,{details}}}"#);
+        assert_eq!(classes(&json, &Quirks::NONE), [670, 0, 0, 0, 25, 44]);
+        let json = format!(r#"{{"prompt_tokens":670,"completion_tokens":25,{details}}}"#);
+        assert_eq!(classes(&json, &OUTSIDE), [670, 0, 0, 0, 25, 44]);
+        // Larger than its total, inside it: cut.
+        assert_eq!(classes(&json, &Quirks::NONE), [670, 0, 0, 0, 0, 25]);
+        let gemini = r#"{"completion_tokens":12,"prompt_tokens":35,"total_tokens":109}"#;
+        assert_eq!(classes(gemini, &OUTSIDE), [35, 0, 0, 0, 12, 62]);
+        let audio = r#"{"prompt_tokens":9,"total_tokens":632,"completion_tokens":248,
+            "prompt_tokens_details":{"cached_tokens":0,"audio_tokens":375}}"#;
+        assert_eq!(classes(audio, &Quirks::NONE), [9, 0, 0, 375, 248, 0]);
+    }
+
+    #[test]
+    fn half_a_count_is_none_and_every_place_is_found() {
+        assert_eq!(decode(r#"{"prompt_tokens":5,"completion_tokens":null,"total_tokens":null}"#, &Quirks::NONE), None);
+        assert_eq!(decode("{}", &Quirks::NONE), None);
+        let counts = r#"{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}"#;
+        for body in [
+            format!(r#"{{"usage":{counts}}}"#),
+            format!(r#"{{"usage":null,"x_groq":{{"id":"r","usage":{counts}}}}}"#),
+            format!(r#"{{"choices":[{{"index":0,"usage":{counts}}}]}}"#),
+        ] {
+            assert_eq!(in_body(&body, &Quirks::NONE).unwrap().total_tokens(), 7, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let usage = Usage {
+            fresh_input_tokens: 1,
+            cached_tokens: 2,
+            cache_write_tokens: 3,
+            audio_input_tokens: 4,
+            visible_output_tokens: 5,
+            reasoning_tokens: 6,
+            audio_output_tokens: 7,
+            ..Usage::default()
+        };
+        let mut out = Vec::new();
+        encode(&usage, &mut out);
+        assert_eq!(decode(std::str::from_utf8(&out).unwrap(), &Quirks::NONE), Some(usage));
+    }
 }

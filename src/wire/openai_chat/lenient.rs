@@ -1,0 +1,69 @@
+//! Values of a shape nobody can promise: a member of the wrong type is as good as none.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::wire::json::Str;
+
+/// A member, absent and `null` alike being `None`.
+pub(super) type Value<'a> = Option<&'a RawValue>;
+
+/// The value if it is a string.
+pub(super) fn text(value: Value<'_>) -> Option<Str<'_>> {
+    value.and_then(|v| Str::from_raw(v.get()))
+}
+
+/// The value if it is a string with something in it.
+pub(super) fn filled(value: Value<'_>) -> Option<Str<'_>> {
+    text(value).filter(|s| !s.is_empty())
+}
+
+/// The value if it is a count; `12.0` and `"12"` are 12, negative ones are none.
+pub(super) fn count(value: Value<'_>) -> Option<u64> {
+    let raw = value?.get().trim_matches('"');
+    let whole = raw.split_once('.').map_or(
+        raw,
+        |(whole, fraction)| {
+            if fraction.bytes().all(|b| b.is_ascii_digit()) { whole } else { raw }
+        },
+    );
+    whole.parse().ok()
+}
+
+/// The value read as `T`.
+pub(super) fn read<'a, T: Deserialize<'a>>(value: Value<'a>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+/// The items of the value if it is an array; else nothing.
+pub(super) fn items(value: Value<'_>) -> Vec<&RawValue> {
+    read(value).unwrap_or_default()
+}
+
+/// Whether the value is an object.
+pub(super) fn is_object(value: Value<'_>) -> bool {
+    value.is_some_and(|v| v.get().starts_with('{'))
+}
+
+/// Whether the value is an array.
+pub(super) fn is_array(value: Value<'_>) -> bool {
+    value.is_some_and(|v| v.get().starts_with('['))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_types_are_none() {
+        let raw = |s: &str| -> Box<RawValue> { RawValue::from_string(s.to_owned()).unwrap() };
+        for (json, expected) in
+            [("12", Some(12)), ("12.0", Some(12)), ("\"7\"", Some(7)), ("-1", None), ("{}", None), ("1e400", None)]
+        {
+            assert_eq!(count(Some(&raw(json))), expected, "{json}");
+        }
+        assert!(text(Some(&raw("1"))).is_none());
+        assert!(filled(Some(&raw("\"\""))).is_none());
+        assert!(items(Some(&raw("{}"))).is_empty());
+    }
+}

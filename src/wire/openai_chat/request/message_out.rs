@@ -1,0 +1,523 @@
+//! A meaning to the request a chat upstream takes: the messages.
+//!
+//! Chat gives tool results a message each, behind the calls they answer and before anything else;
+//! such a message holds text only, so what else a result holds follows in a message of the user's.
+
+use serde_json::value::RawValue;
+
+use crate::wire::ir::{Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
+use crate::wire::json::{Arr, Obj, Str, write_text};
+use crate::wire::seal::Seal;
+
+use super::super::details;
+use super::encode::{Context, nested, outer};
+
+/// Writes the list of messages.
+pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) {
+    let mut writer = Writer { cx, list: Arr::new(out), dropped };
+    writer.system(&request.system, schema_hint(&request.output, cx));
+    for turn in &request.turns {
+        match turn.role {
+            Role::Assistant => writer.assistant(turn),
+            Role::System | Role::Developer | Role::User | Role::Tool => writer.said_to_it(turn),
+        }
+    }
+}
+
+/// What stands in for a schema that the target cannot be given.
+fn schema_hint(output: &Output<'_>, cx: &Context<'_>) -> Option<String> {
+    match output {
+        Output::JsonSchema { schema, .. } if !cx.target.quirks.json_schema => {
+            Some(format!("Answer with one JSON object that is valid against this JSON Schema:\n{}", schema.get()))
+        }
+        _ => None,
+    }
+}
+
+struct Writer<'w, 'o> {
+    cx: &'w Context<'w>,
+    list: Arr<'o>,
+    dropped: &'w mut Dropped,
+}
+
+impl Writer<'_, '_> {
+    fn system(&mut self, parts: &[Part<'_>], hint: Option<String>) {
+        if self.cx.same {
+            for message in parts.chunk_by(|a, b| a.at.same_item(b.at)) {
+                let mut obj = self.list.obj();
+                obj.text("role", "system");
+                content(message, self.cx, &mut obj, self.dropped);
+                whole_message_members(message, &mut obj);
+            }
+        } else if !parts.is_empty() {
+            let texts = self.texts(parts);
+            let mut obj = self.list.obj();
+            obj.text("role", "system");
+            join(&texts, "\\n\\n", obj.key("content"));
+        }
+        if let Some(hint) = hint {
+            self.list.obj().text("role", "system").text("content", &hint);
+        }
+    }
+
+    /// The texts among the parts; what else there is can't be told to this target.
+    fn texts<'p>(&mut self, parts: &'p [Part<'_>]) -> Vec<Str<'p>> {
+        let mut texts = Vec::new();
+        for part in parts {
+            self.note_members(part);
+            match &part.kind {
+                PartKind::Text { text, .. } => texts.push(text.reborrow()),
+                PartKind::Document { media: Media::Text(text), title, context, .. } => {
+                    texts.push(document_text(text, title.as_ref(), context.as_ref()));
+                }
+                _ => self.dropped.push(part.at),
+            }
+        }
+        texts
+    }
+
+    fn note_members(&mut self, part: &Part<'_>) {
+        if part.cache.is_some() {
+            self.dropped.push(format_args!("{}.cache_control", part.at));
+        }
+        self.dropped.push_rest(part.at, &part.rest);
+    }
+
+    /// A turn of anyone's but the model's.
+    fn said_to_it(&mut self, turn: &Turn<'_>) {
+        let results = turn.parts.iter().filter(|p| matches!(p.kind, PartKind::ToolResult { .. }));
+        let mut beside = Vec::new();
+        for part in results {
+            self.result(turn, part, &mut beside);
+        }
+        let rest: Vec<&Part<'_>> =
+            turn.parts.iter().filter(|p| !matches!(p.kind, PartKind::ToolResult { .. })).collect();
+        if rest.is_empty() && beside.is_empty() && !turn.parts.is_empty() {
+            return;
+        }
+        let role = match turn.role {
+            Role::Developer if self.cx.target.quirks.developer_role => "developer",
+            Role::System | Role::Developer => "system",
+            _ => "user",
+        };
+        let parts: Vec<Part<'_>> = beside.into_iter().chain(rest.into_iter().cloned()).collect();
+        let mut obj = self.list.obj();
+        obj.text("role", role);
+        content(&parts, self.cx, &mut obj, self.dropped);
+        members(turn, &parts, self.cx, &mut obj, self.dropped);
+    }
+
+    /// One tool message; what it cannot hold is added to `beside`.
+    fn result<'p>(&mut self, turn: &Turn<'_>, part: &'p Part<'_>, beside: &mut Vec<Part<'p>>) {
+        let PartKind::ToolResult { id, content: parts, is_error } = &part.kind else { return };
+        let plain_id = id.text();
+        let plain_id = self.cx.target.seal.open_id(&plain_id).0;
+        if self.cx.same {
+            let mut obj = self.list.obj();
+            obj.text("role", "tool").text("tool_call_id", plain_id);
+            content(parts, self.cx, &mut obj, self.dropped);
+            if let Some(cache) = &part.cache {
+                obj.raw("cache_control", cache.get());
+            }
+            return members(turn, &[], self.cx, &mut obj, self.dropped);
+        }
+        self.note_members(part);
+        let (told, shown): (Vec<&Part<'_>>, Vec<&Part<'_>>) = parts.iter().partition(|p| is_text(p));
+        let told: Vec<Part<'_>> = told.into_iter().cloned().collect();
+        let mut texts = self.texts(&told);
+        if *is_error && !texts.first().is_some_and(says_error) {
+            texts.insert(0, Str::from_text("Error:"));
+        }
+        if !shown.is_empty() {
+            let note = format!("Returned by tool call {plain_id}:");
+            let text = Str::from_text(&note);
+            beside.push(Part::new(part.at, PartKind::Text { text, citations: None }));
+            beside.extend(shown.into_iter().map(|p| Part { cache: None, rest: Vec::new(), ..p.clone() }));
+        }
+        let mut obj = self.list.obj();
+        obj.text("role", "tool").text("tool_call_id", plain_id);
+        join(&texts, "\\n", obj.key("content"));
+    }
+
+    fn assistant(&mut self, turn: &Turn<'_>) {
+        let calls: Vec<&Part<'_>> = turn.parts.iter().filter(|p| matches!(p.kind, PartKind::ToolCall { .. })).collect();
+        let said: Vec<Part<'_>> = turn.parts.iter().filter(|p| is_said(p, self.cx)).cloned().collect();
+        let mut obj = self.list.obj();
+        obj.text("role", "assistant");
+        if said.is_empty() && !calls.is_empty() {
+            obj.null("content");
+        } else if self.cx.same {
+            content(&said, self.cx, &mut obj, self.dropped);
+        } else {
+            let texts: Vec<Str<'_>> = said.iter().filter_map(text_of).collect();
+            join(&texts, "", obj.key("content"));
+        }
+        if !self.cx.same {
+            left_out(turn, self.dropped);
+        }
+        let refusals: Vec<Str<'_>> = turn.parts.iter().filter_map(refusal_of).collect();
+        if !refusals.is_empty() {
+            join(&refusals, "", obj.key("refusal"));
+        }
+        thinking(turn, self.cx, &mut obj);
+        if !calls.is_empty() {
+            let mut list = obj.arr("tool_calls");
+            for call in calls {
+                encode_call(call, self.cx, list.obj(), self.dropped);
+            }
+        }
+        members(turn, &said, self.cx, &mut obj, self.dropped);
+    }
+}
+
+fn is_text(part: &Part<'_>) -> bool {
+    matches!(part.kind, PartKind::Text { .. } | PartKind::Document { media: Media::Text(_), .. })
+}
+
+fn says_error(text: &Str<'_>) -> bool {
+    text.text().trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
+}
+
+fn text_of<'p>(part: &'p Part<'_>) -> Option<Str<'p>> {
+    match &part.kind {
+        PartKind::Text { text, .. } => Some(text.reborrow()),
+        _ => None,
+    }
+}
+
+/// A refusal that stood beside the content, not in it.
+fn refusal_of<'p>(part: &'p Part<'_>) -> Option<Str<'p>> {
+    match &part.kind {
+        PartKind::Refusal { text } if part.at.inner_list() != Some("content") => Some(text.reborrow()),
+        _ => None,
+    }
+}
+
+/// What goes into the content of an assistant's message. In chat's own requests thinking may stand
+/// in the content (Mistral).
+fn is_said(part: &Part<'_>, cx: &Context<'_>) -> bool {
+    let in_content = cx.same && part.at.inner_list() == Some("content");
+    match part.kind {
+        PartKind::Text { .. } => true,
+        PartKind::Reasoning { .. } | PartKind::Refusal { .. } | PartKind::Other { .. } => in_content,
+        _ => false,
+    }
+}
+
+/// Names what an assistant's turn of another format holds that chat has no slot for. Earlier
+/// thinking is not among it: a target without a slot does not want it, and clients send it with
+/// every turn.
+fn left_out(turn: &Turn<'_>, dropped: &mut Dropped) {
+    for part in &turn.parts {
+        match &part.kind {
+            PartKind::Text { citations, .. } => {
+                if citations.is_some() {
+                    dropped.push(format_args!("{}.citations", part.at));
+                }
+                note(part, dropped);
+            }
+            // Their own members are named where they are written.
+            PartKind::ToolCall { .. } | PartKind::Refusal { .. } => {}
+            PartKind::Reasoning { .. } | PartKind::RedactedReasoning { .. } | PartKind::ReasoningDetails { .. } => {}
+            _ => dropped.push(part.at),
+        }
+    }
+}
+
+fn note(part: &Part<'_>, dropped: &mut Dropped) {
+    if part.cache.is_some() {
+        dropped.push(format_args!("{}.cache_control", part.at));
+    }
+    dropped.push_rest(part.at, &part.rest);
+}
+
+/// The members of the message itself.
+fn members(turn: &Turn<'_>, parts: &[Part<'_>], cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
+    if let Some(name) = &turn.name {
+        obj.str("name", name);
+    }
+    if cx.same {
+        obj.rest(&turn.rest);
+        if let Some(cache) = parts.iter().find(|p| p.at.inner_list().is_none()).and_then(|p| p.cache.as_ref()) {
+            obj.raw("cache_control", cache.get());
+        }
+    } else {
+        dropped.push_rest(turn.at, &turn.rest);
+    }
+}
+
+/// As [`members`], for leading instructions, whose only part carries them.
+fn whole_message_members(parts: &[Part<'_>], obj: &mut Obj<'_>) {
+    for part in parts.iter().filter(|p| p.at.inner_list().is_none()) {
+        outer(&part.rest, obj);
+        if let Some(cache) = &part.cache {
+            obj.raw("cache_control", cache.get());
+        }
+    }
+}
+
+/// Joins texts into one string; `escaped` stands between them.
+fn join(texts: &[Str<'_>], escaped: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(escaped.as_bytes());
+        }
+        out.extend_from_slice(text.escaped().as_bytes());
+    }
+    out.push(b'"');
+}
+
+/// Writes the content: a lone text as a string, which every server takes, else a list.
+fn content(parts: &[Part<'_>], cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
+    if let [Part { kind: PartKind::Text { text, .. }, cache, rest, at }] = parts
+        && (!cx.same || at.inner_list().is_none() || (cache.is_none() && rest.is_empty()))
+    {
+        if !cx.same {
+            parts.iter().for_each(|p| note(p, dropped));
+        }
+        obj.str("content", text);
+        return;
+    }
+    let mut json = Vec::new();
+    {
+        let mut list = Arr::new(&mut json);
+        for part in parts {
+            encode_part(part, cx, &mut list, dropped);
+        }
+    }
+    // A list that lost all it had.
+    if json == b"[]" {
+        obj.text("content", "");
+    } else {
+        obj.key("content").append(&mut json);
+    }
+}
+
+fn encode_part(part: &Part<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &mut Dropped) {
+    let mut json = Vec::new();
+    let written = {
+        let mut obj = Obj::new(&mut json);
+        let written = write_kind(part, cx, &mut obj);
+        if cx.same {
+            if let Some(cache) = &part.cache {
+                obj.raw("cache_control", cache.get());
+            }
+            outer(&part.rest, &mut obj);
+        }
+        written
+    };
+    match &part.kind {
+        PartKind::Other { json, .. } if cx.same => drop(list.raw(json.get())),
+        _ if !written => dropped.push(part.at),
+        _ => {
+            if !cx.same {
+                note(part, dropped);
+            }
+            list.item().append(&mut json);
+        }
+    }
+}
+
+/// Writes the members of a content part; says whether chat has such a part.
+fn write_kind(part: &Part<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
+    match &part.kind {
+        PartKind::Text { text, .. } => drop(obj.text("type", "text").str("text", text)),
+        PartKind::Refusal { text } => drop(obj.text("type", "refusal").str("refusal", text)),
+        PartKind::Image { media, detail } => return image(part, media, detail.as_ref(), cx, obj),
+        PartKind::Document { media: Media::Text(text), title, context, .. } => {
+            obj.text("type", "text").str("text", &document_text(text, title.as_ref(), context.as_ref()));
+        }
+        PartKind::Document { media, title, .. } => return file(part, media, title.as_ref(), cx, obj),
+        PartKind::Audio { media: Media::Base64 { mime, data }, format } => {
+            obj.text("type", "input_audio");
+            let mut it = obj.obj("input_audio");
+            it.text("data", data);
+            match format {
+                Some(format) => it.str("format", format),
+                None => it.text("format", mime.strip_prefix("audio/").unwrap_or(mime)),
+            };
+            nested("input_audio.", &part.rest, &mut it);
+        }
+        PartKind::Reasoning { text, .. } if cx.same => {
+            obj.text("type", "thinking");
+            obj.arr("thinking").obj().text("type", "text").str("text", text);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn image(part: &Part<'_>, media: &Media<'_>, detail: Option<&Str<'_>>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
+    let url = match media {
+        Media::Base64 { mime, data } => data_url(mime, data),
+        Media::Url(url) if cx.same || cx.target.quirks.image_urls => url.raw().as_bytes().to_vec(),
+        _ => return false,
+    };
+    obj.text("type", "image_url");
+    let mut it = obj.obj("image_url");
+    it.key("url").extend_from_slice(&url);
+    if let Some(detail) = detail {
+        it.str("detail", detail);
+    }
+    if cx.same {
+        nested("image_url.", &part.rest, &mut it);
+    }
+    true
+}
+
+fn data_url(mime: &str, data: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len() + 64);
+    write_text(&mut out, "data:");
+    out.pop();
+    out.extend_from_slice(mime.as_bytes());
+    out.extend_from_slice(b";base64,");
+    out.extend_from_slice(data.as_bytes());
+    out.push(b'"');
+    out
+}
+
+fn file(part: &Part<'_>, media: &Media<'_>, title: Option<&Str<'_>>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
+    let data = match media {
+        Media::Base64 { mime, data } => data_url(mime, data),
+        Media::File(_) | Media::Url(_) if cx.same => Vec::new(),
+        _ => return false,
+    };
+    obj.text("type", "file");
+    let mut it = obj.obj("file");
+    match (title, media) {
+        (Some(title), _) => drop(it.str("filename", title)),
+        (None, Media::Base64 { .. }) if !cx.same => drop(it.text("filename", "document.pdf")),
+        _ => {}
+    }
+    match media {
+        Media::File(id) => drop(it.str("file_id", id)),
+        Media::Url(url) => drop(it.str("file_data", url)),
+        _ => it.key("file_data").extend_from_slice(&data),
+    }
+    if cx.same {
+        nested("file.", &part.rest, &mut it);
+    }
+    true
+}
+
+/// A document that is text, with what is known of it before it.
+fn document_text(text: &Str<'_>, title: Option<&Str<'_>>, context: Option<&Str<'_>>) -> Str<'static> {
+    let mut out = Vec::new();
+    let before: Vec<Str<'_>> = [title, context, Some(text)].into_iter().flatten().map(Str::reborrow).collect();
+    join(&before, "\\n\\n", &mut out);
+    let literal = String::from_utf8(out).unwrap_or_default();
+    Str::from_raw(&literal).map_or_else(|| Str::from_text(""), Str::into_owned)
+}
+
+fn encode_call(part: &Part<'_>, cx: &Context<'_>, mut obj: Obj<'_>, dropped: &mut Dropped) {
+    let PartKind::ToolCall { id, name, arguments } = &part.kind else { return };
+    let id = id.text();
+    obj.text("id", cx.target.seal.open_id(&id).0);
+    let custom = part.rest.iter().find(|(member, _)| member == "custom").filter(|_| cx.same);
+    if let Some((_, custom)) = custom {
+        obj.text("type", "custom").raw("custom", custom.get());
+    } else {
+        obj.text("type", "function");
+        let mut function = obj.obj("function");
+        function.str("name", name).raw("arguments", &arguments.encoded());
+        if cx.same {
+            nested("function.", &part.rest, &mut function);
+        }
+    }
+    if !cx.same {
+        return note(part, dropped);
+    }
+    if let Some(cache) = &part.cache {
+        obj.raw("cache_control", cache.get());
+    }
+    for (member, value) in part.rest.iter().filter(|(m, _)| m != "custom" && !m.contains('.')) {
+        obj.raw(member, value.get());
+    }
+}
+
+/// Gives earlier thinking back: to the same format where it stood, else in the member this vendor
+/// reads, and its proof where it is ours to open.
+fn thinking(turn: &Turn<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) {
+    if cx.same {
+        return same_thinking(&turn.parts, obj);
+    }
+    let texts: Vec<Str<'_>> = turn
+        .parts
+        .iter()
+        .filter_map(|p| match &p.kind {
+            PartKind::Reasoning { text, .. } if !text.is_empty() => Some(text.reborrow()),
+            _ => None,
+        })
+        .collect();
+    if let Some(member) = cx.target.quirks.reasoning_echo.filter(|_| !texts.is_empty()) {
+        join(&texts, "\\n\\n", obj.key(member));
+    }
+    let mut proofs = Vec::new();
+    for part in &turn.parts {
+        match &part.kind {
+            PartKind::Reasoning { signature: Some(seal), .. } | PartKind::RedactedReasoning { data: seal } => {
+                proofs.extend(opened(seal, cx.target.seal));
+            }
+            PartKind::ReasoningDetails { details } => proofs.push(details.get().to_owned()),
+            _ => {}
+        }
+    }
+    let items: Vec<&RawValue> =
+        proofs.iter().filter_map(|p| serde_json::from_str::<Vec<&RawValue>>(p).ok()).flatten().collect();
+    if !items.is_empty() {
+        let mut list = obj.arr("reasoning_details");
+        items.into_iter().for_each(|item| drop(list.raw(item.get())));
+    }
+}
+
+fn opened(sealed: &Str<'_>, seal: &Seal) -> Option<String> {
+    String::from_utf8(seal.open(&sealed.text())?).ok()
+}
+
+fn same_thinking(parts: &[Part<'_>], obj: &mut Obj<'_>) {
+    for part in parts {
+        let PartKind::Reasoning { text, signature: None } = &part.kind else { continue };
+        if let Some(name @ ("reasoning_content" | "reasoning")) = part.at.inner_list() {
+            obj.str(name, text);
+        }
+    }
+    let standing_in = |list: &'static str| parts.iter().filter(move |p: &&Part<'_>| p.at.inner_list() == Some(list));
+    if standing_in("thinking_blocks").next().is_some() {
+        let mut list = obj.arr("thinking_blocks");
+        standing_in("thinking_blocks").for_each(|p| thinking_block(p, list.obj()));
+    }
+    if standing_in("reasoning_details").next().is_some() {
+        same_details(standing_in("reasoning_details"), obj.arr("reasoning_details"));
+    }
+}
+
+fn thinking_block(part: &Part<'_>, mut obj: Obj<'_>) {
+    match &part.kind {
+        PartKind::RedactedReasoning { data } => drop(obj.text("type", "redacted_thinking").str("data", data)),
+        PartKind::Reasoning { text, signature } => {
+            obj.text("type", "thinking").str("thinking", text);
+            if let Some(signature) = signature {
+                obj.str("signature", signature);
+            }
+        }
+        _ => {}
+    }
+    obj.rest(&part.rest);
+}
+
+fn same_details<'p>(parts: impl Iterator<Item = &'p Part<'p>>, mut list: Arr<'_>) {
+    for (index, part) in parts.enumerate() {
+        match &part.kind {
+            PartKind::ReasoningDetails { details } => {
+                let items: Vec<&RawValue> = details.read().unwrap_or_default();
+                items.into_iter().for_each(|item| drop(list.raw(item.get())));
+            }
+            PartKind::Reasoning { text, signature: Some(signature) } => {
+                details::write_signed(list.item(), text.escaped(), signature, index);
+            }
+            PartKind::RedactedReasoning { data } => details::write_encrypted(list.item(), data, index),
+            _ => {}
+        }
+    }
+}

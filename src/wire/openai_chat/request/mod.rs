@@ -1,0 +1,12 @@
+//! Requests.
+
+mod decode;
+mod encode;
+mod message_in;
+mod message_out;
+mod options_out;
+#[cfg(test)]
+mod tests;
+
+pub use decode::decode;
+pub use encode::encode;

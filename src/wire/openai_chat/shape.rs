@@ -1,0 +1,193 @@
+//! The objects of answers and chunks, read leniently: a message and a delta have the same members.
+
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::wire::ir::Arguments;
+use crate::wire::json::{Raw, Str};
+use crate::wire_object;
+
+use super::lenient::{Value, filled, items, read, text};
+
+wire_object! {
+    /// A whole answer, or one chunk of a stream.
+    pub(super) struct Completion<'a> {
+        id: &'a RawValue,
+        object: &'a RawValue,
+        created: &'a RawValue,
+        model: &'a RawValue,
+        choices: &'a RawValue,
+        usage: &'a RawValue,
+        service_tier: &'a RawValue,
+        x_groq: &'a RawValue,
+        error: &'a RawValue,
+    }
+}
+
+wire_object! {
+    pub(super) struct Choice<'a> {
+        index: &'a RawValue,
+        message: &'a RawValue,
+        delta: &'a RawValue,
+        finish_reason: &'a RawValue,
+        stop_reason: &'a RawValue,
+        logprobs: &'a RawValue,
+        error: &'a RawValue,
+    }
+}
+
+wire_object! {
+    pub(super) struct Message<'a> {
+        role: &'a RawValue,
+        content: &'a RawValue,
+        refusal: &'a RawValue,
+        reasoning_content: &'a RawValue,
+        reasoning: &'a RawValue,
+        reasoning_details: &'a RawValue,
+        annotations: &'a RawValue,
+        tool_calls: &'a RawValue,
+        function_call: &'a RawValue,
+    }
+}
+
+wire_object! {
+    pub(super) struct Call<'a> {
+        index: &'a RawValue,
+        id: &'a RawValue,
+        kind: &'a RawValue = "type",
+        function: &'a RawValue,
+        custom: &'a RawValue,
+        cache_control: Raw<'a>,
+    }
+}
+
+wire_object! {
+    /// A function's call, or with `input` a custom tool's.
+    pub(super) struct Named<'a> {
+        name: &'a RawValue,
+        arguments: &'a RawValue,
+        input: &'a RawValue,
+    }
+}
+
+wire_object! {
+    /// An item of a content list.
+    pub(super) struct Item<'a> {
+        kind: &'a RawValue = "type",
+        text: &'a RawValue,
+        refusal: &'a RawValue,
+        thinking: &'a RawValue,
+    }
+}
+
+/// One thing a content holds.
+#[derive(Debug)]
+pub(super) enum Piece<'a> {
+    Text(Str<'a>),
+    Thinking(Str<'a>),
+    Refusal(Str<'a>),
+    Other(Str<'a>, &'a RawValue),
+}
+
+impl Completion<'_> {
+    /// Whether this is an error in an answer's place; Mistral's shape has no `error` member.
+    pub(super) fn is_error(&self) -> bool {
+        self.error.is_some() || text(self.object).is_some_and(|o| o.is("error"))
+    }
+}
+
+impl Message<'_> {
+    /// The reasoning text, under whichever name: never two of them, they repeat each other.
+    pub(super) fn reasoning(&self) -> Vec<Str<'_>> {
+        match filled(self.reasoning_content).or_else(|| filled(self.reasoning)) {
+            Some(text) => vec![text],
+            None => super::details::readable(self.reasoning_details),
+        }
+    }
+}
+
+/// What a content holds: a string, a list (Mistral), or an object that its server parsed too early
+/// (Cloudflare).
+pub(super) fn pieces(content: Value<'_>) -> Vec<Piece<'_>> {
+    let Some(raw) = content else { return Vec::new() };
+    match raw.get().as_bytes().first() {
+        Some(b'"') => filled(content).map(Piece::Text).into_iter().collect(),
+        Some(b'[') => items(content).into_iter().flat_map(item_pieces).collect(),
+        _ => vec![Piece::Text(Str::from_text(raw.get()))],
+    }
+}
+
+fn item_pieces(raw: &RawValue) -> Vec<Piece<'_>> {
+    if let Some(plain) = Str::from_raw(raw.get()) {
+        return vec![Piece::Text(plain)];
+    }
+    let item: Item<'_> = read(Some(raw)).unwrap_or_default();
+    if item.thinking.is_some() {
+        return thinking(item.thinking).into_iter().map(Piece::Thinking).collect();
+    }
+    if let Some(refusal) = filled(item.refusal) {
+        return vec![Piece::Refusal(refusal)];
+    }
+    match text(item.text) {
+        Some(text) if text.is_empty() => Vec::new(),
+        Some(text) => vec![Piece::Text(text)],
+        None => text_of(item.kind).map(|kind| Piece::Other(kind, raw)).into_iter().collect(),
+    }
+}
+
+fn text_of(value: Value<'_>) -> Option<Str<'_>> {
+    filled(value)
+}
+
+/// Mistral's thinking: text, or a list of text items.
+pub(super) fn thinking(value: Value<'_>) -> Vec<Str<'_>> {
+    match text(value) {
+        Some(plain) => Some(plain).filter(|t| !t.is_empty()).into_iter().collect(),
+        None => items(value).into_iter().filter_map(|i| filled(read::<Item<'_>>(Some(i))?.text)).collect(),
+    }
+}
+
+/// Joins literals into one, with `escaped` (JSON-escaped text) between them.
+pub(super) fn joined<'a>(mut texts: Vec<Str<'a>>, escaped: &str) -> Option<Str<'a>> {
+    if texts.len() <= 1 {
+        return texts.pop();
+    }
+    let all: Vec<&str> = texts.iter().map(Str::escaped).collect();
+    literal(&all.join(escaped))
+}
+
+/// Text that is escaped already, as a literal.
+pub(super) fn literal(escaped: &str) -> Option<Str<'static>> {
+    Str::from_raw(&format!("\"{escaped}\"")).map(Str::into_owned)
+}
+
+/// Arguments as they came: a string, as they should, or an object.
+pub(super) fn arguments(value: Value<'_>) -> Arguments<'_> {
+    match value {
+        None => Arguments::Object(Raw::new("{}")),
+        Some(raw) => match Str::from_raw(raw.get()) {
+            Some(text) => Arguments::Encoded(text),
+            None => Arguments::Object(Raw::new(raw.get())),
+        },
+    }
+}
+
+/// A custom tool's free text in the place of arguments.
+pub(super) fn custom_arguments(input: Value<'_>) -> Arguments<'_> {
+    let input = text(input).map_or_else(|| "\"\"".to_owned(), |i| i.raw().to_owned());
+    Arguments::Object(Raw::owned(format!("{{\"input\":{input}}}")))
+}
+
+/// An id for a call whose upstream gave none: the same for the same answer and place, so that a
+/// repeated translation gives the same bytes.
+pub(super) fn invented_id(seed: &str, choice: u64, place: usize) -> Str<'static> {
+    let hash = Sha256::new_with_prefix(b"weir call\0").chain_update(seed).chain_update(format!("\0{choice}\0{place}"));
+    let mut id = hex::encode(hash.finalize());
+    id.truncate(24);
+    Str::from_text(&format!("call_{id}"))
+}
+
+/// What an invented id hangs on: the answer's id, or something new where there is none.
+pub(super) fn seed(id: Option<&Str<'_>>) -> String {
+    id.map_or_else(|| uuid::Uuid::now_v7().to_string(), |id| id.raw().to_owned())
+}

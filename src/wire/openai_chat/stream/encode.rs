@@ -1,0 +1,365 @@
+//! Events to the chunks a chat client reads.
+
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::usage::tokens::Usage;
+use crate::wire::ir::{Delta, Event, PartStart, Stop};
+use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::seal::Seal;
+use crate::wire::{Client, Encode};
+
+use super::super::details::{self, Blocks};
+use super::super::response::{annotation, known_tier, nests_member};
+use super::super::{error, finish, usage};
+
+/// Writes one stream.
+#[derive(Debug)]
+pub struct Encoder {
+    model: String,
+    request_id: String,
+    created: u64,
+    stream_usage: bool,
+    seal: Seal,
+    /// Every chunk up to the value of `choices`; empty until the answer has started.
+    head: Vec<u8>,
+    parts: Vec<Part>,
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+}
+
+/// An open part.
+#[derive(Debug)]
+struct Part {
+    index: u32,
+    choice: u32,
+    kind: Kind,
+    /// Waits for the text it belongs to.
+    logprobs: Option<Raw<'static>>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Text and refusals, whose deltas say all there is.
+    Plain,
+    Reasoning {
+        /// Between the quotes, still escaped.
+        text: String,
+        signature: String,
+    },
+    Call {
+        number: u64,
+        has_arguments: bool,
+    },
+    /// Has no slot in a chat stream.
+    Skipped,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    number: u32,
+    calls: u64,
+    details: usize,
+    /// Characters of text so far: where a citation points.
+    chars: usize,
+    /// Where the open text began.
+    text_start: usize,
+    blocks: Blocks,
+}
+
+impl Encoder {
+    pub fn new(client: &Client<'_>) -> Self {
+        Self {
+            model: client.model.to_owned(),
+            request_id: client.id.to_owned(),
+            created: client.created,
+            stream_usage: client.stream_usage,
+            seal: client.seal.clone(),
+            head: Vec::new(),
+            parts: Vec::new(),
+            choices: Vec::new(),
+            usage: None,
+        }
+    }
+
+    fn start(&mut self, id: Option<&Str<'_>>, model: Option<&Str<'_>>, created: Option<u64>, tier: Option<&Str<'_>>) {
+        let mut head = Vec::with_capacity(256);
+        {
+            let mut obj = Obj::new(&mut head);
+            match id {
+                Some(id) => obj.str("id", id),
+                None => obj.text("id", &format!("chatcmpl-{}", self.request_id)),
+            };
+            obj.text("object", "chat.completion.chunk").num("created", created.unwrap_or(self.created));
+            match model {
+                Some(model) => obj.str("model", model),
+                None => obj.text("model", &self.model),
+            };
+            if let Some(tier) = tier.and_then(known_tier) {
+                obj.text("service_tier", tier);
+            }
+        }
+        // The brace that closed the object gives way to the members each chunk has of its own.
+        head.pop();
+        head.extend_from_slice(b",\"choices\":");
+        self.head = head;
+    }
+
+    /// One chunk for one choice; `delta` writes the members of its delta.
+    fn chunk(
+        &self,
+        choice: u32,
+        logprobs: Option<&str>,
+        finish_reason: Option<&str>,
+        out: &mut Vec<u8>,
+        delta: impl FnOnce(&mut Obj<'_>),
+    ) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&self.head);
+        out.push(b'[');
+        {
+            let mut it = Obj::new(out);
+            it.num("index", u64::from(choice));
+            delta(&mut it.obj("delta"));
+            match logprobs {
+                Some(logprobs) => it.raw("logprobs", logprobs),
+                None => it.null("logprobs"),
+            };
+            match finish_reason {
+                Some(reason) => it.text("finish_reason", reason),
+                None => it.null("finish_reason"),
+            };
+        }
+        out.extend_from_slice(b"]}\n\n");
+    }
+
+    /// The choice's place, after the chunk that opens it.
+    fn open_choice(&mut self, number: u32, out: &mut Vec<u8>) -> usize {
+        if self.head.is_empty() {
+            self.start(None, None, None, None);
+        }
+        if let Some(at) = self.choices.iter().position(|c| c.number == number) {
+            return at;
+        }
+        self.chunk(number, None, None, out, |delta| {
+            delta.text("role", "assistant").text("content", "");
+        });
+        self.choices.push(Choice { number, ..Choice::default() });
+        self.choices.len() - 1
+    }
+
+    fn part_start(&mut self, index: u32, number: u32, part: &PartStart<'_>, out: &mut Vec<u8>) {
+        let at = self.open_choice(number, out);
+        let kind = match part {
+            PartStart::Text => {
+                if let Some(choice) = self.choices.get_mut(at) {
+                    choice.text_start = choice.chars;
+                }
+                Kind::Plain
+            }
+            PartStart::Refusal => Kind::Plain,
+            PartStart::Reasoning | PartStart::ReasoningDetails => {
+                Kind::Reasoning { text: String::new(), signature: String::new() }
+            }
+            PartStart::RedactedReasoning { data } => {
+                self.redacted(at, number, data, out);
+                Kind::Skipped
+            }
+            PartStart::ToolCall { id, name } => self.call_start(at, number, id, name, out),
+            PartStart::Other { tag, json } => {
+                if let Some(name) = nests_member(tag, json) {
+                    self.chunk(number, None, None, out, |delta| drop(delta.raw(&name, json.get())));
+                }
+                Kind::Skipped
+            }
+        };
+        self.parts.push(Part { index, choice: number, kind, logprobs: None });
+    }
+
+    fn redacted(&mut self, at: usize, number: u32, data: &Str<'_>, out: &mut Vec<u8>) {
+        let Some(choice) = self.choices.get_mut(at) else { return };
+        if choice.calls == 0 {
+            choice.blocks.push_redacted(data);
+        }
+        let index = choice.details;
+        choice.details += 1;
+        self.chunk(number, None, None, out, |delta| {
+            details::write_encrypted(delta.arr("reasoning_details").item(), data, index);
+        });
+    }
+
+    fn call_start(&mut self, at: usize, number: u32, id: &Str<'_>, name: &Str<'_>, out: &mut Vec<u8>) -> Kind {
+        let Some(choice) = self.choices.get_mut(at) else { return Kind::Skipped };
+        let mut blocks = std::mem::take(&mut choice.blocks);
+        let call = choice.calls;
+        choice.calls += 1;
+        self.chunk(number, None, None, out, |delta| {
+            let mut list = delta.arr("tool_calls");
+            let mut it = list.obj();
+            it.num("index", call);
+            details::write_call_id(it.key("id"), id, &mut blocks, &self.seal);
+            it.text("type", "function");
+            it.obj("function").str("name", name).text("arguments", "");
+        });
+        Kind::Call { number: call, has_arguments: false }
+    }
+
+    fn delta(&mut self, index: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        let Some(at) = self.parts.iter().position(|p| p.index == index) else { return };
+        match delta {
+            Delta::Text(text) => self.text(at, "content", text, out),
+            Delta::Refusal(text) => self.text(at, "refusal", text, out),
+            Delta::Reasoning(text) => self.reasoning(at, text, out),
+            Delta::Signature(signature) => {
+                if let Some(Part { kind: Kind::Reasoning { signature: all, .. }, .. }) = self.parts.get_mut(at) {
+                    all.push_str(signature.escaped());
+                }
+            }
+            Delta::ReasoningDetails(array) => self.reasoning_details(at, array, out),
+            Delta::Arguments(json) => self.arguments(at, json, out),
+            Delta::Citation(citation) => self.citation(at, citation, out),
+            Delta::Logprobs(logprobs) => {
+                if let Some(part) = self.parts.get_mut(at) {
+                    part.logprobs = Some(logprobs.reborrow().into_owned());
+                }
+            }
+            // Of a block without a slot.
+            Delta::Other(_) => {}
+        }
+    }
+
+    fn text(&mut self, at: usize, member: &str, text: &Str<'_>, out: &mut Vec<u8>) {
+        let Some(part) = self.parts.get_mut(at) else { return };
+        let (number, logprobs) = (part.choice, part.logprobs.take());
+        if let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) {
+            choice.chars += text.text().chars().count();
+        }
+        self.chunk(number, logprobs.as_ref().map(Raw::get), None, out, |delta| drop(delta.str(member, text)));
+    }
+
+    fn reasoning(&mut self, at: usize, fragment: &Str<'_>, out: &mut Vec<u8>) {
+        let Some(part) = self.parts.get_mut(at) else { return };
+        let (number, logprobs) = (part.choice, part.logprobs.take());
+        if let Kind::Reasoning { text, .. } = &mut part.kind {
+            text.push_str(fragment.escaped());
+        }
+        self.chunk(number, logprobs.as_ref().map(Raw::get), None, out, |delta| {
+            delta.str("reasoning_content", fragment);
+        });
+    }
+
+    fn reasoning_details(&mut self, at: usize, array: &Raw<'_>, out: &mut Vec<u8>) {
+        let Some(number) = self.parts.get(at).map(|p| p.choice) else { return };
+        let count = array.read::<Vec<&RawValue>>().map_or(0, |items| items.len());
+        if let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) {
+            choice.details += count;
+        }
+        self.chunk(number, None, None, out, |delta| drop(delta.raw("reasoning_details", array.get())));
+    }
+
+    fn arguments(&mut self, at: usize, json: &Str<'_>, out: &mut Vec<u8>) {
+        let Some(Part { choice, kind: Kind::Call { number, has_arguments }, .. }) = self.parts.get_mut(at) else {
+            return;
+        };
+        if json.is_empty() {
+            return;
+        }
+        *has_arguments = true;
+        let (choice, number) = (*choice, *number);
+        self.call_arguments(choice, number, json, out);
+    }
+
+    fn call_arguments(&self, choice: u32, number: u64, json: &Str<'_>, out: &mut Vec<u8>) {
+        self.chunk(choice, None, None, out, |delta| {
+            let mut list = delta.arr("tool_calls");
+            let mut it = list.obj();
+            it.num("index", number);
+            it.obj("function").str("arguments", json);
+        });
+    }
+
+    fn citation(&mut self, at: usize, citation: &Raw<'_>, out: &mut Vec<u8>) {
+        let Some(number) = self.parts.get(at).map(|p| p.choice) else { return };
+        let Some(choice) = self.choices.iter().find(|c| c.number == number) else { return };
+        let made = citation.read::<&RawValue>().and_then(|c| annotation(c, choice.text_start, choice.chars));
+        if let Some(annotation) = made {
+            self.chunk(number, None, None, out, |delta| {
+                delta.arr("annotations").item().extend_from_slice(&annotation);
+            });
+        }
+    }
+
+    fn part_end(&mut self, index: u32, out: &mut Vec<u8>) {
+        let Some(at) = self.parts.iter().position(|p| p.index == index) else { return };
+        let part = self.parts.swap_remove(at);
+        match part.kind {
+            Kind::Call { number, has_arguments: false } => {
+                self.call_arguments(part.choice, number, &Str::from_text("{}"), out);
+            }
+            Kind::Reasoning { text, signature } if !signature.is_empty() => {
+                self.signed(part.choice, &text, &signature, out);
+            }
+            _ => {}
+        }
+        if let Some(logprobs) = part.logprobs {
+            self.chunk(part.choice, Some(logprobs.get()), None, out, |_| {});
+        }
+    }
+
+    fn signed(&mut self, number: u32, text: &str, signature: &str, out: &mut Vec<u8>) {
+        let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) else { return };
+        let Some(signature) = super::super::shape::literal(signature) else { return };
+        if choice.calls == 0 {
+            choice.blocks.push_thinking(text, &signature);
+        }
+        let index = choice.details;
+        choice.details += 1;
+        self.chunk(number, None, None, out, |delta| {
+            details::write_signed(delta.arr("reasoning_details").item(), text, &signature, index);
+        });
+    }
+
+    fn stop(&mut self, number: u32, stop: &Stop<'_>, out: &mut Vec<u8>) {
+        let at = self.open_choice(number, out);
+        let calls = self.choices.get(at).is_some_and(|c| c.calls > 0);
+        self.chunk(number, None, Some(finish::encode(stop, calls)), out, |_| {});
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if self.stream_usage
+            && let Some(usage) = &self.usage
+        {
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(&self.head);
+            out.extend_from_slice(b"[],\"usage\":");
+            usage::encode(usage, out);
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn error(&self, error: &Error, out: &mut Vec<u8>) {
+        error::encode_event(error, &self.request_id, out);
+    }
+}
+
+impl Encode for Encoder {
+    fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, model, created, usage, service_tier } => {
+                self.usage = usage.or(self.usage);
+                self.start(id.as_ref(), model.as_ref(), *created, service_tier.as_ref());
+                self.open_choice(0, out);
+            }
+            Event::PartStart { index, choice, part } => self.part_start(*index, *choice, part, out),
+            Event::Delta { index, delta } => self.delta(*index, delta, out),
+            Event::PartEnd { index } => self.part_end(*index, out),
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Stop { choice, stop } => self.stop(*choice, stop, out),
+            Event::Error(error) => self.error(error, out),
+            // A comment: every event-stream reader skips it, and nothing on the way falls asleep.
+            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::End => self.end(out),
+        }
+    }
+}

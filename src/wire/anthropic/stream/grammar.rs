@@ -80,6 +80,12 @@ impl Assembler {
         assert_eq!(data["index"], *index);
         let block = self.message["content"].as_array_mut().expect("a list").last_mut().expect("a block");
         let delta = &data["delta"];
+        let is_opaque = !["text", "thinking"].iter().any(|known| block["type"] == *known)
+            && !block["type"].as_str().expect("a type").ends_with("tool_use");
+        if is_opaque {
+            // A type of the upstream's that nobody here knows: its deltas are its own affair.
+            return;
+        }
         let (kind, member) = match delta["type"].as_str().expect("a type") {
             "text_delta" => ("text", "text"),
             "thinking_delta" => {

@@ -1,8 +1,170 @@
+//! Errors of this format: `{"type":"error","error":{"type","message"},"request_id"}`, whole or as
+//! the event `error` (<https://platform.claude.com/docs/en/api/errors>). `request_id` may be null or
+//! absent (seen 2026-11).
+
 use crate::error::{Error, Kind};
-pub fn decode(_status: u16, _body: &str) -> Error {
-    Error::new(Kind::UpstreamFailed, "stub")
+use crate::wire::json::{Obj, Str};
+use crate::wire_object;
+
+wire_object! {
+    struct Body<'a> { error: Inner<'a>, message: Str<'a> }
 }
-pub fn encode(error: &Error, _request_id: &str, _out: &mut Vec<u8>) -> u16 {
-    error.status()
+
+wire_object! {
+    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a> }
 }
-pub fn encode_event(_error: &Error, _request_id: &str, _out: &mut Vec<u8>) {}
+
+/// Reads an error body. What the gateway's own credential is to blame for is not told to the
+/// caller; other refusals keep the upstream's status and words.
+pub fn decode(status: u16, body: &str) -> Error {
+    let body: Body<'_> = serde_json::from_str(body).unwrap_or_default();
+    let inner = body.error.unwrap_or_default();
+    let word = inner.kind.as_ref().map(Str::text).unwrap_or_default();
+    let message = inner.message.or(body.message).map(|m| m.text().into_owned()).unwrap_or_default();
+    of(status, &word, message)
+}
+
+/// Reads the `error` object of a stream's `error` event.
+pub(super) fn decode_event(data: &str) -> Error {
+    let status = 0;
+    decode(status, data)
+}
+
+fn of(status: u16, word: &str, message: String) -> Error {
+    match kind(status, word, &message) {
+        kind @ (Kind::UpstreamRejected | Kind::UpstreamNotFound) => rejected(kind, status, message),
+        Kind::UpstreamAuth => {
+            Error::new(Kind::UpstreamAuth, "the provider refused the gateway's credential").with_detail(message)
+        }
+        kind if message.is_empty() => Error::new(kind, "the provider failed to answer"),
+        kind => Error::new(kind, message),
+    }
+}
+
+fn kind(status: u16, word: &str, message: &str) -> Kind {
+    // An empty account answers 400 with the word for a bad request (seen 2026-11).
+    if word == "invalid_request_error" && message.contains("credit balance is too low") {
+        return Kind::UpstreamAuth;
+    }
+    match word {
+        "invalid_request_error" | "request_too_large" | "conflict_error" => Kind::UpstreamRejected,
+        "authentication_error" | "permission_error" | "billing_error" => Kind::UpstreamAuth,
+        "not_found_error" => Kind::UpstreamNotFound,
+        "rate_limit_error" => Kind::UpstreamRateLimited,
+        "timeout_error" => Kind::UpstreamTimeout,
+        "overloaded_error" => Kind::UpstreamOverloaded,
+        _ => by_status(status),
+    }
+}
+
+fn by_status(status: u16) -> Kind {
+    match status {
+        401..=403 => Kind::UpstreamAuth,
+        404 => Kind::UpstreamNotFound,
+        408 | 504 => Kind::UpstreamTimeout,
+        429 => Kind::UpstreamRateLimited,
+        503 | 529 => Kind::UpstreamOverloaded,
+        400..=499 => Kind::UpstreamRejected,
+        _ => Kind::UpstreamFailed,
+    }
+}
+
+fn rejected(kind: Kind, status: u16, message: String) -> Error {
+    let too_long = ["prompt is too long", "exceed context limit", "context window"].iter().any(|s| message.contains(s));
+    let message = if message.is_empty() { "the provider refused the request".to_owned() } else { message };
+    let mut error = Error::new(kind, message);
+    if (400..500).contains(&status) {
+        error = error.with_status(status);
+    }
+    match (too_long, status) {
+        (true, _) => error.with_code("context_length_exceeded"),
+        (false, 413) => error.with_code("request_too_large"),
+        _ => error,
+    }
+}
+
+/// Writes an error body; gives back its status.
+pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
+    let status = error.anthropic_status();
+    let word = match (error.kind(), status) {
+        (Kind::UpstreamRejected, 413) => "request_too_large",
+        (kind, _) => kind.face().anthropic_type,
+    };
+    let mut body = Obj::new(out);
+    body.text("type", "error");
+    body.obj("error").text("type", word).text("message", error.public());
+    body.text("request_id", request_id);
+    status
+}
+
+/// Writes the error as the last event of a stream.
+pub fn encode_event(error: &Error, request_id: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"event: error\ndata: ");
+    encode(error, request_id, out);
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Retry;
+
+    fn body(word: &str, message: &str) -> String {
+        format!(r#"{{"type":"error","error":{{"type":"{word}","message":"{message}"}},"request_id":null}}"#)
+    }
+
+    #[test]
+    fn the_kind_comes_from_the_word_then_from_the_status() {
+        let table = [
+            (400, "invalid_request_error", Kind::UpstreamRejected),
+            (401, "authentication_error", Kind::UpstreamAuth),
+            (402, "billing_error", Kind::UpstreamAuth),
+            (403, "permission_error", Kind::UpstreamAuth),
+            (404, "not_found_error", Kind::UpstreamNotFound),
+            (413, "request_too_large", Kind::UpstreamRejected),
+            (429, "rate_limit_error", Kind::UpstreamRateLimited),
+            (500, "api_error", Kind::UpstreamFailed),
+            (504, "timeout_error", Kind::UpstreamTimeout),
+            (529, "overloaded_error", Kind::UpstreamOverloaded),
+            (529, "new_error", Kind::UpstreamOverloaded),
+            (422, "new_error", Kind::UpstreamRejected),
+        ];
+        for (status, word, kind) in table {
+            assert_eq!(decode(status, &body(word, "m")).kind(), kind, "{status} {word}");
+        }
+        assert_eq!(decode_event(&body("overloaded_error", "Overloaded")).kind(), Kind::UpstreamOverloaded);
+        assert_eq!(decode(502, "<html>bad gateway</html>").kind(), Kind::UpstreamFailed);
+    }
+
+    #[test]
+    fn a_refusal_keeps_status_words_and_code() {
+        let error = decode(400, &body("invalid_request_error", "prompt is too long: 1 tokens > 0 maximum"));
+        assert_eq!((error.status(), error.code()), (400, "context_length_exceeded"));
+        assert_eq!(error.public(), "prompt is too long: 1 tokens > 0 maximum");
+        assert_eq!(error.retry(), Retry::No);
+        assert_eq!(decode(413, &body("request_too_large", "big")).code(), "request_too_large");
+    }
+
+    #[test]
+    fn the_gateways_own_credential_stays_its_own_affair() {
+        for error in [
+            decode(401, &body("authentication_error", "invalid x-api-key sk-ant-1")),
+            decode(400, &body("invalid_request_error", "Your credit balance is too low to access the API")),
+        ] {
+            assert_eq!((error.kind(), error.status()), (Kind::UpstreamAuth, 502));
+            assert_eq!(error.public(), "the provider refused the gateway's credential");
+        }
+    }
+
+    #[test]
+    fn bodies_and_events_are_written_to_the_contract() {
+        let mut out = Vec::new();
+        let error = Error::new(Kind::NoHealthyUpstream, "no \"provider\" is up");
+        assert_eq!(encode(&error, "r-1", &mut out), 529);
+        let expected = r#"{"type":"error","error":{"type":"overloaded_error","message":"no \"provider\" is up"},"request_id":"r-1"}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let mut out = Vec::new();
+        encode_event(&error, "r-1", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("event: error\ndata: {expected}\n\n"));
+    }
+}

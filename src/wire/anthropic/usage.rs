@@ -1,17 +1,235 @@
+//! Token counts of this format.
+//!
+//! `input_tokens` is fresh input only: `cache_read_input_tokens` and `cache_creation_input_tokens`
+//! stand beside it, not inside (seen 2026-11 in all recorded answers), so they map to the disjoint
+//! classes as they are. `cache_creation` splits the writes by lifetime; `output_tokens` includes
+//! thinking, of which `output_tokens_details.thinking_tokens` tells the part. Counts of server tools
+//! (`server_tool_use`) are requests, not tokens. `iterations` repeats what the totals hold.
+
+use serde_json::value::RawValue;
+
 use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
-/// Reads a usage object; `None` where it holds no count.
-pub fn decode(_json: &str, _quirks: &Quirks) -> Option<Usage> {
-    None
+use crate::wire::json::{Obj, Str};
+use crate::wire_object;
+
+wire_object! {
+    struct Counts<'a> {
+        input: &'a RawValue = "input_tokens",
+        output: &'a RawValue = "output_tokens",
+        cached: &'a RawValue = "cache_read_input_tokens",
+        written: &'a RawValue = "cache_creation_input_tokens",
+        creation: &'a RawValue = "cache_creation",
+        details: &'a RawValue = "output_tokens_details",
+        service_tier: &'a RawValue,
+        /// Of an event: where the counts are instead.
+        usage: &'a RawValue,
+        message: &'a RawValue,
+    }
 }
-/// Writes a usage object.
-pub fn encode(_usage: &Usage, _out: &mut Vec<u8>) {}
+
+wire_object! {
+    struct Creation<'a> {
+        short: &'a RawValue = "ephemeral_5m_input_tokens",
+        long: &'a RawValue = "ephemeral_1h_input_tokens",
+    }
+}
+
+wire_object! {
+    struct Details<'a> { thinking: &'a RawValue = "thinking_tokens" }
+}
+
+fn count(raw: Option<&RawValue>) -> Option<u64> {
+    raw?.get().parse().ok()
+}
+
+/// Counts of one answer, gathered from several places of its stream: of each member the value that
+/// came last holds.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Merge;
+pub struct Merge {
+    input: Option<u64>,
+    output: Option<u64>,
+    cached: Option<u64>,
+    written: Option<u64>,
+    written_5m: Option<u64>,
+    written_1h: Option<u64>,
+    thinking: Option<u64>,
+}
+
 impl Merge {
-    pub fn start(&mut self, _json: &str) {}
-    pub fn delta(&mut self, _json: &str) {}
+    /// Takes the counts of `message_start`: the event's data, its `message`, or its usage object.
+    pub fn start(&mut self, json: &str) {
+        self.take(json, 2);
+    }
+
+    /// Takes the counts of `message_delta`: the event's data, or its usage object.
+    pub fn delta(&mut self, json: &str) {
+        self.take(json, 2);
+    }
+
+    /// What is known so far; `None` before the first count.
     pub fn usage(&self) -> Option<Usage> {
-        None
+        if self.input.is_none() && self.output.is_none() && self.cached.is_none() && self.written.is_none() {
+            return None;
+        }
+        let split = self.written_5m.unwrap_or(0).saturating_add(self.written_1h.unwrap_or(0));
+        let written = self.written.unwrap_or(split);
+        let long = self.written_1h.unwrap_or(0).min(written);
+        let output = self.output.unwrap_or(0);
+        let thinking = self.thinking.unwrap_or(0).min(output);
+        Some(Usage {
+            fresh_input_tokens: self.input.unwrap_or(0),
+            cached_tokens: self.cached.unwrap_or(0),
+            cache_write_tokens: written - long,
+            cache_write_1h_tokens: long,
+            visible_output_tokens: output - thinking,
+            reasoning_tokens: thinking,
+            ..Usage::default()
+        })
+    }
+
+    fn take(&mut self, json: &str, depth: u8) {
+        let Ok(counts) = serde_json::from_str::<Counts<'_>>(json) else { return };
+        if let Some(inner) = counts.message.or(counts.usage)
+            && depth > 0
+        {
+            return self.take(inner.get(), depth - 1);
+        }
+        let creation = counts.creation.and_then(|raw| serde_json::from_str::<Creation<'_>>(raw.get()).ok());
+        let creation = creation.unwrap_or_default();
+        let details = counts.details.and_then(|raw| serde_json::from_str::<Details<'_>>(raw.get()).ok());
+        self.input = count(counts.input).or(self.input);
+        self.output = count(counts.output).or(self.output);
+        self.cached = count(counts.cached).or(self.cached);
+        self.written = count(counts.written).or(self.written);
+        self.written_5m = count(creation.short).or(self.written_5m);
+        self.written_1h = count(creation.long).or(self.written_1h);
+        self.thinking = count(details.unwrap_or_default().thinking).or(self.thinking);
+    }
+}
+
+/// Reads a usage object; `None` where it holds no count.
+pub fn decode(json: &str, _quirks: &Quirks) -> Option<Usage> {
+    let mut merge = Merge::default();
+    merge.start(json);
+    merge.usage()
+}
+
+/// The `service_tier` in a usage object.
+pub(super) fn tier(json: &str) -> Option<Str<'_>> {
+    let counts: Counts<'_> = serde_json::from_str(json).ok()?;
+    Str::from_raw(counts.service_tier?.get())
+}
+
+/// Writes a usage object with every member that the newest SDKs know.
+pub fn encode(usage: &Usage, out: &mut Vec<u8>) {
+    encode_answer(usage, None, out);
+}
+
+/// The usage of an answer: `tier` is the provider's word for its service tier.
+pub(super) fn encode_answer(usage: &Usage, tier: Option<&str>, out: &mut Vec<u8>) {
+    let mut o = Obj::new(out);
+    encode_counts(usage, &mut o);
+    o.obj("cache_creation")
+        .num("ephemeral_5m_input_tokens", usage.cache_write_tokens)
+        .num("ephemeral_1h_input_tokens", usage.cache_write_1h_tokens);
+    match tier.and_then(known_tier) {
+        Some(tier) => o.text("service_tier", tier),
+        None => o.null("service_tier"),
+    };
+}
+
+/// The usage of `message_delta`, which has fewer members.
+pub(super) fn encode_delta(usage: &Usage, out: &mut Vec<u8>) {
+    encode_counts(usage, &mut Obj::new(out));
+}
+
+fn encode_counts(usage: &Usage, o: &mut Obj<'_>) {
+    o.num("input_tokens", usage.fresh_input_tokens.saturating_add(usage.audio_input_tokens))
+        .num("cache_creation_input_tokens", usage.cache_written_tokens())
+        .num("cache_read_input_tokens", usage.cached_tokens)
+        .num("output_tokens", usage.output_tokens());
+    if usage.reasoning_tokens > 0 {
+        o.obj("output_tokens_details").num("thinking_tokens", usage.reasoning_tokens);
+    }
+    o.null("server_tool_use");
+}
+
+/// SDKs take these three words only.
+fn known_tier(tier: &str) -> Option<&'static str> {
+    match tier {
+        "standard" | "default" => Some("standard"),
+        "priority" => Some("priority"),
+        "batch" => Some("batch"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(usage: &Usage) -> String {
+        let mut out = Vec::new();
+        encode(usage, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn later_values_hold_and_nothing_is_added() {
+        let mut merge = Merge::default();
+        assert_eq!(merge.usage(), None);
+        merge.start(
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"cache_creation_input_tokens":30,
+            "cache_read_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":20,"ephemeral_1h_input_tokens":10},
+            "output_tokens":1}}}"#,
+        );
+        merge.delta(r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":9}}"#);
+        merge.delta(r#"{"output_tokens":50,"input_tokens":12,"output_tokens_details":{"thinking_tokens":20}}"#);
+        let usage = merge.usage().unwrap();
+        assert_eq!((usage.fresh_input_tokens, usage.cached_tokens), (12, 5));
+        assert_eq!((usage.cache_write_tokens, usage.cache_write_1h_tokens), (20, 10));
+        assert_eq!((usage.visible_output_tokens, usage.reasoning_tokens), (30, 20));
+        assert_eq!(usage.total_tokens(), 12 + 5 + 30 + 50);
+    }
+
+    #[test]
+    fn what_is_written_reads_back_class_by_class() {
+        let usage = Usage {
+            fresh_input_tokens: 1,
+            cached_tokens: 2,
+            cache_write_tokens: 3,
+            cache_write_1h_tokens: 4,
+            visible_output_tokens: 5,
+            reasoning_tokens: 6,
+            ..Usage::default()
+        };
+        assert_eq!(decode(&text(&usage), &Quirks::NONE), Some(usage));
+    }
+
+    #[test]
+    fn audio_is_counted_once() {
+        let usage = Usage { audio_input_tokens: 7, audio_output_tokens: 9, ..Usage::default() };
+        let back = decode(&text(&usage), &Quirks::NONE).unwrap();
+        assert_eq!((back.input_tokens(), back.output_tokens()), (7, 9));
+    }
+
+    #[test]
+    fn odd_shapes_are_no_counts() {
+        for odd in
+            ["null", "[]", "{}", r#"{"input_tokens":"x"}"#, r#"{"usage":{"usage":{"usage":{"input_tokens":1}}}}"#]
+        {
+            assert_eq!(decode(odd, &Quirks::NONE), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_split_without_a_total_and_a_total_without_a_split_both_count() {
+        let split =
+            r#"{"input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3}}"#;
+        let usage = decode(split, &Quirks::NONE).unwrap();
+        assert_eq!((usage.cache_write_tokens, usage.cache_write_1h_tokens), (2, 3));
+        let total = decode(r#"{"cache_creation_input_tokens":8}"#, &Quirks::NONE).unwrap();
+        assert_eq!((total.cache_write_tokens, total.cache_write_1h_tokens), (8, 0));
     }
 }

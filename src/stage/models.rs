@@ -84,7 +84,7 @@ fn details(entry: &mut Obj<'_>, info: &ModelInfo) {
     let Some(price) = info.prices.first() else { return };
     let mut pricing = entry.obj("pricing");
     pricing.text("unit", "USD per million tokens");
-    let rates = &price.rates;
+    let rates = price.rates(0, None);
     for (name, rate) in [
         ("input", rates.input),
         ("cached", rates.cached),

@@ -25,7 +25,7 @@ impl Target {
             None => Self {
                 deployment: Arc::clone(deployment),
                 model: name.to_owned(),
-                info: runtime.prices.find(deployment.provider.catalogue, name).cloned(),
+                info: runtime.prices.find_for(&deployment.name, deployment.provider.catalogue, name).cloned(),
             },
         }
     }

@@ -26,6 +26,7 @@ fn runtime(keys: Vec<(&str, Key)>) -> Runtime {
         deployments: Vec::new(),
         routes: HashMap::new(),
         tenants: Vec::new(),
+        retries: 2,
         keys: keys.into_iter().map(|(secret, key)| (Sha256::digest(secret).into(), Arc::new(key))).collect(),
         prices: Arc::new(PriceTable::default()),
         telemetry: runtime::Telemetry { access_log: AccessLog::Off },

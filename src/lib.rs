@@ -17,6 +17,8 @@ pub mod limit;
 pub mod provider;
 #[cfg(feature = "proxy")]
 pub mod simulator;
+#[cfg(feature = "proxy")]
+pub mod telemetry;
 pub mod tenant;
 pub mod usage;
 pub mod wire;

@@ -60,6 +60,7 @@ fn runtime(keys: Vec<Key>) -> Runtime {
         state_dir: PathBuf::new(),
         deployments: Vec::new(),
         routes: HashMap::new(),
+        retries: 2,
         tenants: Vec::new(),
         keys: (0..).map(digest).zip(keys.into_iter().map(Arc::new)).collect(),
         prices: Arc::new(PriceTable::default()),

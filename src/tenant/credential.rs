@@ -86,14 +86,18 @@ pub fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = (&'static str, &He
 
 /// Fails if the query holds a key, wherever else one stands.
 pub fn refuse_query_key(query: Option<&str>) -> Result<()> {
-    let names = query.unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
-    for name in names {
-        if QUERY_KEYS.iter().any(|key| key.eq_ignore_ascii_case(&unescaped(name))) {
-            let text = "an API key in the URL is not accepted: send it as 'Authorization: Bearer' or 'x-api-key'";
-            return Err(Error::new(Kind::InvalidKey, text));
-        }
+    let mut names = query.unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
+    if names.any(is_query_key) {
+        let text = "an API key in the URL is not accepted: send it as 'Authorization: Bearer' or 'x-api-key'";
+        return Err(Error::new(Kind::InvalidKey, text));
     }
     Ok(())
+}
+
+/// Whether a query parameter of that name (as it stands in the URL) would hold a key.
+pub fn is_query_key(name: &str) -> bool {
+    let plain = unescaped(name);
+    QUERY_KEYS.iter().any(|key| key.eq_ignore_ascii_case(&plain))
 }
 
 /// A parameter's name without percent escapes: `%6bey` is `key` too.

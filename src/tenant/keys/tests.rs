@@ -25,6 +25,7 @@ fn runtime(keys: Vec<(&str, Key)>) -> Runtime {
         state_dir: PathBuf::new(),
         deployments: Vec::new(),
         routes: HashMap::new(),
+        retries: 2,
         tenants: Vec::new(),
         retries: 2,
         keys: keys.into_iter().map(|(secret, key)| (Sha256::digest(secret).into(), Arc::new(key))).collect(),

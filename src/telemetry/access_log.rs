@@ -1,0 +1,307 @@
+//! Access lines, written by one thread of their own.
+//!
+//! Requests never wait for a disk or a pipe: they put a finished line on a bounded queue, or drop it
+//! and count it (`weir_access_log_dropped_total`). After the first line of a batch the writer sleeps
+//! a moment on purpose: while it does, handing over a line wakes nobody, and the lines that gathered
+//! go out in one write.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use prometheus::IntCounter;
+
+use crate::config::runtime::AccessLog as Target;
+
+/// Lines waiting at most: about 6 MB.
+const QUEUE_LINES: usize = 8_192;
+const BUFFER_BYTES: usize = 64 * 1024;
+/// A line is written at most about this late.
+const GATHER: Duration = Duration::from_millis(20);
+
+type Sink = Box<dyn Write + Send>;
+
+enum Message {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+    /// Another target, or the same one opened again after a rotation; `None` is off.
+    Switch(Option<Sink>),
+}
+
+/// See the module documentation. Dropping it writes what waits and joins the thread.
+pub struct AccessLog {
+    queue: Option<SyncSender<Message>>,
+    writer: Option<JoinHandle<()>>,
+    on: AtomicBool,
+    dropped: IntCounter,
+}
+
+impl AccessLog {
+    /// Opens the target and starts the thread; `dropped` counts the lines that are lost.
+    pub fn start(target: &Target, dropped: IntCounter) -> io::Result<Self> {
+        Self::with_sink(open(target)?, QUEUE_LINES, dropped)
+    }
+
+    fn with_sink(sink: Option<Sink>, queue_lines: usize, dropped: IntCounter) -> io::Result<Self> {
+        let (queue, messages) = sync_channel(queue_lines);
+        let on = AtomicBool::new(sink.is_some());
+        let writer = Writer { sink: sink.map(buffered), lost: dropped.clone(), unwritten_lines: 0 };
+        let writer = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&messages))?;
+        Ok(Self { queue: Some(queue), writer: Some(writer), on, dropped })
+    }
+
+    /// Whether a line would be written at all.
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
+    /// Hands over one whole line with its line feed. Never waits.
+    pub fn write(&self, line: Vec<u8>) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Line(line)) {
+            self.dropped.inc();
+        }
+    }
+
+    /// Opens the target anew, at a reload: this is also how a rotated file is let go. On an error the old
+    /// one stays.
+    pub fn switch(&self, target: &Target) -> io::Result<()> {
+        let sink = open(target)?;
+        self.on.store(sink.is_some(), Ordering::Relaxed);
+        let queue = self.queue.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        queue.send(Message::Switch(sink)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Waits until all lines so far are written, at most `timeout`; says whether they are.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let (done, wait) = sync_channel(1);
+        // A full queue has a writer at work: it takes this in a moment, or the timeout passes.
+        let mut message = Message::Flush(done);
+        let deadline = std::time::Instant::now() + timeout;
+        let Some(queue) = &self.queue else { return false };
+        while let Err(error) = queue.try_send(message) {
+            let TrySendError::Full(back) = error else { return false };
+            if std::time::Instant::now() >= deadline {
+                return false;
+            }
+            message = back;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        wait.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now())).is_ok()
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog").field("on", &self.is_on()).finish_non_exhaustive()
+    }
+}
+
+fn open(target: &Target) -> io::Result<Option<Sink>> {
+    Ok(match target {
+        Target::Off => None,
+        Target::Stdout => Some(Box::new(io::stdout())),
+        Target::File(path) => Some(Box::new(OpenOptions::new().create(true).append(true).open(path)?)),
+    })
+}
+
+fn buffered(sink: Sink) -> BufWriter<Sink> {
+    BufWriter::with_capacity(BUFFER_BYTES, sink)
+}
+
+/// The thread.
+struct Writer {
+    sink: Option<BufWriter<Sink>>,
+    lost: IntCounter,
+    /// In the buffer, or partly so.
+    unwritten_lines: u64,
+}
+
+impl Writer {
+    fn run(mut self, messages: &Receiver<Message>) {
+        while let Ok(first) = messages.recv() {
+            let gather = matches!(first, Message::Line(_));
+            self.take(first);
+            if gather {
+                std::thread::sleep(GATHER);
+            }
+            if self.drain(messages) == TryRecvError::Disconnected {
+                break;
+            }
+        }
+        self.flush();
+    }
+
+    fn drain(&mut self, messages: &Receiver<Message>) -> TryRecvError {
+        loop {
+            match messages.try_recv() {
+                Ok(message) => self.take(message),
+                Err(end) => {
+                    self.flush();
+                    return end;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Line(line) => self.line(&line),
+            Message::Flush(done) => {
+                self.flush();
+                let _ = done.send(());
+            }
+            Message::Switch(sink) => {
+                self.flush();
+                self.sink = sink.map(buffered);
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let Some(sink) = &mut self.sink else { return };
+        self.unwritten_lines += 1;
+        if let Err(error) = sink.write_all(line) {
+            self.failed(&error);
+        }
+    }
+
+    fn flush(&mut self) {
+        match self.sink.as_mut().map(Write::flush) {
+            Some(Err(error)) => self.failed(&error),
+            _ => self.unwritten_lines = 0,
+        }
+    }
+
+    /// A full disk or a closed pipe loses lines; it does not stop the gateway, nor does a broken line
+    /// stay in the buffer to come out later.
+    fn failed(&mut self, error: &io::Error) {
+        tracing::error!(%error, lines = self.unwritten_lines, "access lines could not be written");
+        self.lost.inc_by(std::mem::take(&mut self.unwritten_lines));
+        if let Some(sink) = self.sink.take() {
+            let (inner, _) = sink.into_parts();
+            self.sink = Some(buffered(inner));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::sync::{Arc, Mutex};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn counter() -> IntCounter {
+        IntCounter::new("lost", "lines").unwrap()
+    }
+
+    /// Keeps what is written once `gate` lets it.
+    struct Gated {
+        gate: Option<Receiver<()>>,
+        kept: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Gated {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(gate) = self.gate.take() {
+                let _ = gate.recv();
+            }
+            self.kept.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts_and_never_waits() {
+        let (open, gate) = channel();
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let sink = Gated { gate: Some(gate), kept: Arc::clone(&kept) };
+        let lost = counter();
+        let log = AccessLog::with_sink(Some(Box::new(sink)), 4, lost.clone()).unwrap();
+        let mut line = vec![b'x'; 10_000];
+        line.push(b'\n');
+        // The buffer takes 64 KiB and the queue 4 lines while the sink stands still.
+        for _ in 0..200 {
+            log.write(line.clone());
+        }
+        assert!(lost.get() >= 180, "{}", lost.get());
+        assert!(!log.flush(Duration::from_millis(1)), "nothing moves");
+        open.send(()).unwrap();
+        drop(log);
+        let written = kept.lock().unwrap().iter().filter(|b| **b == b'\n').count();
+        assert_eq!(written as u64 + lost.get(), 200, "each line is either written or counted");
+    }
+
+    #[test]
+    fn flush_and_drop_write_everything() {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let sink = Gated { gate: None, kept: Arc::clone(&kept) };
+        let log = AccessLog::with_sink(Some(Box::new(sink)), 100, counter()).unwrap();
+        log.write(b"one\n".to_vec());
+        assert!(log.flush(LONG));
+        assert_eq!(kept.lock().unwrap().as_slice(), b"one\n");
+        log.write(b"two\n".to_vec());
+        drop(log);
+        assert_eq!(kept.lock().unwrap().as_slice(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn a_broken_sink_loses_lines_and_says_so() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lost = counter();
+        let log = AccessLog::with_sink(Some(Box::new(Broken)), 100, lost.clone()).unwrap();
+        for _ in 0..3 {
+            log.write(b"line\n".to_vec());
+        }
+        drop(log);
+        assert_eq!(lost.get(), 3);
+    }
+
+    #[test]
+    fn a_reload_switches_files_and_keeps_the_old_one_on_error() {
+        let dir = std::env::temp_dir().join(format!("weir-access-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&dir).unwrap();
+        let (first, second) = (dir.join("a.log"), dir.join("b.log"));
+        let log = AccessLog::start(&Target::File(first.clone()), counter()).unwrap();
+        log.write(b"one\n".to_vec());
+        assert!(log.switch(&Target::File(dir.join("missing/c.log"))).is_err());
+        log.write(b"two\n".to_vec());
+        log.switch(&Target::File(second.clone())).unwrap();
+        log.write(b"three\n".to_vec());
+        assert!(log.is_on());
+        log.switch(&Target::Off).unwrap();
+        assert!(!log.is_on());
+        log.write(b"four\n".to_vec());
+        drop(log);
+        assert_eq!(std::fs::read(&first).unwrap(), b"one\ntwo\n");
+        assert_eq!(std::fs::read(&second).unwrap(), b"three\n");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

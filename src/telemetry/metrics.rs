@@ -1,0 +1,228 @@
+//! The metrics themselves, in a registry of their own (the framework's global one stays out of it).
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, Result, TextEncoder,
+};
+
+use super::labels::Labels;
+use super::names::{Kind, Metric};
+use crate::usage::price::PicoUsd;
+use crate::usage::tokens::Usage;
+
+/// All of [`Metric`].
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    pub(super) overhead: Histogram,
+    first_token: HistogramVec,
+    tokens: IntCounterVec,
+    cost_usd: CounterVec,
+    unpriced: IntCounterVec,
+    unknown_usage: IntCounterVec,
+    pub(super) throttled: IntCounterVec,
+    pub(super) attempts: IntCounterVec,
+    pub(super) fallbacks: IntCounterVec,
+    pub(super) inflight: IntGauge,
+    pub(super) upstream_healthy: IntGaugeVec,
+    dropped_fields: IntCounterVec,
+    pub(super) config_reload_failures: IntCounter,
+    config_last_reload: IntGauge,
+    config_info: IntGaugeVec,
+    pub(super) access_log_dropped: IntCounter,
+    gen_ai_duration: HistogramVec,
+    gen_ai_tokens: HistogramVec,
+    gen_ai_first_token: HistogramVec,
+}
+
+/// Registers what it makes.
+struct Maker(Registry);
+
+impl Maker {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn opts(metric: Metric) -> Opts {
+        Opts::new(metric.spec().name, metric.spec().help)
+    }
+
+    fn counters(&self, metric: Metric) -> Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Self::opts(metric), metric.spec().labels)?)
+    }
+
+    fn counter(&self, metric: Metric) -> Result<IntCounter> {
+        self.add(IntCounter::with_opts(Self::opts(metric))?)
+    }
+
+    fn gauges(&self, metric: Metric) -> Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Self::opts(metric), metric.spec().labels)?)
+    }
+
+    fn gauge(&self, metric: Metric) -> Result<IntGauge> {
+        self.add(IntGauge::with_opts(Self::opts(metric))?)
+    }
+
+    fn histogram_opts(metric: Metric) -> HistogramOpts {
+        let opts = HistogramOpts::new(metric.spec().name, metric.spec().help);
+        match metric.spec().kind {
+            Kind::Histogram(buckets) => opts.buckets(buckets.to_vec()),
+            _ => opts,
+        }
+    }
+
+    fn histograms(&self, metric: Metric) -> Result<HistogramVec> {
+        self.add(HistogramVec::new(Self::histogram_opts(metric), metric.spec().labels)?)
+    }
+}
+
+impl Metrics {
+    pub(super) fn new() -> Result<Self> {
+        let make = Maker(Registry::new());
+        let build_info = make.gauges(Metric::BuildInfo)?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: make.counters(Metric::Requests)?,
+            duration: make.histograms(Metric::RequestDuration)?,
+            overhead: make.add(Histogram::with_opts(Maker::histogram_opts(Metric::Overhead))?)?,
+            first_token: make.histograms(Metric::TimeToFirstToken)?,
+            tokens: make.counters(Metric::Tokens)?,
+            cost_usd: make.add(CounterVec::new(Maker::opts(Metric::CostUsd), Metric::CostUsd.spec().labels)?)?,
+            unpriced: make.counters(Metric::Unpriced)?,
+            unknown_usage: make.counters(Metric::UnknownUsage)?,
+            throttled: make.counters(Metric::Throttled)?,
+            attempts: make.counters(Metric::Attempts)?,
+            fallbacks: make.counters(Metric::Fallbacks)?,
+            inflight: make.gauge(Metric::Inflight)?,
+            upstream_healthy: make.gauges(Metric::UpstreamHealthy)?,
+            dropped_fields: make.counters(Metric::DroppedFields)?,
+            config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,
+            config_last_reload: make.gauge(Metric::ConfigLastReload)?,
+            config_info: make.gauges(Metric::ConfigInfo)?,
+            access_log_dropped: make.counter(Metric::AccessLogDropped)?,
+            gen_ai_duration: make.histograms(Metric::GenAiDuration)?,
+            gen_ai_tokens: make.histograms(Metric::GenAiTokens)?,
+            gen_ai_first_token: make.histograms(Metric::GenAiFirstToken)?,
+            registry: make.0,
+        })
+    }
+
+    pub(super) fn reloaded(&self, hash: &str, since_epoch: Duration) {
+        self.config_info.reset();
+        self.config_info.with_label_values(&[hash]).set(1);
+        self.config_last_reload.set(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+/// The children of one combination of labels, resolved.
+#[derive(Debug)]
+pub(super) struct Handles {
+    pub(super) labels: Labels<String>,
+    requests_200: IntCounter,
+    duration: Histogram,
+    first_token: Histogram,
+    tokens: [IntCounter; 5],
+    cost_usd: Counter,
+    unpriced: IntCounter,
+    unknown_usage: IntCounter,
+    dropped_fields: IntCounter,
+    gen_ai_duration: Histogram,
+    gen_ai_tokens: [Histogram; 2],
+    gen_ai_first_token: Histogram,
+}
+
+impl Handles {
+    /// `otel_provider` is OpenTelemetry's name for the vendor.
+    pub(super) fn new(metrics: &Metrics, labels: Labels<String>, otel_provider: &str) -> Self {
+        let Labels { tenant, route, provider, model, operation } = &labels;
+        let target = [provider.as_str(), model.as_str()];
+        let spender = [tenant.as_str(), target[0], target[1]];
+        let gen_ai = [*operation, otel_provider, target[1]];
+        let class = |class| metrics.tokens.with_label_values(&[spender[0], spender[1], spender[2], class]);
+        let usage = |kind| metrics.gen_ai_tokens.with_label_values(&[gen_ai[0], gen_ai[1], gen_ai[2], kind]);
+        Self {
+            requests_200: metrics.requests.with_label_values(&[
+                tenant.as_str(),
+                route.as_str(),
+                target[0],
+                target[1],
+                "200",
+            ]),
+            duration: metrics.duration.with_label_values(&target),
+            first_token: metrics.first_token.with_label_values(&target),
+            tokens: ["input", "output", "cached", "cache_write", "reasoning"].map(class),
+            cost_usd: metrics.cost_usd.with_label_values(&spender),
+            unpriced: metrics.unpriced.with_label_values(&target),
+            unknown_usage: metrics.unknown_usage.with_label_values(&target),
+            dropped_fields: metrics.dropped_fields.with_label_values(&target),
+            gen_ai_duration: metrics.gen_ai_duration.with_label_values(&gen_ai),
+            gen_ai_tokens: ["input", "output"].map(usage),
+            gen_ai_first_token: metrics.gen_ai_first_token.with_label_values(&gen_ai),
+            labels,
+        }
+    }
+
+    pub(super) fn request(&self, metrics: &Metrics, status: u16) {
+        if status == 200 {
+            return self.requests_200.inc();
+        }
+        let known = http::StatusCode::from_u16(status).ok().filter(|known| known.as_u16() < 600);
+        let status = known.as_ref().map_or("other", http::StatusCode::as_str);
+        let Labels { tenant, route, provider, model, .. } = &self.labels;
+        metrics.requests.with_label_values(&[tenant.as_str(), route, provider, model, status]).inc();
+    }
+
+    pub(super) fn duration(&self, duration: Duration) {
+        self.duration.observe(duration.as_secs_f64());
+        self.gen_ai_duration.observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn first_token(&self, after: Duration) {
+        self.first_token.observe(after.as_secs_f64());
+        self.gen_ai_first_token.observe(after.as_secs_f64());
+    }
+
+    pub(super) fn tokens(&self, usage: &Usage) {
+        let (input, output) = (usage.input_tokens(), usage.output_tokens());
+        let counts = [input, output, usage.cached_tokens, usage.cache_written_tokens(), usage.reasoning_tokens];
+        for (counter, count) in self.tokens.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            counter.inc_by(count);
+        }
+        for (histogram, count) in self.gen_ai_tokens.iter().zip([input, output]) {
+            histogram.observe(float(count));
+        }
+    }
+
+    pub(super) fn cost(&self, cost: PicoUsd) {
+        const PICO: f64 = 1e12;
+        let pico = u64::try_from(cost.0).unwrap_or_default();
+        self.cost_usd.inc_by(float(pico) / PICO);
+    }
+
+    pub(super) fn unpriced(&self) {
+        self.unpriced.inc();
+    }
+
+    pub(super) fn unknown_usage(&self) {
+        self.unknown_usage.inc();
+    }
+
+    pub(super) fn dropped(&self, fields: u64) {
+        self.dropped_fields.inc_by(fields);
+    }
+}
+
+/// A metric may round beyond 2^53; the ledger has the exact numbers.
+fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,163 @@
+//! What operators see: one [`Record`] per finished request becomes one access line and the request's
+//! metrics, from the same fields, so that they cannot disagree.
+//!
+//! # How to wire it
+//! - [`log::init`] once, first thing of `weir run` (pass the value of `WEIR_LOG`).
+//! - `Telemetry::new(&runtime)` once per process, in an `Arc`; [`Telemetry::bind`] at each reload, with
+//!   [`Telemetry::reloaded`] or [`Telemetry::reload_failed`] to say how it went.
+//! - [`Telemetry::in_flight`] when a request begins; keep the guard in its context.
+//! - [`Telemetry::throttled`], [`Telemetry::attempt`], [`Telemetry::fallback`] where those things
+//!   happen; [`Telemetry::finish`] once per request, in `logging`.
+//! - [`Telemetry::render`] is the text of `/metrics`.
+//! - [`Telemetry::flush`] before the process exits, after the last request.
+//!
+//! # Cost
+//! `finish` formats one line into a buffer of its own and hands it over without waiting (a full queue
+//! drops the line and counts it); metrics are resolved once per combination of labels and found by one
+//! hash. Label values come from configuration only; anything else is `other` ([`labels`]).
+
+pub mod access_log;
+mod labels;
+pub mod log;
+mod metrics;
+pub mod names;
+pub mod record;
+
+use std::time::{Duration, SystemTime};
+
+pub use record::{Outcome, Record};
+
+use crate::config::runtime::Runtime;
+use crate::usage::tokens::UsageSource;
+use access_log::AccessLog;
+use labels::{Labels, Resolver};
+use metrics::Metrics;
+
+/// Room for a usual access line.
+const LINE_BYTES: usize = 1_024;
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Telemetry {
+    metrics: Metrics,
+    resolver: Resolver,
+    access_log: AccessLog,
+}
+
+/// A request in flight, counted in `weir_inflight_requests` until it is dropped.
+#[derive(Debug)]
+pub struct InFlight(prometheus::IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Telemetry {
+    /// Fails if the access log cannot be opened.
+    pub fn new(runtime: &Runtime) -> Result<Self, String> {
+        let metrics = Metrics::new().map_err(|e| format!("metrics: {e}"))?;
+        let access_log = AccessLog::start(&runtime.telemetry.access_log, metrics.access_log_dropped.clone())
+            .map_err(|e| format!("access log: {e}"))?;
+        let telemetry = Self { metrics, resolver: Resolver::new(runtime), access_log };
+        telemetry.reloaded(runtime);
+        Ok(telemetry)
+    }
+
+    /// Takes the names that may be label values from a new configuration, and reopens the access log.
+    pub fn bind(&self, runtime: &Runtime) -> Result<(), String> {
+        self.resolver.bind(runtime);
+        self.access_log.switch(&runtime.telemetry.access_log).map_err(|e| format!("access log: {e}"))
+    }
+
+    /// The configuration in force.
+    pub fn reloaded(&self, runtime: &Runtime) {
+        let since_epoch = runtime.loaded_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.metrics.reloaded(&runtime.hash, since_epoch);
+    }
+
+    /// A reload was refused and the old configuration stays.
+    pub fn reload_failed(&self) {
+        self.metrics.config_reload_failures.inc();
+    }
+
+    /// Counts a request in flight until the guard goes.
+    pub fn in_flight(&self) -> InFlight {
+        self.metrics.inflight.inc();
+        InFlight(self.metrics.inflight.clone())
+    }
+
+    /// A refusal by a limit; `limit` is [`crate::limit::Denial::label`], or `door_bad_keys` and
+    /// `door_in_flight`.
+    pub fn throttled(&self, tenant: &str, limit: &'static str) {
+        let tenant = self.resolver.tenant(tenant);
+        self.metrics.throttled.with_label_values(&[tenant.as_str(), limit]).inc();
+    }
+
+    /// An attempt ended; `outcome` is `ok` or an error's code. An upstream's own code is `other`.
+    pub fn attempt(&self, provider: &str, outcome: &str) {
+        let provider = self.resolver.provider(provider);
+        self.metrics.attempts.with_label_values(&[provider.as_str(), labels::outcome(outcome)]).inc();
+    }
+
+    /// The request went on to another provider; `reason` as in [`Self::attempt`].
+    pub fn fallback(&self, from: &str, to: &str, reason: &str) {
+        let (from, to) = (self.resolver.provider(from), self.resolver.provider(to));
+        self.metrics.fallbacks.with_label_values(&[from.as_str(), to.as_str(), labels::outcome(reason)]).inc();
+    }
+
+    /// Whether a provider is in a state to be asked.
+    pub fn upstream_healthy(&self, provider: &str, healthy: bool) {
+        let provider = self.resolver.provider(provider);
+        self.metrics.upstream_healthy.with_label_values(&[provider.as_str()]).set(i64::from(healthy));
+    }
+
+    /// Closes a request: its metrics and its access line. Once per request.
+    pub fn finish(&self, record: &Record<'_>) {
+        self.count(record);
+        if self.access_log.is_on() {
+            let mut line = Vec::with_capacity(LINE_BYTES);
+            record.write_line(&mut line);
+            self.access_log.write(line);
+        }
+    }
+
+    fn count(&self, record: &Record<'_>) {
+        let handles = self.resolver.handles(&self.metrics, &Labels::of(record));
+        handles.request(&self.metrics, record.status);
+        handles.duration(record.duration);
+        self.metrics.overhead.observe(record.overhead.as_secs_f64());
+        if let Some(ttft) = record.ttft {
+            handles.first_token(ttft);
+        }
+        if let Some(usage) = &record.usage {
+            handles.tokens(usage);
+        }
+        match record.cost {
+            Some(cost) => handles.cost(cost),
+            None if record.usage.is_some() => handles.unpriced(),
+            None => {}
+        }
+        if record.usage.is_some() && record.usage_source != Some(UsageSource::Reported) {
+            handles.unknown_usage();
+        }
+        let dropped = u64::try_from(record.dropped.len()).unwrap_or(u64::MAX);
+        if dropped > 0 {
+            handles.dropped(dropped);
+        }
+    }
+
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.metrics.render()
+    }
+
+    /// Waits until every access line so far is written, at most `timeout`. Blocks the thread.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.access_log.flush(timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Every metric: its name, what it says, its labels. Nothing is registered that is not on this list.
+
+/// What kind of number it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    Counter,
+    /// Counts in fractions.
+    FloatCounter,
+    Gauge,
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    pub name: &'static str,
+    pub help: &'static str,
+    pub labels: &'static [&'static str],
+    pub kind: Kind,
+}
+
+/// Seconds of whole requests: OpenTelemetry's buckets for GenAI operations, and longer ones.
+const OPERATION: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36];
+/// Seconds to the first token: OpenTelemetry's buckets, and slow thinkers.
+const FIRST_TOKEN: &[f64] =
+    &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
+/// Seconds spent here: from 50 microseconds.
+const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0];
+/// Tokens: OpenTelemetry's buckets.
+const TOKENS: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+const GEN_AI: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
+
+macro_rules! metrics {
+    ($( $(#[$doc:meta])* $variant:ident = $name:literal, $kind:expr, $labels:expr, $help:literal; )*) => {
+        /// See the module documentation.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Metric { $( $(#[$doc])* $variant, )* }
+
+        impl Metric {
+            /// All of them, in the order of the list.
+            pub const ALL: &'static [Self] = &[$( Self::$variant, )*];
+
+            pub const fn spec(self) -> Spec {
+                match self {
+                    $( Self::$variant => Spec { name: $name, help: $help, labels: $labels, kind: $kind }, )*
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    Requests = "weir_requests_total", Kind::Counter, &["tenant", "route", "provider", "model", "status"],
+        "Requests by what the client saw.";
+    RequestDuration = "weir_request_duration_seconds", Kind::Histogram(OPERATION), &["provider", "model"],
+        "From the first byte of a request to the last of its answer.";
+    Overhead = "weir_overhead_seconds", Kind::Histogram(OVERHEAD), &[],
+        "Time spent in the gateway itself, without waiting for the upstream.";
+    TimeToFirstToken = "weir_time_to_first_token_seconds", Kind::Histogram(FIRST_TOKEN), &["provider", "model"],
+        "To the first byte of an answer for the client.";
+    Tokens = "weir_tokens_total", Kind::Counter, &["tenant", "provider", "model", "type"],
+        "Tokens; input includes cached and cache_write, output includes reasoning.";
+    CostUsd = "weir_cost_usd_total", Kind::FloatCounter, &["tenant", "provider", "model"],
+        "Cost of requests whose price is known.";
+    Unpriced = "weir_unpriced_requests_total", Kind::Counter, &["provider", "model"],
+        "Requests that used tokens whose price is unknown: not in weir_cost_usd_total.";
+    UnknownUsage = "weir_unknown_usage_total", Kind::Counter, &["provider", "model"],
+        "Requests whose usage the upstream did not report in full, so that it was estimated.";
+    Throttled = "weir_throttled_total", Kind::Counter, &["tenant", "limit"],
+        "Requests refused by a limit.";
+    Attempts = "weir_attempts_total", Kind::Counter, &["provider", "outcome"],
+        "Attempts at upstreams by how they ended: ok, or an error code.";
+    Fallbacks = "weir_fallbacks_total", Kind::Counter, &["from", "to", "reason"],
+        "Requests that went on to another provider.";
+    Inflight = "weir_inflight_requests", Kind::Gauge, &[],
+        "Requests between their first byte in and their last byte out.";
+    UpstreamHealthy = "weir_upstream_healthy", Kind::Gauge, &["provider"],
+        "1 where the provider is in a state to be asked.";
+    DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],
+        "Request members that the target could not express.";
+    ConfigReloadFailures = "weir_config_reload_failures_total", Kind::Counter, &[],
+        "Reloads that were refused; the old configuration stayed.";
+    ConfigLastReload = "weir_config_last_reload_success_timestamp_seconds", Kind::Gauge, &[],
+        "When the configuration in force was loaded.";
+    ConfigInfo = "weir_config_info", Kind::Gauge, &["hash"],
+        "1 for the configuration in force.";
+    BuildInfo = "weir_build_info", Kind::Gauge, &["version"],
+        "1 for the version that runs.";
+    AccessLogDropped = "weir_access_log_dropped_total", Kind::Counter, &[],
+        "Access lines that were lost because the writer could not keep up or failed.";
+    GenAiDuration = "gen_ai_client_operation_duration_seconds", Kind::Histogram(OPERATION), GEN_AI,
+        "OpenTelemetry: duration of GenAI operations.";
+    GenAiTokens = "gen_ai_client_token_usage", Kind::Histogram(TOKENS),
+        &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"],
+        "OpenTelemetry: tokens per operation.";
+    GenAiFirstToken = "gen_ai_server_time_to_first_token_seconds", Kind::Histogram(FIRST_TOKEN), GEN_AI,
+        "OpenTelemetry: time to the first token.";
+}

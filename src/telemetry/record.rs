@@ -1,0 +1,211 @@
+//! One finished request: the access line today, the ledger row of the contract tomorrow, under the
+//! same names.
+
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+use crate::limit::clock::Rfc3339;
+use crate::usage::price::PicoUsd;
+use crate::usage::tokens::{Usage, UsageSource};
+use crate::wire::json::Obj;
+
+/// How an admitted request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Finished,
+    Failed,
+    ClientCut,
+    UpstreamCut,
+    /// Found open after a crash.
+    Recovered,
+}
+
+impl Outcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::ClientCut => "client_cut",
+            Self::UpstreamCut => "upstream_cut",
+            Self::Recovered => "recovered",
+        }
+    }
+}
+
+/// See the module documentation. What is not known is `None`, and `null` in the line; a count that is
+/// not known is never 0.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    pub request_id: Uuid,
+    pub client_request_id: Option<&'a str>,
+    pub started_at: SystemTime,
+    pub tenant: Option<&'a str>,
+    pub key_id: Option<&'a str>,
+    pub tags: &'a [&'a str],
+    /// `chat`, `messages` ...: what the client spoke.
+    pub format: &'a str,
+    /// Of a virtual model; none where the client named `provider/model`.
+    pub route: Option<&'a str>,
+    /// As the client wrote it.
+    pub model: Option<&'a str>,
+    pub provider: Option<&'a str>,
+    /// As the provider was asked for it.
+    pub upstream_model: Option<&'a str>,
+    pub stream: bool,
+    /// What the client saw.
+    pub status: u16,
+    pub outcome: Outcome,
+    pub attempts: u32,
+    pub fallback: bool,
+    pub usage: Option<Usage>,
+    pub usage_source: Option<UsageSource>,
+    pub cost: Option<PicoUsd>,
+    pub price_version: Option<&'a str>,
+    pub duration: Duration,
+    pub ttft: Option<Duration>,
+    pub overhead: Duration,
+    /// Member paths that the target could not express.
+    pub dropped: &'a [String],
+    /// The error's code.
+    pub error: Option<&'a str>,
+}
+
+impl<'a> Record<'a> {
+    /// A failed request of which nothing else is known yet.
+    pub fn new(request_id: Uuid, started_at: SystemTime, format: &'a str) -> Self {
+        Self {
+            request_id,
+            client_request_id: None,
+            started_at,
+            tenant: None,
+            key_id: None,
+            tags: &[],
+            format,
+            route: None,
+            model: None,
+            provider: None,
+            upstream_model: None,
+            stream: false,
+            status: 0,
+            outcome: Outcome::Failed,
+            attempts: 0,
+            fallback: false,
+            usage: None,
+            usage_source: None,
+            cost: None,
+            price_version: None,
+            duration: Duration::ZERO,
+            ttft: None,
+            overhead: Duration::ZERO,
+            dropped: &[],
+            error: None,
+        }
+    }
+
+    /// Appends the row as one JSON object and a line feed.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        let mut row = Obj::new(out);
+        self.write_who(&mut row);
+        self.write_what(&mut row);
+        self.write_usage(&mut row);
+        self.write_times(&mut row);
+        drop(row);
+        out.push(b'\n');
+    }
+
+    fn write_who(&self, row: &mut Obj<'_>) {
+        let id = &mut Uuid::encode_buffer();
+        row.text("request_id", self.request_id.hyphenated().encode_lower(id));
+        text(row, "client_request_id", self.client_request_id);
+        let _ = write!(row.key("started_at"), "\"{}\"", Rfc3339(self.started_at));
+        text(row, "tenant", self.tenant);
+        text(row, "key_id", self.key_id);
+        let mut tags = row.arr("tags");
+        for tag in self.tags {
+            tags.text(tag);
+        }
+    }
+
+    fn write_what(&self, row: &mut Obj<'_>) {
+        row.text("format", self.format);
+        text(row, "route", self.route);
+        text(row, "model", self.model);
+        text(row, "provider", self.provider);
+        text(row, "upstream_model", self.upstream_model);
+        row.bool("stream", self.stream);
+        row.num("status", u64::from(self.status));
+        row.text("outcome", self.outcome.as_str());
+        row.num("attempts", u64::from(self.attempts));
+        row.bool("fallback", self.fallback);
+    }
+
+    fn write_usage(&self, row: &mut Obj<'_>) {
+        let usage = self.usage.as_ref();
+        number(row, "input_tokens", usage.map(Usage::input_tokens));
+        number(row, "output_tokens", usage.map(Usage::output_tokens));
+        number(row, "cached_tokens", usage.map(|u| u.cached_tokens));
+        number(row, "cache_write_tokens", usage.map(Usage::cache_written_tokens));
+        number(row, "reasoning_tokens", usage.map(|u| u.reasoning_tokens));
+        text(row, "usage_source", self.usage_source.map(UsageSource::as_str));
+        match self.cost {
+            Some(cost) => {
+                let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
+                write_usd(row.key("cost_usd"), cost);
+            }
+            None => {
+                row.null("cost_pico_usd").null("cost_usd");
+            }
+        }
+        text(row, "price_version", self.price_version);
+    }
+
+    fn write_times(&self, row: &mut Obj<'_>) {
+        write_ms(row.key("duration_ms"), self.duration);
+        match self.ttft {
+            Some(ttft) => write_ms(row.key("ttft_ms"), ttft),
+            None => {
+                row.null("ttft_ms");
+            }
+        }
+        write_ms(row.key("overhead_ms"), self.overhead);
+        let mut dropped = row.arr("dropped");
+        for path in self.dropped {
+            dropped.text(path);
+        }
+        drop(dropped);
+        text(row, "error", self.error);
+    }
+}
+
+fn text(row: &mut Obj<'_>, name: &str, value: Option<&str>) {
+    match value {
+        Some(value) => row.text(name, value),
+        None => row.null(name),
+    };
+}
+
+fn number(row: &mut Obj<'_>, name: &str, value: Option<u64>) {
+    match value {
+        Some(value) => row.num(name, value),
+        None => row.null(name),
+    };
+}
+
+/// Milliseconds with three decimals: overhead is mostly below one.
+fn write_ms(out: &mut Vec<u8>, duration: Duration) {
+    let us = duration.as_micros();
+    let _ = write!(out, "{}.{:03}", us / 1_000, us % 1_000);
+}
+
+/// USD as an exact decimal, without the zeros at its end.
+fn write_usd(out: &mut Vec<u8>, cost: PicoUsd) {
+    const PICO: u128 = 1_000_000_000_000;
+    let pico = cost.0.unsigned_abs();
+    let sign = if cost.0 < 0 { "-" } else { "" };
+    let _ = write!(out, "{sign}{}.{:012}", pico / PICO, pico % PICO);
+    while out.ends_with(b"0") && !out.ends_with(b".0") {
+        out.pop();
+    }
+}

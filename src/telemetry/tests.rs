@@ -1,0 +1,301 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::names::Metric;
+use super::*;
+use crate::config::runtime::{self, AccessLog as Target, BaseUrl, Deployment, Limits, Tenant, Timeouts};
+use crate::provider::simulator;
+use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
+use crate::usage::tokens::Usage;
+use crate::wire::seal::Seal;
+
+fn deployment(name: &str) -> Arc<Deployment> {
+    let second = Duration::from_secs(1);
+    Arc::new(Deployment {
+        name: name.into(),
+        provider: &simulator::PROVIDER,
+        base: BaseUrl { tls: false, host: "h".into(), port: 1, path: String::new(), authority: "h".into() },
+        api_key: None,
+        headers: Vec::new(),
+        timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
+        quirks: simulator::PROVIDER.quirks,
+        models: HashMap::new(),
+        models_only: false,
+        ca_file: None,
+        seal: Seal::new("test", b""),
+    })
+}
+
+fn runtime(target: Target) -> Runtime {
+    let server = runtime::Server {
+        listen: Vec::new(),
+        threads: 0,
+        max_body_bytes: 0,
+        body_timeout: Duration::ZERO,
+        keepalive: Duration::ZERO,
+        write_timeout: Duration::ZERO,
+        grace_period: Duration::ZERO,
+        max_answer_bytes: 0,
+    };
+    let tenant = Tenant {
+        id: "acme".into(),
+        models: Vec::new(),
+        limits: Limits::default(),
+        model_limits: Vec::new(),
+        strict: false,
+    };
+    let models = HashMap::from([("simulator/echo".to_owned(), Arc::new(ModelInfo::default()))]);
+    Runtime {
+        hash: "abc123".into(),
+        loaded_at: SystemTime::UNIX_EPOCH + Duration::from_secs(77),
+        server,
+        admin: runtime::Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
+        state_dir: PathBuf::new(),
+        deployments: vec![deployment("lab")],
+        routes: HashMap::new(),
+        retries: 2,
+        tenants: vec![Arc::new(tenant)],
+        keys: HashMap::new(),
+        prices: Arc::new(PriceTable { version: "2026-11-22".into(), models }),
+        telemetry: runtime::Telemetry { access_log: target },
+    }
+}
+
+fn telemetry() -> Telemetry {
+    Telemetry::new(&runtime(Target::Off)).unwrap()
+}
+
+fn usage() -> Usage {
+    Usage {
+        fresh_input_tokens: 10,
+        cached_tokens: 5,
+        visible_output_tokens: 7,
+        reasoning_tokens: 2,
+        ..Usage::default()
+    }
+}
+
+fn record() -> Record<'static> {
+    Record {
+        tenant: Some("acme"),
+        key_id: Some("dev"),
+        model: Some("lab/echo"),
+        provider: Some("lab"),
+        upstream_model: Some("echo"),
+        status: 200,
+        outcome: Outcome::Finished,
+        attempts: 1,
+        usage: Some(usage()),
+        usage_source: Some(UsageSource::Reported),
+        cost: Some(PicoUsd(1_500_000_000)),
+        price_version: Some("2026-11-22"),
+        duration: Duration::from_micros(12_345),
+        ttft: Some(Duration::from_millis(8)),
+        overhead: Duration::from_micros(210),
+        ..Record::new(Uuid::nil(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_500), "chat")
+    }
+}
+
+/// The value of one series.
+fn value(text: &str, series: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map(|value| value.parse().unwrap())
+}
+
+#[test]
+fn the_line_has_exactly_the_names_of_the_contract() {
+    let mut line = Vec::new();
+    record().write_line(&mut line);
+    assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 1);
+    #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
+    let row: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    let expected = json!({
+        "request_id": "00000000-0000-0000-0000-000000000000", "client_request_id": null,
+        "started_at": "1970-01-01T00:00:01.500Z", "tenant": "acme", "key_id": "dev", "tags": [],
+        "format": "chat", "route": null, "model": "lab/echo", "provider": "lab", "upstream_model": "echo",
+        "stream": false, "status": 200, "outcome": "finished", "attempts": 1, "fallback": false,
+        "input_tokens": 15, "output_tokens": 9, "cached_tokens": 5, "cache_write_tokens": 0,
+        "reasoning_tokens": 2, "usage_source": "reported", "cost_pico_usd": 1_500_000_000_u64,
+        "cost_usd": 0.0015, "price_version": "2026-11-22", "duration_ms": 12.345, "ttft_ms": 8.0,
+        "overhead_ms": 0.21, "dropped": [], "error": null,
+    });
+    assert_eq!(row, expected);
+}
+
+#[test]
+fn what_is_unknown_is_null_and_text_is_escaped() {
+    let dropped = ["tools[2].cache_control".to_owned(), "messages[0].\"odd\"\n".to_owned()];
+    let unknown = Record { tags: &["a\u{1}b"], dropped: &dropped, error: Some("upstream_error"), ..record() };
+    let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, ..unknown };
+    let mut line = Vec::new();
+    unknown.write_line(&mut line);
+    #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
+    let row: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    for name in
+        ["input_tokens", "output_tokens", "reasoning_tokens", "usage_source", "cost_pico_usd", "cost_usd", "ttft_ms"]
+    {
+        assert!(row[name].is_null(), "{name}");
+    }
+    assert_eq!(row["dropped"], json!(dropped));
+    assert_eq!((&row["tags"], &row["error"]), (&json!(["a\u{1}b"]), &json!("upstream_error")));
+}
+
+#[test]
+fn costs_are_exact_decimals() {
+    for (pico, text) in [
+        (0, "0.0"),
+        (1, "0.000000000001"),
+        (1_000_000_000_000, "1.0"),
+        (123_456_789_012_345_678_900, "123456789.0123456789"),
+        (-1_500_000_000_000, "-1.5"),
+    ] {
+        let mut line = Vec::new();
+        Record { cost: Some(PicoUsd(pico)), ..record() }.write_line(&mut line);
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.contains(&format!("\"cost_pico_usd\":{pico},\"cost_usd\":{text},")), "{line}");
+    }
+}
+
+#[test]
+fn a_finished_request_is_counted_everywhere() {
+    let telemetry = telemetry();
+    telemetry.finish(&record());
+    telemetry.finish(&Record { status: 429, usage: None, cost: None, ttft: None, ..record() });
+    let estimated = Record { usage_source: Some(UsageSource::Estimated), cost: None, ..record() };
+    telemetry.finish(&Record { dropped: &["a".to_owned(), "b".to_owned()], ..estimated });
+    let text = telemetry.render();
+    let series = |name: &str, labels: &str| value(&text, &format!("{name}{{{labels}}}"));
+    let of = r#"model="echo",provider="lab""#;
+    let requests =
+        |status| series("weir_requests_total", &format!(r#"{of},route="direct",status="{status}",tenant="acme""#));
+    assert_eq!((requests(200), requests(429)), (Some(2.0), Some(1.0)));
+    let tokens = |class| series("weir_tokens_total", &format!(r#"{of},tenant="acme",type="{class}""#));
+    assert_eq!((tokens("input"), tokens("output"), tokens("cached")), (Some(30.0), Some(18.0), Some(10.0)));
+    assert_eq!((tokens("cache_write"), tokens("reasoning")), (Some(0.0), Some(4.0)));
+    assert_eq!(series("weir_cost_usd_total", &format!(r#"{of},tenant="acme""#)), Some(0.0015));
+    assert_eq!(series("weir_unpriced_requests_total", of), Some(1.0));
+    assert_eq!(series("weir_unknown_usage_total", of), Some(1.0));
+    assert_eq!(series("weir_dropped_fields_total", of), Some(2.0));
+    assert_eq!(series("weir_request_duration_seconds_count", of), Some(3.0));
+    assert_eq!(series("weir_time_to_first_token_seconds_count", of), Some(2.0));
+    assert_eq!(value(&text, "weir_overhead_seconds_count"), Some(3.0));
+    let gen_ai = r#"gen_ai_operation_name="chat",gen_ai_provider_name="simulator",gen_ai_request_model="echo",gen_ai_token_type="input""#;
+    assert_eq!(series("gen_ai_client_token_usage_sum", gen_ai), Some(30.0));
+}
+
+#[test]
+fn what_a_client_invents_is_other_and_mints_no_series() {
+    let telemetry = telemetry();
+    telemetry.finish(&record());
+    let known = Record { upstream_model: Some("other"), ..record() };
+    telemetry.finish(&known);
+    let before = telemetry.render().lines().count();
+    for n in 0..10_000 {
+        let model = format!("invented-{n}");
+        telemetry.finish(&Record { upstream_model: Some(&model), model: Some(&model), ..record() });
+    }
+    let text = telemetry.render();
+    assert_eq!(text.lines().count(), before);
+    assert!(!text.contains("invented"));
+    let other = r#"weir_requests_total{model="other",provider="lab",route="direct",status="200",tenant="acme"}"#;
+    assert_eq!(value(&text, other), Some(10_001.0));
+}
+
+#[test]
+fn invented_tenants_providers_codes_and_statuses_are_other_too() {
+    let telemetry = telemetry();
+    for n in 0..100 {
+        let name = format!("invented-{n}");
+        telemetry.throttled(&name, "key_requests");
+        telemetry.attempt(&name, &name);
+        telemetry.fallback(&name, "lab", &name);
+        telemetry.upstream_healthy(&name, true);
+        telemetry.finish(&Record {
+            tenant: Some(&name),
+            route: Some(&name),
+            provider: Some(&name),
+            status: 600 + n,
+            ..record()
+        });
+    }
+    let text = telemetry.render();
+    assert!(!text.contains("invented"), "{text}");
+    assert_eq!(value(&text, r#"weir_attempts_total{outcome="other",provider="other"}"#), Some(100.0));
+    assert_eq!(value(&text, r#"weir_fallbacks_total{from="other",reason="other",to="lab"}"#), Some(100.0));
+    let other = r#"weir_requests_total{model="other",provider="other",route="other",status="other",tenant="other"}"#;
+    assert_eq!(value(&text, other), Some(100.0));
+}
+
+#[test]
+fn a_request_that_came_to_nothing_is_counted_as_such() {
+    let telemetry = telemetry();
+    telemetry.finish(&Record { status: 401, ..Record::new(Uuid::nil(), SystemTime::UNIX_EPOCH, "chat") });
+    let none = r#"weir_requests_total{model="none",provider="none",route="none",status="401",tenant="none"}"#;
+    assert_eq!(value(&telemetry.render(), none), Some(1.0));
+}
+
+#[test]
+fn reloads_show_and_rename() {
+    let telemetry = telemetry();
+    let text = telemetry.render();
+    assert_eq!(value(&text, r#"weir_config_info{hash="abc123"}"#), Some(1.0));
+    assert_eq!(value(&text, "weir_config_last_reload_success_timestamp_seconds"), Some(77.0));
+    telemetry.reload_failed();
+    let next = Runtime { hash: "def456".into(), deployments: vec![deployment("new")], ..runtime(Target::Off) };
+    telemetry.bind(&next).unwrap();
+    telemetry.reloaded(&next);
+    telemetry.attempt("new", "ok");
+    telemetry.attempt("lab", "ok");
+    let text = telemetry.render();
+    assert_eq!(value(&text, r#"weir_config_info{hash="def456"}"#), Some(1.0));
+    assert_eq!(value(&text, r#"weir_config_info{hash="abc123"}"#), None);
+    assert_eq!(value(&text, "weir_config_reload_failures_total"), Some(1.0));
+    assert_eq!(value(&text, r#"weir_attempts_total{outcome="ok",provider="new"}"#), Some(1.0));
+    assert_eq!(value(&text, r#"weir_attempts_total{outcome="ok",provider="other"}"#), Some(1.0));
+}
+
+#[test]
+fn requests_in_flight_are_counted_until_they_end() {
+    let telemetry = telemetry();
+    let (first, second) = (telemetry.in_flight(), telemetry.in_flight());
+    assert_eq!(value(&telemetry.render(), "weir_inflight_requests"), Some(2.0));
+    drop((first, second));
+    assert_eq!(value(&telemetry.render(), "weir_inflight_requests"), Some(0.0));
+}
+
+#[test]
+fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
+    let telemetry = telemetry();
+    telemetry.finish(&record());
+    telemetry.throttled("acme", "key_requests");
+    telemetry.attempt("lab", "ok");
+    telemetry.fallback("lab", "lab", "upstream_timeout");
+    telemetry.upstream_healthy("lab", true);
+    let text = telemetry.render();
+    let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let mut listed: Vec<&str> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();
+    listed.sort_unstable();
+    assert_eq!(served, listed);
+    for metric in Metric::ALL {
+        let spec = metric.spec();
+        let line = text.lines().find(|line| !line.starts_with('#') && line.starts_with(spec.name)).unwrap();
+        for label in spec.labels {
+            assert!(line.contains(&format!("{label}=\"")), "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_line_and_the_metrics_come_from_one_call() {
+    let path = std::env::temp_dir().join(format!("weir-telemetry-{}.log", Uuid::now_v7()));
+    let telemetry = Telemetry::new(&runtime(Target::File(path.clone()))).unwrap();
+    telemetry.finish(&record());
+    assert!(telemetry.flush(Duration::from_secs(60)));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with(r#"{"request_id":"00000000-"#) && text.ends_with("}\n"), "{text}");
+    std::fs::remove_file(&path).unwrap();
+}

@@ -1,5 +1,16 @@
-//! Configuration: what was written (raw types), what it means ([`runtime`]), and how the one
-//! becomes the other (load, check, reload).
+//! Configuration: what was written, what it means, and how the one becomes the other.
+//!
+//! [`yaml`] gives text as a tree with places; [`raw`] declares what may be written (and is the
+//! source of the schema); [`read`] takes the one into the other; `resolve` checks it all together
+//! and builds the [`runtime`]; [`load`] is the way through. Every problem is found before any is
+//! reported ([`report`]).
 
+pub mod env;
+pub mod load;
+pub mod raw;
+pub mod read;
+pub mod report;
+mod resolve;
 pub mod runtime;
 pub mod secret;
+pub mod yaml;

@@ -1,0 +1,144 @@
+//! From a file, or from the environment, to a [`Runtime`]; or a [`Report`] of all that is wrong.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use super::env::Env;
+use super::raw::Config;
+use super::read::{Context, Read as _};
+use super::report::Report;
+use super::resolve::resolve;
+use super::runtime::Runtime;
+use super::secret::Secret;
+use super::yaml::{self, Kind, Place};
+use crate::provider::PROVIDERS;
+
+/// Reads a configuration file.
+pub fn from_file(path: &Path, env: &dyn Env) -> Result<Runtime, Report> {
+    let name = path.display().to_string();
+    match env.read(path) {
+        Ok(text) => from_text(&text, &name, env),
+        Err(error) => Err(Report::plain(&name, format!("cannot read the configuration: {error}"), None)),
+    }
+}
+
+/// Reads the text of a configuration; `file` is its name in messages. Never panics, whatever the
+/// text.
+pub fn from_text(text: &str, file: &str, env: &dyn Env) -> Result<Runtime, Report> {
+    if text.len() > yaml::MAX_FILE_BYTES {
+        return Err(Report::plain(file, "the configuration is larger than 16 MiB", None));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut cx = Context::new(env);
+    let mut report = Report::default();
+    let raw = read(text, &mut cx);
+    let hash = hex::encode(Sha256::digest(text)).chars().take(12).collect();
+    let runtime = raw.and_then(|raw| resolve(&raw, hash, &mut cx, &mut report));
+    let failed = cx.failed();
+    cx.finish(file, text, &mut report);
+    match runtime {
+        Some(runtime) if report.is_empty() => Ok(runtime),
+        // A bug in a default: nothing is wrong with the file, and yet there is no result.
+        None if !failed && report.is_empty() => Err(Report::plain(file, "the configuration cannot be read", None)),
+        _ => Err(report),
+    }
+}
+
+fn read(text: &str, cx: &mut Context<'_>) -> Option<Config> {
+    let root = yaml::parse(text, cx);
+    match root.as_ref().map(|node| &node.kind) {
+        Some(Kind::Map(_)) => Config::read(&root?, cx),
+        _ if cx.failed() => None,
+        None | Some(Kind::Null) => {
+            cx.say(Place::default(), "the configuration is empty")
+                .label("expected at least `providers` and `tenants`")
+                .help("`weir init` writes a file to start from");
+            None
+        }
+        Some(_) => cx.expected(&root?, "the settings of the configuration"),
+    }
+}
+
+/// A configuration made without a file.
+#[derive(Debug)]
+pub struct Unfiled {
+    pub runtime: Runtime,
+    /// The one key that is accepted.
+    pub key: Secret,
+    /// The key was made up just now: show it, once.
+    pub generated: bool,
+}
+
+/// `weir run` without a file: every provider whose key is in the environment, on loopback, for the
+/// key in `WEIR_API_KEY` or one made up.
+pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
+    let set = |name: &&&str| env.var(name).is_some_and(|value| !value.is_empty());
+    let mut providers = String::new();
+    for provider in PROVIDERS {
+        if let (Some(variable), Some(_)) = (provider.env.iter().find(set), provider.base_url) {
+            let _ = writeln!(providers, "  {}: {{api_key: \"${{{variable}}}\"}}", provider.kind);
+        }
+    }
+    if providers.is_empty() {
+        let names: Vec<_> = PROVIDERS.iter().filter_map(|p| p.env.first().copied()).collect();
+        let help = format!(
+            "set one of {}; or write a file: `weir init`, then `weir run -c weir.yaml`; or try `weir demo`",
+            names.join(", ")
+        );
+        return Err(Report::plain("environment", "no provider key is set", Some(help)));
+    }
+    unfiled(&providers, "127.0.0.1:8080", "127.0.0.1:8081", env)
+}
+
+/// `weir demo`: the simulated provider at `simulator`, spoken to in every format it has.
+pub fn for_demo(
+    simulator: SocketAddr,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    env: &dyn Env,
+) -> Result<Unfiled, Report> {
+    let mut providers = format!("  simulator: {{base_url: \"http://{simulator}\"}}\n");
+    if crate::provider::find("anthropic-compatible").is_some() {
+        let _ = writeln!(
+            providers,
+            "  simulator-anthropic: {{kind: anthropic-compatible, base_url: \"http://{simulator}\", api_key: \"\"}}"
+        );
+    }
+    unfiled(&providers, &listen.to_string(), &admin.to_string(), env)
+}
+
+fn unfiled(providers: &str, listen: &str, admin: &str, env: &dyn Env) -> Result<Unfiled, Report> {
+    let given = env.var("WEIR_API_KEY").filter(|key| !key.is_empty());
+    let generated = given.is_none();
+    let key = Secret::new(match given {
+        Some(key) => key,
+        None => new_key().ok_or_else(|| Report::plain("environment", "the system gives no random numbers", None))?,
+    });
+    let sha256 = hash_of(key.expose());
+    let text = format!(
+        "server: {{listen: \"{listen}\"}}\nadmin: {{listen: \"{admin}\"}}\nproviders:\n{providers}tenants:\n  default: {{keys: [{{id: default, sha256: {sha256}}}]}}\n"
+    );
+    Ok(Unfiled { runtime: from_text(&text, "environment", env)?, key, generated })
+}
+
+/// A new key: `weir-` and 32 letters and digits (190 bits). `None` if the system has no randomness.
+pub fn new_key() -> Option<String> {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut key = String::from("weir-");
+    let mut bytes = [0_u8; 64];
+    while key.len() < 37 {
+        getrandom::fill(&mut bytes).ok()?;
+        // Bytes past the largest multiple of 62 would favour the first letters.
+        let even = bytes.iter().filter(|b| **b < 248).filter_map(|b| LETTERS.get(usize::from(b % 62)));
+        key.extend(even.take(37 - key.len()).map(|b| char::from(*b)));
+    }
+    Some(key)
+}
+
+/// The `sha256` of a key, as a configuration holds it.
+pub fn hash_of(key: &str) -> String {
+    hex::encode(Sha256::digest(key))
+}

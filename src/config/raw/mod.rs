@@ -1,0 +1,94 @@
+//! What may be written in a configuration file. The doc comments are the user's documentation: they
+//! become the descriptions of `conf/schema.json`.
+
+mod price;
+mod provider;
+mod route;
+mod server;
+mod tenant;
+
+pub use price::{DatedPrice, Prices, ServiceRates, TierRates};
+pub use provider::{MaxTokensMember, ModelFull, Provider, QuirkChanges, ReasoningMember, ThinkingWord};
+pub use route::{Route, StrategyWord, Target};
+pub use server::{
+    AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, Server, State, Telemetry, Timeouts, TlsPath,
+};
+pub use tenant::{Key, Limits, Tenant};
+
+use super::read::{Map, settings};
+use super::yaml::Place;
+
+settings! {
+    /// Configuration of Weir, the AI gateway. Every value may be written as `${VARIABLE}`,
+    /// `${VARIABLE:-default}` or `file:/path/to/secret`; `$$` is a dollar sign. Durations are texts
+    /// like `250ms`, `30s`, `1h30m`, sizes like `64KB`, `32MiB`.
+    Config in "the configuration" {
+        /// Version of this format; 1 is the only one.
+        version: u32 = "1",
+        /// The public side: where clients connect.
+        server: Server = "{}",
+        /// The operator's side: metrics, health, admin API. Never on the public port.
+        admin: Admin = "{}",
+        /// What is kept on disk.
+        state: State = "{}",
+        /// Where models come from. The name of a provider is the prefix of its models
+        /// (`openai/gpt-5`) and, unless `kind` says otherwise, its vendor.
+        providers: Map<Provider> = "{}",
+        /// Virtual models: names of yours that stand for one or more models of providers.
+        routes: Map<Route> = "{}",
+        /// What holds where a provider, a route or a tenant says nothing else.
+        defaults: Defaults = "{}",
+        /// Who may use the gateway, with which keys, for what and how much. At least one is needed:
+        /// there is no open mode.
+        tenants: Map<Tenant> = "{}",
+        /// Overrides of the built-in price table.
+        prices: PricesFile = "{}",
+        /// What is told about requests.
+        telemetry: Telemetry = "{}",
+    }
+}
+
+/// Options of the product that this version does not have: (mapping, key, what to know). They are
+/// refused, for an option that does nothing is a trap.
+pub(super) const LATER: &[(&str, &str, &str)] = &[
+    ("`state`", "shared", "limits are kept by each instance on its own"),
+    ("`state`", "database", "keys come from this file only"),
+    ("a provider", "endpoints", "write one provider for each, and a route over them"),
+    ("a provider", "api", "the upstream API is the one of the provider's kind"),
+    ("a provider", "region", "the kinds that need it are not built in"),
+    ("a provider", "project", "the kinds that need it are not built in"),
+    ("a provider", "location", "the kinds that need it are not built in"),
+    ("a provider", "credentials_file", "the kinds that need it are not built in"),
+    ("a provider", "access_key_id", "the kinds that need it are not built in"),
+    ("a provider", "secret_access_key", "the kinds that need it are not built in"),
+    ("a provider", "session_token", "the kinds that need it are not built in"),
+    ("a provider", "access_token", "the kinds that need it are not built in"),
+    ("a provider", "api_version", "the vendor's versionless endpoint is used"),
+    ("a tenant", "budgets", "only `limits` bound what a tenant uses"),
+    ("a key", "budgets", "only `limits` bound what a key uses"),
+    ("a model", "api", "the upstream API is the one of the provider's kind"),
+    ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
+    ("a price", "image", "images are not priced"),
+];
+
+impl Config {
+    /// Providers are written and some could not be read: what refers to them may be right.
+    pub fn providers_lost(&self) -> bool {
+        self.providers.lost || self.unread("providers", self.providers.place)
+    }
+
+    /// The same of routes.
+    pub fn routes_lost(&self) -> bool {
+        self.routes.lost || self.unread("routes", self.routes.place)
+    }
+
+    /// The same of tenants.
+    pub fn tenants_lost(&self) -> bool {
+        self.tenants.lost || self.unread("tenants", self.tenants.place)
+    }
+
+    /// Written, and yet what is there is the default, which stands where the whole file does.
+    fn unread(&self, name: &str, place: Place) -> bool {
+        self.written.contains(&name) && place == self.place
+    }
+}

@@ -1,0 +1,110 @@
+//! `providers`.
+
+use std::path::PathBuf;
+
+use schemars::{Schema, json_schema};
+
+use super::{DatedPrice, Timeouts};
+use crate::config::read::{ApiKey, Either, Map, OneOrMore, Scalar, SecretText, one_of, settings};
+use crate::wire::Thinking;
+
+settings! {
+    /// A vendor, or a server of one's own, with its credential.
+    Provider in "a provider" {
+        /// Which vendor or server it is (`weir providers` lists them). Default: the provider's name.
+        kind: String,
+        /// Its address: what the vendor's own SDK takes, with or without `/v1`. Default: the
+        /// vendor's. Kinds for servers of one's own need it.
+        base_url: String,
+        /// Its credential. Vendors need one; `""` says that there is none on purpose, because
+        /// clients bring their own (`x-weir-api-key`).
+        api_key: ApiKey,
+        /// Headers added to every request to it.
+        headers: Map<SecretText>,
+        /// Patience with it. What is not said comes from `defaults.timeouts`.
+        timeouts: Timeouts = "{}",
+        /// Extra or renamed models: the name clients use, and the provider's own, or a mapping with
+        /// what is known about the model.
+        models: Map<Either<String, ModelFull>>,
+        /// Serve only the models listed under `models`, not any name after the prefix.
+        models_only: bool = "false",
+        /// PEM file with the authority that signed the server's certificate, for servers of one's
+        /// own. Default: the public authorities.
+        ca_file: PathBuf,
+        /// Where a compatible server differs from what its kind says.
+        quirks: QuirkChanges,
+    }
+
+    /// One model of a provider.
+    ModelFull in "a model" {
+        /// The provider's own name of it. Default: the name clients use.
+        upstream: String,
+        /// Tokens of input and output together. Default: from the built-in table.
+        context: u64,
+        /// Most tokens of one answer. Default: from the built-in table.
+        max_output: u64,
+        /// How it is told to think: `none`, `budget` (in tokens) or `adaptive` (by effort).
+        /// Default: from the built-in table.
+        thinking: ThinkingWord,
+        /// What it costs. Default: from `prices.file`, then the built-in table.
+        price: OneOrMore<DatedPrice>,
+    }
+
+    /// Differences of a server from its kind; what is not said is as the kind has it.
+    QuirkChanges in "`quirks`" {
+        /// The member that bounds the output: `max_tokens` or `max_completion_tokens`.
+        max_tokens: MaxTokensMember,
+        /// Takes messages of the role `developer`; else they are sent as `system`.
+        developer_role: bool,
+        /// Takes `stream_options: {include_usage: true}`.
+        stream_options: bool,
+        /// Takes `reasoning_effort`.
+        reasoning_effort: bool,
+        /// The member in which earlier thinking goes back: `reasoning_content`, `reasoning` or
+        /// `none`.
+        reasoning_echo: ReasoningMember,
+        /// Takes `response_format: {type: json_schema}`; else `json_object` is sent.
+        json_schema: bool,
+        /// Takes `strict` on tools.
+        strict_tools: bool,
+        /// Takes `parallel_tool_calls`.
+        parallel_tool_calls: bool,
+        /// Counts reasoning outside `completion_tokens`.
+        reasoning_outside_completion: bool,
+        /// Takes images as URLs; else only inline.
+        image_urls: bool,
+    }
+}
+
+macro_rules! words {
+    ($( $(#[doc = $doc:literal])* $name:ident($ty:ty) { $($word:literal => $value:expr),* } )*) => { $(
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name(pub $ty);
+
+        impl Scalar for $name {
+            fn parse(text: &str) -> Result<Self, String> {
+                one_of(text, &[$(($word, $value)),*]).map(Self)
+            }
+
+            fn schema() -> Schema {
+                json_schema!({"enum": [$($word),*]})
+            }
+        }
+    )* };
+}
+
+words! {
+    /// `models.*.thinking`
+    ThinkingWord(Thinking) {
+        "none" => Thinking::None, "budget" => Thinking::Budget, "adaptive" => Thinking::Adaptive
+    }
+    /// `quirks.max_tokens`
+    MaxTokensMember(&'static str) {
+        "max_tokens" => "max_tokens", "max_completion_tokens" => "max_completion_tokens"
+    }
+    /// `quirks.reasoning_echo`
+    ReasoningMember(Option<&'static str>) {
+        "reasoning_content" => Some("reasoning_content"), "reasoning" => Some("reasoning"), "none" => None
+    }
+}

@@ -1,0 +1,120 @@
+//! `server`, `admin`, `state`, `defaults`, `prices`, `telemetry`.
+
+use std::path::PathBuf;
+
+use schemars::{Schema, json_schema};
+
+use crate::config::read::{Address, Either, OneOrMore, Period, Scalar, SecretText, Size, settings};
+use crate::config::runtime::AccessLog;
+
+settings! {
+    /// The public side.
+    Server in "`server`" {
+        /// Where clients connect: an address with a port, one with TLS, or a list of those. Port 0
+        /// takes a free one. Needs a restart to change.
+        listen: OneOrMore<Listen> = "127.0.0.1:8080",
+        /// Worker threads; 0 is one per core. Needs a restart to change.
+        threads: usize = "0",
+        /// Longest request body.
+        max_body: Size = "32MiB",
+        /// Time for a client to send its whole request body.
+        body_timeout: Period = "60s",
+        /// How long an idle connection of a client is kept.
+        keepalive: Period = "75s",
+        /// A client that takes longer than this to read what was written to it is cut off.
+        write_timeout: Period = "60s",
+        /// After SIGTERM, requests in flight have this long to end. Without any, the process ends at
+        /// once.
+        grace_period: Period = "10m",
+        /// Answers that are not streamed are held until they are whole, up to this size.
+        max_answer: Size = "64MiB",
+    }
+
+    /// An address with TLS (HTTP/2 and HTTP/1.1).
+    ListenFull in "an address" {
+        /// Address and port, like `0.0.0.0:8443`.
+        address: Address,
+        /// PEM file with the certificate and its chain.
+        cert: TlsPath,
+        /// PEM file with the private key.
+        key: TlsPath,
+    }
+
+    /// The operator's side.
+    Admin in "`admin`" {
+        /// Address of /metrics, /livez, /readyz and the admin API. Needs a restart to change.
+        listen: Address = "127.0.0.1:8081",
+        /// Credential of the admin API (`Authorization: Bearer`). Required as soon as `listen` is
+        /// reachable from other machines; without it everyone on this machine is trusted.
+        token: SecretText,
+    }
+
+    /// What is kept on disk.
+    State in "`state`" {
+        /// Directory for what must survive a restart. Needs a restart to change.
+        dir: PathBuf = "./data",
+    }
+
+    /// What holds where nothing else is said.
+    Defaults in "`defaults`" {
+        /// Patience with providers.
+        timeouts: Timeouts = "{}",
+        /// Attempts after the first failed one, where a retry can help.
+        retries: u32 = "2",
+        /// Refuse requests with members that the chosen provider cannot express (400), instead of
+        /// leaving them out and naming them in `x-weir-dropped`.
+        strict: bool = "false",
+    }
+
+    /// Patience with a provider. What is not said comes from `defaults.timeouts`; its defaults are
+    /// connect 3s, first_token 60s, idle 30s, total 10m.
+    Timeouts in "`timeouts`" {
+        /// To connect, TLS included.
+        connect: Period,
+        /// To the first byte of an answer, or the first event of a stream.
+        first_token: Period,
+        /// Between two pieces of an answer.
+        idle: Period,
+        /// For the whole exchange.
+        total: Period,
+    }
+
+    /// Overrides of the built-in prices.
+    PricesFile in "`prices`" {
+        /// YAML file with prices by model: `openai/gpt-4o-mini: [{from: 2024-07-18, input: 0.15,
+        /// cached: 0.075, output: 0.60}]`, USD per million tokens.
+        file: PathBuf,
+    }
+
+    /// What is told about requests.
+    Telemetry in "`telemetry`" {
+        /// Where the access record of each request goes, one JSON line each: `stdout`, `off`, or a
+        /// path.
+        access_log: AccessLogWord = "stdout",
+    }
+}
+
+/// One entry of `server.listen`.
+pub type Listen = Either<Address, ListenFull>;
+
+/// The path of a PEM file.
+pub type TlsPath = PathBuf;
+
+/// `stdout`, `off` or a path.
+#[derive(Debug, Clone)]
+pub struct AccessLogWord(pub AccessLog);
+
+impl Scalar for AccessLogWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "stdout" => Ok(Self(AccessLog::Stdout)),
+            "off" => Ok(Self(AccessLog::Off)),
+            path if path.contains(['/', '.']) => Ok(Self(AccessLog::File(path.into()))),
+            _ => Err("`stdout`, `off`, or a path (with a `/` or a `.` in it)".to_owned()),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"anyOf": [{"enum": ["stdout", "off"]}, {"type": "string", "pattern": "[/.$]"}]})
+    }
+}

@@ -1,0 +1,50 @@
+//! `tenants`.
+
+use crate::config::read::{At, Day, Map, Name, SecretText, Sha256Hex, settings};
+
+settings! {
+    /// A customer, a team, an application: whoever is limited and accounted on its own.
+    Tenant in "a tenant" {
+        /// Its keys. `weir keys create` makes one.
+        keys: Vec<Key>,
+        /// Models it may use: names of routes and models, where `*` stands for any text
+        /// (`openai/*`). Default: all.
+        models: Vec<At<String>> = "[]",
+        /// Limits on all its keys together.
+        limits: Limits = "{}",
+        /// Limits on one model, by its name or a pattern.
+        model_limits: Map<Limits> = "{}",
+        /// Refuse what the chosen provider cannot express. Default: `defaults.strict`.
+        strict: bool,
+    }
+
+    /// A credential of a tenant: `secret` or `sha256`, one of them.
+    Key in "a key" {
+        /// Its name in records, metrics and answers; no two keys may share one.
+        id: Name,
+        /// What the client sends.
+        secret: SecretText,
+        /// The SHA-256 of what the client sends, in hexadecimal, so that this file holds no secret.
+        sha256: Sha256Hex,
+        /// Refused from this moment on: a day (its beginning in UTC) or `2027-06-30T12:00:00Z`.
+        /// Default: never.
+        expires: Day,
+        /// `false` switches it off.
+        active: bool = "true",
+        /// Narrows the tenant's models. Default: nothing is narrowed.
+        models: Vec<At<String>> = "[]",
+        /// Limits on this key alone.
+        limits: Limits = "{}",
+    }
+
+    /// What may be used at most; what is not said is not limited. The tightest of the limits on
+    /// tenant, key and model wins.
+    Limits in "`limits`" {
+        /// Requests in any minute.
+        requests_per_minute: u64,
+        /// Tokens in any minute, input and output together.
+        tokens_per_minute: u64,
+        /// Requests at the same time.
+        concurrency: u64,
+    }
+}

@@ -1,0 +1,146 @@
+//! `base_url`: what the vendor's own SDK takes, with or without `/v1`.
+
+use crate::config::runtime::BaseUrl;
+use crate::provider::Provider;
+use crate::wire::Dialect;
+
+/// Takes a base URL apart and brings its path into the form that the provider's paths go below.
+/// The error says what was expected.
+pub(super) fn parse(text: &str, provider: &Provider) -> Result<BaseUrl, String> {
+    let mut url = split(text)?;
+    let path = url.path.trim_end_matches('/');
+    let stands_for_v1 = provider.base_url.is_none_or(|own| own.trim_end_matches('/').ends_with("/v1"));
+    url.path = match provider.dialect {
+        Dialect::OpenAiChat if path.is_empty() && stands_for_v1 => "/v1".to_owned(),
+        Dialect::OpenAiChat => path.to_owned(),
+        Dialect::Anthropic => path.strip_suffix("/v1").unwrap_or(path).to_owned(),
+    };
+    Ok(url)
+}
+
+fn split(text: &str) -> Result<BaseUrl, String> {
+    let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return Err("a URL that begins with `https://` or `http://`".to_owned()),
+    };
+    if rest.contains(['?', '#']) {
+        return Err("a URL without `?` or `#`".to_owned());
+    }
+    let at = rest.find('/').unwrap_or(rest.len());
+    let (host_port, path) = rest.split_at_checked(at).unwrap_or((rest, ""));
+    if host_port.contains('@') {
+        return Err("a URL without a credential in it: that is `api_key`".to_owned());
+    }
+    let own_port = if tls { 443 } else { 80 };
+    let (host, port) = host_and_port(host_port, own_port)?;
+    let clean = |c: char| c.is_ascii_graphic() && !"\\\"<>^`{|}".contains(c);
+    if !path.chars().all(clean) || path.split('/').any(|s| matches!(s, "." | "..")) {
+        return Err("a path of plain characters".to_owned());
+    }
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let authority = if port == own_port { bracketed } else { format!("{bracketed}:{port}") };
+    Ok(BaseUrl { tls, host, port, path: path.to_owned(), authority })
+}
+
+fn host_and_port(text: &str, own_port: u16) -> Result<(String, u16), String> {
+    let wrong_port = || "a port from 1 to 65535".to_owned();
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or("a `]` after the address")?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| "an IPv6 address in the brackets")?;
+            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(wrong_port)?) })
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if host.is_empty() || !(text.starts_with('[') || host.chars().all(good)) {
+        return Err("a host name or address after `://`".to_owned());
+    }
+    let port = match port {
+        Some(digits) => digits.parse().ok().filter(|p| *p != 0).ok_or_else(wrong_port)?,
+        None => own_port,
+    };
+    Ok((host.to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::simulator;
+
+    fn vendor(dialect: Dialect, base_url: Option<&'static str>) -> Provider {
+        Provider { dialect, base_url, ..simulator::PROVIDER }
+    }
+
+    #[test]
+    fn either_spelling_of_v1_works() {
+        let openai = vendor(Dialect::OpenAiChat, Some("https://api.vendor.test/v1"));
+        let flat = vendor(Dialect::OpenAiChat, Some("https://api.vendor.test"));
+        let own = vendor(Dialect::OpenAiChat, None);
+        let anthropic = vendor(Dialect::Anthropic, Some("https://api.vendor.test"));
+        for (provider, text, path) in [
+            (&openai, "http://h", "/v1"),
+            (&openai, "http://h/", "/v1"),
+            (&openai, "http://h/v1", "/v1"),
+            (&openai, "http://h/v1/", "/v1"),
+            (&openai, "http://h/openai/v1", "/openai/v1"),
+            (&openai, "http://h/api/paas/v4", "/api/paas/v4"),
+            (&flat, "http://h", ""),
+            (&flat, "http://h/v1", "/v1"),
+            (&own, "http://h:9", "/v1"),
+            (&anthropic, "http://h", ""),
+            (&anthropic, "http://h/v1/", ""),
+            (&anthropic, "http://h/proxy/v1", "/proxy"),
+        ] {
+            assert_eq!(parse(text, provider).unwrap().path, path, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_host_header_has_the_port_where_it_is_not_the_usual() {
+        let own = vendor(Dialect::OpenAiChat, None);
+        for (text, host, port, authority) in [
+            ("https://API.vendor.test", "api.vendor.test", 443, "api.vendor.test"),
+            ("https://a.test:8443/v1", "a.test", 8443, "a.test:8443"),
+            ("http://a.test:80", "a.test", 80, "a.test"),
+            ("http://[::1]:8000/v1", "::1", 8000, "[::1]:8000"),
+            ("http://10.0.0.7:8000", "10.0.0.7", 8000, "10.0.0.7:8000"),
+        ] {
+            let url = parse(text, &own).unwrap();
+            assert_eq!((url.host.as_str(), url.port, url.authority.as_str()), (host, port, authority));
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused() {
+        let own = vendor(Dialect::OpenAiChat, None);
+        for text in [
+            "",
+            "h",
+            "ftp://h",
+            "http://",
+            "http:///v1",
+            "http://h:0",
+            "http://h:99999",
+            "http://h:x",
+            "http://u:p@h",
+            "http://h?x=1",
+            "http://h#x",
+            "http://[::1",
+            "http://[zz]",
+            "http://[::1]x",
+            "http://h h",
+            "http://h/a b",
+            "http://h/../x",
+            "http://h:1:2",
+            "http://\u{fc}.test",
+            "https://h/\n",
+        ] {
+            assert!(parse(text, &own).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! From what is written to what it means. Every check that needs more than one setting is here;
+//! each goes on after a problem, so that all are found at once.
+
+mod base_url;
+mod price;
+mod provider;
+mod reach;
+mod route;
+mod server;
+mod tenant;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::raw::Config;
+use super::read::Context;
+use super::report::Report;
+use super::runtime::{Runtime, Telemetry};
+
+/// Builds the runtime. `None`, or problems in `cx` or `report`: the configuration is refused.
+/// Problems of files that the configuration names go to `report`, its own to `cx`.
+pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: &mut Report) -> Option<Runtime> {
+    if raw.version.value != 1 {
+        cx.say(raw.version.place, "unknown version of the format").label("expected 1");
+    }
+    let prices = Arc::new(price::table(&raw.prices, cx, report));
+    let server = server::server(&raw.server, cx);
+    let admin = server::admin(&raw.admin, &server, cx);
+    let deployments = provider::deployments(raw, &prices, cx);
+    let routes = route::routes(raw, &deployments, cx);
+    let mut reach = reach::Reach::new(raw, &deployments, &prices);
+    let (tenants, keys) = tenant::tenants(raw, &mut reach, cx);
+    Some(Runtime {
+        hash,
+        loaded_at: SystemTime::now(),
+        server,
+        admin: admin?,
+        state_dir: PathBuf::clone(&raw.state.dir.value),
+        deployments,
+        routes,
+        tenants,
+        keys,
+        prices,
+        telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
+    })
+}

@@ -1,0 +1,246 @@
+//! `providers`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{base_url, price, server};
+use crate::config::raw::{self, Config, ModelFull, QuirkChanges};
+use crate::config::read::{At, Context, Either, Period, nearest};
+use crate::config::runtime::{BaseUrl, Deployment, ModelEntry, Timeouts};
+use crate::config::secret::Secret;
+use crate::provider::{self, PROVIDERS, Provider};
+use crate::usage::price::PriceTable;
+use crate::wire::Quirks;
+use crate::wire::seal::Seal;
+
+/// What holds if neither the provider nor `defaults` says otherwise.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_token: Duration::from_secs(60),
+    idle: Duration::from_secs(30),
+    total: Duration::from_secs(600),
+};
+
+/// Kinds of the product that this version does not have.
+const LATER_KINDS: [&str; 4] = ["gemini", "vertex", "bedrock", "cohere"];
+
+/// Headers that belong to the connection or to the body, not to the operator.
+const RESERVED_HEADERS: [&str; 11] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "accept-encoding",
+];
+
+pub(super) fn deployments(raw: &Config, prices: &PriceTable, cx: &mut Context<'_>) -> Vec<Arc<Deployment>> {
+    if raw.providers.entries.is_empty() && !raw.providers_lost() {
+        cx.say(raw.providers.place, "no providers")
+            .label("expected at least one")
+            .help("write for example `providers: {openai: {api_key: \"${OPENAI_API_KEY}\"}}`");
+    }
+    let defaults = timeouts(&raw.defaults.timeouts, TIMEOUTS, cx);
+    let one = |(name, settings): &(At<String>, raw::Provider)| deployment(name, settings, defaults, prices, cx);
+    raw.providers.entries.iter().filter_map(one).map(Arc::new).collect()
+}
+
+fn deployment(
+    name: &At<String>,
+    raw: &raw::Provider,
+    defaults: Timeouts,
+    prices: &PriceTable,
+    cx: &mut Context<'_>,
+) -> Option<Deployment> {
+    check_name(name, cx);
+    let timeouts = timeouts(&raw.timeouts, defaults, cx);
+    let headers = headers(raw, cx);
+    if let Some(file) = &raw.ca_file {
+        server::pem(file, "CERTIFICATE", cx);
+    }
+    if *raw.models_only && raw.models.as_ref().is_none_or(|m| m.entries.is_empty()) {
+        cx.say(raw.models_only.place, "`models_only` without `models`").label("nothing would be served");
+    }
+    let provider = kind(name, raw, cx)?;
+    let base = base(name, raw, provider, cx);
+    let api_key = api_key(name, raw, provider, cx);
+    let models = models(raw, provider, prices, cx);
+    let credential = api_key.as_ref().map_or("", Secret::expose);
+    Some(Deployment {
+        name: name.value.clone(),
+        provider,
+        base: base?,
+        headers,
+        timeouts,
+        quirks: quirks(provider.quirks, raw.quirks.as_deref()),
+        models,
+        models_only: *raw.models_only,
+        ca_file: raw.ca_file.as_deref().map(PathBuf::clone),
+        seal: Seal::new(name, credential.as_bytes()),
+        api_key,
+    })
+}
+
+/// The name becomes a prefix of models (`name/model`), a pin (`model:name`) and a metric label.
+fn check_name(name: &At<String>, cx: &mut Context<'_>) {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
+        cx.say(name.place, "not a name for a provider").label("expected letters, digits and `.` `_` `-`, at most 64");
+    }
+}
+
+fn kind(name: &At<String>, raw: &raw::Provider, cx: &mut Context<'_>) -> Option<&'static Provider> {
+    let (kind, place) = match &raw.kind {
+        Some(kind) => (kind.as_str(), kind.place),
+        None => (name.as_str(), name.place),
+    };
+    if let Some(provider) = provider::find(kind) {
+        return Some(provider);
+    }
+    let kinds: Vec<_> = PROVIDERS.iter().map(|p| p.kind).collect();
+    let near = nearest(kind, kinds.iter().copied());
+    if LATER_KINDS.contains(&kind) {
+        cx.say(place, format!("the kind `{kind}` is not supported by this version of Weir"))
+            .label(format!("expected one of: {}", kinds.join(", ")));
+    } else if raw.kind.is_some() {
+        cx.say(place, format!("unknown kind `{kind}`"))
+            .label(format!("expected one of: {}", kinds.join(", ")))
+            .did_you_mean(near);
+    } else {
+        let draft = cx.say(place, format!("`{kind}` is no kind of provider that is built in"));
+        draft.label("expected a kind as name, or `kind: ...` below");
+        match near {
+            Some(near) => draft.did_you_mean(Some(near)),
+            None => draft.help("a server of your own is mostly `kind: openai-compatible` with a `base_url`"),
+        };
+    }
+    None
+}
+
+fn base(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Context<'_>) -> Option<BaseUrl> {
+    let (text, place) = match (&raw.base_url, provider.base_url) {
+        (Some(given), _) => (given.as_str(), given.place),
+        (None, Some(own)) => (own, name.place),
+        (None, None) => {
+            cx.say(name.place, format!("the kind `{}` needs a `base_url`", provider.kind))
+                .label("expected an address")
+                .help("write for example `base_url: \"http://10.0.0.7:8000/v1\"`");
+            return None;
+        }
+    };
+    match base_url::parse(text, provider) {
+        Ok(base) => Some(base),
+        Err(expected) => {
+            cx.say(place, "invalid base_url").label(format!("expected {expected}"));
+            None
+        }
+    }
+}
+
+fn api_key(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Context<'_>) -> Option<Secret> {
+    match &raw.api_key {
+        Some(key) => key.0.clone(),
+        None if provider.key_optional || raw.written.contains(&"api_key") => None,
+        None => {
+            let variable = provider.env.first().copied().unwrap_or("API_KEY");
+            cx.say(name.place, format!("`{}` needs an `api_key`", name.value))
+                .label("expected a credential")
+                .help(format!("write `api_key: \"${{{variable}}}\"`, or `api_key: \"\"` if clients bring their own"));
+            None
+        }
+    }
+}
+
+fn headers(raw: &raw::Provider, cx: &mut Context<'_>) -> Vec<(String, Secret)> {
+    let mut headers: Vec<(String, Secret)> = Vec::new();
+    for (name, value) in raw.headers.iter().flat_map(|h| &h.entries) {
+        let lower = name.to_ascii_lowercase();
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if lower.is_empty() || !lower.chars().all(token) {
+            cx.say(name.place, "not the name of a header").label("expected letters, digits and `-`");
+        } else if RESERVED_HEADERS.contains(&lower.as_str()) {
+            cx.say(name.place, format!("`{lower}` is not for you to set")).label("the gateway writes it");
+        } else if headers.iter().any(|(other, _)| *other == lower) {
+            cx.say(name.place, format!("`{lower}` is there twice")).label("upper and lower case are the same");
+        }
+        headers.push((lower, value.0.clone()));
+    }
+    headers
+}
+
+fn timeouts(raw: &At<raw::Timeouts>, base: Timeouts, cx: &mut Context<'_>) -> Timeouts {
+    let or = |given: &Option<At<Period>>, base| given.as_ref().map_or(base, |p| p.0);
+    let merged = Timeouts {
+        connect: or(&raw.connect, base.connect),
+        first_token: or(&raw.first_token, base.first_token),
+        idle: or(&raw.idle, base.idle),
+        total: or(&raw.total, base.total),
+    };
+    for (name, part) in [("connect", merged.connect), ("first_token", merged.first_token), ("idle", merged.idle)] {
+        let written = [&raw.connect, &raw.first_token, &raw.idle, &raw.total].into_iter().flatten().next();
+        if let Some(written) = written.filter(|_| part > merged.total) {
+            let message = format!("`{name}` is longer than `total`");
+            cx.say(written.place, message).label(format!("{part:?} can never pass within {:?}", merged.total));
+        }
+    }
+    merged
+}
+
+fn models(
+    raw: &raw::Provider,
+    provider: &Provider,
+    prices: &PriceTable,
+    cx: &mut Context<'_>,
+) -> HashMap<String, ModelEntry> {
+    let mut models = HashMap::new();
+    for (name, settings) in raw.models.iter().flat_map(|m| &m.entries) {
+        if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace() || c == '*') {
+            cx.say(name.place, "not a name for a model").label("expected no blanks and no `*`");
+        }
+        let (upstream, full) = match settings {
+            Either::Plain(upstream) => (upstream.clone(), None),
+            Either::Full(full) => (full.upstream.as_deref().unwrap_or(&name.value).clone(), Some(full)),
+        };
+        let mut info = prices.find(provider.catalogue, &upstream).map(|i| (**i).clone()).unwrap_or_default();
+        if let Some(full) = full {
+            change_model(&mut info, full, cx);
+        }
+        models.insert(name.value.clone(), ModelEntry { upstream, info: Arc::new(info) });
+    }
+    models
+}
+
+fn change_model(info: &mut crate::usage::price::ModelInfo, full: &ModelFull, cx: &mut Context<'_>) {
+    info.context_tokens = full.context.as_deref().copied().or(info.context_tokens);
+    info.max_output_tokens = full.max_output.as_deref().copied().or(info.max_output_tokens);
+    if let Some(thinking) = &full.thinking {
+        info.thinking = thinking.0;
+    }
+    if let Some(prices) = &full.price {
+        info.prices = price::prices(prices, cx);
+    }
+}
+
+fn quirks(own: Quirks, changes: Option<&QuirkChanges>) -> Quirks {
+    let Some(changes) = changes else { return own };
+    let or = |change: &Option<At<bool>>, own: bool| change.as_ref().map_or(own, |c| c.value);
+    Quirks {
+        max_tokens: changes.max_tokens.as_ref().map_or(own.max_tokens, |m| m.0),
+        developer_role: or(&changes.developer_role, own.developer_role),
+        stream_options: or(&changes.stream_options, own.stream_options),
+        reasoning_effort: or(&changes.reasoning_effort, own.reasoning_effort),
+        reasoning_echo: changes.reasoning_echo.as_ref().map_or(own.reasoning_echo, |m| m.0),
+        json_schema: or(&changes.json_schema, own.json_schema),
+        strict_tools: or(&changes.strict_tools, own.strict_tools),
+        parallel_tool_calls: or(&changes.parallel_tool_calls, own.parallel_tool_calls),
+        reasoning_outside_completion: or(&changes.reasoning_outside_completion, own.reasoning_outside_completion),
+        image_urls: or(&changes.image_urls, own.image_urls),
+    }
+}

@@ -1,0 +1,98 @@
+//! `server` and `admin`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::config::raw::{self, ListenFull};
+use crate::config::read::{At, Context, Either};
+use crate::config::runtime::{Admin, Listen, Server, TlsFiles};
+
+const MOST_THREADS: usize = 1024;
+
+pub(super) fn server(raw: &raw::Server, cx: &mut Context<'_>) -> Server {
+    let mut listen: Vec<Listen> = Vec::new();
+    for entry in &raw.listen.0 {
+        let Some(one) = one_listen(entry, cx) else { continue };
+        if listen.iter().any(|l| clash(l.address, one.address)) {
+            cx.say(entry.place, format!("`{}` is there twice", one.address)).label("each address once");
+        }
+        listen.push(one);
+    }
+    if *raw.threads > MOST_THREADS {
+        cx.say(raw.threads.place, "too many threads").label(format!("expected 0 to {MOST_THREADS}"));
+    }
+    Server {
+        listen,
+        threads: *raw.threads,
+        max_body_bytes: raw.max_body.0,
+        body_timeout: raw.body_timeout.0,
+        keepalive: raw.keepalive.0,
+        write_timeout: raw.write_timeout.0,
+        grace_period: raw.grace_period.0,
+        max_answer_bytes: raw.max_answer.0,
+    }
+}
+
+/// Port 0 is another one each time.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    a == b && a.port() != 0
+}
+
+fn one_listen(entry: &At<raw::Listen>, cx: &mut Context<'_>) -> Option<Listen> {
+    match &entry.value {
+        Either::Plain(address) => Some(Listen { address: address.0, tls: None }),
+        Either::Full(full) => Some(Listen { address: need_address(full, cx)?.0, tls: tls(full, cx) }),
+    }
+}
+
+fn need_address<'f>(full: &'f ListenFull, cx: &mut Context<'_>) -> Option<&'f crate::config::read::Address> {
+    if !full.written.contains(&"address") {
+        cx.say(full.place, "an address is missing").label("expected `address: 0.0.0.0:8443`");
+    }
+    full.address.as_deref()
+}
+
+fn tls(full: &ListenFull, cx: &mut Context<'_>) -> Option<TlsFiles> {
+    match (&full.cert, &full.key) {
+        (Some(cert), Some(key)) => {
+            pem(cert, "CERTIFICATE", cx);
+            pem(key, "PRIVATE KEY", cx);
+            Some(TlsFiles { cert: PathBuf::clone(cert), key: PathBuf::clone(key) })
+        }
+        _ if full.written.contains(&"cert") == full.written.contains(&"key") => None,
+        _ => {
+            cx.say(full.place, "half of a TLS configuration").label("expected both `cert` and `key`, or none");
+            None
+        }
+    }
+}
+
+/// The file must be there and hold what it should.
+pub(super) fn pem(path: &At<PathBuf>, what: &str, cx: &mut Context<'_>) {
+    let shown = path.display();
+    match cx.env.read(Path::new(path.as_path())) {
+        Ok(text) if text.contains("-----BEGIN ") && text.contains(what) => {}
+        Ok(_) => {
+            let message = format!("no {} in `{shown}`", what.to_ascii_lowercase());
+            cx.say(path.place, message).label(format!("expected a PEM file with `-----BEGIN {what}-----`"));
+        }
+        Err(error) => {
+            cx.say(path.place, format!("cannot read the file `{shown}`")).label(error.to_string());
+        }
+    }
+}
+
+pub(super) fn admin(raw: &raw::Admin, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
+    let listen = raw.listen.0;
+    if server.listen.iter().any(|l| clash(l.address, listen)) {
+        cx.say(raw.listen.place, "the admin address is also a public one")
+            .label("expected an address of its own")
+            .help("metrics and the admin API never share a port with clients");
+    }
+    if raw.token.is_none() && !listen.ip().is_loopback() {
+        cx.say(raw.listen.place, "the admin API is reachable from other machines and has no token")
+            .label("expected a loopback address, or a token")
+            .help("write `token: ${WEIR_ADMIN_TOKEN}` in `admin`");
+    }
+    Some(Admin { listen, token: raw.token.as_ref().map(|t| t.0.clone()) })
+}

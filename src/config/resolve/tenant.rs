@@ -1,0 +1,134 @@
+//! `tenants`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::reach::Reach;
+use crate::config::raw::{self, Config};
+use crate::config::read::{At, Context, Name};
+use crate::config::runtime::{Key, Limits, ModelPattern, Tenant};
+use crate::config::yaml::Place;
+
+type Keys = HashMap<[u8; 32], Arc<Key>>;
+
+/// Tenants in the order of the file, and all keys by hash.
+pub(super) fn tenants(raw: &Config, reach: &mut Reach, cx: &mut Context<'_>) -> (Vec<Arc<Tenant>>, Keys) {
+    if raw.tenants.entries.is_empty() && !raw.tenants_lost() {
+        cx.say(raw.tenants.place, "no tenants: nobody could use the gateway")
+            .label("expected at least one with a key: there is no open mode")
+            .help("`weir keys create --tenant NAME` prints a key and the lines for this file");
+    }
+    let mut all = Vec::with_capacity(raw.tenants.entries.len());
+    let mut book = Book::default();
+    for (id, settings) in &raw.tenants.entries {
+        if let Err(expected) = Name::check(id) {
+            cx.say(id.place, "not a name for a tenant").label(format!("expected {expected}"));
+        }
+        let tenant = Arc::new(tenant(id, settings, *raw.defaults.strict, reach, cx));
+        let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
+        if listed.is_empty() && (settings.keys.is_some() || !settings.written.contains(&"keys")) {
+            cx.say(id.place, format!("the tenant `{}` has no keys", id.value))
+                .label("expected `keys: [{id: ..., sha256: ...}]`")
+                .help(format!("`weir keys create --tenant {}` makes one", id.value));
+        }
+        for key in listed {
+            book.add(key, &tenant, reach, cx);
+        }
+        all.push(tenant);
+    }
+    (all, book.keys)
+}
+
+fn tenant(id: &str, raw: &raw::Tenant, strict: bool, reach: &mut Reach, cx: &mut Context<'_>) -> Tenant {
+    let model_limits = raw.model_limits.entries.iter();
+    Tenant {
+        id: id.to_owned(),
+        models: reach.patterns(&raw.models, cx),
+        limits: limits(&raw.limits, cx),
+        model_limits: model_limits.map(|(name, l)| (reach.pattern(name, cx), limits(l, cx))).collect(),
+        strict: raw.strict.as_deref().copied().unwrap_or(strict),
+    }
+}
+
+fn limits(raw: &raw::Limits, cx: &mut Context<'_>) -> Limits {
+    let mut limit = |given: &Option<At<u64>>| {
+        let given = given.as_ref()?;
+        if given.value == 0 {
+            cx.say(given.place, "a limit of 0 refuses everything")
+                .label("expected at least 1")
+                .help("leave it out for no limit; `active: false` switches a key off");
+        }
+        Some(given.value)
+    };
+    Limits {
+        requests_per_minute: limit(&raw.requests_per_minute),
+        tokens_per_minute: limit(&raw.tokens_per_minute),
+        concurrency: limit(&raw.concurrency),
+    }
+}
+
+/// Keys so far, with where they stand.
+#[derive(Default)]
+struct Book {
+    keys: Keys,
+    ids: HashMap<String, Place>,
+    hashes: HashMap<[u8; 32], Place>,
+}
+
+impl Book {
+    fn add(&mut self, raw: &raw::Key, tenant: &Arc<Tenant>, reach: &mut Reach, cx: &mut Context<'_>) {
+        let limits = limits(&raw.limits, cx);
+        let models = reach.patterns(&raw.models, cx);
+        for (pattern, text) in models.iter().zip(&raw.models.value) {
+            narrower(pattern, text, tenant, cx);
+        }
+        let hash = hash(raw, cx);
+        let Some(id) = &raw.id else {
+            if !raw.written.contains(&"id") {
+                cx.say(raw.place, "a key without an id").label("expected `id: ...`");
+            }
+            return;
+        };
+        if let Some(first) = self.ids.insert(id.0.clone(), id.place) {
+            cx.say(id.place, format!("two keys have the id `{}`", id.0)).also(first, "the other is");
+        }
+        let Some((hash, place)) = hash else { return };
+        if let Some(first) = self.hashes.insert(hash, place) {
+            cx.say(place, "two keys have the same secret").also(first, "the other is");
+        }
+        let expires = raw.expires.as_ref().map(|day| day.moment());
+        let tenant = Arc::clone(tenant);
+        let key = Key { id: id.0.clone(), tenant, active: *raw.active, expires, models, limits };
+        self.keys.insert(hash, Arc::new(key));
+    }
+}
+
+fn hash(raw: &raw::Key, cx: &mut Context<'_>) -> Option<([u8; 32], Place)> {
+    match (&raw.secret, &raw.sha256) {
+        (Some(secret), None) => Some((Sha256::digest(secret.0.expose()).into(), secret.place)),
+        (None, Some(sha256)) => Some((sha256.0, sha256.place)),
+        (Some(_), Some(sha256)) => {
+            cx.say(sha256.place, "a key with both `secret` and `sha256`").label("expected one of them");
+            None
+        }
+        (None, None) => {
+            if !raw.written.contains(&"secret") && !raw.written.contains(&"sha256") {
+                cx.say(raw.place, "a key without a secret")
+                    .label("expected `secret` or `sha256`")
+                    .help("`weir keys create` makes both: one for the client, one for this file");
+            }
+            None
+        }
+    }
+}
+
+/// A name that the tenant may not use is no use on its key.
+fn narrower(pattern: &ModelPattern, text: &At<String>, tenant: &Tenant, cx: &mut Context<'_>) {
+    let literal = !pattern.0.contains('*');
+    if literal && !tenant.models.is_empty() && !tenant.models.iter().any(|m| m.matches(&pattern.0)) {
+        cx.say(text.place, format!("the tenant may not use `{}`", text.value))
+            .label("expected one of the tenant's models: a key narrows them");
+    }
+}

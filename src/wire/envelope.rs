@@ -103,10 +103,6 @@ impl<'a> Envelope<'a> {
         &self.text
     }
 
-    pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.members.iter().position(|m| m.name == name)
-    }
-
     /// Where a member stands.
     pub fn get(&self, name: &str) -> Option<&Member<'a>> {
         self.members.iter().find(|m| m.name == name)

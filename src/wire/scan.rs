@@ -177,7 +177,7 @@ fn scalar<'r>(rest: &'r [u8], name: &[u8], tally: &mut impl Tally) -> Result<&'r
         [b'f', ..] => rest.strip_prefix(b"false"),
         _ => rest.strip_prefix(b"null"),
     };
-    end.ok_or(Fault::at(rest))
+    end.ok_or_else(|| Fault::at(rest))
 }
 
 /// What a string holds: `tail` follows its opening quote, `end` its closing one.

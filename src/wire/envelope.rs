@@ -103,10 +103,6 @@ impl<'a> Envelope<'a> {
         &self.text
     }
 
-    pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.members.iter().position(|m| m.name == name)
-    }
-
     /// Where a member stands.
     pub fn get(&self, name: &str) -> Option<&Member<'a>> {
         self.members.iter().find(|m| m.name == name)
@@ -224,8 +220,8 @@ mod tests {
         assert_eq!((it.choices(), it.max_output_tokens(), it.number("x")), (3, Some(7), None));
         assert_eq!(it.value("messages"), Some("[{\"content\":\"hi \\n x\"}]"));
         let member = it.get("model").unwrap();
-        assert_eq!(&body[member.name_span.clone()], "\"model\"");
-        assert_eq!(&body[member.value_span.clone()], "\"a/b\\u00e9\"");
+        assert_eq!(body.get(member.name_span.clone()), Some("\"model\""));
+        assert_eq!(body.get(member.value_span.clone()), Some("\"a/b\\u00e9\""));
         assert_eq!(it.members().len(), 6);
         assert_eq!(it.get("content").map(|m| m.value_span.clone()), None);
     }

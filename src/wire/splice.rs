@@ -40,11 +40,15 @@ impl<'e, 'a> Splice<'e, 'a> {
 
     /// Whether the output has such a member, by the edits so far.
     fn has(&self, name: &str) -> bool {
-        let kept = self.envelope.members().iter().enumerate().any(|(at, member)| match self.edit_of(at) {
+        self.member_now(name).is_some() || self.added.iter().any(|(added, _)| *added == name)
+    }
+
+    /// The member of the body that has this name in the output, by the edits so far.
+    fn member_now(&self, name: &str) -> Option<usize> {
+        self.envelope.members().iter().enumerate().position(|(at, member)| match self.edit_of(at) {
             Some(edit) => !edit.removed && edit.name.unwrap_or(&member.name) == name,
             None => member.name == name,
-        });
-        kept || self.added.iter().any(|(added, _)| *added == name)
+        })
     }
 
     fn edit_of(&self, member: usize) -> Option<&Edit<'e>> {
@@ -52,7 +56,7 @@ impl<'e, 'a> Splice<'e, 'a> {
     }
 
     fn edit(&mut self, name: &str) -> Option<&mut Edit<'e>> {
-        let member = self.envelope.position(name)?;
+        let member = self.member_now(name)?;
         let at = self.edits.iter().position(|edit| edit.member == member).unwrap_or_else(|| {
             self.edits.push(Edit { member, ..Edit::default() });
             self.edits.len() - 1
@@ -60,26 +64,42 @@ impl<'e, 'a> Splice<'e, 'a> {
         self.edits.get_mut(at)
     }
 
+    /// The value a member has by the edits so far.
+    fn current(&self, name: &str) -> Option<Cow<'a, str>> {
+        let Some(member) = self.member_now(name) else {
+            return self.added.iter().find(|(added, _)| *added == name).map(|(_, value)| Cow::Owned(value.to_string()));
+        };
+        match self.edit_of(member).and_then(|edit| edit.value.as_ref()) {
+            Some(value) => Some(Cow::Owned(value.to_string())),
+            None => {
+                let span = self.envelope.members().get(member)?.value_span.clone();
+                self.envelope.body().get(span).map(Cow::Borrowed)
+            }
+        }
+    }
+
+    fn added(&mut self, name: &str) -> Option<&mut (&'e str, Cow<'e, str>)> {
+        self.added.iter_mut().find(|(added, _)| *added == name)
+    }
+
     /// Gives a member that is there another value; says whether it is.
     pub fn replace(&mut self, name: &str, json: impl Into<Cow<'e, str>>) -> bool {
-        match self.edit(name) {
-            Some(edit) => {
-                (edit.value, edit.removed) = (Some(json.into()), false);
-                true
-            }
-            None => false,
+        if let Some(edit) = self.edit(name) {
+            edit.value = Some(json.into());
+        } else if let Some((_, value)) = self.added(name) {
+            *value = json.into();
+        } else {
+            return false;
         }
+        true
     }
 
     /// Gives a member a value, whether it is there or not.
     pub fn set(&mut self, name: &'e str, json: impl Into<Cow<'e, str>>) {
         let json = json.into();
-        if let Some((_, value)) = self.added.iter_mut().find(|(added, _)| *added == name) {
-            *value = json;
-        } else if self.envelope.position(name).is_some() {
-            self.replace(name, json);
-        } else {
-            self.added.push((name, json));
+        match self.has(name) {
+            true => drop(self.replace(name, json)),
+            false => self.added.push((name, json)),
         }
     }
 
@@ -94,7 +114,7 @@ impl<'e, 'a> Splice<'e, 'a> {
     pub fn insert(&mut self, name: &'e str, json: impl Into<Cow<'e, str>>) -> bool {
         let new = !self.has(name);
         if new {
-            self.set(name, json);
+            self.added.push((name, json.into()));
         }
         new
     }
@@ -104,39 +124,42 @@ impl<'e, 'a> Splice<'e, 'a> {
         let before = self.added.len();
         self.added.retain(|(added, _)| *added != name);
         match self.edit(name) {
-            Some(edit) => !std::mem::replace(&mut edit.removed, true),
+            Some(edit) => {
+                edit.removed = true;
+                true
+            }
             None => self.added.len() < before,
         }
     }
 
-    /// Gives a member another name. Where that one is taken, the old member goes: two of a name
-    /// must never reach an upstream.
+    /// Gives a member another name; says whether it was there. Where that name is taken, the member
+    /// goes: two of a name must never reach an upstream.
     pub fn rename(&mut self, from: &str, to: &'e str) -> bool {
         if from == to {
             return self.has(to);
         }
-        let taken = self.has(to);
-        match self.edit(from) {
-            Some(edit) if !edit.removed => {
-                match taken {
-                    true => edit.removed = true,
-                    false => edit.name = Some(to),
-                }
-                true
-            }
-            _ => false,
+        if self.has(to) {
+            return self.remove(from);
         }
+        if let Some(edit) = self.edit(from) {
+            edit.name = Some(to);
+        } else if let Some((name, _)) = self.added(from) {
+            *name = to;
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Sets a member of a top-level object (`stream_options.include_usage`). Absent and `null` become
     /// an object of that one member; a value of another type is left for the upstream to refuse.
     /// Fails where the object names that member twice.
     pub fn set_inside(&mut self, name: &'e str, inner: &str, json: &str) -> Result<()> {
-        let present = self.envelope.value(name).unwrap_or("null");
+        let present = self.current(name).unwrap_or(Cow::Borrowed("null"));
         if present == "null" {
             self.set(name, object_of(inner, json));
-        } else if present.starts_with('{') && scan::member(present, inner) != Some(json) {
-            let envelope = Envelope::parse_str(present).map_err(|_| {
+        } else if present.starts_with('{') && scan::member(&present, inner) != Some(json) {
+            let envelope = Envelope::parse_str(&present).map_err(|_| {
                 Error::new(Kind::InvalidJson, format!("a member of `{name}` appears more than once"))
                     .with_param(name.to_owned())
             })?;
@@ -296,7 +319,8 @@ mod tests {
         assert_eq!(edited("{\"m\":2}", |s| assert!(!s.rename("n", "m"))), "{\"m\":2}");
         let both = |s: &mut Splice<'_, '_>| {
             s.rename("n", "m");
-            s.replace("n", "5");
+            assert!(!s.replace("n", "4"));
+            s.replace("m", "5");
         };
         assert_eq!(edited("{\"n\":1,\"x\":2}", both), "{\"m\":5,\"x\":2}");
         let last = |s: &mut Splice<'_, '_>| {
@@ -315,6 +339,12 @@ mod tests {
         assert_eq!(set("{\"o\":{\"u\":false,\"x\":1}}"), "{\"o\":{\"u\":true,\"x\":1}}");
         assert_eq!(set("{\"o\":{\"u\":true}}"), "{\"o\":{\"u\":true}}");
         assert_eq!(set("{\"o\":\"odd\"}"), "{\"o\":\"odd\"}");
+        let twice = |s: &mut Splice<'_, '_>| {
+            s.set_inside("o", "u", "true").unwrap();
+            s.set_inside("o", "v", "1").unwrap();
+        };
+        assert_eq!(edited("{\"o\":{\"x\":0}}", twice), "{\"o\":{\"x\":0,\"u\":true,\"v\":1}}");
+        assert_eq!(edited("{}", twice), "{\"o\":{\"u\":true,\"v\":1}}");
         let envelope = Envelope::parse(br#"{"o":{"u":false,"u":false}}"#).unwrap();
         let error = Splice::new(&envelope).set_inside("o", "u", "true").unwrap_err();
         assert_eq!((error.kind(), error.param()), (Kind::InvalidJson, Some("o")));

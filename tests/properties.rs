@@ -1,0 +1,358 @@
+//! What has to hold for every input, tried on many.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+use weir::wire::envelope::{Envelope, Member};
+use weir::wire::scan::MAX_DEPTH;
+use weir::wire::seal::Seal;
+use weir::wire::splice::Splice;
+use weir::wire::sse::{Frame, Framer};
+use weir::wire::stream::{Ending, Pipe, Translator};
+use weir::wire::watch::{StreamWatch, Watch};
+use weir::wire::{Client, Dialect, Quirks};
+
+const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
+
+/// The sample streams, with their names and dialects. Names begin with their dialect's.
+fn samples() -> Vec<(String, Dialect, Vec<u8>)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/streams");
+    let mut all: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let dialect = DIALECTS.into_iter().find(|d| name.starts_with(d.as_str())).unwrap();
+            (name, dialect, std::fs::read(path).unwrap())
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(all.len() >= 18, "samples are missing");
+    all
+}
+
+/// Cuts bytes at the given places (in thousandths, so that one list fits every sample).
+fn cut<'b>(bytes: &'b [u8], at: &[usize]) -> Vec<&'b [u8]> {
+    let mut places: Vec<usize> = at.iter().map(|at| at * bytes.len() / 1000).collect();
+    places.sort_unstable();
+    places.push(bytes.len());
+    let mut from = 0;
+    let pieces = places.iter().map(|to| &bytes[std::mem::replace(&mut from, *to)..*to]).collect();
+    pieces
+}
+
+fn frames(pieces: &[&[u8]]) -> Vec<(String, Option<String>, Vec<u8>)> {
+    let mut all = Vec::new();
+    let mut sink = |f: Frame<'_>| all.push((f.name.to_owned(), f.data.map(str::to_owned), f.raw.to_vec()));
+    let mut framer = Framer::default();
+    for piece in pieces {
+        framer.push(piece, &mut sink).unwrap();
+    }
+    framer.finish(&mut sink);
+    all
+}
+
+/// What a pipe gives out, and what it knows at the end.
+fn run(mut pipe: impl Pipe, pieces: &[&[u8]]) -> (String, String) {
+    let mut out = Vec::new();
+    for piece in pieces {
+        pipe.push(piece, &mut out);
+    }
+    pipe.finish(&mut out);
+    (String::from_utf8(out).unwrap(), format!("{:?}", pipe.progress()))
+}
+
+fn watch(dialect: Dialect, strip_usage_chunk: bool) -> StreamWatch {
+    StreamWatch::new(&Watch { dialect, quirks: &Quirks::NONE, strip_usage_chunk, choices: 1, request_id: "req" })
+}
+
+fn translator(upstream: Dialect, client: Dialect, stream_usage: bool) -> Translator {
+    let seal = Seal::new("sample", b"key");
+    let to = Client { model: "m", id: "r", created: 1, stream_usage, input_estimate_tokens: 9, seal: &seal };
+    Translator::new(upstream, &Quirks::NONE, client, &to)
+}
+
+/// Every pipe a sample can go through, once in one piece and once in `pieces`.
+fn check_cut(name: &str, dialect: Dialect, bytes: &[u8], pieces: &[&[u8]]) {
+    assert_eq!(frames(pieces), frames(&[bytes]), "{name}");
+    for option in [false, true] {
+        let whole = run(watch(dialect, option), &[bytes]);
+        assert_eq!(run(watch(dialect, option), pieces), whole, "{name} watched, strip {option}");
+        for client in DIALECTS {
+            let whole = run(translator(dialect, client, option), &[bytes]);
+            let other = run(translator(dialect, client, option), pieces);
+            assert_eq!(other, whole, "{name} to {client:?}, usage {option}");
+        }
+    }
+}
+
+#[test]
+fn one_byte_at_a_time_is_like_one_piece() {
+    for (name, dialect, bytes) in samples() {
+        check_cut(&name, dialect, &bytes, &bytes.chunks(1).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn every_cell_gives_events_of_the_clients_format() {
+    for (name, dialect, bytes) in samples() {
+        for client in DIALECTS {
+            let mut pipe = translator(dialect, client, true);
+            let mut out = Vec::new();
+            pipe.push(&bytes, &mut out);
+            pipe.finish(&mut out);
+            let cell = format!("{name} to {client:?}");
+            let begun = pipe.is_committed();
+            assert_eq!(out.is_empty(), !begun, "{cell}");
+            assert_eq!(begun, !name.contains("error-first"), "{cell}");
+            let all = frames(&[&out]);
+            for (event, data, raw) in &all {
+                assert!(raw.ends_with(b"\n\n"), "{cell}");
+                let Some(data) = data.as_deref() else { continue };
+                assert!(data == "[DONE]" || serde_json::from_str::<&RawValue>(data).is_ok(), "{cell}: {data}");
+                assert_eq!(event.is_empty(), client == Dialect::OpenAiChat && event != "error", "{cell}: {event}");
+            }
+            let complete = !["cut", "error"].iter().any(|word| name.contains(word));
+            assert_eq!(matches!(pipe.progress().ending, Some(Ending::Complete)), complete, "{cell}");
+            let last = all.last().map(|(event, data, _)| (event.as_str(), data.as_deref().unwrap_or_default()));
+            match (client, complete) {
+                (Dialect::OpenAiChat, true) => assert_eq!(last, Some(("", "[DONE]")), "{cell}"),
+                (Dialect::Anthropic, true) => assert_eq!(last.map(|l| l.0), Some("message_stop"), "{cell}"),
+                (_, false) => assert_eq!(begun, String::from_utf8_lossy(&out).contains("\"error\""), "{cell}"),
+            }
+        }
+    }
+}
+
+/// The members of an object in order, values as they stand.
+fn members(json: &[u8]) -> Vec<(String, String)> {
+    struct Ordered(Vec<(String, String)>);
+    impl<'de> serde::Deserialize<'de> for Ordered {
+        fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+            struct V;
+            impl<'de> serde::de::Visitor<'de> for V {
+                type Value = Ordered;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("an object")
+                }
+                fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                    let mut all = Vec::new();
+                    while let Some((name, value)) = map.next_entry::<Cow<'_, str>, &RawValue>()? {
+                        all.push((name.into_owned(), value.get().to_owned()));
+                    }
+                    Ok(Ordered(all))
+                }
+            }
+            d.deserialize_map(V)
+        }
+    }
+    serde_json::from_slice::<Ordered>(json).unwrap().0
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Set(usize, String),
+    Replace(usize, String),
+    Insert(usize, String),
+    Remove(usize),
+    Rename(usize, usize),
+}
+
+const NAMES: [&str; 8] = ["model", "stream", "max_tokens", "n", "user", "messages", "x", "y"];
+
+/// The same edits on a list of members: what a splice has to come to.
+fn edit_list(list: &mut Vec<(String, String)>, op: &Op) {
+    let at = |list: &Vec<(String, String)>, name: usize| list.iter().position(|(n, _)| n == NAMES[name]);
+    match op {
+        Op::Set(name, value) => match at(list, *name) {
+            Some(found) => list[found].1 = value.clone(),
+            None => list.push((NAMES[*name].to_owned(), value.clone())),
+        },
+        Op::Replace(name, value) => {
+            if let Some(found) = at(list, *name) {
+                list[found].1 = value.clone();
+            }
+        }
+        Op::Insert(name, value) => {
+            if at(list, *name).is_none() {
+                list.push((NAMES[*name].to_owned(), value.clone()));
+            }
+        }
+        Op::Remove(name) => list.retain(|(n, _)| n != NAMES[*name]),
+        Op::Rename(from, to) => {
+            if let (Some(found), true) = (at(list, *from), from != to) {
+                match at(list, *to) {
+                    Some(_) => drop(list.remove(found)),
+                    None => list[found].0 = NAMES[*to].to_owned(),
+                }
+            }
+        }
+    }
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("1e400".to_owned()),
+        Just("-0.10".to_owned()),
+        Just("\"\\ud800\\/\"".to_owned()),
+        "[a-z\u{e9}\u{1f600} ]{0,40}".prop_map(|s| format!("\"{s}\"")),
+        any::<i64>().prop_map(|n| n.to_string()),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(|items| format!("[ {} ]", items.join(", "))),
+            vec(inner, 0..4).prop_map(|items| {
+                let all: Vec<_> = items.iter().enumerate().map(|(i, v)| format!("\"k{i}\" :{v}")).collect();
+                format!("{{{}\n}}", all.join(" ,"))
+            }),
+        ]
+    })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let name = 0..NAMES.len();
+    prop_oneof![
+        (name.clone(), value()).prop_map(|(n, v)| Op::Set(n, v)),
+        (name.clone(), value()).prop_map(|(n, v)| Op::Replace(n, v)),
+        (name.clone(), value()).prop_map(|(n, v)| Op::Insert(n, v)),
+        name.clone().prop_map(Op::Remove),
+        (name.clone(), name).prop_map(|(a, b)| Op::Rename(a, b)),
+    ]
+}
+
+/// An object whose members are some of [`NAMES`] in some order, with odd white space.
+fn object() -> impl Strategy<Value = String> {
+    (Just(NAMES.to_vec()).prop_shuffle(), vec(value(), 0..=NAMES.len()), "[ \n\t]{0,3}").prop_map(
+        |(names, values, blank)| {
+            let all: Vec<_> = names
+                .iter()
+                .zip(&values)
+                .map(|(n, v)| {
+                    // One name is spelled with an escape.
+                    let name = if *n == "user" { "\\u0075ser" } else { n };
+                    format!("{blank}\"{name}\"{blank}:{blank}{v}")
+                })
+                .collect();
+            format!("{blank}{{{}{blank}}}{blank}", all.join(&format!("{blank},")))
+        },
+    )
+}
+
+/// Whether serde_json takes it for one JSON value.
+fn serde_accepts(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+}
+
+/// The envelope's verdict, which differs from well-formedness in what it says itself.
+fn check_verdict(bytes: &[u8]) {
+    let theirs = serde_accepts(bytes);
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    match Envelope::parse(bytes) {
+        Ok(it) => {
+            assert!(theirs, "accepted: {}", String::from_utf8_lossy(bytes));
+            let ours: Vec<_> = it.members().iter().map(|m| value_of(it.body(), m)).collect();
+            let theirs: Vec<_> = members_raw(it.body());
+            assert_eq!(ours, theirs);
+        }
+        Err(e) => {
+            let own = ["appears more than once", "nests deeper", "members"].iter().any(|s| e.public().contains(s));
+            assert!(!theirs || !is_object || own, "refused with {e}: {}", String::from_utf8_lossy(bytes));
+        }
+    }
+}
+
+fn value_of(body: &str, member: &Member<'_>) -> String {
+    body.get(member.value_span.clone()).unwrap().to_owned()
+}
+
+fn members_raw(body: &str) -> Vec<String> {
+    // Names with lone surrogates are no strings to serde_json.
+    if body.contains("\\ud") || body.contains("\\uD") {
+        return Envelope::parse_str(body).unwrap().members().iter().map(|m| value_of(body, m)).collect();
+    }
+    members(body.as_bytes()).into_iter().map(|(_, value)| value).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
+
+    #[test]
+    fn the_output_does_not_depend_on_the_cuts(at in vec(0_usize..1000, 0..12)) {
+        for (name, dialect, bytes) in samples() {
+            check_cut(&name, dialect, &bytes, &cut(&bytes, &at));
+        }
+    }
+
+    #[test]
+    fn frames_of_any_bytes_do_not_depend_on_the_cuts(
+        bytes in vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b':'), Just(b' '), Just(b'd'), Just(b'a'), Just(b't'), any::<u8>()], 0..60),
+        at in vec(0_usize..1000, 0..6),
+    ) {
+        let whole = frames(&[&bytes]);
+        prop_assert_eq!(frames(&cut(&bytes, &at)), whole.clone());
+        prop_assert_eq!(whole.into_iter().flat_map(|f| f.2).collect::<Vec<u8>>(), bytes);
+    }
+
+    #[test]
+    fn a_splice_changes_what_it_names(body in object(), ops in vec(op(), 0..6)) {
+        let envelope = Envelope::parse(body.as_bytes()).unwrap();
+        let mut splice = Splice::new(&envelope);
+        let mut expected = members(body.as_bytes());
+        for op in &ops {
+            edit_list(&mut expected, op);
+            match op {
+                Op::Set(n, v) => splice.set(NAMES[*n], v.clone()),
+                Op::Replace(n, v) => drop(splice.replace(NAMES[*n], v.clone())),
+                Op::Insert(n, v) => drop(splice.insert(NAMES[*n], v.clone())),
+                Op::Remove(n) => drop(splice.remove(NAMES[*n])),
+                Op::Rename(a, b) => drop(splice.rename(NAMES[*a], NAMES[*b])),
+            }
+        }
+        let out = splice.write();
+        prop_assert_eq!(out.capacity(), out.len());
+        prop_assert_eq!(members(&out), expected);
+        if ops.is_empty() {
+            prop_assert_eq!(out, body.into_bytes());
+        }
+    }
+
+    #[test]
+    fn verdicts_on_json_equal_serde_json(body in object()) {
+        check_verdict(body.as_bytes());
+        prop_assert!(Envelope::parse(body.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn verdicts_on_broken_json_equal_serde_json(
+        body in object(),
+        edits in vec((any::<prop::sample::Index>(), prop_oneof![
+            prop::sample::select(b"{}[]\",:\\u0-.eE+tfn \n\x00\x1f\x7f\xc3\xff".to_vec()), any::<u8>()
+        ], 0_u8..3), 1..4),
+    ) {
+        let mut bytes = body.into_bytes();
+        for (index, byte, what) in edits {
+            let at = index.index(bytes.len());
+            match what {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        check_verdict(&bytes);
+    }
+
+    #[test]
+    fn nesting_is_bounded_whatever_it_is_made_of(kinds in vec(any::<bool>(), 1..200)) {
+        let open: String = kinds.iter().map(|k| if *k { "{\"a\":" } else { "[" }).collect();
+        let close: String = kinds.iter().rev().map(|k| if *k { "}" } else { "]" }).collect();
+        let body = format!("{{\"m\":{open}0{close}}}");
+        prop_assert_eq!(Envelope::parse(body.as_bytes()).is_ok(), kinds.len() < MAX_DEPTH as usize);
+    }
+}

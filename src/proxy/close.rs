@@ -3,7 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Gateway;
-use super::context::{Exchange, Outcome};
+use super::context::Exchange;
+use crate::telemetry::{Outcome, Record};
 use crate::usage::tokens::UsageSource;
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -40,5 +41,37 @@ impl Gateway {
                 None => admission.refund(self.clock.now_ms()),
             }
         }
+        self.telemetry.finish(&record(x));
+    }
+}
+
+/// The row of a finished exchange.
+fn record(x: &Exchange) -> Record<'_> {
+    let endpoint = x.endpoint.map_or("unknown", |e| e.as_str());
+    let attempt = x.attempt.as_ref();
+    let key = x.caller.as_ref().map(|c| &c.key);
+    Record {
+        client_request_id: x.client_request_id.as_ref().and_then(|id| id.to_str().ok()),
+        tenant: key.map(|k| k.tenant.id.as_str()),
+        key_id: key.map(|k| k.id.as_str()),
+        route: x.plan.as_ref().and_then(|p| p.route.as_ref()).map(|r| r.name.as_str()),
+        model: x.parsed.as_ref().map(|p| p.model.as_str()),
+        provider: attempt.map(|a| a.target.deployment.name.as_str()),
+        upstream_model: attempt.map(|a| a.target.model.as_str()),
+        stream: x.parsed.as_ref().is_some_and(|p| p.stream),
+        status: x.end.status,
+        outcome: x.end.outcome,
+        attempts: x.attempts,
+        fallback: x.fallback_used(),
+        usage: x.end.usage,
+        usage_source: x.end.usage.map(|_| x.end.usage_source),
+        cost: x.end.cost,
+        price_version: x.end.cost.map(|_| x.live.runtime.prices.version.as_str()),
+        duration: x.started.elapsed(),
+        ttft: x.end.first_byte,
+        overhead: x.end.overhead,
+        dropped: attempt.map_or(&[], |a| a.prepared.dropped.paths()),
+        error: x.end.error.as_ref().map(|e| e.code()),
+        ..Record::new(x.request_id, x.started_at, endpoint)
     }
 }

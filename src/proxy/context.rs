@@ -17,19 +17,11 @@ use crate::stage::answer::Answer;
 use crate::stage::parse::Parsed;
 use crate::stage::route::{Plan, Target};
 use crate::stage::translate::{Prepared, Source};
+use crate::telemetry::{self, Outcome};
 use crate::tenant::keys::Caller;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::Dialect;
-
-/// How an admitted request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Finished,
-    Failed,
-    ClientCut,
-    UpstreamCut,
-}
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -40,6 +32,7 @@ pub(crate) struct Exchange {
     pub(crate) request_id: Uuid,
     pub(crate) client_request_id: Option<HeaderValue>,
     pub(crate) ticket: Option<Ticket>,
+    pub(crate) gauge: Option<telemetry::InFlight>,
     /// Its place at the door.
     pub(crate) visit: Option<Visit>,
     pub(crate) endpoint: Option<Endpoint>,
@@ -97,6 +90,7 @@ impl Exchange {
             request_id: Uuid::now_v7(),
             client_request_id: None,
             ticket: None,
+            gauge: None,
             visit: None,
             endpoint: None,
             dialect: Dialect::OpenAiChat,

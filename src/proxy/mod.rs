@@ -28,7 +28,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use self::connector::Pools;
-use self::context::{Attempt, Exchange, Outcome};
+use self::context::{Attempt, Exchange};
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::error::{Error, Kind, Result};
@@ -38,6 +38,7 @@ use crate::limit::door::Door;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::answer::Answer;
 use crate::stage::{authenticate, parse, respond, route, translate};
+use crate::telemetry::{Outcome, Telemetry};
 
 /// What a client calls its request; kept as `client_request_id`, never used as ours.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,7 +53,7 @@ pub(crate) struct Gateway {
     door: Door,
     clock: Clock,
     in_flight: Arc<InFlight>,
-    telemetry: Arc<crate::telemetry::Telemetry>,
+    telemetry: Arc<Telemetry>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }
@@ -163,6 +164,7 @@ impl Gateway {
     /// What every request gets before anything is decided.
     fn open(&self, session: &mut Session, x: &mut Exchange) {
         x.ticket = Some(self.in_flight.enter());
+        x.gauge = Some(self.telemetry.in_flight());
         let server = &x.live.runtime.server;
         let client = &mut session.downstream_session;
         let keepalive = (!self.in_flight.draining()).then(|| server.keepalive.as_secs().max(1));

@@ -19,6 +19,7 @@ use crate::config::runtime::Runtime;
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
+use crate::telemetry::Telemetry;
 
 /// Idle connections kept per worker.
 const POOL_PER_THREAD: usize = 256;
@@ -35,6 +36,7 @@ pub(crate) fn run(runtime: Runtime) -> Result<(), String> {
     let limiter = Arc::new(Limiter::new());
     let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::new(runtime), &limiter)?));
     let in_flight = Arc::new(InFlight::default());
+    let telemetry = Arc::new(Telemetry::new(&live.load().runtime)?);
     let gateway = Gateway {
         live,
         pools: Pools::new(ConnectorOptions::from_server_conf(&conf)),
@@ -42,7 +44,7 @@ pub(crate) fn run(runtime: Runtime) -> Result<(), String> {
         door: Door::new(DoorLimits::default()),
         clock: Clock::start(),
         in_flight: Arc::clone(&in_flight),
-        telemetry: Arc::default(),
+        telemetry,
         tickets: std::sync::atomic::AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(&conf, gateway, "gateway");

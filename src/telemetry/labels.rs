@@ -238,9 +238,8 @@ impl Known {
             return Cow::Borrowed(NONE);
         }
         let Some(provider) = self.providers.get(provider) else { return Cow::Borrowed(OTHER) };
-        let listed = |name: &str| {
-            provider.models.contains(name) || self.prices.models.contains_key(&format!("{}/{name}", provider.catalogue))
-        };
+        let listed =
+            |name: &str| provider.models.contains(name) || self.prices.exact(provider.catalogue, name).is_some();
         let named = [model, undated(model)].into_iter().find(|name| listed(name));
         Cow::Borrowed(named.unwrap_or(OTHER))
     }

@@ -39,6 +39,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         state_dir: PathBuf::clone(&raw.state.dir.value),
         deployments,
         routes,
+        retries: raw.defaults.retries.value,
         tenants,
         keys,
         prices,

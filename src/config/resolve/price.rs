@@ -1,18 +1,16 @@
 //! Prices: the built-in table with the operator's overrides.
 
-use std::sync::Arc;
-
 use sha2::{Digest as _, Sha256};
 
 use crate::config::raw::{self, DatedPrice};
 use crate::config::read::{At, Context, OneOrMore, Read as _, UsdPerMillion};
 use crate::config::report::Report;
 use crate::config::yaml;
-use crate::usage::price::{Price, PriceTable, Rates};
+use crate::usage::price::{Column, Price, PriceTable, Rates};
 
 /// Problems of the file itself are added to `report`, under its own name.
 pub(super) fn table(raw: &raw::PricesFile, cx: &mut Context<'_>, report: &mut Report) -> PriceTable {
-    let mut table = builtin();
+    let mut table = PriceTable::builtin();
     let Some(path) = &raw.file else { return table };
     let shown = path.display().to_string();
     let text = match cx.env.read(path) {
@@ -28,18 +26,13 @@ pub(super) fn table(raw: &raw::PricesFile, cx: &mut Context<'_>, report: &mut Re
         if !name.contains('/') {
             own.say(name.place, "not the name of a priced model").label("expected `vendor/model`");
         }
-        let mut info = table.models.get(&name.value).map(|i| (**i).clone()).unwrap_or_default();
-        info.prices = prices(dated, &mut own);
-        table.models.insert(name.value.clone(), Arc::new(info));
+        let prices = prices(dated, &mut own);
+        table.set(&name.value, prices);
     }
     own.finish(&shown, &text, report);
     let hash = hex::encode(Sha256::digest(&text));
     table.version = format!("{}+{}", table.version, hash.get(..8).unwrap_or_default());
     table
-}
-
-fn builtin() -> PriceTable {
-    PriceTable::default()
 }
 
 /// The prices of one model, newest first.
@@ -50,7 +43,7 @@ pub(super) fn prices(raw: &OneOrMore<DatedPrice>, cx: &mut Context<'_>) -> Vec<P
         if prices.iter().any(|p| p.from_day == price.from_day) {
             cx.say(dated.place, "two prices from the same day").label("expected another `from`");
         }
-        if price.rates == Rates::default() && price.tiers.is_empty() {
+        if price.standard == Column::default() {
             cx.say(dated.place, "a price without a rate").label("expected at least `input` or `output`");
         }
         prices.push(price);
@@ -71,6 +64,7 @@ macro_rules! rates {
             audio_input: per_token(&$raw.audio_input),
             audio_output: per_token(&$raw.audio_output),
             request: $raw.request.as_ref().map(|usd| usd.0),
+            ..Rates::default()
         }
     };
 }
@@ -83,7 +77,16 @@ fn price(raw: &DatedPrice) -> Price {
     let tiers = raw.tiers.iter().flat_map(|t| &t.value);
     let mut tiers: Vec<_> = tiers.map(|t| (t.above.as_deref().copied().unwrap_or_default(), rates!(t))).collect();
     tiers.sort_by_key(|(above, _)| *above);
-    let service =
-        raw.service.iter().flat_map(|s| &s.entries).map(|(name, s)| (name.value.clone(), rates!(s))).collect();
-    Price { from_day: raw.from.as_ref().map_or(0, |day| day.number()), rates: rates!(raw), tiers, service }
+    let service = raw
+        .service
+        .iter()
+        .flat_map(|s| &s.entries)
+        .map(|(name, s)| (name.value.as_str().into(), column(rates!(s))))
+        .collect();
+    let standard = Column { rates: rates!(raw), tiers };
+    Price { from_day: raw.from.as_ref().map_or(0, |day| day.number()), standard, service }
+}
+
+fn column(rates: Rates) -> Column {
+    Column { rates, tiers: Vec::new() }
 }

@@ -32,12 +32,9 @@ impl Reach {
                 names.push(model.clone());
             }
             if !deployment.models_only {
-                let catalogue = format!("{}/", deployment.provider.catalogue);
-                for full in prices.models.keys() {
-                    if let Some(model) = full.strip_prefix(&catalogue) {
-                        names.push(model.to_owned());
-                        names.push(full.clone());
-                    }
+                for (model, _) in prices.models(deployment.provider.catalogue) {
+                    names.push(model.to_owned());
+                    names.push(format!("{}/{model}", deployment.provider.catalogue));
                 }
                 open.push(prefix);
             }

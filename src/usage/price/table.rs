@@ -64,6 +64,14 @@ impl PriceTable {
         Ok(self)
     }
 
+    /// Puts prices in place of those of `catalogue/model`; what else is known of it stays.
+    pub fn set(&mut self, name: &str, prices: Vec<Price>) {
+        let (catalogue, model) = name.split_once('/').unwrap_or(("", name));
+        let known = self.exact(catalogue, model).map(|info| ModelInfo::clone(info));
+        let info = ModelInfo { prices, ..known.unwrap_or_default() };
+        self.overrides.entry(catalogue.into()).or_default().insert(model.into(), Arc::new(info));
+    }
+
     /// What is known of a model of a catalogue. A name that is not listed falls back to what it is
     /// a case of: without a tag (`:free`), an `@` version, a date (`-2024-07-18`, `-20250929`),
     /// `-latest`, a region (`eu.`), a path (`accounts/.../models/`).
@@ -112,7 +120,7 @@ impl PriceTable {
         models
     }
 
-    fn exact(&self, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
+    pub fn exact(&self, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
         let own = self.overrides.get(catalogue).and_then(|models| models.get(model));
         own.or_else(|| self.catalogue(catalogue)?.models().get(model))
     }

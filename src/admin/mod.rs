@@ -1,0 +1,128 @@
+//! The admin plane: metrics, health and a small API, on a listener of its own and never on the public
+//! port. What it serves is one table ([`routes::ROUTES`]); `openapi.json` describes exactly that.
+//!
+//! `/livez` and `/readyz` answer without a token. Everything else wants `Authorization: Bearer
+//! <admin.token>` where a token is set (compared in constant time). Where none is set the listener is
+//! loopback only, and a browser is kept from being talked into using it: no foreign `Host` (DNS
+//! rebinding), no foreign site.
+//!
+//! # How to wire it
+//! Implement [`Backend`] for what holds the runtime, the telemetry and the drain flag, then
+//! `Service::new("admin".to_owned(), Admin::new(backend))` on the bound admin socket, with
+//! `service.threads = Some(1)`. [`Backend::reload`] may block: the service has a thread of its own.
+
+mod guard;
+mod routes;
+mod views;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use pingora_core::apps::http_app::ServeHttp;
+use pingora_core::protocols::http::ServerSession;
+
+use crate::config::runtime::Runtime;
+use crate::wire::json::Obj;
+
+/// What the admin plane shows and does.
+pub trait Backend: Send + Sync {
+    /// The configuration in force.
+    fn runtime(&self) -> Arc<Runtime>;
+    /// The configuration in force as one JSON object, without secrets.
+    fn config_json(&self) -> String;
+    /// Reads the configuration again. Gives the new one's hash, or why the old one stays.
+    fn reload(&self) -> Result<String, String>;
+    /// Metrics in Prometheus' text format.
+    fn metrics(&self) -> String;
+    /// No new work is wanted.
+    fn draining(&self) -> bool;
+}
+
+/// The HTTP application. See the module documentation.
+pub struct Admin {
+    backend: Arc<dyn Backend>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Admin")
+    }
+}
+
+/// An answer before it is HTTP.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: Vec<u8>,
+    /// One more header, where the status asks for it.
+    extra: Option<(header::HeaderName, &'static str)>,
+}
+
+impl Answer {
+    fn json(status: StatusCode, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, content_type: "application/json", body: body.into(), extra: None }
+    }
+
+    fn error(status: StatusCode, code: &str, message: &str) -> Self {
+        let mut body = Vec::new();
+        let mut root = Obj::new(&mut body);
+        root.obj("error").text("message", message).text("type", "admin_error").text("code", code);
+        drop(root);
+        Self::json(status, body)
+    }
+
+    fn with(self, name: header::HeaderName, value: &'static str) -> Self {
+        Self { extra: Some((name, value)), ..self }
+    }
+}
+
+impl Admin {
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Answer {
+        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+        let found = routes::find(path);
+        if !found.is_some_and(|route| route.open) {
+            let runtime = self.backend.runtime();
+            if let Err(refused) = guard::check(runtime.admin.token.as_ref(), headers) {
+                return refused;
+            }
+        }
+        let Some(route) = found else {
+            return Answer::error(StatusCode::NOT_FOUND, "unknown_url", "no such path: see /admin/v1/openapi.json");
+        };
+        if !route.allows(method) {
+            return Answer::error(StatusCode::METHOD_NOT_ALLOWED, "unknown_url", "this path has another method")
+                .with(header::ALLOW, route.method);
+        }
+        (route.serve)(self.backend.as_ref())
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let answer = self.answer(&head.method, head.uri.path(), &head.headers);
+        let mut builder = Response::builder()
+            .status(answer.status)
+            .header(header::CONTENT_TYPE, answer.content_type)
+            .header(header::CONTENT_LENGTH, answer.body.len())
+            .header(header::CACHE_CONTROL, "no-store")
+            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        if let Some((name, value)) = answer.extra {
+            builder = builder.header(name, value);
+        }
+        let body = if head.method == Method::HEAD { Vec::new() } else { answer.body };
+        // All parts are constants or numbers, so this builds.
+        builder.body(body).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

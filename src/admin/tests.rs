@@ -1,0 +1,251 @@
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use pingora_core::apps::HttpServerApp as _;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::config::runtime::{self, AccessLog, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant, Timeouts};
+use crate::config::secret::Secret;
+use crate::provider::simulator;
+use crate::usage::price::PriceTable;
+use crate::wire::seal::Seal;
+
+#[expect(clippy::disallowed_types, reason = "a test reads the answers")]
+type Json = serde_json::Value;
+
+struct Fake {
+    runtime: Arc<Runtime>,
+    draining: AtomicBool,
+    reload: Result<String, String>,
+}
+
+impl Backend for Fake {
+    fn runtime(&self) -> Arc<Runtime> {
+        Arc::clone(&self.runtime)
+    }
+    fn config_json(&self) -> String {
+        r#"{"server":{}}"#.to_owned()
+    }
+    fn reload(&self) -> Result<String, String> {
+        self.reload.clone()
+    }
+    fn metrics(&self) -> String {
+        "weir_up 1\n".to_owned()
+    }
+    fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+fn deployment() -> Arc<Deployment> {
+    let second = Duration::from_secs(1);
+    let base = BaseUrl {
+        tls: true,
+        host: "api.example".into(),
+        port: 443,
+        path: "/v1".into(),
+        authority: "api.example".into(),
+    };
+    Arc::new(Deployment {
+        name: "lab".into(),
+        provider: &simulator::PROVIDER,
+        base,
+        api_key: Some(Secret::new("sk-upstream-secret")),
+        headers: vec![("x-extra".into(), Secret::new("header-secret"))],
+        timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
+        quirks: simulator::PROVIDER.quirks,
+        models: HashMap::new(),
+        models_only: false,
+        ca_file: None,
+        seal: Seal::new("test", b""),
+    })
+}
+
+fn tenant() -> Arc<Tenant> {
+    let limits = Limits { requests_per_minute: Some(600), ..Limits::default() };
+    let model_limits = vec![(ModelPattern("openai/*".into()), Limits { concurrency: Some(4), ..Limits::default() })];
+    Arc::new(Tenant {
+        id: "acme".into(),
+        models: vec![ModelPattern("fast".into())],
+        limits,
+        model_limits,
+        strict: false,
+    })
+}
+
+fn runtime(token: Option<&str>) -> Runtime {
+    let server = runtime::Server {
+        listen: Vec::new(),
+        threads: 0,
+        max_body_bytes: 0,
+        body_timeout: Duration::ZERO,
+        keepalive: Duration::ZERO,
+        write_timeout: Duration::ZERO,
+        grace_period: Duration::ZERO,
+        max_answer_bytes: 0,
+    };
+    let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
+    let (tenant, models, limits) = (tenant(), Vec::new(), Limits::default());
+    let key = Key { id: "acme-dev".into(), tenant: Arc::clone(&tenant), active: true, expires, models, limits };
+    Runtime {
+        hash: "abc123".into(),
+        loaded_at: SystemTime::UNIX_EPOCH,
+        server,
+        admin: runtime::Admin { listen: ([127, 0, 0, 1], 0).into(), token: token.map(Secret::new) },
+        state_dir: PathBuf::new(),
+        deployments: vec![deployment()],
+        routes: HashMap::new(),
+        retries: 2,
+        tenants: vec![tenant],
+        keys: HashMap::from([([7; 32], Arc::new(key))]),
+        prices: Arc::new(PriceTable::default()),
+        telemetry: runtime::Telemetry { access_log: AccessLog::Off },
+    }
+}
+
+fn fake(token: Option<&str>) -> Fake {
+    let runtime = Arc::new(runtime(token));
+    Fake { runtime, draining: AtomicBool::new(false), reload: Ok("def456".into()) }
+}
+
+fn admin(token: Option<&str>) -> Admin {
+    Admin::new(Arc::new(fake(token)))
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+fn get(admin: &Admin, path: &str, pairs: &[(&'static str, &str)]) -> (u16, Json) {
+    let answer = admin.answer(&Method::GET, path, &headers(pairs));
+    (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+const BEARER: &[(&str, &str)] = &[("authorization", "Bearer letmein")];
+
+#[test]
+fn only_health_probes_answer_without_the_token() {
+    let admin = admin(Some("letmein"));
+    for route in routes::ROUTES {
+        let method: Method = route.method.parse().unwrap();
+        let ask = |pairs: &[(&'static str, &str)]| admin.answer(&method, route.path, &headers(pairs)).status.as_u16();
+        let open = matches!(route.path, "/livez" | "/readyz");
+        assert_eq!(ask(&[]), if open { 200 } else { 401 }, "{}", route.path);
+        for wrong in ["Bearer letmei", "Bearer letmeinn", "Bearer ", "Basic letmein", "letmein", "Bearer LETMEIN"] {
+            assert_eq!(ask(&[("authorization", wrong)]), if open { 200 } else { 401 }, "{} {wrong}", route.path);
+        }
+        assert_eq!(ask(BEARER), 200, "{}", route.path);
+    }
+    let (status, body) = get(&admin, "/no/such/path", &[]);
+    assert_eq!((status, &body["error"]["code"]), (401, &json!("invalid_token")), "paths are not told to strangers");
+}
+
+#[test]
+fn without_a_token_pages_and_foreign_names_get_nothing() {
+    let admin = admin(None);
+    let config = |pairs: &[(&'static str, &str)]| get(&admin, "/admin/v1/config", pairs).0;
+    for host in ["127.0.0.1:8081", "localhost:8081", "[::1]:8081", "LOCALHOST"] {
+        assert_eq!(config(&[("host", host)]), 200, "{host}");
+        assert_eq!(config(&[("host", host), ("sec-fetch-site", "cross-site")]), 403, "{host}");
+    }
+    assert_eq!(config(&[("host", "127.0.0.1"), ("sec-fetch-site", "same-origin")]), 200);
+    assert_eq!(config(&[("host", "evil.example:8081")]), 403);
+    assert_eq!(get(&admin, "/livez", &[("host", "evil.example")]).0, 200);
+}
+
+#[test]
+fn readiness_follows_the_drain() {
+    let fake = Arc::new(fake(None));
+    let admin = Admin::new(Arc::clone(&fake) as Arc<dyn Backend>);
+    assert_eq!(get(&admin, "/readyz", &[]).0, 200);
+    fake.draining.store(true, Ordering::Relaxed);
+    assert_eq!(get(&admin, "/readyz", &[]), (503, json!({"status": "draining"})));
+    assert_eq!(get(&admin, "/livez", &[]).0, 200, "alive while it drains");
+}
+
+#[test]
+fn unknown_paths_and_methods_are_json() {
+    let admin = admin(None);
+    let (status, body) = get(&admin, "/v1/chat/completions", &[]);
+    assert_eq!((status, &body["error"]["code"]), (404, &json!("unknown_url")));
+    let refused = admin.answer(&Method::GET, "/admin/v1/reload", &HeaderMap::new());
+    assert_eq!((refused.status.as_u16(), refused.extra), (405, Some((header::ALLOW, "POST"))));
+    assert_eq!(admin.answer(&Method::DELETE, "/metrics", &HeaderMap::new()).status.as_u16(), 405);
+    assert_eq!(admin.answer(&Method::HEAD, "/livez/", &HeaderMap::new()).status.as_u16(), 200);
+}
+
+#[test]
+fn a_reload_tells_how_it_went() {
+    let post = |fake: Fake| {
+        let answer = Admin::new(Arc::new(fake)).answer(&Method::POST, "/admin/v1/reload", &HeaderMap::new());
+        (answer.status.as_u16(), serde_json::from_slice::<Json>(&answer.body).unwrap())
+    };
+    assert_eq!(post(fake(None)), (200, json!({"status": "reloaded", "config_hash": "def456"})));
+    let (status, body) = post(Fake { reload: Err("weir.yaml:3:1: unknown key \"x\"".into()), ..fake(None) });
+    assert_eq!((status, &body["error"]["message"]), (400, &json!("weir.yaml:3:1: unknown key \"x\"")));
+}
+
+#[test]
+fn tenants_and_providers_show_what_is_configured_and_no_secret() {
+    let admin = admin(None);
+    let (_, tenants) = get(&admin, "/admin/v1/tenants", &[]);
+    let key =
+        json!({"id": "acme-dev", "active": true, "expires": "1970-01-02T00:00:00.000Z", "models": [], "limits": {}});
+    let expected = json!({"data": [{
+        "id": "acme", "models": ["fast"], "limits": {"requests_per_minute": 600},
+        "model_limits": [{"model": "openai/*", "limits": {"concurrency": 4}}], "strict": false, "keys": [key],
+    }]});
+    assert_eq!(tenants, expected);
+    let (_, providers) = get(&admin, "/admin/v1/providers", &[]);
+    let expected = json!({"data": [{
+        "name": "lab", "kind": "simulator", "format": "chat", "base_url": "https://api.example/v1",
+        "has_credential": true, "models_only": false, "models": [],
+    }]});
+    assert_eq!(providers, expected);
+    for route in routes::ROUTES {
+        let body = admin.answer(&route.method.parse().unwrap(), route.path, &HeaderMap::new()).body;
+        assert!(!String::from_utf8(body).unwrap().contains("secret\""), "{}", route.path);
+    }
+}
+
+#[test]
+fn the_openapi_document_describes_exactly_what_is_served() {
+    let document: Json = serde_json::from_str(routes::OPENAPI).unwrap();
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            described.insert((path.clone(), method.to_uppercase(), operation.get("security") == Some(&json!([]))));
+        }
+    }
+    let served = routes::ROUTES.iter().map(|r| (r.path.to_owned(), r.method.to_owned(), r.open)).collect();
+    assert_eq!(described, served);
+}
+
+#[tokio::test]
+async fn it_speaks_http() {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let (_stop, shutdown) = tokio::sync::watch::channel(true);
+    let admin = Arc::new(admin(None));
+    let serve = async {
+        admin.process_new_http(ServerSession::new_http1(Box::new(server)), &shutdown).await;
+    };
+    let ask = async {
+        client.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let ((), answer) = tokio::join!(serve, ask);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200") && head.contains("content-length: 10"), "{head}");
+    assert!(
+        head.contains("content-type: text/plain; version=0.0.4") && head.contains("cache-control: no-store"),
+        "{head}"
+    );
+    assert_eq!(body, "weir_up 1\n");
+}

@@ -1,0 +1,98 @@
+//! The configuration as lists to read. Nothing secret is in any of them: keys by id, credentials as
+//! whether there is one.
+
+use crate::config::runtime::{Key, Limits, ModelPattern, Runtime, Tenant};
+use crate::limit::clock::Rfc3339;
+use crate::wire::json::{Arr, Obj};
+
+/// `{"data": [{id, models, limits, model_limits, strict, keys: [...]}]}`
+pub(super) fn tenants(runtime: &Runtime) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut root = Obj::new(&mut body);
+    let mut list = root.arr("data");
+    for tenant in &runtime.tenants {
+        write_tenant(&mut list, tenant, runtime);
+    }
+    drop(list);
+    drop(root);
+    body
+}
+
+fn write_tenant(list: &mut Arr<'_>, tenant: &Tenant, runtime: &Runtime) {
+    let mut keys: Vec<&Key> =
+        runtime.keys.values().map(AsRef::as_ref).filter(|key| key.tenant.id == tenant.id).collect();
+    keys.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut row = list.obj();
+    row.text("id", &tenant.id);
+    write_models(&mut row, &tenant.models);
+    write_limits(&mut row, tenant.limits);
+    let mut models = row.arr("model_limits");
+    for (pattern, limits) in &tenant.model_limits {
+        let mut one = models.obj();
+        one.text("model", &pattern.0);
+        write_limits(&mut one, *limits);
+    }
+    drop(models);
+    row.bool("strict", tenant.strict);
+    let mut list = row.arr("keys");
+    for key in keys {
+        write_key(&mut list, key);
+    }
+}
+
+fn write_key(list: &mut Arr<'_>, key: &Key) {
+    let mut row = list.obj();
+    row.text("id", &key.id).bool("active", key.active);
+    match key.expires {
+        Some(expires) => row.text("expires", &Rfc3339(expires).to_string()),
+        None => row.null("expires"),
+    };
+    write_models(&mut row, &key.models);
+    write_limits(&mut row, key.limits);
+}
+
+fn write_models(row: &mut Obj<'_>, models: &[ModelPattern]) {
+    let mut list = row.arr("models");
+    for pattern in models {
+        list.text(&pattern.0);
+    }
+}
+
+fn write_limits(row: &mut Obj<'_>, limits: Limits) {
+    let mut object = row.obj("limits");
+    let all = [
+        ("requests_per_minute", limits.requests_per_minute),
+        ("tokens_per_minute", limits.tokens_per_minute),
+        ("concurrency", limits.concurrency),
+    ];
+    for (name, limit) in all {
+        if let Some(limit) = limit {
+            object.num(name, limit);
+        }
+    }
+}
+
+/// `{"data": [{name, kind, format, base_url, has_credential, models, models_only}]}`
+pub(super) fn providers(runtime: &Runtime) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut root = Obj::new(&mut body);
+    let mut list = root.arr("data");
+    for deployment in &runtime.deployments {
+        let base = &deployment.base;
+        let scheme = if base.tls { "https" } else { "http" };
+        let mut models: Vec<&str> = deployment.models.keys().map(String::as_str).collect();
+        models.sort_unstable();
+        let mut row = list.obj();
+        row.text("name", &deployment.name).text("kind", deployment.provider.kind);
+        row.text("format", deployment.provider.dialect.as_str());
+        row.text("base_url", &format!("{scheme}://{}{}", base.authority, base.path));
+        row.bool("has_credential", deployment.api_key.is_some()).bool("models_only", deployment.models_only);
+        let mut names = row.arr("models");
+        for model in models {
+            names.text(model);
+        }
+    }
+    drop(list);
+    drop(root);
+    body
+}

@@ -11,6 +11,8 @@
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
 
+#[cfg(feature = "proxy")]
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod limit;

@@ -13,6 +13,8 @@
 
 #[cfg(feature = "proxy")]
 pub mod admin;
+#[cfg(feature = "proxy")]
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod limit;

@@ -5,12 +5,16 @@
 //! and builds the [`runtime`]; [`load`] is the way through. Every problem is found before any is
 //! reported ([`report`]).
 
+pub mod dump;
 pub mod env;
 pub mod load;
 pub mod raw;
 pub mod read;
+#[cfg(feature = "proxy")]
+pub mod reload;
 pub mod report;
 mod resolve;
 pub mod runtime;
+pub mod schema;
 pub mod secret;
 pub mod yaml;

@@ -29,8 +29,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     let admin = server::admin(&raw.admin, &server, cx);
     let deployments = provider::deployments(raw, &prices, cx);
     let routes = route::routes(raw, &deployments, cx);
-    let mut reach = reach::Reach::new(raw, &deployments, &prices);
-    let (tenants, keys) = tenant::tenants(raw, &mut reach, cx);
+    let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
     Some(Runtime {
         hash,
         loaded_at: SystemTime::now(),
@@ -39,9 +38,9 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         state_dir: PathBuf::clone(&raw.state.dir.value),
         deployments,
         routes,
-        retries: raw.defaults.retries.value,
-        tenants,
-        keys,
+        retries: *raw.defaults.retries,
+        tenants: tenants_and_keys.0,
+        keys: tenants_and_keys.1,
         prices,
         telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
     })

@@ -1,7 +1,6 @@
 //! `providers`.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,7 +81,7 @@ fn deployment(
         quirks: quirks(provider.quirks, raw.quirks.as_deref()),
         models,
         models_only: *raw.models_only,
-        ca_file: raw.ca_file.as_deref().map(PathBuf::clone),
+        ca_file: raw.ca_file.as_deref().cloned(),
         seal: Seal::new(name, credential.as_bytes()),
         api_key,
     })

@@ -1,4 +1,5 @@
-//! Which names of models lead anywhere: a pattern that matches none of them is a mistake.
+//! Which names of models lead anywhere: a pattern that matches none of them is a mistake. Allow-lists
+//! and limits see the name of the route, or else `provider/model` (`stage::route`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,42 +9,35 @@ use crate::config::read::{At, Context, nearest};
 use crate::config::runtime::{Deployment, ModelPattern};
 use crate::usage::price::PriceTable;
 
-/// All names, as far as they are known.
 #[derive(Debug)]
-pub(super) struct Reach {
-    /// Routes and models.
+pub(super) struct Reach<'r> {
+    /// Routes and listed models.
     names: Vec<String>,
     /// `openai/`: any name after it.
     open: Vec<String>,
     /// Not all names are known, for some could not be read.
-    broken: bool,
+    lost: bool,
+    deployments: &'r [Arc<Deployment>],
+    prices: &'r PriceTable,
     /// What was found for a pattern: thousands of tenants share a few.
     known: HashMap<String, bool>,
 }
 
-impl Reach {
-    pub(super) fn new(raw: &Config, deployments: &[Arc<Deployment>], prices: &PriceTable) -> Self {
+impl<'r> Reach<'r> {
+    pub(super) fn new(raw: &Config, deployments: &'r [Arc<Deployment>], prices: &'r PriceTable) -> Self {
         let mut names: Vec<String> = raw.routes.entries.iter().map(|(name, _)| name.value.clone()).collect();
         let mut open = Vec::new();
-        for deployment in deployments {
-            let prefix = format!("{}/", deployment.name);
-            for model in deployment.models.keys() {
-                names.push(format!("{prefix}{model}"));
-                names.push(model.clone());
-            }
-            if !deployment.models_only {
-                for (model, _) in prices.models(deployment.provider.catalogue) {
-                    names.push(model.to_owned());
-                    names.push(format!("{}/{model}", deployment.provider.catalogue));
-                }
+        for (provider, _) in &raw.providers.entries {
+            let prefix = format!("{}/", provider.value);
+            let deployment = deployments.iter().find(|d| d.name == provider.value);
+            names.extend(deployment.iter().flat_map(|d| d.models.keys()).map(|model| format!("{prefix}{model}")));
+            // One with something wrong has been reported; what refers to it may be right.
+            if deployment.is_none_or(|d| !d.models_only) {
                 open.push(prefix);
             }
         }
-        // A provider with something wrong has been reported; what refers to it may be right.
-        let wrong = raw.providers.entries.iter().filter(|(name, _)| !deployments.iter().any(|d| d.name == name.value));
-        open.extend(wrong.map(|(name, _)| format!("{}/", name.value)));
-        let broken = raw.providers_lost() || raw.routes_lost();
-        Self { names, open, broken, known: HashMap::new() }
+        let lost = raw.providers_lost() || raw.routes_lost();
+        Self { names, open, lost, deployments, prices, known: HashMap::new() }
     }
 
     /// Whether any name matches.
@@ -72,19 +66,27 @@ impl Reach {
     /// One pattern, checked.
     pub(super) fn pattern(&mut self, text: &At<String>, cx: &mut Context<'_>) -> ModelPattern {
         let pattern = ModelPattern(text.value.clone());
-        if !self.broken && !self.leads_anywhere(&pattern) {
-            let names = self.names.iter().chain(&self.open).map(String::as_str);
-            let near = match text.split_once('/') {
-                Some((prefix, rest)) => nearest(prefix, self.open.iter().map(|o| o.trim_end_matches('/')))
-                    .filter(|near| *near != prefix)
-                    .map(|near| format!("{near}/{rest}")),
-                None => None,
-            };
-            let near = near.or_else(|| nearest(text, names).map(str::to_owned));
+        if !self.lost && !self.leads_anywhere(&pattern) {
+            let near = self.near(text);
             cx.say(text.place, format!("`{}` matches no model", text.value))
-                .label("expected a route, `provider/model` or `provider/*` of a provider above")
+                .label("expected a route, or `provider/model` or `provider/*` of a provider above")
                 .did_you_mean(near.as_deref());
         }
         pattern
+    }
+
+    fn near(&self, text: &str) -> Option<String> {
+        let Some((prefix, rest)) = text.split_once('/') else {
+            // A bare name reaches a model, but lists see it with its provider.
+            let holder = self
+                .deployments
+                .iter()
+                .find(|d| d.models.contains_key(text) || self.prices.find(d.provider.catalogue, text).is_some());
+            let names = self.names.iter().map(String::as_str);
+            return holder.map(|d| format!("{}/{text}", d.name)).or_else(|| nearest(text, names).map(str::to_owned));
+        };
+        let near = nearest(prefix, self.open.iter().map(|o| o.trim_end_matches('/'))).filter(|near| *near != prefix);
+        let near = near.map(|near| format!("{near}/{rest}"));
+        near.or_else(|| nearest(text, self.names.iter().map(String::as_str)).map(str::to_owned))
     }
 }

@@ -14,7 +14,7 @@ use crate::config::yaml::Place;
 type Keys = HashMap<[u8; 32], Arc<Key>>;
 
 /// Tenants in the order of the file, and all keys by hash.
-pub(super) fn tenants(raw: &Config, reach: &mut Reach, cx: &mut Context<'_>) -> (Vec<Arc<Tenant>>, Keys) {
+pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> (Vec<Arc<Tenant>>, Keys) {
     if raw.tenants.entries.is_empty() && !raw.tenants_lost() {
         cx.say(raw.tenants.place, "no tenants: nobody could use the gateway")
             .label("expected at least one with a key: there is no open mode")
@@ -41,7 +41,7 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach, cx: &mut Context<'_>) -> 
     (all, book.keys)
 }
 
-fn tenant(id: &str, raw: &raw::Tenant, strict: bool, reach: &mut Reach, cx: &mut Context<'_>) -> Tenant {
+fn tenant(id: &str, raw: &raw::Tenant, strict: bool, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> Tenant {
     let model_limits = raw.model_limits.entries.iter();
     Tenant {
         id: id.to_owned(),
@@ -78,7 +78,7 @@ struct Book {
 }
 
 impl Book {
-    fn add(&mut self, raw: &raw::Key, tenant: &Arc<Tenant>, reach: &mut Reach, cx: &mut Context<'_>) {
+    fn add(&mut self, raw: &raw::Key, tenant: &Arc<Tenant>, reach: &mut Reach<'_>, cx: &mut Context<'_>) {
         let limits = limits(&raw.limits, cx);
         let models = reach.patterns(&raw.models, cx);
         for (pattern, text) in models.iter().zip(&raw.models.value) {

@@ -1,0 +1,77 @@
+//! `weir check`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::{USAGE, print};
+use crate::config::env::System;
+use crate::config::load;
+use crate::config::report::Report;
+use crate::config::runtime::Runtime;
+
+/// Where a configuration is looked for if nobody says.
+const USUAL: [&str; 2] = ["weir.yaml", "conf/weir.yaml"];
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code: 0 good, 1 something is wrong, 2 no such file.\n\
+    Variables and files that the configuration refers to have to be there, as for `weir run`.")]
+pub(super) struct Args {
+    /// The configuration [default: weir.yaml, else conf/weir.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    file: String,
+    ok: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub(super) fn check(args: &Args) -> ExitCode {
+    let usual = || USUAL.iter().map(PathBuf::from).find(|path| path.exists());
+    let Some(path) = args.config.clone().or_else(usual) else {
+        print::note("weir: no weir.yaml here: name one with -c, or write one with `weir init`");
+        return ExitCode::from(USAGE);
+    };
+    if let Err(error) = std::fs::File::open(&path) {
+        print::note(&format!("weir: cannot open {}: {error}", path.display()));
+        return ExitCode::from(USAGE);
+    }
+    let loaded = load::from_file(&path, &System);
+    match (&loaded, args.json) {
+        (Ok(_), true) => answer(&path, &Report::default()),
+        (Ok(runtime), false) => print::out(&good(&path, runtime)),
+        (Err(report), true) => answer(&path, report),
+        (Err(report), false) => bad(&path, report),
+    }
+    ExitCode::from(u8::from(loaded.is_err()))
+}
+
+fn answer(path: &Path, report: &Report) {
+    print::json(&Answer { file: path.display().to_string(), ok: report.is_empty(), report });
+}
+
+fn good(path: &Path, runtime: &Runtime) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    format!(
+        "{}: good ({}, {}, {}, {})",
+        path.display(),
+        count(runtime.deployments.len(), "provider"),
+        count(runtime.routes.len(), "route"),
+        count(runtime.tenants.len(), "tenant"),
+        count(runtime.keys.len(), "key"),
+    )
+}
+
+fn bad(path: &Path, report: &Report) {
+    let plural = if report.len() == 1 { "" } else { "s" };
+    let text = report.render(print::colour());
+    print::note(&format!("{text}weir: {} error{plural} in {}", report.len(), path.display()));
+}

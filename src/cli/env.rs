@@ -1,0 +1,94 @@
+//! `weir env`: the settings that point a client here.
+//!
+//! Base URLs are what each client takes: the OpenAI SDKs append paths to one that ends in `/v1`, the
+//! Anthropic SDKs and Claude Code append `/v1/messages` themselves.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::{USAGE, print};
+use crate::config::env::{Env as _, System};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The client
+    client: Client,
+    /// Where the gateway is, without a path
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// The key [default: $WEIR_API_KEY, else a placeholder]
+    #[arg(long)]
+    key: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Client {
+    /// OpenAI SDKs, and whatever reads their variables
+    Openai,
+    /// Anthropic SDKs
+    Anthropic,
+    /// Claude Code
+    ClaudeCode,
+    /// Codex (not yet)
+    Codex,
+}
+
+/// One variable of a shell.
+#[derive(Debug, Serialize)]
+struct Variable {
+    name: &'static str,
+    value: String,
+}
+
+pub(super) fn env(args: &Args) -> ExitCode {
+    let root = args.url.trim_end_matches('/');
+    let root = root.strip_suffix("/v1").unwrap_or(root);
+    if !(root.starts_with("http://") || root.starts_with("https://")) {
+        print::note("weir: --url: expected a URL that begins with `http://` or `https://`");
+        return ExitCode::from(USAGE);
+    }
+    let given = args.key.clone().or_else(|| System.var("WEIR_API_KEY")).filter(|key| !key.is_empty());
+    let key = given.unwrap_or_else(|| "YOUR-WEIR-KEY".to_owned());
+    let Some(variables) = variables(args.client, root, key) else {
+        print::note(
+            "weir: Codex speaks only the Responses API, which this version of Weir does not serve yet.\n\
+             For other OpenAI clients: weir env openai",
+        );
+        return ExitCode::FAILURE;
+    };
+    if args.json {
+        let object: std::collections::BTreeMap<_, _> = variables.iter().map(|v| (v.name, &v.value)).collect();
+        print::json(&object);
+    } else {
+        let lines: Vec<_> = variables.iter().map(|v| format!("export {}={}", v.name, quoted(&v.value))).collect();
+        print::out(&lines.join("\n"));
+    }
+    ExitCode::SUCCESS
+}
+
+fn variables(client: Client, root: &str, key: String) -> Option<Vec<Variable>> {
+    let two = |url: &'static str, value: String, name: &'static str| {
+        vec![Variable { name: url, value }, Variable { name, value: key.clone() }]
+    };
+    match client {
+        Client::Openai => Some(two("OPENAI_BASE_URL", format!("{root}/v1"), "OPENAI_API_KEY")),
+        Client::Anthropic => Some(two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_API_KEY")),
+        // A bearer token: an ANTHROPIC_API_KEY would have to be approved in a dialog first.
+        Client::ClaudeCode => Some(two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_AUTH_TOKEN")),
+        Client::Codex => None,
+    }
+}
+
+/// For a POSIX shell.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:/@".contains(c);
+    match !value.is_empty() && value.chars().all(plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}

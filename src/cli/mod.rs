@@ -1,0 +1,80 @@
+//! The command line. Exit codes: 0 done, 1 the answer is no (a bad configuration, a failure), 2 used
+//! wrongly.
+
+mod check;
+mod completions;
+mod demo;
+mod env;
+mod init;
+mod keys;
+mod models;
+pub(crate) mod print;
+mod providers;
+mod run;
+mod schema;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Self-hosted AI gateway: one key and one URL in front of every LLM provider.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, propagate_version = false, disable_help_subcommand = true)]
+#[command(after_help = "Try it without a key or a file: weir demo\nStart with a file:              weir init, then weir run -c weir.yaml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve
+    Run(run::Args),
+    /// Serve a simulated provider: needs no key, no file, no network
+    Demo(demo::Args),
+    /// Say all that is wrong with a configuration
+    Check(check::Args),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Write a commented configuration to start from
+    Init(init::Args),
+    /// List the models that are known, with their limits and prices
+    Models(models::Args),
+    /// List the kinds of providers that are built in
+    Providers(providers::Args),
+    /// Print the settings that point a client at the gateway
+    Env(env::Args),
+    /// Make keys for clients
+    Keys(keys::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// Used wrongly.
+const USAGE: u8 = 2;
+
+/// Runs the command of the process's arguments.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::demo(args),
+        Command::Check(args) => check::check(&args),
+        Command::Schema => schema::schema(),
+        Command::Init(args) => init::init(&args),
+        Command::Models(args) => models::models(&args),
+        Command::Providers(args) => providers::providers(&args),
+        Command::Env(args) => env::env(&args),
+        Command::Keys(args) => keys::keys(&args),
+        Command::Completions(args) => completions::completions(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_declaration_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

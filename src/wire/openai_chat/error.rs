@@ -55,7 +55,7 @@ pub fn decode(status: u16, body: &str) -> Error {
 }
 
 /// Reads an error that came inside a 200. Its status is the one it names, or follows from its words.
-pub(super) fn decode_in_band(body: &str) -> Error {
+pub fn decode_in_band(body: &str) -> Error {
     let report = report(body);
     let status = report.status.filter(|s| *s >= 400).unwrap_or(match report.kind.as_str() {
         "invalid_request_error" => 400,

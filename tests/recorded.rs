@@ -27,7 +27,11 @@ use weir::wire::{
 };
 
 /// Recordings that say something else than what they are, by id.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("groq-chat_completions-9935c55a75c2", "a function's HTTP answer, not a completion"),
+    ("mistral-chat_completions-1ba502bd369f", "a transcription"),
+    ("pydantic_gateway-chat_completions-ea326808c6d2", "an echo server's answer"),
+];
 
 const FORMATS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
 
@@ -184,9 +188,11 @@ fn error_answers_keep_their_message_and_have_the_right_kind() {
             let mut out = Vec::new();
             encode_error(format, &error, "r1", &mut out);
             let told = reading::message(&String::from_utf8(out).expect("UTF-8")).unwrap_or_default();
+            // The words about our own credential are the log's.
+            let hidden = error.kind() == Kind::UpstreamAuth && error.to_string().contains(&expected);
             let result = match () {
                 () if !kinds(exchange.status).contains(&error.kind()) => Err(format!("kind {:?}", error.kind())),
-                () if !told.contains(&expected) => Err(format!("says {told:?} for {expected:?}")),
+                () if !hidden && !told.contains(&expected) => Err(format!("says {told:?} for {expected:?}")),
                 () if told.is_empty() => Err("says nothing".to_owned()),
                 () => Ok(()),
             };

@@ -13,7 +13,14 @@ pub(crate) fn body(body: &str) -> Reading {
     }
     for choice in it["choices"].as_array().into_iter().flatten() {
         let mut read = Choice { finish: choice["finish_reason"].as_str().map(str::to_owned), ..Choice::default() };
-        take(&mut read, &choice["message"]);
+        let mut message = choice["message"].clone();
+        // Gemini leaves ids out; whole calls are told apart without.
+        for (index, call) in message["tool_calls"].as_array_mut().into_iter().flatten().enumerate() {
+            if call["id"].as_str().is_none_or(str::is_empty) {
+                call["id"] = Value::String(format!("?{index}"));
+            }
+        }
+        take(&mut read, &message);
         reading.choices.push(read);
     }
     reading
@@ -63,10 +70,10 @@ fn take(choice: &mut Choice, message: &Value) {
         None => {
             for item in message["reasoning_details"].as_array().into_iter().flatten() {
                 // Our own proof repeats the text it proves.
-                let repeats = choice.reasoning.contains(&text(&item["text"]));
-                let said = if repeats { "" } else { item["text"].as_str().unwrap_or_default() };
-                choice.reasoning.push_str(said);
-                choice.reasoning.push_str(&text(&item["summary"]));
+                let said = text(&item["text"]) + &text(&item["summary"]);
+                if !choice.reasoning.contains(&said) {
+                    choice.reasoning.push_str(&said);
+                }
             }
         }
     }

@@ -61,6 +61,15 @@ fn dialect(file: &str) -> Option<Dialect> {
     }
 }
 
+/// The request; Vertex names the model in the path.
+fn request(it: &Value) -> Option<Value> {
+    let mut body = Some(it["request"]["body"].clone()).filter(Value::is_object)?;
+    if body["model"].is_null() {
+        body["model"] = it["model"].clone();
+    }
+    Some(body)
+}
+
 fn exchange(line: &str, dialect: Dialect) -> Exchange {
     let it: Value = serde_json::from_str(line).expect("an exchange");
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
@@ -69,7 +78,7 @@ fn exchange(line: &str, dialect: Dialect) -> Exchange {
         id: text(&it["id"]),
         provider: text(&it["provider"]),
         dialect,
-        request: Some(it["request"]["body"].clone()).filter(Value::is_object),
+        request: request(&it),
         status: u16::try_from(response["status"].as_u64().unwrap_or(200)).expect("a status"),
         kind: text(&response["kind"]),
         body: text(&response["body"]),

@@ -41,7 +41,7 @@ impl Call {
     /// The arguments as a value; nothing is an empty object, a cut one is its text.
     fn value(&self) -> Value {
         match self.arguments.trim() {
-            "" => Value::Object(serde_json::Map::new()),
+            "" | "null" => Value::Object(serde_json::Map::new()),
             text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(self.arguments.clone())),
         }
     }
@@ -99,7 +99,10 @@ fn compare_choice(expected: &Choice, got: &Choice, to: Dialect, is_cut: bool) ->
         |what: &str, a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| Err(format!("{what} {b:?}, expected {a:?}"));
     // Anthropic's format says a refusal in its text.
     let said = |c: &Choice| if to == Dialect::Anthropic { format!("{}{}", c.text, c.refusal) } else { c.text.clone() };
-    if said(expected) != said(got) {
+    // Text that its server parsed has no spelling to keep.
+    let tree = |text: &str| serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
+    let same_tree = tree(&said(expected)).is_some_and(|t| Some(t) == tree(&said(got)));
+    if said(expected) != said(got) && !same_tree {
         return differ("text", &said(expected), &said(got));
     }
     if to == Dialect::OpenAiChat && expected.refusal != got.refusal {
@@ -114,8 +117,8 @@ fn compare_choice(expected: &Choice, got: &Choice, to: Dialect, is_cut: bool) ->
         return differ("calls", &names(expected), &names(got));
     }
     for (expected, got) in expected.calls.iter().zip(&got.calls) {
-        let id = got.id.split("-w1-").next().unwrap_or_default();
-        if got.id.is_empty() || (!expected.id.is_empty() && expected.id != id) {
+        let id = got.id.split("-weirseal1-").next().unwrap_or_default();
+        if got.id.is_empty() || (!expected.id.starts_with('?') && expected.id != id && !expected.id.is_empty()) {
             return differ("call id", &expected.id, &got.id);
         }
         // Arguments that were cut have no object form.

@@ -293,7 +293,7 @@ mod tests {
         for (status, body, kind, message, shown, code) in cases {
             let error = decode(*status, body);
             assert_eq!((error.kind(), error.status(), error.code()), (*kind, *shown, *code), "{body}");
-            assert!(error.public().contains(message), "{body}: {}", error.public());
+            assert!(error.to_string().contains(message), "{body}: {error}");
         }
     }
 

@@ -219,6 +219,7 @@ fn encode_calls(parts: &[Part<'_>], client: &Client<'_>, list: &mut Arr<'_>) {
                 details::write_call_id(call.key("id"), id, &mut blocks, client.seal);
                 call.text("type", "function");
                 call.obj("function").str("name", name).raw("arguments", &arguments.encoded());
+                call.rest(&part.rest);
                 first = false;
             }
             _ => {}

@@ -204,7 +204,7 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &str) -> Error {
 /// Reads an error that came inside a stream, or inside a 200: `data` is the event's data.
 pub fn decode_error_event(dialect: Dialect, data: &str) -> Error {
     match dialect {
-        Dialect::OpenAiChat => openai_chat::error::decode(502, data),
+        Dialect::OpenAiChat => openai_chat::error::decode_in_band(data),
         Dialect::Anthropic => anthropic::error::decode(0, data),
     }
 }

@@ -75,10 +75,6 @@ struct Item {
 const BYTES_MAX: usize = 256 * 1024;
 
 impl Joined {
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     /// Takes one chunk's array.
     pub(super) fn push(&mut self, array: Value<'_>) {
         self.bytes = self.bytes.saturating_add(array.map_or(0, |a| a.get().len()));
@@ -254,7 +250,7 @@ mod tests {
             joined.take().unwrap().get(),
             r#"[{"type":"reasoning.text","text":"a\nb","signature":"S","index":0,"format":"x"},{"type":"reasoning.encrypted","data":"D","index":0},{"type":"reasoning.encrypted","data":"E","index":0}]"#
         );
-        assert!(joined.is_empty());
+        assert!(joined.take().is_none());
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn decode(status: u16, body: &str) -> Error {
 }
 
 /// Reads an error that came inside a 200. Its status is the one it names, or follows from its words.
-pub(super) fn decode_in_band(body: &str) -> Error {
+pub fn decode_in_band(body: &str) -> Error {
     let report = report(body);
     let status = report.status.filter(|s| *s >= 400).unwrap_or(match report.kind.as_str() {
         "invalid_request_error" => 400,
@@ -293,7 +293,7 @@ mod tests {
         for (status, body, kind, message, shown, code) in cases {
             let error = decode(*status, body);
             assert_eq!((error.kind(), error.status(), error.code()), (*kind, *shown, *code), "{body}");
-            assert!(error.public().contains(message), "{body}: {}", error.public());
+            assert!(error.to_string().contains(message), "{body}: {error}");
         }
     }
 

@@ -203,7 +203,9 @@ fn reasoning<'a>(
     }
     for (name, value) in [("reasoning", object), ("thinking", thinking)] {
         let Some(raw) = value else { continue };
-        if found.is_some() || !is_object(value) {
+        // Z.ai's `thinking` may say other things than how hard.
+        let says_how = name != "thinking" || raw.get().contains("\"type\"");
+        if found.is_some() || !is_object(value) || !says_how {
             options.push(other(Cow::Borrowed(name), Raw::new(raw.get())));
         } else {
             found = read(value).map(|thoughts| thoughts_of(name, thoughts));

@@ -81,7 +81,7 @@ fn tools(tools: &[Tool<'_>], cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut 
                 let function = (name, description.as_ref(), schema.as_ref(), *strict);
                 encode_function(tool, function, cx, list.obj(), dropped);
             }
-            ToolKind::Other { json, .. } => drop(list.raw(json.get())),
+            ToolKind::Other { json, .. } => _ = list.raw(json.get()),
         }
     }
     true
@@ -104,12 +104,12 @@ fn encode_function(
             function.str("description", description);
         }
         match schema {
-            Some(schema) if cx.same => drop(function.raw("parameters", schema.get())),
+            Some(schema) if cx.same => _ = function.raw("parameters", schema.get()),
             None if cx.same => {}
             schema => with_properties(schema, function.key("parameters")),
         }
         match strict {
-            Some(strict) if cx.target.quirks.strict_tools => drop(function.bool("strict", strict)),
+            Some(strict) if cx.target.quirks.strict_tools => _ = function.bool("strict", strict),
             // Not strict is what it is without the member.
             Some(true) => dropped.push(format_args!("{}.strict", tool.at)),
             _ => {}
@@ -179,19 +179,19 @@ fn tool_choice(request: &Request<'_>, cx: &Context<'_>, has_tools: bool, obj: &m
     }
     match &request.tool_choice {
         None => {}
-        Some(ToolChoice::Auto) => drop(obj.text("tool_choice", "auto")),
-        Some(ToolChoice::None) => drop(obj.text("tool_choice", "none")),
-        Some(ToolChoice::Required) => drop(obj.text("tool_choice", "required")),
+        Some(ToolChoice::Auto) => _ = obj.text("tool_choice", "auto"),
+        Some(ToolChoice::None) => _ = obj.text("tool_choice", "none"),
+        Some(ToolChoice::Required) => _ = obj.text("tool_choice", "required"),
         Some(ToolChoice::Named(name)) => {
             let mut choice = obj.obj("tool_choice");
             choice.text("type", "function");
             choice.obj("function").str("name", name);
         }
-        Some(ToolChoice::Other(raw)) if cx.same => drop(obj.raw("tool_choice", raw.get())),
+        Some(ToolChoice::Other(raw)) if cx.same => _ = obj.raw("tool_choice", raw.get()),
         Some(ToolChoice::Other(_)) => dropped.push("tool_choice"),
     }
     match request.parallel_tools {
-        Some(parallel) if cx.target.quirks.parallel_tool_calls => drop(obj.bool("parallel_tool_calls", parallel)),
+        Some(parallel) if cx.target.quirks.parallel_tool_calls => _ = obj.bool("parallel_tool_calls", parallel),
         Some(false) if cx.same => dropped.push("parallel_tool_calls"),
         Some(false) => dropped.push("tool_choice.disable_parallel_tool_use"),
         _ => {}
@@ -205,7 +205,7 @@ fn stop(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mu
     let most = if cx.same { usize::MAX } else { STOPS_MAX };
     {
         let mut list = obj.arr("stop");
-        request.stop.iter().take(most).for_each(|s| drop(list.raw(s.raw())));
+        request.stop.iter().take(most).for_each(|s| _ = list.raw(s.raw()));
     }
     for index in most..request.stop.len() {
         dropped.push(format_args!("stop_sequences[{index}]"));
@@ -216,7 +216,7 @@ fn output(output: &Output<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mu
     let name = if cx.same { "response_format" } else { "output_config.format" };
     match output {
         Output::Text => {}
-        Output::JsonObject => drop(obj.obj("response_format").text("type", "json_object")),
+        Output::JsonObject => _ = obj.obj("response_format").text("type", "json_object"),
         Output::JsonSchema { .. } if !cx.target.quirks.json_schema => {
             // The schema goes into the instructions instead; see `message_out`.
             obj.obj("response_format").text("type", "json_object");
@@ -238,7 +238,7 @@ fn output(output: &Output<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mu
                 it.bool("strict", *strict);
             }
         }
-        Output::Other(raw) if cx.same => drop(obj.raw("response_format", raw.get())),
+        Output::Other(raw) if cx.same => _ = obj.raw("response_format", raw.get()),
         Output::Other(_) => dropped.push(name),
     }
 }

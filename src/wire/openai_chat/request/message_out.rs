@@ -308,7 +308,7 @@ fn encode_part(part: &Part<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &
         written
     };
     match &part.kind {
-        PartKind::Other { json, .. } if cx.same => drop(list.raw(json.get())),
+        PartKind::Other { json, .. } if cx.same => _ = list.raw(json.get()),
         _ if !written => dropped.push(part.at),
         _ => {
             if !cx.same {
@@ -322,8 +322,8 @@ fn encode_part(part: &Part<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &
 /// Writes the members of a content part; says whether chat has such a part.
 fn write_kind(part: &Part<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
     match &part.kind {
-        PartKind::Text { text, .. } => drop(obj.text("type", "text").str("text", text)),
-        PartKind::Refusal { text } => drop(obj.text("type", "refusal").str("refusal", text)),
+        PartKind::Text { text, .. } => _ = obj.text("type", "text").str("text", text),
+        PartKind::Refusal { text } => _ = obj.text("type", "refusal").str("refusal", text),
         PartKind::Image { media, detail } => return image(part, media, detail.as_ref(), cx, obj),
         PartKind::Document { media: Media::Text(text), title, context, .. } => {
             obj.text("type", "text").str("text", &document_text(text, title.as_ref(), context.as_ref()));
@@ -386,13 +386,13 @@ fn file(part: &Part<'_>, media: &Media<'_>, title: Option<&Str<'_>>, cx: &Contex
     obj.text("type", "file");
     let mut it = obj.obj("file");
     match (title, media) {
-        (Some(title), _) => drop(it.str("filename", title)),
-        (None, Media::Base64 { .. }) if !cx.same => drop(it.text("filename", "document.pdf")),
+        (Some(title), _) => _ = it.str("filename", title),
+        (None, Media::Base64 { .. }) if !cx.same => _ = it.text("filename", "document.pdf"),
         _ => {}
     }
     match media {
-        Media::File(id) => drop(it.str("file_id", id)),
-        Media::Url(url) => drop(it.str("file_data", url)),
+        Media::File(id) => _ = it.str("file_id", id),
+        Media::Url(url) => _ = it.str("file_data", url),
         _ => it.key("file_data").extend_from_slice(&data),
     }
     if cx.same {
@@ -467,7 +467,7 @@ fn thinking(turn: &Turn<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) {
         proofs.iter().filter_map(|p| serde_json::from_str::<Vec<&RawValue>>(p).ok()).flatten().collect();
     if !items.is_empty() {
         let mut list = obj.arr("reasoning_details");
-        items.into_iter().for_each(|item| drop(list.raw(item.get())));
+        items.into_iter().for_each(|item| _ = list.raw(item.get()));
     }
 }
 
@@ -494,7 +494,7 @@ fn same_thinking(parts: &[Part<'_>], obj: &mut Obj<'_>) {
 
 fn thinking_block(part: &Part<'_>, mut obj: Obj<'_>) {
     match &part.kind {
-        PartKind::RedactedReasoning { data } => drop(obj.text("type", "redacted_thinking").str("data", data)),
+        PartKind::RedactedReasoning { data } => _ = obj.text("type", "redacted_thinking").str("data", data),
         PartKind::Reasoning { text, signature } => {
             obj.text("type", "thinking").str("thinking", text);
             if let Some(signature) = signature {
@@ -511,7 +511,7 @@ fn same_details<'p>(parts: impl Iterator<Item = &'p Part<'p>>, mut list: Arr<'_>
         match &part.kind {
             PartKind::ReasoningDetails { details } => {
                 let items: Vec<&RawValue> = details.read().unwrap_or_default();
-                items.into_iter().for_each(|item| drop(list.raw(item.get())));
+                items.into_iter().for_each(|item| _ = list.raw(item.get()));
             }
             PartKind::Reasoning { text, signature: Some(signature) } => {
                 details::write_signed(list.item(), text.escaped(), signature, index);

@@ -54,7 +54,7 @@ fn same_format(reasoning: &Reasoning<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, d
     let (is_thinking, is_object) = (reasoning.name == "thinking", reasoning.name == "reasoning");
     if !is_thinking && !is_object {
         match &reasoning.effort {
-            Some(effort) if cx.target.quirks.reasoning_effort => drop(obj.str("reasoning_effort", effort)),
+            Some(effort) if cx.target.quirks.reasoning_effort => _ = obj.str("reasoning_effort", effort),
             Some(_) => dropped.push(reasoning.name),
             None => {}
         }
@@ -136,8 +136,8 @@ fn user(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
 fn service_tier(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
     let Some(tier) = setting.value.as_str() else { return false };
     match &*tier.text() {
-        "auto" => drop(obj.text("service_tier", "auto")),
-        "standard_only" => drop(obj.text("service_tier", "default")),
+        "auto" => _ = obj.text("service_tier", "auto"),
+        "standard_only" => _ = obj.text("service_tier", "default"),
         _ => return false,
     }
     true

@@ -70,7 +70,8 @@ fn parts<'a>(message: shape::Message<'a>, choice: u64, seed: &str) -> Vec<Part<'
     }
     for (place, call) in items(message.tool_calls).into_iter().enumerate() {
         if let Some(call) = read::<shape::Call<'a>>(Some(call)) {
-            parts.push(part(call_part(&call, || shape::invented_id(seed, choice, place))));
+            let kind = call_part(&call, || shape::invented_id(seed, choice, place));
+            parts.push(Part { rest: call.rest, ..part(kind) });
         }
     }
     if let Some(call) = read::<shape::Named<'a>>(message.function_call) {

@@ -101,8 +101,8 @@ fn encode_message(parts: &[Part<'_>], calls: bool, client: &Client<'_>, out: &mu
     obj.text("role", "assistant");
     match () {
         () if !it.text.is_empty() => concat(&it.text, obj.key("content")),
-        () if calls || !it.refusal.is_empty() => drop(obj.null("content")),
-        () => drop(obj.text("content", "")),
+        () if calls || !it.refusal.is_empty() => _ = obj.null("content"),
+        () => _ = obj.text("content", ""),
     }
     if it.refusal.is_empty() {
         obj.null("refusal");
@@ -219,6 +219,7 @@ fn encode_calls(parts: &[Part<'_>], client: &Client<'_>, list: &mut Arr<'_>) {
                 details::write_call_id(call.key("id"), id, &mut blocks, client.seal);
                 call.text("type", "function");
                 call.obj("function").str("name", name).raw("arguments", &arguments.encoded());
+                call.rest(&part.rest);
                 first = false;
             }
             _ => {}

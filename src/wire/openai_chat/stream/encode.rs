@@ -168,7 +168,7 @@ impl Encoder {
             PartStart::ToolCall { id, name } => self.call_start(at, number, id, name, out),
             PartStart::Other { tag, json } => {
                 if let Some(name) = nests_member(tag, json) {
-                    self.chunk(number, None, None, out, |delta| drop(delta.raw(&name, json.get())));
+                    self.chunk(number, None, None, out, |delta| _ = delta.raw(&name, json.get()));
                 }
                 Kind::Skipped
             }
@@ -234,7 +234,7 @@ impl Encoder {
         if let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) {
             choice.chars += text.text().chars().count();
         }
-        self.chunk(number, logprobs.as_ref().map(Raw::get), None, out, |delta| drop(delta.str(member, text)));
+        self.chunk(number, logprobs.as_ref().map(Raw::get), None, out, |delta| _ = delta.str(member, text));
     }
 
     fn reasoning(&mut self, at: usize, fragment: &Str<'_>, out: &mut Vec<u8>) {
@@ -254,7 +254,7 @@ impl Encoder {
         if let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) {
             choice.details += count;
         }
-        self.chunk(number, None, None, out, |delta| drop(delta.raw("reasoning_details", array.get())));
+        self.chunk(number, None, None, out, |delta| _ = delta.raw("reasoning_details", array.get()));
     }
 
     fn arguments(&mut self, at: usize, json: &Str<'_>, out: &mut Vec<u8>) {

@@ -1,0 +1,273 @@
+//! Recorded traffic of real providers through the translation, checked against what the recording
+//! says. The recordings are read in place; see `recorded/corpus.rs`.
+
+#![expect(clippy::disallowed_types, reason = "the oracle is a plain tree, on purpose another way of reading")]
+
+#[path = "recorded/chat.rs"]
+mod chat;
+#[path = "recorded/corpus.rs"]
+mod corpus;
+#[path = "recorded/messages.rs"]
+mod messages;
+#[path = "recorded/normal.rs"]
+mod normal;
+#[path = "recorded/reading.rs"]
+mod reading;
+
+use std::collections::BTreeMap;
+
+use corpus::{Exchange, Recorded};
+use reading::Reading;
+use weir::error::Kind;
+use weir::wire::seal::Seal;
+use weir::wire::stream::{Ending, Pipe as _, Translator};
+use weir::wire::{
+    Client, Dialect, Quirks, Target, Thinking, decode_error, decode_request, decode_response, encode_error,
+    encode_request, encode_response, ir,
+};
+
+/// Recordings that say something else than what they are, by id.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("groq-chat_completions-9935c55a75c2", "a function's HTTP answer, not a completion"),
+    ("mistral-chat_completions-1ba502bd369f", "a transcription"),
+    ("pydantic_gateway-chat_completions-ea326808c6d2", "an echo server's answer"),
+];
+
+const FORMATS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
+
+fn seal() -> Seal {
+    Seal::new("test", b"key")
+}
+
+fn client(seal: &Seal) -> Client<'_> {
+    Client { model: "m", id: "0190", created: 7, stream_usage: true, input_estimate_tokens: 3, seal }
+}
+
+fn quirks(provider: &str) -> Quirks {
+    Quirks { reasoning_outside_completion: matches!(provider, "xai" | "gemini"), ..Quirks::NONE }
+}
+
+fn read(dialect: Dialect, stream: bool, body: &str) -> Reading {
+    match (dialect, stream) {
+        (Dialect::OpenAiChat, false) => chat::body(body),
+        (Dialect::OpenAiChat, true) => chat::stream(body),
+        (Dialect::Anthropic, false) => messages::body(body),
+        (Dialect::Anthropic, true) => messages::stream(body),
+    }
+}
+
+/// Passed and total of each (provider, what became of it).
+#[derive(Default)]
+struct Score {
+    cells: BTreeMap<(String, String), (usize, usize)>,
+    failures: Vec<String>,
+}
+
+impl Score {
+    fn note(&mut self, exchange: &Exchange, cell: &str, result: Result<(), String>) {
+        let score = self.cells.entry((exchange.provider.clone(), cell.to_owned())).or_default();
+        score.1 += 1;
+        match result {
+            Ok(()) => score.0 += 1,
+            Err(why) => self.failures.push(format!("{} -> {cell}: {why}", exchange.id)),
+        }
+    }
+
+    fn settle(self, what: &str) {
+        let (mut passed, mut total) = (0, 0);
+        for ((provider, cell), (ok, all)) in &self.cells {
+            println!("{what}: {provider} -> {cell}: {ok}/{all}");
+            passed += ok;
+            total += all;
+        }
+        println!("{what}: {passed}/{total}");
+        assert!(total > 0, "{what}: nothing was tested");
+        let shown: Vec<String> = self.failures.iter().take(40).map(|f| f.chars().take(900).collect()).collect();
+        assert!(self.failures.is_empty(), "{} failures:\n{}", self.failures.len(), shown.join("\n"));
+    }
+}
+
+/// Every exchange of both formats that is not excepted.
+fn exchanges() -> Option<impl Iterator<Item = Exchange>> {
+    let recorded = Recorded::find()?;
+    let excepted = |id: &str| EXCEPTIONS.iter().any(|(known, _)| *known == id);
+    Some(recorded.exchanges().filter(move |e| !excepted(&e.id)))
+}
+
+#[test]
+fn whole_answers_say_the_same_in_both_formats() {
+    let Some(exchanges) = exchanges() else { return };
+    let (seal, mut score) = (seal(), Score::default());
+    for exchange in exchanges.filter(|e| e.status < 400 && e.kind == "json") {
+        let expected = read(exchange.dialect, false, &exchange.body);
+        for format in FORMATS {
+            score.note(&exchange, &format!("{} whole", format.as_str()), whole(&exchange, format, &expected, &seal));
+        }
+    }
+    score.settle("whole");
+}
+
+fn whole(exchange: &Exchange, format: Dialect, expected: &Reading, seal: &Seal) -> Result<(), String> {
+    let answer = match decode_response(exchange.dialect, &exchange.body, &quirks(&exchange.provider)) {
+        Ok(answer) if expected.error.is_none() => answer,
+        Ok(_) => return Err("an error passed for an answer".to_owned()),
+        Err(error) => return expected.same_error(error.public()),
+    };
+    let mut out = Vec::new();
+    encode_response(format, &answer, &client(seal), &mut out);
+    let out = String::from_utf8(out).map_err(|e| e.to_string())?;
+    expected.compare(&read(format, false, &out), exchange.dialect, format)
+}
+
+#[test]
+fn streams_say_the_same_in_both_formats_however_they_are_cut() {
+    let Some(exchanges) = exchanges() else { return };
+    let (seal, mut score) = (seal(), Score::default());
+    for exchange in exchanges.filter(|e| e.status < 400 && e.kind == "sse") {
+        let expected = read(exchange.dialect, true, &exchange.body);
+        for format in FORMATS {
+            score.note(&exchange, &format!("{} stream", format.as_str()), stream(&exchange, format, &expected, &seal));
+        }
+    }
+    score.settle("stream");
+}
+
+fn stream(exchange: &Exchange, format: Dialect, expected: &Reading, seal: &Seal) -> Result<(), String> {
+    let bytes = exchange.body.as_bytes();
+    let (out, ending) = translate(exchange, format, seal, std::iter::once(bytes));
+    for cut in [translate(exchange, format, seal, bytes.chunks(1)), translate(exchange, format, seal, cuts(bytes))] {
+        if cut.0 != out {
+            return Err("the output depends on how the input was cut".to_owned());
+        }
+    }
+    match (&ending, &expected.error) {
+        (Ending::Error(error), Some(_)) => return expected.same_error(error.public()),
+        (Ending::Complete, None) => {}
+        (Ending::Cut(_), None) if expected.is_cut => {}
+        other => return Err(format!("ended as {:?}, expected an error: {:?}", other.0, other.1)),
+    }
+    expected.compare(&read(format, true, &out), exchange.dialect, format)
+}
+
+fn translate<'c>(
+    exchange: &Exchange,
+    format: Dialect,
+    seal: &Seal,
+    chunks: impl Iterator<Item = &'c [u8]>,
+) -> (String, Ending) {
+    let mut translator = Translator::new(exchange.dialect, &quirks(&exchange.provider), format, &client(seal));
+    let mut out = Vec::new();
+    chunks.for_each(|chunk| translator.push(chunk, &mut out));
+    translator.finish(&mut out);
+    let ending = translator.progress().ending.clone().expect("a finished stream has an ending");
+    (String::from_utf8(out).expect("the output is UTF-8"), ending)
+}
+
+/// Pieces of 1 to 97 bytes, the same ones every time.
+fn cuts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut rest, mut state) = (bytes, 0x9e37_79b9_7f4a_7c15_u64);
+    std::iter::from_fn(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let size = usize::try_from(state % 97 + 1).expect("fits").min(rest.len());
+        let (piece, tail) = rest.split_at(size);
+        rest = tail;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[test]
+fn error_answers_keep_their_message_and_have_the_right_kind() {
+    let Some(exchanges) = exchanges() else { return };
+    let mut score = Score::default();
+    for exchange in exchanges.filter(|e| e.status >= 400) {
+        let error = decode_error(exchange.dialect, exchange.status, &exchange.body);
+        let expected = reading::message(&exchange.body).unwrap_or_default();
+        for format in FORMATS {
+            let mut out = Vec::new();
+            encode_error(format, &error, "r1", &mut out);
+            let told = reading::message(&String::from_utf8(out).expect("UTF-8")).unwrap_or_default();
+            // The words about our own credential are the log's.
+            let hidden = error.kind() == Kind::UpstreamAuth && error.to_string().contains(&expected);
+            let result = match () {
+                () if !kinds(exchange.status).contains(&error.kind()) => Err(format!("kind {:?}", error.kind())),
+                () if !hidden && !told.contains(&expected) => Err(format!("says {told:?} for {expected:?}")),
+                () if told.is_empty() => Err("says nothing".to_owned()),
+                () => Ok(()),
+            };
+            score.note(&exchange, &format!("{} error", format.as_str()), result);
+        }
+    }
+    score.settle("error");
+}
+
+/// The kinds a status may mean; the body decides among them.
+fn kinds(status: u16) -> &'static [Kind] {
+    match status {
+        401 | 403 => &[Kind::UpstreamAuth],
+        404 => &[Kind::UpstreamNotFound],
+        429 => &[Kind::UpstreamRateLimited],
+        500.. => &[Kind::UpstreamFailed, Kind::UpstreamOverloaded],
+        _ => &[Kind::UpstreamRejected, Kind::UpstreamNotFound],
+    }
+}
+
+fn target<'t>(quirks: &'t Quirks, seal: &'t Seal) -> Target<'t> {
+    Target { model: "m", quirks, max_output_tokens: Some(8192), thinking: Thinking::Budget, seal }
+}
+
+#[test]
+fn chat_requests_keep_every_member_in_their_own_format() {
+    let Some(exchanges) = exchanges() else { return };
+    let (seal, mut score) = (seal(), Score::default());
+    for exchange in exchanges.filter(|e| e.dialect == Dialect::OpenAiChat && e.request.is_some()) {
+        let sent = exchange.request.as_ref().expect("filtered").to_string();
+        let result = same_request(&sent, &seal);
+        score.note(&exchange, "chat request", result);
+    }
+    score.settle("request");
+}
+
+fn same_request(sent: &str, seal: &Seal) -> Result<(), String> {
+    let request = decode_request(Dialect::OpenAiChat, sent).map_err(|e| format!("{e:?}"))?;
+    let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
+    encode_request(Dialect::OpenAiChat, &request, &target(&Quirks::NONE, seal), &mut out, &mut dropped)
+        .map_err(|e| format!("{e:?}"))?;
+    let out = String::from_utf8(out).map_err(|e| e.to_string())?;
+    if !dropped.is_empty() {
+        return Err(format!("dropped {}", dropped.header()));
+    }
+    normal::same(sent, &out)
+}
+
+#[test]
+fn requests_reach_the_other_format() {
+    let Some(exchanges) = exchanges() else { return };
+    let (seal, mut score) = (seal(), Score::default());
+    for exchange in exchanges.filter(|e| e.request.is_some() && e.status < 400) {
+        let sent = exchange.request.as_ref().expect("filtered").to_string();
+        let other = match exchange.dialect {
+            Dialect::OpenAiChat => Dialect::Anthropic,
+            Dialect::Anthropic => Dialect::OpenAiChat,
+        };
+        let result = other_request(exchange.dialect, other, &sent, &seal);
+        score.note(&exchange, &format!("{} request", other.as_str()), result);
+    }
+    score.settle("translated request");
+}
+
+fn other_request(from: Dialect, to: Dialect, sent: &str, seal: &Seal) -> Result<(), String> {
+    let request = decode_request(from, sent).map_err(|e| format!("{e:?}"))?;
+    let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
+    match encode_request(to, &request, &target(&Quirks::NONE, seal), &mut out, &mut dropped) {
+        Ok(()) => {}
+        Err(error) if error.kind() == Kind::InvalidRequest && !error.public().is_empty() => return Ok(()),
+        Err(error) => return Err(format!("{error:?}")),
+    }
+    let out = String::from_utf8(out).map_err(|e| e.to_string())?;
+    match to {
+        Dialect::OpenAiChat => normal::is_sound_chat(sent, &out),
+        Dialect::Anthropic => normal::is_sound_messages(sent, &out),
+    }
+}

@@ -1,0 +1,242 @@
+//! Requests, brought to one spelling where several mean the same.
+
+use serde_json::{Map, Value, json};
+
+/// Whether two chat requests mean the same, member for member.
+pub(crate) fn same(sent: &str, got: &str) -> Result<(), String> {
+    let (sent, got) = (normal(sent), normal(got));
+    let (Value::Object(sent), Value::Object(got)) = (&sent, &got) else { return Err("not objects".to_owned()) };
+    for name in sent.keys().chain(got.keys()) {
+        if sent.get(name) != got.get(name) {
+            let show = |v: Option<&Value>| v.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            return Err(format!("{name} is {}, expected {}", show(got.get(name)), show(sent.get(name))));
+        }
+    }
+    Ok(())
+}
+
+fn normal(json: &str) -> Value {
+    let mut it = without_nulls(serde_json::from_str(json).expect("a request is JSON"));
+    let request = it.as_object_mut().expect("an object");
+    request.remove("model");
+    let functions = request.remove("functions");
+    for (member, wrap) in [("tools", functions)] {
+        if let Some(list) = wrap {
+            let tools = list.as_array().expect("a list").iter();
+            request.insert(member.to_owned(), tools.map(|f| json!({"type": "function", "function": f})).collect());
+        }
+    }
+    if let Some(choice) = request.remove("function_call") {
+        request.insert("tool_choice".to_owned(), choice);
+    }
+    match request.get("tool_choice").cloned() {
+        Some(Value::String(word)) if word == "any" => _ = request.insert("tool_choice".to_owned(), json!("required")),
+        Some(Value::Object(mut choice)) => {
+            choice.insert("type".to_owned(), json!("function"));
+            request.insert("tool_choice".to_owned(), Value::Object(choice));
+        }
+        _ => {}
+    }
+    for tool in request.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+        let tool = tool.as_object_mut().expect("a tool");
+        tool.entry("type").or_insert_with(|| json!("function"));
+    }
+    if request.get("tools").is_some_and(|t| t == &json!([])) {
+        request.remove("tools");
+    }
+    if request.get("stream") == Some(&json!(false)) {
+        request.remove("stream");
+    }
+    if request.get("stream") == Some(&json!(true)) {
+        request.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    } else {
+        request.remove("stream_options");
+    }
+    if let Some(max) = request.remove("max_completion_tokens") {
+        request.insert("max_tokens".to_owned(), max);
+    }
+    if let Some(Value::String(stop)) = request.get("stop").cloned() {
+        request.insert("stop".to_owned(), json!([stop]));
+    }
+    if request.get("response_format") == Some(&json!({"type": "text"})) {
+        request.remove("response_format");
+    }
+    let messages = request.get_mut("messages").and_then(Value::as_array_mut).expect("messages");
+    for message in messages {
+        let message = message.as_object_mut().expect("a message");
+        // The newer word for the same thing.
+        if message["role"] == "developer" {
+            message.insert("role".to_owned(), json!("system"));
+        }
+        normal_message(message);
+    }
+    it
+}
+
+fn normal_message(message: &mut Map<String, Value>) {
+    let is_assistant = message["role"] == "assistant";
+    if let Some(call) = message.remove("function_call") {
+        message.insert("tool_calls".to_owned(), json!([{"type": "function", "function": call}]));
+    }
+    if message["role"] == "function" {
+        message.insert("role".to_owned(), json!("tool"));
+    }
+    if let Some(calls) = message.get_mut("tool_calls").and_then(Value::as_array_mut) {
+        for call in calls.iter_mut().filter_map(Value::as_object_mut) {
+            call.remove("index");
+            call.entry("type").or_insert_with(|| json!("function"));
+            if call["function"]["arguments"] == "" {
+                call["function"]["arguments"] = json!("{}");
+            }
+        }
+        if calls.is_empty() {
+            message.remove("tool_calls");
+        } else if [Some(&json!("")), Some(&json!([]))].contains(&message.get("content")) {
+            message.remove("content");
+        }
+    }
+    for detail in message.get_mut("reasoning_details").and_then(Value::as_array_mut).into_iter().flatten() {
+        // What is signed in nobody else's format is Claude's.
+        if let Some(detail) = detail.as_object_mut().filter(|d| d.contains_key("signature")) {
+            detail.entry("format").or_insert_with(|| json!("anthropic-claude-v1"));
+            detail.entry("index").or_insert_with(|| json!(0));
+        }
+    }
+    match message.get_mut("content") {
+        Some(Value::Array(items)) => {
+            items.iter_mut().for_each(normal_item);
+            if let [Value::Object(item)] = &items[..]
+                && item.len() == 2
+                && item.get("type") == Some(&json!("text"))
+            {
+                let text = item["text"].clone();
+                message.insert("content".to_owned(), text);
+            }
+        }
+        None if !is_assistant => _ = message.insert("content".to_owned(), json!("")),
+        _ => {}
+    }
+    if is_assistant && message.get("content") == Some(&json!("")) {
+        message.remove("content");
+    }
+}
+
+fn normal_item(item: &mut Value) {
+    if let Some(url) = item["image_url"].as_str().map(str::to_owned) {
+        item["image_url"] = json!({"url": url});
+    }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            members.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// Every text of a conversation, wherever it stands.
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    // Thinking goes where it can be proven, or not at all.
+                    _ if matches!(name.as_str(), "reasoning_details" | "thinking") => {}
+                    Value::String(text) if matches!(name.as_str(), "text" | "content") => found.push(text.clone()),
+                    other => texts(other, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        _ => {}
+    }
+}
+
+fn names(it: &Value, path: &[&str]) -> Vec<String> {
+    let name = |tool: &Value| path.iter().fold(tool, |v, member| &v[*member]).as_str().map(str::to_owned);
+    it["tools"].as_array().into_iter().flatten().filter_map(name).collect()
+}
+
+/// Whether a chat request made from an Anthropic one keeps its calls, results, tools and texts, and
+/// the order OpenAI insists on.
+pub(crate) fn is_sound_chat(sent: &str, got: &str) -> Result<(), String> {
+    let (sent, got): (Value, Value) = (parse(sent)?, parse(got)?);
+    let mut owed: Vec<String> = Vec::new();
+    for message in got["messages"].as_array().ok_or("no messages")? {
+        if message["role"] == "tool" {
+            let id = message["tool_call_id"].as_str().unwrap_or_default();
+            let at = owed.iter().position(|o| o == id).ok_or_else(|| format!("{id} answers no call"))?;
+            owed.remove(at);
+            if !message["content"].is_string() {
+                return Err("a tool message holds text only".to_owned());
+            }
+            continue;
+        }
+        if !owed.is_empty() {
+            return Err(format!("{owed:?} are not answered at once"));
+        }
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            owed.push(call["id"].as_str().ok_or("a call without id")?.to_owned());
+            let arguments = call["function"]["arguments"].as_str().ok_or("arguments are no string")?;
+            serde_json::from_str::<Value>(arguments).map_err(|e| e.to_string())?;
+        }
+    }
+    let own: Vec<String> = sent["tools"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|t| t["type"].is_null() || t["type"] == "custom")
+        .filter_map(|t| t["name"].as_str().map(str::to_owned))
+        .collect();
+    if own != names(&got, &["function", "name"]) {
+        return Err(format!("tools {:?}, expected {own:?}", names(&got, &["function", "name"])));
+    }
+    keeps_texts(&sent, &got)
+}
+
+/// As [`is_sound_chat`], the other way.
+pub(crate) fn is_sound_messages(sent: &str, got: &str) -> Result<(), String> {
+    let (sent, got): (Value, Value) = (parse(sent)?, parse(got)?);
+    if !got["max_tokens"].is_u64() || !got["messages"].is_array() {
+        return Err("max_tokens or messages are missing".to_owned());
+    }
+    for message in got["messages"].as_array().into_iter().flatten() {
+        if message["role"] != "user" && message["role"] != "assistant" && message["role"] != "system" {
+            return Err(format!("role {}", message["role"]));
+        }
+    }
+    let mut expected = names(&sent, &["function", "name"]);
+    let functions = sent["functions"].as_array().into_iter().flatten();
+    expected.extend(functions.filter_map(|f| f["name"].as_str().map(str::to_owned)));
+    // Anthropic's format wants the tools of earlier calls as well.
+    if !names(&got, &["name"]).starts_with(&expected) {
+        return Err(format!("tools {:?}, expected {expected:?}", names(&got, &["name"])));
+    }
+    keeps_texts(&sent, &got)
+}
+
+fn keeps_texts(sent: &Value, got: &Value) -> Result<(), String> {
+    let (mut expected, mut all) = (Vec::new(), Vec::new());
+    for member in ["system", "messages"] {
+        texts(&sent[member], &mut expected);
+    }
+    if let Some(system) = sent["system"].as_str() {
+        expected.push(system.to_owned());
+    }
+    texts(got, &mut all);
+    all.extend(got["system"].as_str().map(str::to_owned));
+    let all = all.join("\n");
+    let words = |text: &str| text.split_whitespace().collect::<String>();
+    let all = words(&all);
+    match expected.iter().find(|text| !all.contains(&words(text))) {
+        Some(lost) => Err(format!("lost the text {lost:?}")),
+        None => Ok(()),
+    }
+}
+
+fn parse(json: &str) -> Result<Value, String> {
+    serde_json::from_str(json).map_err(|e| format!("not JSON: {e}: {json}"))
+}

@@ -242,9 +242,9 @@ pub(super) fn encode_call(block: &mut Obj<'_>, id: &str, name: &Str<'_>, argumen
     encode_input(arguments, block.key("input"));
 }
 
-/// Whether a block of an unknown type can stand in an answer. Other formats have content types of
-/// their own, which the official SDKs of this one refuse.
-pub(super) fn is_answer_block(tag: &Str<'_>) -> bool {
+/// Whether a part of an unknown type can stand in an answer: a block with this `type`. Other formats
+/// have content types of their own, which the official SDKs of this one refuse.
+pub(super) fn is_answer_block(tag: &Str<'_>, json: &Raw<'_>) -> bool {
     const FOREIGN: [&str; 12] = [
         "",
         "audio",
@@ -259,7 +259,7 @@ pub(super) fn is_answer_block(tag: &Str<'_>) -> bool {
         "output_text",
         "video_url",
     ];
-    !FOREIGN.contains(&tag.escaped())
+    self::tag(json.get()).is_some_and(|own| own == *tag) && !FOREIGN.contains(&tag.escaped())
 }
 
 /// Whether a citation is one of this format; other formats' annotations are not.

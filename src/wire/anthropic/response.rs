@@ -194,7 +194,7 @@ fn is_shown(part: &Part<'_>) -> bool {
     match &part.kind {
         PartKind::Text { text, .. } | PartKind::Refusal { text } => !text.is_empty(),
         PartKind::ToolCall { .. } | PartKind::RedactedReasoning { .. } => true,
-        PartKind::Other { tag, json } => json.is_object() && block::is_answer_block(tag),
+        PartKind::Other { tag, json } => block::is_answer_block(tag, json),
         _ => false,
     }
 }
@@ -208,4 +208,126 @@ fn encode_thinking(text: &str, signature: Option<&Str<'_>>, details: Option<&Raw
         Some(signature) => block.str("signature", signature),
         None => block.text("signature", &seal.close(details.map_or(b"", |raw| raw.get().as_bytes()))),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_types, reason = "tests look at JSON as a tree")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn seal() -> Seal {
+        Seal::new("chat", b"k")
+    }
+
+    fn written(response: &Response<'_>) -> Value {
+        let seal = seal();
+        let client =
+            Client { model: "cm", id: "0198", created: 1, stream_usage: true, input_estimate_tokens: 42, seal: &seal };
+        let mut out = Vec::new();
+        encode(response, &client, &mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    fn of(parts: Vec<PartKind<'static>>, reason: Option<StopReason>) -> Response<'static> {
+        let parts = parts.into_iter().map(|kind| Part::new(At::default(), kind)).collect();
+        Response { choices: vec![Choice { parts, stop: reason.map(Stop::of), logprobs: None }], ..Response::default() }
+    }
+
+    fn text(s: &str) -> Str<'static> {
+        Str::from_text(s)
+    }
+
+    #[test]
+    fn an_answer_of_the_same_format_comes_back() {
+        let body = json!({"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[
+                {"type":"thinking","thinking":"t","signature":"s=="},
+                {"type":"redacted_thinking","data":"d"},
+                {"type":"text","text":"a","citations":[{"type":"page_location","cited_text":"c"}]},
+                {"type":"brand_new_tool_result","tool_use_id":"x","content":{"a":1}},
+                {"type":"tool_use","id":"toolu_1","name":"f","input":{"a":1}}],
+            "stop_reason":"stop_sequence","stop_sequence":"END","stop_details":null,"container":{"id":"c"},
+            "usage":{"input_tokens":1,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":4,
+                "server_tool_use":null,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":0},
+                "service_tier":"priority"}});
+        let source = body.to_string();
+        let got = written(&decode(&source, &Quirks::NONE).unwrap());
+        assert_eq!(got, body);
+    }
+
+    #[test]
+    fn an_empty_chat_answer_is_a_valid_message() {
+        let got = written(&Response { choices: Vec::new(), ..Response::default() });
+        assert_eq!((&got["id"], &got["model"], &got["content"]), (&json!("msg_0198"), &json!("cm"), &json!([])));
+        assert_eq!((&got["stop_reason"], &got["usage"]["input_tokens"]), (&json!("end_turn"), &json!(42)));
+    }
+
+    /// Peers row 1: the reasoning of a chat upstream is a thinking block with a signature of ours.
+    #[test]
+    fn reasoning_and_its_details_are_one_signed_block() {
+        let details = || PartKind::ReasoningDetails { details: Raw::new(r#"[{"type":"reasoning.text","text":"t"}]"#) };
+        let reasoning = || PartKind::Reasoning { text: text("t"), signature: None };
+        for parts in [vec![details()], vec![reasoning(), details()], vec![details(), reasoning()]] {
+            let got = written(&of(parts, None));
+            assert_eq!((got["content"].as_array().unwrap().len(), &got["content"][0]["thinking"]), (1, &json!("t")));
+            let payload = seal().open(got["content"][0]["signature"].as_str().unwrap()).unwrap();
+            assert_eq!(payload, br#"[{"type":"reasoning.text","text":"t"}]"#);
+        }
+        let got = written(&of(vec![reasoning()], None));
+        assert_eq!(seal().open(got["content"][0]["signature"].as_str().unwrap()).unwrap(), b"");
+    }
+
+    #[test]
+    fn the_reason_to_stop_fits_what_was_said() {
+        let call = || PartKind::ToolCall { id: text(""), name: text("f"), arguments: arguments("") };
+        let refusal = || PartKind::Refusal { text: text("no") };
+        let reason = |parts, reason| written(&of(parts, Some(reason)))["stop_reason"].clone();
+        assert_eq!(reason(vec![call()], StopReason::EndTurn), "tool_use");
+        assert_eq!(reason(vec![call()], StopReason::MaxTokens), "max_tokens");
+        assert_eq!(reason(vec![refusal()], StopReason::EndTurn), "refusal");
+        assert_eq!(reason(Vec::new(), StopReason::ToolUse), "end_turn");
+        assert_eq!(reason(Vec::new(), StopReason::ContextFull), "model_context_window_exceeded");
+        assert_eq!(reason(Vec::new(), StopReason::Other), "end_turn");
+    }
+
+    fn arguments(s: &str) -> crate::wire::ir::Arguments<'static> {
+        crate::wire::ir::Arguments::Encoded(text(s))
+    }
+
+    #[test]
+    fn calls_have_an_id_and_an_object() {
+        let call = |id, s| PartKind::ToolCall { id: text(id), name: text("f"), arguments: arguments(s) };
+        let got = written(&of(vec![call("", ""), call("b", "{\"x\":1}"), call("c", "{\"x\":")], None));
+        assert_eq!(
+            got["content"],
+            json!([
+                {"type":"tool_use","id":"toolu_0198_0","name":"f","input":{}},
+                {"type":"tool_use","id":"b","name":"f","input":{"x":1}},
+                {"type":"tool_use","id":"c","name":"f","input":{"arguments":"{\"x\":"}},
+            ])
+        );
+    }
+
+    #[test]
+    fn other_formats_members_and_annotations_stay_out() {
+        let annotations = Some(Raw::new(r#"[{"type":"url_citation","url":"u"}]"#));
+        let other = PartKind::Other { tag: text("message.audio"), json: Raw::new(r#"{"id":"a"}"#) };
+        let mut response = of(vec![PartKind::Text { text: text("a"), citations: annotations }, other], None);
+        response.rest = vec![("system_fingerprint".into(), Raw::new("\"fp\""))];
+        response.service_tier = Some(text("on_demand"));
+        let got = written(&response);
+        assert_eq!(got["content"], json!([{"type":"text","text":"a"}]));
+        assert_eq!((got.get("system_fingerprint"), &got["usage"]["service_tier"]), (None, &Value::Null));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error() {
+        let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        assert_eq!(decode(overloaded, &Quirks::NONE).unwrap_err().kind(), Kind::UpstreamOverloaded);
+        for odd in ["{}", "[]", "x", r#"{"content":"text"}"#] {
+            assert_eq!(decode(odd, &Quirks::NONE).unwrap_err().kind(), Kind::UpstreamFailed, "{odd}");
+        }
+    }
 }

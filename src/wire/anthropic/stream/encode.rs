@@ -30,6 +30,8 @@ pub struct Encoder {
     parts: VecDeque<Part>,
     /// A thinking block whose part has ended, kept open for what may still follow.
     thinking: Option<Thinking>,
+    /// Thoughts have been written: details that come later repeat them.
+    has_thought: bool,
     next_block: u32,
     held: Held,
     stop: Option<Stop<'static>>,
@@ -72,7 +74,6 @@ enum Input {
 /// A thinking block that is being written.
 #[derive(Debug, Default)]
 struct Thinking {
-    has_text: bool,
     is_signed: bool,
     details: Gathered,
 }
@@ -88,6 +89,7 @@ impl Encoder {
             over: false,
             parts: VecDeque::new(),
             thinking: None,
+            has_thought: false,
             next_block: 0,
             held: Held::default(),
             stop: None,
@@ -136,7 +138,7 @@ impl Encoder {
                 self.held.calls = true;
                 Kind::Call { id: self.call_id(id, index), name: name.clone().into_owned(), input: Input::Blank }
             }
-            PartStart::Other { tag, json } if json.is_object() && block::is_answer_block(tag) => {
+            PartStart::Other { tag, json } if block::is_answer_block(tag, json) => {
                 Kind::Other(json.clone().into_owned())
             }
             PartStart::Other { .. } => return,
@@ -220,7 +222,7 @@ impl Encoder {
     fn end_thinking(&mut self, out: &mut Vec<u8>) {
         let Some(thought) = self.thinking.take() else { return };
         let details = if thought.details.is_empty() { String::new() } else { thought.details.json() };
-        if !thought.has_text {
+        if !self.has_thought {
             let text = thinking::readable(&details);
             let literal = format!("\"{text}\"");
             if let Some(text) = Str::from_raw(&literal).filter(|text| !text.is_empty()) {
@@ -272,8 +274,10 @@ impl Encoder {
     }
 
     fn thinking_delta(&mut self, text: &Str<'_>, out: &mut Vec<u8>) {
-        let Some(thought) = self.thinking.as_mut().filter(|_| !text.is_empty()) else { return };
-        thought.has_text = true;
+        if self.thinking.is_none() || text.is_empty() {
+            return;
+        }
+        self.has_thought = true;
         self.block_delta("thinking_delta", "thinking", text, out);
     }
 

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 /// The events of a stream, each with its name.
-pub fn events(sse: &str) -> Vec<(String, Value)> {
+pub(crate) fn events(sse: &str) -> Vec<(String, Value)> {
     let frames = sse.split("\n\n").filter(|frame| !frame.is_empty());
     frames.map(frame).collect()
 }
@@ -22,7 +22,7 @@ fn frame(frame: &str) -> (String, Value) {
 /// The message, or the error that ended it. Panics on a breach of the grammar: one block open at a
 /// time, indexes that rise by one, every start ended, one `message_delta` with a reason to stop,
 /// `message_stop` last.
-pub fn assemble(sse: &str) -> Value {
+pub(crate) fn assemble(sse: &str) -> Value {
     let mut it = Assembler::default();
     for (name, data) in events(sse) {
         assert!(!it.over, "{name} after the end");

@@ -2,8 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::print;
+use crate::config::env::{Env, System};
+use crate::config::load::{self, Unfiled};
+use crate::config::report::Report;
+use crate::config::secret::Secret;
+use crate::proxy::serve::{self, Prepared};
+use crate::telemetry::log;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -12,8 +19,80 @@ pub(super) struct Args {
     pub(super) config: Option<PathBuf>,
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the command consumes its arguments")]
 pub(super) fn run(args: Args) -> ExitCode {
-    print::note(&format!("weir: cannot serve yet ({:?})", args.config));
+    if let Err(error) = log::init(System.var("WEIR_LOG").as_deref()) {
+        return failed(&error);
+    }
+    match args.config {
+        Some(file) => with_file(file),
+        None => without_file(),
+    }
+}
+
+fn with_file(file: PathBuf) -> ExitCode {
+    let runtime = match load::from_file(&file, &System) {
+        Ok(runtime) => runtime,
+        Err(report) => return refused(&report),
+    };
+    match serve::prepare(runtime, Some(file), Arc::new(System), None) {
+        Ok(prepared) => {
+            announce(&prepared);
+            prepared.serve();
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn without_file() -> ExitCode {
+    let Unfiled { runtime, key, generated } = match load::from_environment(&System) {
+        Ok(unfiled) => unfiled,
+        Err(report) => return refused(&report),
+    };
+    let providers: Vec<String> = runtime.deployments.iter().map(|d| d.name.clone()).collect();
+    let model = runtime.deployments.first().and_then(|d| {
+        let newest = runtime.prices.models(d.provider.catalogue).last().map(|(name, _)| (*name).to_owned());
+        newest.map(|name| format!("{}/{name}", d.name))
+    });
+    match serve::prepare(runtime, None, Arc::new(System), None) {
+        Ok(prepared) => {
+            announce(&prepared);
+            print::note(&format!("weir: providers found in the environment: {}", providers.join(", ")));
+            let model = model.unwrap_or_else(|| "PROVIDER/MODEL".to_owned());
+            print::note(&welcome(&prepared.urls, &prepared.admin_url, &key, generated, &model));
+            prepared.serve();
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// The lines that scripts and tests wait for.
+pub(super) fn announce(prepared: &Prepared) {
+    for url in &prepared.urls {
+        print::note(&format!("weir: listening on {url}"));
+    }
+    print::note(&format!("weir: admin on {}", prepared.admin_url));
+}
+
+/// How to get going, for a person.
+pub(super) fn welcome(urls: &[String], admin_url: &str, key: &Secret, generated: bool, model: &str) -> String {
+    let url = urls.first().map_or("http://127.0.0.1:8080", String::as_str);
+    // The variable's name where the person already has the key.
+    let key = if generated { key.expose() } else { "$WEIR_API_KEY" };
+    let why = if generated { "  (made up for this run; set WEIR_API_KEY to keep one)" } else { "" };
+    format!(
+        "\n  key       {key}{why}\n  try       curl {url}/v1/chat/completions -H 'authorization: Bearer {key}' \\\n              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'\n  OpenAI SDK      export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}\n  Anthropic SDK   export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}\n  Claude Code     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}\n  metrics   curl {}/metrics\n",
+        admin_url
+    )
+}
+
+pub(super) fn refused(report: &Report) -> ExitCode {
+    print::note(&report.render(print::colour()));
+    ExitCode::FAILURE
+}
+
+pub(super) fn failed(error: &str) -> ExitCode {
+    print::note(&format!("weir: {error}"));
     ExitCode::FAILURE
 }

@@ -1,15 +1,22 @@
-//! What runs beside requests: name look-ups, the drain's end.
+//! What runs beside requests: name look-ups, reload by signal, the drain's end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::connector::REFRESH;
 use super::live::Live;
 use super::shutdown::{InFlight, drained};
+use crate::config::reload::Reloader;
+use crate::telemetry::Telemetry;
+
+/// Access lines that a disk does not take within this time are lost, and counted.
+pub(super) const FLUSH: Duration = Duration::from_secs(2);
 
 /// Keeps the addresses of providers fresh.
 pub(super) struct Names {
@@ -38,8 +45,7 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
-    /// Writes out what is buffered.
-    pub(super) flush: Box<dyn Fn() + Send + Sync>,
+    pub(super) telemetry: Arc<Telemetry>,
 }
 
 #[async_trait]
@@ -47,7 +53,49 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
-        (self.flush)();
+        self.telemetry.flush(FLUSH);
         std::process::exit(0);
+    }
+}
+
+/// SIGHUP reloads.
+pub(super) struct HangUp {
+    pub(super) reloader: Arc<Reloader>,
+}
+
+#[async_trait]
+impl BackgroundService for HangUp {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
+            tracing::error!("SIGHUP cannot be received");
+            return;
+        };
+        loop {
+            tokio::select! {
+                received = hang_up.recv() => if received.is_none() { return },
+                _ = shutdown.changed() => return,
+            }
+            let reloader = Arc::clone(&self.reloader);
+            // How it went is in the log and in the reloader's status.
+            let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+        }
+    }
+}
+
+/// Brings what the first request would wait for into memory.
+pub(super) struct Warm {
+    pub(super) live: Arc<ArcSwap<Live>>,
+}
+
+#[async_trait]
+impl BackgroundService for Warm {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let live = self.live.load_full();
+        let _ = tokio::task::spawn_blocking(move || {
+            for deployment in &live.runtime.deployments {
+                live.runtime.prices.find(deployment.provider.catalogue, "");
+            }
+        })
+        .await;
     }
 }

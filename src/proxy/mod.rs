@@ -12,6 +12,7 @@ mod hooks;
 mod listen;
 mod live;
 mod local;
+pub(crate) mod probe;
 mod relay;
 pub(crate) mod serve;
 mod shutdown;
@@ -32,7 +33,6 @@ use self::context::{Attempt, Exchange};
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::error::{Error, Kind, Result};
-use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
 use crate::stage::accept::{self, Endpoint};
@@ -49,7 +49,6 @@ const MAX_CLIENT_ID_BYTES: usize = 128;
 pub(crate) struct Gateway {
     live: Arc<ArcSwap<Live>>,
     pools: Pools,
-    limiter: Arc<Limiter>,
     door: Door,
     clock: Clock,
     in_flight: Arc<InFlight>,

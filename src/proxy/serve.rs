@@ -1,71 +1,242 @@
 //! Puts the process together: sockets, services, signals.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
-use pingora_core::apps::HttpServerOptions;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::protocols::http::v2::server::default_h2_options;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
-use pingora_core::services::background::background_service;
+use pingora_core::services::background::{BackgroundService, background_service};
+use pingora_core::services::listening::Service;
 
 use super::Gateway;
+use super::background::{Drain, FLUSH, HangUp, Names, Warm};
 use super::connector::Pools;
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::shutdown::{InFlight, Signals};
-use crate::config::runtime::Runtime;
+use crate::admin::{Admin, Backend};
+use crate::config::dump;
+use crate::config::env::Env;
+use crate::config::reload::Reloader;
+use crate::config::runtime::{Listen, Runtime};
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
+use crate::simulator;
 use crate::telemetry::Telemetry;
 
 /// Idle connections kept per worker.
 const POOL_PER_THREAD: usize = 256;
 /// HTTP/2 receive windows: prompts are large.
-const H2_STREAM_WINDOW: u32 = 1 << 20;
-const H2_CONNECTION_WINDOW: u32 = 4 << 20;
+const H2_STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const H2_CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
-/// Serves until a signal ends it.
-pub(crate) fn run(runtime: Runtime) -> Result<(), String> {
+/// The simulated provider's socket.
+#[derive(Debug)]
+pub(crate) struct Simulated(Bound);
+
+impl Simulated {
+    /// On a free loopback port.
+    pub(crate) fn bind() -> Result<Self, String> {
+        Bound::new(&Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None }).map(Self)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+}
+
+/// A process that is about to serve: everything that can fail has been done.
+pub(crate) struct Prepared {
+    server: Server,
+    in_flight: Arc<InFlight>,
+    telemetry: Arc<Telemetry>,
+    /// Watches the file for as long as it lives.
+    _watch: Option<crate::config::reload::Watch>,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) urls: Vec<String>,
+    pub(crate) admin_url: String,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared({:?})", self.urls)
+    }
+}
+
+/// Binds the sockets and builds the services.
+pub(crate) fn prepare(
+    runtime: Runtime,
+    file: Option<PathBuf>,
+    env: Arc<dyn Env>,
+    simulated: Option<Simulated>,
+) -> Result<Prepared, String> {
     let bound = runtime.server.listen.iter().map(Bound::new).collect::<Result<Vec<_>, _>>()?;
+    let admin = Bound::new(&Listen { address: runtime.admin.listen, tls: None })?;
+    let addresses = bound.iter().map(|b| b.address).collect();
+    let (urls, admin_url) = (bound.iter().map(Bound::url).collect(), admin.url());
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&runtime));
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
-    let limiter = Arc::new(Limiter::new());
-    let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::new(runtime), &limiter)?));
-    let in_flight = Arc::new(InFlight::default());
-    let telemetry = Arc::new(Telemetry::new(&live.load().runtime)?);
+    let runtime = Arc::new(runtime);
+    let shared = Shared::new(runtime, file, env)?;
+    let watch = match shared.reloader.watch() {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!("the configuration file cannot be watched, SIGHUP still reloads: {error}");
+            None
+        }
+    };
+    let (in_flight, telemetry) = (Arc::clone(&shared.in_flight), Arc::clone(&shared.telemetry));
+    server.add_service(OnBound::new(gateway_service(&conf, &shared, &bound)?, bound));
+    server.add_service(OnBound::new(admin_service(&shared, &admin)?, vec![admin]));
+    if let Some(Simulated(socket)) = simulated {
+        let mut service = simulator::service();
+        service.add_listener(socket.config()?);
+        service.threads = Some(1);
+        server.add_service(OnBound::new(service, vec![socket]));
+    }
+    beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
+    beside(&mut server, "hang-up", HangUp { reloader: Arc::clone(&shared.reloader) });
+    beside(&mut server, "warm", Warm { live: Arc::clone(&shared.live) });
+    beside(&mut server, "drain", Drain { in_flight: Arc::clone(&in_flight), telemetry: Arc::clone(&telemetry) });
+    Ok(Prepared { server, in_flight, telemetry, _watch: watch, addresses, urls, admin_url })
+}
+
+impl Prepared {
+    /// Adds what runs beside the services, once.
+    pub(crate) fn beside(&mut self, name: &str, task: impl BackgroundService + Send + Sync + 'static) {
+        beside(&mut self.server, name, task);
+    }
+
+    /// Serves until a signal ends it.
+    pub(crate) fn serve(self) {
+        self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
+        self.telemetry.flush(FLUSH);
+    }
+}
+
+fn beside(server: &mut Server, name: &str, task: impl BackgroundService + Send + Sync + 'static) {
+    let mut service = background_service(name, task);
+    service.threads = Some(1);
+    server.add_service(service);
+}
+
+/// What the listeners and background tasks have in common.
+struct Shared {
+    live: Arc<ArcSwap<Live>>,
+    in_flight: Arc<InFlight>,
+    telemetry: Arc<Telemetry>,
+    reloader: Arc<Reloader>,
+}
+
+impl Shared {
+    fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
+        let limiter = Limiter::new();
+        let telemetry = Arc::new(Telemetry::new(&runtime)?);
+        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter)?));
+        let apply = {
+            let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
+            move |runtime: &Arc<Runtime>| {
+                let next = Live::new(Arc::clone(runtime), &limiter)?;
+                telemetry.bind(runtime)?;
+                live.store(Arc::new(next));
+                telemetry.reloaded(runtime);
+                Ok(())
+            }
+        };
+        let observe = {
+            let telemetry = Arc::clone(&telemetry);
+            move |status: &crate::config::reload::Status| {
+                if status.last_error.is_some() {
+                    telemetry.reload_failed();
+                }
+            }
+        };
+        let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
+        Ok(Self { live, in_flight: Arc::default(), telemetry, reloader })
+    }
+}
+
+fn gateway_service(
+    conf: &Arc<ServerConf>,
+    shared: &Shared,
+    bound: &[Bound],
+) -> Result<Service<pingora_proxy::HttpProxy<Gateway>>, String> {
     let gateway = Gateway {
-        live,
-        pools: Pools::new(ConnectorOptions::from_server_conf(&conf)),
-        limiter,
+        live: Arc::clone(&shared.live),
+        pools: Pools::new(ConnectorOptions::from_server_conf(conf)),
         door: Door::new(DoorLimits::default()),
         clock: Clock::start(),
-        in_flight: Arc::clone(&in_flight),
-        telemetry,
-        tickets: std::sync::atomic::AtomicU64::new(0),
+        in_flight: Arc::clone(&shared.in_flight),
+        telemetry: Arc::clone(&shared.telemetry),
+        tickets: AtomicU64::new(0),
     };
-    let mut service = pingora_proxy::http_proxy_service_with_name(&conf, gateway, "gateway");
+    let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
     if let Some(app) = service.app_logic_mut() {
         let mut h2 = default_h2_options();
-        h2.initial_window_size(H2_STREAM_WINDOW).initial_connection_window_size(H2_CONNECTION_WINDOW);
+        h2.initial_window_size(H2_STREAM_WINDOW_BYTES).initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);
         app.h2_options = Some(h2);
     }
-    for socket in &bound {
+    for socket in bound {
         service.add_listener(socket.config()?);
     }
-    server.add_service(OnBound::new(service, bound));
-    let _ = (background_service::<()>, HttpServerOptions::default());
-    server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight }) });
-    Ok(())
+    Ok(service)
+}
+
+fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, String> {
+    let plane = Plane {
+        live: Arc::clone(&shared.live),
+        in_flight: Arc::clone(&shared.in_flight),
+        telemetry: Arc::clone(&shared.telemetry),
+        reloader: Arc::clone(&shared.reloader),
+    };
+    let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
+    service.threads = Some(1);
+    service.add_listener(bound.config()?);
+    Ok(service)
+}
+
+/// What the admin plane looks at.
+struct Plane {
+    live: Arc<ArcSwap<Live>>,
+    in_flight: Arc<InFlight>,
+    telemetry: Arc<Telemetry>,
+    reloader: Arc<Reloader>,
+}
+
+impl Backend for Plane {
+    fn runtime(&self) -> Arc<Runtime> {
+        Arc::clone(&self.live.load().runtime)
+    }
+
+    fn config_json(&self) -> String {
+        dump::json(&self.live.load().runtime).to_string()
+    }
+
+    fn reload(&self) -> Result<String, String> {
+        self.reloader.reload().map(|status| status.hash).map_err(|report| report.to_string())
+    }
+
+    fn metrics(&self) -> String {
+        self.telemetry.render()
+    }
+
+    fn draining(&self) -> bool {
+        self.in_flight.draining()
+    }
 }
 
 fn server_conf(runtime: &Runtime) -> ServerConf {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     ServerConf {
         threads: if runtime.server.threads == 0 { cores } else { runtime.server.threads },
+        // Measured: a runtime per thread costs less per request than one that steals.
         work_stealing: false,
         grace_period_seconds: Some(runtime.server.grace_period.as_secs()),
         graceful_shutdown_timeout_seconds: Some(1),

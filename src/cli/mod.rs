@@ -20,7 +20,9 @@ use clap::{Parser, Subcommand};
 /// Self-hosted AI gateway: one key and one URL in front of every LLM provider.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, propagate_version = false, disable_help_subcommand = true)]
-#[command(after_help = "Try it without a key or a file: weir demo\nStart with a file:              weir init, then weir run -c weir.yaml")]
+#[command(
+    after_help = "Try it without a key or a file: weir demo\nStart with a file:              weir init, then weir run -c weir.yaml"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

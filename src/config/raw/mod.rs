@@ -7,7 +7,7 @@ mod route;
 mod server;
 mod tenant;
 
-pub use price::{DatedPrice, Prices, ServiceRates, TierRates};
+pub use price::PriceList;
 pub use provider::{MaxTokensMember, ModelFull, Provider, QuirkChanges, ReasoningMember, ThinkingWord};
 pub use route::{Route, StrategyWord, Target};
 pub use server::{
@@ -68,7 +68,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("a key", "budgets", "only `limits` bound what a key uses"),
     ("a model", "api", "the upstream API is the one of the provider's kind"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
-    ("a price", "image", "images are not priced"),
 ];
 
 impl Config {

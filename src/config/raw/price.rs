@@ -1,82 +1,70 @@
-//! Prices, in `prices.file` and `providers.*.models.*.price`.
+//! `providers.*.models.*.price`: declared with serde by [`crate::usage::price::raw`], which also
+//! reads `prices.file`.
 
-use crate::config::read::{Day, Map, OneOrMore, Usd, UsdPerMillion, settings};
+use schemars::{Schema, SchemaGenerator, json_schema};
 
-/// `prices.file`: `catalogue/model` to its prices.
-pub type Prices = Map<OneOrMore<DatedPrice>>;
+use crate::config::read::{Context, Read};
+use crate::config::yaml::{Kind, Node};
+use crate::usage::price::Price;
+use crate::usage::price::raw::{RawPrice, resolve_prices};
 
-settings! {
-    /// What a model costs from a day on, in USD per million tokens.
-    DatedPrice in "a price" {
-        /// The first day (UTC). Default: it always did.
-        from: Day,
-        /// Input tokens.
-        input: UsdPerMillion,
-        /// Input read from the provider's cache. Default: `input`.
-        cached: UsdPerMillion,
-        /// Input written to the provider's cache. Default: `input`.
-        cache_write: UsdPerMillion,
-        /// The same, kept for an hour. Default: `cache_write`.
-        cache_write_1h: UsdPerMillion,
-        /// Output tokens.
-        output: UsdPerMillion,
-        /// Thinking. Default: `output`.
-        reasoning: UsdPerMillion,
-        /// Audio heard. Default: `input`.
-        audio_input: UsdPerMillion,
-        /// Audio spoken. Default: `output`.
-        audio_output: UsdPerMillion,
-        /// USD per request, on top.
-        request: Usd,
-        /// Rates of the whole request where its prompt is larger.
-        tiers: Vec<TierRates>,
-        /// Rates by service tier (`batch`, `flex`, `priority`).
-        service: Map<ServiceRates>,
+/// The prices of one model, newest first.
+#[derive(Debug, Clone)]
+pub struct PriceList(pub Vec<Price>);
+
+impl Read for PriceList {
+    fn read(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        let mut text = String::new();
+        render(node, cx, &mut text)?;
+        let text = if matches!(node.kind, Kind::Map(_)) { format!("[{text}]") } else { text };
+        let raw: Result<Vec<RawPrice>, _> = serde_saphyr::from_str(&text);
+        let prices = match raw {
+            Ok(raw) => resolve_prices(&raw).map_err(|e| e.to_string()),
+            // The place is one of the text rendered here: nobody knows it.
+            Err(error) => Err(error.without_snippet().to_string().split(" at line ").next().unwrap_or_default().into()),
+        };
+        match prices {
+            Ok(prices) => Some(Self(prices)),
+            Err(message) => {
+                cx.say(node.place, "invalid price").label(message);
+                None
+            }
+        }
     }
 
-    /// Rates above a prompt size.
-    TierRates in "a tier" {
-        /// Tokens of the prompt that must be exceeded.
-        above: u64,
-        /// Input tokens.
-        input: UsdPerMillion,
-        /// Input read from the provider's cache.
-        cached: UsdPerMillion,
-        /// Input written to the provider's cache.
-        cache_write: UsdPerMillion,
-        /// The same, kept for an hour.
-        cache_write_1h: UsdPerMillion,
-        /// Output tokens.
-        output: UsdPerMillion,
-        /// Thinking.
-        reasoning: UsdPerMillion,
-        /// Audio heard.
-        audio_input: UsdPerMillion,
-        /// Audio spoken.
-        audio_output: UsdPerMillion,
-        /// USD per request.
-        request: Usd,
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<RawPrice>();
+        json_schema!({"anyOf": [one, {"type": "array", "minItems": 1, "items": one}]})
     }
+}
 
-    /// Rates of one service tier.
-    ServiceRates in "a service tier" {
-        /// Input tokens.
-        input: UsdPerMillion,
-        /// Input read from the provider's cache.
-        cached: UsdPerMillion,
-        /// Input written to the provider's cache.
-        cache_write: UsdPerMillion,
-        /// The same, kept for an hour.
-        cache_write_1h: UsdPerMillion,
-        /// Output tokens.
-        output: UsdPerMillion,
-        /// Thinking.
-        reasoning: UsdPerMillion,
-        /// Audio heard.
-        audio_input: UsdPerMillion,
-        /// Audio spoken.
-        audio_output: UsdPerMillion,
-        /// USD per request.
-        request: Usd,
+/// The node as YAML again, with variables put in.
+fn render(node: &Node, cx: &mut Context<'_>, out: &mut String) -> Option<()> {
+    match &node.kind {
+        Kind::Null => out.push('~'),
+        Kind::Scalar(_) => {
+            let text = cx.text(node)?;
+            let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            out.push_str(&if plain { text } else { serde_json::to_string(&text).ok()? });
+        }
+        Kind::List(items) => {
+            out.push('[');
+            for item in items {
+                render(item, cx, out)?;
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Kind::Map(entries) => {
+            out.push('{');
+            for entry in entries {
+                out.push_str(&serde_json::to_string(&entry.name).ok()?);
+                out.push_str(": ");
+                render(&entry.value, cx, out)?;
+                out.push(',');
+            }
+            out.push('}');
+        }
     }
+    Some(())
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
-use super::{DatedPrice, Timeouts};
-use crate::config::read::{ApiKey, Either, Map, OneOrMore, Scalar, SecretText, one_of, settings};
+use super::{PriceList, Timeouts};
+use crate::config::read::{ApiKey, Either, Map, Scalar, SecretText, one_of, settings};
 use crate::wire::Thinking;
 
 settings! {
@@ -46,8 +46,9 @@ settings! {
         /// How it is told to think: `none`, `budget` (in tokens) or `adaptive` (by effort).
         /// Default: from the built-in table.
         thinking: ThinkingWord,
-        /// What it costs. Default: from `prices.file`, then the built-in table.
-        price: OneOrMore<DatedPrice>,
+        /// What it costs: `{input: 0.15, cached: 0.075, output: 0.60}` in USD per million tokens, or a
+        /// list of those, each `from` a day on. Default: from `prices.file`, then the built-in table.
+        price: PriceList,
     }
 
     /// Differences of a server from its kind; what is not said is as the kind has it.

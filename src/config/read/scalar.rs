@@ -1,4 +1,4 @@
-//! Single values: numbers, durations, sizes, dates, addresses, money, secrets.
+//! Single values: numbers, durations, sizes, dates, addresses, secrets.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -229,11 +229,6 @@ pub struct Day {
 }
 
 impl Day {
-    /// Days since 1970-01-01.
-    pub fn number(self) -> i64 {
-        self.unix_seconds.div_euclid(86_400)
-    }
-
     /// The moment; what lies before 1970 is 1970.
     pub fn moment(self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(self.unix_seconds).unwrap_or_default())
@@ -359,49 +354,6 @@ impl Scalar for Sha256Hex {
     }
 }
 
-/// A decimal number as a whole number of its `digits`-th decimals.
-fn decimal(text: &str, digits: usize) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let good = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !good(whole) || !good(fraction) || fraction.len() > digits {
-        return None;
-    }
-    format!("{whole}{fraction:0<digits$}").parse().ok()
-}
-
-fn money_schema() -> Schema {
-    json_schema!({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?|\$\{.*|file:.*)$"}]})
-}
-
-/// USD per million tokens, kept as pico-USD per token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UsdPerMillion(pub i64);
-
-impl Scalar for UsdPerMillion {
-    fn parse(text: &str) -> Result<Self, String> {
-        let expected = || "USD per million tokens: a decimal like `0.15`, at most 6 places".to_owned();
-        decimal(text, 6).map(Self).ok_or_else(expected)
-    }
-
-    fn schema() -> Schema {
-        money_schema()
-    }
-}
-
-/// USD, kept as pico-USD.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usd(pub i64);
-
-impl Scalar for Usd {
-    fn parse(text: &str) -> Result<Self, String> {
-        decimal(text, 12).map(Self).ok_or_else(|| "USD: a decimal like `0.005`, at most 12 places".to_owned())
-    }
-
-    fn schema() -> Schema {
-        money_schema()
-    }
-}
-
 /// One of a few words.
 pub fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -453,17 +405,6 @@ mod tests {
         assert_eq!(seconds("2027-06-30T12:00Z"), Some(1_814_356_800));
         for bad in ["2027-6-30", "2027-02-29", "1900-01-01", "2027-13-01", "30.6.2027", "2027-06-30T12:00:00", "x"] {
             assert_eq!(seconds(bad), None, "{bad}");
-        }
-        assert_eq!(Day::parse("2024-07-18").unwrap().number(), 19_922);
-    }
-
-    #[test]
-    fn money_is_exact() {
-        assert_eq!(UsdPerMillion::parse("0.15").unwrap().0, 150_000);
-        assert_eq!(UsdPerMillion::parse("3").unwrap().0, 3_000_000);
-        assert_eq!(Usd::parse("0.005").unwrap().0, 5_000_000_000);
-        for bad in ["", ".5", "-1", "1e3", "0.0000001", "99999999999999999999", "1,5"] {
-            assert!(UsdPerMillion::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{base_url, price, server};
+use super::{base_url, server};
 use crate::config::raw::{self, Config, ModelFull, QuirkChanges};
 use crate::config::read::{At, Context, Either, Period, nearest};
 use crate::config::runtime::{BaseUrl, Deployment, ModelEntry, Timeouts};
@@ -70,7 +70,7 @@ fn deployment(
     let provider = kind(name, raw, cx)?;
     let base = base(name, raw, provider, cx);
     let api_key = api_key(name, raw, provider, cx);
-    let models = models(raw, provider, prices, cx);
+    let models = models(name, raw, provider, prices, cx);
     let credential = api_key.as_ref().map_or("", Secret::expose);
     Some(Deployment {
         name: name.value.clone(),
@@ -193,6 +193,7 @@ fn timeouts(raw: &At<raw::Timeouts>, base: Timeouts, cx: &mut Context<'_>) -> Ti
 }
 
 fn models(
+    deployment: &str,
     raw: &raw::Provider,
     provider: &Provider,
     prices: &PriceTable,
@@ -207,23 +208,24 @@ fn models(
             Either::Plain(upstream) => (upstream.clone(), None),
             Either::Full(full) => (full.upstream.as_deref().unwrap_or(&name.value).clone(), Some(full)),
         };
-        let mut info = prices.find(provider.catalogue, &upstream).map(|i| (**i).clone()).unwrap_or_default();
+        let mut info =
+            prices.find_for(deployment, provider.catalogue, &upstream).map(|i| (**i).clone()).unwrap_or_default();
         if let Some(full) = full {
-            change_model(&mut info, full, cx);
+            change_model(&mut info, full);
         }
         models.insert(name.value.clone(), ModelEntry { upstream, info: Arc::new(info) });
     }
     models
 }
 
-fn change_model(info: &mut crate::usage::price::ModelInfo, full: &ModelFull, cx: &mut Context<'_>) {
+fn change_model(info: &mut crate::usage::price::ModelInfo, full: &ModelFull) {
     info.context_tokens = full.context.as_deref().copied().or(info.context_tokens);
     info.max_output_tokens = full.max_output.as_deref().copied().or(info.max_output_tokens);
     if let Some(thinking) = &full.thinking {
         info.thinking = thinking.0;
     }
     if let Some(prices) = &full.price {
-        info.prices = price::prices(prices, cx);
+        info.prices.clone_from(&prices.0);
     }
 }
 

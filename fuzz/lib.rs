@@ -1,0 +1,110 @@
+//! What the targets share. A target is given bytes; those of the streams and edits begin with a few
+//! that say where to cut or what to edit.
+
+use serde_json::value::RawValue;
+use weir::wire::seal::Seal;
+use weir::wire::sse::{Frame, Framer};
+use weir::wire::stream::{Pipe, Translator};
+use weir::wire::watch::{StreamWatch, Watch};
+use weir::wire::{self, Client, Dialect, Quirks, Target, Thinking, ir};
+
+/// Every format there is.
+pub const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
+
+/// Splits off the bytes that steer: as many as the first byte says, at most 8.
+pub fn steer(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let Some((count, rest)) = bytes.split_first() else { return (&[], &[]) };
+    rest.split_at_checked(usize::from(*count % 9)).unwrap_or((&[], rest))
+}
+
+/// Cuts bytes in pieces whose lengths follow from `sizes`; without any, byte by byte.
+pub fn pieces<'b>(mut bytes: &'b [u8], sizes: &'b [u8]) -> Vec<&'b [u8]> {
+    let mut all = Vec::new();
+    let mut sizes = sizes.iter().cycle();
+    while !bytes.is_empty() {
+        let size = sizes.next().map_or(1, |size| usize::from(*size) + 1);
+        let (piece, rest) = bytes.split_at_checked(size).unwrap_or((bytes, &[]));
+        all.push(piece);
+        bytes = rest;
+    }
+    all
+}
+
+/// Events as names, data and raw bytes.
+pub type Frames = Vec<(String, Option<String>, Vec<u8>)>;
+
+/// Frames of a stream in pieces, and whether one was too big.
+pub fn frames(pieces: &[&[u8]], max_event_bytes: usize) -> (Frames, bool) {
+    let mut all = Vec::new();
+    let mut sink = |f: Frame<'_>| all.push((f.name.to_owned(), f.data.map(str::to_owned), f.raw.to_vec()));
+    let mut framer = Framer::new(max_event_bytes);
+    let mut fits = true;
+    for piece in pieces {
+        fits &= framer.push(piece, &mut sink).is_ok();
+    }
+    framer.finish(&mut sink);
+    (all, fits)
+}
+
+/// Runs bytes through a pipe: what comes out, and what is known at the end.
+pub fn run(mut pipe: impl Pipe, pieces: &[&[u8]]) -> (Vec<u8>, String) {
+    let mut out = Vec::new();
+    for piece in pieces {
+        pipe.push(piece, &mut out);
+    }
+    pipe.finish(&mut out);
+    (out, format!("{:?}", pipe.progress()))
+}
+
+/// Everything a stream of one format can go through, whole and in pieces.
+pub fn stream(upstream: Dialect, bytes: &[u8]) {
+    let (sizes, bytes) = steer(bytes);
+    let cut = pieces(bytes, sizes);
+    for strip_usage_chunk in [false, true] {
+        let watch = Watch { dialect: upstream, quirks: &Quirks::NONE, strip_usage_chunk, choices: 1, request_id: "r" };
+        let whole = run(StreamWatch::new(&watch), &[bytes]);
+        assert!(whole == run(StreamWatch::new(&watch), &cut), "a watched stream depends on its pieces");
+    }
+    let seal = Seal::new("fuzz", b"key");
+    let to = Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 3, seal: &seal };
+    for client in DIALECTS {
+        let pipe = || Translator::new(upstream, &Quirks::NONE, client, &to);
+        let whole = run(pipe(), &[bytes]);
+        assert!(whole == run(pipe(), &cut), "a translated stream depends on its pieces");
+        for (_, data, _) in frames(&[&whole.0], usize::MAX).0 {
+            let data = data.unwrap_or_default();
+            assert!(data.is_empty() || data == "[DONE]" || is_json(&data), "not JSON: {data}");
+        }
+    }
+}
+
+/// Reads a request and writes it for every format.
+pub fn request(dialect: Dialect, bytes: &[u8]) {
+    let Ok(body) = std::str::from_utf8(bytes) else { return };
+    // As in the gateway: only what the envelope lets through is decoded.
+    if wire::envelope::Envelope::parse_str(body).is_err() {
+        return;
+    }
+    let Ok(request) = wire::decode_request(dialect, body) else { return };
+    let seal = Seal::new("fuzz", b"key");
+    for upstream in DIALECTS {
+        let target = Target {
+            model: "m",
+            quirks: &Quirks::NONE,
+            max_output_tokens: Some(9),
+            thinking: Thinking::Budget,
+            seal: &seal,
+        };
+        let mut out = Vec::new();
+        let mut dropped = ir::Dropped::default();
+        if wire::encode_request(upstream, &request, &target, &mut out, &mut dropped).is_ok() {
+            let text = String::from_utf8(out).expect("a request is UTF-8");
+            assert!(is_json(&text), "not JSON: {text}");
+        }
+    }
+}
+
+/// Whether it is one JSON value.
+pub fn is_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}

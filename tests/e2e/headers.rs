@@ -31,6 +31,7 @@ fn only_listed_headers_reach_the_upstream() {
     let answer = gateway.client().request("POST", CHAT, &headers, body.as_bytes()).answer();
     assert_eq!(answer.status(), 200, "{}", answer.text());
     let seen = upstream.request();
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/v1/chat/completions"));
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {PROVIDER_KEY}").as_str()));
     assert_eq!(seen.header("openai-organization"), Some("org-1"));
     assert_eq!(seen.header("openai-beta"), Some("assistants=v2"));

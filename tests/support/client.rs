@@ -226,12 +226,8 @@ impl Client {
         None
     }
 
-    /// The next event of the stream; `None` at the body's proper end. Comments are passed over.
-    pub(crate) fn event(&mut self) -> Option<Event> {
-        EventReader { client: self, text: Vec::new() }.next()
-    }
-
-    /// A reader of the stream's events that keeps what it read beyond one.
+    /// The events of the stream, each as soon as it is there, until the body's proper end. Comments
+    /// are passed over.
     pub(crate) fn events(&mut self) -> EventReader<'_> {
         EventReader { client: self, text: Vec::new() }
     }

@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::wait::{DEADLINE, until};
-
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -45,7 +43,6 @@ pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
-    closed: Arc<AtomicUsize>,
 }
 
 impl Upstream {
@@ -53,25 +50,18 @@ impl Upstream {
     /// open for the next one unless the script closes it.
     pub(crate) fn start(script: impl Fn(&Request, &mut Conn) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
-            seen: Arc::default(),
-            connections: Arc::default(),
-            closed: Arc::default(),
-        };
-        let (seen, connections, closed) =
-            (upstream.seen.clone(), upstream.connections.clone(), upstream.closed.clone());
+        let upstream =
+            Self { address: listener.local_addr().unwrap(), seen: Arc::default(), connections: Arc::default() };
+        let (seen, connections) = (upstream.seen.clone(), upstream.connections.clone());
         let script: Arc<Script> = Arc::new(script);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 let connection = connections.fetch_add(1, Ordering::SeqCst);
-                let (seen, closed, script) = (seen.clone(), closed.clone(), script.clone());
+                let (seen, script) = (seen.clone(), script.clone());
                 std::thread::spawn(move || {
                     stream.set_nodelay(true).unwrap();
                     let mut conn = Conn { stream: Some(stream), buffer: Vec::new() };
                     serve(&mut conn, connection, &seen, &*script);
-                    drop(conn);
-                    closed.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
@@ -110,18 +100,8 @@ impl Upstream {
         all.remove(0)
     }
 
-    /// Waits for the request number `nth` (from 0).
-    pub(crate) fn wait_for(&self, nth: usize) -> Request {
-        until("a request upstream", || self.requests().get(nth).cloned())
-    }
-
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
-    }
-
-    /// Connections that ended, by whichever side.
-    pub(crate) fn closed(&self) -> usize {
-        self.closed.load(Ordering::SeqCst)
     }
 }
 
@@ -198,20 +178,6 @@ impl Conn {
         let _inside = runtime.enter();
         stream.set_nonblocking(true).unwrap();
         tokio::net::TcpStream::from_std(stream).unwrap().set_zero_linger().unwrap();
-    }
-
-    /// Waits for the gateway to close this connection; `false` where it does not.
-    pub(crate) fn until_closed(&mut self) -> bool {
-        let Some(stream) = &mut self.stream else { return true };
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut piece = [0; 4096];
-        loop {
-            match stream.read(&mut piece) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(e) => return e.kind() == std::io::ErrorKind::ConnectionReset,
-            }
-        }
     }
 
     fn fill(&mut self) -> Option<()> {

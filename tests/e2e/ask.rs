@@ -1,0 +1,132 @@
+//! Requests and answers that many tests use.
+
+use serde_json::{Value, json};
+
+use crate::support::client::Event;
+
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const MESSAGES: &str = "/v1/messages";
+
+pub(crate) fn chat(model: &str, text: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": text}]})
+}
+
+pub(crate) fn message(model: &str, text: &str) -> Value {
+    json!({"model": model, "max_tokens": 4096, "messages": [{"role": "user", "content": text}]})
+}
+
+/// The same request with further members.
+pub(crate) fn with(mut body: Value, members: Value) -> Value {
+    let Value::Object(members) = members else { panic!("members are an object") };
+    body.as_object_mut().unwrap().extend(members);
+    body
+}
+
+pub(crate) fn streamed(body: Value) -> Value {
+    with(body, json!({"stream": true}))
+}
+
+/// Both formats: path and the request for it.
+pub(crate) fn both(model: &str, text: &str) -> [(&'static str, Value); 2] {
+    [(CHAT, chat(model, text)), (MESSAGES, message(model, text))]
+}
+
+/// The text of an answer in either format.
+pub(crate) fn text(answer: &Value) -> &str {
+    let chat = answer["choices"][0]["message"]["content"].as_str();
+    let blocks = answer["content"].as_array().into_iter().flatten();
+    let message = blocks.filter_map(|b| b["text"].as_str()).next();
+    chat.or(message).unwrap_or_else(|| panic!("no text in {answer}"))
+}
+
+/// The text of a stream in either format.
+pub(crate) fn stream_text(events: &[Event]) -> String {
+    let pieces = events.iter().filter(|e| e.data != "[DONE]").map(Event::json);
+    pieces
+        .filter_map(|e| {
+            let delta = e["choices"][0]["delta"]["content"].as_str().or_else(|| e["delta"]["text"].as_str());
+            delta.map(str::to_owned)
+        })
+        .collect()
+}
+
+/// Checks the grammar of a Messages stream: one open block at a time, every start closed, indexes
+/// in order, one message_delta, message_stop last.
+pub(crate) fn check_messages_stream(events: &[Event]) {
+    let mut open: Option<u64> = None;
+    let mut next = 0;
+    let mut deltas = 0;
+    assert_eq!(events.first().map(|e| e.name.as_str()), Some("message_start"), "{events:?}");
+    assert_eq!(events.last().map(|e| e.name.as_str()), Some("message_stop"), "{events:?}");
+    for event in events {
+        let json = event.json();
+        assert_eq!(json["type"], event.name.as_str());
+        let index = json["index"].as_u64();
+        match event.name.as_str() {
+            "content_block_start" => {
+                assert_eq!((open, index), (None, Some(next)), "a block starts while another is open");
+                open = index;
+                next += 1;
+            }
+            "content_block_delta" => assert_eq!(index, open, "a delta of a block that is not open"),
+            "content_block_stop" => {
+                assert_eq!(index, open);
+                open = None;
+            }
+            "message_delta" => {
+                assert_eq!(open, None, "the message ends while a block is open");
+                deltas += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(deltas, 1, "one message_delta");
+}
+
+/// A chat answer as OpenAI gives it.
+pub(crate) fn chat_answer(text: &str) -> String {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": "gpt-4o-mini-2024-07-18",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text, "refusal": null}, "logprobs": null, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+    })
+    .to_string()
+}
+
+/// A chunk of a chat stream.
+pub(crate) fn chunk(delta: &Value, finish: Option<&str>) -> String {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "gpt-4o-mini",
+        "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}],
+    })
+    .to_string()
+}
+
+/// The usage-only chunk of a chat stream.
+pub(crate) fn usage_chunk(usage: &Value) -> String {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "gpt-4o-mini",
+        "choices": [], "usage": usage,
+    })
+    .to_string()
+}
+
+/// A chat stream of these data lines and `[DONE]`.
+pub(crate) fn sse(data: &[String]) -> String {
+    let lines = data.iter().map(|d| format!("data: {d}\n\n"));
+    lines.chain(["data: [DONE]\n\n".to_owned()]).collect()
+}
+
+/// A tool for Chat Completions.
+pub(crate) fn function(name: &str) -> Value {
+    json!({"type": "function", "function": {"name": name, "description": "A tool.", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+    }}})
+}
+
+/// The same tool for Messages.
+pub(crate) fn tool(name: &str) -> Value {
+    json!({"name": name, "description": "A tool.", "input_schema": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+    }})
+}

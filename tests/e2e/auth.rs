@@ -1,0 +1,114 @@
+//! Who may: credentials in every form, and what a refusal says.
+
+use serde_json::{Value, json};
+
+use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer};
+use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, full_config};
+use crate::support::simulated::Simulated;
+use crate::support::upstream::Upstream;
+
+#[test]
+fn a_key_is_taken_from_every_header_that_clients_use() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    use base64::Engine as _;
+    let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{KEY}:")));
+    let bearer = format!("Bearer {KEY}");
+    let lower = format!("bearer {KEY}");
+    let forms = [
+        ("authorization", bearer.as_str()),
+        ("authorization", lower.as_str()),
+        ("authorization", basic.as_str()),
+        ("x-api-key", KEY),
+        ("x-goog-api-key", KEY),
+        ("api-key", KEY),
+    ];
+    for (path, body) in both("openai/sim-1", "hi") {
+        for form in forms {
+            let answer = gateway.client().request("POST", path, &[form], body.to_string().as_bytes()).answer();
+            assert_eq!(answer.status(), 200, "{form:?} on {path}: {}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn no_key_and_a_wrong_key_get_the_same_401_that_says_not_to_retry() {
+    let gateway = Gateway::with(Upstream::nobody());
+    for (path, body) in both("openai/sim-1", "hi") {
+        let refuse = |headers: &[(&str, &str)]| {
+            let answer = gateway.client().request("POST", path, headers, body.to_string().as_bytes()).answer();
+            assert_eq!(answer.status(), 401);
+            assert_eq!(answer.header("x-should-retry"), "false");
+            let error = answer.json()["error"].clone();
+            assert_eq!(error["type"], "authentication_error", "{error}");
+            if path == CHAT {
+                assert_eq!(error["code"], "invalid_api_key");
+            }
+            error["message"].as_str().unwrap().to_owned()
+        };
+        refuse(&[]);
+        let wrong = refuse(&[("authorization", "Bearer wk-nobody-issued-this")]);
+        let other = refuse(&[("x-api-key", "something-else")]);
+        assert_eq!(wrong, other, "a refusal depends on nothing but the refusal");
+        assert!(!wrong.contains("nobody-issued"), "{wrong}");
+    }
+}
+
+#[test]
+fn expired_and_inactive_keys_and_models_out_of_reach_are_403() {
+    let sim = Simulated::start();
+    let more = "      - {id: old, secret: \"wk-old-key-000\", expires: 2020-01-01}\n      - {id: off, secret: \"wk-off-key-000\", active: false}\n    models: [\"openai/*\"]";
+    let gateway = Gateway::start(&full_config("", sim.address, sim.address, more, ""));
+    let ask = |path: &str, key: &str, body: &Value| {
+        gateway.client().request("POST", path, &[("x-api-key", key)], body.to_string().as_bytes()).answer()
+    };
+    for (key, code, model) in [
+        ("wk-old-key-000", "key_expired", "openai/sim-1"),
+        ("wk-off-key-000", "key_inactive", "openai/sim-1"),
+        (KEY, "model_not_allowed", "anthropic/sim-1"),
+    ] {
+        for (path, body) in both(model, "hi") {
+            let answer = ask(path, key, &body);
+            let error = answer.json()["error"].clone();
+            assert_eq!((answer.status(), &error["type"]), (403, &json!("permission_error")), "{code}: {error}");
+            if path == CHAT {
+                assert_eq!(error["code"], code);
+            }
+        }
+    }
+    assert_eq!(ask(CHAT, KEY, &chat("openai/sim-1", "hi")).status(), 200);
+}
+
+#[test]
+fn x_weir_api_key_leaves_the_clients_own_credential_to_the_provider() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let gateway = Gateway::with(upstream.address);
+    let headers = [("x-weir-api-key", KEY), ("authorization", "Bearer the-clients-subscription")];
+    let body = chat("openai/gpt-4o-mini", "hi").to_string();
+    let answer = gateway.client().request("POST", CHAT, &headers, body.as_bytes()).answer();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let seen = upstream.request();
+    assert_eq!(seen.header("authorization"), Some("Bearer the-clients-subscription"));
+    let head = String::from_utf8(seen.raw_head).unwrap();
+    assert!(!head.contains(KEY) && !head.contains(PROVIDER_KEY), "{head}");
+}
+
+#[test]
+fn the_keyless_paths_answer_without_a_key() {
+    let gateway = Gateway::with(Upstream::nobody());
+    let mut client = gateway.client();
+    assert_eq!(client.request("HEAD", "/", &[], b"").answer_without_body().status, 200);
+    assert_eq!(gateway.client().request("GET", "/status", &[], b"").answer().status(), 200);
+    assert_eq!(gateway.client().request("GET", "/v1/models", &[], b"").answer().status(), 401);
+}
+
+#[test]
+fn a_key_in_the_query_is_refused_and_never_repeated() {
+    let gateway = Gateway::start(&config(Upstream::nobody(), Upstream::nobody(), ""));
+    let path = format!("{MESSAGES}?key={KEY}");
+    let answer = gateway.client().request("POST", &path, &[], b"{}").answer();
+    assert!((400..=401).contains(&answer.status()), "{}", answer.status());
+    assert!(!answer.text().contains(KEY));
+    gateway.call("GET", "/status", &Value::Null);
+    assert!(!gateway.stderr().contains(KEY) && !gateway.stdout().contains(KEY));
+}

@@ -1,0 +1,146 @@
+//! Reload and shutdown.
+
+use serde_json::Value;
+
+use crate::ask::{CHAT, chat, chat_answer, chunk, stream_text, streamed};
+use crate::support::gateway::{Gateway, KEY, config};
+use crate::support::simulated::Simulated;
+use crate::support::upstream::Upstream;
+use crate::support::wait::{Gate, Opens, until};
+use serde_json::json;
+
+const NEW_KEY: &str = "wk-a-second-key-77";
+
+fn status_with(gateway: &Gateway, key: &str) -> u16 {
+    let body = chat("openai/sim-1", "hi").to_string();
+    gateway.client().request("POST", CHAT, &[("x-api-key", key)], body.as_bytes()).answer().status()
+}
+
+#[test]
+fn sighup_takes_up_the_new_file() {
+    let sim = Simulated::start();
+    let text = config(sim.address, sim.address, "");
+    let gateway = Gateway::start(&text);
+    assert_eq!(status_with(&gateway, NEW_KEY), 401);
+    gateway.write_config(&text.replace(KEY, NEW_KEY));
+    gateway.signal("HUP");
+    until("the new key to work", || (status_with(&gateway, NEW_KEY) == 200).then_some(()));
+    assert_eq!(status_with(&gateway, KEY), 401, "the old one is gone");
+}
+
+#[test]
+fn a_changed_file_is_taken_up_without_a_signal() {
+    let sim = Simulated::start();
+    let text = config(sim.address, sim.address, "");
+    let gateway = Gateway::start(&text);
+    gateway.write_config(&text.replace(KEY, NEW_KEY));
+    until("the new key to work", || (status_with(&gateway, NEW_KEY) == 200).then_some(()));
+}
+
+#[test]
+fn a_bad_file_leaves_the_old_configuration_in_force() {
+    let sim = Simulated::start();
+    let text = config(sim.address, sim.address, "");
+    let mut gateway = Gateway::start(&text);
+    gateway.write_config(&(text.clone() + "\nnonsense: true\n"));
+    gateway.signal("HUP");
+    until("the failure to be counted", || {
+        (gateway.metric("weir_config_reload_failures_total", &[]) >= 1.0).then_some(())
+    });
+    assert_eq!(status_with(&gateway, KEY), 200);
+    assert!(gateway.is_running());
+    assert!(gateway.stderr().contains("nonsense"), "the error is in the log");
+    gateway.write_config(&text.replace(KEY, NEW_KEY));
+    until("the repaired file to be taken", || (status_with(&gateway, NEW_KEY) == 200).then_some(()));
+}
+
+#[test]
+fn the_admin_api_reloads_too() {
+    let sim = Simulated::start();
+    let text = config(sim.address, sim.address, "");
+    let gateway = Gateway::start(&text);
+    gateway.write_config(&text.replace(KEY, NEW_KEY));
+    let answer = gateway.admin("POST", "/admin/v1/reload");
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(status_with(&gateway, NEW_KEY), 200);
+}
+
+#[test]
+fn a_reload_keeps_counters_and_running_streams() {
+    let sim = Simulated::start();
+    let tenant = "    limits: {requests_per_minute: 2}";
+    let text = crate::support::gateway::full_config("", sim.address, sim.address, tenant, "");
+    let gateway = Gateway::start(&text);
+    assert_eq!(status_with(&gateway, KEY), 200);
+    let mut running = gateway.stream(CHAT, &streamed(chat("openai/sim-1-slow", "count to 6")));
+    let hash = |g: &Gateway| g.admin("GET", "/admin/v1/config").json()["hash"].clone();
+    let before = hash(&gateway);
+    gateway.write_config(&(text + "\n# the same, to another hash\n"));
+    gateway.signal("HUP");
+    until("the reload", || (hash(&gateway) != before).then_some(()));
+    assert_eq!(status_with(&gateway, KEY), 429, "two requests were counted before");
+    let events: Vec<_> = running.events().collect();
+    assert_eq!(stream_text(&events), "1 2 3 4 5 6");
+}
+
+#[test]
+fn sigterm_lets_a_running_stream_finish_and_then_ends() {
+    let gate = Gate::default();
+    let opens = Opens(gate.clone());
+    let upstream = Upstream::start(move |_, conn| {
+        conn.sse_head();
+        conn.data(chunk(&json!({"role": "assistant", "content": "first "}), None));
+        gate.pass();
+        conn.data(chunk(&json!({"content": "last"}), None));
+        conn.data(chunk(&json!({}), Some("stop")));
+        conn.data("[DONE]");
+        conn.end();
+    });
+    let mut gateway = Gateway::with(upstream.address);
+    let mut client = gateway.stream(CHAT, &streamed(chat("openai/gpt-4o-mini", "hi")));
+    let mut events = client.events();
+    let mut seen = vec![events.next().expect("the first event")];
+    gateway.signal("TERM");
+    until("the gateway to stop taking connections", || {
+        let ready = std::net::TcpStream::connect(gateway.address).is_err();
+        let draining =
+            std::net::TcpStream::connect(gateway.admin).is_err() || gateway.admin("GET", "/readyz").status() == 503;
+        (ready || draining).then_some(())
+    });
+    assert!(gateway.is_running(), "a stream is running");
+    drop(opens);
+    seen.extend(events);
+    assert_eq!(stream_text(&seen), "first last");
+    assert_eq!(seen.last().map(|e| e.data.as_str()), Some("[DONE]"));
+    assert!(gateway.wait_exit().success());
+}
+
+#[test]
+fn sigterm_ends_an_idle_gateway_long_before_its_grace_period() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let mut gateway = Gateway::with(upstream.address);
+    assert_eq!(gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi")).status(), 200);
+    gateway.signal("TERM");
+    assert!(gateway.wait_exit().success(), "ten minutes of grace are not slept through");
+    assert_eq!(gateway.records().len(), 1);
+}
+
+#[test]
+fn liveness_and_readiness_are_told() {
+    let gateway = Gateway::with(Upstream::nobody());
+    assert_eq!(gateway.admin("GET", "/livez").status(), 200);
+    assert_eq!(gateway.admin("GET", "/readyz").status(), 200);
+    assert_eq!(gateway.call("GET", "/status", &Value::Null).status(), 200);
+}
+
+#[test]
+fn the_admin_api_wants_its_token_where_one_is_set() {
+    let nobody = Upstream::nobody();
+    let text = config(nobody, nobody, "").replace("admin:\n", "admin:\n  token: wt-admin-canary-3\n");
+    let gateway = Gateway::start(&text);
+    assert_eq!(gateway.admin("GET", "/admin/v1/config").status(), 401);
+    let mut client = crate::support::client::Client::connect(gateway.admin);
+    let headers = [("authorization", "Bearer wt-admin-canary-3")];
+    assert_eq!(client.request("GET", "/admin/v1/config", &headers, b"").answer().status(), 200);
+    assert_eq!(gateway.admin("GET", "/livez").status(), 200, "health needs no token");
+}

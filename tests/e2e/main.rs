@@ -1,0 +1,51 @@
+//! The real binary on real sockets: what `CONTRACT`-level promises look like from outside.
+//!
+//! Upstreams are scripted (every byte decided by the test) or the built-in simulator (answers like
+//! the vendors). Regression tests for failures known from elsewhere carry the row of the list they
+//! come from in their documentation.
+#![expect(clippy::disallowed_types, reason = "tests look into JSON of any shape")]
+
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+mod ask;
+#[cfg(test)]
+mod auth;
+#[cfg(test)]
+mod bodies;
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod count;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod headers;
+#[cfg(test)]
+mod http1;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod others;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod streams;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tools;
+#[cfg(test)]
+mod translate;
+#[cfg(test)]
+mod upstreams;
+#[cfg(test)]
+mod usage;

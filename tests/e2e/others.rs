@@ -1,0 +1,74 @@
+//! Completions, embeddings, and what is passed through.
+
+use serde_json::{Value, json};
+
+use crate::support::gateway::{Gateway, PROVIDER_KEY};
+use crate::support::simulated::Simulated;
+use crate::support::upstream::Upstream;
+
+#[test]
+fn completions_answer_and_stream() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    let body = json!({"model": "openai/sim-1", "prompt": "one two"});
+    let answer = gateway.post("/v1/completions", &body);
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(answer.json()["choices"][0]["text"], "You said: one two");
+    assert_eq!(answer.json()["usage"]["prompt_tokens"], 2);
+    let body = json!({"model": "openai/sim-1", "prompt": "one two", "stream": true});
+    let events = gateway.post("/v1/completions", &body).events();
+    let text: String = events
+        .iter()
+        .filter(|e| e.data != "[DONE]")
+        .map(|e| e.json()["choices"][0]["text"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(text, "You said: one two");
+    assert_eq!(events.last().unwrap().data, "[DONE]");
+    assert!(events.iter().all(|e| !e.data.contains("\"choices\":[]")), "nobody asked for usage");
+    let records = gateway.wait_records(2);
+    for record in records {
+        assert_eq!((&record["input_tokens"], &record["output_tokens"]), (&json!(2), &json!(4)), "{record}");
+    }
+}
+
+#[test]
+fn embeddings_pass_and_are_accounted() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    for encoding in ["float", "base64"] {
+        let body = json!({"model": "openai/sim-embed", "input": ["a b", "c"], "encoding_format": encoding});
+        let answer = gateway.post("/v1/embeddings", &body);
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        assert_eq!(answer.json()["data"].as_array().unwrap().len(), 2);
+    }
+    let records = gateway.wait_records(2);
+    assert_eq!((&records[0]["input_tokens"], &records[0]["output_tokens"]), (&json!(3), &json!(0)));
+}
+
+#[test]
+fn paths_below_no_v1_are_the_same_paths() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    assert_eq!(gateway.post("/chat/completions", &crate::ask::chat("openai/sim-1", "hi")).status(), 200);
+    assert_eq!(gateway.post("/messages", &crate::ask::message("openai/sim-1", "hi")).status(), 200);
+    assert_eq!(gateway.call("GET", "/models", &Value::Null).status(), 200);
+}
+
+/// Row 41: no path goes round the door.
+#[test]
+fn passed_through_paths_are_authenticated_and_cleaned() {
+    let upstream = Upstream::json(200, r#"{"data":[]}"#);
+    let gateway = Gateway::with(upstream.address);
+    let body = json!({"model": "openai/gpt-image-1", "prompt": "a cat"});
+    let answer = gateway.client().request("POST", "/v1/images/generations", &[], body.to_string().as_bytes()).answer();
+    assert_eq!(answer.status(), 401);
+    let headers = [("x-weir-provider", "openai"), ("cookie", "a=b"), ("x-internal", "leak")];
+    let answer = gateway.call_with("POST", "/v1/images/generations", &headers, &body);
+    assert_eq!((answer.status(), answer.text().as_str()), (200, r#"{"data":[]}"#), "{}", answer.text());
+    let seen = upstream.request();
+    assert_eq!(seen.path, "/v1/images/generations");
+    assert_eq!(seen.header("authorization"), Some(format!("Bearer {PROVIDER_KEY}").as_str()));
+    assert_eq!((seen.header("cookie"), seen.header("x-internal"), seen.header("x-weir-provider")), (None, None, None));
+    assert_eq!(seen.json()["prompt"], "a cat");
+    gateway.wait_records(1);
+}

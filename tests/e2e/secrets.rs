@@ -1,0 +1,79 @@
+//! Row 42: keys appear in no log, metric, error or dump.
+
+use serde_json::{Value, json};
+
+use crate::ask::{CHAT, MESSAGES, both, chat, streamed};
+use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config};
+use crate::support::simulated::Simulated;
+use crate::support::upstream::Upstream;
+
+#[test]
+fn keys_and_prompts_appear_nowhere() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    let mut said = String::new();
+    for provider in ["openai", "anthropic"] {
+        for model in ["sim-1", "sim-error-400", "sim-error-401", "sim-error-500", "sim-stream-cut"] {
+            for (path, body) in both(&format!("{provider}/{model}"), "prompt-canary-11") {
+                let answer = gateway.post(path, &body);
+                said += &format!("{:?}", answer.head);
+                if answer.status() != 200 {
+                    said += &answer.text();
+                }
+                let stream = gateway.post(path, &streamed(body));
+                said += &format!("{:?}", stream.head);
+            }
+        }
+    }
+    gateway.client().request("POST", CHAT, &[("x-api-key", "wk-unknown-canary-2")], b"{}").answer();
+    gateway
+        .client()
+        .request("POST", CHAT, &[("authorization", &format!("Bearer {KEY}"))], b"{\"prompt-canary")
+        .answer();
+    gateway.wait_records(40);
+    for path in ["/metrics", "/admin/v1/config", "/livez"] {
+        said += &gateway.admin("GET", path).text();
+    }
+    said += &gateway.stderr();
+    said += &gateway.stdout();
+    for secret in [KEY, PROVIDER_KEY, "wk-unknown-canary-2", "prompt-canary"] {
+        let found = said.find(secret).map(|at| said.get(at.saturating_sub(200)..at + 60).unwrap_or("").to_owned());
+        assert_eq!(found, None, "{secret}");
+    }
+}
+
+#[test]
+fn a_provider_that_echoes_its_key_is_redacted() {
+    let body = format!(
+        r#"{{"error":{{"message":"Incorrect API key provided: {PROVIDER_KEY}.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}}}"#
+    );
+    for status in [400, 401, 500] {
+        let upstream = Upstream::json(status, body.clone());
+        let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {retries: 0}\n"));
+        for (path, request) in both("openai/gpt-4o-mini", "hi") {
+            for request in [request.clone(), streamed(request)] {
+                let answer = gateway.post(path, &request);
+                assert_ne!(answer.status(), 200);
+                assert!(!answer.text().contains(PROVIDER_KEY), "{status}: {}", answer.text());
+            }
+        }
+        gateway.wait_records(4);
+        assert!(!gateway.stderr().contains(PROVIDER_KEY) && !gateway.stdout().contains(PROVIDER_KEY));
+    }
+}
+
+#[test]
+fn a_refused_key_learns_nothing_of_the_inside() {
+    let gateway = Gateway::with(Upstream::nobody());
+    let body = chat("openai/gpt-4o-mini", "hi").to_string();
+    for path in [CHAT, MESSAGES] {
+        let answer = gateway.client().request("POST", path, &[("x-api-key", "wk-guess")], body.as_bytes()).answer();
+        let text = answer.text();
+        for inside in ["acme", "openai/", "sha256", "127.0.0.1", "tenant", "weir.yaml"] {
+            assert!(!text.contains(inside), "{inside} in {text}");
+        }
+        assert_eq!(answer.head.find("x-weir-provider"), None);
+    }
+    assert_eq!(gateway.call("GET", "/v1/models", &Value::Null).status(), 200);
+    assert_eq!(gateway.post(CHAT, &json!({})).status(), 400);
+}

@@ -1,0 +1,218 @@
+//! Streams: what is forwarded when, and how they end when an end is not planned.
+
+use serde_json::json;
+
+use crate::ask::{CHAT, MESSAGES, both, chat, check_messages_stream, chunk, message, stream_text, streamed};
+use crate::support::gateway::{Gateway, config};
+use crate::support::simulated::Simulated;
+use crate::support::upstream::Upstream;
+use crate::support::wait::{Gate, Opens};
+
+#[test]
+fn all_four_cells_stream_the_same_text() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    for provider in ["openai", "anthropic"] {
+        for model in ["sim-1", "sim-pace-1", "sim-think"] {
+            for (path, body) in both(&format!("{provider}/{model}"), "héllo 👋 wörld") {
+                let events = gateway.post(path, &streamed(body)).events();
+                assert_eq!(stream_text(&events), "You said: héllo 👋 wörld", "{path} {provider}/{model}");
+                match path {
+                    MESSAGES => check_messages_stream(&events),
+                    _ => assert_eq!(events.last().unwrap().data, "[DONE]"),
+                }
+            }
+        }
+    }
+}
+
+/// Row 25: characters and line ends split anywhere.
+#[test]
+fn characters_split_between_chunks_stay_whole() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    let text = "日本語 ñandú 👩‍👩‍👧 \u{10348} ÿ";
+    for provider in ["openai", "anthropic"] {
+        for (path, body) in both(&format!("{provider}/sim-drip"), text) {
+            let events = gateway.post(path, &streamed(body)).events();
+            assert_eq!(stream_text(&events), format!("You said: {text}"), "{path} {provider}");
+        }
+    }
+}
+
+/// Row 26: the first event reaches the client before the second exists.
+#[test]
+fn events_are_forwarded_before_the_next_one_is_made() {
+    for path in [CHAT, MESSAGES] {
+        let gate = Gate::default();
+        let opens = Opens(gate.clone());
+        let upstream = Upstream::start(move |_, conn| {
+            conn.sse_head();
+            conn.data(chunk(&json!({"role": "assistant", "content": "first"}), None));
+            gate.pass();
+            conn.data(chunk(&json!({"content": " second"}), None));
+            conn.data(chunk(&json!({}), Some("stop")));
+            conn.data("[DONE]");
+            conn.end();
+        });
+        let gateway = Gateway::with(upstream.address);
+        let body = if path == CHAT { chat("openai/gpt-4o-mini", "hi") } else { message("openai/gpt-4o-mini", "hi") };
+        let mut client = gateway.stream(path, &streamed(body));
+        let mut events = client.events();
+        let mut seen = Vec::new();
+        while stream_text(&seen) != "first" {
+            seen.push(events.next().expect("the first text while the second is held back"));
+        }
+        drop(opens);
+        seen.extend(events);
+        assert_eq!(stream_text(&seen), "first second");
+    }
+}
+
+#[test]
+fn an_upstream_that_dies_in_a_stream_ends_it_with_an_error_event() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    for provider in ["openai", "anthropic"] {
+        for model in ["sim-stream-cut", "sim-stream-midstream-error"] {
+            for (path, body) in both(&format!("{provider}/{model}"), "a b c d e f g h") {
+                let answer = gateway.post(path, &streamed(body));
+                let events = answer.events();
+                assert!(stream_text(&events).starts_with("You said:"), "what came is passed on: {events:?}");
+                let errors: Vec<_> =
+                    events.iter().filter(|e| e.data != "[DONE]" && e.json()["error"]["message"].is_string()).collect();
+                assert_eq!(errors.len(), 1, "{path} {provider}/{model}: {events:?}");
+                if path == MESSAGES {
+                    assert_eq!((errors[0].name.as_str(), &errors[0].json()["type"]), ("error", &json!("error")));
+                    assert_eq!(events.last(), Some(errors[0]), "nothing after it");
+                }
+                assert!(!stream_text(&events).contains('h'), "no text after the death");
+            }
+        }
+    }
+    let records = gateway.wait_records(8);
+    assert!(records.iter().all(|r| r["outcome"] == "upstream_cut" || r["outcome"] == "failed"), "{records:?}");
+    assert!(
+        records.iter().all(|r| r["output_tokens"].as_u64().unwrap() > 0),
+        "what was read is accounted: {records:?}"
+    );
+}
+
+#[test]
+fn a_reset_in_a_stream_ends_it_the_same_way() {
+    for path in [CHAT, MESSAGES] {
+        let upstream = Upstream::start(|_, conn| {
+            conn.sse_head();
+            conn.data(chunk(&json!({"role": "assistant", "content": "first"}), None));
+            conn.reset();
+        });
+        let gateway = Gateway::with(upstream.address);
+        let body = if path == CHAT { chat("openai/gpt-4o-mini", "hi") } else { message("openai/gpt-4o-mini", "hi") };
+        let answer = gateway.post(path, &streamed(body));
+        // Reading to the proper end of the chunked body is what `events` asserts. The reset may
+        // overtake the first event: then the answer is a plain error.
+        if answer.status() == 200 {
+            assert!(answer.text().contains("error"), "{}", answer.text());
+        } else {
+            assert_eq!(answer.status(), 502);
+        }
+    }
+}
+
+/// Row 23: a client that leaves stops the upstream, and is billed for what it got.
+#[test]
+fn a_client_that_leaves_closes_the_upstream_and_is_accounted() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    for (nth, (provider, path)) in
+        [("openai", CHAT), ("openai", MESSAGES), ("anthropic", CHAT), ("anthropic", MESSAGES)].into_iter().enumerate()
+    {
+        let model = format!("{provider}/sim-1-slow");
+        let text = "count to 5000";
+        let body = if path == CHAT { chat(&model, text) } else { message(&model, text) };
+        let mut client = gateway.stream(path, &streamed(body));
+        let seen: Vec<_> = client.events().take(6).collect();
+        assert!(!seen.is_empty());
+        drop(client);
+        assert_eq!(sim.last()["outcome"], "client_gone", "{provider} {path}");
+        let record = gateway.record(nth + 1);
+        assert_eq!(record["outcome"], "client_cut", "{record}");
+        assert!(record["output_tokens"].as_u64().unwrap() > 0, "{record}");
+        assert!(record["input_tokens"].as_u64().unwrap() > 0, "{record}");
+        assert!(record["usage_source"] == "partial" || record["usage_source"] == "estimated", "{record}");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_before_the_first_byte_closes_the_upstream() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    for (path, body) in both("openai/sim-hang", "hi") {
+        let bearer = format!("Bearer {}", crate::support::gateway::KEY);
+        let mut client = gateway.client();
+        client.request("POST", path, &[("authorization", &bearer)], body.to_string().as_bytes());
+        crate::support::wait::until("the request upstream", || {
+            sim.log().iter().any(|e| e["outcome"] == "open").then_some(())
+        });
+        drop(client);
+        assert_eq!(sim.last()["outcome"], "client_gone", "{path}");
+    }
+}
+
+#[test]
+fn a_stream_that_stalls_ends_at_the_idle_timeout() {
+    let sim = Simulated::start();
+    let more = "defaults: {timeouts: {idle: 1s}}\n";
+    let gateway = Gateway::start(&config(sim.address, sim.address, more));
+    for (path, body) in both("openai/sim-stall", "hi") {
+        let answer = gateway.post(path, &streamed(body));
+        assert_eq!(answer.status(), 200);
+        let last = answer.events().into_iter().rfind(|e| e.data != "[DONE]").unwrap();
+        assert!(last.json()["error"]["message"].is_string(), "{last:?}");
+        assert_eq!(sim.last()["outcome"], "client_gone");
+    }
+}
+
+/// Row 20: an error in place of the first event is a failed attempt, not an answer.
+#[test]
+fn an_error_before_the_first_event_of_a_200_falls_back() {
+    let sim = Simulated::start();
+    let more = "routes:\n  fast:\n    strategy: fallback\n    targets: [{model: openai/sim-stream-error}, {model: anthropic/sim-1}]\n";
+    let gateway = Gateway::start(&config(sim.address, sim.address, more));
+    for (path, body) in both("fast", "hi there") {
+        for body in [body.clone(), streamed(body)] {
+            let answer = gateway.post(path, &body);
+            assert_eq!(answer.status(), 200, "{}", answer.text());
+            assert_eq!(answer.header("x-weir-fallback-used"), "1");
+            assert_eq!((answer.header("x-weir-provider"), answer.header("x-weir-attempts")), ("anthropic", "2"));
+            assert!(!answer.text().contains("error"), "{}", answer.text());
+        }
+    }
+    assert_eq!(gateway.metric("weir_fallbacks_total", &["from=\"openai\"", "to=\"anthropic\""]), 4.0);
+}
+
+#[test]
+fn without_a_fallback_that_error_is_the_answer_with_its_status() {
+    let sim = Simulated::start();
+    let gateway = Gateway::start(&config(sim.address, sim.address, "defaults: {retries: 0}\n"));
+    for provider in ["openai", "anthropic"] {
+        for (path, body) in both(&format!("{provider}/sim-stream-error"), "hi") {
+            let answer = gateway.post(path, &streamed(body));
+            assert!(answer.status() >= 500, "{path} {provider}: {} {}", answer.status(), answer.text());
+            assert!(answer.json()["error"]["message"].is_string());
+        }
+    }
+}
+
+/// Row 27: a client that reads slowly gets everything, and nothing is lost or reordered.
+#[test]
+fn a_long_stream_arrives_whole_at_a_slow_reader() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    for (path, body) in both("openai/sim-1", "count to 20000") {
+        let mut client = gateway.stream(path, &streamed(body));
+        let text = stream_text(&client.events().collect::<Vec<_>>());
+        assert_eq!(text.split(' ').count(), 20_000, "{path}");
+        assert!(text.ends_with(" 19999 20000"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Upstreams that refuse, vanish, or send half.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer, streamed, text};
+use crate::support::gateway::{Gateway, config};
+use crate::support::simulated::Simulated;
+use crate::support::upstream::Upstream;
+
+fn fallback(first: std::net::SocketAddr, second: std::net::SocketAddr) -> Gateway {
+    let more =
+        "routes:\n  fast:\n    strategy: fallback\n    targets: [{model: openai/sim-1}, {model: anthropic/sim-1}]\n";
+    Gateway::start(&config(first, second, more))
+}
+
+#[test]
+fn a_refused_connection_falls_back() {
+    let sim = Simulated::start();
+    let gateway = fallback(Upstream::nobody(), sim.address);
+    for (path, body) in both("fast", "hi") {
+        let answer = gateway.post(path, &body);
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        assert_eq!((answer.header("x-weir-fallback-used"), answer.header("x-weir-provider")), ("1", "anthropic"));
+        assert_eq!(text(&answer.json()), "You said: hi");
+    }
+}
+
+#[test]
+fn a_reset_before_the_head_falls_back_or_is_502() {
+    let sim = Simulated::start();
+    let upstream = Upstream::start(|_, conn| conn.reset());
+    let gateway = fallback(upstream.address, sim.address);
+    assert_eq!(gateway.post(CHAT, &chat("fast", "hi")).status(), 200);
+    for (path, body) in both("openai/gpt-4o-mini", "hi") {
+        let answer = gateway.post(path, &body);
+        assert_eq!(answer.status(), 502, "{}", answer.text());
+        if path == CHAT {
+            assert_eq!(answer.json()["error"]["code"], "upstream_error");
+        }
+    }
+}
+
+#[test]
+fn errors_of_the_first_target_fall_back_and_the_last_ones_are_told() {
+    let sim = Simulated::start();
+    let more = "routes:\n  fast: {strategy: fallback, targets: [{model: openai/sim-error-500}, {model: anthropic/sim-1}]}\n  doomed: {strategy: fallback, targets: [{model: openai/sim-error-500}, {model: anthropic/sim-error-529}]}\n  wrong: {strategy: fallback, targets: [{model: openai/sim-error-400}, {model: anthropic/sim-1}]}\n";
+    let gateway = Gateway::start(&config(sim.address, sim.address, more));
+    let answer = gateway.post(CHAT, &chat("fast", "hi"));
+    assert_eq!((answer.status(), answer.header("x-weir-attempts")), (200, "2"), "{}", answer.text());
+    let answer = gateway.post(CHAT, &chat("doomed", "hi"));
+    assert!(answer.status() >= 500, "{}", answer.text());
+    let answer = gateway.post(CHAT, &chat("wrong", "hi"));
+    assert_eq!((answer.status(), answer.header("x-weir-attempts")), (400, "1"), "a wrong request is wrong everywhere");
+}
+
+/// Row 21: attempts are bounded.
+#[test]
+fn retries_end() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = count.clone();
+    let upstream = Upstream::start(move |_, conn| {
+        seen.fetch_add(1, Ordering::SeqCst);
+        conn.json(500, r#"{"error":{"message":"no","type":"server_error","param":null,"code":null}}"#);
+    });
+    let gateway = Gateway::with(upstream.address);
+    assert!(gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi")).status() >= 500);
+    let attempts = count.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&attempts), "{attempts}");
+    assert_eq!(gateway.record(1)["attempts"], json!(attempts));
+}
+
+/// Pitfall 2: a pooled connection that the upstream closed meanwhile is not the caller's problem.
+#[test]
+fn a_stale_pooled_connection_is_replaced_without_a_word() {
+    let upstream = Upstream::start(|request, conn| {
+        if request.nth > 0 {
+            conn.close();
+        } else {
+            conn.json(200, &chat_answer("ok"));
+        }
+    });
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {retries: 0}\n"));
+    for nth in 0..3 {
+        let answer = gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi"));
+        assert_eq!(answer.status(), 200, "request {nth}: {}", answer.text());
+        assert_eq!(answer.header("x-weir-attempts"), "1", "it was never an attempt");
+    }
+    // 0: fresh. 1: stale, then fresh. 2: stale, then fresh.
+    let connections: Vec<usize> = upstream.requests().iter().map(|r| r.connection).collect();
+    assert_eq!((connections, upstream.connections()), (vec![0, 0, 1, 1, 2], 3));
+}
+
+#[test]
+fn half_an_answer_never_reaches_the_client() {
+    let sim = Simulated::start();
+    let gateway = Gateway::start(&config(sim.address, sim.address, "defaults: {retries: 0}\n"));
+    for provider in ["openai", "anthropic"] {
+        for (path, body) in both(&format!("{provider}/sim-stream-cut"), "hi") {
+            let answer = gateway.post(path, &body);
+            assert_eq!(answer.status(), 502, "{path} {provider}: {}", answer.text());
+            assert!(answer.json()["error"]["message"].is_string());
+        }
+    }
+}
+
+#[test]
+fn nonsense_from_an_upstream_is_502() {
+    for body in ["<html>busy</html>", "", "{\"choices\":", "null"] {
+        let upstream = Upstream::json(200, body);
+        let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {retries: 0}\n"));
+        let answer = gateway.post(MESSAGES, &crate::ask::message("openai/gpt-4o-mini", "hi"));
+        assert_eq!(answer.status(), 502, "{body:?}: {}", answer.text());
+    }
+}
+
+#[test]
+fn an_html_error_page_becomes_a_json_error() {
+    let upstream = Upstream::start(|_, conn| {
+        conn.raw("HTTP/1.1 503 X\r\ncontent-type: text/html\r\ncontent-length: 17\r\n\r\n<html>busy</html>");
+    });
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {retries: 0}\n"));
+    let answer = gateway.post(MESSAGES, &crate::ask::message("openai/gpt-4o-mini", "hi"));
+    assert!(answer.status() >= 500, "{}", answer.text());
+    assert_eq!(answer.json()["type"], "error");
+}
+
+#[test]
+fn interim_answers_of_an_upstream_are_passed_over() {
+    let upstream = Upstream::start(|_, conn| {
+        conn.raw("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n");
+        conn.json(200, &chat_answer("ok"));
+    });
+    let gateway = Gateway::with(upstream.address);
+    let answer = gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi"));
+    assert_eq!((answer.status(), text(&answer.json())), (200, "ok"));
+}
+
+#[test]
+fn a_body_without_length_that_ends_with_the_connection_is_read() {
+    let upstream = Upstream::start(|_, conn| {
+        conn.raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n");
+        conn.raw(chat_answer("ok"));
+        conn.close();
+    });
+    let gateway = Gateway::with(upstream.address);
+    assert_eq!(text(&gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi")).json()), "ok");
+}
+
+#[test]
+fn upstream_connections_are_kept_across_streams() {
+    let sim = Upstream::sse(crate::ask::sse(&[
+        crate::ask::chunk(&json!({"role": "assistant", "content": "x"}), None),
+        crate::ask::chunk(&json!({}), Some("stop")),
+    ]));
+    let gateway = Gateway::with(sim.address);
+    for _ in 0..5 {
+        assert_eq!(gateway.post(CHAT, &streamed(chat("openai/gpt-4o-mini", "hi"))).status(), 200);
+    }
+    assert!(sim.connections() <= 2, "{} connections for 5 streams one after the other", sim.connections());
+}

@@ -1,0 +1,285 @@
+//! The golden matrix: what a client of either format gets from, and sends to, an upstream of either
+//! format. Fixtures are in `golden/<format>/{request,response,stream,error}`, by the format they are
+//! written in; snapshots in `golden/snapshots`. Each snapshot is a promise: read it before it is
+//! accepted.
+
+#![expect(clippy::disallowed_types, reason = "snapshots are read as trees")]
+
+#[path = "../src/wire/anthropic/stream/grammar.rs"]
+mod grammar;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use insta::{Settings, assert_snapshot};
+use serde_json::{Value, json};
+use weir::error::Error;
+use weir::wire::ir::Dropped;
+use weir::wire::seal::Seal;
+use weir::wire::stream::{Pipe as _, Translator};
+use weir::wire::{
+    Client, Dialect, Quirks, Target, Thinking, decode_error, decode_request, decode_response, encode_error,
+    encode_error_event, encode_request, encode_response,
+};
+
+const FORMATS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
+
+fn seal() -> Seal {
+    Seal::new("golden", b"key")
+}
+
+fn client(seal: &Seal) -> Client<'_> {
+    Client {
+        model: "route",
+        id: "0198c1d2e3f47a18a9b0c1d2e3f40718",
+        created: 1_700_000_001,
+        stream_usage: true,
+        input_estimate_tokens: 11,
+        seal,
+    }
+}
+
+fn target(seal: &Seal, thinking: Thinking) -> Target<'_> {
+    let model = match thinking {
+        Thinking::Adaptive => "claude-opus-4-8",
+        _ => "upstream-model",
+    };
+    Target { model, quirks: &Quirks::NONE, max_output_tokens: Some(64_000), thinking, seal }
+}
+
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The fixtures of a kind, by name.
+fn fixtures(format: Dialect, kind: &str) -> Vec<(String, String)> {
+    let mut paths: Vec<_> =
+        fs::read_dir(dir().join(format.as_str()).join(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+        .into_iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+fn snapshot(name: &str, text: &str) {
+    let mut settings = Settings::clone_current();
+    settings.set_snapshot_path(dir().join("snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| assert_snapshot!(name, text));
+}
+
+fn pretty(json: &[u8]) -> String {
+    let tree: Value = serde_json::from_slice(json).unwrap();
+    serde_json::to_string_pretty(&tree).unwrap()
+}
+
+fn refusal(error: &Error) -> String {
+    format!("refused: {:?}, status {}, param {:?}\n{}", error.kind(), error.status(), error.param(), error.public())
+}
+
+/// The request as an upstream gets it.
+fn request_for(body: &str, from: Dialect, to: Dialect, thinking: Thinking) -> String {
+    let seal = seal();
+    let request = match decode_request(from, body) {
+        Ok(request) => request,
+        Err(error) => return refusal(&error),
+    };
+    let (mut out, mut dropped) = (Vec::new(), Dropped::default());
+    match encode_request(to, &request, &target(&seal, thinking), &mut out, &mut dropped) {
+        Ok(()) => format!("dropped: {}\n{}", dropped.header(), pretty(&out)),
+        Err(error) => refusal(&error),
+    }
+}
+
+#[test]
+fn requests() {
+    for (from, to) in cells() {
+        for (name, body) in fixtures(from, "request") {
+            let mut text = request_for(&body, from, to, Thinking::Budget);
+            // What depends on how the model thinks is shown for each way.
+            if to == Dialect::Anthropic && from != to && body.contains("reasoning_effort") {
+                for thinking in [Thinking::Adaptive, Thinking::None] {
+                    text += &format!("\n--- {thinking:?}\n{}", request_for(&body, from, to, thinking));
+                }
+            }
+            snapshot(&format!("request.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
+        }
+    }
+}
+
+fn cells() -> impl Iterator<Item = (Dialect, Dialect)> {
+    FORMATS.into_iter().flat_map(|from| FORMATS.map(|to| (from, to)))
+}
+
+/// The answer as a client gets it.
+fn answer_for(body: &str, from: Dialect, to: Dialect) -> Vec<u8> {
+    let seal = seal();
+    let mut out = Vec::new();
+    let response = decode_response(from, body, &Quirks::NONE).unwrap();
+    encode_response(to, &response, &client(&seal), &mut out);
+    out
+}
+
+#[test]
+fn answers() {
+    for (from, to) in cells() {
+        for (name, body) in fixtures(from, "response") {
+            let text = pretty(&answer_for(&body, from, to));
+            snapshot(&format!("answer.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
+        }
+    }
+}
+
+/// The stream as a client gets it.
+fn stream_for(body: &str, from: Dialect, to: Dialect) -> String {
+    let seal = seal();
+    let mut translator = Translator::new(from, &Quirks::NONE, to, &client(&seal));
+    let mut out = Vec::new();
+    translator.push(body.as_bytes(), &mut out);
+    translator.finish(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn streams() {
+    for (from, to) in cells() {
+        for (name, body) in fixtures(from, "stream") {
+            let text = stream_for(&body, from, to);
+            if to == Dialect::Anthropic {
+                grammar::assemble(&text);
+            }
+            snapshot(&format!("stream.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
+        }
+    }
+}
+
+#[test]
+fn errors() {
+    for (from, to) in cells() {
+        for (name, body) in fixtures(from, "error") {
+            let status: u16 = name.split('-').next().unwrap().parse().unwrap();
+            let error = decode_error(from, status, &body);
+            let (mut out, mut event) = (Vec::new(), Vec::new());
+            let status = encode_error(to, &error, "0198c1d2-e3f4-7a18-a9b0-c1d2e3f40718", &mut out);
+            encode_error_event(to, &error, "0198c1d2-e3f4-7a18-a9b0-c1d2e3f40718", &mut event);
+            let text = format!(
+                "{:?}, retry {:?}, status {status}\n{}\n{}",
+                error.kind(),
+                error.retry(),
+                String::from_utf8(out).unwrap(),
+                String::from_utf8(event).unwrap()
+            );
+            snapshot(&format!("error.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
+        }
+    }
+}
+
+fn encoded(body: &Value, from: Dialect, to: Dialect) -> Value {
+    let seal = seal();
+    let text = body.to_string();
+    let request = decode_request(from, &text).unwrap();
+    let (mut out, mut dropped) = (Vec::new(), Dropped::default());
+    encode_request(to, &request, &target(&seal, Thinking::Budget), &mut out, &mut dropped).unwrap();
+    assert!(dropped.is_empty(), "{:?}", dropped.paths());
+    serde_json::from_slice(&out).unwrap()
+}
+
+fn fixture(format: Dialect, path: &str) -> String {
+    fs::read_to_string(dir().join(format.as_str()).join(path)).unwrap()
+}
+
+/// What a chat client keeps of a stream: the ids, names and arguments of calls, and the text.
+fn chat_message(sse: &str) -> Value {
+    let mut message = json!({"role": "assistant", "content": "", "tool_calls": []});
+    for line in sse.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]") {
+        let chunk: Value = serde_json::from_str(line).unwrap();
+        let delta = &chunk["choices"][0]["delta"];
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            let calls = message["tool_calls"].as_array_mut().unwrap();
+            let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+            if index == calls.len() {
+                calls.push(call.clone());
+                continue;
+            }
+            let grown = calls[index]["function"]["arguments"].as_str().unwrap().to_owned()
+                + call["function"]["arguments"].as_str().unwrap();
+            calls[index]["function"]["arguments"] = grown.into();
+        }
+    }
+    message
+}
+
+/// The next request of a chat client, which knows of no signatures, and the turn that the Anthropic
+/// upstream gets of it.
+fn next_chat_turn(message: &Value) -> Value {
+    let id = &message["tool_calls"][0]["id"];
+    let body = json!({
+        "model": "route",
+        "reasoning_effort": "high",
+        "tools": [{"type": "function", "function": {"name": "get_weather"}}],
+        "messages": [
+            {"role": "user", "content": "Weather?"},
+            {"role": "assistant", "content": message["content"], "tool_calls": message["tool_calls"]},
+            {"role": "tool", "tool_call_id": id, "content": "sun"},
+        ],
+    });
+    encoded(&body, Dialect::OpenAiChat, Dialect::Anthropic)
+}
+
+/// Peers rows 2 and 3: a chat client carries an Anthropic upstream's signatures without knowing.
+#[test]
+fn thinking_comes_back_byte_exact_through_a_chat_client() {
+    let (from, to) = (Dialect::Anthropic, Dialect::OpenAiChat);
+    let whole: Value =
+        serde_json::from_slice(&answer_for(&fixture(from, "response/thinking_and_tool.json"), from, to)).unwrap();
+    let next = next_chat_turn(&whole["choices"][0]["message"]);
+    let turn = &next["messages"][1]["content"];
+    assert_eq!(turn[0], json!({"type":"thinking","thinking":"look it up","signature":"EqAB+/=="}));
+    assert_eq!(turn[1]["id"], "toolu_1");
+    assert_eq!(next["messages"][2]["content"][0]["tool_use_id"], "toolu_1");
+    assert_eq!(next["thinking"]["type"], "enabled", "the turn begins with its thinking");
+
+    let streamed = chat_message(&stream_for(&fixture(from, "stream/thinking_and_tool.sse"), from, to));
+    let turn = next_chat_turn(&streamed)["messages"][1]["content"].clone();
+    assert_eq!(turn[0], json!({"type":"thinking","thinking":"look it up","signature":"EqAB+/=="}));
+    assert_eq!(turn[1], json!({"type":"redacted_thinking","data":"abc"}));
+    assert_eq!(turn[2]["input"], json!({"city":"Rome"}));
+}
+
+/// The same the other way: a Messages client carries a chat upstream's `reasoning_details`.
+#[test]
+fn reasoning_details_come_back_byte_exact_through_a_messages_client() {
+    let (from, to) = (Dialect::OpenAiChat, Dialect::Anthropic);
+    let whole: Value =
+        serde_json::from_slice(&answer_for(&fixture(from, "response/reasoning_details.json"), from, to)).unwrap();
+    let streamed = grammar::assemble(&stream_for(&fixture(from, "stream/reasoning_details.sse"), from, to));
+    let source: Value = serde_json::from_str(&fixture(from, "response/reasoning_details.json")).unwrap();
+    let details = [
+        source["choices"][0]["message"]["reasoning_details"].clone(),
+        json!([{"type":"reasoning.text","text":"look it up","signature":"sig/+=","format":"anthropic-claude-v1","index":0}]),
+    ];
+    for (message, details) in [whole, streamed].into_iter().zip(details) {
+        let body = json!({
+            "model": "route",
+            "max_tokens": 2000,
+            "tools": [{"name": "now", "input_schema": {"type": "object"}}],
+            "messages": [
+                {"role": "user", "content": "Time?"},
+                {"role": "assistant", "content": message["content"]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": "12:00"}]},
+            ],
+        });
+        let next = encoded(&body, to, from);
+        assert_eq!(next["messages"][1]["reasoning_details"], details);
+        assert_eq!(next["messages"][1]["tool_calls"][0]["id"], "call_1");
+        // Towards Anthropic it means nothing and stays behind, and only it.
+        let elsewhere = encoded(&body, to, to);
+        assert_eq!(elsewhere["messages"][1]["content"][0]["type"], "tool_use");
+    }
+}

@@ -1,1 +1,336 @@
+use crate::error::Kind;
+use crate::wire::ir::{Dropped, Media, Output, PartKind, Request, Role, SettingKind, ToolChoice, ToolKind};
+use crate::wire::json::{Raw, Str};
+use crate::wire::seal::Seal;
+use crate::wire::{Dialect, Quirks, Target, Thinking};
 
+use super::{decode, encode};
+
+fn seal() -> Seal {
+    Seal::new("test", b"key")
+}
+
+fn write(request: &Request<'_>, quirks: &Quirks) -> (String, String) {
+    let seal = seal();
+    let target = Target { model: "up", quirks, max_output_tokens: None, thinking: Thinking::Unknown, seal: &seal };
+    let (mut out, mut dropped) = (Vec::new(), Dropped::default());
+    encode(request, &target, &mut out, &mut dropped).unwrap();
+    (String::from_utf8(out).unwrap(), dropped.header())
+}
+
+/// The request as if an Anthropic client had sent it.
+fn foreign(body: &str) -> Request<'_> {
+    crate::wire::decode_request(Dialect::Anthropic, body).unwrap()
+}
+
+fn foreign_out(body: &str, quirks: &Quirks) -> (String, String) {
+    write(&foreign(body), quirks)
+}
+
+#[test]
+fn leading_instructions_are_the_system_and_later_ones_stay_turns() {
+    let body = r#"{"model":"m","messages":[{"role":"developer","content":"a"},{"role":"system","content":[{"type":"text","text":"b"}]},
+        {"role":"user","content":"hi","name":"bob"},{"role":"developer","content":"c"}]}"#;
+    let request = decode(body).unwrap();
+    assert_eq!(request.system.len(), 2);
+    assert_eq!(request.system[1].at.to_string(), "messages[1].content[0]");
+    let roles: Vec<Role> = request.turns.iter().map(|t| t.role).collect();
+    assert_eq!(roles, [Role::User, Role::Developer]);
+    assert_eq!(request.turns[0].name.as_ref().unwrap().text(), "bob");
+}
+
+#[test]
+fn every_kind_of_part_is_understood() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":[
+        {"type":"text","text":"t","cache_control":{"type":"ephemeral"}},
+        {"type":"image_url","image_url":{"url":"data:image/png;base64,AA\/B","detail":"low"}},
+        {"type":"image_url","image_url":{"url":"https://x/y.png"}},
+        {"type":"file","file":{"file_data":"data:application/pdf;base64,QQ==","filename":"a.pdf"}},
+        {"type":"file","file":{"file_id":"file-1"}},
+        {"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}},
+        {"type":"video_url","video_url":{"url":"u"}}]}]}"#;
+    let request = decode(body).unwrap();
+    let parts = &request.turns[0].parts;
+    assert!(parts[0].cache.is_some());
+    let PartKind::Image { media: Media::Base64 { mime, data }, detail } = &parts[1].kind else { panic!() };
+    assert_eq!((&**mime, &**data, detail.as_ref().unwrap().raw()), ("image/png", "AA/B", "\"low\""));
+    assert!(matches!(&parts[2].kind, PartKind::Image { media: Media::Url(u), .. } if u.is("https://x/y.png")));
+    assert!(
+        matches!(&parts[3].kind, PartKind::Document { media: Media::Base64 { .. }, title: Some(t), .. } if t.is("a.pdf"))
+    );
+    assert!(matches!(&parts[4].kind, PartKind::Document { media: Media::File(_), .. }));
+    assert!(matches!(&parts[5].kind, PartKind::Audio { format: Some(f), .. } if f.is("wav")));
+    assert!(matches!(&parts[6].kind, PartKind::Other { tag, .. } if tag.is("video_url")));
+    let (out, dropped) = write(&request, &Quirks::NONE);
+    assert_eq!(dropped, "");
+    assert!(out.contains(r#"{"type":"video_url","video_url":{"url":"u"}}"#), "{out}");
+    assert!(out.contains(r#""url":"data:image/png;base64,AA/B","detail":"low""#), "{out}");
+}
+
+#[test]
+fn calls_results_and_thinking_keep_their_order() {
+    let body = r#"{"model":"m","messages":[{"role":"assistant","content":null,
+        "thinking_blocks":[{"type":"thinking","thinking":"t","signature":"S"},{"type":"redacted_thinking","data":"D"}],
+        "reasoning_content":"t",
+        "tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"},"cache_control":{"type":"ephemeral"}},
+                      {"id":"b","type":"function","function":{"name":"g"}},
+                      {"id":"c","type":"custom","custom":{"name":"h","input":"4 + 4"}}]},
+        {"role":"tool","tool_call_id":"a","content":[{"type":"text","text":"one"},{"type":"text","text":"two"}]},
+        {"role":"tool","tool_call_id":"b","content":""}]}"#;
+    let request = decode(body).unwrap();
+    let parts = &request.turns[0].parts;
+    assert!(matches!(&parts[0].kind, PartKind::Reasoning { signature: Some(s), .. } if s.is("S")));
+    assert!(matches!(&parts[1].kind, PartKind::RedactedReasoning { .. }));
+    assert!(matches!(&parts[2].kind, PartKind::Reasoning { signature: None, .. }));
+    let object = |i: usize| match &parts[i].kind {
+        PartKind::ToolCall { arguments, .. } => arguments.object().unwrap().into_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((object(3), object(4), object(5)), ("{\"x\":1}".into(), "{}".into(), "{\"input\":\"4 + 4\"}".into()));
+    assert!(parts[3].cache.is_some());
+    let PartKind::ToolResult { content, .. } = &request.turns[1].parts[0].kind else { panic!() };
+    assert_eq!(content.len(), 2);
+    let (out, _) = write(&request, &Quirks::NONE);
+    for kept in [
+        r#""thinking_blocks":[{"type":"thinking","thinking":"t","signature":"S"},{"type":"redacted_thinking","data":"D"}]"#,
+        r#""reasoning_content":"t""#,
+        r#"{"id":"c","type":"custom","custom":{"name":"h","input":"4 + 4"}}"#,
+        r#""cache_control":{"type":"ephemeral"}"#,
+    ] {
+        assert!(out.contains(kept), "{kept} is not in {out}");
+    }
+}
+
+#[test]
+fn legacy_functions_become_tools_with_an_id() {
+    let body = r#"{"model":"m","functions":[{"name":"f","parameters":{"type":"object"}}],"function_call":{"name":"f"},
+        "messages":[{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},
+                    {"role":"function","name":"f","content":"r"}]}"#;
+    let request = decode(body).unwrap();
+    assert!(matches!(&request.tools[0].kind, ToolKind::Function { name, .. } if name.is("f")));
+    assert!(matches!(&request.tool_choice, Some(ToolChoice::Named(name)) if name.is("f")));
+    let PartKind::ToolCall { id: call, .. } = &request.turns[0].parts[0].kind else { panic!() };
+    let PartKind::ToolResult { id: result, .. } = &request.turns[1].parts[0].kind else { panic!() };
+    assert_eq!(call, result);
+}
+
+#[test]
+fn settings_are_known_by_name_and_strangers_survive() {
+    let body = r#"{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false},
+        "temperature":0.50,"logit_bias":{"1":-100},"seed":null,"my_own":[1e400],"stop":"x","n":2,
+        "max_tokens":5,"max_completion_tokens":6,"tool_choice":{"type":"allowed_tools","allowed_tools":{}},
+        "response_format":{"type":"json_schema","json_schema":{"name":"r","schema":{"type":"object"},"strict":true}}}"#;
+    let request = decode(body).unwrap();
+    assert!(request.stream_usage);
+    assert_eq!((request.max_tokens, request.choices, request.stop.len()), (Some(6), Some(2), 1));
+    assert!(matches!(request.tool_choice, Some(ToolChoice::Other(_))));
+    assert!(matches!(request.output, Output::JsonSchema { strict: Some(true), .. }));
+    let kinds: Vec<SettingKind> = request.options.iter().map(|s| s.kind).collect();
+    assert_eq!(kinds, [SettingKind::Temperature, SettingKind::LogitBias, SettingKind::Other, SettingKind::Other]);
+    let (out, _) = write(&request, &Quirks { max_tokens: "max_completion_tokens", ..Quirks::NONE });
+    for kept in [
+        r#""temperature":0.50"#,
+        r#""my_own":[1e400]"#,
+        r#""max_completion_tokens":6"#,
+        r#""stream_options":{"include_usage":true,"include_obfuscation":false}"#,
+        r#""tool_choice":{"type":"allowed_tools","allowed_tools":{}}"#,
+    ] {
+        assert!(out.contains(kept), "{kept} is not in {out}");
+    }
+}
+
+#[test]
+fn the_three_spellings_of_effort_are_one() {
+    let reasoning = |member: &str| {
+        let body = format!(r#"{{"model":"m","messages":[],{member}}}"#);
+        let request = decode(&body).unwrap();
+        let it = request.reasoning.as_ref().unwrap();
+        let found = (it.name, it.effort.as_ref().map(|e| e.text().into_owned()), it.budget_tokens, it.disabled);
+        let (out, _) = write(&request, &Quirks::NONE);
+        assert!(out.contains(member), "{member} is not in {out}");
+        found
+    };
+    assert_eq!(reasoning(r#""reasoning_effort":"high""#), ("reasoning_effort", Some("high".into()), None, false));
+    assert_eq!(
+        reasoning(r#""reasoning":{"effort":"low","exclude":true}"#),
+        ("reasoning", Some("low".into()), None, false)
+    );
+    assert_eq!(reasoning(r#""reasoning":{"enabled":false}"#), ("reasoning", None, None, true));
+    assert_eq!(
+        reasoning(r#""thinking":{"type":"enabled","budget_tokens":2000}"#),
+        ("thinking", None, Some(2000), false)
+    );
+    assert_eq!(reasoning(r#""thinking":{"type":"disabled"}"#), ("thinking", None, None, true));
+}
+
+#[test]
+fn what_nobody_could_serve_names_its_member() {
+    for (body, kind, param) in [
+        ("[1", Kind::InvalidJson, None),
+        (r#"{"messages":[]}"#, Kind::InvalidRequest, Some("model")),
+        (r#"{"model":"m"}"#, Kind::InvalidRequest, Some("messages")),
+        (r#"{"model":"m","messages":[],"stream":"yes"}"#, Kind::InvalidRequest, Some("stream")),
+        (r#"{"model":"m","messages":[],"max_tokens":-1}"#, Kind::InvalidRequest, Some("max_tokens")),
+        (r#"{"model":"m","messages":[{"role":"robot","content":""}]}"#, Kind::InvalidRequest, Some("messages[0].role")),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":5}]}"#,
+            Kind::InvalidRequest,
+            Some("messages[0].content"),
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"tool","content":""}]}"#,
+            Kind::InvalidRequest,
+            Some("messages[0].tool_call_id"),
+        ),
+    ] {
+        let error = decode(body).unwrap_err();
+        assert_eq!((error.kind(), error.param()), (kind, param), "{body}");
+    }
+}
+
+#[test]
+fn tool_results_come_first_and_their_images_follow() {
+    let body = r#"{"model":"m","max_tokens":5,"messages":[
+        {"role":"assistant","content":[{"type":"text","text":"a"},{"type":"tool_use","id":"t1","name":"f","input":{}},{"type":"tool_use","id":"t2","name":"f","input":{"x":1}}]},
+        {"role":"user","content":[
+            {"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"see"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA=="}}]},
+            {"type":"tool_result","tool_use_id":"t2","is_error":true,"content":"no such file"},
+            {"type":"text","text":"go on"}]}]}"#;
+    let (out, dropped) = foreign_out(body, &Quirks::NONE);
+    assert_eq!(dropped, "");
+    let messages = out.split_once("\"messages\":").unwrap().1.split_once(",\"max_tokens\"").unwrap().0;
+    assert_eq!(
+        messages,
+        concat!(
+            r#"[{"role":"assistant","content":"a","tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}},"#,
+            r#"{"id":"t2","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]},"#,
+            r#"{"role":"tool","tool_call_id":"t1","content":"see"},"#,
+            r#"{"role":"tool","tool_call_id":"t2","content":"Error:\nno such file"},"#,
+            r#"{"role":"user","content":[{"type":"text","text":"Returned by tool call t1:"},"#,
+            r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}},{"type":"text","text":"go on"}]}]"#,
+        )
+    );
+}
+
+#[test]
+fn what_chat_has_no_word_for_is_named() {
+    let body = r#"{"model":"m","max_tokens":5,"top_k":3,"stop_sequences":["1","2","3","4","5"],
+        "system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}},{"type":"text","text":"t"}],
+        "tools":[{"name":"f","input_schema":{"type":"object"}},{"type":"web_search_20250305","name":"web_search"}],
+        "metadata":{"user_id":"u"},"messages":[{"role":"user","content":"hi"}]}"#;
+    let (out, dropped) = foreign_out(body, &Quirks::NONE);
+    for named in ["top_k", "stop_sequences[4]", "system[0].cache_control", "tools[1]"] {
+        assert!(dropped.split(", ").any(|d| d == named), "{named} is not in {dropped}");
+    }
+    for kept in [
+        r#""stop":["1","2","3","4"]"#,
+        r#""user":"u""#,
+        r#"{"role":"system","content":"s\n\nt"}"#,
+        r#""parameters":{"properties":{},"type":"object"}"#,
+    ] {
+        assert!(out.contains(kept), "{kept} is not in {out}");
+    }
+}
+
+#[test]
+fn a_user_id_that_is_too_long_becomes_a_stable_short_one() {
+    let body = format!(
+        r#"{{"model":"m","max_tokens":5,"metadata":{{"user_id":"{}"}},"messages":[{{"role":"user","content":"hi"}}]}}"#,
+        "u".repeat(65)
+    );
+    let user = |body: &str| {
+        let out = foreign_out(body, &Quirks::NONE).0;
+        out.split_once("\"user\":\"").unwrap().1.split_once('"').unwrap().0.to_owned()
+    };
+    assert_eq!(user(&body).len(), 64);
+    assert_eq!(user(&body), user(&body));
+}
+
+#[test]
+fn thinking_goes_back_where_the_vendor_reads_it_and_is_never_named() {
+    let seal = seal();
+    let details = r#"[{"type":"reasoning.encrypted","data":"D","index":0}]"#;
+    let body = format!(
+        r#"{{"model":"m","max_tokens":5,"messages":[{{"role":"user","content":"q"}},{{"role":"assistant","content":[
+        {{"type":"thinking","thinking":"why","signature":"{}"}},{{"type":"thinking","thinking":"","signature":"foreign"}},
+        {{"type":"redacted_thinking","data":"R"}},{{"type":"text","text":"a"}}]}},{{"role":"user","content":"b"}}]}}"#,
+        seal.close(details.as_bytes())
+    );
+    let (out, dropped) = foreign_out(&body, &Quirks { reasoning_echo: Some("reasoning_content"), ..Quirks::NONE });
+    assert_eq!(dropped, "");
+    assert!(out.contains(r#""reasoning_content":"why""#), "{out}");
+    assert!(out.contains(&format!(r#""reasoning_details":{details}"#)), "{out}");
+    let (out, dropped) = foreign_out(&body, &Quirks::NONE);
+    assert_eq!(dropped, "");
+    assert!(!out.contains("why") && out.contains("reasoning_details"), "{out}");
+}
+
+#[test]
+fn sealed_call_ids_reach_no_upstream() {
+    let id = seal().close_id("t1", b"[]");
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"role":"assistant","tool_calls":[{{"id":"{id}","type":"function","function":{{"name":"f","arguments":"{{}}"}}}}]}},
+        {{"role":"tool","tool_call_id":"{id}","content":"r"}}]}}"#
+    );
+    let (out, _) = write(&decode(&body).unwrap(), &Quirks::NONE);
+    assert!(out.contains(r#""id":"t1""#) && out.contains(r#""tool_call_id":"t1""#) && !out.contains(&id), "{out}");
+}
+
+#[test]
+fn budgets_and_efforts_become_one_of_openais_words() {
+    let effort = |member: &str| {
+        let body = format!(r#"{{"model":"m","max_tokens":5,{member},"messages":[{{"role":"user","content":"hi"}}]}}"#);
+        let (out, _) = foreign_out(&body, &Quirks::NONE);
+        Some(out.split_once("\"reasoning_effort\":\"")?.1.split_once('"')?.0.to_owned())
+    };
+    assert_eq!(effort(r#""thinking":{"type":"enabled","budget_tokens":1024}"#).as_deref(), Some("low"));
+    assert_eq!(effort(r#""thinking":{"type":"enabled","budget_tokens":8000}"#).as_deref(), Some("medium"));
+    assert_eq!(effort(r#""thinking":{"type":"enabled","budget_tokens":32000}"#).as_deref(), Some("high"));
+    assert_eq!(effort(r#""output_config":{"effort":"max"}"#).as_deref(), Some("high"));
+    assert_eq!(effort(r#""thinking":{"type":"adaptive"}"#), None);
+    assert_eq!(effort(r#""thinking":{"type":"disabled"}"#), None);
+}
+
+#[test]
+fn quirks_are_honoured() {
+    let body = r#"{"model":"m","stream":true,"parallel_tool_calls":false,"reasoning_effort":"low",
+        "tools":[{"type":"function","function":{"name":"f","strict":true,"x":1},"y":2}],
+        "response_format":{"type":"json_schema","json_schema":{"name":"r","schema":{"type":"object"}}},
+        "messages":[{"role":"user","content":"a"},{"role":"developer","content":"b"}]}"#;
+    let request = decode(body).unwrap();
+    let (out, dropped) = write(&request, &Quirks { developer_role: true, ..Quirks::NONE });
+    assert_eq!(dropped, "");
+    assert!(out.contains(r#"{"role":"developer","content":"b"}"#), "{out}");
+    assert!(out.contains(r#"{"type":"function","function":{"name":"f","strict":true,"x":1},"y":2}"#), "{out}");
+    let none = Quirks {
+        stream_options: false,
+        reasoning_effort: false,
+        json_schema: false,
+        strict_tools: false,
+        parallel_tool_calls: false,
+        ..Quirks::NONE
+    };
+    let (out, dropped) = write(&request, &none);
+    for gone in ["developer", "stream_options", "reasoning_effort", "strict", "parallel_tool_calls", "json_schema"] {
+        assert!(!out.contains(gone), "{gone} is in {out}");
+    }
+    assert!(out.contains(r#""response_format":{"type":"json_object"}"#) && out.contains("JSON Schema"), "{out}");
+    for named in ["tools[0].strict", "parallel_tool_calls", "reasoning_effort", "response_format.json_schema"] {
+        assert!(dropped.split(", ").any(|d| d == named), "{named} is not in {dropped}");
+    }
+}
+
+#[test]
+fn images_by_address_need_a_target_that_fetches_them() {
+    let mut request = foreign(
+        r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}]}"#,
+    );
+    assert!(write(&request, &Quirks::NONE).0.contains("https://x/y.png"));
+    let (out, dropped) = write(&request, &Quirks { image_urls: false, ..Quirks::NONE });
+    assert_eq!(dropped, "messages[0].content[0]");
+    assert!(out.contains(r#"{"role":"user","content":""}"#), "{out}");
+    request.tool_choice = Some(ToolChoice::Other(Raw::new("{}")));
+    assert!(!write(&request, &Quirks::NONE).0.contains("tool_choice"), "no tool, no choice");
+    request.stop = vec![Str::from_text("x")];
+    assert!(write(&request, &Quirks::NONE).0.contains(r#""stop":["x"]"#));
+}

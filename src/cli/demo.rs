@@ -13,8 +13,7 @@ use serde::Deserialize;
 use super::{print, run};
 use crate::config::env::{Env as _, System};
 use crate::config::load::{self, Unfiled};
-use crate::config::secret::Secret;
-use crate::proxy::probe::{self, Answer};
+use crate::proxy::probe::{Answer, Probe};
 use crate::proxy::serve::{self, Simulated};
 use crate::telemetry::log;
 
@@ -47,7 +46,7 @@ pub(super) fn demo(args: &Args) -> ExitCode {
         Ok(mut prepared) => {
             run::announce(&prepared);
             let Some(address) = prepared.addresses.first().copied() else { return run::failed("no address") };
-            let tour = Tour { address, key: key.clone() };
+            let tour = Probe::new(address, key.clone());
             let (urls, admin_url) = (prepared.urls.clone(), prepared.admin_url.clone());
             prepared.beside(
                 "tour",
@@ -60,15 +59,9 @@ pub(super) fn demo(args: &Args) -> ExitCode {
     }
 }
 
-/// The requests of the demonstration.
-struct Tour {
-    address: SocketAddr,
-    key: Secret,
-}
-
 /// The tour, then the lines to go on with.
 struct Guided {
-    tour: Tour,
+    tour: Probe,
     farewell: String,
 }
 
@@ -76,7 +69,7 @@ struct Guided {
 impl BackgroundService for Guided {
     async fn start(&self, _shutdown: ShutdownWatch) {
         for stop in STOPS {
-            self.tour.visit(stop).await;
+            visit(&self.tour, stop).await;
         }
         print::note(&self.farewell);
         print::note("  serving until Ctrl-C");
@@ -133,13 +126,11 @@ const STOPS: &[Stop] = &[
     },
 ];
 
-impl Tour {
-    async fn visit(&self, stop: &Stop) {
-        print::note(&format!("\n{}  (POST {})", stop.title, stop.path));
-        match probe::post(self.address, stop.path, &self.key, stop.body).await {
-            Ok(answer) => describe(&answer),
-            Err(error) => print::note(&format!("  failed: {error}")),
-        }
+async fn visit(tour: &Probe, stop: &Stop) {
+    print::note(&format!("\n{}  (POST {})", stop.title, stop.path));
+    match tour.post(stop.path, stop.body).await {
+        Ok(answer) => describe(&answer),
+        Err(error) => print::note(&format!("  failed: {error}")),
     }
 }
 

@@ -197,9 +197,8 @@ impl Gateway {
         }
         let (limit_bytes, within) = (x.live.runtime.server.max_body_bytes, x.live.runtime.server.body_timeout);
         x.body = body::read(session, limit_bytes, within).await?;
-        let parsed = parse::parse(endpoint, &x.body)?;
-        self.route(session, x, &parsed)?;
-        x.parsed = Some(parsed);
+        x.parsed = Some(parse::parse(endpoint, &x.body)?);
+        self.route(session, x)?;
         self.limit(x)?;
         if let Some(body) = local::count_tokens(x, endpoint)? {
             return self.answer_here(session, x, body).await;
@@ -223,9 +222,11 @@ impl Gateway {
         Ok(())
     }
 
-    fn route(&self, session: &Session, x: &mut Exchange, parsed: &parse::Parsed) -> Result<()> {
+    fn route(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let spread = self.tickets.fetch_add(1, Ordering::Relaxed);
-        let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
+        let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
+            return Err(Error::internal("nothing to route"));
+        };
         let named = session.req_header().headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
         x.plan = Some(match named {
             Some(provider) => {

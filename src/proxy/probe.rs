@@ -28,30 +28,49 @@ impl Answer {
     }
 }
 
-/// Posts JSON and reads the whole answer.
-pub(crate) async fn post(address: SocketAddr, path: &str, key: &Secret, body: &'static str) -> Result<Answer, String> {
-    match tokio::time::timeout(WITHIN, exchange(address, path, key, body)).await {
-        Ok(answer) => answer.map_err(|e| e.to_string()),
-        Err(_) => Err(format!("no answer within {}s", WITHIN.as_secs())),
+/// A client of one gateway.
+pub(crate) struct Probe {
+    address: SocketAddr,
+    key: Secret,
+    connector: Connector,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Probe({})", self.address)
     }
 }
 
-async fn exchange(address: SocketAddr, path: &str, key: &Secret, body: &'static str) -> pingora_core::Result<Answer> {
-    #[expect(clippy::disallowed_methods, reason = "handed an address, it neither resolves nor fails")]
-    let peer = HttpPeer::new(address, false, String::new());
-    let (mut session, _) = Connector::new(None).get_http_session(&peer).await?;
-    let mut head = RequestHeader::build("POST", path.as_bytes(), Some(4))?;
-    head.insert_header(HOST, address.to_string())?;
-    head.insert_header(AUTHORIZATION, format!("Bearer {}", key.expose()))?;
-    head.insert_header(CONTENT_TYPE, "application/json")?;
-    head.insert_header(CONTENT_LENGTH, body.len())?;
-    session.write_request_header(Box::new(head)).await?;
-    session.write_request_body(Bytes::from_static(body.as_bytes()), true).await?;
-    session.read_response_header().await?;
-    let head = session.response_header().cloned().ok_or_else(|| pingora_core::Error::new_str("no head"))?;
-    let mut text = Vec::new();
-    while let Some(piece) = session.read_response_body().await? {
-        text.extend_from_slice(&piece);
+impl Probe {
+    pub(crate) fn new(address: SocketAddr, key: Secret) -> Self {
+        Self { address, key, connector: Connector::new(None) }
     }
-    Ok(Answer { status: head.status.as_u16(), body: String::from_utf8_lossy(&text).into_owned(), head })
+
+    /// Posts JSON and reads the whole answer.
+    pub(crate) async fn post(&self, path: &str, body: &'static str) -> Result<Answer, String> {
+        match tokio::time::timeout(WITHIN, self.exchange(path, body)).await {
+            Ok(answer) => answer.map_err(|e| e.to_string()),
+            Err(_) => Err(format!("no answer within {}s", WITHIN.as_secs())),
+        }
+    }
+
+    async fn exchange(&self, path: &str, body: &'static str) -> pingora_core::Result<Answer> {
+        #[expect(clippy::disallowed_methods, reason = "handed an address, it neither resolves nor fails")]
+        let peer = HttpPeer::new(self.address, false, String::new());
+        let (mut session, _) = self.connector.get_http_session(&peer).await?;
+        let mut head = RequestHeader::build("POST", path.as_bytes(), Some(4))?;
+        head.insert_header(HOST, self.address.to_string())?;
+        head.insert_header(AUTHORIZATION, format!("Bearer {}", self.key.expose()))?;
+        head.insert_header(CONTENT_TYPE, "application/json")?;
+        head.insert_header(CONTENT_LENGTH, body.len())?;
+        session.write_request_header(Box::new(head)).await?;
+        session.write_request_body(Bytes::from_static(body.as_bytes()), true).await?;
+        session.read_response_header().await?;
+        let head = session.response_header().cloned().ok_or_else(|| pingora_core::Error::new_str("no head"))?;
+        let mut text = Vec::new();
+        while let Some(piece) = session.read_response_body().await? {
+            text.extend_from_slice(&piece);
+        }
+        Ok(Answer { status: head.status.as_u16(), body: String::from_utf8_lossy(&text).into_owned(), head })
+    }
 }

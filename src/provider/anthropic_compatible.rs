@@ -1,0 +1,24 @@
+//! Any server that speaks Anthropic's format: `base_url` is what Anthropic's SDK would take, for
+//! example `https://api.deepseek.com/anthropic`, `https://api.moonshot.ai/anthropic`, or a vLLM,
+//! SGLang, llama.cpp, Ollama or LM Studio server that is new enough.
+//!
+//! Usage: as Anthropic's. Recorded as `local-messages` exchanges (a server on loopback, seen
+//! 2025-11-11).
+
+use super::{Auth, Paths, Provider};
+use crate::wire::{Dialect, Quirks};
+
+pub static PROVIDER: Provider = Provider {
+    kind: "anthropic-compatible",
+    title: "Anthropic-compatible server",
+    dialect: Dialect::Anthropic,
+    base_url: None,
+    paths: Paths::ANTHROPIC,
+    auth: Auth::Header("x-api-key"),
+    env: &[],
+    key_optional: true,
+    quirks: Quirks::NONE,
+    http2: false,
+    catalogue: "anthropic-compatible",
+    docs_url: "https://platform.claude.com/docs/en/api/messages",
+};

@@ -1,0 +1,24 @@
+//! DeepInfra, by its OpenAI-compatible paths.
+//!
+//! Usage: OpenAI's; a streamed answer carries it in its last chunk with `finish_reason` (by its
+//! reference, 2026-11).
+//!
+//! No recorded exchange: its facts are from its reference.
+
+use super::{Auth, Paths, Provider};
+use crate::wire::{Dialect, Quirks};
+
+pub static PROVIDER: Provider = Provider {
+    kind: "deepinfra",
+    title: "DeepInfra",
+    dialect: Dialect::OpenAiChat,
+    base_url: Some("https://api.deepinfra.com/v1/openai"),
+    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    auth: Auth::Bearer,
+    env: &["DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"],
+    key_optional: false,
+    quirks: Quirks::NONE,
+    http2: true,
+    catalogue: "deepinfra",
+    docs_url: "https://deepinfra.com/docs/openai_api",
+};

@@ -1,0 +1,37 @@
+//! DeepSeek. Its Anthropic-format endpoint has another base URL: configure it as kind
+//! `anthropic-compatible` with `https://api.deepseek.com/anthropic`.
+//!
+//! Usage: OpenAI's, and again as `prompt_cache_hit_tokens` and `prompt_cache_miss_tokens`;
+//! reasoning is inside `completion_tokens` (deepseek-chat_completions-0839a68f1268). In a stream it
+//! comes in the chunk that finishes (deepseek-chat_completions-06a74a456c9d, seen 2026-06-08).
+//!
+//! Quirks:
+//! - thinking is in `reasoning_content` and must go back there with its tool calls
+//!   (deepseek-chat_completions-483b225bf701)
+//! - while thinking it refuses every `tool_choice` that forces a call
+//!   (deepseek-chat_completions-894995eb5403)
+//! - `json_object` but no `json_schema` (deepseek-chat_completions-2999a07706a3; by its reference,
+//!   2026-11)
+//! - takes `reasoning_effort` (deepseek-chat_completions-0d83c1d00fff), `strict` tools
+//!   (deepseek-chat_completions-856ade937b34, seen 2026-06-10) and `parallel_tool_calls`
+//!   (deepseek-chat_completions-0ad69a9903cc)
+//! - roles are a closed set without `developer`; image parts are refused by the models without
+//!   vision (deepseek-chat_completions-acdb1667b3bf)
+
+use super::{Auth, Paths, Provider};
+use crate::wire::{Dialect, Quirks};
+
+pub static PROVIDER: Provider = Provider {
+    kind: "deepseek",
+    title: "DeepSeek",
+    dialect: Dialect::OpenAiChat,
+    base_url: Some("https://api.deepseek.com"),
+    paths: Paths { embeddings: None, ..Paths::OPENAI },
+    auth: Auth::Bearer,
+    env: &["DEEPSEEK_API_KEY"],
+    key_optional: false,
+    quirks: Quirks { reasoning_echo: Some("reasoning_content"), json_schema: false, ..Quirks::NONE },
+    http2: true,
+    catalogue: "deepseek",
+    docs_url: "https://api-docs.deepseek.com",
+};

@@ -1,0 +1,38 @@
+//! Mistral AI.
+//!
+//! Usage: OpenAI's, and always there: in a stream in the chunk that finishes
+//! (mistral-chat_completions-1579f0ceb528, seen 2026-08-19; 111 of 111 streams). Reasoning is not
+//! counted apart.
+//!
+//! Quirks:
+//! - no `stream_options` and no `developer` in its API (by its SDK 3.7)
+//! - thinking is a part of `content`, a list then (mistral-chat_completions-044af0472383, seen
+//!   2025-11-28), and goes back as one (mistral-chat_completions-5665031e8714, seen 2026-08-19),
+//!   not in a member
+//! - a forced call is `tool_choice: any`; it reads `required` too
+//!   (mistral-chat_completions-04c3d2ed69e4)
+//! - a stream puts the last text or the calls into the chunk that finishes (66 of 114), may leave
+//!   out a call's `index`, and pads with `p`
+//! - takes `json_schema` (mistral-chat_completions-3ddb3a249f70), `parallel_tool_calls`
+//!   (mistral-chat_completions-04c3d2ed69e4), `reasoning_effort`
+//!   (mistral-chat_completions-1579f0ceb528), image URLs (mistral-chat_completions-1fd25b2553dd,
+//!   seen 2026-02-10)
+//! - errors are flat, a wrong key is `{"detail": ...}` (mistral-chat_completions-0f77ace00ffb)
+
+use super::{Auth, Paths, Provider};
+use crate::wire::{Dialect, Quirks};
+
+pub static PROVIDER: Provider = Provider {
+    kind: "mistral",
+    title: "Mistral AI",
+    dialect: Dialect::OpenAiChat,
+    base_url: Some("https://api.mistral.ai/v1"),
+    paths: Paths::OPENAI,
+    auth: Auth::Bearer,
+    env: &["MISTRAL_API_KEY"],
+    key_optional: false,
+    quirks: Quirks { stream_options: false, ..Quirks::NONE },
+    http2: true,
+    catalogue: "mistral",
+    docs_url: "https://docs.mistral.ai/api",
+};

@@ -1,0 +1,27 @@
+//! SGLang's server: `http://HOST:30000/v1`.
+//!
+//! Usage: OpenAI's; reasoning is in `reasoning_tokens` at its top level (by its reference,
+//! 2026-11).
+//!
+//! Quirks:
+//! - thinking is in `reasoning_content`, and goes back there (by its reference)
+//!
+//! No recorded exchange: its facts are from its reference.
+
+use super::{Auth, Paths, Provider};
+use crate::wire::{Dialect, Quirks};
+
+pub static PROVIDER: Provider = Provider {
+    kind: "sglang",
+    title: "SGLang",
+    dialect: Dialect::OpenAiChat,
+    base_url: None,
+    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    auth: Auth::Bearer,
+    env: &[],
+    key_optional: true,
+    quirks: Quirks { reasoning_echo: Some("reasoning_content"), ..Quirks::NONE },
+    http2: false,
+    catalogue: "sglang",
+    docs_url: "https://docs.sglang.ai/basic_usage/openai_api_completions.html",
+};

@@ -1,0 +1,28 @@
+//! vLLM's server: `http://HOST:8000/v1`.
+//!
+//! Usage: OpenAI's; in a stream only if asked for: every recorded chunk says `usage: null`
+//! (vllm-completions-2db1dc6d4027, seen 2024-10-16; whole: vllm-completions-34ff78bdf0d9).
+//!
+//! Quirks:
+//! - thinking is in `reasoning`, before 0.11 in `reasoning_content`; it goes back as `reasoning`
+//!   (by its reference, 2026-11)
+//!
+//! Chat exchanges with it are among the recorded `local` ones.
+
+use super::{Auth, Paths, Provider};
+use crate::wire::{Dialect, Quirks};
+
+pub static PROVIDER: Provider = Provider {
+    kind: "vllm",
+    title: "vLLM",
+    dialect: Dialect::OpenAiChat,
+    base_url: None,
+    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    auth: Auth::Bearer,
+    env: &[],
+    key_optional: true,
+    quirks: Quirks { reasoning_echo: Some("reasoning"), ..Quirks::NONE },
+    http2: false,
+    catalogue: "vllm",
+    docs_url: "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+};

@@ -27,7 +27,6 @@ fn runtime(keys: Vec<(&str, Key)>) -> Runtime {
         routes: HashMap::new(),
         retries: 2,
         tenants: Vec::new(),
-        retries: 2,
         keys: keys.into_iter().map(|(secret, key)| (Sha256::digest(secret).into(), Arc::new(key))).collect(),
         prices: Arc::new(PriceTable::default()),
         telemetry: runtime::Telemetry { access_log: AccessLog::Off },

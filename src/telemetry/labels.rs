@@ -231,44 +231,18 @@ impl Known {
         if name == NONE || self.providers.contains_key(name) { name } else { OTHER }
     }
 
-    /// The model, if the configuration or the model table names it; a dated name
-    /// (`gpt-4o-2024-08-06`) counts as the model it is a date of.
+    /// The model, if the configuration names it, or as the model table lists it: a dated name
+    /// (`gpt-4o-2024-08-06`) counts as the model it is a case of.
     fn model<'a>(&self, provider: &str, model: &'a str) -> Cow<'a, str> {
         if model == NONE {
             return Cow::Borrowed(NONE);
         }
         let Some(provider) = self.providers.get(provider) else { return Cow::Borrowed(OTHER) };
-        let listed =
-            |name: &str| provider.models.contains(name) || self.prices.exact(provider.catalogue, name).is_some();
-        let named = [model, undated(model)].into_iter().find(|name| listed(name));
-        Cow::Borrowed(named.unwrap_or(OTHER))
+        if provider.models.contains(model) {
+            return Cow::Borrowed(model);
+        }
+        self.prices.listed(provider.catalogue, model).map_or(Cow::Borrowed(OTHER), |(name, _)| name)
     }
-}
-
-/// A model's name without `-2024-08-06`, `-20250929`, `@20250929` or `-latest` at its end.
-fn undated(model: &str) -> &str {
-    if let Some(name) = model.strip_suffix("-latest") {
-        return name;
-    }
-    let name = model.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
-    let date = model.strip_prefix(name).unwrap_or_default();
-    // Digits that belong to the name stand before the date: `claude-sonnet-4-5-20250929`.
-    let (tail_bytes, separators) = match date.len() {
-        n if n >= 11 && date.ends_with(|c: char| c.is_ascii_digit()) && dashed(date) => (11, 1),
-        n if n >= 9 => (9, 1),
-        8 if name.ends_with('@') => (8, 0),
-        _ => return model,
-    };
-    let start = model.len().saturating_sub(tail_bytes);
-    let (head, tail) = model.split_at_checked(start).unwrap_or((model, ""));
-    let begins = tail.starts_with(['-', '@']) || separators == 0;
-    if begins { head.trim_end_matches('@') } else { model }
-}
-
-/// `...-YYYY-MM-DD`
-fn dashed(date: &str) -> bool {
-    let mut parts = date.rsplit('-').map(str::len);
-    parts.next() == Some(2) && parts.next() == Some(2) && parts.next() == Some(4)
 }
 
 /// OpenTelemetry's `gen_ai.provider.name` of a vendor.
@@ -282,26 +256,5 @@ fn otel_name(kind: &'static str) -> &'static str {
         "vertex" => "gcp.vertex_ai",
         "xai" => "x_ai",
         kind => kind,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::undated;
-
-    #[test]
-    fn dates_come_off_names_and_nothing_else_does() {
-        for (dated, name) in [
-            ("gpt-4o-2024-08-06", "gpt-4o"),
-            ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
-            ("claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
-            ("mistral-large-latest", "mistral-large"),
-            ("gpt-4.1-2025-04-14", "gpt-4.1"),
-        ] {
-            assert_eq!(undated(dated), name);
-        }
-        for plain in ["gpt-4o", "claude-sonnet-4-5", "gemini-2.5-pro", "model-123", "", "o3", "mistral-large-2411"] {
-            assert_eq!(undated(plain), plain);
-        }
     }
 }

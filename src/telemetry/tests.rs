@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use super::names::Metric;
 use super::*;
-use crate::config::runtime::{self, AccessLog as Target, BaseUrl, Deployment, Limits, Tenant, Timeouts};
-use crate::provider::simulator;
+use crate::config::runtime::{self, AccessLog as Target, BaseUrl, Deployment, Limits, ModelEntry, Tenant, Timeouts};
+use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
 use crate::wire::seal::Seal;
 
 fn deployment(name: &str) -> Arc<Deployment> {
+    let echo = ModelEntry { upstream: "echo".into(), info: Arc::new(ModelInfo::default()) };
     let second = Duration::from_secs(1);
     Arc::new(Deployment {
         name: name.into(),
@@ -23,7 +24,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         headers: Vec::new(),
         timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
         quirks: simulator::PROVIDER.quirks,
-        models: HashMap::new(),
+        models: HashMap::from([("echo".to_owned(), echo)]),
         models_only: false,
         ca_file: None,
         seal: Seal::new("test", b""),
@@ -48,7 +49,6 @@ fn runtime(target: Target) -> Runtime {
         model_limits: Vec::new(),
         strict: false,
     };
-    let models = HashMap::from([("simulator/echo".to_owned(), Arc::new(ModelInfo::default()))]);
     Runtime {
         hash: "abc123".into(),
         loaded_at: SystemTime::UNIX_EPOCH + Duration::from_secs(77),
@@ -60,7 +60,7 @@ fn runtime(target: Target) -> Runtime {
         retries: 2,
         tenants: vec![Arc::new(tenant)],
         keys: HashMap::new(),
-        prices: Arc::new(PriceTable { version: "2026-11-22".into(), models }),
+        prices: Arc::new(PriceTable::builtin()),
         telemetry: runtime::Telemetry { access_log: target },
     }
 }
@@ -203,6 +203,22 @@ fn what_a_client_invents_is_other_and_mints_no_series() {
     assert!(!text.contains("invented"));
     let other = r#"weir_requests_total{model="other",provider="lab",route="direct",status="200",tenant="acme"}"#;
     assert_eq!(value(&text, other), Some(10_001.0));
+}
+
+#[test]
+fn a_dated_name_counts_as_the_model_it_is_a_date_of() {
+    static OPENAI: Provider = Provider { catalogue: "openai", ..simulator::PROVIDER };
+    let cloud = Deployment { name: "cloud".into(), provider: &OPENAI, ..Arc::into_inner(deployment("lab")).unwrap() };
+    let telemetry = Telemetry::new(&Runtime { deployments: vec![Arc::new(cloud)], ..runtime(Target::Off) }).unwrap();
+    for model in ["gpt-4o-mini", "gpt-4o-mini-2099-01-01", "gpt-4o-mini:invented", "gpt-4o-minimal"] {
+        telemetry.finish(&Record { provider: Some("cloud"), upstream_model: Some(model), ..record() });
+    }
+    let text = telemetry.render();
+    let requests = |model: &str| {
+        let labels = format!(r#"model="{model}",provider="cloud",route="direct",status="200",tenant="acme""#);
+        value(&text, &format!("weir_requests_total{{{labels}}}"))
+    };
+    assert_eq!((requests("gpt-4o-mini"), requests("other")), (Some(3.0), Some(1.0)));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! head explains. It stays text in the binary; a catalogue is parsed when the first of its models is
 //! asked for, so that a gateway in front of two vendors neither reads nor keeps the other twenty.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -76,10 +77,16 @@ impl PriceTable {
     /// a case of: without a tag (`:free`), an `@` version, a date (`-2024-07-18`, `-20250929`),
     /// `-latest`, a region (`eu.`), a path (`accounts/.../models/`).
     pub fn find(&self, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
+        self.listed(catalogue, model).map(|(_, info)| info)
+    }
+
+    /// As [`Self::find`], with the name under which the model is listed: names of a bounded set,
+    /// whatever clients write.
+    pub fn listed<'m>(&self, catalogue: &str, model: &'m str) -> Option<(Cow<'m, str>, &Arc<ModelInfo>)> {
         let mut name = model;
         loop {
             if let Some(info) = self.exact(catalogue, name) {
-                return Some(info);
+                return Some((Cow::Borrowed(name), info));
             }
             match shorter(name) {
                 Some(short) => name = short,
@@ -87,7 +94,8 @@ impl PriceTable {
             }
         }
         // Some models are listed by their moving name only.
-        self.exact(catalogue, &format!("{name}-latest"))
+        let moving = format!("{name}-latest");
+        self.exact(catalogue, &moving).map(|info| (Cow::Owned(moving), info))
     }
 
     /// As [`Self::find`], where the operator's prices may stand under the provider's name in the

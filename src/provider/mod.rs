@@ -5,7 +5,31 @@
 
 use crate::wire::{Dialect, Quirks};
 
+pub mod anthropic;
+pub mod anthropic_compatible;
+pub mod azure;
+pub mod cerebras;
+pub mod deepinfra;
+pub mod deepseek;
+pub mod fireworks;
+pub mod github;
+pub mod groq;
+pub mod huggingface;
+pub mod llamacpp;
+pub mod lmstudio;
+pub mod mistral;
+pub mod moonshot;
+pub mod nvidia;
+pub mod ollama;
+pub mod openai;
+pub mod openai_compatible;
+pub mod openrouter;
+pub mod perplexity;
+pub mod sglang;
 pub mod simulator;
+pub mod together;
+pub mod vllm;
+pub mod xai;
 
 /// One vendor.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +104,33 @@ pub enum Auth {
 }
 
 /// All vendors, in the alphabetical order of `kind`.
-pub const PROVIDERS: &[&Provider] = &[&simulator::PROVIDER];
+pub const PROVIDERS: &[&Provider] = &[
+    &anthropic::PROVIDER,
+    &anthropic_compatible::PROVIDER,
+    &azure::PROVIDER,
+    &cerebras::PROVIDER,
+    &deepinfra::PROVIDER,
+    &deepseek::PROVIDER,
+    &fireworks::PROVIDER,
+    &github::PROVIDER,
+    &groq::PROVIDER,
+    &huggingface::PROVIDER,
+    &llamacpp::PROVIDER,
+    &lmstudio::PROVIDER,
+    &mistral::PROVIDER,
+    &moonshot::PROVIDER,
+    &nvidia::PROVIDER,
+    &ollama::PROVIDER,
+    &openai::PROVIDER,
+    &openai_compatible::PROVIDER,
+    &openrouter::PROVIDER,
+    &perplexity::PROVIDER,
+    &sglang::PROVIDER,
+    &simulator::PROVIDER,
+    &together::PROVIDER,
+    &vllm::PROVIDER,
+    &xai::PROVIDER,
+];
 
 /// The vendor of that kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {

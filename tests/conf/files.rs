@@ -1,0 +1,114 @@
+//! What is in `conf/`.
+
+use weir::config::raw::Config;
+use weir::config::read::{Context, Settings};
+use weir::config::{schema, yaml};
+
+use crate::world::{bless, good, root, world, yaml_files};
+
+#[test]
+fn every_file_loads() {
+    let mut files = yaml_files(&root().join("conf"));
+    files.extend(yaml_files(&root().join("conf/examples")));
+    assert!(files.len() >= 7, "files are missing");
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let loaded = weir::config::load::from_text(&text, &path.display().to_string(), &world());
+        if let Err(report) = loaded {
+            panic!("{report}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_is_current() {
+    let path = root().join("conf/schema.json");
+    let current = schema::text();
+    if bless() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == current, "conf/schema.json is not current: WEIR_BLESS=1 cargo test --test conf");
+}
+
+/// Paths of all options, `providers.*.api_key` and the like, from the schema.
+#[expect(clippy::disallowed_types, reason = "a schema is free-form JSON")]
+fn options() -> Vec<Vec<String>> {
+    use serde_json::Value;
+    fn walk(node: &Value, root: &Value, path: &[String], found: &mut Vec<Vec<String>>) {
+        if let Some(target) = node.get("$ref").and_then(Value::as_str) {
+            // What a price may say is documented where prices are.
+            if !target.ends_with("RawPrice") {
+                walk(root.pointer(target.trim_start_matches('#')).unwrap(), root, path, found);
+            }
+        }
+        for branch in node.get("anyOf").and_then(Value::as_array).into_iter().flatten() {
+            walk(branch, root, path, found);
+        }
+        if let Some(items) = node.get("items") {
+            walk(items, root, path, found);
+        }
+        if let Some(any) = node.get("additionalProperties").filter(|any| any.is_object()) {
+            walk(any, root, &[path, &["*".to_owned()]].concat(), found);
+        }
+        for (name, property) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let path = [path, std::slice::from_ref(name)].concat();
+            assert!(property["description"].as_str().is_some_and(|d| d.len() > 10), "{path:?} is undocumented");
+            found.push(path.clone());
+            walk(property, root, &path, found);
+        }
+    }
+    let schema: Value = serde_json::from_str(&schema::text()).unwrap();
+    let mut found = Vec::new();
+    walk(&schema, &schema, &[], &mut found);
+    found
+}
+
+/// Whether the tree has something at the path; `*` is any name.
+fn has(node: &yaml::Node, path: &[String]) -> bool {
+    match (&node.kind, path) {
+        (_, []) => true,
+        (yaml::Kind::List(items), _) => items.iter().any(|item| has(item, path)),
+        (yaml::Kind::Map(entries), [name, rest @ ..]) => {
+            entries.iter().any(|e| (name == "*" || *name == e.name) && has(&e.value, rest))
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn the_reference_has_every_option() {
+    let text = std::fs::read_to_string(root().join("conf/reference.yaml")).unwrap();
+    let world = world();
+    let tree = yaml::parse(&text, &mut Context::new(&world)).unwrap();
+    let options = options();
+    assert!(options.len() > 70, "the schema is poor: {}", options.len());
+    let missing: Vec<_> = options.iter().filter(|path| !has(&tree, path)).map(|path| path.join(".")).collect();
+    assert!(missing.is_empty(), "missing in conf/reference.yaml: {missing:?}");
+}
+
+#[test]
+fn the_reference_tells_the_defaults() {
+    let text = std::fs::read_to_string(root().join("conf/reference.yaml")).unwrap();
+    let reference = good(&text);
+    let nothing = good(&crate::world::with(""));
+    assert_eq!(format!("{:?}", reference.telemetry), format!("{:?}", nothing.telemetry));
+    assert_eq!(reference.server.listen[0].address, nothing.server.listen[0].address);
+    assert_eq!(reference.server.max_body_bytes, nothing.server.max_body_bytes);
+    assert_eq!(reference.server.max_answer_bytes, nothing.server.max_answer_bytes);
+    let waits = |r: &weir::config::runtime::Runtime| {
+        (r.server.body_timeout, r.server.keepalive, r.server.write_timeout, r.server.grace_period)
+    };
+    assert_eq!(waits(&reference), waits(&nothing));
+    assert_eq!((reference.retries, &reference.state_dir), (nothing.retries, &nothing.state_dir));
+    let openai = reference.deployments.iter().find(|d| d.name == "openai").unwrap();
+    assert_eq!(openai.timeouts, nothing.deployments[0].timeouts);
+}
+
+#[test]
+fn the_sections_are_documented_in_the_order_of_the_reference() {
+    let text = std::fs::read_to_string(root().join("conf/reference.yaml")).unwrap();
+    let at = |name: &str| text.find(&format!("\n{name}:")).unwrap_or_else(|| panic!("{name} is missing"));
+    let places: Vec<_> = Config::FIELDS.iter().map(|f| at(f.name)).collect();
+    assert!(places.is_sorted(), "{places:?}");
+}

@@ -1,0 +1,149 @@
+//! What a configuration means.
+
+use std::time::{Duration, SystemTime};
+
+use weir::config::env::Table;
+use weir::config::runtime::{AccessLog, Strategy};
+use weir::config::{dump, load};
+use weir::wire::Thinking;
+
+use crate::world::{KEY, good, load as try_load, root, with, world};
+
+#[test]
+fn a_secret_may_hold_what_yaml_means_something_by() {
+    let ugly = "a: \"b\" #c {d} [e] & * $";
+    let env = Table::of(&[("UGLY", ugly)]).with_file("/secret", "x: y\n");
+    let text = "providers: {simulator: {base_url: 'http://127.0.0.1:9', api_key: '${UGLY}'}}\n\
+                tenants: {t: {keys: [{id: a, secret: 'file:/secret'}, {id: b, secret: 'cost$$5 ${NO:-de:fault}'}]}}";
+    let runtime = load::from_text(text, "x", &env).unwrap();
+    assert_eq!(runtime.deployments[0].api_key.as_ref().unwrap().expose(), ugly);
+    for (secret, id) in [("x: y", "a"), ("cost$5 de:fault", "b")] {
+        let hash: [u8; 32] = hex::decode(load::hash_of(secret)).unwrap().try_into().unwrap();
+        assert_eq!(runtime.keys[&hash].id, id);
+    }
+}
+
+#[test]
+fn an_unchanged_file_has_an_unchanged_hash() {
+    let one = good(&with(""));
+    assert_eq!(one.hash, good(&with("")).hash);
+    assert_ne!(one.hash, good(&with("# a word")).hash);
+    assert_eq!(one.hash.len(), 12);
+}
+
+#[test]
+fn timeouts_and_retries_come_from_the_nearest() {
+    let runtime = good(
+        "defaults: {timeouts: {connect: 1s, idle: 5s}, retries: 4, strict: true}\n\
+         providers:\n  a: {kind: simulator, base_url: 'http://h', timeouts: {idle: 250ms}}\n  b: {kind: simulator, base_url: 'http://h'}\n\
+         routes: {r: {targets: [{model: a/x}], retries: 0}, s: {strategy: weighted, targets: [{model: b/y, weight: 3}, {model: a/x}]}}\n\
+         tenants: {t: {keys: [{id: k, secret: kkkk}]}, u: {strict: false, keys: [{id: l, secret: llll}]}}\n",
+    );
+    let [a, b] = [&runtime.deployments[0], &runtime.deployments[1]];
+    assert_eq!((a.timeouts.idle, b.timeouts.idle), (Duration::from_millis(250), Duration::from_secs(5)));
+    assert_eq!((a.timeouts.connect, b.timeouts.first_token), (Duration::from_secs(1), Duration::from_secs(60)));
+    let (r, s) = (&runtime.routes["r"], &runtime.routes["s"]);
+    assert_eq!((r.retries, s.retries, runtime.retries), (0, 4, 4));
+    assert_eq!((r.strategy, s.strategy), (Strategy::Fallback, Strategy::Weighted));
+    let weights: Vec<_> = s.targets.iter().map(|t| (t.deployment.name.as_str(), t.model.as_str(), t.weight)).collect();
+    assert_eq!(weights, [("b", "y", 3), ("a", "x", 1)]);
+    assert_eq!(runtime.tenants.iter().map(|t| t.strict).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn keys_carry_what_was_written() {
+    let runtime = good(
+        "providers: {simulator: {base_url: 'http://h'}}\n\
+         routes: {fast: {targets: [{model: simulator/a}]}}\n\
+         tenants:\n  t:\n    models: ['simulator/*', fast]\n    limits: {concurrency: 9}\n    model_limits: {'simulator/big*': {tokens_per_minute: 7}}\n    keys:\n\
+         \x20     - {id: k, secret: kkkk, expires: 2027-06-30, active: false, models: [fast], limits: {requests_per_minute: 5}}\n",
+    );
+    let key = runtime.keys.values().next().unwrap();
+    assert!(!key.active);
+    assert_eq!(key.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_814_313_600)));
+    assert_eq!(key.limits.requests_per_minute, Some(5));
+    assert_eq!(key.tenant.limits.concurrency, Some(9));
+    assert_eq!(key.tenant.model_limits[0].1.tokens_per_minute, Some(7));
+    assert!(key.models[0].matches("fast") && key.tenant.models[0].matches("simulator/x"));
+}
+
+#[test]
+fn models_carry_names_limits_and_prices() {
+    let text = std::fs::read_to_string(root().join("conf/reference.yaml")).unwrap();
+    let runtime = good(&text);
+    let lab = runtime.deployments.iter().find(|d| d.name == "lab").unwrap();
+    assert!(lab.models_only && lab.ca_file.is_some() && !lab.quirks.image_urls && lab.quirks.stream_options);
+    let large = &lab.models["large"];
+    assert_eq!(large.upstream, "Qwen/Qwen3-235B-A22B");
+    assert_eq!((large.info.context_tokens, large.info.max_output_tokens), (Some(131_072), Some(16_384)));
+    assert_eq!(large.info.thinking, Thinking::None);
+    let rates = large.info.price_on(20_000).unwrap().rates(10, None);
+    assert_eq!((rates.input, rates.cached, rates.output), (Some(200_000), Some(50_000), Some(600_000)));
+    assert_eq!(lab.models["small"].upstream, "Qwen/Qwen3-8B");
+    assert!(runtime.prices.version.contains('+'));
+    let headers: Vec<_> = lab.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    assert_eq!(headers, [("x-team", "research")]);
+}
+
+#[test]
+fn the_access_log_goes_where_it_is_told() {
+    let log = |word: &str| good(&with(&format!("telemetry: {{access_log: {word}}}"))).telemetry.access_log;
+    assert_eq!(log("off"), AccessLog::Off);
+    assert_eq!(log("stdout"), AccessLog::Stdout);
+    assert_eq!(log("./access.jsonl"), AccessLog::File("./access.jsonl".into()));
+}
+
+#[test]
+fn a_dump_has_everything_and_no_secret() {
+    let text = std::fs::read_to_string(root().join("conf/reference.yaml")).unwrap();
+    let dump = dump::json(&good(&text));
+    assert_eq!(dump["providers"]["lab"]["base_url"], "http://10.0.0.7:8000/v1");
+    assert_eq!(dump["providers"]["openai"]["api_key"], "[secret]");
+    assert_eq!(dump["tenants"]["acme"]["keys"][1]["id"], "acme-prod");
+    assert_eq!(dump["tenants"]["acme"]["limits"]["requests_per_minute"], 600);
+    let shown = dump.to_string();
+    for secret in ["sk-openai", "lab-secret", "admin-token", "acme-dev-key", "9f86d0818", "research"] {
+        assert!(!shown.contains(secret), "{secret}");
+        assert!(!format!("{:?}", good(&text)).contains(secret), "{secret} in the debug form");
+    }
+}
+
+#[test]
+fn without_a_file_the_environment_says_it_all() {
+    let env = Table::of(&[("OPENAI_API_KEY", "sk-o"), ("ANTHROPIC_API_KEY", ""), ("WEIR_API_KEY", KEY)]);
+    let made = load::from_environment(&env).unwrap();
+    assert!(!made.generated && made.key.expose() == KEY);
+    let names: Vec<_> = made.runtime.deployments.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(names, ["openai"]);
+    assert_eq!(made.runtime.deployments[0].api_key.as_ref().unwrap().expose(), "sk-o");
+    assert_eq!(made.runtime.server.listen[0].address.to_string(), "127.0.0.1:8080");
+    assert_eq!(made.runtime.admin.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!((made.runtime.tenants[0].id.as_str(), made.runtime.keys.len()), ("default", 1));
+}
+
+#[test]
+fn without_a_key_one_is_made_up_and_without_a_provider_nothing_runs() {
+    let env = Table::of(&[("OPENAI_API_KEY", "sk-o")]);
+    let (one, two) = (load::from_environment(&env).unwrap(), load::from_environment(&env).unwrap());
+    assert!(one.generated && one.key.expose() != two.key.expose());
+    let letters = one.key.expose().strip_prefix("weir-").unwrap();
+    assert!(letters.len() == 32 && letters.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let report = load::from_environment(&Table::default()).unwrap_err();
+    assert!(report.to_string().contains("OPENAI_API_KEY"), "{report}");
+}
+
+#[test]
+fn the_demo_speaks_to_the_simulator_in_every_format() {
+    let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let made = load::for_demo(at(9), at(0), at(0), &Table::default()).unwrap();
+    let dialects: Vec<_> = made.runtime.deployments.iter().map(|d| d.provider.dialect.as_str()).collect();
+    assert_eq!(dialects, ["chat", "messages"]);
+    assert!(made.runtime.deployments.iter().all(|d| d.base.authority == "127.0.0.1:9" && !d.base.tls));
+}
+
+#[test]
+fn prices_of_a_file_that_is_not_there_are_an_error() {
+    let report = try_load(&with("prices: {file: nowhere.yaml}")).unwrap_err();
+    assert!(report.to_string().contains("cannot read the file `nowhere.yaml`"), "{report}");
+    let _ = world();
+}

@@ -34,8 +34,16 @@ pub struct TextCount {
 impl TextCount {
     /// Adds a string of an answer: what stands between the quotes, still escaped.
     pub fn add_escaped(&mut self, escaped: &str) {
-        let unicode = memchr::memmem::find_iter(escaped.as_bytes(), b"\\u").count();
-        self.add(escaped.as_bytes(), Escapes { short: 0, unicode: u32::try_from(unicode).unwrap_or(u32::MAX) });
+        let mut escapes = Escapes::default();
+        let mut rest = escaped.as_bytes();
+        while let Some(at) = memchr::memchr(b'\\', rest) {
+            match rest.get(at + 1) {
+                Some(b'u') => escapes.unicode = escapes.unicode.saturating_add(1),
+                _ => escapes.short = escapes.short.saturating_add(1),
+            }
+            rest = rest.get(at + 2..).unwrap_or_default();
+        }
+        self.add(escaped.as_bytes(), escapes);
     }
 
     /// Adds plain text.
@@ -48,19 +56,28 @@ impl TextCount {
         let mut it = Self::default();
         // Text that is not JSON counts up to where it stops being it.
         let _ = scan::value(scan::blank(json.as_bytes()), b"", 0, &mut it);
-        it
+        it.told_apart(json)
     }
 
-    fn add(&mut self, escaped: &[u8], escapes: Escapes) {
-        let other = match escaped.is_ascii() {
-            true => 0,
-            false => bytes(escaped.iter().filter(|b| !b.is_ascii()).count()),
-        };
+    /// The sum of a scan takes all bytes for ASCII, since looking at each would double its cost:
+    /// this looks at the whole text at once.
+    fn told_apart(self, json: &str) -> Self {
+        let other = beyond_ascii(json.as_bytes());
+        Self { ascii_bytes: self.ascii_bytes.saturating_sub(other), other_bytes: other, ..self }
+    }
+
+    /// Adds what stands between the quotes of a string.
+    pub fn add(&mut self, escaped: &[u8], escapes: Escapes) {
+        let other = beyond_ascii(escaped);
+        self.add_ascii(escaped, escapes);
+        self.ascii_bytes = self.ascii_bytes.saturating_sub(other);
+        self.other_bytes = self.other_bytes.saturating_add(other);
+    }
+
+    fn add_ascii(&mut self, escaped: &[u8], escapes: Escapes) {
         let unicode = u64::from(escapes.unicode);
         let in_escapes = unicode.saturating_mul(6).saturating_add(u64::from(escapes.short));
-        let ascii = bytes(escaped.len()).saturating_sub(other).saturating_sub(in_escapes);
-        self.ascii_bytes = self.ascii_bytes.saturating_add(ascii);
-        self.other_bytes = self.other_bytes.saturating_add(other);
+        self.ascii_bytes = self.ascii_bytes.saturating_add(bytes(escaped.len()).saturating_sub(in_escapes));
         self.unicode_escapes = self.unicode_escapes.saturating_add(unicode);
     }
 
@@ -76,18 +93,35 @@ impl TextCount {
     }
 }
 
+impl std::ops::AddAssign for TextCount {
+    fn add_assign(&mut self, other: Self) {
+        self.ascii_bytes = self.ascii_bytes.saturating_add(other.ascii_bytes);
+        self.other_bytes = self.other_bytes.saturating_add(other.other_bytes);
+        self.unicode_escapes = self.unicode_escapes.saturating_add(other.unicode_escapes);
+        self.name_bytes = self.name_bytes.saturating_add(other.name_bytes);
+        self.media = self.media.saturating_add(other.media);
+    }
+}
+
 /// Adds the strings of a request as they are skipped over.
 impl Tally for TextCount {
     fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
         if escaped.len() >= MEDIA_MIN_BYTES && is_media(name, escaped) {
             self.media += 1;
         } else {
-            self.add(escaped, escapes);
+            self.add_ascii(escaped, escapes);
         }
     }
 
     fn name(&mut self, escaped: &[u8]) {
         self.name_bytes = self.name_bytes.saturating_add(bytes(escaped.len()));
+    }
+}
+
+fn beyond_ascii(text: &[u8]) -> u64 {
+    match text.is_ascii() {
+        true => 0,
+        false => bytes(text.iter().filter(|b| !b.is_ascii()).count()),
     }
 }
 
@@ -107,7 +141,7 @@ fn is_media(name: &[u8], escaped: &[u8]) -> bool {
 
 /// Input tokens of a request, from what the envelope pass added up.
 pub fn estimate_request(body: &Envelope<'_>) -> u64 {
-    let count = body.text_count();
+    let count = body.text_count().told_apart(body.body());
     // Names matter in tool schemas; the few of a message stand for what wraps it.
     let names = count.name_bytes / 5;
     // Providers put instructions of their own before the tools: 50 to 500 tokens.

@@ -1,14 +1,14 @@
 //! Observers for answers that reach the client in the format they came in: the bytes go on as they
 //! are, and what accounting and fallback need is read off them.
 //!
-//! Only frames that can hold something of interest are looked into, and those without building
-//! anything: a needle is searched, and the value behind it is read where it stands. Inside a JSON
-//! string quotes are escaped, so a needle with a quote in it never matches text of the model.
+//! Each event is passed over once by the scanner, which tells the names and strings it skips;
+//! nothing is built. Only what is then known to hold counts or an error is read, by its dialect.
 
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::scan::Escapes;
 use super::sse::{Frame, Framer};
 use super::stream::{Ending, HoldBack, Pipe, Progress, cut_error};
 use super::{Dialect, Quirks, anthropic, decode_error_event, encode_error_event, openai_chat, scan};
@@ -188,17 +188,17 @@ impl Eye {
             self.progress.complete();
             return Verdict::Begun;
         }
-        if name == "error" || NEEDLES.error.find(data.as_bytes()).is_some() && has_error(data) {
+        let glance = Glance::at(data);
+        if name == "error" || glance.names_error && has_error(data) {
             return self.error(data);
         }
-        self.chat_text(data);
-        for reason in values(&NEEDLES.finish_reason, data) {
-            if reason.starts_with('"') && !reason.starts_with("\"\"") {
-                self.finished = self.finished.saturating_add(1);
-                self.progress.has_stopped = self.finished >= self.choices;
-            }
+        self.progress.output += glance.text;
+        self.progress.has_content |= !glance.text.is_empty() || glance.has_part;
+        if glance.finished > 0 {
+            self.finished = self.finished.saturating_add(glance.finished);
+            self.progress.has_stopped = self.finished >= self.choices;
         }
-        let has_usage = self.chat_usage(data);
+        let has_usage = glance.names_usage && self.chat_usage(data);
         match (has_usage && has_no_choice(data), self.progress.has_content || self.finished > 0 || has_usage) {
             (true, _) if self.strip_usage_chunk => Verdict::Strip,
             (_, true) => Verdict::Begun,
@@ -206,33 +206,11 @@ impl Eye {
         }
     }
 
-    fn chat_text(&mut self, data: &str) {
-        let progress = &mut self.progress;
-        let mut add = |value: &str| {
-            let text = literal(value);
-            if !text.is_empty() {
-                progress.output.add_escaped(text);
-                progress.has_content = true;
-            }
-        };
-        for value in values(&NEEDLES.content, data) {
-            match value.starts_with('[') {
-                // Mistral's list of typed pieces.
-                true => values(&NEEDLES.text, data).for_each(&mut add),
-                false => add(value),
-            }
-        }
-        for needle in [&NEEDLES.reasoning, &NEEDLES.arguments, &NEEDLES.refusal] {
-            values(needle, data).for_each(&mut add);
-        }
-        let begins_call = values(&NEEDLES.tool_calls, data).any(|v| v.starts_with("[{") || v.starts_with("[ {"));
-        if begins_call || values(&NEEDLES.audio, data).any(|v| v.starts_with('{')) {
-            progress.has_content = true;
-        }
-    }
-
     fn chat_usage(&mut self, data: &str) -> bool {
-        let may_be = values(&NEEDLES.usage, data).any(|value| value.starts_with('{'));
+        // Most chunks say `"usage":null`.
+        let may_be = USAGE.find_iter(data.as_bytes()).any(|at| {
+            data.get(at + USAGE.needle().len()..).is_some_and(|rest| rest.trim_ascii_start().starts_with('{'))
+        });
         let usage = if may_be { openai_chat::usage::in_body(data, &self.quirks) } else { None };
         self.progress.usage = usage.or(self.progress.usage);
         usage.is_some()
@@ -275,57 +253,65 @@ impl Eye {
 
     fn content_block_delta(&mut self, data: &str) {
         self.progress.has_content = true;
-        for needle in [&NEEDLES.text, &NEEDLES.thinking, &NEEDLES.partial_json] {
-            values(needle, data).for_each(|value| self.progress.output.add_escaped(literal(value)));
-        }
+        self.progress.output += Glance::at(data).text;
     }
 
     fn message_delta(&mut self, data: &str) {
         self.merge.delta(data);
         self.progress.usage = self.merge.usage().or(self.progress.usage);
-        self.progress.has_stopped |= values(&NEEDLES.stop_reason, data).any(|reason| reason.starts_with('"'));
+        self.progress.has_stopped |= Glance::at(data).finished > 0;
     }
 }
 
-struct Needles {
-    content: Finder<'static>,
-    reasoning: Finder<'static>,
-    arguments: Finder<'static>,
-    refusal: Finder<'static>,
-    text: Finder<'static>,
-    thinking: Finder<'static>,
-    partial_json: Finder<'static>,
-    tool_calls: Finder<'static>,
-    audio: Finder<'static>,
-    finish_reason: Finder<'static>,
-    stop_reason: Finder<'static>,
-    usage: Finder<'static>,
-    error: Finder<'static>,
+/// What one pass over an event sees, by the names of its members, at whatever depth. Text of the
+/// model is in strings, so it never looks like a member.
+#[derive(Debug, Default)]
+struct Glance {
+    text: TextCount,
+    /// Reasons to finish that are not null.
+    finished: u64,
+    /// A tool call or a sound begins.
+    has_part: bool,
+    names_error: bool,
+    names_usage: bool,
+    /// `reasoning_details` repeat the text of `reasoning`.
+    repeats: bool,
+}
+
+impl Glance {
+    fn at(data: &str) -> Self {
+        let mut it = Self::default();
+        // What is not JSON is seen up to where it stops being it.
+        let _ = scan::value(scan::blank(data.as_bytes()), b"", 0, &mut it);
+        it
+    }
+}
+
+impl scan::Tally for Glance {
+    fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
+        match name {
+            b"content" | b"reasoning_content" | b"reasoning" | b"arguments" | b"refusal" | b"thinking"
+            | b"partial_json" => self.text.add(escaped, escapes),
+            b"text" if !self.repeats => self.text.add(escaped, escapes),
+            b"data" | b"transcript" => self.has_part = true,
+            b"finish_reason" | b"stop_reason" if !escaped.is_empty() => self.finished += 1,
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, escaped: &[u8]) {
+        match escaped {
+            b"usage" => self.names_usage = true,
+            b"error" => self.names_error = true,
+            b"function" => self.has_part = true,
+            b"reasoning_details" => self.repeats = true,
+            _ => {}
+        }
+    }
 }
 
 /// Built once: building a searcher costs more than one search.
-static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles {
-    // Also the end of `reasoning_content`.
-    content: Finder::new("content\":"),
-    reasoning: Finder::new("\"reasoning\":"),
-    arguments: Finder::new("\"arguments\":"),
-    refusal: Finder::new("\"refusal\":"),
-    text: Finder::new("\"text\":"),
-    thinking: Finder::new("\"thinking\":"),
-    partial_json: Finder::new("\"partial_json\":"),
-    tool_calls: Finder::new("\"tool_calls\":"),
-    audio: Finder::new("\"audio\":"),
-    finish_reason: Finder::new("\"finish_reason\":"),
-    stop_reason: Finder::new("\"stop_reason\":"),
-    usage: Finder::new("\"usage\":"),
-    error: Finder::new("\"error\""),
-});
-
-/// What follows each occurrence of a needle, blanks skipped.
-fn values<'d>(needle: &'d Finder<'static>, data: &'d str) -> impl Iterator<Item = &'d str> {
-    let skip = needle.needle().len();
-    needle.find_iter(data.as_bytes()).map(move |at| data.get(at + skip..).unwrap_or_default().trim_ascii_start())
-}
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\":"));
 
 /// What stands between the quotes of the literal that `value` begins with; nothing if it is none.
 fn literal(value: &str) -> &str {

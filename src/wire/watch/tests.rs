@@ -63,7 +63,7 @@ fn text_of_the_model_is_counted_and_nothing_else() {
     let counted = |name: &str| run(name).1.progress().output;
     let of = |texts: &[&str]| {
         let mut count = TextCount::default();
-        texts.iter().for_each(|text| count.add_text(text));
+        texts.iter().for_each(|text| count.add_escaped(text));
         count
     };
     // What looks like members in the text is text, escapes and all.

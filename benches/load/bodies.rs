@@ -23,7 +23,13 @@ pub(crate) enum Stream {
 const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 
-const fn cell(name: &'static str, path: &'static str, provider: &'static str, body_bytes: usize, stream: Stream) -> Cell {
+const fn cell(
+    name: &'static str,
+    path: &'static str,
+    provider: &'static str,
+    body_bytes: usize,
+    stream: Stream,
+) -> Cell {
     Cell { name, path, provider, body_bytes, stream }
 }
 
@@ -89,7 +95,9 @@ pub(crate) fn events(path: &str) -> Vec<String> {
 
 fn chat_events() -> Vec<String> {
     let chunk = |delta: &str, finish: &str| {
-        format!("data: {{\"id\":\"chatcmpl-01\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}],\"usage\":null}}\n\n")
+        format!(
+            "data: {{\"id\":\"chatcmpl-01\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}],\"usage\":null}}\n\n"
+        )
     };
     let mut out = vec![chunk(r#"{"role":"assistant","content":""}"#, "null")];
     out.extend((0..EVENTS).map(|n| chunk(&format!(r#"{{"content":" word{n}"}}"#), "null")));
@@ -106,7 +114,10 @@ fn messages_events() -> Vec<String> {
         event("content_block_start", r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_owned()),
     ];
     out.extend((0..EVENTS).map(|n| {
-        event("content_block_delta", format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":" word{n}"}}}}"#))
+        event(
+            "content_block_delta",
+            format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":" word{n}"}}}}"#),
+        )
     }));
     out.push(event("content_block_stop", r#"{"type":"content_block_stop","index":0}"#.to_owned()));
     out.push(event("message_delta", r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":100}}"#.to_owned()));

@@ -34,7 +34,13 @@ pub(crate) fn run(only: Option<&str>) {
     cpu_table(&own, &bare, &weir, &mock, only);
     if only.is_none() {
         latency_table(&own, &[("direct", mock.port), ("bare", bare.port), ("weir", weir.port)]);
-        println!("\nRSS: bare {:.1} MiB idle, {:.1} MiB after the load; weir {:.1} MiB idle, {:.1} MiB after", idle.0, bare.rss_mib(), idle.1, weir.rss_mib());
+        println!(
+            "\nRSS: bare {:.1} MiB idle, {:.1} MiB after the load; weir {:.1} MiB idle, {:.1} MiB after",
+            idle.0,
+            bare.rss_mib(),
+            idle.1,
+            weir.rss_mib()
+        );
     }
     drop((mock, bare, weir));
     std::fs::remove_dir_all(dir).unwrap();
@@ -106,7 +112,9 @@ fn latency_table(own: &Path, servers: &[(&str, u16)]) {
     let translated = index("messages -> OpenAI, 2 KB");
     let stream = index("chat -> OpenAI, 100 events, burst");
     let translated_stream = index("messages -> OpenAI, 100 events, burst");
-    println!("\n| {RATE} requests/s, and streams one after the other | direct p50 / p99 µs | bare | weir | added p50 / p99 µs |");
+    println!(
+        "\n| {RATE} requests/s, and streams one after the other | direct p50 / p99 µs | bare | weir | added p50 / p99 µs |"
+    );
     println!("|---|--:|--:|--:|--:|");
     let row = |what: &str, job: Job, pick: fn(&Outcome) -> (u64, u64)| {
         let mut cells = Vec::new();
@@ -146,5 +154,9 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
-    format!("Machine: {} ({cores} cores), load before: {}; best of {ROUNDS} rounds", model.unwrap_or("unknown"), load.join(" "))
+    format!(
+        "Machine: {} ({cores} cores), load before: {}; best of {ROUNDS} rounds",
+        model.unwrap_or("unknown"),
+        load.join(" ")
+    )
 }

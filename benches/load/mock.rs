@@ -41,7 +41,8 @@ pub(crate) fn run(port: u16) {
 
 fn format_of(path: &str) -> Format {
     let body = answer(path);
-    let whole = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let whole =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len()).into_bytes();
     let events = events(path);
@@ -75,7 +76,8 @@ async fn serve(mut socket: TcpStream, answers: &Answers) -> std::io::Result<()> 
         while buffer.len() < total {
             socket.read_buf(&mut buffer).await?;
         }
-        let format = if memchr::memmem::find(&head, b"/messages").is_some() { &answers.messages } else { &answers.chat };
+        let format =
+            if memchr::memmem::find(&head, b"/messages").is_some() { &answers.messages } else { &answers.chat };
         let body = &buffer[head_bytes..total];
         let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
         if !has(br#""stream":true"#) {

@@ -4,16 +4,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Gateway;
 use super::context::Exchange;
-use crate::telemetry::{Outcome, Record};
-use crate::usage::tokens::UsageSource;
+use crate::error::Kind;
+use crate::telemetry::Record;
+use crate::usage::tokens::{Usage, UsageSource};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
-pub(super) fn count(x: &mut Exchange) {
+fn count(x: &mut Exchange) {
     let Some(attempt) = &x.attempt else { return };
-    let estimate = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
-    let Some((usage, source)) = attempt.answer.usage(estimate) else { return };
+    let input_tokens = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
+    // A provider that was left alone with a request has read it, and will charge for it.
+    let abandoned = || {
+        let left = x.end.error.as_ref().is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::UpstreamTimeout));
+        let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
+        (left && x.sent).then_some((usage, UsageSource::Estimated))
+    };
+    let Some((usage, source)) = attempt.answer.usage(input_tokens).or_else(abandoned) else { return };
     let info = attempt.target.info.as_ref();
     x.end.cost = info.and_then(|info| info.cost(&usage, attempt.answer.service_tier(), day(x.started_at)));
     x.end.usage = Some(usage);
@@ -26,21 +33,23 @@ fn day(at: SystemTime) -> i64 {
 }
 
 impl Gateway {
+    /// Counts what was used and charges it in place of what was reserved. Only the first charge
+    /// counts.
+    pub(super) fn settle(&self, x: &mut Exchange) {
+        count(x);
+        let Some(admission) = &mut x.admission else { return };
+        match x.end.usage {
+            Some(usage) => admission.settle(usage.total_tokens(), self.clock.now_ms()),
+            None => admission.refund(self.clock.now_ms()),
+        }
+    }
+
     /// Settles limits and writes the one record. Only the first call counts.
     pub(super) fn close(&self, x: &mut Exchange) {
         if std::mem::replace(&mut x.end.closed, true) {
             return;
         }
-        count(x);
-        if x.end.outcome != Outcome::Finished && x.end.usage_source == UsageSource::Reported && x.end.error.is_some() {
-            x.end.usage_source = UsageSource::Partial;
-        }
-        if let Some(mut admission) = x.admission.take() {
-            match x.end.usage {
-                Some(usage) => admission.settle(usage.total_tokens(), self.clock.now_ms()),
-                None => admission.refund(self.clock.now_ms()),
-            }
-        }
+        self.settle(x);
         self.telemetry.finish(&record(x));
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Exchange {
     pub(crate) strict: bool,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) attempts: u32,
+    /// A request went out whole.
+    pub(crate) sent: bool,
     pub(crate) end: End,
 }
 
@@ -104,6 +106,7 @@ impl Exchange {
             strict: false,
             attempt: None,
             attempts: 0,
+            sent: false,
             end: End {
                 status: 0,
                 outcome: Outcome::Failed,

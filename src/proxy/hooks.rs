@@ -179,7 +179,6 @@ pub(super) fn answer_chunk(x: &mut Exchange, chunk: &mut Option<Bytes>, end: boo
 
 /// The head of a whole answer.
 pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHeader> {
-    super::close::count(x);
     let mut head = respond::whole(200, respond::JSON, length).map_err(Error::internal)?;
     describe(&mut head, x);
     if let Some(cost) = x.end.cost {

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::header::TRANSFER_ENCODING;
 use http::{HeaderName, Method};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -179,6 +180,14 @@ impl Gateway {
         let head = session.req_header();
         x.dialect = accept::dialect_of(&head.headers);
         refuse_upgrade(head)?;
+        if is_ambiguous(session) {
+            session.set_keepalive(None);
+            return Err(Error::new(
+                Kind::InvalidRequest,
+                "a request has either a content-length or a transfer-encoding",
+            ));
+        }
+        let head = session.req_header();
         let endpoint = accept::accept(&head.method, head.uri.path())?;
         x.endpoint = Some(endpoint);
         if !matches!(endpoint, Endpoint::Models | Endpoint::Model) {
@@ -362,6 +371,20 @@ impl Gateway {
         x.end.error = Some(error.clone());
         x.end.outcome = Outcome::UpstreamCut;
     }
+}
+
+/// Whether a head names both a length and a coding. The framework drops the length before we see the
+/// headers, so the head is read as it came; only requests with a coding pay for that.
+fn is_ambiguous(session: &Session) -> bool {
+    let client = &session.downstream_session;
+    let Some(http1) = client.as_http1().filter(|_| client.req_header().headers.contains_key(TRANSFER_ENCODING)) else {
+        return false;
+    };
+    let raw = http1.get_headers_raw_bytes();
+    raw.split(|b| *b == b'\n').any(|line| {
+        let name = line.split(|b| *b == b':').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"content-length")
+    })
 }
 
 /// Upgrades would open a tunnel past every check.

@@ -131,11 +131,13 @@ async fn send_and_wait(
 ) -> Result<(), Broken> {
     let body = x.attempt_mut()?.prepared.body.clone();
     let up = &mut leg.session;
+    let is_out = &mut x.sent;
     let work = async {
         let sent = match up.write_request_header(Box::new(head)).await {
             Ok(()) => up.write_request_body(body, true).await,
             Err(e) => Err(e),
         };
+        *is_out = sent.is_ok();
         // A provider that refuses early closes its side while we still send: its answer counts.
         let read = loop {
             match up.read_response_header().await {
@@ -211,7 +213,7 @@ async fn exchange(
         true => stream(gateway, session, x, leg, deadline, timeouts).await,
         false => {
             leg.session.set_read_timeout(Some(timeouts.idle));
-            whole(session, x, leg, deadline).await
+            whole(gateway, session, x, leg, deadline).await
         }
     }
 }
@@ -254,7 +256,13 @@ async fn read_up_to(leg: &mut Leg, limit: usize, until: Instant) -> Option<Bytes
 }
 
 /// An answer that is not streamed reaches the client whole or not at all.
-async fn whole(session: &mut Session, x: &mut Exchange, leg: &mut Leg, deadline: Instant) -> Result<()> {
+async fn whole(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    leg: &mut Leg,
+    deadline: Instant,
+) -> Result<()> {
     let timer = sleep_until(deadline);
     tokio::pin!(timer);
     let body = loop {
@@ -271,6 +279,7 @@ async fn whole(session: &mut Session, x: &mut Exchange, leg: &mut Leg, deadline:
             break chunk.unwrap_or_default();
         }
     };
+    gateway.settle(x);
     let head = hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
     send_whole(session, head, body).await
@@ -305,29 +314,32 @@ async fn stream(
             Err(error) => return cut(gateway, session, x, error).await,
         };
         let failed = x.attempt_mut()?.answer.error().cloned();
-        match failed {
-            Some(error) if x.end.first_byte.is_none() => return Err(error),
-            Some(error) => {
-                gateway.stream_failed(x, &error);
-                return write(session, x, batch.out, true).await;
+        // Nothing has come out before the answer has begun: then another target may be asked.
+        if x.end.first_byte.is_none() && batch.out.is_empty() {
+            if let Some(error) = failed {
+                return Err(error);
             }
-            None => {}
+        }
+        if x.end.first_byte.is_none() && !batch.out.is_empty() {
+            commit(session, x).await?;
+            leg.session.set_read_timeout(Some(idle));
+            timer.as_mut().reset(deadline);
+        }
+        if let Some(error) = failed {
+            gateway.stream_failed(x, &error);
+            return last(gateway, session, x, batch.out).await;
+        }
+        if batch.end {
+            return match x.end.first_byte {
+                Some(_) => last(gateway, session, x, batch.out).await,
+                None => Err(Error::new(Kind::UpstreamFailed, "the provider ended its stream without an answer")),
+            };
         }
         if !batch.out.is_empty() {
-            if x.end.first_byte.is_none() {
-                commit(session, x).await?;
-                leg.session.set_read_timeout(Some(idle));
-                timer.as_mut().reset(deadline);
-            }
-            write(session, x, batch.out, batch.end).await?;
-        } else if batch.end {
-            return finish(session, x).await;
+            write(session, x, batch.out, false).await?;
         }
         if let Some(error) = batch.broken {
             return cut(gateway, session, x, error).await;
-        }
-        if batch.end {
-            return Ok(());
         }
     }
 }
@@ -398,12 +410,11 @@ async fn write(session: &mut Session, x: &Exchange, out: Bytes, end: bool) -> Re
     }
 }
 
-/// The upstream ended its stream.
-async fn finish(session: &mut Session, x: &mut Exchange) -> Result<()> {
-    if x.end.first_byte.is_none() {
-        return Err(Error::new(Kind::UpstreamFailed, "the provider ended its stream without an answer"));
-    }
-    write(session, x, Bytes::new(), true).await
+/// The end of a stream: settled before the client can know that it is over, so that its next request
+/// finds its limits as they are.
+async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: Bytes) -> Result<()> {
+    gateway.settle(x);
+    write(session, x, out, true).await
 }
 
 /// The stream broke under us: what the client has begun to read ends with its format's error event.
@@ -413,5 +424,5 @@ async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: 
     }
     let event = x.attempt_mut()?.answer.fail(error.clone());
     gateway.stream_failed(x, &error);
-    write(session, x, event, true).await
+    last(gateway, session, x, event).await
 }

@@ -309,7 +309,7 @@ fn parse_event(block: &str) -> Option<Event> {
 }
 
 fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: gateway.test\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }

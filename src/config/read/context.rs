@@ -49,9 +49,9 @@ impl<'e> Context<'e> {
     }
 
     /// The text is no YAML.
-    pub fn syntax(&mut self, place: Place, info: &str) {
+    pub fn syntax(&mut self, place: Place, info: &str, line: &str) {
         let draft = self.say(place, format!("invalid YAML: {info}")).blind();
-        if info.contains("flow") || info.contains('{') || info.contains("mapping") {
+        if info.contains("flow") && line.contains("${") {
             draft.help("inside `{...}` and `[...]` write variables in quotes: \"${NAME}\"");
         }
     }
@@ -62,7 +62,7 @@ impl<'e> Context<'e> {
     }
 
     /// Never shown, whatever is wrong with it.
-    fn hide(&mut self, place: Place) {
+    pub fn hide(&mut self, place: Place) {
         self.hidden.push(place);
     }
 

@@ -160,6 +160,9 @@ impl<'n> Given<'n> {
 }
 
 fn unknown<S: Settings>(entry: &Entry, cx: &mut Context<'_>) {
+    if cx.is_full() {
+        return;
+    }
     cx.hide_all(&entry.value);
     let name = &entry.name;
     let later = LATER.iter().find(|(place, key, _)| *place == S::PLACE && key == name);

@@ -63,19 +63,6 @@ impl Node {
             Kind::Map(_) => "a mapping",
         }
     }
-
-    /// Moves it all to one place: what was not written stands where it could have been.
-    pub fn relocate(&mut self, to: Place) {
-        self.place = to;
-        match &mut self.kind {
-            Kind::Null | Kind::Scalar(_) => {}
-            Kind::List(items) => items.iter_mut().for_each(|item| item.relocate(to)),
-            Kind::Map(entries) => entries.iter_mut().for_each(|entry| {
-                entry.place = to;
-                entry.value.relocate(to);
-            }),
-        }
-    }
 }
 
 /// What an anchor stands for: the node, how many nodes it is, and how deep it goes.
@@ -86,6 +73,7 @@ struct Anchored {
 }
 
 struct Builder<'t, 'c, 'e> {
+    text: &'t str,
     events: Parser<'t, granit_parser::StrInput<'t>>,
     cx: &'c mut Context<'e>,
     anchors: HashMap<usize, Anchored>,
@@ -106,7 +94,7 @@ pub fn parse(text: &str, cx: &mut Context<'_>) -> Option<Node> {
         block_nesting_limit: MAX_DEPTH,
     };
     let events = Parser::new_from_str_with_options(text, options);
-    let mut builder = Builder { events, cx, anchors: HashMap::new(), nodes: 0, deepest: 0 };
+    let mut builder = Builder { text, events, cx, anchors: HashMap::new(), nodes: 0, deepest: 0 };
     builder.document().unwrap_or_default()
 }
 
@@ -116,7 +104,8 @@ impl<'t> Builder<'t, '_, '_> {
             Some(Ok((event, span))) => Ok((event, span.into())),
             Some(Err(error)) => {
                 let start = error.marker().byte_offset().unwrap_or_default();
-                self.cx.syntax(Place { start, end: start + 1 }, &error.info());
+                let line = self.text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or_default();
+                self.cx.syntax(Place { start, end: start + 1 }, &error.info(), line);
                 Err(Stop)
             }
             None => Ok((Event::StreamEnd, Place::default())),

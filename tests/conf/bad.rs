@@ -13,7 +13,8 @@ fn every_bad_file_fails_with_the_report_at_its_end() {
         let text = std::fs::read_to_string(&path).unwrap();
         let (input, expected) = text.split_once(MARK).unwrap_or((&text, ""));
         let Err(report) = load(input) else { panic!("{} loads", path.display()) };
-        let shown: String = report.to_string().trim_end().lines().map(|l| format!("# {l}").trim_end().to_owned() + "\n").collect();
+        let shown: String =
+            report.to_string().trim_end().lines().map(|l| format!("# {l}").trim_end().to_owned() + "\n").collect();
         if shown != expected && bless() {
             std::fs::write(&path, format!("{input}{MARK}{shown}")).unwrap();
         } else if shown != expected {

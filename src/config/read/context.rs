@@ -7,7 +7,7 @@ use crate::config::report::{Draft, Report};
 use crate::config::yaml::{Kind, Node, Place};
 
 /// Problems past this number are not kept: a broken file of a million lines has said enough.
-const MOST_DRAFTS: usize = 10_000;
+const MOST_DRAFTS: usize = 1_000;
 
 /// A misplaced value shorter than this is shown in messages: it is a number or a word.
 const SHORTEST_SECRET: usize = 8;
@@ -32,13 +32,18 @@ impl<'e> Context<'e> {
 
     /// Notes a problem; the caller adds what was expected and what helps.
     pub fn say(&mut self, place: Place, message: impl Into<String>) -> &mut Draft {
-        if self.drafts.len() >= MOST_DRAFTS {
+        if self.is_full() {
             self.drafts.pop();
         }
         self.drafts.push(Draft::new(place, message.into()));
         let last = self.drafts.len() - 1;
         #[expect(clippy::indexing_slicing, reason = "pushed just above")]
         &mut self.drafts[last]
+    }
+
+    /// More would not be kept: what is costly to say need not be.
+    pub fn is_full(&self) -> bool {
+        self.drafts.len() >= MOST_DRAFTS
     }
 
     /// A node of the wrong shape.
@@ -49,9 +54,9 @@ impl<'e> Context<'e> {
     }
 
     /// The text is no YAML.
-    pub fn syntax(&mut self, place: Place, info: &str) {
+    pub fn syntax(&mut self, place: Place, info: &str, line: &str) {
         let draft = self.say(place, format!("invalid YAML: {info}")).blind();
-        if info.contains("flow") || info.contains('{') || info.contains("mapping") {
+        if info.contains("flow") && line.contains("${") {
             draft.help("inside `{...}` and `[...]` write variables in quotes: \"${NAME}\"");
         }
     }
@@ -62,7 +67,7 @@ impl<'e> Context<'e> {
     }
 
     /// Never shown, whatever is wrong with it.
-    fn hide(&mut self, place: Place) {
+    pub fn hide(&mut self, place: Place) {
         self.hidden.push(place);
     }
 

@@ -32,7 +32,7 @@ impl<T: Scalar> Read for T {
             Err(expected) => {
                 let message = match &node.kind {
                     Kind::Scalar(raw) if !T::SECRET => format!("invalid value `{}`", brief(raw)),
-                    _ => "invalid secret".to_owned(),
+                    _ => "invalid value (not shown)".to_owned(),
                 };
                 cx.say(node.place, message).label(format!("expected {expected}"));
                 None
@@ -343,6 +343,9 @@ impl Read for ApiKey {
 pub struct Sha256Hex(pub [u8; 32]);
 
 impl Scalar for Sha256Hex {
+    /// Somebody may have put the key itself there.
+    const SECRET: bool = true;
+
     fn parse(text: &str) -> Result<Self, String> {
         let mut bytes = [0; 32];
         let found = format!("64 hexadecimal digits, found {} characters", text.chars().count());

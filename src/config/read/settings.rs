@@ -5,7 +5,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use super::context::{Context, nearest};
 use super::{At, Read};
 use crate::config::raw::LATER;
-use crate::config::yaml::{self, Entry, Kind, Node, Place};
+use crate::config::yaml::{Entry, Kind, Node, Place};
 
 /// One key of a mapping.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,8 @@ pub trait Settings: Read + schemars::JsonSchema {
     const FIELDS: &'static [Field];
 }
 
-/// Declares settings structs. A field with a default (`= "30s"`, read like the file) is an `At<T>`,
+/// Declares settings structs. A field with a default (`= "30s"`, read like the file; a single value,
+/// `{}` or `[]`) is an `At<T>`,
 /// one without an `Option<At<T>>`.
 macro_rules! settings {
     ($( $(#[doc = $doc:literal])* $name:ident in $where:literal {
@@ -148,13 +149,20 @@ impl<'n> Given<'n> {
         if let Some(given) = self.get(name, cx) {
             return Some(given);
         }
-        let mut node = yaml::parse(default, cx)?;
-        node.relocate(self.place);
+        let kind = match default {
+            "{}" => Kind::Map(Vec::new()),
+            "[]" => Kind::List(Vec::new()),
+            text => Kind::Scalar(text.to_owned()),
+        };
+        let node = Node { place: self.place, kind };
         Some(At { value: T::read(&node, cx)?, place: self.place })
     }
 }
 
 fn unknown<S: Settings>(entry: &Entry, cx: &mut Context<'_>) {
+    if cx.is_full() {
+        return;
+    }
     cx.hide_all(&entry.value);
     let name = &entry.name;
     let later = LATER.iter().find(|(place, key, _)| *place == S::PLACE && key == name);

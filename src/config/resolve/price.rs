@@ -21,7 +21,9 @@ pub(super) fn table(raw: &raw::PricesFile, cx: &mut Context<'_>, report: &mut Re
         Ok(table) => table,
         Err(error) => {
             let mut own = Context::new(cx.env);
-            own.say(place(&text, error.line, error.column), error.message);
+            // The place is told apart from the message.
+            let message = error.message.split(" at line ").next().unwrap_or_default();
+            own.say(place(&text, error.line, error.column), message);
             own.finish(&shown, &text, report);
             PriceTable::builtin()
         }

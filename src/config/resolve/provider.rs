@@ -127,6 +127,7 @@ fn base(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Co
     let (text, place) = match (&raw.base_url, provider.base_url) {
         (Some(given), _) => (given.as_str(), given.place),
         (None, Some(own)) => (own, name.place),
+        (None, None) if raw.written.contains(&"base_url") => return None,
         (None, None) => {
             cx.say(name.place, format!("the kind `{}` needs a `base_url`", provider.kind))
                 .label("expected an address")
@@ -137,6 +138,9 @@ fn base(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Co
     match base_url::parse(text, provider) {
         Ok(base) => Some(base),
         Err(expected) => {
+            if text.contains('@') {
+                cx.hide(place);
+            }
             cx.say(place, "invalid base_url").label(format!("expected {expected}"));
             None
         }

@@ -7,6 +7,8 @@
 mod chat;
 #[path = "recorded/corpus.rs"]
 mod corpus;
+#[path = "recorded/kinds.rs"]
+mod kinds;
 #[path = "recorded/messages.rs"]
 mod messages;
 #[path = "recorded/normal.rs"]
@@ -44,7 +46,10 @@ fn client(seal: &Seal) -> Client<'_> {
 }
 
 fn quirks(provider: &str) -> Quirks {
-    Quirks { reasoning_outside_completion: matches!(provider, "xai" | "gemini"), ..Quirks::NONE }
+    let vendor = kinds::kind(provider).and_then(weir::provider::find).map_or(Quirks::NONE, |p| p.quirks);
+    // Gemini by its OpenAI-compatible path: not a kind of its own.
+    let outside = vendor.reasoning_outside_completion || provider == "gemini";
+    Quirks { reasoning_outside_completion: outside, ..Quirks::NONE }
 }
 
 fn read(dialect: Dialect, stream: bool, body: &str) -> Reading {

@@ -128,6 +128,7 @@ impl PriceTable {
         models
     }
 
+    /// What is known of exactly this name.
     pub fn exact(&self, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
         let own = self.overrides.get(catalogue).and_then(|models| models.get(model));
         own.or_else(|| self.catalogue(catalogue)?.models().get(model))

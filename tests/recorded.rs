@@ -9,12 +9,16 @@ mod chat;
 mod corpus;
 #[path = "recorded/kinds.rs"]
 mod kinds;
+#[path = "recorded/grammar.rs"]
+mod grammar;
 #[path = "recorded/messages.rs"]
 mod messages;
 #[path = "recorded/normal.rs"]
 mod normal;
 #[path = "recorded/reading.rs"]
 mod reading;
+#[path = "recorded/turns.rs"]
+mod turns;
 
 use std::collections::BTreeMap;
 
@@ -275,4 +279,76 @@ fn other_request(from: Dialect, to: Dialect, sent: &str, seal: &Seal) -> Result<
         Dialect::OpenAiChat => normal::is_sound_chat(sent, &out),
         Dialect::Anthropic => normal::is_sound_messages(sent, &out),
     }
+}
+
+#[test]
+fn events_keep_their_grammar() {
+    let Some(exchanges) = exchanges() else { return };
+    let mut score = Score::default();
+    for exchange in exchanges.filter(|e| e.status < 400 && e.kind == "sse") {
+        let mut grammar = grammar::Grammar::default();
+        let mut decoder = weir::wire::stream_decoder(exchange.dialect, &quirks(&exchange.provider));
+        let mut framer = weir::wire::sse::Framer::default();
+        let mut feed = |frame: weir::wire::sse::Frame<'_>| {
+            if let Some(data) = frame.data {
+                decoder.event(frame.name, data, &mut |event| grammar.note(event));
+            }
+        };
+        framer.push(exchange.body.as_bytes(), &mut feed).expect("no event is too long");
+        framer.finish(&mut feed);
+        decoder.finish(&mut |event| grammar.note(event));
+        score.note(&exchange, "events", grammar.verdict());
+    }
+    score.settle("grammar");
+}
+
+#[test]
+fn claudes_thinking_survives_a_chat_client() {
+    let Some(exchanges) = exchanges() else { return };
+    let (seal, mut score) = (seal(), Score::default());
+    for exchange in exchanges.filter(|e| e.dialect == Dialect::Anthropic && e.status < 400 && e.kind == "json") {
+        let blocks = turns::thinking_before_a_call(&exchange.body);
+        if !blocks.is_empty() {
+            score.note(&exchange, "next turn", through_chat(&exchange, &blocks, &seal));
+        }
+    }
+    score.settle("thinking");
+}
+
+/// The answer as a chat client gets it, and what the next request makes of it.
+fn through_chat(exchange: &Exchange, blocks: &[serde_json::Value], seal: &Seal) -> Result<(), String> {
+    let answer = decode_response(Dialect::Anthropic, &exchange.body, &Quirks::NONE).map_err(|e| e.to_string())?;
+    let mut out = Vec::new();
+    encode_response(Dialect::OpenAiChat, &answer, &client(seal), &mut out);
+    let next = turns::chat_turn(&String::from_utf8(out).map_err(|e| e.to_string())?);
+    let request = decode_request(Dialect::OpenAiChat, &next).map_err(|e| e.to_string())?;
+    let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
+    encode_request(Dialect::Anthropic, &request, &target(&Quirks::NONE, seal), &mut out, &mut dropped)
+        .map_err(|e| e.to_string())?;
+    turns::begins_with(&String::from_utf8(out).map_err(|e| e.to_string())?, blocks)
+}
+
+#[test]
+fn a_resellers_proof_survives_an_anthropic_client() {
+    let Some(exchanges) = exchanges() else { return };
+    let (seal, mut score) = (seal(), Score::default());
+    for exchange in exchanges.filter(|e| e.dialect == Dialect::OpenAiChat && e.status < 400 && e.kind == "json") {
+        let details = turns::details(&exchange.body);
+        if !details.is_empty() {
+            score.note(&exchange, "next turn", through_messages(&exchange, &details, &seal));
+        }
+    }
+    score.settle("proof");
+}
+
+fn through_messages(exchange: &Exchange, details: &[serde_json::Value], seal: &Seal) -> Result<(), String> {
+    let answer = decode_response(Dialect::OpenAiChat, &exchange.body, &Quirks::NONE).map_err(|e| e.to_string())?;
+    let mut out = Vec::new();
+    encode_response(Dialect::Anthropic, &answer, &client(seal), &mut out);
+    let next = turns::messages_turn(&String::from_utf8(out).map_err(|e| e.to_string())?);
+    let request = decode_request(Dialect::Anthropic, &next).map_err(|e| e.to_string())?;
+    let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
+    encode_request(Dialect::OpenAiChat, &request, &target(&Quirks::NONE, seal), &mut out, &mut dropped)
+        .map_err(|e| e.to_string())?;
+    turns::gives_back(&String::from_utf8(out).map_err(|e| e.to_string())?, details)
 }

@@ -210,87 +210,68 @@ pub fn encode_event(error: &Error, request_id: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
+    /// Status and body; kind, words, status and code shown.
+    const SHAPES: &[(u16, &str, Kind, &str, u16, &str)] = &[
+        (
+            400,
+            r#"{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
+            Kind::UpstreamRejected,
+            "too long",
+            400,
+            "context_length_exceeded",
+        ),
+        (
+            429,
+            r#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            Kind::UpstreamRateLimited,
+            "quota",
+            429,
+            "insufficient_quota",
+        ),
+        (402, r#"{"error":{"message":"pay","code":402}}"#, Kind::UpstreamRateLimited, "pay", 402, "insufficient_quota"),
+        (401, r#"{"detail":"Invalid API Key"}"#, Kind::UpstreamAuth, "Invalid API Key", 502, "upstream_error"),
+        (
+            400,
+            r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: x"}"#,
+            Kind::UpstreamAuth,
+            "Incorrect API key",
+            502,
+            "upstream_error",
+        ),
+        (
+            400,
+            r#"{"object":"error","message":"Invalid model: x","type":"invalid_model","code":"1500","raw_status_code":400}"#,
+            Kind::UpstreamNotFound,
+            "Invalid model: x",
+            400,
+            "model_not_found",
+        ),
+        (
+            429,
+            r#"{"error":{"code":429,"message":"Provider returned error","metadata":{"raw":"slow down"}}}"#,
+            Kind::UpstreamRateLimited,
+            "Provider returned error: slow down",
+            429,
+            "rate_limit_exceeded",
+        ),
+        (
+            400,
+            r#"{"error":{"code":400,"message":"request (9 tokens) exceeds the available context size","type":"exceed_context_size_error"}}"#,
+            Kind::UpstreamRejected,
+            "exceeds",
+            400,
+            "context_length_exceeded",
+        ),
+        (422, r#"{"detail":[{"msg":"bad n","loc":["n"]}]}"#, Kind::UpstreamRejected, "bad n", 422, "invalid_request"),
+        (404, r#"{"error":"Specified model not found"}"#, Kind::UpstreamNotFound, "not found", 404, "model_not_found"),
+        (500, "", Kind::UpstreamFailed, "status 500", 502, "upstream_error"),
+        (503, "<html>busy</html>", Kind::UpstreamOverloaded, "status 503", 503, "upstream_error"),
+        (504, "upstream timed out", Kind::UpstreamTimeout, "upstream timed out", 504, "upstream_timeout"),
+    ];
+
     #[test]
     fn every_shape_gives_its_kind_message_and_code() {
-        let cases: &[(u16, &str, Kind, &str, u16, &str)] = &[
-            (
-                400,
-                r#"{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
-                Kind::UpstreamRejected,
-                "too long",
-                400,
-                "context_length_exceeded",
-            ),
-            (
-                429,
-                r#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
-                Kind::UpstreamRateLimited,
-                "quota",
-                429,
-                "insufficient_quota",
-            ),
-            (
-                402,
-                r#"{"error":{"message":"pay","code":402}}"#,
-                Kind::UpstreamRateLimited,
-                "pay",
-                402,
-                "insufficient_quota",
-            ),
-            (401, r#"{"detail":"Invalid API Key"}"#, Kind::UpstreamAuth, "Invalid API Key", 502, "upstream_error"),
-            (
-                400,
-                r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: x"}"#,
-                Kind::UpstreamAuth,
-                "Incorrect API key",
-                502,
-                "upstream_error",
-            ),
-            (
-                400,
-                r#"{"object":"error","message":"Invalid model: x","type":"invalid_model","code":"1500","raw_status_code":400}"#,
-                Kind::UpstreamNotFound,
-                "Invalid model: x",
-                400,
-                "model_not_found",
-            ),
-            (
-                429,
-                r#"{"error":{"code":429,"message":"Provider returned error","metadata":{"raw":"slow down"}}}"#,
-                Kind::UpstreamRateLimited,
-                "Provider returned error: slow down",
-                429,
-                "rate_limit_exceeded",
-            ),
-            (
-                400,
-                r#"{"error":{"code":400,"message":"request (9 tokens) exceeds the available context size","type":"exceed_context_size_error"}}"#,
-                Kind::UpstreamRejected,
-                "exceeds",
-                400,
-                "context_length_exceeded",
-            ),
-            (
-                422,
-                r#"{"detail":[{"msg":"bad n","loc":["n"]}]}"#,
-                Kind::UpstreamRejected,
-                "bad n",
-                422,
-                "invalid_request",
-            ),
-            (
-                404,
-                r#"{"error":"Specified model not found"}"#,
-                Kind::UpstreamNotFound,
-                "not found",
-                404,
-                "model_not_found",
-            ),
-            (500, "", Kind::UpstreamFailed, "status 500", 502, "upstream_error"),
-            (503, "<html>busy</html>", Kind::UpstreamOverloaded, "status 503", 503, "upstream_error"),
-            (504, "upstream timed out", Kind::UpstreamTimeout, "upstream timed out", 504, "upstream_timeout"),
-        ];
-        for (status, body, kind, message, shown, code) in cases {
+        for (status, body, kind, message, shown, code) in SHAPES {
             let error = decode(*status, body);
             assert_eq!((error.kind(), error.status(), error.code()), (*kind, *shown, *code), "{body}");
             assert!(error.to_string().contains(message), "{body}: {error}");

@@ -7,7 +7,7 @@ use crate::wire::ir::Arguments;
 use crate::wire::json::{Raw, Str};
 use crate::wire_object;
 
-use super::lenient::{Value, filled, items, read, text};
+use super::lenient::{Value, filled, is_object, items, read, text};
 
 wire_object! {
     /// A whole answer, or one chunk of a stream.
@@ -92,8 +92,20 @@ pub(super) enum Piece<'a> {
 impl Completion<'_> {
     /// Whether this is an error in an answer's place; Mistral's shape has no `error` member.
     pub(super) fn is_error(&self) -> bool {
-        self.error.is_some() || text(self.object).is_some_and(|o| o.is("error"))
+        says_error(self.error) || text(self.object).is_some_and(|o| o.is("error"))
     }
+}
+
+impl Choice<'_> {
+    /// Whether this answer broke off (OpenRouter).
+    pub(super) fn is_error(&self) -> bool {
+        says_error(self.error) || text(self.finish_reason).is_some_and(|r| r.is("error"))
+    }
+}
+
+/// Some servers always have the member, with nothing in it.
+fn says_error(error: Value<'_>) -> bool {
+    is_object(error) || filled(error).is_some()
 }
 
 impl Message<'_> {
@@ -131,12 +143,8 @@ fn item_pieces(raw: &RawValue) -> Vec<Piece<'_>> {
     match text(item.text) {
         Some(text) if text.is_empty() => Vec::new(),
         Some(text) => vec![Piece::Text(text)],
-        None => text_of(item.kind).map(|kind| Piece::Other(kind, raw)).into_iter().collect(),
+        None => filled(item.kind).map(|kind| Piece::Other(kind, raw)).into_iter().collect(),
     }
-}
-
-fn text_of(value: Value<'_>) -> Option<Str<'_>> {
-    filled(value)
 }
 
 /// Mistral's thinking: text, or a list of text items.

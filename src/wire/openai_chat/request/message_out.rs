@@ -128,6 +128,8 @@ impl Writer<'_, '_> {
         if *is_error && !texts.first().is_some_and(says_error) {
             texts.insert(0, Str::from_text("Error:"));
         }
+        let (shown, lost): (Vec<&Part<'_>>, Vec<&Part<'_>>) = shown.into_iter().partition(|p| is_media(p));
+        lost.into_iter().for_each(|p| self.dropped.push(p.at));
         if !shown.is_empty() {
             let note = format!("Returned by tool call {plain_id}:");
             let text = Str::from_text(&note);
@@ -172,6 +174,10 @@ impl Writer<'_, '_> {
 
 fn is_text(part: &Part<'_>) -> bool {
     matches!(part.kind, PartKind::Text { .. } | PartKind::Document { media: Media::Text(_), .. })
+}
+
+fn is_media(part: &Part<'_>) -> bool {
+    matches!(part.kind, PartKind::Image { .. } | PartKind::Document { .. } | PartKind::Audio { .. })
 }
 
 fn says_error(text: &Str<'_>) -> bool {

@@ -42,7 +42,7 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
 
 fn choice<'a>(raw: &'a RawValue, place: usize, seed: &str) -> Result<Choice<'a>> {
     let choice: shape::Choice<'a> = read(Some(raw)).unwrap_or_default();
-    if choice.error.is_some() {
+    if choice.is_error() {
         return Err(error::decode_in_band(raw.get()));
     }
     let message: shape::Message<'a> = read(choice.message).or_else(|| read(choice.delta)).unwrap_or_default();

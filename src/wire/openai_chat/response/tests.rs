@@ -33,7 +33,7 @@ fn kinds(response: &Response<'_>) -> Vec<String> {
             PartKind::ReasoningDetails { .. } => "details".into(),
             PartKind::Refusal { text } => format!("refusal {}", text.text()),
             PartKind::ToolCall { id, name, arguments } => {
-                format!("call {} {} {}", id.text(), name.text(), arguments.object().unwrap_or("cut".into()))
+                format!("call {} {} {}", id.text(), name.text(), arguments.object().unwrap_or_else(|| "cut".into()))
             }
             PartKind::Other { tag, .. } => format!("other {}", tag.text()),
             other => format!("{other:?}"),
@@ -116,6 +116,7 @@ fn an_error_in_an_answers_place_is_an_error() {
         (r#"{"error":{"message":"m","code":429}}"#, Kind::UpstreamRateLimited),
         (r#"{"object":"error","message":"m","code":503}"#, Kind::UpstreamOverloaded),
         (r#"{"choices":[{"error":{"message":"m","code":502},"finish_reason":"error"}]}"#, Kind::UpstreamFailed),
+        (r#"{"choices":[{"message":{"content":"a"},"finish_reason":"error"}]}"#, Kind::UpstreamFailed),
         (r#"{"choices":[]}"#, Kind::UpstreamFailed),
         ("<html>", Kind::UpstreamFailed),
     ] {

@@ -11,7 +11,7 @@ use crate::wire::json::{Raw, Str};
 use crate::wire::{Decode, Quirks};
 
 use super::super::details::Joined;
-use super::super::lenient::{Value, count, filled, is_array, is_object, items, read, text};
+use super::super::lenient::{Value, count, filled, is_array, is_object, items, read};
 use super::super::shape::{self, Piece};
 use super::super::{error, finish, usage};
 use super::call::{Call, Fragment};
@@ -123,7 +123,7 @@ impl Decoder {
         let mut broken = None;
         for raw in &choices {
             let choice: shape::Choice<'_> = read(Some(*raw)).unwrap_or_default();
-            if choice.error.is_some() || text(choice.finish_reason).is_some_and(|r| r.is("error")) {
+            if choice.is_error() {
                 broken = Some(error::decode_in_band(raw.get()));
             } else {
                 self.choice(&choice, sink);

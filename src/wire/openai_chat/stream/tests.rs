@@ -20,7 +20,7 @@ fn events(chunks: &[&str]) -> Vec<String> {
 
 fn line(event: &Event<'_>) -> String {
     match event {
-        Event::Start { id, .. } => format!("start {}", id.as_ref().map_or("-".into(), |i| i.text())),
+        Event::Start { id, .. } => format!("start {}", id.as_ref().map_or_else(|| "-".into(), |i| i.text())),
         Event::PartStart { index, choice, part } => {
             let part = match part {
                 PartStart::ToolCall { id, name } => format!("call {} {}", id.text(), name.text()),

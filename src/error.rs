@@ -282,17 +282,17 @@ impl Error {
 
     /// Status for an OpenAI-format caller.
     pub fn status(&self) -> u16 {
-        self.0.status.unwrap_or(self.0.kind.face().status)
+        self.0.status.unwrap_or_else(|| self.0.kind.face().status)
     }
 
     /// Status for an Anthropic-format caller.
     pub fn anthropic_status(&self) -> u16 {
-        self.0.status.unwrap_or(self.0.kind.face().anthropic_status)
+        self.0.status.unwrap_or_else(|| self.0.kind.face().anthropic_status)
     }
 
     /// The code as an OpenAI-format caller sees it.
     pub fn code(&self) -> &str {
-        self.0.code.as_deref().unwrap_or(self.0.kind.face().code)
+        self.0.code.as_deref().unwrap_or_else(|| self.0.kind.face().code)
     }
 
     /// Whether SDKs are told not to repeat the call (`x-should-retry: false`): where they would

@@ -175,6 +175,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    /// Peers row 10.
     #[test]
     fn later_values_hold_and_nothing_is_added() {
         let mut merge = Merge::default();
@@ -193,6 +194,7 @@ mod tests {
         assert_eq!(usage.total_tokens(), 12 + 5 + 30 + 50);
     }
 
+    /// Peers row 13.
     #[test]
     fn what_is_written_reads_back_class_by_class() {
         let usage = Usage {

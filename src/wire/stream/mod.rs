@@ -165,6 +165,8 @@ struct Stage {
 /// All behind the decoder.
 struct Writer {
     encoder: Box<dyn Encode>,
+    /// A local count of the prompt, for upstreams that never say.
+    input_estimate_tokens: u64,
     hold: HoldBack,
     progress: Progress,
 }
@@ -177,12 +179,15 @@ impl std::fmt::Debug for Translator {
 
 impl Translator {
     pub fn new(upstream: Dialect, quirks: &Quirks, dialect: Dialect, client: &Client<'_>) -> Self {
-        Self::of(Framer::default(), stream_decoder(upstream, quirks), stream_encoder(dialect, client))
+        let mut it = Self::of(Framer::default(), stream_decoder(upstream, quirks), stream_encoder(dialect, client));
+        it.stage.writer.input_estimate_tokens = client.input_estimate_tokens;
+        it
     }
 
     /// Of parts, with a framer of another limit.
     pub fn of(framer: Framer, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
-        let writer = Writer { encoder, hold: HoldBack::default(), progress: Progress::default() };
+        let (hold, progress) = (HoldBack::default(), Progress::default());
+        let writer = Writer { encoder, input_estimate_tokens: 0, hold, progress };
         Self { framer, stage: Stage { decoder, writer } }
     }
 }
@@ -256,6 +261,11 @@ impl Writer {
         }
         if self.observe(event) {
             self.hold.commit(out);
+        }
+        // Never zero by silence: what the upstream did not count is counted here.
+        if matches!(event, ir::Event::End) && self.progress.usage.is_none() {
+            let (usage, _) = self.progress.account(self.input_estimate_tokens);
+            self.encode(&ir::Event::Usage(usage), out);
         }
         self.encode(event, out);
     }

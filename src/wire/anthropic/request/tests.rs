@@ -550,3 +550,25 @@ fn calls_without_declared_tools_are_declared_and_forbidden() {
     assert_eq!(got["tools"], json!([{"name":"f","input_schema":{"type":"object","properties":{}}}]));
     assert_eq!(got["tool_choice"], json!({"type":"none"}));
 }
+
+/// Peers row 16: a cache marker stays on whatever it stood on, of whichever format the client is.
+#[test]
+fn cache_markers_stay_on_every_block_tool_and_instruction() {
+    let mark = json!({"type":"ephemeral","ttl":"1h"});
+    let body = json!({"model":"claude-sonnet-4-5","max_tokens":10,
+        "system":[{"type":"text","text":"s","cache_control":mark}],
+        "tools":[{"name":"f","input_schema":{"type":"object"},"cache_control":mark}],
+        "messages":[
+            {"role":"user","content":[
+                {"type":"text","text":"a","cache_control":mark},
+                {"type":"image","source":{"type":"url","url":"https://x"},"cache_control":mark},
+                {"type":"document","source":{"type":"url","url":"https://x"},"cache_control":mark}]},
+            {"role":"assistant","content":[
+                {"type":"text","text":"b","cache_control":mark},
+                {"type":"tool_use","id":"1","name":"f","input":{},"cache_control":mark}]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"r","cache_control":mark}]}]});
+    assert_eq!(same(&body), body);
+    let (mut got, dropped) = foreign_written(&body);
+    got["model"] = body["model"].clone();
+    assert_eq!((got, dropped), (body, Vec::new()));
+}

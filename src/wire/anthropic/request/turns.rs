@@ -147,9 +147,9 @@ fn drop_members(turn: &Turn<'_>, dropped: &mut Dropped) {
     drop_rest(turn.at, &turn.rest, dropped);
 }
 
-/// Lists unknown members, but those that say nothing.
+/// Lists unknown members, but those that say nothing: SDKs echo answers with empty ones.
 pub(super) fn drop_rest(at: At, rest: &Rest<'_>, dropped: &mut Dropped) {
-    for (name, _) in rest.iter().filter(|(_, value)| !value.is_null()) {
+    for (name, _) in rest.iter().filter(|(_, value)| !matches!(value.get(), "null" | "[]" | "{}")) {
         dropped.push(format_args!("{at}.{name}"));
     }
 }

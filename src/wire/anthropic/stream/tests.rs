@@ -177,6 +177,7 @@ fn the_first_event_holds_a_local_estimate_and_the_last_the_truth() {
     assert_eq!(list[1].1["usage"]["input_tokens"], 10);
 }
 
+/// Peers rows 10 and 11.
 #[test]
 fn usage_that_comes_after_the_stop_is_waited_for_and_the_last_one_holds() {
     let out = encode(&[start(), usage(1), stop(StopReason::EndTurn), usage(3), usage(7), Event::End]);
@@ -298,6 +299,29 @@ fn details_alone_and_text_alone_are_signed_too() {
     ]);
     let block = assemble(&plain)["content"][0].clone();
     assert_eq!(seal().open(block["signature"].as_str().unwrap()).unwrap(), b"");
+}
+
+#[test]
+fn details_that_come_after_the_text_do_not_repeat_the_thoughts() {
+    let details = r#"[{"type":"reasoning.text","text":"t","signature":"s"}]"#;
+    let out = encode(&[
+        start(),
+        part(0, PartStart::Reasoning),
+        Event::Delta { index: 0, delta: Delta::Reasoning(text("t")) },
+        Event::PartEnd { index: 0 },
+        part(1, PartStart::Text),
+        Event::Delta { index: 1, delta: Delta::Text(text("4")) },
+        Event::PartEnd { index: 1 },
+        part(2, PartStart::ReasoningDetails),
+        Event::Delta { index: 2, delta: Delta::ReasoningDetails(Raw::new(details)) },
+        Event::PartEnd { index: 2 },
+        stop(StopReason::EndTurn),
+        Event::End,
+    ]);
+    let content = assemble(&out)["content"].clone();
+    let thoughts: Vec<_> = content.as_array().unwrap().iter().map(|block| block["thinking"].as_str()).collect();
+    assert_eq!(thoughts, [Some("t"), None, Some("")]);
+    assert_eq!(seal().open(content[2]["signature"].as_str().unwrap()).unwrap(), details.as_bytes());
 }
 
 #[test]

@@ -268,14 +268,18 @@ impl Eye {
 #[derive(Debug, Default)]
 struct Glance {
     text: TextCount,
+    /// Text under the name `text`: repeats the other in `reasoning_details` (OpenRouter) and beside
+    /// `delta` (Together), and is all there is in lists of pieces (Mistral) and Anthropic's deltas.
+    pieces: TextCount,
     /// Reasons to finish that are not null.
     finished: u64,
     /// A tool call or a sound begins.
     has_part: bool,
     names_error: bool,
     names_usage: bool,
-    /// `reasoning_details` repeat the text of `reasoning`.
-    repeats: bool,
+    /// In what the model did not write just now: sources, or the whole message so far beside the
+    /// delta (Perplexity).
+    aside: bool,
 }
 
 impl Glance {
@@ -283,6 +287,9 @@ impl Glance {
         let mut it = Self::default();
         // What is not JSON is seen up to where it stops being it.
         let _ = scan::value(scan::blank(data.as_bytes()), b"", 0, &mut it);
+        if it.text.is_empty() {
+            it.text = it.pieces;
+        }
         it
     }
 }
@@ -291,8 +298,12 @@ impl scan::Tally for Glance {
     fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
         match name {
             b"content" | b"reasoning_content" | b"reasoning" | b"arguments" | b"refusal" | b"thinking"
-            | b"partial_json" => self.text.add(escaped, escapes),
-            b"text" if !self.repeats => self.text.add(escaped, escapes),
+            | b"partial_json"
+                if !self.aside =>
+            {
+                self.text.add(escaped, escapes);
+            }
+            b"text" if !self.aside => self.pieces.add(escaped, escapes),
             b"data" | b"transcript" => self.has_part = true,
             b"finish_reason" | b"stop_reason" if !escaped.is_empty() => self.finished += 1,
             _ => {}
@@ -304,7 +315,8 @@ impl scan::Tally for Glance {
             b"usage" => self.names_usage = true,
             b"error" => self.names_error = true,
             b"function" => self.has_part = true,
-            b"reasoning_details" => self.repeats = true,
+            b"message" | b"annotations" | b"citations" | b"search_results" => self.aside = true,
+            b"delta" | b"tool_calls" => self.aside = false,
             _ => {}
         }
     }

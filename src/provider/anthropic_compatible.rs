@@ -2,8 +2,7 @@
 //! example `https://api.deepseek.com/anthropic`, `https://api.moonshot.ai/anthropic`, or a vLLM,
 //! SGLang, llama.cpp, Ollama or LM Studio server that is new enough.
 //!
-//! Usage: as Anthropic's. Recorded as `local-messages` exchanges (a server on loopback, seen
-//! 2025-11-11).
+//! Usage: as Anthropic's. Tokens are counted here: not every such server has the endpoint for it.
 
 use super::{Auth, Paths, Provider};
 use crate::wire::{Dialect, Quirks};
@@ -13,7 +12,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Anthropic-compatible server",
     dialect: Dialect::Anthropic,
     base_url: None,
-    paths: Paths::ANTHROPIC,
+    paths: Paths { count_tokens: None, ..Paths::ANTHROPIC },
     auth: Auth::Header("x-api-key"),
     env: &[],
     key_optional: true,

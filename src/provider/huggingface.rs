@@ -5,7 +5,8 @@
 //! its top level (huggingface-chat_completions-1711c0006e7b, seen 2025-12-31).
 //!
 //! Quirks:
-//! - a stream may end without `[DONE]` (seen 2026-03-12, 8 of 10)
+//! - a stream may end without `[DONE]` (huggingface-chat_completions-1711c0006e7b, seen 2025-12-31;
+//!   6 of 10)
 //! - members of the provider behind it come through, as `x_groq`
 //!   (huggingface-chat_completions-06377e46c41a, seen 2026-03-12)
 //! - takes `json_schema` (huggingface-chat_completions-2a929e338491), `strict` tools

@@ -1,8 +1,8 @@
 //! Mistral AI.
 //!
 //! Usage: OpenAI's, and always there: in a stream in the chunk that finishes
-//! (mistral-chat_completions-1579f0ceb528, seen 2026-08-19; 111 of 111 streams). Reasoning is not
-//! counted apart.
+//! (mistral-chat_completions-1579f0ceb528, seen 2026-08-19; all 66 recorded streams). Reasoning is
+//! not counted apart.
 //!
 //! Quirks:
 //! - no `stream_options` and no `developer` in its API (by its SDK 3.7)
@@ -11,7 +11,7 @@
 //!   not in a member
 //! - a forced call is `tool_choice: any`; it reads `required` too
 //!   (mistral-chat_completions-04c3d2ed69e4)
-//! - a stream puts the last text or the calls into the chunk that finishes (66 of 114), may leave
+//! - a stream puts the last text or the calls into the chunk that finishes (41 of 66), may leave
 //!   out a call's `index`, and pads with `p`
 //! - takes `json_schema` (mistral-chat_completions-3ddb3a249f70), `parallel_tool_calls`
 //!   (mistral-chat_completions-04c3d2ed69e4), `reasoning_effort`

@@ -1,8 +1,8 @@
 //! OpenAI, whose format the `openai_chat` dialect is.
 //!
 //! Usage: `prompt_tokens` includes cached and `completion_tokens` reasoning tokens; in a stream it
-//! comes in a last chunk without choices, if asked for (`stream_options`; 61 recorded streams did
-//! not ask and have none).
+//! comes in a last chunk without choices, if asked for (`stream_options`; 36 of 148 recorded
+//! streams have none).
 //!
 //! Quirks:
 //! - newer models refuse `max_tokens` (openai-chat_completions-cf1ad5a10d76); all take

@@ -1,14 +1,15 @@
 //! OpenRouter. Model names carry their author: `anthropic/claude-sonnet-4.5`; a tag (`:free`,
 //! `:nitro`) chooses among its providers. It has a Messages endpoint below the same base URL.
 //!
-//! Usage: OpenAI's with `cost` beside it, in the chunk that finishes (163 of 164 streams).
-//! Reasoning may exceed `completion_tokens` in one recorded answer, so details are clamped.
+//! Usage: OpenAI's with `cost` beside it, in the chunk that finishes (98 of 99 recorded streams, up
+//! to 2026-08). Reasoning may exceed `completion_tokens` in one recorded answer, so details are
+//! clamped.
 //!
 //! Quirks:
 //! - thinking is in `reasoning` and, typed and signed, in `reasoning_details`; both go back
 //!   (openrouter-chat_completions-9feb33cd3d21, openrouter-chat_completions-0b48cd390d43, seen
 //!   2026-04-27)
-//! - the chunk with usage repeats `finish_reason` (147 of 164 streams); comments (`: OPENROUTER
+//! - the chunk with usage repeats `finish_reason` (90 of 99 streams); comments (`: OPENROUTER
 //!   PROCESSING`) come before and between events; a whole answer begins with blanks
 //!   (openrouter-chat_completions-074ea2750021, seen 2026-06-08)
 //! - takes `developer` (openrouter-chat_completions-074ea2750021) and `json_schema`

@@ -7,7 +7,7 @@
 //!
 //! Quirks:
 //! - chunks are called `chat.completion` and carry a whole `message` beside `delta`; lines end with
-//!   CRLF; no `[DONE]` (perplexity-chat_completions-9699200eff91, seen 2025-06-04; 9 streams)
+//!   CRLF; no `[DONE]` (perplexity-chat_completions-9699200eff91, seen 2025-06-04; all 7 streams)
 //! - takes `reasoning_effort` (perplexity-chat_completions-428b901500f6, seen 2026-06-08) and
 //!   `stream_options` (perplexity-chat_completions-9699200eff91)
 //! - no tools of the client's, so neither `strict` nor `parallel_tool_calls`

@@ -4,7 +4,6 @@
 //! seen 2026-08-07); in a stream in the chunk that finishes.
 //!
 //! Quirks:
-//! - `finish_reason` may be `eos` or empty (seen 2026-08-07)
 //! - no `parallel_tool_calls` in its API; takes `reasoning_effort` and `json_schema` (by its SDK
 //!   3.1)
 

@@ -2,7 +2,7 @@
 //!
 //! Usage: OpenAI's but for one thing: reasoning is *outside* `completion_tokens`, and
 //! `total_tokens` is the sum of all three (xai-chat_completions-11a27114446e, seen 2026-03-12: 670
-//! + 25 + 44 = 739; all 36 recordings). `cost_in_usd_ticks` comes with it.
+//! + 25 + 44 = 739; all 21 recordings). `cost_in_usd_ticks` comes with it.
 //!
 //! Quirks:
 //! - thinking is in `reasoning_content`, and goes back there (xai-chat_completions-168240964a4b,

@@ -1,6 +1,6 @@
 //! What runs beside requests: name look-ups, reload by signal, the drain's end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::connector::REFRESH;
 use super::live::Live;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
 use crate::telemetry::Telemetry;
+use crate::usage::estimate::Counter;
 
 /// Access lines that a disk does not take within this time are lost, and counted.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
@@ -82,20 +84,51 @@ impl BackgroundService for HangUp {
     }
 }
 
-/// Brings what the first request would wait for into memory.
+/// Counts tokens with the models' own tokenizers. Those are large and slow to load, so one is loaded
+/// when a first count asks for it, beside the requests; until then a quick estimate answers.
+#[derive(Debug, Default)]
+pub(super) struct Tokenizer {
+    counter: Counter,
+    wanted: Mutex<Option<String>>,
+    asked: Notify,
+}
+
+impl Tokenizer {
+    /// Tokens of all text in a JSON body.
+    pub(super) fn count_json(&self, model: &str, json: &str) -> u64 {
+        if !self.counter.ready(model) {
+            *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(model.to_owned());
+            self.asked.notify_one();
+        }
+        self.counter.count_json(model, json)
+    }
+
+    fn take_wanted(&self) -> Option<String> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Loads, off the threads that serve, what requests would wait for.
 pub(super) struct Warm {
     pub(super) live: Arc<ArcSwap<Live>>,
+    pub(super) tokenizer: Arc<Tokenizer>,
 }
 
 #[async_trait]
 impl BackgroundService for Warm {
     async fn start(&self, _shutdown: ShutdownWatch) {
         let live = self.live.load_full();
-        let _ = tokio::task::spawn_blocking(move || {
+        let catalogues = tokio::task::spawn_blocking(move || {
             for deployment in &live.runtime.deployments {
                 live.runtime.prices.find(deployment.provider.catalogue, "");
             }
-        })
-        .await;
+        });
+        let _ = catalogues.await;
+        loop {
+            self.tokenizer.asked.notified().await;
+            let Some(model) = self.tokenizer.take_wanted() else { continue };
+            let tokenizer = Arc::clone(&self.tokenizer);
+            let _ = tokio::task::spawn_blocking(move || tokenizer.counter.warm(&model)).await;
+        }
     }
 }

@@ -44,7 +44,7 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
 }
 
 /// A token count, where the provider has none to offer: counted here, and marked.
-pub(super) fn count_tokens(x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
+pub(super) fn count_tokens(gateway: &Gateway, x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
     let upstream_counts = || {
         x.plan
             .as_ref()
@@ -59,7 +59,9 @@ pub(super) fn count_tokens(x: &Exchange, endpoint: Endpoint) -> Result<Option<By
     if !here {
         return Ok(None);
     }
-    let tokens = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
+    let model = x.plan.as_ref().and_then(|p| p.targets.first()).map_or("", |t| t.model.as_str());
+    let text = std::str::from_utf8(&x.body).map_err(Error::internal)?;
+    let tokens = gateway.tokenizer.count_json(model, text);
     let mut out = Vec::with_capacity(64);
     Obj::new(&mut out).num("input_tokens", tokens).bool("estimated", true);
     Ok(Some(Bytes::from(out)))

@@ -29,11 +29,12 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
+use self::background::Tokenizer;
 use self::connector::Pools;
 use self::context::{Attempt, Exchange};
 use self::live::Live;
 use self::shutdown::InFlight;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Origin, Result, Retry};
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
 use crate::stage::accept::{self, Endpoint};
@@ -54,6 +55,7 @@ pub(crate) struct Gateway {
     clock: Clock,
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
+    tokenizer: Arc<Tokenizer>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }
@@ -142,6 +144,12 @@ impl ProxyHttp for Gateway {
         FailToProxy { error_code: ours.status(), can_reuse_downstream: false }
     }
 
+    /// For the framework's log: without the query, which may hold a key.
+    fn request_summary(&self, session: &Session, x: &Self::CTX) -> String {
+        let head = session.req_header();
+        format!("{} {} {}", head.method, head.uri.path(), x.request_id)
+    }
+
     /// The one place where the ledger row, metrics and access record are closed.
     async fn logging(&self, _session: &mut Session, _error: Option<&pingora_core::Error>, x: &mut Self::CTX) {
         self.close(x);
@@ -209,7 +217,7 @@ impl Gateway {
         x.parsed = Some(parse::parse(endpoint, &x.body)?);
         self.route(session, x)?;
         self.limit(x)?;
-        if let Some(body) = local::count_tokens(x, endpoint)? {
+        if let Some(body) = local::count_tokens(self, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }
         Box::pin(relay::run(self, session, x)).await?;
@@ -250,7 +258,9 @@ impl Gateway {
     fn limit(&self, x: &mut Exchange) -> Result<()> {
         let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
         let reserve = x.parsed.as_ref().map_or(0, parse::Parsed::reserve_tokens);
-        match caller.limits.admit(&[&plan.public], reserve, self.clock.now_ms()) {
+        // Limits on a model hold for a route to it too.
+        let behind = plan.targets.first().map(|t| format!("{}/{}", t.deployment.name, t.model)).unwrap_or_default();
+        match caller.limits.admit(&[&plan.public, &behind], reserve, self.clock.now_ms()) {
             Ok(admission) => {
                 x.admission = Some(admission);
                 Ok(())
@@ -362,7 +372,27 @@ impl Gateway {
         let Some(attempt) = &x.attempt else { return };
         let provider = attempt.target.deployment.name.as_str();
         self.telemetry.attempt(provider, error.code());
+        if error.kind().origin() == Origin::Upstream && error.retry() != Retry::No {
+            self.telemetry.upstream_healthy(provider, false);
+        }
         tracing::debug!(request_id = %x.request_id, provider, code = error.code(), detail = error.detail(), "attempt failed");
+    }
+
+    /// Another target is asked.
+    fn fell_back(&self, x: &Exchange, from: usize, to: usize, error: &Error) {
+        let name =
+            |index: usize| x.plan.as_ref().and_then(|p| p.targets.get(index)).map(|t| t.deployment.name.as_str());
+        if let (Some(from), Some(to), true) = (name(from), name(to), from != to) {
+            self.telemetry.fallback(from, to, error.code());
+        }
+    }
+
+    /// The client has its answer, or its beginning.
+    fn attempt_answered(&self, x: &Exchange) {
+        let Some(attempt) = &x.attempt else { return };
+        let provider = attempt.target.deployment.name.as_str();
+        self.telemetry.attempt(provider, "ok");
+        self.telemetry.upstream_healthy(provider, true);
     }
 
     /// A stream that has begun ended with an error event.

@@ -45,12 +45,14 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
         let result = attempt(gateway, session, x, index).await;
         let Err(error) = result else { return Ok(()) };
         gateway.attempt_failed(x, &error);
+        let from = index;
         let last = round == retries || x.end.first_byte.is_some();
         match error.retry() {
             Retry::NextTarget | Retry::SameTarget if !last && index + 1 < targets => index += 1,
             Retry::SameTarget if !last => tokio::time::sleep(PAUSE * (round + 1)).await,
             _ => return Err(error),
         }
+        gateway.fell_back(x, from, index, &error);
     }
     Err(Error::internal("the attempts ran out without an error"))
 }
@@ -279,6 +281,7 @@ async fn whole(
             break chunk.unwrap_or_default();
         }
     };
+    gateway.attempt_answered(x);
     gateway.settle(x);
     let head = hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
@@ -321,6 +324,7 @@ async fn stream(
             }
         }
         if x.end.first_byte.is_none() && !batch.out.is_empty() {
+            gateway.attempt_answered(x);
             commit(session, x).await?;
             leg.session.set_read_timeout(Some(idle));
             timer.as_mut().reset(deadline);

@@ -14,7 +14,7 @@ use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 
 use super::Gateway;
-use super::background::{Drain, FLUSH, HangUp, Names, Warm};
+use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
 use super::connector::Pools;
 use super::listen::{Bound, OnBound};
 use super::live::Live;
@@ -103,7 +103,7 @@ pub(crate) fn prepare(
     }
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
     beside(&mut server, "hang-up", HangUp { reloader: Arc::clone(&shared.reloader) });
-    beside(&mut server, "warm", Warm { live: Arc::clone(&shared.live) });
+    beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     beside(&mut server, "drain", Drain { in_flight: Arc::clone(&in_flight), telemetry: Arc::clone(&telemetry) });
     Ok(Prepared { server, in_flight, telemetry, _watch: watch, addresses, urls, admin_url })
 }
@@ -132,6 +132,7 @@ struct Shared {
     live: Arc<ArcSwap<Live>>,
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
+    tokenizer: Arc<Tokenizer>,
     reloader: Arc<Reloader>,
 }
 
@@ -159,7 +160,7 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, reloader })
+        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), reloader })
     }
 }
 
@@ -175,6 +176,7 @@ fn gateway_service(
         clock: Clock::start(),
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
+        tokenizer: Arc::clone(&shared.tokenizer),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");

@@ -29,6 +29,11 @@ impl<'a> Str<'a> {
         (raw.len() >= 2 && raw.starts_with('"') && raw.ends_with('"')).then_some(Self(Cow::Borrowed(raw)))
     }
 
+    /// Of what stands between the quotes of a literal, still escaped.
+    pub fn from_escaped(escaped: &str) -> Str<'static> {
+        Str(Cow::Owned(format!("\"{escaped}\"")))
+    }
+
     /// The literal, quotes included.
     pub fn raw(&self) -> &str {
         &self.0

@@ -8,6 +8,8 @@
 //!   run on a blocking thread; until then the fast way answers.
 
 use crate::wire::envelope::Envelope;
+#[cfg(feature = "proxy")]
+use crate::wire::json::Str;
 use crate::wire::scan::{self, Escapes, Tally};
 
 /// What one image, document or sound counts, whatever its size: between the 85 tokens of a small
@@ -15,6 +17,9 @@ use crate::wire::scan::{self, Escapes, Tally};
 const MEDIA_TOKENS: u64 = 1_000;
 /// What a provider says about tools before it lists them.
 const TOOLS_TOKENS: u64 = 100;
+/// `role`, `content`, `type`: shorter than what tools call their parameters.
+#[cfg(feature = "proxy")]
+const MAX_WRAPPER_NAME_BYTES: usize = 7;
 /// Shorter strings are taken for text.
 const MEDIA_MIN_BYTES: usize = 256;
 
@@ -149,6 +154,38 @@ pub fn estimate_request(body: &Envelope<'_>) -> u64 {
     count.tokens().saturating_add(names).saturating_add(tools).max(1)
 }
 
+/// The text of a request or an answer, for a tokenizer: strings as they read, media left out and
+/// counted.
+#[cfg(feature = "proxy")]
+#[derive(Debug, Default)]
+struct Text {
+    plain: String,
+    media: u64,
+}
+
+#[cfg(feature = "proxy")]
+impl Tally for Text {
+    fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
+        if escaped.len() >= MEDIA_MIN_BYTES && is_media(name, escaped) {
+            self.media += 1;
+            return;
+        }
+        let text = String::from_utf8_lossy(escaped);
+        match escapes.any() {
+            true => self.plain.push_str(&Str::from_escaped(&text).text()),
+            false => self.plain.push_str(&text),
+        }
+        self.plain.push(' ');
+    }
+
+    fn name(&mut self, escaped: &[u8]) {
+        // The names that wrap a message cost less than they read; those of tools are text.
+        if escaped.len() > MAX_WRAPPER_NAME_BYTES {
+            self.plain.push_str(&String::from_utf8_lossy(escaped));
+        }
+    }
+}
+
 /// Counts with the model's own tokenizer, once that is loaded.
 #[cfg(feature = "proxy")]
 #[derive(Debug, Default)]
@@ -193,6 +230,13 @@ impl Counter {
     /// Whether [`count`](Self::count) is exact for this model.
     pub fn ready(&self, model: &str) -> bool {
         self.loaded.load(std::sync::atomic::Ordering::Acquire) & Self::bit(Self::encoding(model)) != 0
+    }
+
+    /// Tokens of a JSON text's strings, as [`count`](Self::count) counts them.
+    pub fn count_json(&self, model: &str, json: &str) -> u64 {
+        let mut text = Text::default();
+        let _ = scan::value(scan::blank(json.as_bytes()), b"", 0, &mut text);
+        self.count(model, &text.plain).saturating_add(text.media * MEDIA_TOKENS)
     }
 
     /// Tokens of a text: exact once [`warm`](Self::warm) has run for the model, else by rate.

@@ -1,6 +1,7 @@
 //! The command line, as a user meets it: the real binary, its output and its exit codes.
 #![cfg(feature = "proxy")]
 #![expect(clippy::disallowed_types, reason = "answers with --json are free-form here")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -1,5 +1,6 @@
 //! Configuration: every file in `conf/` loads, every file in `tests/conf/bad/` fails with the report
 //! at its end, schema and reference are current. `WEIR_BLESS=1` rewrites what is compared.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 #[path = "conf/bad.rs"]
 mod bad;

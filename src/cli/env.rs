@@ -54,7 +54,7 @@ pub(super) fn env(args: &Args) -> ExitCode {
     }
     let given = args.key.clone().or_else(|| System.var("WEIR_API_KEY")).filter(|key| !key.is_empty());
     let key = given.unwrap_or_else(|| "YOUR-WEIR-KEY".to_owned());
-    let Some(variables) = variables(args.client, root, key) else {
+    let Some(variables) = variables(args.client, root, &key) else {
         print::note(
             "weir: Codex speaks only the Responses API, which this version of Weir does not serve yet.\n\
              For other OpenAI clients: weir env openai",
@@ -71,9 +71,9 @@ pub(super) fn env(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn variables(client: Client, root: &str, key: String) -> Option<Vec<Variable>> {
+fn variables(client: Client, root: &str, key: &str) -> Option<Vec<Variable>> {
     let two = |url: &'static str, value: String, name: &'static str| {
-        vec![Variable { name: url, value }, Variable { name, value: key.clone() }]
+        vec![Variable { name: url, value }, Variable { name, value: key.to_owned() }]
     };
     match client {
         Client::Openai => Some(two("OPENAI_BASE_URL", format!("{root}/v1"), "OPENAI_API_KEY")),

@@ -7,7 +7,7 @@ use weir::config::runtime::{AccessLog, Strategy};
 use weir::config::{dump, load};
 use weir::wire::Thinking;
 
-use crate::world::{KEY, good, load as try_load, root, with, world};
+use crate::world::{KEY, good, load as try_load, root, with};
 
 #[test]
 fn a_secret_may_hold_what_yaml_means_something_by() {
@@ -145,5 +145,4 @@ fn the_demo_speaks_to_the_simulator_in_every_format() {
 fn prices_of_a_file_that_is_not_there_are_an_error() {
     let report = try_load(&with("prices: {file: nowhere.yaml}")).unwrap_err();
     assert!(report.to_string().contains("cannot read the file `nowhere.yaml`"), "{report}");
-    let _ = world();
 }

@@ -1,0 +1,182 @@
+//! The command line, as a user meets it: the real binary, its output and its exit codes.
+#![cfg(feature = "proxy")]
+#![expect(clippy::disallowed_types, reason = "answers with --json are free-form here")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+/// Runs `weir` in a directory of its own, with a clean environment.
+struct Shell {
+    directory: PathBuf,
+}
+
+impl Shell {
+    fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let name = format!("weir-cli-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        Self { directory }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.join(name)).unwrap()
+    }
+
+    fn run(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args(arguments).current_dir(&self.directory).env_clear().envs(vars.iter().copied());
+        command.output().unwrap()
+    }
+
+    /// Exit code, stdout, stderr.
+    fn weir(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.run(arguments, &[]);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+const GOOD: &str = "providers: {simulator: {base_url: 'http://127.0.0.1:9'}}\n\
+                    tenants: {t: {keys: [{id: k, secret: kkkk}]}}\n";
+
+#[test]
+fn help_and_version_are_there_and_a_wrong_word_is_a_usage_error() {
+    let shell = Shell::new();
+    let (code, help, _) = shell.weir(&["--help"]);
+    assert_eq!(code, 0);
+    for command in ["run", "demo", "check", "schema", "init", "models", "providers", "env", "keys", "completions"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
+        assert_eq!(shell.weir(&[command, "--help"]).0, 0, "{command}");
+    }
+    assert_eq!(shell.weir(&["--version"]).1, format!("weir {}\n", env!("CARGO_PKG_VERSION")));
+    let (code, _, error) = shell.weir(&["chekc"]);
+    assert!(code == 2 && error.contains("check"), "{error}");
+    assert_eq!(shell.weir(&[]).0, 2);
+    assert_eq!(shell.weir(&["keys"]).0, 2);
+}
+
+#[test]
+fn check_says_good_bad_or_used_wrongly() {
+    let shell = Shell::new();
+    assert_eq!(shell.weir(&["check"]).0, 2);
+    assert_eq!(shell.weir(&["check", "-c", "nowhere.yaml"]).0, 2);
+    shell.write("weir.yaml", GOOD);
+    let (code, good, _) = shell.weir(&["check"]);
+    assert_eq!((code, good.as_str()), (0, "weir.yaml: good (1 provider, 0 routes, 1 tenant, 1 key)\n"));
+    shell.write("bad.yaml", &format!("{GOOD}sever: {{}}\ntelemetry: {{access_log: stdot}}\n"));
+    let (code, out, report) = shell.weir(&["check", "-c", "bad.yaml"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(report.contains("bad.yaml:3:1") && report.contains("did you mean `server`?"), "{report}");
+    assert!(report.contains("bad.yaml:4:25") && report.ends_with("weir: 2 errors in bad.yaml\n"), "{report}");
+    assert!(!report.contains('\u{1b}'), "colours without a terminal");
+    let (code, json, _) = shell.weir(&["check", "-c", "bad.yaml", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["ok"], json["problems"].as_array().unwrap().len()), (1, &Value::Bool(false), 2));
+    assert_eq!((&json["problems"][0]["line"], &json["problems"][0]["column"]), (&3.into(), &1.into()));
+}
+
+#[test]
+fn run_with_a_bad_file_says_what_is_wrong_and_ends() {
+    let shell = Shell::new();
+    shell.write("weir.yaml", "providers: {openai: {api_kye: x}}\n");
+    let (code, _, error) = shell.weir(&["run", "-c", "weir.yaml"]);
+    assert!(code == 1 && error.contains("weir.yaml:1:22") && error.contains("no tenants"), "{error}");
+    let (code, _, error) = shell.weir(&["run"]);
+    assert!(code == 1 && error.contains("OPENAI_API_KEY") && error.contains("weir demo"), "{error}");
+}
+
+#[test]
+fn init_writes_a_file_that_checks_and_refuses_to_overwrite() {
+    let shell = Shell::new();
+    assert_eq!(shell.weir(&["init"]).0, 0);
+    let vars = [("OPENAI_API_KEY", "a"), ("ANTHROPIC_API_KEY", "b"), ("WEIR_API_KEY", "c")];
+    assert_eq!(shell.run(&["check"], &vars).status.code(), Some(0));
+    let (code, _, report) = shell.weir(&["check"]);
+    assert!(code == 1 && report.contains("`OPENAI_API_KEY` is not set"), "{report}");
+    shell.write("weir.yaml", "mine");
+    let (code, _, error) = shell.weir(&["init"]);
+    assert!(code == 1 && error.contains("is there already"), "{error}");
+    assert_eq!(shell.read("weir.yaml"), "mine");
+    assert_eq!(shell.weir(&["init", "other.yaml"]).0, 0);
+    assert_eq!(shell.weir(&["init", "no/such/place.yaml"]).0, 2);
+}
+
+#[test]
+fn a_key_is_shown_once_and_its_line_opens_the_door() {
+    let shell = Shell::new();
+    let (code, json, note) =
+        shell.weir(&["keys", "create", "--tenant", "acme", "--id", "dev", "--expires", "2027-06-30", "--json"]);
+    let made: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, note.as_str(), &made["id"], &made["expires"]), (0, "", &"dev".into(), &"2027-06-30".into()));
+    let secret = made["secret"].as_str().unwrap();
+    assert_eq!(made["sha256"], weir::config::load::hash_of(secret));
+    let (code, out, _) = shell.weir(&["keys", "create", "--tenant", "acme"]);
+    assert_eq!(code, 0);
+    let (secret, lines) = out.split_once('\n').unwrap();
+    assert!(secret.starts_with("weir-") && !lines.contains(secret));
+    shell.write("weir.yaml", &format!("providers: {{simulator: {{base_url: 'http://h'}}}}\n{lines}"));
+    assert_eq!(shell.weir(&["check"]).0, 0, "{lines}");
+    assert_eq!(shell.weir(&["keys", "create", "--expires", "soon"]).0, 2);
+    assert_eq!(shell.weir(&["keys", "create", "--id", "a b"]).0, 2);
+}
+
+#[test]
+fn settings_for_clients_are_lines_of_a_shell() {
+    let shell = Shell::new();
+    let (code, out, _) = shell.weir(&["env", "openai", "--url", "https://gate.test/v1/", "--key", "it's"]);
+    assert_eq!(code, 0);
+    assert_eq!(out, "export OPENAI_BASE_URL=https://gate.test/v1\nexport OPENAI_API_KEY='it'\\''s'\n");
+    let out = shell.run(&["env", "claude-code"], &[("WEIR_API_KEY", "weir-k")]).stdout;
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(out, "export ANTHROPIC_BASE_URL=http://127.0.0.1:8080\nexport ANTHROPIC_AUTH_TOKEN=weir-k\n");
+    let (_, json, _) = shell.weir(&["env", "anthropic", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["ANTHROPIC_API_KEY"], "YOUR-WEIR-KEY");
+    let (code, out, error) = shell.weir(&["env", "codex"]);
+    assert!(code == 1 && out.is_empty() && error.contains("Responses"), "{error}");
+    assert_eq!(shell.weir(&["env", "openai", "--url", "gate.test"]).0, 2);
+}
+
+#[test]
+fn what_is_built_in_is_listed() {
+    let shell = Shell::new();
+    let (_, json, _) = shell.weir(&["providers", "--json"]);
+    let providers: Value = serde_json::from_str(&json).unwrap();
+    let kinds: Vec<_> = providers.as_array().unwrap().iter().map(|p| p["kind"].as_str().unwrap()).collect();
+    assert!(kinds.len() == weir::provider::PROVIDERS.len() && kinds.contains(&"simulator"));
+    let (_, table, _) = shell.weir(&["providers"]);
+    assert!(table.starts_with("KIND ") && table.lines().count() == kinds.len() + 1, "{table}");
+    let (_, json, _) = shell.weir(&["models", "gpt-4o-mini", "--prices", "--json"]);
+    let models: Value = serde_json::from_str(&json).unwrap();
+    let mini = models.as_array().unwrap().iter().find(|m| m["model"] == "openai/gpt-4o-mini").unwrap();
+    assert_eq!((&mini["prices"]["input"], &mini["prices"]["output"]), (&"0.15".into(), &"0.6".into()));
+    let (_, table, _) = shell.weir(&["models", "--prices"]);
+    assert!(table.starts_with("MODEL ") && table.contains("anthropic/claude-sonnet-4-5"));
+}
+
+#[test]
+fn the_schema_and_completions_are_printed() {
+    let shell = Shell::new();
+    let (code, schema, _) = shell.weir(&["schema"]);
+    assert_eq!((code, schema), (0, include_str!("../conf/schema.json").to_owned()));
+    for name in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, script, _) = shell.weir(&["completions", name]);
+        assert!(code == 0 && script.contains("weir"), "{name}");
+    }
+    assert_eq!(shell.weir(&["completions", "cmd"]).0, 2);
+}

@@ -1,5 +1,7 @@
 //! What has to hold for every input, tried on many.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
+
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -40,8 +42,7 @@ fn cut<'b>(bytes: &'b [u8], at: &[usize]) -> Vec<&'b [u8]> {
     places.sort_unstable();
     places.push(bytes.len());
     let mut from = 0;
-    let pieces = places.iter().map(|to| &bytes[std::mem::replace(&mut from, *to)..*to]).collect();
-    pieces
+    places.iter().map(|to| &bytes[std::mem::replace(&mut from, *to)..*to]).collect()
 }
 
 fn frames(pieces: &[&[u8]]) -> Vec<(String, Option<String>, Vec<u8>)> {
@@ -286,7 +287,7 @@ proptest! {
         at in vec(0_usize..1000, 0..6),
     ) {
         let whole = frames(&[&bytes]);
-        prop_assert_eq!(frames(&cut(&bytes, &at)), whole.clone());
+        prop_assert_eq!(&frames(&cut(&bytes, &at)), &whole);
         prop_assert_eq!(whole.into_iter().flat_map(|f| f.2).collect::<Vec<u8>>(), bytes);
     }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_types, reason = "the recordings are read as a plain tree")]
 
+#[cfg(test)]
 #[path = "recorded/corpus.rs"]
 mod corpus;
 

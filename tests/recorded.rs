@@ -7,10 +7,10 @@
 mod chat;
 #[path = "recorded/corpus.rs"]
 mod corpus;
-#[path = "recorded/kinds.rs"]
-mod kinds;
 #[path = "recorded/grammar.rs"]
 mod grammar;
+#[path = "recorded/kinds.rs"]
+mod kinds;
 #[path = "recorded/messages.rs"]
 mod messages;
 #[path = "recorded/normal.rs"]

@@ -101,12 +101,7 @@ fn sigterm_lets_a_running_stream_finish_and_then_ends() {
     let mut events = client.events();
     let mut seen = vec![events.next().expect("the first event")];
     gateway.signal("TERM");
-    until("the gateway to stop taking connections", || {
-        let ready = std::net::TcpStream::connect(gateway.address).is_err();
-        let draining =
-            std::net::TcpStream::connect(gateway.admin).is_err() || gateway.admin("GET", "/readyz").status() == 503;
-        (ready || draining).then_some(())
-    });
+    until("the gateway to drain", || (!gateway.is_ready()).then_some(()));
     assert!(gateway.is_running(), "a stream is running");
     drop(opens);
     seen.extend(events);

@@ -12,6 +12,8 @@ use super::wait::DEADLINE;
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
+    /// Of the `host` header: where it is connected to.
+    host: SocketAddr,
     /// Received and not read yet.
     buffer: Vec<u8>,
     framing: Framing,
@@ -92,7 +94,7 @@ impl Client {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new(), framing: Framing::Done }
+        Self { stream, host: to, buffer: Vec::new(), framing: Framing::Done }
     }
 
     /// Sends bytes as they are.
@@ -108,7 +110,7 @@ impl Client {
 
     /// Sends a whole request with a content-length where there is a body.
     pub(crate) fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> &mut Self {
-        let mut head = head(method, path, headers);
+        let mut head = self.head_of(method, path, headers);
         if !body.is_empty() || method == "POST" {
             head += &format!("content-length: {}\r\n", body.len());
         }
@@ -127,7 +129,7 @@ impl Client {
         body: &[u8],
         chunk_bytes: usize,
     ) -> &mut Self {
-        self.send(head("POST", path, headers) + "transfer-encoding: chunked\r\n\r\n");
+        self.send(self.head_of("POST", path, headers) + "transfer-encoding: chunked\r\n\r\n");
         for chunk in body.chunks(chunk_bytes) {
             let mut piece = format!("{:x}\r\n", chunk.len()).into_bytes();
             piece.extend_from_slice(chunk);
@@ -135,6 +137,14 @@ impl Client {
             self.send(piece);
         }
         self.send("0\r\n\r\n")
+    }
+
+    fn head_of(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.host);
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head
     }
 
     /// No more from this side; the other may still speak.
@@ -306,14 +316,6 @@ fn parse_event(block: &str) -> Option<Event> {
     }
     event.data = data.join("\n");
     (!data.is_empty() || !event.name.is_empty()).then_some(event)
-}
-
-fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n");
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head
 }
 
 fn framing(head: &Head) -> Framing {

@@ -1,6 +1,6 @@
 //! The real binary with a configuration in a directory of its own, on ports the system chose.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -132,6 +132,15 @@ impl Gateway {
     /// A request to the admin listener.
     pub(crate) fn admin(&self, method: &str, path: &str) -> Answer {
         Client::connect(self.admin).request(method, path, &[], b"").answer()
+    }
+
+    /// Whether it says so; a listener that is gone does not.
+    pub(crate) fn is_ready(&self) -> bool {
+        let Ok(mut socket) = std::net::TcpStream::connect(self.admin) else { return false };
+        let request = format!("GET /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.admin);
+        let mut said = Vec::new();
+        let asked = socket.write_all(request.as_bytes()).and_then(|()| socket.read_to_end(&mut said));
+        asked.is_ok() && said.starts_with(b"HTTP/1.1 200")
     }
 
     pub(crate) fn metrics(&self) -> String {

@@ -74,7 +74,6 @@ fn too_large(limit_bytes: usize) -> Error {
     Error::new(Kind::BodyTooLarge, format!("the request body is over the limit of {limit_bytes} bytes"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 pub(super) fn gone(error: Box<pingora_core::Error>) -> Error {
     Error::new(Kind::ClientGone, "the client closed the connection").with_detail(error)
 }

@@ -89,10 +89,6 @@ impl Upstream {
         })
     }
 
-    pub(crate) fn base(&self) -> &BaseUrl {
-        &self.base
-    }
-
     /// Looks the name up; the old addresses stay where that fails.
     pub(crate) async fn refresh(&self) -> Result<(), String> {
         if self.base.host.parse::<IpAddr>().is_ok() {

@@ -120,9 +120,9 @@ fn credentials(head: &mut RequestHeader, deployment: &Deployment, client: &Reque
 }
 
 /// An answer that refuses: what it means, and whether another target may do better.
-pub(super) fn refused(x: &mut Exchange, refusal: Refusal, body: Bytes) -> Error {
+pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error {
     let Some(attempt) = x.attempt.as_mut() else { return Error::internal("no attempt runs") };
-    let text = String::from_utf8_lossy(&body);
+    let text = String::from_utf8_lossy(body);
     let text = account::redact(&text, attempt.target.deployment.api_key.as_ref());
     let mut error = match refusal.status {
         300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),

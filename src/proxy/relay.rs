@@ -208,7 +208,7 @@ async fn exchange(
     if !(200..300).contains(&status) {
         let refusal = Refusal::of(head);
         let body = read_up_to(leg, MAX_ERROR_BYTES, Instant::now() + timeouts.idle).await.unwrap_or_default();
-        return Err(hooks::refused(x, refusal, body));
+        return Err(hooks::refused(x, &refusal, &body));
     }
     hooks::answer_begins(x, head)?;
     match x.attempt_mut()?.answer.is_stream() {
@@ -318,10 +318,8 @@ async fn stream(
         };
         let failed = x.attempt_mut()?.answer.error().cloned();
         // Nothing has come out before the answer has begun: then another target may be asked.
-        if x.end.first_byte.is_none() && batch.out.is_empty() {
-            if let Some(error) = failed {
-                return Err(error);
-            }
+        if let Some(error) = failed.as_ref().filter(|_| x.end.first_byte.is_none() && batch.out.is_empty()) {
+            return Err(error.clone());
         }
         if x.end.first_byte.is_none() && !batch.out.is_empty() {
             gateway.attempt_answered(x);

@@ -53,7 +53,7 @@ fn calls_in(events: &[Event]) -> Vec<(String, Value)> {
             call.2.push_str(piece);
         }
     }
-    calls.into_iter().map(|(_, name, json)| (name, serde_json::from_str(&json).unwrap_or(json!({})))).collect()
+    calls.into_iter().map(|(_, name, json)| (name, serde_json::from_str(&json).unwrap_or_else(|_| json!({})))).collect()
 }
 
 /// Row 5: the schemas that SDKs and agents send are taken by Anthropic.
@@ -223,7 +223,7 @@ fn gather(events: &[Event]) -> Value {
     }
     for (block, input) in blocks.iter_mut().zip(inputs) {
         if block["type"] == "tool_use" {
-            block["input"] = serde_json::from_str(&input).unwrap_or(json!({}));
+            block["input"] = serde_json::from_str(&input).unwrap_or_else(|_| json!({}));
         }
     }
     json!(blocks)

@@ -25,7 +25,7 @@ fn plain(input: u64, output: u64) -> Usage {
 fn cost(catalogue: &str, model: &str, usage: &Usage, tier: Option<&str>) -> String {
     let table = PriceTable::builtin();
     let info = table.find(catalogue, model).unwrap_or_else(|| panic!("{catalogue}/{model} is not in the table"));
-    info.cost(usage, tier, today()).map_or("unknown".to_owned(), |cost| cost.to_string())
+    info.cost(usage, tier, today()).map_or_else(|| "unknown".to_owned(), |cost| cost.to_string())
 }
 
 #[test]

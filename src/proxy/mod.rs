@@ -192,7 +192,7 @@ impl Gateway {
             session.set_keepalive(None);
             return Err(Error::new(
                 Kind::InvalidRequest,
-                "a request has either a content-length or a transfer-encoding",
+                "the body's length is ambiguous: send a content-length, or transfer-encoding: chunked",
             ));
         }
         let head = session.req_header();
@@ -403,13 +403,18 @@ impl Gateway {
     }
 }
 
-/// Whether a head names both a length and a coding. The framework drops the length before we see the
+/// Whether a head can be read in two ways: both a length and a coding, or a coding we do not speak. The framework drops the length before we see the
 /// headers, so the head is read as it came; only requests with a coding pay for that.
 fn is_ambiguous(session: &Session) -> bool {
     let client = &session.downstream_session;
     let Some(http1) = client.as_http1().filter(|_| client.req_header().headers.contains_key(TRANSFER_ENCODING)) else {
         return false;
     };
+    let mut codings = client.req_header().headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = codings.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !is_chunked || codings.next().is_some() {
+        return true;
+    }
     let raw = http1.get_headers_raw_bytes();
     raw.split(|b| *b == b'\n').any(|line| {
         let name = line.split(|b| *b == b':').next().unwrap_or_default();

@@ -172,7 +172,7 @@ fn authorities(pem: &[u8]) -> Option<Arc<[WrappedX509]>> {
 fn unreachable_error(detail: &str) -> Error {
     Error::new(Kind::UpstreamFailed, "the provider could not be reached")
         .with_detail(detail)
-        .with_retry(Retry::NextTarget)
+        .with_retry(Retry::SameTarget)
 }
 
 /// A connection, and whether it comes from the pool.

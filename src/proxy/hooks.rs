@@ -135,7 +135,8 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
     }
     // Same format: the vendor's own words are worth more than ours, and clients match on them.
     let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-    let theirs = matches!(error.kind(), Kind::UpstreamRejected | Kind::UpstreamRateLimited | Kind::UpstreamNotFound);
+    let theirs = matches!(error.kind(), Kind::UpstreamRejected | Kind::UpstreamRateLimited | Kind::UpstreamNotFound)
+        || (error.kind() == Kind::UpstreamAuth && x.pass_through);
     if attempt.prepared.dialect == x.dialect && is_json && theirs {
         x.end.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }

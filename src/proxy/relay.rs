@@ -64,6 +64,7 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     let prepared = translate::prepare(x.source()?, &target)?;
     let timeouts = target.deployment.timeouts;
     x.attempts += 1;
+    x.end.verbatim = None;
     x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
     x.end.overhead += begun.elapsed();
     let deadline = Instant::now() + timeouts.total;

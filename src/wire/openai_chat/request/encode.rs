@@ -23,6 +23,7 @@ pub(super) struct Context<'c> {
 /// Writes a request for `target`; what it cannot express is added to `dropped`.
 pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
     let cx = Context { target, same: request.dialect == Dialect::OpenAiChat };
+    message_out::refuse_what_would_vanish(request, &cx)?;
     let mut obj = Obj::new(out);
     obj.text("model", target.model);
     message_out::encode(request, &cx, obj.key("messages"), dropped);

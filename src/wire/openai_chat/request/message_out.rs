@@ -5,6 +5,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Str, write_text};
 use crate::wire::seal::Seal;
@@ -22,6 +23,23 @@ pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, out: &mut Vec<u8>,
             Role::System | Role::Developer | Role::User | Role::Tool => writer.said_to_it(turn),
         }
     }
+}
+
+/// A picture or a document that cannot be told to this target must not go missing: the model would
+/// answer about something it never saw. Anything less than that is dropped by name instead.
+pub(super) fn refuse_what_would_vanish(request: &Request<'_>, cx: &Context<'_>) -> Result<()> {
+    if cx.same {
+        return Ok(());
+    }
+    let said = request.turns.iter().filter(|turn| turn.role != Role::Assistant).flat_map(|turn| &turn.parts);
+    for part in said.filter(|part| is_media(part)) {
+        let mut scratch = Vec::new();
+        if !write_kind(part, cx, &mut Obj::new(&mut scratch)) {
+            let text = "this provider cannot be sent a picture or document in this form: send it inline, as base64";
+            return Err(Error::invalid(part.at.to_string(), text));
+        }
+    }
+    Ok(())
 }
 
 /// What stands in for a schema that the target cannot be given.

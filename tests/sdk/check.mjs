@@ -1,0 +1,122 @@
+// The official Node SDKs against a running gateway: see check.py, which has the same environment
+// and the same way to report.
+
+import assert from "node:assert/strict";
+import Anthropic from "@anthropic-ai/sdk";
+import OpenAI from "openai";
+
+const url = process.env.WEIR_URL;
+const key = process.env.WEIR_KEY;
+const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0, timeout: 30_000 });
+const anthropic = new Anthropic({ baseURL: url, apiKey: key, maxRetries: 0, timeout: 30_000 });
+
+const city = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
+const fn = { type: "function", function: { name: "get_weather", description: "The weather.", parameters: city } };
+const tool = { name: "get_weather", description: "The weather.", input_schema: city };
+const askTwo = "get_weather for Paris and get_weather for Rome";
+const user = (content) => [{ role: "user", content }];
+
+const checks = {
+  async "chat answers"(provider) {
+    const answer = await openai.chat.completions.create({ model: `${provider}/sim-1`, messages: user("one two three") });
+    assert.equal(answer.choices[0].message.content, "You said: one two three");
+    assert.equal(answer.usage.total_tokens, 8);
+  },
+
+  async "chat streams"(provider) {
+    const stream = await openai.chat.completions.create({
+      model: `${provider}/sim-drip`, messages: user("héllo 👋"), stream: true, stream_options: { include_usage: true },
+    });
+    let text = "";
+    let usage;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta?.content ?? "";
+      usage = chunk.usage ?? usage;
+    }
+    assert.equal(text, "You said: héllo 👋");
+    assert.equal(usage.completion_tokens, 4);
+  },
+
+  async "chat tool loop"(provider) {
+    const messages = user(askTwo);
+    const stream = openai.chat.completions.stream({ model: `${provider}/sim-1`, messages, tools: [fn] });
+    const message = (await stream.finalChatCompletion()).choices[0].message;
+    assert.deepEqual(message.tool_calls.map((c) => c.function.arguments), ['{"city":"Paris"}', '{"city":"Rome"}']);
+    const results = message.tool_calls.map((c) => ({ role: "tool", tool_call_id: c.id, content: "sun" }));
+    const answer = await openai.chat.completions.create({
+      model: `${provider}/sim-1`, tools: [fn], messages: [...messages, message, ...results],
+    });
+    assert.equal(answer.choices[0].message.content, "The tools answered: sun; sun");
+  },
+
+  async "chat errors"(provider) {
+    for (const [model, wanted] of [["sim-error-400", OpenAI.BadRequestError], ["sim-error-429", OpenAI.RateLimitError], ["sim-error-500", OpenAI.InternalServerError]]) {
+      await assert.rejects(openai.chat.completions.create({ model: `${provider}/${model}`, messages: user("hi") }), wanted);
+    }
+    const broken = await openai.chat.completions.create({ model: `${provider}/sim-1-slow`, messages: user("count to 3"), stream: true });
+    for await (const _ of broken);
+    await assert.rejects(openai.chat.completions.create({ model: `${provider}x/none`, messages: user("hi") }), OpenAI.NotFoundError);
+  },
+
+  async "messages answer"(provider) {
+    const answer = await anthropic.messages.create({ model: `${provider}/sim-1`, max_tokens: 100, messages: user("one two three") });
+    assert.equal(answer.content[0].text, "You said: one two three");
+    assert.equal(answer.usage.input_tokens, 3);
+  },
+
+  async "messages stream"(provider) {
+    const stream = anthropic.messages.stream({ model: `${provider}/sim-drip`, max_tokens: 100, messages: user("héllo 👋") });
+    const final = await stream.finalMessage();
+    assert.equal(final.content[0].text, "You said: héllo 👋");
+    assert.equal(final.usage.output_tokens, 4);
+  },
+
+  async "messages thinking and tools round trip"(provider) {
+    const options = { model: `${provider}/claude-sonnet-4-5`, max_tokens: 4096, tools: [tool], thinking: { type: "enabled", budget_tokens: 1024 } };
+    const messages = user("use get_weather for Oslo");
+    const first = await anthropic.messages.stream({ ...options, messages }).finalMessage();
+    assert.deepEqual(first.content.map((b) => b.type), ["thinking", "tool_use"]);
+    const result = { type: "tool_result", tool_use_id: first.content[1].id, content: "rain" };
+    const second = await anthropic.messages.create({
+      ...options, messages: [...messages, { role: "assistant", content: first.content }, { role: "user", content: [result] }],
+    });
+    assert.equal(second.content.at(-1).text, "The tool answered: rain");
+  },
+
+  async "messages errors"(provider) {
+    for (const [model, wanted] of [["sim-error-400", Anthropic.BadRequestError], ["sim-error-429", Anthropic.RateLimitError], ["sim-error-529", Anthropic.InternalServerError]]) {
+      await assert.rejects(anthropic.messages.create({ model: `${provider}/${model}`, max_tokens: 9, messages: user("hi") }), wanted);
+    }
+    await assert.rejects(anthropic.messages.create({ model: `${provider}x/none`, max_tokens: 9, messages: user("hi") }), Anthropic.NotFoundError);
+  },
+
+  async "token counts, models, embeddings"(provider) {
+    const count = await anthropic.messages.countTokens({ model: `${provider}/sim-1`, messages: user("one two three") });
+    assert.ok(count.input_tokens >= 3);
+    const ids = [];
+    for await (const model of openai.models.list()) ids.push(model.id);
+    for await (const model of anthropic.models.list()) ids.push(model.id);
+    if (provider === "simulator") {
+      assert.ok(ids.filter((id) => id.startsWith("simulator/")).length >= 2, ids.join());
+      const answer = await openai.embeddings.create({ model: "simulator/sim-embed", input: "a b" });
+      assert.equal(answer.data[0].embedding.length, 8);
+    }
+  },
+};
+
+let passed = 0;
+let failed = 0;
+for (const [name, run] of Object.entries(checks)) {
+  for (const provider of ["simulator", "simulator-anthropic"]) {
+    try {
+      await run(provider);
+      passed += 1;
+      console.log(`pass node ${name} [${provider}]`);
+    } catch (error) {
+      failed += 1;
+      console.log(`FAIL node ${name} [${provider}]: ${String(error?.stack ?? error).slice(0, 1500)}`);
+    }
+  }
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed > 0 ? 1 : 0);

@@ -46,14 +46,15 @@ fn names_that_clients_invent_become_other() {
     let series = |g: &Gateway| g.metrics().lines().filter(|l| l.starts_with("weir_")).count();
     gateway.post(CHAT, &chat("openai/invented-warm-up", "hi"));
     gateway.post(CHAT, &chat("invented-warm-up", "hi"));
-    gateway.wait_records(1);
+    gateway.call("POST", "/v1/invented-warm-up", &json!({}));
+    gateway.wait_records(3);
     let before = until("the first series", || Some(series(&gateway)).filter(|n| *n > 0));
     for nth in 0..40 {
         assert_eq!(gateway.post(CHAT, &chat(&format!("openai/invented-{nth}"), "hi")).status(), 200);
         assert_eq!(gateway.post(CHAT, &chat(&format!("invented-{nth}"), "hi")).status(), 404);
         gateway.call("POST", &format!("/v1/invented-{nth}"), &json!({}));
     }
-    gateway.wait_records(41);
+    gateway.wait_records(123);
     let text = gateway.metrics();
     assert!(!text.contains("invented"), "{text}");
     assert!(text.contains("model=\"other\""), "{text}");

@@ -326,9 +326,12 @@ fn images_by_address_need_a_target_that_fetches_them() {
         r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}]}"#,
     );
     assert!(write(&request, &Quirks::NONE).0.contains("https://x/y.png"));
-    let (out, dropped) = write(&request, &Quirks { image_urls: false, ..Quirks::NONE });
-    assert_eq!(dropped, "messages[0].content[0]");
-    assert!(out.contains(r#"{"role":"user","content":""}"#), "{out}");
+    let inline_only = Quirks { image_urls: false, ..Quirks::NONE };
+    let seal = Seal::new("t", b"");
+    let target =
+        Target { model: "m", quirks: &inline_only, max_output_tokens: None, thinking: Thinking::Unknown, seal: &seal };
+    let error = encode(&request, &target, &mut Vec::new(), &mut Dropped::default()).unwrap_err();
+    assert_eq!((error.kind(), error.param()), (Kind::InvalidRequest, Some("messages[0].content[0]")));
     request.tool_choice = Some(ToolChoice::Other(Raw::new("{}")));
     assert!(!write(&request, &Quirks::NONE).0.contains("tool_choice"), "no tool, no choice");
     request.stop = vec![Str::from_text("x")];

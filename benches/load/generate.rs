@@ -143,6 +143,5 @@ async fn read_answer(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Instant {
 /// Content-length; `None` is chunked.
 fn length(head: &[u8]) -> Option<usize> {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let line = head.lines().find_map(|l| l.strip_prefix("content-length:").map(|v| v.trim().parse().unwrap()));
-    line
+    head.lines().find_map(|l| l.strip_prefix("content-length:").map(|v| v.trim().parse().unwrap()))
 }

@@ -70,12 +70,27 @@ pub fn stream(upstream: Dialect, bytes: &[u8]) {
     for client in DIALECTS {
         let pipe = || Translator::new(upstream, &Quirks::NONE, client, &to);
         let whole = run(pipe(), &[bytes]);
-        assert!(whole == run(pipe(), &cut), "a translated stream depends on its pieces");
+        let (in_pieces, progress) = run(pipe(), &cut);
+        let same = without_invented_ids(&whole.0) == without_invented_ids(&in_pieces) && whole.1 == progress;
+        assert!(same, "a translated stream depends on its pieces");
         for (_, data, _) in frames(&[&whole.0], usize::MAX).0 {
             let data = data.unwrap_or_default();
             assert!(data.is_empty() || data == "[DONE]" || is_json(&data), "not JSON: {data}");
         }
     }
+}
+
+/// Ids of calls hang on the answer's id, and on chance where there is none.
+fn without_invented_ids(out: &[u8]) -> String {
+    let text = String::from_utf8_lossy(out);
+    let mut parts = text.split("\"call_");
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take(24).take_while(u8::is_ascii_hexdigit).count();
+        all.push_str("\"call_");
+        all.push_str(part.get(if digits == 24 { 24 } else { 0 }..).unwrap_or_default());
+    }
+    all
 }
 
 /// Reads a request and writes it for every format.

@@ -90,7 +90,9 @@ fn unescape(literal: &str) -> String {
             d.deserialize_bytes(V)
         }
     }
-    serde_json::from_str::<Bytes>(literal).map(|b| String::from_utf8_lossy(&b.0).into_owned()).unwrap_or_default()
+    let bytes = serde_json::from_str::<Bytes>(literal).map(|b| b.0).unwrap_or_default();
+    // The lossy way looks at each byte, so it is not taken before there is need.
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 impl fmt::Debug for Str<'_> {

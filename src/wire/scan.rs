@@ -55,6 +55,7 @@ impl Tally for () {
 }
 
 /// Skips white space.
+#[inline]
 pub fn blank(mut rest: &[u8]) -> &[u8] {
     while let [b' ' | b'\n' | b'\t' | b'\r', tail @ ..] = rest {
         rest = tail;
@@ -65,6 +66,7 @@ pub fn blank(mut rest: &[u8]) -> &[u8] {
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Marks the first byte that ends a run of plain characters (and maybe later ones, wrongly).
+#[inline]
 fn marks(word: u64) -> u64 {
     let quote = word ^ (ONES * 0x22);
     let slash = word ^ (ONES * 0x5c);
@@ -111,6 +113,7 @@ fn plain_bytes(mut rest: &[u8]) -> &[u8] {
 }
 
 /// Skips a string whose opening quote is already taken.
+#[inline]
 pub fn string(rest: &[u8]) -> Result<(&[u8], Escapes), Fault> {
     let rest = plain(rest);
     match rest {
@@ -165,6 +168,7 @@ fn number(rest: &[u8]) -> Result<&[u8], Fault> {
     }
 }
 
+#[inline]
 fn scalar<'r>(rest: &'r [u8], name: &[u8], tally: &mut impl Tally) -> Result<&'r [u8], Fault> {
     let end = match rest {
         [b'"', tail @ ..] => {
@@ -181,12 +185,14 @@ fn scalar<'r>(rest: &'r [u8], name: &[u8], tally: &mut impl Tally) -> Result<&'r
 }
 
 /// What a string holds: `tail` follows its opening quote, `end` its closing one.
+#[inline]
 fn between<'r>(tail: &'r [u8], end: &[u8]) -> &'r [u8] {
     tail.get(..tail.len().saturating_sub(end.len() + 1)).unwrap_or_default()
 }
 
 /// Reads `"name" :`; gives back the name (still escaped), its escapes, and what follows the colon
 /// and its blanks.
+#[inline]
 pub fn name(rest: &[u8]) -> Result<(&[u8], Escapes, &[u8]), Fault> {
     let [b'"', tail @ ..] = rest else { return Err(Fault::at(rest)) };
     let (end, escapes) = string(tail)?;
@@ -240,6 +246,7 @@ pub fn value<'r>(mut rest: &'r [u8], member: &'r [u8], around: u32, tally: &mut 
     }
 }
 
+#[inline]
 fn nested_name<'r>(rest: &'r [u8], tally: &mut impl Tally) -> Result<(&'r [u8], &'r [u8]), Fault> {
     let (name, _, value) = name(rest)?;
     tally.name(name);

@@ -129,7 +129,11 @@ impl Framer {
             bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         }
         // Text is checked a frame at a time, never split: characters may come in pieces.
-        let text: Cow<'_, str> = String::from_utf8_lossy(bytes);
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            // Looks at each byte, so it is not asked before there is need.
+            Err(_) => String::from_utf8_lossy(bytes),
+        };
         let (name, data) = fields(&text, &mut self.joined);
         sink(Frame { name, data, raw });
         if self.joined.capacity() > KEPT_BYTES {

@@ -46,7 +46,7 @@ pub(crate) fn stream(body: &str) -> Reading {
             let read = &mut reading.choices[index];
             take(read, &choice["delta"]);
             let finish = choice["finish_reason"].as_str().filter(|f| !f.is_empty());
-            read.finish = read.finish.take().or(finish.map(str::to_owned));
+            read.finish = read.finish.take().or_else(|| finish.map(str::to_owned));
         }
     }
     if reading.is_cut {

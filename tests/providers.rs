@@ -304,7 +304,7 @@ fn page() -> String {
 }
 
 fn row(page: &mut String, p: &Provider) {
-    let base = p.base_url.map_or("required".to_owned(), |base| format!("`{base}`"));
+    let base = p.base_url.map_or_else(|| "required".to_owned(), |base| format!("`{base}`"));
     let env = p.env.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let key = match (env.is_empty(), p.key_optional) {
         (false, _) => env,

@@ -72,9 +72,16 @@ impl Page {
     /// Everything that looks like something to type.
     fn commands(&self, first: &str) -> Vec<String> {
         let typed = self.fenced().into_iter().chain(self.spans());
-        let without_comment = |line: &str| line.split(" #").next().unwrap_or_default().trim().to_owned();
-        typed.filter(|line| line.starts_with(first)).map(without_comment).collect()
+        let parts = typed.flat_map(|line| line.split(" #").next().unwrap_or_default().split("&&"));
+        parts.map(without_variables).filter(|command| command.starts_with(first)).collect()
     }
+}
+
+/// `KEY=value weir run` is `weir run`.
+fn without_variables(command: &str) -> String {
+    let is_variable =
+        |word: &&str| word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains('-'));
+    command.split_whitespace().skip_while(is_variable).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -302,7 +309,9 @@ fn errors() -> String {
     let mut page = String::from("# Errors\n\n");
     writeln!(page, "Written by `tests/docs.rs` from `src/error.rs` {WRITTEN_BY}.\n").unwrap();
     page.push_str(ERRORS_INTRODUCTION);
-    page.push_str("| what happened | status | OpenAI `type` | OpenAI `code` | Anthropic `type` | fault of | retried here |\n");
+    page.push_str(
+        "| what happened | status | OpenAI `type` | OpenAI `code` | Anthropic `type` | fault of | retried here |\n",
+    );
     page.push_str("|---|---|---|---|---|---|---|\n");
     for ((_, doc), kind) in declared_kinds().iter().zip(KINDS) {
         let Face { status, anthropic_status, openai_type, code, anthropic_type } = kind.face();
@@ -346,6 +355,9 @@ in the body (`request_id`) and in the header `x-request-id` (on Anthropic's path
 - A provider's own refusal (4xx) keeps its status. Where client and provider speak the same format, the provider's body
   is passed on as it is, with the gateway's own credential taken out should it be repeated there; else its message is
   put into the caller's format. A refusal of the gateway's own credential is a 502: to the caller the provider failed.
+- Nothing makes `insufficient_quota` and `no_healthy_upstream` yet: budgets and health are not there.
+- A failed connection is tried again at the same target where no other is left; what is retried at the next target needs
+  a route with another one.
 - The code is also the `error` of the access record and the `outcome` of `weir_attempts_total`, where a provider's own
   code counts as `other`.
 

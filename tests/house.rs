@@ -31,8 +31,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "admin", "config", "error", "limit", "provider", "route", "simulator", "stage", "telemetry", "tenant",
-            "usage", "wire",
+            "admin",
+            "config",
+            "error",
+            "limit",
+            "provider",
+            "route",
+            "simulator",
+            "stage",
+            "telemetry",
+            "tenant",
+            "usage",
+            "wire",
         ],
     ),
     ("cli", &["config", "error", "provider", "proxy", "telemetry", "usage"]),
@@ -240,7 +250,10 @@ fn pingora_is_known_where_it_has_to_be() {
         assert!(known, "{} uses Pingora: keep it in src/proxy, or say in KNOWS_PINGORA why not", source.path);
     }
     for (place, _) in KNOWS_PINGORA {
-        assert!(knowing.iter().any(|s| s.path.starts_with(place)), "{place} uses Pingora no more: take it off the list");
+        assert!(
+            knowing.iter().any(|s| s.path.starts_with(place)),
+            "{place} uses Pingora no more: take it off the list"
+        );
     }
 }
 
@@ -323,10 +336,8 @@ fn names_are_taken_apart() {
 #[test]
 fn every_provider_file_is_on_the_list() {
     let listed: BTreeSet<String> = PROVIDERS.iter().map(|p| p.kind.replace('-', "_")).collect();
-    let files: BTreeSet<String> = sources(&["src/provider"])
-        .iter()
-        .filter_map(|s| s.module().get(1).map(|name| (*name).to_owned()))
-        .collect();
+    let files: BTreeSet<String> =
+        sources(&["src/provider"]).iter().filter_map(|s| s.module().get(1).map(|name| (*name).to_owned())).collect();
     assert_eq!(files, listed);
 }
 

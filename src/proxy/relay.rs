@@ -72,7 +72,8 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     let done = exchange(gateway, session, x, &mut leg, timeouts, deadline).await;
     match done {
         Ok(()) if leg.session.response_done() => gateway.pools.release(leg).await,
-        _ => leg.session.shutdown().await,
+        Err(ref error) => abandon(&mut leg, error).await,
+        Ok(()) => leg.session.shutdown().await,
     }
     done
 }
@@ -103,7 +104,7 @@ async fn open(
         match send_and_wait(session, x, &mut leg, head, first_token).await {
             Ok(()) => return Ok(leg),
             Err(Broken { error, dead_on_arrival }) => {
-                leg.session.shutdown().await;
+                abandon(&mut leg, &error).await;
                 if !(dead_on_arrival && leg.reused && stale < MAX_STALE) {
                     return Err(error);
                 }
@@ -111,6 +112,15 @@ async fn open(
             }
         }
     }
+}
+
+/// Closes what cannot be used again. An HTTP/2 connection that timed out may be dead without a sign
+/// of it, and would take every later request with it: it gets no new ones.
+async fn abandon(leg: &mut Leg, error: &Error) {
+    if let Some(http2) = leg.session.as_http2().filter(|_| error.kind() == Kind::UpstreamTimeout) {
+        http2.conn.mark_shutdown();
+    }
+    leg.session.shutdown().await;
 }
 
 struct Broken {

@@ -125,7 +125,9 @@ impl Kind {
             Self::BodyTimeout => face(408, BAD, "request_timeout", "timeout_error"),
             Self::RateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
             Self::BudgetExhausted => face(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
-            Self::UpstreamFailed | Self::ClientGone => face(502, "api_error", "upstream_error", "api_error"),
+            Self::UpstreamFailed => face(502, "api_error", "upstream_error", "api_error"),
+            // Nobody is left to read it; the code is for the record.
+            Self::ClientGone => face(499, "api_error", "client_closed", "api_error"),
             Self::NoHealthyUpstream => {
                 Face { anthropic_status: 529, ..face(503, "api_error", "no_healthy_upstream", "overloaded_error") }
             }
@@ -253,6 +255,16 @@ impl Error {
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.0.retry = retry;
+        self
+    }
+
+    /// Rewrites what it says, to the caller and to the log.
+    #[must_use]
+    pub fn map_text(mut self, rewrite: impl Fn(&str) -> String) -> Self {
+        self.0.detail = self.0.detail.as_deref().map(&rewrite);
+        if let Cow::Owned(public) = &self.0.public {
+            self.0.public = Cow::Owned(rewrite(public));
+        }
         self
     }
 

@@ -8,6 +8,7 @@ use super::print;
 use crate::config::env::{Env, System};
 use crate::config::load::{self, Unfiled};
 use crate::config::report::Report;
+use crate::config::runtime::{Deployment, Runtime};
 use crate::config::secret::Secret;
 use crate::proxy::serve::{self, Prepared};
 use crate::telemetry::log;
@@ -49,21 +50,38 @@ fn without_file() -> ExitCode {
         Ok(unfiled) => unfiled,
         Err(report) => return refused(&report),
     };
-    let providers: Vec<String> = runtime.deployments.iter().map(|d| d.name.clone()).collect();
-    let model = runtime.deployments.first().and_then(|d| {
-        let newest = runtime.prices.models(d.provider.catalogue).last().map(|(name, _)| (*name).to_owned());
-        newest.map(|name| format!("{}/{name}", d.name))
-    });
+    let found: Vec<String> = runtime.deployments.iter().map(|d| found(d, &runtime)).collect();
+    let model = runtime.deployments.first().map(|d| format!("{}/{}", d.name, example(d)));
     match serve::prepare(runtime, None, Arc::new(System), None) {
         Ok(prepared) => {
             announce(&prepared);
-            print::note(&format!("weir: providers found in the environment: {}", providers.join(", ")));
-            let model = model.unwrap_or_else(|| "PROVIDER/MODEL".to_owned());
-            print::note(&welcome(&prepared.urls, &prepared.admin_url, &key, generated, &model));
+            print::note(&format!("weir: found in the environment: {}", found.join(", ")));
+            print::note(&welcome(&prepared.urls, &prepared.admin_url, &key, generated, &model.unwrap_or_default()));
             prepared.serve();
             ExitCode::SUCCESS
         }
         Err(error) => failed(&error),
+    }
+}
+
+/// A provider and how many of its models are known.
+fn found(deployment: &Deployment, runtime: &Runtime) -> String {
+    match runtime.prices.models(deployment.provider.catalogue).len() {
+        0 => format!("{} (any model)", deployment.name),
+        known => format!("{} ({known} models known, any accepted)", deployment.name),
+    }
+}
+
+/// A cheap model of the vendor's that a first request can be sent to.
+fn example(deployment: &Deployment) -> &'static str {
+    match deployment.provider.kind {
+        "openai" | "azure" => "gpt-5-mini",
+        "anthropic" => "claude-haiku-4-5",
+        "mistral" => "mistral-small-latest",
+        "groq" => "llama-3.3-70b-versatile",
+        "deepseek" => "deepseek-chat",
+        "openrouter" => "openai/gpt-5-mini",
+        _ => "MODEL",
     }
 }
 

@@ -104,9 +104,11 @@ pub fn for_demo(
     if crate::provider::find("anthropic-compatible").is_some() {
         let _ = writeln!(
             providers,
-            "  simulator-anthropic: {{kind: anthropic-compatible, base_url: \"http://{simulator}\", api_key: \"\"}}"
+            "  simulator-anthropic: {{kind: anthropic-compatible, base_url: \"http://{simulator}\", api_key: \"\", models: {{sim-1: {{upstream: sim-1, price: {{input: 1, cached: 0.1, cache_write: 1.25, output: 2}}}}}}}}"
         );
     }
+    // What it prints is for a person; records would stand in between.
+    providers.push_str("telemetry: {access_log: \"off\"}\n");
     unfiled(&providers, &listen.to_string(), &admin.to_string(), env)
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use crate::error::{Error, Kind, Result};
@@ -21,11 +22,7 @@ pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Dura
             "content-encoding of requests is not supported: send the body as it is",
         ));
     }
-    let announced =
-        head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit_bytes) {
-        return Err(too_large(limit_bytes));
-    }
+    let announced = announced(head, limit_bytes)?;
     if head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         go_on(session).await?;
     }
@@ -34,6 +31,15 @@ pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Dura
         Err(_) => {
             Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs())))
         }
+    }
+}
+
+/// The length that a head announces, refused where it is over the limit.
+pub(super) fn announced(head: &RequestHeader, limit_bytes: usize) -> Result<Option<usize>> {
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    match length {
+        Some(length) if length > limit_bytes => Err(too_large(limit_bytes)),
+        length => Ok(length),
     }
 }
 
@@ -70,7 +76,7 @@ async fn read_all(session: &mut Session, limit_bytes: usize, announced: Option<u
     Ok(body.freeze())
 }
 
-fn too_large(limit_bytes: usize) -> Error {
+pub(super) fn too_large(limit_bytes: usize) -> Error {
     Error::new(Kind::BodyTooLarge, format!("the request body is over the limit of {limit_bytes} bytes"))
 }
 

@@ -1,14 +1,13 @@
 //! The end of an exchange: usage, money, limits settled, one record.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::Gateway;
 use super::context::Exchange;
 use crate::error::Kind;
-use crate::telemetry::Record;
+use crate::telemetry::{Outcome, Record};
+use crate::usage::price::amount;
 use crate::usage::tokens::{Usage, UsageSource};
 
-const SECONDS_PER_DAY: u64 = 86_400;
+const CLIENT_CLOSED: u16 = 499;
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
 fn count(x: &mut Exchange) {
@@ -22,14 +21,9 @@ fn count(x: &mut Exchange) {
     };
     let Some((usage, source)) = attempt.answer.usage(input_tokens).or_else(abandoned) else { return };
     let info = attempt.target.info.as_ref();
-    x.end.cost = info.and_then(|info| info.cost(&usage, attempt.answer.service_tier(), day(x.started_at)));
+    x.end.cost = info.and_then(|info| info.cost(&usage, attempt.answer.service_tier(), amount::day_of(x.started_at)));
     x.end.usage = Some(usage);
     x.end.usage_source = source;
-}
-
-fn day(at: SystemTime) -> i64 {
-    let days = at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() / SECONDS_PER_DAY);
-    i64::try_from(days).unwrap_or(i64::MAX)
 }
 
 impl Gateway {
@@ -49,8 +43,17 @@ impl Gateway {
         if std::mem::replace(&mut x.end.closed, true) {
             return;
         }
+        x.clock.pause();
         self.settle(x);
         self.telemetry.finish(&record(x));
+    }
+}
+
+/// What the client saw, or 499 (nginx's word for it) where it left before it saw anything.
+fn status(x: &Exchange) -> u16 {
+    match (x.end.status, x.end.outcome) {
+        (0, Outcome::ClientCut) => CLIENT_CLOSED,
+        (status, _) => status,
     }
 }
 
@@ -68,7 +71,7 @@ fn record(x: &Exchange) -> Record<'_> {
         provider: attempt.map(|a| a.target.deployment.name.as_str()),
         upstream_model: attempt.map(|a| a.target.model.as_str()),
         stream: x.parsed.as_ref().is_some_and(|p| p.stream),
-        status: x.end.status,
+        status: status(x),
         outcome: x.end.outcome,
         attempts: x.attempts,
         fallback: x.fallback_used(),
@@ -78,7 +81,7 @@ fn record(x: &Exchange) -> Record<'_> {
         price_version: x.end.cost.map(|_| x.live.runtime.prices.version.as_str()),
         duration: x.started.elapsed(),
         ttft: x.end.first_byte,
-        overhead: x.end.overhead,
+        overhead: x.clock.spent(),
         dropped: attempt.map_or(&[], |a| a.prepared.dropped.paths()),
         error: x.end.error.as_ref().map(|e| e.code()),
         ..Record::new(x.request_id, x.started_at, endpoint)

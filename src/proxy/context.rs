@@ -28,6 +28,8 @@ use crate::wire::Dialect;
 pub(crate) struct Exchange {
     pub(crate) live: Arc<Live>,
     pub(crate) started: Instant,
+    /// Time spent here, not waiting for the client or the provider.
+    pub(crate) clock: Clock,
     pub(crate) started_at: SystemTime,
     pub(crate) request_id: Uuid,
     pub(crate) client_request_id: Option<HeaderValue>,
@@ -51,6 +53,10 @@ pub(crate) struct Exchange {
     pub(crate) strict: bool,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) attempts: u32,
+    /// Bytes of a body that passes.
+    pub(crate) passed_bytes: usize,
+    /// Why passing was stopped.
+    pub(crate) stopped: Option<Error>,
     /// A request went out whole.
     pub(crate) sent: bool,
     pub(crate) end: End,
@@ -75,12 +81,37 @@ pub(crate) struct End {
     pub(crate) cost: Option<PicoUsd>,
     /// To the first byte for the client.
     pub(crate) first_byte: Option<Duration>,
-    /// Spent here, not waiting for the upstream.
-    pub(crate) overhead: Duration,
     /// The upstream's own error answer, for a caller of its format.
     pub(crate) verbatim: Option<(u16, Bytes)>,
     /// The row is written.
     pub(crate) closed: bool,
+}
+
+/// A stopwatch.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    spent: Duration,
+    running: Option<Instant>,
+}
+
+impl Clock {
+    fn started() -> Self {
+        Self { spent: Duration::ZERO, running: Some(Instant::now()) }
+    }
+
+    pub(crate) fn pause(&mut self) {
+        if let Some(since) = self.running.take() {
+            self.spent += since.elapsed();
+        }
+    }
+
+    pub(crate) fn go(&mut self) {
+        self.running.get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn spent(&self) -> Duration {
+        self.spent + self.running.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 impl Exchange {
@@ -88,6 +119,7 @@ impl Exchange {
         Self {
             live,
             started: Instant::now(),
+            clock: Clock::started(),
             started_at: SystemTime::now(),
             request_id: Uuid::now_v7(),
             client_request_id: None,
@@ -106,6 +138,8 @@ impl Exchange {
             strict: false,
             attempt: None,
             attempts: 0,
+            passed_bytes: 0,
+            stopped: None,
             sent: false,
             end: End {
                 status: 0,
@@ -115,7 +149,6 @@ impl Exchange {
                 usage_source: UsageSource::Estimated,
                 cost: None,
                 first_byte: None,
-                overhead: Duration::ZERO,
                 verbatim: None,
                 closed: false,
             },
@@ -144,6 +177,13 @@ impl Exchange {
             }
             _ => false,
         }
+    }
+
+    /// Stops Pingora's pipeline; `fail_to_proxy` answers with this error.
+    pub(crate) fn stop_passing(&mut self, error: Error) -> Box<pingora_core::Error> {
+        let told = pingora_core::Error::explain(pingora_core::ErrorType::HTTPStatus(error.status()), error.to_string());
+        self.stopped = Some(error);
+        told
     }
 
     /// Remembers why the request failed.

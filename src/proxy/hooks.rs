@@ -1,6 +1,7 @@
 //! What happens at each step of an exchange with a provider. Both drivers, the attempt loop
 //! (`relay`) and Pingora's pipeline, go through these functions, in this order.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -143,6 +144,21 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
     error
 }
 
+/// The same for an error that was made of a provider's words, wherever they stood.
+pub(super) fn clean_error(x: &Exchange, error: &Error) -> Error {
+    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.api_key.as_ref());
+    error.clone().map_text(|text| account::redact(text, key).into_owned())
+}
+
+/// Bytes for the client that hold a provider's error: without our credential, should it be in them.
+pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
+    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.api_key.as_ref());
+    match std::str::from_utf8(&bytes).map(|text| account::redact(text, key)) {
+        Ok(Cow::Owned(clean)) => Bytes::from(clean),
+        _ => bytes,
+    }
+}
+
 /// A good head has come: how its body will be read.
 pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<()> {
     let encoded = head.headers.get(CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
@@ -185,7 +201,9 @@ pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHead
     if let Some(cost) = x.end.cost {
         respond::set(&mut head, respond::COST, cost.to_string());
     }
-    respond::set(&mut head, respond::USAGE_SOURCE, x.end.usage_source.as_str());
+    if x.end.usage.is_some() {
+        respond::set(&mut head, respond::USAGE_SOURCE, x.end.usage_source.as_str());
+    }
     x.end.status = 200;
     Ok(head)
 }
@@ -203,7 +221,9 @@ fn describe(head: &mut ResponseHeader, x: &Exchange) {
     identify(head, x);
     if let Some(attempt) = &x.attempt {
         respond::set(head, respond::PROVIDER, attempt.target.deployment.name.as_str());
-        respond::set(head, respond::MODEL, attempt.target.model.as_str());
+        if !attempt.target.model.is_empty() {
+            respond::set(head, respond::MODEL, attempt.target.model.as_str());
+        }
         if !attempt.prepared.dropped.is_empty() {
             respond::set(head, respond::DROPPED, attempt.prepared.dropped.header());
         }
@@ -212,7 +232,7 @@ fn describe(head: &mut ResponseHeader, x: &Exchange) {
     if x.fallback_used() {
         respond::set(head, respond::FALLBACK_USED, HeaderValue::from_static("1"));
     }
-    let overhead = x.end.overhead.as_micros();
+    let overhead = x.clock.spent().as_micros();
     respond::set(head, respond::OVERHEAD, format!("{}.{:03}", overhead / 1000, overhead % 1000));
 }
 
@@ -268,14 +288,25 @@ pub(super) fn pass_head(x: &Exchange, client: &RequestHeader) -> Result<RequestH
 
 /// Pass-through: the provider's head becomes the client's.
 pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> Result<ResponseHeader> {
+    let status = upstream.status.as_u16();
+    if matches!(status, 401 | 403) && !x.pass_through {
+        return Err(Error::new(Kind::UpstreamAuth, "the provider refused the gateway's credential"));
+    }
     let mut head = ResponseHeader::build(upstream.status, Some(16)).map_err(Error::internal)?;
     for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING] {
         if let Some(value) = upstream.headers.get(&name) {
             let _ = head.insert_header(name, value.clone());
         }
     }
+    if status >= 400 {
+        // Held, and cleaned of our credential: its length may change.
+        let _ = head.remove_header(&CONTENT_LENGTH);
+        let _ = head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let attempt = x.attempt_mut()?;
+        attempt.answer = Answer::refusal(attempt.target.deployment.api_key.clone());
+    }
     describe(&mut head, x);
-    x.end.status = upstream.status.as_u16();
+    x.end.status = status;
     x.end.first_byte = Some(x.started.elapsed());
     Ok(head)
 }

@@ -17,6 +17,7 @@ mod relay;
 pub(crate) mod serve;
 mod shutdown;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -105,13 +106,33 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
+    /// Holds what passes to the same size as what is read.
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        x: &mut Self::CTX,
+    ) -> Pingora<()> {
+        x.passed_bytes += body.as_ref().map_or(0, Bytes::len);
+        let limit_bytes = x.live.runtime.server.max_body_bytes;
+        if x.passed_bytes > limit_bytes {
+            return Err(x.stop_passing(body::too_large(limit_bytes)));
+        }
+        Ok(())
+    }
+
     async fn upstream_response_filter(
         &self,
         _session: &mut Session,
         head: &mut ResponseHeader,
         x: &mut Self::CTX,
     ) -> Pingora<()> {
-        *head = hooks::pass_answer_head(x, head).map_err(to_pingora)?;
+        match hooks::pass_answer_head(x, head) {
+            Ok(own) => *head = own,
+            Err(error) => return Err(x.stop_passing(error)),
+        }
+        self.attempt_answered(x);
         Ok(())
     }
 
@@ -135,7 +156,10 @@ impl ProxyHttp for Gateway {
         error: &pingora_core::Error,
         x: &mut Self::CTX,
     ) -> FailToProxy {
-        let ours = Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(error);
+        let ours = x.stopped.take().unwrap_or_else(|| {
+            Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(error)
+        });
+        self.attempt_failed(x, &ours);
         if session.response_written().is_none() {
             self.refuse(session, x, &ours).await;
         } else {
@@ -187,6 +211,9 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
         let head = session.req_header();
         x.dialect = accept::dialect_of(&head.headers);
+        x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
+            self.telemetry.throttled("none", "door_in_flight");
+        })?;
         refuse_upgrade(head)?;
         if is_ambiguous(session) {
             session.set_keepalive(None);
@@ -213,7 +240,9 @@ impl Gateway {
             return Ok(Served::Pipeline);
         }
         let (limit_bytes, within) = (x.live.runtime.server.max_body_bytes, x.live.runtime.server.body_timeout);
+        x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
+        x.clock.go();
         x.parsed = Some(parse::parse(endpoint, &x.body)?);
         self.route(session, x)?;
         self.limit(x)?;
@@ -229,10 +258,14 @@ impl Gateway {
 
     fn authenticate(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let head = session.req_header();
-        let address = session.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip);
-        x.visit = address.map(|a| self.door.enter(a)).transpose()?;
+        let address = address_of(session);
         let known =
-            authenticate::authenticate(&head.headers, &head.uri, &x.live.keyring, &self.door, address, x.started_at)?;
+            authenticate::authenticate(&head.headers, &head.uri, &x.live.keyring, &self.door, address, x.started_at)
+                .inspect_err(|e| {
+                    if e.kind() == Kind::RateLimited {
+                        self.telemetry.throttled("none", "door_bad_keys");
+                    }
+                })?;
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
@@ -277,6 +310,7 @@ impl Gateway {
     /// Pass-through: the provider that the request names, or the only one there is.
     fn plan_pass(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let head = session.req_header();
+        body::announced(head, x.live.runtime.server.max_body_bytes)?;
         let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
         let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
         let deployments = &x.live.runtime.deployments;
@@ -325,6 +359,7 @@ impl Gateway {
 
     /// The error as an answer, if the client can still get one.
     async fn refuse(&self, session: &mut Session, x: &mut Exchange, error: &Error) {
+        let error = &hooks::clean_error(x, error);
         x.fail(error);
         if let Some(detail) = error.detail().filter(|_| error.kind() != Kind::ClientGone) {
             tracing::warn!(request_id = %x.request_id, code = error.code(), detail, "{}", error.public());
@@ -420,6 +455,10 @@ fn is_ambiguous(session: &Session) -> bool {
         let name = line.split(|b| *b == b':').next().unwrap_or_default();
         name.trim_ascii().eq_ignore_ascii_case(b"content-length")
     })
+}
+
+fn address_of(session: &Session) -> Option<IpAddr> {
+    session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip)
 }
 
 /// Upgrades would open a tunnel past every check.

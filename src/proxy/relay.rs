@@ -44,6 +44,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
     for round in 0..=retries {
         let result = attempt(gateway, session, x, index).await;
         let Err(error) = result else { return Ok(()) };
+        let error = hooks::clean_error(x, &error);
         gateway.attempt_failed(x, &error);
         let from = index;
         let last = round == retries || x.end.first_byte.is_some();
@@ -58,7 +59,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
 }
 
 async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, index: usize) -> Result<()> {
-    let begun = std::time::Instant::now();
+    x.clock.go();
     let target =
         x.plan.as_ref().and_then(|p| p.targets.get(index)).cloned().ok_or_else(|| Error::internal("no target"))?;
     let prepared = translate::prepare(x.source()?, &target)?;
@@ -66,7 +67,7 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     x.attempts += 1;
     x.end.verbatim = None;
     x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
-    x.end.overhead += begun.elapsed();
+    x.clock.pause();
     let deadline = Instant::now() + timeouts.total;
     let mut leg = open(gateway, session, x, timeouts, deadline).await?;
     let done = exchange(gateway, session, x, &mut leg, timeouts, deadline).await;
@@ -287,6 +288,9 @@ async fn whole(
         };
         let end = piece.is_none();
         let mut chunk = piece;
+        if end {
+            x.clock.go();
+        }
         hooks::answer_chunk(x, &mut chunk, end)?;
         if end {
             break chunk.unwrap_or_default();
@@ -296,6 +300,7 @@ async fn whole(
     gateway.settle(x);
     let head = hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
+    x.clock.pause();
     send_whole(session, head, body).await
 }
 
@@ -340,7 +345,8 @@ async fn stream(
         }
         if let Some(error) = failed {
             gateway.stream_failed(x, &error);
-            return last(gateway, session, x, batch.out).await;
+            let out = hooks::redacted(x, batch.out);
+            return last(gateway, session, x, out).await;
         }
         if batch.end {
             return match x.end.first_byte {

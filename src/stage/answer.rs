@@ -3,15 +3,20 @@
 use bytes::{Bytes, BytesMut};
 
 use super::accept::Endpoint;
+use super::account;
 use super::parse::Parsed;
 use super::route::Target;
 use super::translate::Prepared;
+use crate::config::secret::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::lane::Lane;
 use crate::wire::stream::{Ending, Pipe, Translator};
 use crate::wire::watch::{self, StreamWatch, Watch};
 use crate::wire::{self, Client, Dialect};
+
+/// A refusal longer than this is cut.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
 /// The answer of one attempt.
 #[derive(Debug)]
@@ -23,6 +28,11 @@ pub struct Answer {
 enum Mode {
     /// Its head has not come yet, or it passes unseen.
     Unseen,
+    /// A refusal that passes: held, and cleaned of the provider's credential.
+    Refusal {
+        held: BytesMut,
+        secret: Option<Secret>,
+    },
     Whole(Box<Whole>),
     Stream(Box<dyn Pipe>),
 }
@@ -70,6 +80,11 @@ impl Answer {
     /// Before the head, or for what passes unseen.
     pub fn unseen() -> Self {
         Self { mode: Mode::Unseen }
+    }
+
+    /// For a refusal that passes in the provider's own words.
+    pub fn refusal(secret: Option<Secret>) -> Self {
+        Self { mode: Mode::Refusal { held: BytesMut::new(), secret } }
     }
 
     /// For an answer that comes in one piece.
@@ -131,6 +146,16 @@ impl Answer {
     pub fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
         match &mut self.mode {
             Mode::Unseen => Ok(()),
+            Mode::Refusal { held, secret } => {
+                let piece = chunk.take().unwrap_or_default();
+                let room = MAX_REFUSAL_BYTES.saturating_sub(held.len()).min(piece.len());
+                held.extend_from_slice(piece.get(..room).unwrap_or_default());
+                if end {
+                    let text = String::from_utf8_lossy(held);
+                    *chunk = Some(Bytes::from(account::redact(&text, secret.as_ref()).into_owned()));
+                }
+                Ok(())
+            }
             Mode::Whole(whole) => whole.chunk(chunk, end),
             Mode::Stream(pipe) => {
                 let mut out = Vec::new();
@@ -168,7 +193,7 @@ impl Answer {
     /// `None` before an answer began, and where nothing is counted.
     pub fn usage(&self, input_estimate_tokens: u64) -> Option<(Usage, UsageSource)> {
         match &self.mode {
-            Mode::Unseen => None,
+            Mode::Unseen | Mode::Refusal { .. } => None,
             Mode::Whole(whole) => whole.usage,
             Mode::Stream(pipe) => Some(pipe.progress().account(input_estimate_tokens)),
         }
@@ -213,6 +238,10 @@ impl Whole {
             return Err(error);
         }
         self.service_tier = wire::scan::member(text, "service_tier").map(|t| t.trim_matches('"').to_owned());
+        if self.endpoint == Endpoint::MessagesCount {
+            // A count costs nothing; the number it holds is not usage.
+            return Ok(body);
+        }
         self.usage = Some(match seen.usage {
             Some(usage) => (usage, UsageSource::Reported),
             None => (self.estimate(&seen), UsageSource::Estimated),

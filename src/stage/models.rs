@@ -9,7 +9,7 @@ use super::route;
 use crate::config::runtime::{Key, Runtime};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::Rfc3339;
-use crate::usage::price::{ModelInfo, PicoUsd};
+use crate::usage::price::{ModelInfo, PicoUsd, amount};
 use crate::wire::Dialect;
 use crate::wire::json::{Arr, Obj};
 
@@ -81,7 +81,7 @@ fn details(entry: &mut Obj<'_>, info: &ModelInfo) {
     if let Some(tokens) = info.max_output_tokens {
         entry.num("max_output_tokens", tokens);
     }
-    let Some(price) = info.prices.first() else { return };
+    let Some(price) = info.price_on(amount::day_of(SystemTime::now())) else { return };
     let mut pricing = entry.obj("pricing");
     pricing.text("unit", "USD per million tokens");
     let rates = price.rates(0, None);

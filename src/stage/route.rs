@@ -156,10 +156,16 @@ fn quoted(model: &str) -> String {
 
 fn unknown(model: &str, key: &Key, runtime: &Runtime) -> Error {
     let bare = |name: &str| name.rsplit('/').next().unwrap_or_default().to_lowercase();
-    let wanted = bare(&model.chars().take(80).collect::<String>());
+    let whole = model.chars().take(80).collect::<String>().to_lowercase();
+    let wanted = bare(&whole);
+    // A slip in the provider's name, or in the model's under whatever provider.
+    let distance = |name: &str| {
+        let slips = strsim::damerau_levenshtein(&whole, &name.to_lowercase());
+        slips.min(1 + strsim::damerau_levenshtein(&wanted, &bare(name)))
+    };
     let mut near: Vec<(usize, String)> = names(key, runtime)
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&wanted, &bare(&name)), name))
+        .map(|name| (distance(&name), name))
         .filter(|(distance, name)| *distance <= 3 || bare(name).contains(&wanted))
         .collect();
     near.sort();

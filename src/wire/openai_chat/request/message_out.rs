@@ -32,7 +32,11 @@ pub(super) fn refuse_what_would_vanish(request: &Request<'_>, cx: &Context<'_>) 
         return Ok(());
     }
     let said = request.turns.iter().filter(|turn| turn.role != Role::Assistant).flat_map(|turn| &turn.parts);
-    for part in said.filter(|part| is_media(part)) {
+    let parts = said.flat_map(|part| match &part.kind {
+        PartKind::ToolResult { content, .. } => content.as_slice(),
+        _ => std::slice::from_ref(part),
+    });
+    for part in parts.filter(|part| is_media(part)) {
         let mut scratch = Vec::new();
         if !write_kind(part, cx, &mut Obj::new(&mut scratch)) {
             let text = "this provider cannot be sent a picture or document in this form: send it inline, as base64";

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::gateway::{Gateway, PROVIDER_KEY};
+use crate::ask::message;
+use crate::support::gateway::{Gateway, PROVIDER_KEY, full_config};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
 
@@ -71,4 +72,27 @@ fn passed_through_paths_are_authenticated_and_cleaned() {
     assert_eq!((seen.header("cookie"), seen.header("x-internal"), seen.header("x-weir-provider")), (None, None, None));
     assert_eq!(seen.json()["prompt"], "a cat");
     gateway.wait_records(1);
+}
+
+#[test]
+fn what_passes_is_held_to_the_body_limit_and_never_blames_the_caller_for_our_key() {
+    let upstream = Upstream::json(401, r#"{"error":{"message":"no such key"}}"#);
+    let gateway = Gateway::start(&full_config("  max_body: 1KB", upstream.address, upstream.address, "", ""));
+    let named: &[(&str, &str)] = &[("x-weir-provider", "openai")];
+    let answer = gateway.call_with("POST", "/v1/moderations", named, &json!({"input": "x".repeat(5000)}));
+    assert_eq!((answer.status(), answer.json()["error"]["code"].as_str()), (413, Some("request_too_large")));
+    assert_eq!(upstream.requests().len(), 0);
+    let answer = gateway.call_with("POST", "/v1/moderations", named, &json!({"input": "x"}));
+    assert_eq!((answer.status(), answer.json()["error"]["code"].as_str()), (502, Some("upstream_error")));
+}
+
+#[test]
+fn a_count_of_tokens_is_free() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    let answer = gateway.post("/v1/messages/count_tokens", &message("anthropic/claude-haiku-4-5", "one two three"));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert!(answer.json()["input_tokens"].as_u64().unwrap() > 0);
+    let record = gateway.record(1);
+    assert!(record["input_tokens"].is_null() && record["cost_pico_usd"].is_null(), "{record}");
 }

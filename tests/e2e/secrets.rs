@@ -77,3 +77,31 @@ fn a_refused_key_learns_nothing_of_the_inside() {
     assert_eq!(gateway.call("GET", "/v1/models", &Value::Null).status(), 200);
     assert_eq!(gateway.post(CHAT, &json!({})).status(), 400);
 }
+
+/// The key in an error inside a 200, whole and streamed, before and after the first event, and in the
+/// refusal of a path that only passes.
+#[test]
+fn an_echoed_key_is_redacted_wherever_the_error_stands() {
+    let error = format!(r#"{{"error":{{"message":"bad key {PROVIDER_KEY}","type":"server_error"}}}}"#);
+    let piece = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"hi"},"finish_reason":null}]}"#;
+    let first = format!("data: {error}\n\n");
+    let later = format!("data: {piece}\n\ndata: {error}\n\n");
+    let alone = "defaults: {retries: 0}\n";
+    for upstream in [Upstream::json(200, error.clone()), Upstream::sse(first), Upstream::sse(later)] {
+        let gateway = Gateway::start(&config(upstream.address, upstream.address, alone));
+        for (path, request) in both("openai/gpt-4o-mini", "hi") {
+            for request in [request.clone(), streamed(request)] {
+                let answer = gateway.post(path, &request);
+                assert!(answer.status() >= 400 || answer.text().contains("error"), "{}", answer.text());
+                assert!(!answer.text().contains(PROVIDER_KEY), "{path}: {}", answer.text());
+            }
+        }
+        gateway.wait_records(4);
+        assert!(!(gateway.stderr() + &gateway.stdout()).contains(PROVIDER_KEY));
+    }
+    let upstream = Upstream::json(400, error);
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, alone));
+    let answer = gateway.call_with("POST", "/v1/moderations", &[("x-weir-provider", "openai")], &json!({"input": "x"}));
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().contains("bad key [redacted]"), "{}", answer.text());
+}

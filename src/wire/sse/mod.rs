@@ -102,11 +102,6 @@ impl Framer {
         self.edge = Edge::LineStart;
     }
 
-    /// A frame has begun and not ended.
-    pub fn is_inside(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
     fn too_big(&mut self) -> Error {
         self.failed = true;
         self.pending = Vec::new();

@@ -203,6 +203,7 @@ impl Answer {
     pub fn service_tier(&self) -> Option<&str> {
         match &self.mode {
             Mode::Whole(whole) => whole.service_tier.as_deref(),
+            Mode::Stream(pipe) => pipe.progress().service_tier.as_deref(),
             _ => None,
         }
     }
@@ -237,7 +238,6 @@ impl Whole {
         if let Some(error) = seen.error {
             return Err(error);
         }
-        self.service_tier = wire::scan::member(text, "service_tier").map(|t| t.trim_matches('"').to_owned());
         if self.endpoint == Endpoint::MessagesCount {
             // A count costs nothing; the number it holds is not usage.
             return Ok(body);
@@ -246,6 +246,7 @@ impl Whole {
             Some(usage) => (usage, UsageSource::Reported),
             None => (self.estimate(&seen), UsageSource::Estimated),
         });
+        self.service_tier = seen.service_tier;
         let Some(to) = &self.reencode else { return Ok(body) };
         let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
         if response.usage.is_none() {

@@ -41,6 +41,8 @@ pub struct Progress {
     pub opening_usage: Option<Usage>,
     /// The latest counts of the answer.
     pub usage: Option<Usage>,
+    /// The tier the answer says it is served in: prices differ by it.
+    pub service_tier: Option<String>,
     /// Text the model has put out: answer, thinking and arguments of calls.
     pub output: TextCount,
     /// The answer has begun: there is a first token.
@@ -283,8 +285,9 @@ impl Writer {
     fn observe(&mut self, event: &ir::Event<'_>) -> bool {
         let progress = &mut self.progress;
         match event {
-            ir::Event::Start { usage, .. } => {
+            ir::Event::Start { usage, service_tier, .. } => {
                 progress.opening_usage = usage.or(progress.opening_usage);
+                progress.service_tier = service_tier.as_ref().map(|tier| tier.text().into_owned());
                 return false;
             }
             ir::Event::Ping => return false,

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::json::Str;
 use super::scan::Escapes;
 use super::sse::{Frame, Framer};
 use super::stream::{Ending, HoldBack, Pipe, Progress, cut_error};
@@ -213,6 +214,9 @@ impl Eye {
         });
         let usage = if may_be { openai_chat::usage::in_body(data, &self.quirks) } else { None };
         self.progress.usage = usage.or(self.progress.usage);
+        if usage.is_some() {
+            self.progress.service_tier = tier(data);
+        }
         usage.is_some()
     }
 
@@ -248,6 +252,8 @@ impl Eye {
 
     fn message_start(&mut self, data: &str) {
         self.merge.start(data);
+        let usage = scan::member(data, "message").and_then(|message| scan::member(message, "usage"));
+        self.progress.service_tier = usage.and_then(tier);
         self.progress.opening_usage = self.merge.usage();
     }
 
@@ -336,6 +342,12 @@ fn has_error(data: &str) -> bool {
     scan::member(data, "error").is_some_and(|error| !matches!(error, "null" | "\"\"" | "{}" | "false"))
 }
 
+/// The service tier a count or a chunk names.
+fn tier(json: &str) -> Option<String> {
+    let tier = Str::from_raw(scan::member(json, "service_tier")?)?;
+    Some(tier.text().into_owned())
+}
+
 fn has_no_choice(data: &str) -> bool {
     scan::member(data, "choices").is_none_or(|list| list.strip_prefix('[').is_some_and(|l| l.trim_ascii_start() == "]"))
 }
@@ -345,6 +357,8 @@ fn has_no_choice(data: &str) -> bool {
 pub struct Whole {
     /// `None`: the upstream did not say.
     pub usage: Option<Usage>,
+    /// As far as the answer says.
+    pub service_tier: Option<String>,
     /// All text of the answer, to estimate from.
     pub text: TextCount,
     /// An error inside a 200.
@@ -358,7 +372,9 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
         Dialect::Anthropic => scan::member(body, "usage").and_then(|json| anthropic::usage::decode(json, quirks)),
     };
     let error = (usage.is_none() && has_error(body)).then(|| decode_error_event(dialect, body));
-    Whole { usage, text: TextCount::of_json(body), error }
+    // Anthropic names it beside its counts, OpenAI beside the answer.
+    let service_tier = tier(body).or_else(|| tier(scan::member(body, "usage")?));
+    Whole { usage, service_tier, text: TextCount::of_json(body), error }
 }
 
 #[cfg(test)]

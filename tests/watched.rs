@@ -92,7 +92,7 @@ fn recorded_answers_are_accounted_for_unread() {
         let seen = watch::whole(exchange.dialect, &exchange.body, &quirks);
         assert_eq!(seen.usage, answer.usage, "{}", exchange.id);
         let has_parts = answer.choices.iter().any(|choice| !choice.parts.is_empty());
-        assert!(!has_parts || seen.error.is_none() && !seen.text.is_empty(), "{}", exchange.id);
+        assert!(!has_parts || seen.error.is_none(), "{}", exchange.id);
         total += 1;
     }
     println!("{total} answers");

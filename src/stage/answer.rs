@@ -9,6 +9,7 @@ use super::route::Target;
 use super::translate::Prepared;
 use crate::config::secret::Secret;
 use crate::error::{Error, Kind, Result};
+use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::lane::Lane;
 use crate::wire::stream::{Ending, Pipe, Translator};
@@ -233,7 +234,9 @@ impl Whole {
 
     fn finish(&mut self, body: Bytes) -> Result<Bytes> {
         let text = std::str::from_utf8(&body).map_err(malformed)?;
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(malformed)?;
+        if !wire::scan::is_json(text) {
+            return Err(malformed("not JSON"));
+        }
         let seen = watch::whole(self.dialect, text, &self.quirks);
         if let Some(error) = seen.error {
             return Err(error);
@@ -244,7 +247,7 @@ impl Whole {
         }
         self.usage = Some(match seen.usage {
             Some(usage) => (usage, UsageSource::Reported),
-            None => (self.estimate(&seen), UsageSource::Estimated),
+            None => (self.estimate(text), UsageSource::Estimated),
         });
         self.service_tier = seen.service_tier;
         let Some(to) = &self.reencode else { return Ok(body) };
@@ -266,9 +269,9 @@ impl Whole {
     }
 
     /// Embeddings and counts have no output to speak of, however many numbers they list.
-    fn estimate(&self, seen: &watch::Whole) -> Usage {
+    fn estimate(&self, text: &str) -> Usage {
         let generates = self.endpoint.generation().is_some() || self.endpoint == Endpoint::Completions;
-        let output = if generates { seen.text.tokens() } else { 0 };
+        let output = if generates { TextCount::of_json(text).tokens() } else { 0 };
         Usage { fresh_input_tokens: self.input_estimate_tokens, visible_output_tokens: output, ..Usage::default() }
     }
 }

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use super::accept::Endpoint;
 use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
-use crate::wire::envelope::Envelope;
+use crate::wire::envelope::{Envelope, Outline};
 
 /// What later stages need to know of the body.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Parsed {
     pub input_estimate_tokens: u64,
     /// The bound on output the client set.
     pub max_output_tokens: Option<u64>,
+    /// Where the members stand, for the edits of each attempt.
+    pub outline: Outline,
 }
 
 /// Output reserved for a request that sets no bound of its own. Settled on what was really used.
@@ -51,6 +53,7 @@ pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Parsed> {
         stream_usage: endpoint == Endpoint::Messages || envelope.stream_usage(),
         choices: envelope.choices(),
         input_estimate_tokens: estimate_request(&envelope),
+        outline: envelope.outline(),
         max_output_tokens: if generates { envelope.max_output_tokens() } else { Some(0) },
     })
 }

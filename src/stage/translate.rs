@@ -54,7 +54,7 @@ pub struct Source<'s> {
 pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     let (dialect, path) = way(source.endpoint, target)?;
     let client = source.endpoint.dialect();
-    let envelope = Envelope::parse(source.body)?;
+    let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
     let mut splice = Splice::new(&envelope);
     edit(&mut splice, source, target, dialect)?;
     let lane = Lane::choose(Way {

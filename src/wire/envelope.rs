@@ -36,7 +36,53 @@ pub struct Envelope<'a> {
     text: TextCount,
 }
 
+/// What one pass over a body found, without the body: kept beside it, so that a second look (an edit,
+/// another attempt) needs no second pass.
+#[derive(Debug, Clone, Default)]
+pub struct Outline {
+    members: Vec<Span>,
+    open: usize,
+    text: TextCount,
+}
+
+/// Where one member stands.
+#[derive(Debug, Clone)]
+struct Span {
+    name: Range<usize>,
+    value: Range<usize>,
+    /// The name, where it had to be unescaped.
+    unescaped: Option<String>,
+}
+
 impl<'a> Envelope<'a> {
+    /// What is known of the body, to be put together with it again by [`Self::restore`].
+    pub fn outline(&self) -> Outline {
+        let span = |m: &Member<'a>| Span {
+            name: m.name_span.clone(),
+            value: m.value_span.clone(),
+            unescaped: match &m.name {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(name) => Some(name.clone()),
+            },
+        };
+        Outline { members: self.members.iter().map(span).collect(), open: self.open, text: self.text }
+    }
+
+    /// The envelope of a body whose outline was kept. Another body's outline finds nothing useful, but
+    /// cannot do harm: all access is checked.
+    pub fn restore(bytes: &'a [u8], outline: &'a Outline) -> Result<Self> {
+        let body = std::str::from_utf8(bytes).map_err(Error::internal)?;
+        let member = |span: &'a Span| Member {
+            name: match &span.unescaped {
+                Some(name) => Cow::Borrowed(name.as_str()),
+                None => Cow::Borrowed(body.get(span.name.start + 1..span.name.end - 1).unwrap_or_default()),
+            },
+            name_span: span.name.clone(),
+            value_span: span.value.clone(),
+        };
+        Ok(Self { body, members: outline.members.iter().map(member).collect(), open: outline.open, text: outline.text })
+    }
+
     /// Fails with `InvalidJson`: not UTF-8, not JSON, not an object, nested too deep, or a
     /// duplicate top-level member, which is named.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
@@ -224,6 +270,20 @@ mod tests {
         assert_eq!(body.get(member.value_span.clone()), Some("\"a/b\\u00e9\""));
         assert_eq!(it.members().len(), 6);
         assert_eq!(it.get("content").map(|m| m.value_span.clone()), None);
+    }
+
+    #[test]
+    fn an_outline_stands_for_the_pass() {
+        let body = "\n{ \"mod\\u0065l\" : \"a\",\"messages\":[{\"content\":\"hi\"}], \"stream\":true}";
+        let first = parse(body);
+        let outline = first.outline();
+        let again = Envelope::restore(body.as_bytes(), &outline).unwrap();
+        assert_eq!(again.model().unwrap().text(), "a");
+        assert_eq!((again.open(), again.text_count()), (first.open(), first.text_count()));
+        let spans = |e: &Envelope<'_>| {
+            e.members().iter().map(|m| (m.name.to_string(), m.value_span.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(spans(&again), spans(&first));
     }
 
     #[test]

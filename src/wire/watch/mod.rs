@@ -359,8 +359,6 @@ pub struct Whole {
     pub usage: Option<Usage>,
     /// As far as the answer says.
     pub service_tier: Option<String>,
-    /// All text of the answer, to estimate from.
-    pub text: TextCount,
     /// An error inside a 200.
     pub error: Option<Error>,
 }
@@ -374,7 +372,7 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
     let error = (usage.is_none() && has_error(body)).then(|| decode_error_event(dialect, body));
     // Anthropic names it beside its counts, OpenAI beside the answer.
     let service_tier = tier(body).or_else(|| tier(scan::member(body, "usage")?));
-    Whole { usage, service_tier, text: TextCount::of_json(body), error }
+    Whole { usage, service_tier, error }
 }
 
 #[cfg(test)]

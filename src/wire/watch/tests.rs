@@ -156,7 +156,7 @@ fn a_whole_answer_is_read_without_building() {
     let anthropic = r#"{"content":[{"type":"text","text":"hi"}],"usage":{"input_tokens":5,"output_tokens":3}}"#;
     assert_eq!(whole(Dialect::Anthropic, anthropic, &Quirks::NONE).usage.unwrap().total_tokens(), 8);
     let silent = whole(Dialect::OpenAiChat, r#"{"choices":[{"message":{"content":"twelve chars"}}]}"#, &Quirks::NONE);
-    assert!(silent.usage.is_none() && silent.text.tokens() == 3);
+    assert!(silent.usage.is_none());
     let failed = r#"{"error":{"message":"network connection lost"}}"#;
     assert!(whole(Dialect::OpenAiChat, failed, &Quirks::NONE).error.is_some());
 }

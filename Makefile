@@ -21,7 +21,7 @@ check:           ## the quick part: format, lints, unit tests of the translation
 
 bench: setup     ## micro benches and the load bench against a bare pass-through
 	cargo build --profile dist
-	cargo bench --bench load
+	cargo bench --profile dist --bench micro --bench load
 
 fuzz:            ## fuzz every target for an hour each
 	scripts/fuzz 3600

@@ -72,7 +72,7 @@ fn runtime(keys: Vec<Key>) -> Runtime {
 fn bound(limiter: &Limiter, keys: Vec<Key>) -> Vec<Arc<KeyLimits>> {
     let count = keys.len() as u64;
     let bound = limiter.bind(&runtime(keys));
-    (0..count).map(|n| Arc::clone(bound.get(&digest(n)).unwrap())).collect()
+    (0..count).filter_map(|n| bound.get(&digest(n)).map(Arc::clone)).collect()
 }
 
 fn one(tenant_limits: Limits, models: &[(&str, Limits)], key_limits: Limits) -> Arc<KeyLimits> {

@@ -1,5 +1,5 @@
 //! The admin plane: metrics, health and a small API, on a listener of its own and never on the public
-//! port. What it serves is one table ([`routes::ROUTES`]); `openapi.json` describes exactly that.
+//! port. What it serves is one table (`routes::ROUTES`); `openapi.json` describes exactly that.
 //!
 //! `/livez` and `/readyz` answer without a token. Everything else wants `Authorization: Bearer
 //! <admin.token>` where a token is set (compared in constant time). Where none is set the listener is

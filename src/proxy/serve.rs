@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::protocols::http::v2::server::default_h2_options;
 use pingora_core::server::configuration::ServerConf;
@@ -184,6 +185,10 @@ fn gateway_service(
         let mut h2 = default_h2_options();
         h2.initial_window_size(H2_STREAM_WINDOW_BYTES).initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);
         app.h2_options = Some(h2);
+        let mut options = HttpServerOptions::default();
+        // Never closed by the framework's own choice.
+        options.h2_idle_timeout = Some(shared.live.load().runtime.server.keepalive);
+        app.server_options = Some(options);
     }
     for socket in bound {
         service.add_listener(socket.config()?);

@@ -14,7 +14,7 @@
 //! # Cost
 //! `finish` formats one line into a buffer of its own and hands it over without waiting (a full queue
 //! drops the line and counts it); metrics are resolved once per combination of labels and found by one
-//! hash. Label values come from configuration only; anything else is `other` ([`labels`]).
+//! hash. Label values come from configuration only; anything else is `other` (`labels`).
 
 pub mod access_log;
 mod labels;

@@ -51,7 +51,7 @@ fn paths_below_no_v1_are_the_same_paths() {
     let sim = Simulated::start();
     let gateway = Gateway::with(sim.address);
     assert_eq!(gateway.post("/chat/completions", &crate::ask::chat("openai/sim-1", "hi")).status(), 200);
-    assert_eq!(gateway.post("/messages", &crate::ask::message("openai/sim-1", "hi")).status(), 200);
+    assert_eq!(gateway.post("/messages", &message("openai/sim-1", "hi")).status(), 200);
     assert_eq!(gateway.call("GET", "/models", &Value::Null).status(), 200);
 }
 

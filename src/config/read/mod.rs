@@ -1,6 +1,6 @@
 //! From a tree of YAML to typed settings, all problems noted on the way.
 //!
-//! A settings struct is declared with [`settings!`]: its doc comments are the documentation of the
+//! A settings struct is declared with `settings!`: its doc comments are the documentation of the
 //! schema and of `conf/reference.yaml`, its default literals are read by the same code as the file.
 
 mod context;

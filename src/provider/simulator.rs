@@ -1,4 +1,6 @@
-//! The built-in simulated provider (`src/simulator`): both formats over loopback, no key.
+//! The built-in simulated provider (`src/simulator`), as a server that speaks OpenAI's format: over
+//! loopback, no key. It speaks Anthropic's too; for that an `anthropic-compatible` entry points at it,
+//! so that both directions of translation can be shown.
 
 use super::{Auth, Paths, Provider};
 use crate::wire::{Dialect, Quirks};
@@ -8,12 +10,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Simulator",
     dialect: Dialect::OpenAiChat,
     base_url: None,
-    paths: Paths {
-        messages: Some("/messages"),
-        count_tokens: Some("/messages/count_tokens"),
-        completions: Some("/completions"),
-        ..Paths::OPENAI
-    },
+    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &[],
     key_optional: true,

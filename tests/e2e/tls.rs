@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::ask::{CHAT, MESSAGES, chat, message, streamed};
-use crate::support::gateway::{Gateway, KEY, config, new_dir};
+use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, new_dir};
 use crate::support::h2::{calls, certificate};
 use crate::support::simulated::Simulated;
 
@@ -45,4 +45,31 @@ fn several_requests_share_one_http2_connection() {
     assert!(text(1).contains("event: message_stop"), "{}", text(1));
     assert!(text(2).ends_with("data: [DONE]\n\n"), "{}", text(2));
     assert!(text(4).contains("not_found_error"), "{}", text(4));
+}
+
+/// A provider behind TLS: found by name, verified, spoken to in HTTP/2; without its authority it is
+/// never sent a request.
+#[test]
+fn a_providers_certificate_is_verified() {
+    let sim = Simulated::start();
+    let dir = new_dir();
+    let (cert, _) = certificate(&dir);
+    let listen = "listen: [{address: 127.0.0.1:0, cert: \"@DIR@/tls.crt\", key: \"@DIR@/tls.key\"}]\n  threads";
+    let secure = config(sim.address, sim.address, "").replace("listen: 127.0.0.1:0\n  threads", listen);
+    let provider = Gateway::start_in(dir, &secure, &[]);
+    let front = |authority: &str| {
+        let plain = format!("{{base_url: \"http://{}/v1\", api_key: \"{PROVIDER_KEY}\"}}", sim.address);
+        let port = provider.address.port();
+        let tls = format!("{{base_url: \"https://localhost:{port}/v1\", api_key: \"{KEY}\"{authority}}}");
+        Gateway::start(&config(sim.address, sim.address, "defaults: {retries: 0}\n").replace(&plain, &tls))
+    };
+    let trusting = front(&format!(", ca_file: \"{}\"", cert.display()));
+    for body in [chat("openai/openai/sim-1", "hello"), streamed(chat("openai/openai/sim-1", "hello"))] {
+        let answer = trusting.post(CHAT, &body);
+        assert_eq!(answer.status(), 200, "{} {}", answer.text(), trusting.stderr());
+    }
+    let asked = provider.wait_records(2).len();
+    let answer = front("").post(CHAT, &chat("openai/openai/sim-1", "hello"));
+    assert_eq!((answer.status(), answer.json()["error"]["code"].as_str()), (502, Some("upstream_error")));
+    assert_eq!(provider.records().len(), asked, "no request reaches a server that cannot be verified");
 }

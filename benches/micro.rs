@@ -10,12 +10,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use weir::usage::estimate::estimate_request;
+use weir::wire::bridge::Bridge;
 use weir::wire::envelope::Envelope;
+use weir::wire::frames::Framing;
 use weir::wire::seal::Seal;
 use weir::wire::splice::Splice;
 use weir::wire::stream::{Pipe, Translator};
 use weir::wire::watch::{StreamWatch, Watch};
-use weir::wire::{self, Client, Dialect, Quirks, Target, Thinking, ir};
+use weir::wire::{self, Abilities, Client, Dialect, Quirks, Target, Thinking, ir};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -107,6 +109,7 @@ impl Input {
     fn watch(&self) -> StreamWatch {
         StreamWatch::new(&Watch {
             dialect: Dialect::OpenAiChat,
+            framing: Framing::Sse,
             quirks: &Quirks::NONE,
             strip_usage_chunk: true,
             choices: 1,
@@ -115,9 +118,21 @@ impl Input {
     }
 
     fn translator(&self) -> Translator {
-        let to =
-            Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 1, seal: &self.seal };
-        Translator::new(Dialect::OpenAiChat, &Quirks::NONE, Dialect::Anthropic, &to)
+        let to = Client {
+            model: "m",
+            id: "i",
+            created: 1,
+            stream_usage: true,
+            input_estimate_tokens: 1,
+            request: "",
+            seal: &self.seal,
+        };
+        Translator::new(
+            &Bridge::plain(Dialect::Anthropic, Dialect::OpenAiChat, &self.seal),
+            Framing::Sse,
+            &Quirks::NONE,
+            &to,
+        )
     }
 }
 
@@ -131,8 +146,14 @@ fn splice(envelope: &Envelope<'_>) -> usize {
 
 fn translate(body: &str, from: Dialect, to: Dialect, seal: &Seal) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
-    let target =
-        Target { model: "m", quirks: &Quirks::NONE, max_output_tokens: Some(1), thinking: Thinking::Unknown, seal };
+    let target = Target {
+        model: "m",
+        quirks: &Quirks::NONE,
+        max_output_tokens: Some(1),
+        thinking: Thinking::Unknown,
+        abilities: Abilities::UNKNOWN,
+        seal,
+    };
     if let Ok(request) = wire::decode_request(from, body) {
         let _ = wire::encode_request(to, &request, &target, &mut out, &mut ir::Dropped::default());
     }

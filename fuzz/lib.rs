@@ -2,11 +2,13 @@
 //! that say where to cut or what to edit.
 
 use serde_json::value::RawValue;
+use weir::wire::bridge::Bridge;
+use weir::wire::frames::Framing;
 use weir::wire::seal::Seal;
 use weir::wire::sse::{Frame, Framer};
 use weir::wire::stream::{Pipe, Translator};
 use weir::wire::watch::{StreamWatch, Watch};
-use weir::wire::{self, Client, Dialect, Quirks, Target, Thinking, ir};
+use weir::wire::{Abilities, self, Client, Dialect, Quirks, Target, Thinking, ir};
 
 /// Every format there is.
 pub const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
@@ -61,14 +63,14 @@ pub fn stream(upstream: Dialect, bytes: &[u8]) {
     let (sizes, bytes) = steer(bytes);
     let cut = pieces(bytes, sizes);
     for strip_usage_chunk in [false, true] {
-        let watch = Watch { dialect: upstream, quirks: &Quirks::NONE, strip_usage_chunk, choices: 1, request_id: "r" };
+        let watch = Watch { dialect: upstream, framing: Framing::Sse, quirks: &Quirks::NONE, strip_usage_chunk, choices: 1, request_id: "r" };
         let whole = run(StreamWatch::new(&watch), &[bytes]);
         assert!(whole == run(StreamWatch::new(&watch), &cut), "a watched stream depends on its pieces");
     }
     let seal = Seal::new("fuzz", b"key");
-    let to = Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 3, seal: &seal };
+    let to = Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 3, request: "", seal: &seal };
     for client in DIALECTS {
-        let pipe = || Translator::new(upstream, &Quirks::NONE, client, &to);
+        let pipe = || Translator::new(&Bridge::plain(client, upstream, &seal), Framing::Sse, &Quirks::NONE, &to);
         let whole = run(pipe(), &[bytes]);
         let (in_pieces, progress) = run(pipe(), &cut);
         let same = without_invented_ids(&whole.0) == without_invented_ids(&in_pieces) && whole.1 == progress;
@@ -107,7 +109,7 @@ pub fn request(dialect: Dialect, bytes: &[u8]) {
             model: "m",
             quirks: &Quirks::NONE,
             max_output_tokens: Some(9),
-            thinking: Thinking::Budget,
+            thinking: Thinking::Budget, abilities: Abilities::UNKNOWN,
             seal: &seal,
         };
         let mut out = Vec::new();

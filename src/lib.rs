@@ -8,6 +8,7 @@
 //! - [`provider`] is what is known of each vendor, as data;
 //! - [`usage`] counts and prices tokens;
 //! - `telemetry`, `admin` show it;
+//! - [`secret`] is text that cannot be printed;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
 
@@ -21,6 +22,7 @@ pub mod limit;
 pub mod provider;
 #[cfg(feature = "proxy")]
 mod proxy;
+pub mod secret;
 #[cfg(feature = "proxy")]
 pub mod simulator;
 #[cfg(feature = "proxy")]

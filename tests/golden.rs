@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 use insta::{Settings, assert_snapshot};
 use serde_json::{Value, json};
 use weir::error::Error;
+use weir::wire::bridge::Bridge;
+use weir::wire::frames::Framing;
 use weir::wire::ir::Dropped;
 use weir::wire::seal::Seal;
 use weir::wire::stream::{Pipe as _, Translator};
 use weir::wire::{
-    Client, Dialect, Quirks, Target, Thinking, decode_error, decode_request, decode_response, encode_error,
+    Abilities, Client, Dialect, Quirks, Target, Thinking, decode_error, decode_request, decode_response, encode_error,
     encode_error_event, encode_request, encode_response,
 };
 
@@ -37,6 +39,7 @@ fn client(seal: &Seal) -> Client<'_> {
         created: 1_700_000_001,
         stream_usage: true,
         input_estimate_tokens: 11,
+        request: "",
         seal,
     }
 }
@@ -46,7 +49,14 @@ fn target(seal: &Seal, thinking: Thinking) -> Target<'_> {
         Thinking::Adaptive => "claude-opus-4-8",
         _ => "upstream-model",
     };
-    Target { model, quirks: &Quirks::NONE, max_output_tokens: Some(64_000), thinking, seal }
+    Target {
+        model,
+        quirks: &Quirks::NONE,
+        max_output_tokens: Some(64_000),
+        thinking,
+        abilities: Abilities::UNKNOWN,
+        seal,
+    }
 }
 
 fn dir() -> PathBuf {
@@ -145,7 +155,7 @@ fn stream_for(body: &str, from: Dialect, to: Dialect) -> String {
 
 fn stream_in_pieces(body: &str, piece_bytes: usize, from: Dialect, to: Dialect) -> String {
     let seal = seal();
-    let mut translator = Translator::new(from, &Quirks::NONE, to, &client(&seal));
+    let mut translator = Translator::new(&Bridge::plain(to, from, &seal), Framing::Sse, &Quirks::NONE, &client(&seal));
     let mut out = Vec::new();
     body.as_bytes().chunks(piece_bytes).for_each(|piece| translator.push(piece, &mut out));
     translator.finish(&mut out);

@@ -17,17 +17,18 @@ const MOST_LINES: usize = 600;
 /// are its leaves (token classes, and the estimate that the envelope sums up in the same pass).
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("secret", &[]),
     ("wire", &["error", "usage::tokens", "usage::estimate"]),
     ("usage", &["error", "wire"]),
-    ("provider", &["wire"]),
-    ("config", &["provider", "usage", "wire"]),
+    ("provider", &["error", "secret", "wire"]),
+    ("config", &["provider", "secret", "usage", "wire"]),
     ("limit", &["config", "error", "wire"]),
-    ("tenant", &["config", "error", "limit"]),
+    ("tenant", &["config", "error", "limit", "secret"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("admin", &["config", "error", "limit", "telemetry", "wire"]),
     ("simulator", &[]),
     ("route", &["config", "error", "provider", "usage", "wire"]),
-    ("stage", &["config", "error", "limit", "provider", "route", "tenant", "usage", "wire"]),
+    ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "usage", "wire"]),
     (
         "proxy",
         &[
@@ -37,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "limit",
             "provider",
             "route",
+            "secret",
             "simulator",
             "stage",
             "telemetry",

@@ -81,12 +81,11 @@ fn addresses_paths_and_keys_are_well_formed() {
             assert!(!p.env.is_empty(), "{kind}: without a file only the environment has its key");
         }
         let paths = p.paths;
-        for path in [paths.chat, paths.messages, paths.count_tokens, paths.completions, paths.embeddings, paths.models]
-        {
+        let apis = p.apis.iter().flat_map(|api| [Some(api.path), api.stream_path]);
+        for path in apis.chain([paths.count_tokens, paths.completions, paths.embeddings, paths.models]) {
             assert!(path.is_none_or(|path| path.starts_with('/') && !path.ends_with('/')), "{kind}: {path:?}");
         }
-        let own = if p.dialect == Dialect::Anthropic { paths.messages } else { paths.chat };
-        assert!(own.is_some(), "{kind}: no path for its own format");
+        assert!(!p.apis.is_empty(), "{kind}: no API");
         assert!(p.docs_url.starts_with("https://") || kind == "simulator", "{kind}");
         assert!(["max_tokens", "max_completion_tokens"].contains(&p.quirks.max_tokens), "{kind}");
         assert!(!p.title.is_empty() && !p.catalogue.is_empty(), "{kind}");
@@ -103,7 +102,7 @@ fn every_chat_vendor_has_recordings_or_a_reason() {
     for (name, kind) in kinds::KINDS {
         assert!(find(kind).is_some(), "{name} stands for {kind}, which is no kind");
     }
-    for p in PROVIDERS.iter().filter(|p| p.dialect == Dialect::OpenAiChat) {
+    for p in PROVIDERS.iter().filter(|p| p.dialect() == Dialect::OpenAiChat) {
         let why = NOT_RECORDED.iter().any(|(kind, _)| *kind == p.kind);
         let chat = recorded.contains(p.kind) && p.kind != "vllm";
         assert_ne!(chat, why, "{}: recorded, or a reason why not, and never both", p.kind);
@@ -316,24 +315,23 @@ fn row(page: &mut String, p: &Provider) {
         Auth::Header(name) => format!("`{name}`"),
     };
     let base = if p.kind == "simulator" { "built in".to_owned() } else { base };
-    let (kind, title, format) = (p.kind, p.title, p.dialect.as_str());
+    let (kind, title, format) = (p.kind, p.title, p.dialect().as_str());
     writeln!(page, "| [`{kind}`](#{kind}) | {title} | {format} | {base} | {key} | {auth} |").unwrap();
 }
 
 fn section(page: &mut String, p: &Provider) {
     write!(page, "\n## {}\n\n{}\n", p.kind, notes(p)).unwrap();
     let paths = [
-        ("chat", p.paths.chat),
-        ("messages", p.paths.messages),
         ("count_tokens", p.paths.count_tokens),
         ("completions", p.paths.completions),
         ("embeddings", p.paths.embeddings),
         ("models", p.paths.models),
     ];
-    let paths: Vec<String> = paths.into_iter().filter_map(|(name, path)| Some(format!("{name} `{}`", path?))).collect();
+    let apis = p.apis.iter().map(|api| (api.dialect.as_str(), Some(api.path)));
+    let paths: Vec<String> = apis.chain(paths).filter_map(|(name, path)| Some(format!("{name} `{}`", path?))).collect();
     write!(page, "\nPaths below the base URL: {}.\n", paths.join(", ")).unwrap();
     let differences = differences(&p.quirks);
-    if p.dialect == Dialect::OpenAiChat && !differences.is_empty() {
+    if p.dialect() == Dialect::OpenAiChat && !differences.is_empty() {
         write!(page, "\nTranslated requests: {}.\n", differences.join("; ")).unwrap();
     }
     if !p.docs_url.is_empty() {

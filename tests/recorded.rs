@@ -31,10 +31,12 @@ use std::collections::BTreeMap;
 use corpus::{Exchange, Recorded};
 use reading::Reading;
 use weir::error::Kind;
+use weir::wire::bridge::Bridge;
+use weir::wire::frames::Framing;
 use weir::wire::seal::Seal;
 use weir::wire::stream::{Ending, Pipe as _, Translator};
 use weir::wire::{
-    Client, Dialect, Quirks, Target, Thinking, decode_error, decode_request, decode_response, encode_error,
+    Abilities, Client, Dialect, Quirks, Target, Thinking, decode_error, decode_request, decode_response, encode_error,
     encode_request, encode_response, ir,
 };
 
@@ -52,7 +54,7 @@ fn seal() -> Seal {
 }
 
 fn client(seal: &Seal) -> Client<'_> {
-    Client { model: "m", id: "0190", created: 7, stream_usage: true, input_estimate_tokens: 3, seal }
+    Client { model: "m", id: "0190", created: 7, stream_usage: true, input_estimate_tokens: 3, request: "", seal }
 }
 
 fn quirks(provider: &str) -> Quirks {
@@ -68,6 +70,7 @@ fn read(dialect: Dialect, stream: bool, body: &str) -> Reading {
         (Dialect::OpenAiChat, true) => chat::stream(body),
         (Dialect::Anthropic, false) => messages::body(body),
         (Dialect::Anthropic, true) => messages::stream(body),
+        _ => Reading::default(),
     }
 }
 
@@ -174,7 +177,12 @@ fn translate<'c>(
     seal: &Seal,
     chunks: impl Iterator<Item = &'c [u8]>,
 ) -> (String, Ending) {
-    let mut translator = Translator::new(exchange.dialect, &quirks(&exchange.provider), format, &client(seal));
+    let mut translator = Translator::new(
+        &Bridge::plain(format, exchange.dialect, seal),
+        Framing::Sse,
+        &quirks(&exchange.provider),
+        &client(seal),
+    );
     let mut out = Vec::new();
     chunks.for_each(|chunk| translator.push(chunk, &mut out));
     translator.finish(&mut out);
@@ -233,7 +241,14 @@ fn kinds(status: u16) -> &'static [Kind] {
 }
 
 fn target<'t>(quirks: &'t Quirks, seal: &'t Seal) -> Target<'t> {
-    Target { model: "m", quirks, max_output_tokens: Some(8192), thinking: Thinking::Budget, seal }
+    Target {
+        model: "m",
+        quirks,
+        max_output_tokens: Some(8192),
+        thinking: Thinking::Budget,
+        abilities: Abilities::UNKNOWN,
+        seal,
+    }
 }
 
 #[test]
@@ -268,7 +283,7 @@ fn requests_reach_the_other_format() {
         let sent = exchange.request.as_ref().expect("filtered").to_string();
         let other = match exchange.dialect {
             Dialect::OpenAiChat => Dialect::Anthropic,
-            Dialect::Anthropic => Dialect::OpenAiChat,
+            _ => Dialect::OpenAiChat,
         };
         let result = other_request(exchange.dialect, other, &sent, &seal);
         score.note(&exchange, &format!("{} request", other.as_str()), result);
@@ -287,7 +302,7 @@ fn other_request(from: Dialect, to: Dialect, sent: &str, seal: &Seal) -> Result<
     let out = String::from_utf8(out).map_err(|e| e.to_string())?;
     match to {
         Dialect::OpenAiChat => normal::is_sound_chat(sent, &out),
-        Dialect::Anthropic => normal::is_sound_messages(sent, &out),
+        _ => normal::is_sound_messages(sent, &out),
     }
 }
 

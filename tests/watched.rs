@@ -8,6 +8,8 @@
 mod corpus;
 
 use corpus::{Exchange, Recorded};
+use weir::wire::bridge::Bridge;
+use weir::wire::frames::Framing;
 use weir::wire::seal::Seal;
 use weir::wire::stream::{Ending, Pipe, Progress, Translator};
 use weir::wire::watch::{self, StreamWatch, Watch};
@@ -40,11 +42,13 @@ fn judge(exchange: &Exchange, seal: &Seal) -> Option<String> {
     let quirks = quirks(&exchange.provider);
     let choices = exchange.request.as_ref().and_then(|body| body["n"].as_u64()).unwrap_or(1);
     let dialect = exchange.dialect;
-    let how = Watch { dialect, quirks: &quirks, strip_usage_chunk: false, choices, request_id: "r" };
+    let how =
+        Watch { dialect, framing: Framing::Sse, quirks: &quirks, strip_usage_chunk: false, choices, request_id: "r" };
     let mut watched = StreamWatch::new(&how);
     let out = run(&mut watched, exchange.body.as_bytes());
-    let to = Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 1, seal };
-    let mut decoded = Translator::new(dialect, &quirks, dialect, &to);
+    let to =
+        Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 1, request: "", seal };
+    let mut decoded = Translator::new(&Bridge::plain(dialect, dialect, &seal), Framing::Sse, &quirks, &to);
     run(&mut decoded, exchange.body.as_bytes());
 
     let (seen, known) = (watched.progress(), decoded.progress());

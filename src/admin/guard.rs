@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::Answer;
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// With a token: the bearer has to show it. Without: nobody beyond this machine, nor a web page.
 pub(super) fn check(token: Option<&Secret>, headers: &HeaderMap) -> Result<(), Answer> {

@@ -8,9 +8,12 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::config::runtime::{self, AccessLog, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant, Timeouts};
-use crate::config::secret::Secret;
+use crate::config::runtime::{
+    self, AccessLog, ApiChoice, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant, Timeouts,
+};
+use crate::provider::sign::Signer;
 use crate::provider::simulator;
+use crate::secret::Secret;
 use crate::usage::price::PriceTable;
 use crate::wire::seal::Seal;
 
@@ -61,6 +64,9 @@ fn deployment() -> Arc<Deployment> {
         models: HashMap::new(),
         models_only: false,
         ca_file: None,
+        signer: Signer::None,
+        vars: Vec::new(),
+        api: ApiChoice::Auto,
         seal: Seal::new("test", b""),
     })
 }

@@ -84,7 +84,7 @@ pub(super) fn providers(runtime: &Runtime) -> Vec<u8> {
         models.sort_unstable();
         let mut row = list.obj();
         row.text("name", &deployment.name).text("kind", deployment.provider.kind);
-        row.text("format", deployment.provider.dialect.as_str());
+        row.text("format", deployment.provider.dialect().as_str());
         row.text("base_url", &format!("{scheme}://{}{}", base.authority, base.path));
         row.bool("has_credential", deployment.api_key.is_some()).bool("models_only", deployment.models_only);
         let mut names = row.arr("models");

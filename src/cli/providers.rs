@@ -28,7 +28,7 @@ struct Row {
 impl From<&Provider> for Row {
     fn from(p: &Provider) -> Self {
         let Provider { kind, title, base_url, env, key_optional, docs_url, .. } = *p;
-        Self { kind, title, format: p.dialect.as_str(), base_url, env, key_optional, docs: docs_url }
+        Self { kind, title, format: p.dialect().as_str(), base_url, env, key_optional, docs: docs_url }
     }
 }
 

@@ -9,8 +9,8 @@ use crate::config::env::{Env, System};
 use crate::config::load::{self, Unfiled};
 use crate::config::report::Report;
 use crate::config::runtime::{Deployment, Runtime};
-use crate::config::secret::Secret;
 use crate::proxy::serve::{self, Prepared};
+use crate::secret::Secret;
 use crate::telemetry::log;
 
 #[derive(Debug, clap::Args)]

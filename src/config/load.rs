@@ -12,9 +12,9 @@ use super::read::{Context, Read as _};
 use super::report::Report;
 use super::resolve::resolve;
 use super::runtime::Runtime;
-use super::secret::Secret;
 use super::yaml::{self, Kind, Place};
 use crate::provider::PROVIDERS;
+use crate::secret::Secret;
 
 /// Reads a configuration file.
 pub fn from_file(path: &Path, env: &dyn Env) -> Result<Runtime, Report> {

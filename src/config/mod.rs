@@ -16,5 +16,4 @@ pub mod report;
 mod resolve;
 pub mod runtime;
 pub mod schema;
-pub mod secret;
 pub mod yaml;

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::secret::Secret;
 use crate::provider::Provider;
+use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
+use crate::wire::Dialect;
 use crate::wire::seal::Seal;
 
 /// The whole configuration.
@@ -83,6 +84,12 @@ pub struct Deployment {
     pub provider: &'static Provider,
     pub base: BaseUrl,
     pub api_key: Option<Secret>,
+    #[cfg(feature = "proxy")]
+    pub signer: crate::provider::sign::Signer,
+    /// What stands for the names in braces of the vendor's paths (`project`).
+    pub vars: Vec<(&'static str, String)>,
+    /// Which of the vendor's APIs is used.
+    pub api: ApiChoice,
     /// Extra headers of the operator's.
     pub headers: Vec<(String, Secret)>,
     pub timeouts: Timeouts,
@@ -96,6 +103,15 @@ pub struct Deployment {
     pub ca_file: Option<PathBuf>,
     /// Opens and closes state sealed into ids by this deployment.
     pub seal: Seal,
+}
+
+/// `api`: which of a vendor's generation APIs is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApiChoice {
+    /// The client's own format where the vendor has it, else the vendor's usual one.
+    #[default]
+    Auto,
+    Only(Dialect),
 }
 
 /// `base_url`, taken apart.
@@ -116,6 +132,8 @@ pub struct BaseUrl {
 pub struct ModelEntry {
     pub upstream: String,
     pub info: Arc<ModelInfo>,
+    /// Where it differs from its provider's.
+    pub api: Option<ApiChoice>,
 }
 
 /// `timeouts:` with every default in place.

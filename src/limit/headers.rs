@@ -47,7 +47,7 @@ pub fn write(client: Dialect, standing: &Standing, now: SystemTime, mut emit: im
     let rfc3339 = client == Dialect::Anthropic;
     let (requests, tokens) = match client {
         Dialect::Anthropic => (&ANTHROPIC_REQUESTS, &ANTHROPIC_TOKENS),
-        Dialect::OpenAiChat => (&OPENAI_REQUESTS, &OPENAI_TOKENS),
+        _ => (&OPENAI_REQUESTS, &OPENAI_TOKENS),
     };
     for (names, level) in [(requests, standing.requests), (tokens, standing.tokens)] {
         let Some(Level { limit, remaining, reset_ms }) = level else { continue };

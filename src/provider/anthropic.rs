@@ -10,13 +10,13 @@
 //! - `max_tokens` is required: the model table has each model's ceiling
 //! - thinking is asked for by a budget up to Claude 4.5 and by effort from 4.6 on
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "anthropic",
     title: "Anthropic",
-    dialect: Dialect::Anthropic,
+    apis: &[Api::MESSAGES],
     base_url: Some("https://api.anthropic.com"),
     paths: Paths::ANTHROPIC,
     auth: Auth::Header("x-api-key"),

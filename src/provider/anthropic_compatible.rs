@@ -4,13 +4,13 @@
 //!
 //! Usage: as Anthropic's. Tokens are counted here: not every such server has the endpoint for it.
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "anthropic-compatible",
     title: "Anthropic-compatible server",
-    dialect: Dialect::Anthropic,
+    apis: &[Api::MESSAGES],
     base_url: None,
     paths: Paths { count_tokens: None, ..Paths::ANTHROPIC },
     auth: Auth::Header("x-api-key"),

@@ -16,13 +16,13 @@
 //! - an error's `code` is a word or a string of digits (azure-chat_completions-1816c95221f1,
 //!   azure-chat_completions-7b0e95aa9810)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "azure",
     title: "Azure OpenAI",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT, Api::RESPONSES],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Header("api-key"),

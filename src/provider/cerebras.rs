@@ -9,13 +9,13 @@
 //! - `developer` only with OpenAI's open models, by the types of its SDK 1.91: `system` is sent
 //! - no embeddings
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "cerebras",
     title: "Cerebras",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.cerebras.ai/v1"),
     paths: Paths { completions: Some("/completions"), embeddings: None, ..Paths::OPENAI },
     auth: Auth::Bearer,

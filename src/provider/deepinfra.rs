@@ -5,13 +5,13 @@
 //!
 //! No recorded exchange: its facts are from its reference.
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "deepinfra",
     title: "DeepInfra",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.deepinfra.com/v1/openai"),
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

@@ -18,13 +18,13 @@
 //! - roles are a closed set without `developer`; image parts are refused by the models without
 //!   vision (deepseek-chat_completions-acdb1667b3bf)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "deepseek",
     title: "DeepSeek",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.deepseek.com"),
     paths: Paths { embeddings: None, ..Paths::OPENAI },
     auth: Auth::Bearer,

@@ -10,15 +10,15 @@
 //!
 //! No recorded exchange: its facts are from its reference.
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "fireworks",
     title: "Fireworks AI",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT, Api { path: "/messages", ..Api::MESSAGES }],
     base_url: Some("https://api.fireworks.ai/inference/v1"),
-    paths: Paths { messages: Some("/messages"), completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["FIREWORKS_API_KEY"],
     key_optional: false,

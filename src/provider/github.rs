@@ -10,13 +10,13 @@
 //! No recorded exchange of its own; GitHub Copilot's, another service behind another address, are
 //! recorded as `copilot`.
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "github",
     title: "GitHub Models",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://models.github.ai/inference"),
     paths: Paths { models: None, ..Paths::OPENAI },
     auth: Auth::Bearer,

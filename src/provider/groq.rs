@@ -15,13 +15,13 @@
 //!   (groq-chat_completions-17673de60371, seen 2026-03-12), image URLs
 //!   (groq-chat_completions-66c001861c26, seen 2026-02-09)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "groq",
     title: "Groq",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.groq.com/openai/v1"),
     paths: Paths::OPENAI,
     auth: Auth::Bearer,

@@ -14,13 +14,13 @@
 //!   (huggingface-chat_completions-27754cd1aac8, seen 2025-12-31)
 //! - chat only; embeddings are per provider
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "huggingface",
     title: "Hugging Face",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://router.huggingface.co/v1"),
     paths: Paths { embeddings: None, ..Paths::OPENAI },
     auth: Auth::Bearer,

@@ -10,13 +10,13 @@
 //! - takes `json_schema` (llamacpp-chat_completions-2daf0bf11dca); tools need `--jinja`; it fetches
 //!   image URLs itself and answers 500 where it cannot (llamacpp-chat_completions-4e8711d9d2fd)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "llamacpp",
     title: "llama.cpp",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

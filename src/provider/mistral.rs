@@ -19,13 +19,13 @@
 //!   seen 2026-02-10)
 //! - errors are flat, a wrong key is `{"detail": ...}` (mistral-chat_completions-0f77ace00ffb)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "mistral",
     title: "Mistral AI",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.mistral.ai/v1"),
     paths: Paths::OPENAI,
     auth: Auth::Bearer,

@@ -3,6 +3,7 @@
 //! Dialects are code (`wire/`), providers are records. Documentation, the config schema and the
 //! conformance tests are generated from the list.
 
+use crate::wire::frames::Framing;
 use crate::wire::{Dialect, Quirks};
 
 pub mod anthropic;
@@ -26,6 +27,8 @@ pub mod openai_compatible;
 pub mod openrouter;
 pub mod perplexity;
 pub mod sglang;
+#[cfg(feature = "proxy")]
+pub mod sign;
 pub mod simulator;
 pub mod together;
 pub mod vllm;
@@ -38,8 +41,9 @@ pub struct Provider {
     pub kind: &'static str,
     /// The vendor's own spelling.
     pub title: &'static str,
-    /// The format its generation endpoint speaks.
-    pub dialect: Dialect,
+    /// Its generation APIs, the usual one first. A client's own format goes to the one of that format,
+    /// where the model is served by it.
+    pub apis: &'static [Api],
     /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required).
     pub base_url: Option<&'static str>,
     pub paths: Paths,
@@ -58,13 +62,64 @@ pub struct Provider {
     pub docs_url: &'static str,
 }
 
-/// Paths below the base URL; `None` where the vendor has no such endpoint.
+impl Provider {
+    /// The format of its usual API.
+    pub fn dialect(&self) -> Dialect {
+        self.apis.first().map_or(Dialect::OpenAiChat, |api| api.dialect)
+    }
+
+    /// The API for a client's format: its own, else the usual one, of those that serve the model.
+    pub fn api(&self, client: Dialect, model: &str) -> Option<&'static Api> {
+        let mut serving = self.apis.iter().filter(|api| (api.serves)(model));
+        serving.clone().find(|api| api.dialect == client).or_else(|| serving.next())
+    }
+}
+
+/// A generation API.
+#[derive(Debug, Clone, Copy)]
+pub struct Api {
+    pub dialect: Dialect,
+    /// Below the base URL. `{model}` is the model's name, other names in braces are what the
+    /// configuration says of the provider (`{project}`); a query may follow.
+    pub path: &'static str,
+    /// The same for streams, where it differs.
+    pub stream_path: Option<&'static str>,
+    pub framing: Framing,
+    pub edits: Edits,
+    /// Which of the vendor's models it serves.
+    pub serves: fn(&str) -> bool,
+}
+
+/// How the body differs from what the format's own vendor takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edits {
+    None,
+    /// Claude by Bedrock's InvokeModel: neither `model` nor `stream`, `anthropic_version` and the
+    /// betas in the body.
+    AnthropicBedrock,
+    /// Claude by Vertex AI: no `model`, `anthropic_version` in the body.
+    AnthropicVertex,
+}
+
+impl Api {
+    /// OpenAI Chat Completions.
+    pub const CHAT: Self = Self {
+        dialect: Dialect::OpenAiChat,
+        path: "/chat/completions",
+        stream_path: None,
+        framing: Framing::Sse,
+        edits: Edits::None,
+        serves: |_| true,
+    };
+    /// OpenAI Responses.
+    pub const RESPONSES: Self = Self { dialect: Dialect::Responses, path: "/responses", ..Self::CHAT };
+    /// Anthropic Messages.
+    pub const MESSAGES: Self = Self { dialect: Dialect::Anthropic, path: "/v1/messages", ..Self::CHAT };
+}
+
+/// Other paths below the base URL; `None` where the vendor has no such endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct Paths {
-    /// OpenAI Chat Completions.
-    pub chat: Option<&'static str>,
-    /// Anthropic Messages.
-    pub messages: Option<&'static str>,
     /// Anthropic's token count.
     pub count_tokens: Option<&'static str>,
     /// OpenAI's legacy completions.
@@ -75,18 +130,10 @@ pub struct Paths {
 
 impl Paths {
     /// Below a base URL that ends in `/v1` (or stands for it).
-    pub const OPENAI: Self = Self {
-        chat: Some("/chat/completions"),
-        messages: None,
-        count_tokens: None,
-        completions: None,
-        embeddings: Some("/embeddings"),
-        models: Some("/models"),
-    };
+    pub const OPENAI: Self =
+        Self { count_tokens: None, completions: None, embeddings: Some("/embeddings"), models: Some("/models") };
     /// Below a base URL without `/v1`.
     pub const ANTHROPIC: Self = Self {
-        chat: None,
-        messages: Some("/v1/messages"),
         count_tokens: Some("/v1/messages/count_tokens"),
         completions: None,
         embeddings: None,

@@ -10,13 +10,13 @@
 //!   there with its tool calls, else it answers 400 (by its reference, 2026-11)
 //! - a stream's chunks have no `object`
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "moonshot",
     title: "Moonshot AI",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.moonshot.ai/v1"),
     paths: Paths { embeddings: None, ..Paths::OPENAI },
     auth: Auth::Bearer,

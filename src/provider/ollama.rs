@@ -11,13 +11,13 @@
 //! - takes `json_schema` (ollama-chat_completions-9633d17b85d0, seen 2026-04-16) and
 //!   `stream_options` (ollama-chat_completions-0045c34a7e15)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "ollama",
     title: "Ollama",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

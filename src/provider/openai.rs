@@ -12,13 +12,13 @@
 //! - has no thinking in its chat answers, so none goes back
 //! - pads stream chunks with `obfuscation`
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "openai",
     title: "OpenAI",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT, Api::RESPONSES],
     base_url: Some("https://api.openai.com/v1"),
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

@@ -4,13 +4,13 @@
 //! Usage: OpenAI's; cached tokens are also found at its top level and under Anthropic's names.
 //! Recorded as many vendors (Alibaba, Z.ai, Venice, gateways, local servers).
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "openai-compatible",
     title: "OpenAI-compatible server",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

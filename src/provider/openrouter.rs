@@ -17,15 +17,15 @@
 //! - an error's `code` is a number, the upstream's own error is a string in `metadata.raw`
 //!   (openrouter-chat_completions-a2973475cc47)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "openrouter",
     title: "OpenRouter",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT, Api { path: "/messages", ..Api::MESSAGES }],
     base_url: Some("https://openrouter.ai/api/v1"),
-    paths: Paths { messages: Some("/messages"), completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["OPENROUTER_API_KEY"],
     key_optional: false,

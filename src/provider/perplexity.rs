@@ -12,13 +12,13 @@
 //!   `stream_options` (perplexity-chat_completions-9699200eff91)
 //! - no tools of the client's, so neither `strict` nor `parallel_tool_calls`
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "perplexity",
     title: "Perplexity",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.perplexity.ai"),
     paths: Paths { embeddings: Some("/v1/embeddings"), models: Some("/v1/models"), ..Paths::OPENAI },
     auth: Auth::Bearer,

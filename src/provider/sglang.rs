@@ -8,13 +8,13 @@
 //!
 //! No recorded exchange: its facts are from its reference.
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "sglang",
     title: "SGLang",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

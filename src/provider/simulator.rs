@@ -2,13 +2,13 @@
 //! loopback, no key. It speaks Anthropic's too; for that an `anthropic-compatible` entry points at it,
 //! so that both directions of translation can be shown.
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "simulator",
     title: "Simulator",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

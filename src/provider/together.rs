@@ -7,13 +7,13 @@
 //! - no `parallel_tool_calls` in its API; takes `reasoning_effort` and `json_schema` (by its SDK
 //!   3.1)
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "together",
     title: "Together AI",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: Some("https://api.together.ai/v1"),
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

@@ -9,13 +9,13 @@
 //!
 //! Chat exchanges with it are among the recorded `local` ones.
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "vllm",
     title: "vLLM",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

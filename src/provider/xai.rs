@@ -12,13 +12,13 @@
 //! - errors are `{"code": text, "error": text}`; a wrong key is a 400
 //! - no embeddings
 
-use super::{Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Paths, Provider};
+use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
     kind: "xai",
     title: "xAI",
-    dialect: Dialect::OpenAiChat,
+    apis: &[Api::CHAT, Api::RESPONSES],
     base_url: Some("https://api.x.ai/v1"),
     paths: Paths { embeddings: None, ..Paths::OPENAI },
     auth: Auth::Bearer,

@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
-    HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -16,7 +16,7 @@ use super::relay::Refusal;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
-use crate::provider::Auth;
+use crate::provider::sign::Unsigned;
 use crate::stage::answer::{Answer, Context};
 use crate::stage::{account, respond};
 use crate::tenant::credential;
@@ -36,7 +36,7 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     let prepared = &attempt.prepared;
     let same_format = prepared.dialect == x.dialect;
     let query = if same_format { client.uri.query() } else { None };
-    let mut head = bare_head(deployment, client.method.clone(), prepared.path, query, http2)?;
+    let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query, http2)?;
     let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
     let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(prepared.body.len()));
     let accept = if x.parsed.as_ref().is_some_and(|p| p.stream) { "text/event-stream" } else { "application/json" };
@@ -47,7 +47,7 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     if prepared.dialect == Dialect::Anthropic && !head.headers.contains_key(ANTHROPIC_VERSION) {
         let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
-    credentials(&mut head, deployment, client, x)?;
+    credentials(&mut head, deployment, client, &prepared.body, x)?;
     Ok(head)
 }
 
@@ -68,7 +68,7 @@ fn bare_head(
     target.push_str(&base.path);
     target.push_str(path);
     if let Some(query) = query {
-        target.push('?');
+        target.push(if path.contains('?') { '&' } else { '?' });
         target.push_str(query);
     }
     let mut head = RequestHeader::build(method, b"/", Some(16)).map_err(Error::internal)?;
@@ -92,25 +92,32 @@ fn vendor_headers(head: &mut RequestHeader, client: &RequestHeader) {
 
 /// The provider's credential, or the client's own where it asked for that; then what the operator
 /// adds.
-fn credentials(head: &mut RequestHeader, deployment: &Deployment, client: &RequestHeader, x: &Exchange) -> Result<()> {
-    match (x.pass_through, &deployment.api_key) {
-        (true, _) => {
+fn credentials(
+    head: &mut RequestHeader,
+    deployment: &Deployment,
+    client: &RequestHeader,
+    body: &[u8],
+    x: &Exchange,
+) -> Result<()> {
+    match x.pass_through {
+        true => {
             for (name, value) in credential::forwarded(&client.headers) {
                 let _ = head.insert_header(name, value.clone());
             }
         }
-        (false, Some(key)) => {
-            let (name, text) = match deployment.provider.auth {
-                Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
-                Auth::Header(name) => (HeaderName::from_static(name), key.expose().to_owned()),
+        false => {
+            let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+            let unsigned = Unsigned {
+                method: &head.method,
+                authority: &deployment.base.authority,
+                path_and_query: target,
+                headers: &head.headers,
+                body,
             };
-            let mut value = HeaderValue::from_str(&text).map_err(|_| {
-                Error::internal(format!("the api_key of provider {} cannot stand in a header", deployment.name))
-            })?;
-            value.set_sensitive(true);
-            let _ = head.insert_header(name, value);
+            for (name, value) in deployment.signer.headers(&unsigned)? {
+                let _ = head.insert_header(name, value);
+            }
         }
-        (false, None) => {}
     }
     for (name, value) in &deployment.headers {
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
@@ -174,6 +181,7 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         target: &attempt.target,
         prepared: &attempt.prepared,
         parsed,
+        body: &x.body,
         request_id: &request_id,
         id: &id,
         created: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
@@ -282,7 +290,7 @@ pub(super) fn pass_head(x: &Exchange, client: &RequestHeader) -> Result<RequestH
         }
     }
     vendor_headers(&mut head, client);
-    credentials(&mut head, deployment, client, x)?;
+    credentials(&mut head, deployment, client, &[], x)?;
     Ok(head)
 }
 

@@ -243,7 +243,7 @@ impl Gateway {
         x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
         x.clock.go();
-        x.parsed = Some(parse::parse(endpoint, &x.body)?);
+        x.parsed = Some(parse::parse(endpoint, session.req_header().uri.path(), &x.body)?);
         self.route(session, x)?;
         self.limit(x)?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
@@ -330,7 +330,7 @@ impl Gateway {
         if !route::allowed(&caller.key, &public) {
             return Err(Error::new(Kind::ModelNotAllowed, "this key may not use all models of that provider"));
         }
-        let target = route::Target { deployment: Arc::clone(deployment), model: String::new(), info: None };
+        let target = route::Target { deployment: Arc::clone(deployment), model: String::new(), info: None, api: None };
         x.plan = Some(route::Plan { public, route: None, targets: vec![target.clone()], retries: 0 });
         self.limit(x)?;
         let prepared = translate::Prepared::unseen();

@@ -10,7 +10,7 @@ use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 const WITHIN: Duration = Duration::from_secs(30);
 

@@ -68,6 +68,8 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     x.end.verbatim = None;
     x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
     x.clock.pause();
+    let deployment = Arc::clone(&x.attempt_mut()?.target.deployment);
+    deployment.signer.ready().await?;
     let deadline = Instant::now() + timeouts.total;
     let mut leg = open(gateway, session, x, timeouts, deadline).await?;
     let done = exchange(gateway, session, x, &mut leg, timeouts, deadline).await;

@@ -16,6 +16,12 @@ pub enum Endpoint {
     Chat,
     /// `POST /v1/messages`
     Messages,
+    /// `POST /v1/responses`
+    Responses,
+    /// `POST /v1beta/models/{model}:generateContent`, or `:streamGenerateContent`
+    Generate,
+    /// `POST /v1beta/models/{model}:countTokens`
+    GenerateCount,
     /// `POST /v1/messages/count_tokens`
     MessagesCount,
     /// `POST /v1/count_tokens`: any format, counted here.
@@ -41,7 +47,9 @@ impl Endpoint {
             Self::Status => "status",
             Self::Chat => "chat",
             Self::Messages => "messages",
-            Self::MessagesCount | Self::Count => "count_tokens",
+            Self::Responses => "responses",
+            Self::Generate => "gemini",
+            Self::MessagesCount | Self::GenerateCount | Self::Count => "count_tokens",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Models | Self::Model => "models",
@@ -54,6 +62,8 @@ impl Endpoint {
     pub const fn dialect(self) -> Dialect {
         match self {
             Self::Messages | Self::MessagesCount => Dialect::Anthropic,
+            Self::Responses => Dialect::Responses,
+            Self::Generate | Self::GenerateCount => Dialect::Gemini,
             _ => Dialect::OpenAiChat,
         }
     }
@@ -63,6 +73,8 @@ impl Endpoint {
         match self {
             Self::Chat => Some(Dialect::OpenAiChat),
             Self::Messages => Some(Dialect::Anthropic),
+            Self::Responses => Some(Dialect::Responses),
+            Self::Generate => Some(Dialect::Gemini),
             _ => None,
         }
     }
@@ -71,7 +83,8 @@ impl Endpoint {
 /// Finds the endpoint. SDKs differ in whether their base URL ends in `/v1`, so that part may be
 /// there once or not at all.
 pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
-    let below = match path.strip_prefix("/v1") {
+    let version = ["/v1beta", "/v1"].iter().find_map(|version| path.strip_prefix(version));
+    let below = match version {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
         _ => path,
     };
@@ -80,6 +93,7 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/" | "" => (Endpoint::Status, [Method::HEAD, Method::GET]),
         "/status" => (Endpoint::Status, [Method::GET, Method::HEAD]),
         "/chat/completions" => (Endpoint::Chat, [Method::POST, Method::POST]),
+        "/responses" => (Endpoint::Responses, [Method::POST, Method::POST]),
         "/messages" => (Endpoint::Messages, [Method::POST, Method::POST]),
         "/messages/count_tokens" => (Endpoint::MessagesCount, [Method::POST, Method::POST]),
         "/count_tokens" => (Endpoint::Count, [Method::POST, Method::POST]),
@@ -88,6 +102,10 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/models" => (Endpoint::Models, [Method::GET, Method::HEAD]),
         "/limits" => (Endpoint::Limits, [Method::GET, Method::HEAD]),
         "/moderations" | "/rerank" => (Endpoint::Pass, [Method::POST, Method::POST]),
+        _ if gemini_call(below).is_some() => {
+            let counts = gemini_call(below).is_some_and(|call| call.verb == "countTokens");
+            (if counts { Endpoint::GenerateCount } else { Endpoint::Generate }, [Method::POST, Method::POST])
+        }
         _ if below.starts_with("/models/") => (Endpoint::Model, [Method::GET, Method::HEAD]),
         _ if below.starts_with("/images/") || below.starts_with("/audio/") => {
             (Endpoint::Pass, [Method::POST, Method::POST])
@@ -100,6 +118,21 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         let message = format!("{method} is not allowed on {}, use {}", shown(path), allowed.first().unwrap_or(method));
         Err(Error::new(Kind::MethodNotAllowed, message))
     }
+}
+
+/// What a Gemini path says: `.../models/{model}:{verb}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeminiCall<'p> {
+    pub model: Cow<'p, str>,
+    pub verb: &'p str,
+}
+
+/// Reads a path of Gemini's; models have slashes and colons of their own.
+pub fn gemini_call(path: &str) -> Option<GeminiCall<'_>> {
+    let (_, call) = path.split_once("/models/")?;
+    let (model, verb) = call.rsplit_once(':')?;
+    let known = matches!(verb, "generateContent" | "streamGenerateContent" | "countTokens");
+    (known && !model.is_empty()).then(|| GeminiCall { model: percent_decode(model), verb })
 }
 
 /// The id at the end of `/v1/models/{id}`; ids have slashes of their own, escaped or not.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Seconds or a date in `retry-after`, or milliseconds in `retry-after-ms`, which wins. Absurd values
 /// are cut to a day; what is no number and no date is no advice.

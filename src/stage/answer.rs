@@ -1,5 +1,7 @@
 //! The upstream's bytes to the client's, chunk by chunk, counting as they pass.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::accept::Endpoint;
@@ -7,11 +9,11 @@ use super::account;
 use super::parse::Parsed;
 use super::route::Target;
 use super::translate::Prepared;
-use crate::config::secret::Secret;
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
-use crate::wire::lane::Lane;
+use crate::wire::bridge::Bridge;
 use crate::wire::stream::{Ending, Pipe, Translator};
 use crate::wire::watch::{self, StreamWatch, Watch};
 use crate::wire::{self, Client, Dialect};
@@ -55,11 +57,12 @@ struct Whole {
 
 #[derive(Debug)]
 struct Reencode {
-    client: Dialect,
+    bridge: Arc<Bridge>,
     model: String,
     id: String,
     created: u64,
     seal: wire::seal::Seal,
+    request: Bytes,
 }
 
 /// What of the exchange the answer depends on.
@@ -68,6 +71,8 @@ pub struct Context<'c> {
     pub target: &'c Target,
     pub prepared: &'c Prepared,
     pub parsed: &'c Parsed,
+    /// The client's own request.
+    pub body: &'c Bytes,
     /// The request id.
     pub request_id: &'c str,
     /// For answers whose upstream gave no id: the request id, without dashes.
@@ -91,13 +96,13 @@ impl Answer {
     /// For an answer that comes in one piece.
     pub fn whole(context: Context<'_>) -> Self {
         let (prepared, target) = (context.prepared, context.target);
-        let translated = prepared.lane == Lane::Translate && prepared.endpoint.generation().is_some();
-        let reencode = translated.then(|| Reencode {
-            client: prepared.endpoint.dialect(),
+        let reencode = prepared.bridge.as_ref().map(|bridge| Reencode {
+            bridge: Arc::clone(bridge),
             model: target.model.clone(),
             id: context.id.to_owned(),
             created: context.created,
             seal: target.deployment.seal.clone(),
+            request: context.body.clone(),
         });
         let whole = Whole {
             held: BytesMut::new(),
@@ -117,19 +122,21 @@ impl Answer {
     pub fn stream(context: Context<'_>) -> Self {
         let (prepared, parsed, target) = (context.prepared, context.parsed, context.target);
         let quirks = &target.deployment.quirks;
-        let pipe: Box<dyn Pipe> = if prepared.lane == Lane::Translate {
+        let pipe: Box<dyn Pipe> = if let Some(bridge) = &prepared.bridge {
             let client = Client {
                 model: &target.model,
                 id: context.id,
                 created: context.created,
                 stream_usage: parsed.stream_usage,
                 input_estimate_tokens: parsed.input_estimate_tokens,
+                request: std::str::from_utf8(context.body).unwrap_or_default(),
                 seal: &target.deployment.seal,
             };
-            Box::new(Translator::new(prepared.dialect, quirks, prepared.endpoint.dialect(), &client))
+            Box::new(Translator::new(bridge, prepared.framing, quirks, &client))
         } else {
             Box::new(StreamWatch::new(&Watch {
                 dialect: prepared.dialect,
+                framing: prepared.framing,
                 quirks,
                 strip_usage_chunk: !parsed.stream_usage,
                 choices: parsed.choices,
@@ -261,10 +268,12 @@ impl Whole {
             created: to.created,
             stream_usage: true,
             input_estimate_tokens: self.input_estimate_tokens,
+            request: std::str::from_utf8(&to.request).unwrap_or_default(),
             seal: &to.seal,
         };
+        to.bridge.response(&mut response);
         let mut out = Vec::with_capacity(body.len() + 512);
-        wire::encode_response(to.client, &response, &client, &mut out);
+        wire::encode_response(to.bridge.client, &response, &client, &mut out);
         Ok(Bytes::from(out))
     }
 

@@ -59,13 +59,13 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
         route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.first().and_then(|t| t.info.clone()));
     let owner = name.split_once('/').map_or("weir", |(owner, _)| owner);
     match dialect {
-        Dialect::OpenAiChat => {
-            let created = runtime.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            entry.text("id", name).text("object", "model").num("created", created).text("owned_by", owner);
-        }
         Dialect::Anthropic => {
             let created = Rfc3339(SystemTime::UNIX_EPOCH).to_string();
             entry.text("type", "model").text("id", name).text("display_name", name).text("created_at", &created);
+        }
+        _ => {
+            let created = runtime.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            entry.text("id", name).text("object", "model").num("created", created).text("owned_by", owner);
         }
     }
     if let Some(info) = info {

@@ -2,9 +2,10 @@
 
 use http::HeaderMap;
 
-use super::accept::Endpoint;
+use super::accept::{Endpoint, gemini_call};
 use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
+use crate::wire::Dialect;
 use crate::wire::envelope::{Envelope, Outline};
 
 /// What later stages need to know of the body.
@@ -36,21 +37,33 @@ impl Parsed {
     }
 }
 
-/// Reads the body of a request to `endpoint`.
-pub fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Parsed> {
+/// Reads the body of a request to `endpoint`. Gemini's path says what other formats have in the body.
+pub fn parse(endpoint: Endpoint, path: &str, body: &[u8]) -> Result<Parsed> {
     if body.is_empty() {
         return Err(Error::new(crate::error::Kind::InvalidJson, "the request has no body: a JSON object is expected"));
     }
     let envelope = Envelope::parse(body)?;
-    let model = envelope.model()?.text().into_owned();
-    let generates = !matches!(endpoint, Endpoint::Count | Endpoint::MessagesCount | Endpoint::Embeddings);
+    let call = if endpoint.dialect() == Dialect::Gemini { gemini_call(path) } else { None };
+    let model = match &call {
+        Some(call) => call.model.clone().into_owned(),
+        None => envelope.model()?.text().into_owned(),
+    };
+    let stream = match &call {
+        Some(call) => call.verb == "streamGenerateContent",
+        None => envelope.stream()?,
+    };
+    let generates =
+        !matches!(endpoint, Endpoint::Count | Endpoint::MessagesCount | Endpoint::GenerateCount | Endpoint::Embeddings);
     if matches!(endpoint, Endpoint::Chat | Endpoint::Messages) && envelope.present("messages").is_none() {
         return Err(Error::invalid("messages", "the member `messages` is required"));
     }
+    if endpoint == Endpoint::Generate && envelope.present("contents").is_none() {
+        return Err(Error::invalid("contents", "the member `contents` is required"));
+    }
     Ok(Parsed {
         model,
-        stream: generates && envelope.stream()?,
-        stream_usage: endpoint == Endpoint::Messages || envelope.stream_usage(),
+        stream: generates && stream,
+        stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage(),
         choices: envelope.choices(),
         input_estimate_tokens: estimate_request(&envelope),
         outline: envelope.outline(),

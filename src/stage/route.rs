@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::runtime::{Deployment, Key, ModelPattern, Route, Runtime, Strategy};
+use crate::config::runtime::{ApiChoice, Deployment, Key, ModelPattern, Route, Runtime, Strategy};
 use crate::error::{Error, Kind, Result};
 use crate::usage::price::ModelInfo;
 
@@ -12,6 +12,8 @@ pub struct Target {
     pub deployment: Arc<Deployment>,
     pub model: String,
     pub info: Option<Arc<ModelInfo>>,
+    /// Where the model's entry says which API is used.
+    pub api: Option<ApiChoice>,
 }
 
 impl Target {
@@ -21,11 +23,13 @@ impl Target {
                 deployment: Arc::clone(deployment),
                 model: entry.upstream.clone(),
                 info: Some(Arc::clone(&entry.info)),
+                api: entry.api,
             },
             None => Self {
                 deployment: Arc::clone(deployment),
                 model: name.to_owned(),
                 info: runtime.prices.find_for(&deployment.name, deployment.provider.catalogue, name).cloned(),
+                api: None,
             },
         }
     }

@@ -1,28 +1,38 @@
 //! The client's bytes to the upstream's, once per attempt and always from the client's own.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::accept::Endpoint;
 use super::parse::Parsed;
 use super::route::Target;
+use crate::config::runtime::ApiChoice;
 use crate::error::{Error, Kind, Result};
+use crate::provider::{Api, Edits};
+use crate::wire::bridge::Bridge;
 use crate::wire::envelope::Envelope;
+use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
-use crate::wire::lane::{Lane, Way};
+use crate::wire::lane::{self, Lane};
 use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
-use crate::wire::{self, Dialect, Thinking};
+use crate::wire::{self, Abilities, Dialect, Thinking};
 
 /// An upstream request, but for its head.
 #[derive(Debug)]
 pub struct Prepared {
     pub dialect: Dialect,
     pub lane: Lane,
-    /// Below the deployment's base URL.
-    pub path: &'static str,
+    /// Below the deployment's base URL; a query may follow.
+    pub path: Cow<'static, str>,
+    pub framing: Framing,
     pub body: Bytes,
     /// What the target cannot express, in the client's spelling.
     pub dropped: Dropped,
+    /// Between the formats, where they differ.
+    pub bridge: Option<Arc<Bridge>>,
     /// Answers of this endpoint are counted as this one's.
     pub endpoint: Endpoint,
 }
@@ -33,9 +43,11 @@ impl Prepared {
         Self {
             dialect: Dialect::OpenAiChat,
             lane: Lane::Pass,
-            path: "",
+            path: Cow::Borrowed(""),
+            framing: Framing::Sse,
             body: Bytes::new(),
             dropped: Dropped::default(),
+            bridge: None,
             endpoint: Endpoint::Pass,
         }
     }
@@ -52,22 +64,29 @@ pub struct Source<'s> {
 
 /// Writes the request for `target`.
 pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
-    let (dialect, path) = way(source.endpoint, target)?;
+    let Way { dialect, path, framing, edits } = way(source, target)?;
     let client = source.endpoint.dialect();
     let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
     let mut splice = Splice::new(&envelope);
     edit(&mut splice, source, target, dialect)?;
-    let lane = Lane::choose(Way {
+    let lane = Lane::choose(lane::Way {
         client,
         upstream: dialect,
         edits: !splice.is_empty(),
         sealed: Seal::may_be_in(source.body),
     });
     let mut dropped = Dropped::default();
-    let body = match lane {
-        Lane::Pass => source.body.clone(),
-        Lane::Splice => Bytes::from(splice.write()),
-        Lane::Translate => Bytes::from(translate(client, dialect, envelope.body(), target, &mut dropped)?),
+    let (body, bridge) = match lane {
+        Lane::Pass => (source.body.clone(), None),
+        Lane::Splice => (Bytes::from(splice.write()), None),
+        Lane::Translate => {
+            let (body, bridge) = translate(source, dialect, envelope.body(), target, &mut dropped)?;
+            (Bytes::from(body), Some(Arc::new(bridge)))
+        }
+    };
+    let body = match edits {
+        Edits::None => body,
+        edits => Bytes::from(edited(edits, &body, source.parsed.stream)?),
     };
     if source.strict && !dropped.is_empty() {
         let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
@@ -75,31 +94,103 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
             Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default())
         );
     }
-    Ok(Prepared { dialect, lane, path, body, dropped, endpoint: source.endpoint })
+    Ok(Prepared { dialect, lane, path, framing, body, dropped, bridge, endpoint: source.endpoint })
 }
 
-/// The upstream's format and path: the client's own format where the provider has it.
-fn way(endpoint: Endpoint, target: &Target) -> Result<(Dialect, &'static str)> {
+/// Where a request goes at its provider.
+struct Way {
+    dialect: Dialect,
+    path: Cow<'static, str>,
+    framing: Framing,
+    edits: Edits,
+}
+
+/// The upstream's API: one of the client's own format where the provider has it.
+fn way(source: Source<'_>, target: &Target) -> Result<Way> {
     let paths = &target.deployment.provider.paths;
-    let chat = paths.chat.map(|path| (Dialect::OpenAiChat, path));
-    let messages = paths.messages.map(|path| (Dialect::Anthropic, path));
-    let found = match endpoint {
-        Endpoint::Chat => chat.or(messages),
-        Endpoint::Messages => messages.or(chat),
-        Endpoint::MessagesCount => paths.count_tokens.map(|path| (Dialect::Anthropic, path)),
-        Endpoint::Completions => paths.completions.map(|path| (Dialect::OpenAiChat, path)),
-        Endpoint::Embeddings => paths.embeddings.map(|path| (Dialect::OpenAiChat, path)),
-        _ => None,
+    let plain = |path: Option<&'static str>, dialect| {
+        path.map(|path| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits: Edits::None })
+    };
+    let found = match source.endpoint {
+        Endpoint::MessagesCount => plain(paths.count_tokens, Dialect::Anthropic),
+        Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat),
+        Endpoint::Embeddings => plain(paths.embeddings, Dialect::OpenAiChat),
+        endpoint => endpoint.generation().and_then(|client| api(client, target)).map(|api| {
+            let stream_path = api.stream_path.filter(|_| source.parsed.stream);
+            Way {
+                dialect: api.dialect,
+                path: rendered(stream_path.unwrap_or(api.path), target),
+                framing: if source.parsed.stream { api.framing } else { Framing::Sse },
+                edits: api.edits,
+            }
+        }),
     };
     found.ok_or_else(|| {
-        let message = format!("{} has no {} endpoint", target.deployment.provider.title, endpoint.as_str());
+        let message = format!("{} has no {} endpoint", target.deployment.provider.title, source.endpoint.as_str());
         Error::new(Kind::InvalidRequest, message).with_param("model")
     })
 }
 
+/// The generation API for a client's format, by what the configuration says and the vendor has.
+fn api(client: Dialect, target: &Target) -> Option<&'static Api> {
+    let provider = target.deployment.provider;
+    let chosen = match target.api.unwrap_or(target.deployment.api) {
+        ApiChoice::Only(dialect) => provider.apis.iter().find(|api| api.dialect == dialect),
+        ApiChoice::Auto => None,
+    };
+    chosen.or_else(|| provider.api(client, &target.model))
+}
+
+/// A path with its names in braces replaced.
+fn rendered(path: &'static str, target: &Target) -> Cow<'static, str> {
+    if !path.contains('{') {
+        return Cow::Borrowed(path);
+    }
+    let mut text = path.replace("{model}", &path_segment(&target.model));
+    for (name, value) in &target.deployment.vars {
+        text = text.replace(&format!("{{{name}}}"), &path_segment(value));
+    }
+    Cow::Owned(text)
+}
+
+/// Text as one segment of a path: nothing in it can end the segment or climb out of it.
+fn path_segment(text: &str) -> String {
+    let only_dots = text.bytes().all(|b| b == b'.');
+    let mut out = String::with_capacity(text.len() + 8);
+    for byte in text.bytes() {
+        match byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && !only_dots) {
+            true => out.push(char::from(byte)),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// The body as a vendor takes it that serves another vendor's format.
+fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
+    let envelope = Envelope::parse(body)?;
+    let mut splice = Splice::new(&envelope);
+    splice.remove("model");
+    let version = match edits {
+        Edits::AnthropicBedrock => {
+            splice.remove("stream");
+            "\"bedrock-2023-05-31\""
+        }
+        Edits::AnthropicVertex => {
+            if stream {
+                splice.set("stream", "true");
+            }
+            "\"vertex-2023-10-16\""
+        }
+        Edits::None => return Ok(body.to_vec()),
+    };
+    splice.insert("anthropic_version", version);
+    Ok(splice.write())
+}
+
 /// The members that change where the format stays.
 fn edit(splice: &mut Splice<'_, '_>, source: Source<'_>, target: &Target, dialect: Dialect) -> Result<()> {
-    if source.parsed.model != target.model {
+    if source.parsed.model != target.model && dialect != Dialect::Gemini {
         splice.set_text("model", &target.model);
     }
     let streams_usage = dialect == Dialect::OpenAiChat && target.deployment.quirks.stream_options;
@@ -110,16 +201,21 @@ fn edit(splice: &mut Splice<'_, '_>, source: Source<'_>, target: &Target, dialec
 }
 
 fn translate(
-    client: Dialect,
+    source: Source<'_>,
     upstream: Dialect,
     body: &str,
     target: &Target,
     dropped: &mut Dropped,
-) -> Result<Vec<u8>> {
-    let request = wire::decode_request(client, body)?;
+) -> Result<(Vec<u8>, Bridge)> {
+    let mut request = wire::decode_request(source.endpoint.dialect(), body)?;
+    // Some formats say these beside the body.
+    request.stream = source.parsed.stream;
+    request.stream_usage = source.parsed.stream_usage;
+    let wire_target = wire_target(target);
+    let bridge = Bridge::request(&mut request, upstream, &wire_target, dropped)?;
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 256);
-    wire::encode_request(upstream, &request, &wire_target(target), &mut out, dropped)?;
-    Ok(out)
+    wire::encode_request(upstream, &request, &wire_target, &mut out, dropped)?;
+    Ok((out, bridge))
 }
 
 /// The target as the formats see it.
@@ -130,6 +226,7 @@ pub fn wire_target(target: &Target) -> wire::Target<'_> {
         quirks: &target.deployment.quirks,
         max_output_tokens: info.and_then(|i| i.max_output_tokens),
         thinking: info.map_or(Thinking::Unknown, |i| i.thinking),
+        abilities: info.map_or(Abilities::UNKNOWN, |i| i.abilities),
         seal: &target.deployment.seal,
     }
 }

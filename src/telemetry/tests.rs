@@ -7,14 +7,17 @@ use uuid::Uuid;
 
 use super::names::Metric;
 use super::*;
-use crate::config::runtime::{self, AccessLog as Target, BaseUrl, Deployment, Limits, ModelEntry, Tenant, Timeouts};
+use crate::config::runtime::{
+    self, AccessLog as Target, ApiChoice, BaseUrl, Deployment, Limits, ModelEntry, Tenant, Timeouts,
+};
+use crate::provider::sign::Signer;
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
 use crate::wire::seal::Seal;
 
 fn deployment(name: &str) -> Arc<Deployment> {
-    let echo = ModelEntry { upstream: "echo".into(), info: Arc::new(ModelInfo::default()) };
+    let echo = ModelEntry { upstream: "echo".into(), info: Arc::new(ModelInfo::default()), api: None };
     let second = Duration::from_secs(1);
     Arc::new(Deployment {
         name: name.into(),
@@ -27,6 +30,9 @@ fn deployment(name: &str) -> Arc<Deployment> {
         models: HashMap::from([("echo".to_owned(), echo)]),
         models_only: false,
         ca_file: None,
+        signer: Signer::None,
+        vars: Vec::new(),
+        api: ApiChoice::Auto,
         seal: Seal::new("test", b""),
     })
 }

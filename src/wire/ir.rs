@@ -161,6 +161,9 @@ pub enum SettingKind {
     SafetyIdentifier,
     Verbosity,
     Store,
+    /// Refers to state that the provider keeps (`previous_response_id`, `conversation`): refused where
+    /// the target is of another format.
+    State,
     /// No meaning outside its own format.
     Other,
 }
@@ -312,6 +315,8 @@ pub enum Media<'a> {
 pub enum Arguments<'a> {
     Object(Raw<'a>),
     Encoded(Str<'a>),
+    /// Free text: the input of a [`ToolKind::Custom`].
+    Text(Str<'a>),
 }
 
 impl Arguments<'_> {
@@ -330,6 +335,7 @@ impl Arguments<'_> {
                 }
                 is_object(&text).then_some(text)
             }
+            Self::Text(s) => Some(Cow::Owned(format!("{{\"input\":{}}}", s.raw()))),
         }
     }
 
@@ -339,6 +345,10 @@ impl Arguments<'_> {
             Self::Object(raw) => Cow::Owned(Str::from_text(raw.get()).raw().to_owned()),
             Self::Encoded(s) if s.is_empty() => Cow::Borrowed("\"{}\""),
             Self::Encoded(s) => Cow::Borrowed(s.raw()),
+            Self::Text(s) => {
+                let object = format!("{{\"input\":{}}}", s.raw());
+                Cow::Owned(Str::from_text(&object).raw().to_owned())
+            }
         }
     }
 }
@@ -359,6 +369,14 @@ pub enum ToolKind<'a> {
         description: Option<Str<'a>>,
         schema: Option<Raw<'a>>,
         strict: Option<bool>,
+    },
+    /// Takes free text instead of JSON arguments (OpenAI's `custom` tools). Formats without such get
+    /// a function with one member `input`: see [`super::bridge`].
+    Custom {
+        name: Str<'a>,
+        description: Option<Str<'a>>,
+        /// The grammar the text keeps to, whole.
+        format: Option<Raw<'a>>,
     },
     /// Run by the provider, or of a type unknown here; goes out to its own format only.
     Other {
@@ -477,9 +495,12 @@ pub enum PartStart<'a> {
         data: Str<'a>,
     },
     ReasoningDetails,
+    /// Its deltas are [`Delta::Arguments`] (JSON text), or [`Delta::Input`] where `custom`.
     ToolCall {
         id: Str<'a>,
         name: Str<'a>,
+        /// A call of a [`ToolKind::Custom`].
+        custom: bool,
     },
     Refusal,
     /// A block of a type unknown here, whole; deltas of unknown kinds may follow.
@@ -498,6 +519,8 @@ pub enum Delta<'a> {
     ReasoningDetails(Raw<'a>),
     /// A fragment of the JSON text of a call's arguments.
     Arguments(Str<'a>),
+    /// A fragment of the free text that a custom tool takes.
+    Input(Str<'a>),
     Refusal(Str<'a>),
     Citation(Raw<'a>),
     Logprobs(Raw<'a>),

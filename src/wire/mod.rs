@@ -5,11 +5,18 @@
 //! encoders; every client x provider cell follows from them by way of [`ir`].
 
 pub mod anthropic;
+pub mod bridge;
+pub mod cohere;
+pub mod converse;
 pub mod envelope;
+pub mod eventstream;
+pub mod frames;
+pub mod gemini;
 pub mod ir;
 pub mod json;
 pub mod lane;
 pub mod openai_chat;
+pub mod responses;
 pub mod scan;
 pub mod seal;
 pub mod splice;
@@ -26,14 +33,32 @@ pub enum Dialect {
     OpenAiChat,
     /// Anthropic Messages.
     Anthropic,
+    /// OpenAI Responses.
+    Responses,
+    /// Google's `generateContent`.
+    Gemini,
+    /// Amazon Bedrock's Converse. No client speaks it here.
+    Converse,
+    /// Cohere's chat, version 2. No client speaks it here.
+    Cohere,
 }
 
 impl Dialect {
+    /// Every format.
+    pub const ALL: [Self; 6] =
+        [Self::OpenAiChat, Self::Anthropic, Self::Responses, Self::Gemini, Self::Converse, Self::Cohere];
+    /// Those that clients speak here.
+    pub const CLIENTS: [Self; 4] = [Self::OpenAiChat, Self::Anthropic, Self::Responses, Self::Gemini];
+
     /// The `format` of ledger rows, logs and docs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiChat => "chat",
             Self::Anthropic => "messages",
+            Self::Responses => "responses",
+            Self::Gemini => "gemini",
+            Self::Converse => "converse",
+            Self::Cohere => "cohere",
         }
     }
 }
@@ -93,6 +118,41 @@ pub enum Thinking {
     Adaptive,
 }
 
+/// What a model can do, as far as it is known: `None` lets the model itself decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Abilities {
+    /// Takes images.
+    pub images: Option<bool>,
+    /// Takes audio.
+    pub audio: Option<bool>,
+    /// Takes documents (PDF).
+    pub documents: Option<bool>,
+    /// Calls functions.
+    pub tools: Option<bool>,
+    /// Calls several functions in one answer.
+    pub parallel_tools: Option<bool>,
+    /// Keeps to a JSON schema.
+    pub json_schema: Option<bool>,
+    /// Takes the role `developer`.
+    pub developer_role: Option<bool>,
+    /// Takes instructions (a `system` prompt) at all.
+    pub system: Option<bool>,
+}
+
+impl Abilities {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        images: None,
+        audio: None,
+        documents: None,
+        tools: None,
+        parallel_tools: None,
+        json_schema: None,
+        developer_role: None,
+        system: None,
+    };
+}
+
 /// Whom a request is encoded for.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'t> {
@@ -102,6 +162,7 @@ pub struct Target<'t> {
     /// The model's own ceiling, for formats that require `max_tokens`.
     pub max_output_tokens: Option<u64>,
     pub thinking: Thinking,
+    pub abilities: Abilities,
     /// Opens what earlier answers of this deployment sealed into ids.
     pub seal: &'t seal::Seal,
 }
@@ -119,6 +180,9 @@ pub struct Client<'t> {
     pub stream_usage: bool,
     /// A local count of the prompt, for formats that open a stream with usage.
     pub input_estimate_tokens: u64,
+    /// The client's own request, for formats whose answers repeat members of it; empty where it is
+    /// not at hand.
+    pub request: &'t str,
     pub seal: &'t seal::Seal,
 }
 
@@ -127,6 +191,10 @@ pub fn decode_request(dialect: Dialect, body: &str) -> Result<ir::Request<'_>> {
     match dialect {
         Dialect::OpenAiChat => openai_chat::request::decode(body),
         Dialect::Anthropic => anthropic::request::decode(body),
+        Dialect::Responses => responses::request::decode(body),
+        Dialect::Gemini => gemini::request::decode(body),
+        Dialect::Converse => converse::request::decode(body),
+        Dialect::Cohere => cohere::request::decode(body),
     }
 }
 
@@ -141,6 +209,10 @@ pub fn encode_request(
     match dialect {
         Dialect::OpenAiChat => openai_chat::request::encode(request, target, out, dropped),
         Dialect::Anthropic => anthropic::request::encode(request, target, out, dropped),
+        Dialect::Responses => responses::request::encode(request, target, out, dropped),
+        Dialect::Gemini => gemini::request::encode(request, target, out, dropped),
+        Dialect::Converse => converse::request::encode(request, target, out, dropped),
+        Dialect::Cohere => cohere::request::encode(request, target, out, dropped),
     }
 }
 
@@ -149,6 +221,10 @@ pub fn decode_response<'a>(dialect: Dialect, body: &'a str, quirks: &Quirks) -> 
     match dialect {
         Dialect::OpenAiChat => openai_chat::response::decode(body, quirks),
         Dialect::Anthropic => anthropic::response::decode(body, quirks),
+        Dialect::Responses => responses::response::decode(body, quirks),
+        Dialect::Gemini => gemini::response::decode(body, quirks),
+        Dialect::Converse => converse::response::decode(body, quirks),
+        Dialect::Cohere => cohere::response::decode(body, quirks),
     }
 }
 
@@ -157,6 +233,10 @@ pub fn encode_response(dialect: Dialect, response: &ir::Response<'_>, client: &C
     match dialect {
         Dialect::OpenAiChat => openai_chat::response::encode(response, client, out),
         Dialect::Anthropic => anthropic::response::encode(response, client, out),
+        Dialect::Responses => responses::response::encode(response, client, out),
+        Dialect::Gemini => gemini::response::encode(response, client, out),
+        Dialect::Converse => converse::response::encode(response, client, out),
+        Dialect::Cohere => cohere::response::encode(response, client, out),
     }
 }
 
@@ -182,6 +262,10 @@ pub fn stream_decoder(dialect: Dialect, quirks: &Quirks) -> Box<dyn Decode> {
     match dialect {
         Dialect::OpenAiChat => Box::new(openai_chat::stream::Decoder::new(quirks)),
         Dialect::Anthropic => Box::new(anthropic::stream::Decoder::new(quirks)),
+        Dialect::Responses => Box::new(responses::stream::Decoder::new(quirks)),
+        Dialect::Gemini => Box::new(gemini::stream::Decoder::new(quirks)),
+        Dialect::Converse => Box::new(converse::stream::Decoder::new(quirks)),
+        Dialect::Cohere => Box::new(cohere::stream::Decoder::new(quirks)),
     }
 }
 
@@ -190,6 +274,10 @@ pub fn stream_encoder(dialect: Dialect, client: &Client<'_>) -> Box<dyn Encode> 
     match dialect {
         Dialect::OpenAiChat => Box::new(openai_chat::stream::Encoder::new(client)),
         Dialect::Anthropic => Box::new(anthropic::stream::Encoder::new(client)),
+        Dialect::Responses => Box::new(responses::stream::Encoder::new(client)),
+        Dialect::Gemini => Box::new(gemini::stream::Encoder::new(client)),
+        Dialect::Converse => Box::new(converse::stream::Encoder::new(client)),
+        Dialect::Cohere => Box::new(cohere::stream::Encoder::new(client)),
     }
 }
 
@@ -198,6 +286,10 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &str) -> Error {
     match dialect {
         Dialect::OpenAiChat => openai_chat::error::decode(status, body),
         Dialect::Anthropic => anthropic::error::decode(status, body),
+        Dialect::Responses => responses::error::decode(status, body),
+        Dialect::Gemini => gemini::error::decode(status, body),
+        Dialect::Converse => converse::error::decode(status, body),
+        Dialect::Cohere => cohere::error::decode(status, body),
     }
 }
 
@@ -206,6 +298,10 @@ pub fn decode_error_event(dialect: Dialect, data: &str) -> Error {
     match dialect {
         Dialect::OpenAiChat => openai_chat::error::decode_in_band(data),
         Dialect::Anthropic => anthropic::error::decode(0, data),
+        Dialect::Responses => responses::error::decode_in_band(data),
+        Dialect::Gemini => gemini::error::decode_in_band(data),
+        Dialect::Converse => converse::error::decode_in_band(data),
+        Dialect::Cohere => cohere::error::decode_in_band(data),
     }
 }
 
@@ -214,6 +310,10 @@ pub fn encode_error(dialect: Dialect, error: &Error, request_id: &str, out: &mut
     match dialect {
         Dialect::OpenAiChat => openai_chat::error::encode(error, request_id, out),
         Dialect::Anthropic => anthropic::error::encode(error, request_id, out),
+        Dialect::Responses => responses::error::encode(error, request_id, out),
+        Dialect::Gemini => gemini::error::encode(error, request_id, out),
+        Dialect::Converse => converse::error::encode(error, request_id, out),
+        Dialect::Cohere => cohere::error::encode(error, request_id, out),
     }
 }
 
@@ -222,5 +322,9 @@ pub fn encode_error_event(dialect: Dialect, error: &Error, request_id: &str, out
     match dialect {
         Dialect::OpenAiChat => openai_chat::error::encode_event(error, request_id, out),
         Dialect::Anthropic => anthropic::error::encode_event(error, request_id, out),
+        Dialect::Responses => responses::error::encode_event(error, request_id, out),
+        Dialect::Gemini => gemini::error::encode_event(error, request_id, out),
+        Dialect::Converse => converse::error::encode_event(error, request_id, out),
+        Dialect::Cohere => cohere::error::encode_event(error, request_id, out),
     }
 }

@@ -6,7 +6,8 @@ use schemars::{Schema, json_schema};
 
 use super::{PriceList, Timeouts};
 use crate::config::read::{ApiKey, Either, Map, Scalar, SecretText, one_of, settings};
-use crate::wire::Thinking;
+use crate::config::runtime::ApiChoice;
+use crate::wire::{Dialect, Thinking};
 
 settings! {
     /// A vendor, or a server of one's own, with its credential.
@@ -16,6 +17,9 @@ settings! {
         /// Its address: what the vendor's own SDK takes, with or without `/v1`. Default: the
         /// vendor's. Kinds for servers of one's own need it.
         base_url: String,
+        /// Which of its APIs is used, where it has several: `auto` (the client's own format where the
+        /// provider has it), `chat`, `responses` or `messages`.
+        api: ApiWord,
         /// Its credential. Vendors need one; `""` says that there is none on purpose, because
         /// clients bring their own (`x-weir-api-key`).
         api_key: ApiKey,
@@ -43,6 +47,8 @@ settings! {
         context: u64,
         /// Most tokens of one answer. Default: from the built-in table.
         max_output: u64,
+        /// Which of the provider's APIs is used for it. Default: the provider's `api`.
+        api: ApiWord,
         /// How it is told to think: `none`, `budget` (in tokens) or `adaptive` (by effort).
         /// Default: from the built-in table.
         thinking: ThinkingWord,
@@ -96,6 +102,11 @@ macro_rules! words {
 }
 
 words! {
+    /// `api`
+    ApiWord(ApiChoice) {
+        "auto" => ApiChoice::Auto, "chat" => ApiChoice::Only(Dialect::OpenAiChat),
+        "responses" => ApiChoice::Only(Dialect::Responses), "messages" => ApiChoice::Only(Dialect::Anthropic)
+    }
     /// `models.*.thinking`
     ThinkingWord(Thinking) {
         "none" => Thinking::None, "budget" => Thinking::Budget, "adaptive" => Thinking::Adaptive

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{Context, Read};
-use crate::config::secret::Secret;
 use crate::config::yaml::{Kind, Node};
+use crate::secret::Secret;
 
 /// Text that means something.
 pub trait Scalar: Sized {

@@ -10,10 +10,15 @@ pub(super) fn parse(text: &str, provider: &Provider) -> Result<BaseUrl, String> 
     let mut url = split(text)?;
     let path = url.path.trim_end_matches('/');
     let stands_for_v1 = provider.base_url.is_none_or(|own| own.trim_end_matches('/').ends_with("/v1"));
-    url.path = match provider.dialect {
-        Dialect::OpenAiChat if path.is_empty() && stands_for_v1 => "/v1".to_owned(),
-        Dialect::OpenAiChat => path.to_owned(),
-        Dialect::Anthropic => path.strip_suffix("/v1").unwrap_or(path).to_owned(),
+    url.path = match provider.dialect() {
+        Dialect::OpenAiChat | Dialect::Responses if path.is_empty() && stands_for_v1 => "/v1".to_owned(),
+        Dialect::OpenAiChat | Dialect::Responses => path.to_owned(),
+        // Versions are in the paths.
+        _ => ["/v1beta1", "/v1beta", "/v1", "/v2"]
+            .iter()
+            .find_map(|version| path.strip_suffix(version))
+            .unwrap_or(path)
+            .to_owned(),
     };
     Ok(url)
 }
@@ -70,10 +75,11 @@ fn host_and_port(text: &str, own_port: u16) -> Result<(String, u16), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::simulator;
+    use crate::provider::{Api, simulator};
 
     fn vendor(dialect: Dialect, base_url: Option<&'static str>) -> Provider {
-        Provider { dialect, base_url, ..simulator::PROVIDER }
+        let apis: &[Api] = if dialect == Dialect::Anthropic { &[Api::MESSAGES] } else { &[Api::CHAT] };
+        Provider { apis, base_url, ..simulator::PROVIDER }
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::{base_url, server};
 use crate::config::raw::{self, Config, ModelFull, QuirkChanges};
 use crate::config::read::{At, Context, Either, Period, nearest};
-use crate::config::runtime::{BaseUrl, Deployment, ModelEntry, Timeouts};
-use crate::config::secret::Secret;
+use crate::config::runtime::{ApiChoice, BaseUrl, Deployment, ModelEntry, Timeouts};
 use crate::provider::{self, PROVIDERS, Provider};
+use crate::secret::Secret;
 use crate::usage::price::PriceTable;
 use crate::wire::Quirks;
 use crate::wire::seal::Seal;
@@ -83,6 +83,10 @@ fn deployment(
         models_only: *raw.models_only,
         ca_file: raw.ca_file.as_deref().cloned(),
         seal: Seal::new(name, credential.as_bytes()),
+        #[cfg(feature = "proxy")]
+        signer: provider::sign::Signer::of_key(provider.auth, api_key.as_ref()),
+        vars: Vec::new(),
+        api: raw.api.as_ref().map_or(ApiChoice::Auto, |api| api.0),
         api_key,
     })
 }
@@ -217,7 +221,8 @@ fn models(
         if let Some(full) = full {
             change_model(&mut info, full);
         }
-        models.insert(name.value.clone(), ModelEntry { upstream, info: Arc::new(info) });
+        let api = full.and_then(|full| full.api.as_ref()).map(|api| api.0);
+        models.insert(name.value.clone(), ModelEntry { upstream, info: Arc::new(info), api });
     }
     models
 }

@@ -20,7 +20,7 @@
 use std::fmt;
 
 use super::tokens::Usage;
-use crate::wire::Thinking;
+use crate::wire::{Abilities, Thinking};
 
 pub mod amount;
 pub mod raw;
@@ -56,6 +56,8 @@ pub struct ModelInfo {
     pub context_tokens: Option<u64>,
     pub max_output_tokens: Option<u64>,
     pub thinking: Thinking,
+    /// What the configuration says the model can or cannot do.
+    pub abilities: Abilities,
     /// `None` where nobody says.
     pub capabilities: Option<Capabilities>,
     /// Effective-dated, newest first; empty is an unknown price.

@@ -195,8 +195,14 @@ fn model(line: &'static str) -> Option<(&'static str, Arc<ModelInfo>)> {
     let flags = fields.next()?;
     let mut prices = fields.map(price).collect::<Option<Vec<_>>>()?;
     prices.reverse();
-    let info =
-        ModelInfo { context_tokens, max_output_tokens, thinking: thinking(flags), capabilities: known(flags), prices };
+    let info = ModelInfo {
+        context_tokens,
+        max_output_tokens,
+        thinking: thinking(flags),
+        capabilities: known(flags),
+        prices,
+        ..ModelInfo::default()
+    };
     Some((name, Arc::new(info)))
 }
 

@@ -297,7 +297,7 @@ pub(super) fn encode_input(arguments: &Arguments<'_>, out: &mut Vec<u8>) {
         (None, Arguments::Encoded(text)) => {
             Obj::new(out).str("arguments", text);
         }
-        (None, Arguments::Object(_)) => out.extend_from_slice(b"{}"),
+        (None, Arguments::Object(_) | Arguments::Text(_)) => out.extend_from_slice(b"{}"),
     }
 }
 

@@ -224,8 +224,15 @@ mod tests {
 
     fn written(response: &Response<'_>) -> Value {
         let seal = seal();
-        let client =
-            Client { model: "cm", id: "0198", created: 1, stream_usage: true, input_estimate_tokens: 42, seal: &seal };
+        let client = Client {
+            model: "cm",
+            id: "0198",
+            created: 1,
+            stream_usage: true,
+            input_estimate_tokens: 42,
+            request: "",
+            seal: &seal,
+        };
         let mut out = Vec::new();
         encode(response, &client, &mut out);
         serde_json::from_slice(&out).unwrap()

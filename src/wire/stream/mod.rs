@@ -5,8 +5,10 @@
 //! Neither gives anything out before the answer has truly begun: an upstream that opens a stream and
 //! then reports an error has answered nothing, and another may be asked.
 
-use super::sse::{Frame, Framer};
-use super::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder};
+use super::bridge::{Bridge, Events};
+use super::frames::{Frames, Framing};
+use super::sse::Frame;
+use super::{Client, Decode, Encode, Quirks, ir, stream_decoder, stream_encoder};
 use crate::error::{Error, Kind, Result};
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -154,13 +156,14 @@ impl HoldBack {
 
 /// Turns a stream of one format into a stream of another.
 pub struct Translator {
-    framer: Framer,
+    frames: Frames,
     stage: Stage,
 }
 
 /// All behind the framer.
 struct Stage {
     decoder: Box<dyn Decode>,
+    events: Option<Events>,
     writer: Writer,
 }
 
@@ -180,24 +183,27 @@ impl std::fmt::Debug for Translator {
 }
 
 impl Translator {
-    pub fn new(upstream: Dialect, quirks: &Quirks, dialect: Dialect, client: &Client<'_>) -> Self {
-        let mut it = Self::of(Framer::default(), stream_decoder(upstream, quirks), stream_encoder(dialect, client));
+    /// From the bridge's upstream to its client.
+    pub fn new(bridge: &Bridge, framing: Framing, quirks: &Quirks, client: &Client<'_>) -> Self {
+        let (decoder, encoder) = (stream_decoder(bridge.upstream, quirks), stream_encoder(bridge.client, client));
+        let mut it = Self::of(Frames::new(framing), decoder, encoder);
+        it.stage.events = Some(bridge.events());
         it.stage.writer.input_estimate_tokens = client.input_estimate_tokens;
         it
     }
 
-    /// Of parts, with a framer of another limit.
-    pub fn of(framer: Framer, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
+    /// Of parts.
+    pub fn of(frames: Frames, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
         let (hold, progress) = (HoldBack::default(), Progress::default());
         let writer = Writer { encoder, input_estimate_tokens: 0, hold, progress };
-        Self { framer, stage: Stage { decoder, writer } }
+        Self { frames, stage: Stage { decoder, events: None, writer } }
     }
 }
 
 impl Pipe for Translator {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         let stage = &mut self.stage;
-        let result: Result<()> = self.framer.push(chunk, &mut |frame| stage.frame(frame, out));
+        let result: Result<()> = self.frames.push(chunk, &mut |frame| stage.frame(frame, out));
         if let Err(error) = result {
             stage.writer.event(&ir::Event::Error(error), out);
         }
@@ -205,7 +211,7 @@ impl Pipe for Translator {
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         let stage = &mut self.stage;
-        self.framer.finish(&mut |frame| stage.frame(frame, out));
+        self.frames.finish(&mut |frame| stage.frame(frame, out));
         stage.finish(out);
     }
 
@@ -229,24 +235,28 @@ impl Pipe for Translator {
 impl Stage {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
         let Some(data) = frame.data else { return };
-        let writer = &mut self.writer;
+        let Self { decoder, events, writer } = self;
         if writer.progress.ending.is_none() {
-            self.decoder.event(frame.name, data, &mut |event| writer.event(event, out));
+            decoder.event(frame.name, data, &mut |event| match events {
+                Some(events) => events.event(event, &mut |event| writer.event(event, out)),
+                None => writer.event(event, out),
+            });
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let writer = &mut self.writer;
+        let Self { decoder, events, writer } = self;
         if writer.progress.ending.is_some() {
             return;
         }
-        self.decoder.finish(&mut |event| match event {
+        decoder.finish(&mut |event| match (event, &mut *events) {
             // What a decoder finds only now is that the end is missing.
-            ir::Event::Error(error) => {
+            (ir::Event::Error(error), _) => {
                 writer.progress.cut(error.clone());
                 writer.encode(event, out);
             }
-            _ => writer.event(event, out),
+            (_, Some(events)) => events.event(event, &mut |event| writer.event(event, out)),
+            (_, None) => writer.event(event, out),
         });
         if writer.progress.ending.is_none() {
             let error = cut_error();
@@ -307,8 +317,8 @@ impl Writer {
 }
 
 fn count(delta: &ir::Delta<'_>, output: &mut TextCount) {
-    use ir::Delta::{Arguments, Reasoning, Refusal, Text};
-    if let Text(text) | Reasoning(text) | Arguments(text) | Refusal(text) = delta {
+    use ir::Delta::{Arguments, Input, Reasoning, Refusal, Text};
+    if let Text(text) | Reasoning(text) | Arguments(text) | Input(text) | Refusal(text) = delta {
         output.add_escaped(text.escaped());
     }
 }

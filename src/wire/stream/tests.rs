@@ -1,5 +1,6 @@
 use super::*;
 use crate::wire::json::Str;
+use crate::wire::sse::Framer;
 
 /// Reads one word per event, so that what is tested is the pipe and not a dialect.
 struct Words;
@@ -40,7 +41,7 @@ impl Encode for Words {
 }
 
 fn run(words: &[&str]) -> (String, Translator) {
-    let mut pipe = Translator::of(Framer::new(1000), Box::new(Words), Box::new(Words));
+    let mut pipe = Translator::of(Framer::new(1000).into(), Box::new(Words), Box::new(Words));
     let mut out = Vec::new();
     for word in words {
         pipe.push(format!("data: {word}\n\n").as_bytes(), &mut out);
@@ -76,7 +77,7 @@ fn an_answer_that_has_begun_ends_properly() {
 
 #[test]
 fn the_caller_may_commit_or_give_up() {
-    let mut pipe = Translator::of(Framer::default(), Box::new(Words), Box::new(Words));
+    let mut pipe = Translator::of(Frames::default(), Box::new(Words), Box::new(Words));
     let mut out = Vec::new();
     pipe.push(b"data: start\n\n", &mut out);
     assert_eq!(out, b"");

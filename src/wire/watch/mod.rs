@@ -8,14 +8,18 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::frames::{Frames, Framing};
 use super::json::Str;
 use super::scan::Escapes;
-use super::sse::{Frame, Framer};
+use super::sse::Frame;
 use super::stream::{Ending, HoldBack, Pipe, Progress, cut_error};
-use super::{Dialect, Quirks, anthropic, decode_error_event, encode_error_event, openai_chat, scan};
+use super::{Dialect, Quirks, anthropic, cohere, converse, decode_error_event, encode_error_event, openai_chat, scan};
 use crate::error::Error;
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::Usage;
+
+mod gemini;
+mod responses;
 
 /// Frames of data held back at most, in wait for one that is known to begin the answer.
 const MAX_HELD_FRAMES: u32 = 32;
@@ -24,6 +28,7 @@ const MAX_HELD_FRAMES: u32 = 32;
 #[derive(Debug, Clone, Copy)]
 pub struct Watch<'w> {
     pub dialect: Dialect,
+    pub framing: Framing,
     pub quirks: &'w Quirks,
     /// The client did not ask for usage, we did: take out the chunk that holds nothing else.
     pub strip_usage_chunk: bool,
@@ -36,7 +41,7 @@ pub struct Watch<'w> {
 /// See the module documentation.
 #[derive(Debug)]
 pub struct StreamWatch {
-    framer: Framer,
+    frames: Frames,
     eye: Eye,
 }
 
@@ -56,11 +61,11 @@ struct Eye {
 
 impl StreamWatch {
     pub fn new(watch: &Watch<'_>) -> Self {
-        Self::with_framer(Framer::default(), watch)
+        Self::with_frames(Frames::new(watch.framing), watch)
     }
 
-    /// With a framer of another limit.
-    pub fn with_framer(framer: Framer, watch: &Watch<'_>) -> Self {
+    /// With frames of another limit.
+    pub fn with_frames(frames: Frames, watch: &Watch<'_>) -> Self {
         let eye = Eye {
             dialect: watch.dialect,
             quirks: *watch.quirks,
@@ -73,21 +78,21 @@ impl StreamWatch {
             held_frames: 0,
             progress: Progress::default(),
         };
-        Self { framer, eye }
+        Self { frames, eye }
     }
 }
 
 impl Pipe for StreamWatch {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         let eye = &mut self.eye;
-        if let Err(error) = self.framer.push(chunk, &mut |frame| eye.frame(frame, out)) {
+        if let Err(error) = self.frames.push(chunk, &mut |frame| eye.frame(frame, out)) {
             self.fail(error, out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         let eye = &mut self.eye;
-        self.framer.finish(&mut |frame| eye.last_frame(frame, out));
+        self.frames.finish(&mut |frame| eye.last_frame(frame, out));
         eye.finish(out);
     }
 
@@ -149,6 +154,10 @@ impl Eye {
         match self.dialect {
             Dialect::OpenAiChat => self.chat(name, data),
             Dialect::Anthropic => self.anthropic(name, data),
+            Dialect::Responses => self.responses(name, data),
+            Dialect::Gemini => self.gemini(data),
+            // No client speaks these.
+            Dialect::Converse | Dialect::Cohere => Verdict::Begun,
         }
     }
 
@@ -368,6 +377,10 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
     let usage = match dialect {
         Dialect::OpenAiChat => openai_chat::usage::in_body(body, quirks),
         Dialect::Anthropic => scan::member(body, "usage").and_then(|json| anthropic::usage::decode(json, quirks)),
+        Dialect::Responses => super::responses::usage::in_body(body, quirks),
+        Dialect::Gemini => super::gemini::usage::in_body(body, quirks),
+        Dialect::Converse => converse::usage::in_body(body, quirks),
+        Dialect::Cohere => cohere::usage::in_body(body, quirks),
     };
     let error = (usage.is_none() && has_error(body)).then(|| decode_error_event(dialect, body));
     // Anthropic names it beside its counts, OpenAI beside the answer.

@@ -9,7 +9,14 @@ fn fixture(name: &str) -> Vec<u8> {
 
 fn watch(name: &str, bytes: &[u8], strip: bool, choices: u64) -> (String, StreamWatch) {
     let dialect = if name.starts_with("chat") { Dialect::OpenAiChat } else { Dialect::Anthropic };
-    let watch = Watch { dialect, quirks: &Quirks::NONE, strip_usage_chunk: strip, choices, request_id: "req" };
+    let watch = Watch {
+        dialect,
+        framing: Framing::Sse,
+        quirks: &Quirks::NONE,
+        strip_usage_chunk: strip,
+        choices,
+        request_id: "req",
+    };
     let mut it = StreamWatch::new(&watch);
     let mut out = Vec::new();
     for piece in bytes.chunks(7) {
@@ -51,6 +58,7 @@ fn bytes_pass_as_they_are_and_are_accounted_for() {
         match it.eye.dialect {
             Dialect::OpenAiChat => assert_eq!((usage.input_tokens(), usage.output_tokens()), (21, 9), "{name}"),
             Dialect::Anthropic => assert_eq!((usage.input_tokens(), usage.cached_tokens), (33, 8), "{name}"),
+            _ => {}
         }
         assert_eq!(progress.output.is_empty(), name == "messages-empty.sse", "{name}");
     }

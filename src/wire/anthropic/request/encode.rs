@@ -26,7 +26,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
             native(request, target, out);
             Ok(())
         }
-        Dialect::OpenAiChat => foreign(request, target, out, dropped),
+        _ => foreign(request, target, out, dropped),
     }
 }
 
@@ -103,6 +103,7 @@ fn role(turn: &Turn<'_>) -> &'static str {
 fn native_tool(tool: &Tool<'_>, out: &mut Vec<u8>) {
     let (name, description, schema, strict) = match &tool.kind {
         ToolKind::Other { json, .. } => return out.extend_from_slice(json.get().as_bytes()),
+        ToolKind::Custom { .. } => return out.extend_from_slice(b"{}"),
         ToolKind::Function { name, description, schema, strict } => (name, description, schema, strict),
     };
     let mut o = Obj::new(out);
@@ -197,7 +198,7 @@ fn declared_tools(request: &Request<'_>, arranged: &Arranged<'_>, dropped: &mut 
     let mut any = false;
     for tool in &request.tools {
         match &tool.kind {
-            ToolKind::Other { .. } => dropped.push(tool.at),
+            ToolKind::Other { .. } | ToolKind::Custom { .. } => dropped.push(tool.at),
             ToolKind::Function { .. } => {
                 any = true;
                 foreign_tool(tool, list.item(), dropped);

@@ -7,7 +7,7 @@ use crate::error::Kind;
 use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role, Setting, SettingKind, ToolChoice};
 use crate::wire::json::{Raw, Str};
 use crate::wire::seal::Seal;
-use crate::wire::{Dialect, Quirks, Target, Thinking};
+use crate::wire::{Abilities, Dialect, Quirks, Target, Thinking};
 
 fn seal() -> Seal {
     Seal::new("anthropic", b"k")
@@ -15,7 +15,7 @@ fn seal() -> Seal {
 
 fn target<'t>(seal: &'t Seal, thinking: Thinking, max_output_tokens: Option<u64>) -> Target<'t> {
     let model = if thinking == Thinking::Adaptive { "claude-opus-4-6" } else { "claude-sonnet-4-5" };
-    Target { model, quirks: &Quirks::NONE, max_output_tokens, thinking, seal }
+    Target { model, quirks: &Quirks::NONE, max_output_tokens, thinking, abilities: Abilities::UNKNOWN, seal }
 }
 
 /// Writes `request`; gives back the body and what was dropped.

@@ -110,7 +110,9 @@ impl Decoder {
             PartKind::Text { .. } => (PartStart::Text, false),
             PartKind::Reasoning { .. } => (PartStart::Reasoning, false),
             PartKind::RedactedReasoning { data } => (PartStart::RedactedReasoning { data: data.clone() }, false),
-            PartKind::ToolCall { id, name, .. } => (PartStart::ToolCall { id: id.clone(), name: name.clone() }, false),
+            PartKind::ToolCall { id, name, .. } => {
+                (PartStart::ToolCall { id: id.clone(), name: name.clone(), custom: false }, false)
+            }
             PartKind::Other { tag, .. } if tag.is_empty() => return,
             _ => {
                 let tag = block::tag(content.get()).unwrap_or_else(|| Str::from_text(""));

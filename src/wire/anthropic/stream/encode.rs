@@ -104,6 +104,7 @@ impl Encoder {
             created: 0,
             stream_usage: true,
             input_estimate_tokens: self.input_estimate_tokens,
+            request: "",
             seal: &self.seal,
         }
     }
@@ -134,7 +135,7 @@ impl Encoder {
             }
             PartStart::Reasoning | PartStart::ReasoningDetails => Kind::Thinking,
             PartStart::RedactedReasoning { data } => Kind::Redacted(data.clone().into_owned()),
-            PartStart::ToolCall { id, name } => {
+            PartStart::ToolCall { id, name, .. } => {
                 self.held.calls = true;
                 Kind::Call { id: self.call_id(id, index), name: name.clone().into_owned(), input: Input::Blank }
             }
@@ -408,6 +409,7 @@ fn owned(delta: &Delta<'_>) -> Delta<'static> {
         Delta::Reasoning(text) => Delta::Reasoning(text.into_owned()),
         Delta::Signature(text) => Delta::Signature(text.into_owned()),
         Delta::Arguments(text) => Delta::Arguments(text.into_owned()),
+        Delta::Input(text) => Delta::Input(text.into_owned()),
         Delta::Refusal(text) => Delta::Refusal(text.into_owned()),
         Delta::ReasoningDetails(raw) => Delta::ReasoningDetails(raw.into_owned()),
         Delta::Citation(raw) => Delta::Citation(raw.into_owned()),

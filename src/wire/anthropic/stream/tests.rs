@@ -26,6 +26,7 @@ fn encode(list: &[Event<'_>]) -> String {
         created: 1,
         stream_usage: true,
         input_estimate_tokens: 42,
+        request: "",
         seal: &seal,
     };
     let mut encoder = Encoder::new(&client);
@@ -53,7 +54,7 @@ fn part(index: u32, part: PartStart<'static>) -> Event<'static> {
 }
 
 fn call(index: u32, id: &str) -> Event<'static> {
-    part(index, PartStart::ToolCall { id: text(id), name: text("f") })
+    part(index, PartStart::ToolCall { id: text(id), name: text("f"), custom: false })
 }
 
 fn arguments(index: u32, s: &str) -> Event<'static> {
@@ -89,7 +90,15 @@ fn decode(sse: &str) -> Vec<String> {
 /// Decodes `sse` and encodes it again.
 fn again(sse: &str) -> String {
     let seal = seal();
-    let client = Client { model: "c", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 42, seal: &seal };
+    let client = Client {
+        model: "c",
+        id: "i",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 42,
+        request: "",
+        seal: &seal,
+    };
     let (mut decoder, mut encoder, mut out) = (Decoder::new(&Quirks::NONE), Encoder::new(&client), Vec::new());
     for frame in sse.split("\n\n").filter(|frame| !frame.trim().is_empty()) {
         let line = |prefix: &str| frame.lines().find_map(|line| line.strip_prefix(prefix)).unwrap_or("").trim();

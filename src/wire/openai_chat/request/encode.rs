@@ -83,6 +83,7 @@ fn tools(tools: &[Tool<'_>], cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut 
                 encode_function(tool, function, cx, list.obj(), dropped);
             }
             ToolKind::Other { json, .. } => _ = list.raw(json.get()),
+            ToolKind::Custom { .. } => dropped.push(tool.at),
         }
     }
     true

@@ -108,6 +108,7 @@ fn foreign(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
         SettingKind::LogitBias => "logit_bias",
         SettingKind::Logprobs => "logprobs",
         SettingKind::TopLogprobs => "top_logprobs",
+        SettingKind::State => return false,
         SettingKind::Metadata => "metadata",
         SettingKind::PromptCacheKey => "prompt_cache_key",
         SettingKind::SafetyIdentifier => "safety_identifier",

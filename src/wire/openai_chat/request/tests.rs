@@ -2,7 +2,7 @@ use crate::error::Kind;
 use crate::wire::ir::{Dropped, Media, Output, PartKind, Request, Role, SettingKind, ToolChoice, ToolKind};
 use crate::wire::json::{Raw, Str};
 use crate::wire::seal::Seal;
-use crate::wire::{Dialect, Quirks, Target, Thinking};
+use crate::wire::{Abilities, Dialect, Quirks, Target, Thinking};
 
 use super::{decode, encode};
 
@@ -12,7 +12,14 @@ fn seal() -> Seal {
 
 fn write(request: &Request<'_>, quirks: &Quirks) -> (String, String) {
     let seal = seal();
-    let target = Target { model: "up", quirks, max_output_tokens: None, thinking: Thinking::Unknown, seal: &seal };
+    let target = Target {
+        model: "up",
+        quirks,
+        max_output_tokens: None,
+        thinking: Thinking::Unknown,
+        abilities: Abilities::UNKNOWN,
+        seal: &seal,
+    };
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
     encode(request, &target, &mut out, &mut dropped).unwrap();
     (String::from_utf8(out).unwrap(), dropped.header())
@@ -328,8 +335,14 @@ fn images_by_address_need_a_target_that_fetches_them() {
     assert!(write(&request, &Quirks::NONE).0.contains("https://x/y.png"));
     let inline_only = Quirks { image_urls: false, ..Quirks::NONE };
     let seal = Seal::new("t", b"");
-    let target =
-        Target { model: "m", quirks: &inline_only, max_output_tokens: None, thinking: Thinking::Unknown, seal: &seal };
+    let target = Target {
+        model: "m",
+        quirks: &inline_only,
+        max_output_tokens: None,
+        thinking: Thinking::Unknown,
+        abilities: Abilities::UNKNOWN,
+        seal: &seal,
+    };
     let error = encode(&request, &target, &mut Vec::new(), &mut Dropped::default()).unwrap_err();
     assert_eq!((error.kind(), error.param()), (Kind::InvalidRequest, Some("messages[0].content[0]")));
     request.tool_choice = Some(ToolChoice::Other(Raw::new("{}")));

@@ -120,7 +120,7 @@ impl Call {
     fn start(&mut self, choice: u32, place: usize, out: &mut Output<'_>) {
         let id = self.id.get_or_insert_with(|| shape::invented_id(out.seed, u64::from(choice), place)).clone();
         let name = self.name.clone().unwrap_or_else(|| Str::from_text(""));
-        self.part = Some(out.start(choice, PartStart::ToolCall { id, name }));
+        self.part = Some(out.start(choice, PartStart::ToolCall { id, name, custom: false }));
         if self.custom {
             self.emit(Str::from_text("{\"input\":\""), out);
         }

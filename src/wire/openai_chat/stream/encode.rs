@@ -165,7 +165,7 @@ impl Encoder {
                 self.redacted(at, number, data, out);
                 Kind::Skipped
             }
-            PartStart::ToolCall { id, name } => self.call_start(at, number, id, name, out),
+            PartStart::ToolCall { id, name, .. } => self.call_start(at, number, id, name, out),
             PartStart::Other { tag, json } => {
                 if let Some(name) = nests_member(tag, json) {
                     self.chunk(number, None, None, out, |delta| _ = delta.raw(&name, json.get()));
@@ -224,7 +224,7 @@ impl Encoder {
                 }
             }
             // Of a block without a slot.
-            Delta::Other(_) => {}
+            Delta::Other(_) | Delta::Input(_) => {}
         }
     }
 

@@ -23,14 +23,19 @@ fn line(event: &Event<'_>) -> String {
         Event::Start { id, .. } => format!("start {}", id.as_ref().map_or_else(|| "-".into(), |i| i.text())),
         Event::PartStart { index, choice, part } => {
             let part = match part {
-                PartStart::ToolCall { id, name } => format!("call {} {}", id.text(), name.text()),
+                PartStart::ToolCall { id, name, .. } => format!("call {} {}", id.text(), name.text()),
                 PartStart::Other { tag, .. } => format!("other {}", tag.text()),
                 other => format!("{other:?}").to_lowercase(),
             };
             format!("{index}@{choice} {part}")
         }
         Event::Delta { index, delta } => match delta {
-            Delta::Text(t) | Delta::Reasoning(t) | Delta::Refusal(t) | Delta::Arguments(t) | Delta::Signature(t) => {
+            Delta::Text(t)
+            | Delta::Reasoning(t)
+            | Delta::Refusal(t)
+            | Delta::Arguments(t)
+            | Delta::Input(t)
+            | Delta::Signature(t) => {
                 format!("{index} {}", t.text())
             }
             Delta::ReasoningDetails(raw) | Delta::Citation(raw) | Delta::Logprobs(raw) | Delta::Other(raw) => {
@@ -267,7 +272,8 @@ fn usage_is_the_last_one_wherever_it_is() {
 
 fn encoded(stream_usage: bool, events: &[Event<'_>]) -> String {
     let seal = Seal::new("test", b"key");
-    let client = Client { model: "m", id: "0190", created: 7, stream_usage, input_estimate_tokens: 0, seal: &seal };
+    let client =
+        Client { model: "m", id: "0190", created: 7, stream_usage, input_estimate_tokens: 0, request: "", seal: &seal };
     let mut encoder = Encoder::new(&client);
     let mut out = Vec::new();
     events.iter().for_each(|e| encoder.event(e, &mut out));
@@ -283,7 +289,7 @@ fn part(index: u32, part: PartStart<'static>) -> Event<'static> {
 }
 
 fn call(id: &str) -> PartStart<'static> {
-    PartStart::ToolCall { id: Str::from_text(id), name: Str::from_text("f") }
+    PartStart::ToolCall { id: Str::from_text(id), name: Str::from_text("f"), custom: false }
 }
 
 /// The deltas of what was written.

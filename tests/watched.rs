@@ -48,7 +48,7 @@ fn judge(exchange: &Exchange, seal: &Seal) -> Option<String> {
     let out = run(&mut watched, exchange.body.as_bytes());
     let to =
         Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 1, request: "", seal };
-    let mut decoded = Translator::new(&Bridge::plain(dialect, dialect, &seal), Framing::Sse, &quirks, &to);
+    let mut decoded = Translator::new(&Bridge::plain(dialect, dialect, seal), Framing::Sse, &quirks, &to);
     run(&mut decoded, exchange.body.as_bytes());
 
     let (seen, known) = (watched.progress(), decoded.progress());

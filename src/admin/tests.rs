@@ -15,6 +15,7 @@ use crate::provider::sign::Signer;
 use crate::provider::simulator;
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;
+use crate::wire::Abilities;
 use crate::wire::seal::Seal;
 
 #[expect(clippy::disallowed_types, reason = "a test reads the answers")]
@@ -63,6 +64,9 @@ fn deployment() -> Arc<Deployment> {
         quirks: simulator::PROVIDER.quirks,
         models: HashMap::new(),
         models_only: false,
+        authored: HashMap::new(),
+        discovered: None,
+        abilities: Abilities::UNKNOWN,
         ca_file: None,
         signer: Signer::None,
         vars: Vec::new(),

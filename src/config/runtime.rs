@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
+
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
-use crate::wire::Dialect;
+use crate::wire::{Abilities, Dialect};
 use crate::wire::seal::Seal;
 
 /// The whole configuration.
@@ -99,10 +101,44 @@ pub struct Deployment {
     pub models: HashMap<String, ModelEntry>,
     /// Only the models above are served, instead of any name.
     pub models_only: bool,
+    /// `author/model` to this provider's own name of it, where it sells the models of others under
+    /// names of its own.
+    pub authored: HashMap<String, String>,
+    /// What the server itself said it has, where it is asked (`discover`).
+    pub discovered: Option<Discovered>,
+    /// What its models can do, where their entries say nothing.
+    pub abilities: Abilities,
     /// PEM file with the authority that signed the server's certificate, for servers of one's own.
     pub ca_file: Option<PathBuf>,
     /// Opens and closes state sealed into ids by this deployment.
     pub seal: Seal,
+}
+
+/// The models a server said it has. Written beside the requests, read by them.
+#[derive(Debug, Default)]
+pub struct Discovered(ArcSwap<HashMap<String, Arc<ModelInfo>>>);
+
+impl Discovered {
+    pub fn get(&self, model: &str) -> Option<Arc<ModelInfo>> {
+        self.0.load().get(model).cloned()
+    }
+
+    pub fn has(&self, model: &str) -> bool {
+        self.0.load().contains_key(model)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.0.load().keys().cloned().collect()
+    }
+
+    pub fn set(&self, models: Arc<HashMap<String, Arc<ModelInfo>>>) {
+        self.0.store(models);
+    }
+
+    /// All of them, to be kept over a reload.
+    pub fn all(&self) -> Arc<HashMap<String, Arc<ModelInfo>>> {
+        self.0.load_full()
+    }
 }
 
 /// `api`: which of a vendor's generation APIs is used.

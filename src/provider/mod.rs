@@ -179,6 +179,19 @@ pub const PROVIDERS: &[&Provider] = &[
     &xai::PROVIDER,
 ];
 
+/// The catalogue of an author as model names spell it (`google/gemini-...`); mostly the same word.
+pub fn catalogue_of(author: &str) -> &str {
+    match author {
+        "google" => "gemini",
+        "mistralai" => "mistral",
+        "x-ai" => "xai",
+        "moonshotai" => "moonshot",
+        "CohereLabs" => "cohere",
+        "deepseek-ai" => "deepseek",
+        other => other,
+    }
+}
+
 /// The vendor of that kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().copied().find(|p| p.kind == kind)

@@ -73,6 +73,27 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
     }
 }
 
+/// What the model can do: by the configuration, else by the table; what nobody says is left out.
+fn capabilities(entry: &mut Obj<'_>, info: &ModelInfo) {
+    let (said, table) = (info.abilities, info.capabilities);
+    let known = [
+        ("images", said.images.or(table.map(|t| t.vision))),
+        ("audio", said.audio),
+        ("documents", said.documents),
+        ("tools", said.tools.or(table.map(|t| t.tools))),
+        ("parallel_tools", said.parallel_tools),
+        ("json_schema", said.json_schema.or(table.map(|t| t.json_schema))),
+        ("reasoning", table.map(|t| t.reasoning)),
+    ];
+    if known.iter().all(|(_, can)| can.is_none()) {
+        return;
+    }
+    let mut capabilities = entry.obj("capabilities");
+    for (name, can) in known {
+        can.iter().for_each(|can| _ = capabilities.bool(name, *can));
+    }
+}
+
 /// Context and prices, as members beyond the vendors' own.
 fn details(entry: &mut Obj<'_>, info: &ModelInfo) {
     if let Some(tokens) = info.context_tokens {
@@ -81,6 +102,7 @@ fn details(entry: &mut Obj<'_>, info: &ModelInfo) {
     if let Some(tokens) = info.max_output_tokens {
         entry.num("max_output_tokens", tokens);
     }
+    capabilities(entry, info);
     let Some(price) = info.price_on(amount::day_of(SystemTime::now())) else { return };
     let mut pricing = entry.obj("pricing");
     pricing.text("unit", "USD per million tokens");

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::runtime::{ApiChoice, Deployment, Key, ModelPattern, Route, Runtime, Strategy};
+use crate::config::runtime::{ApiChoice, Deployment, Discovered, Key, ModelPattern, Route, Runtime, Strategy};
 use crate::error::{Error, Kind, Result};
+use crate::provider;
 use crate::usage::price::ModelInfo;
 
 /// One deployment and the upstream's name of the model there.
@@ -28,7 +29,7 @@ impl Target {
             None => Self {
                 deployment: Arc::clone(deployment),
                 model: name.to_owned(),
-                info: runtime.prices.find_for(&deployment.name, deployment.provider.catalogue, name).cloned(),
+                info: known(deployment, name, runtime),
                 api: None,
             },
         }
@@ -52,10 +53,19 @@ fn serves(deployment: &Deployment, name: &str) -> bool {
     !deployment.models_only || deployment.models.contains_key(name)
 }
 
+/// What is known of a model without an entry of its own: what the server says of it first.
+fn known(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
+    let listed = || runtime.prices.find_for(&deployment.name, deployment.provider.catalogue, name).cloned();
+    let discovered = || deployment.discovered.as_ref().and_then(|d| d.get(name));
+    listed().or_else(discovered)
+}
+
 /// Whether this deployment is known to have `name`, rather than willing to try.
 fn has(deployment: &Deployment, name: &str, runtime: &Runtime) -> bool {
     deployment.models.contains_key(name)
-        || (!deployment.models_only && runtime.prices.find(deployment.provider.catalogue, name).is_some())
+        || (!deployment.models_only
+            && (deployment.discovered.as_ref().is_some_and(|d| d.has(name))
+                || runtime.prices.find(deployment.provider.catalogue, name).is_some()))
 }
 
 /// Finds the targets of `model`, if this key may use it. `spread` (any number that differs from
@@ -94,20 +104,34 @@ fn resolve(model: &str, runtime: &Runtime, spread: u64) -> Option<Plan> {
         if let Some((author_model, pin)) = model.rsplit_once(':') {
             let name = author_model.split_once('/').map_or(author_model, |(_, name)| name);
             if let Some(deployment) = by_name(pin) {
-                let name = if has(deployment, author_model, runtime) { author_model } else { name };
+                let name = match deployment.authored.get(author_model) {
+                    Some(own) => own,
+                    None if has(deployment, author_model, runtime) => author_model,
+                    None => name,
+                };
                 return serves(deployment, name).then(|| single(deployment, name));
             }
         }
         // author/model, by whoever has it under that name, or is the author.
         let whole = runtime.deployments.iter().find(|d| has(d, model, runtime)).map(|d| single(d, model));
-        let author = || runtime.deployments.iter().find(|d| d.provider.catalogue == prefix && serves(d, name));
-        return whole.or_else(|| author().map(|d| single(d, name)));
+        let vendor = provider::catalogue_of(prefix);
+        let author = || runtime.deployments.iter().find(|d| d.provider.catalogue == vendor && serves(d, name));
+        let seller = || runtime.deployments.iter().find_map(|d| Some((d, sold_as(d, model)?)));
+        return whole
+            .or_else(|| author().map(|d| single(d, name)))
+            .or_else(|| seller().map(|(d, name)| single(d, name)));
     }
     let mut holders = runtime.deployments.iter().filter(|d| has(d, model, runtime));
     match (holders.next(), holders.next()) {
         (Some(only), None) => Some(single(only, model)),
         _ => None,
     }
+}
+
+/// The name under which a seller of other authors' models (Bedrock, Vertex) has `author/model`.
+fn sold_as<'d>(deployment: &'d Deployment, model: &str) -> Option<&'d str> {
+    let name = deployment.authored.get(model)?;
+    serves(deployment, name).then_some(name)
 }
 
 fn by_route(route: &Arc<Route>, runtime: &Runtime, spread: u64) -> Plan {
@@ -143,6 +167,8 @@ pub fn names(key: &Key, runtime: &Runtime) -> Vec<String> {
         let full = |name: &str| format!("{}/{name}", deployment.name);
         names.extend(deployment.models.keys().map(|name| full(name)));
         if !deployment.models_only {
+            names.extend(deployment.discovered.iter().flat_map(Discovered::names).map(|name| full(&name)));
+            names.extend(deployment.authored.keys().cloned());
             names.extend(runtime.prices.models(deployment.provider.catalogue).into_iter().map(|(name, _)| full(name)));
         }
     }

@@ -226,7 +226,7 @@ pub fn wire_target(target: &Target) -> wire::Target<'_> {
         quirks: &target.deployment.quirks,
         max_output_tokens: info.and_then(|i| i.max_output_tokens),
         thinking: info.map_or(Thinking::Unknown, |i| i.thinking),
-        abilities: info.map_or(Abilities::UNKNOWN, |i| i.abilities),
+        abilities: info.map_or(Abilities::UNKNOWN, |i| i.abilities).or(target.deployment.abilities),
         seal: &target.deployment.seal,
     }
 }

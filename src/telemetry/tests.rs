@@ -14,6 +14,7 @@ use crate::provider::sign::Signer;
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
+use crate::wire::Abilities;
 use crate::wire::seal::Seal;
 
 fn deployment(name: &str) -> Arc<Deployment> {
@@ -29,6 +30,9 @@ fn deployment(name: &str) -> Arc<Deployment> {
         quirks: simulator::PROVIDER.quirks,
         models: HashMap::from([("echo".to_owned(), echo)]),
         models_only: false,
+        authored: HashMap::new(),
+        discovered: None,
+        abilities: Abilities::UNKNOWN,
         ca_file: None,
         signer: Signer::None,
         vars: Vec::new(),

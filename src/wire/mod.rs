@@ -151,6 +151,21 @@ impl Abilities {
         developer_role: None,
         system: None,
     };
+
+    /// What is said here, and what `other` says where nothing is.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            images: self.images.or(other.images),
+            audio: self.audio.or(other.audio),
+            documents: self.documents.or(other.documents),
+            tools: self.tools.or(other.tools),
+            parallel_tools: self.parallel_tools.or(other.parallel_tools),
+            json_schema: self.json_schema.or(other.json_schema),
+            developer_role: self.developer_role.or(other.developer_role),
+            system: self.system.or(other.system),
+        }
+    }
 }
 
 /// Whom a request is encoded for.

@@ -8,7 +8,7 @@ mod server;
 mod tenant;
 
 pub use price::PriceList;
-pub use provider::{MaxTokensMember, ModelFull, Provider, QuirkChanges, ReasoningMember, ThinkingWord};
+pub use provider::{Capabilities, MaxTokensMember, ModelFull, Provider, QuirkChanges, ReasoningMember, ThinkingWord};
 pub use route::{Route, StrategyWord, Target};
 pub use server::{
     AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, Server, State, Telemetry, Timeouts, TlsPath,
@@ -54,7 +54,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("`state`", "shared", "limits are kept by each instance on its own"),
     ("`state`", "database", "keys come from this file only"),
     ("a provider", "endpoints", "write one provider for each, and a route over them"),
-    ("a provider", "api", "the upstream API is the one of the provider's kind"),
     ("a provider", "region", "the kinds that need it are not built in"),
     ("a provider", "project", "the kinds that need it are not built in"),
     ("a provider", "location", "the kinds that need it are not built in"),
@@ -66,7 +65,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("a provider", "api_version", "the vendor's versionless endpoint is used"),
     ("a tenant", "budgets", "only `limits` bound what a tenant uses"),
     ("a key", "budgets", "only `limits` bound what a key uses"),
-    ("a model", "api", "the upstream API is the one of the provider's kind"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
 ];
 

@@ -32,6 +32,11 @@ settings! {
         models: Map<Either<String, ModelFull>>,
         /// Serve only the models listed under `models`, not any name after the prefix.
         models_only: bool = "false",
+        /// Ask the server itself which models it has, now and again. Those are listed, and found by
+        /// their bare names; useful for servers of one's own.
+        discover: bool = "false",
+        /// What its models can do. What a model's own entry says comes first.
+        capabilities: Capabilities,
         /// PEM file with the authority that signed the server's certificate, for servers of one's
         /// own. Default: the public authorities.
         ca_file: PathBuf,
@@ -52,9 +57,32 @@ settings! {
         /// How it is told to think: `none`, `budget` (in tokens) or `adaptive` (by effort).
         /// Default: from the built-in table.
         thinking: ThinkingWord,
+        /// What it can do. Default: the provider's `capabilities`.
+        capabilities: Capabilities,
         /// What it costs: `{input: 0.15, cached: 0.075, output: 0.60}` in USD per million tokens, or a
         /// list of those, each `from` a day on. Default: from `prices.file`, then the built-in table.
         price: PriceList,
+    }
+
+    /// What a model can do; what is not said is left to the model. Requests are reshaped to what it
+    /// can do, or refused with a clear error; `weir probe` finds it out.
+    Capabilities in "`capabilities`" {
+        /// Takes images.
+        images: bool,
+        /// Takes audio.
+        audio: bool,
+        /// Takes documents (PDF).
+        documents: bool,
+        /// Calls tools.
+        tools: bool,
+        /// Calls several tools in one answer.
+        parallel_tools: bool,
+        /// Keeps to a JSON schema.
+        json_schema: bool,
+        /// Takes messages of the role `developer`.
+        developer_role: bool,
+        /// Takes instructions (a system prompt).
+        system: bool,
     }
 
     /// Differences of a server from its kind; what is not said is as the kind has it.

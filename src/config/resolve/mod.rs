@@ -1,6 +1,7 @@
 //! From what is written to what it means. Every check that needs more than one setting is here;
 //! each goes on after a problem, so that all are found at once.
 
+mod authored;
 mod base_url;
 mod price;
 mod provider;

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{base_url, server};
-use crate::config::raw::{self, Config, ModelFull, QuirkChanges};
+use super::{authored, base_url, server};
+use crate::config::raw::{self, Capabilities, Config, ModelFull, QuirkChanges};
 use crate::config::read::{At, Context, Either, Period, nearest};
-use crate::config::runtime::{ApiChoice, BaseUrl, Deployment, ModelEntry, Timeouts};
+use crate::config::runtime::{ApiChoice, BaseUrl, Deployment, Discovered, ModelEntry, Timeouts};
 use crate::provider::{self, PROVIDERS, Provider};
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;
-use crate::wire::Quirks;
+use crate::wire::{Abilities, Quirks};
 use crate::wire::seal::Seal;
 
 /// What holds if neither the provider nor `defaults` says otherwise.
@@ -72,6 +72,7 @@ fn deployment(
     let api_key = api_key(name, raw, provider, cx);
     let models = models(name, raw, provider, prices, cx);
     let credential = api_key.as_ref().map_or("", Secret::expose);
+    let vars = Vec::new();
     Some(Deployment {
         name: name.value.clone(),
         provider,
@@ -81,11 +82,14 @@ fn deployment(
         quirks: quirks(provider.quirks, raw.quirks.as_deref()),
         models,
         models_only: *raw.models_only,
+        authored: authored::names(provider, &vars, prices),
+        vars,
+        discovered: raw.discover.then(Discovered::default),
+        abilities: abilities(raw.capabilities.as_deref()),
         ca_file: raw.ca_file.as_deref().cloned(),
         seal: Seal::new(name, credential.as_bytes()),
         #[cfg(feature = "proxy")]
         signer: provider::sign::Signer::of_key(provider.auth, api_key.as_ref()),
-        vars: Vec::new(),
         api: raw.api.as_ref().map_or(ApiChoice::Auto, |api| api.0),
         api_key,
     })
@@ -230,11 +234,27 @@ fn models(
 fn change_model(info: &mut crate::usage::price::ModelInfo, full: &ModelFull) {
     info.context_tokens = full.context.as_deref().copied().or(info.context_tokens);
     info.max_output_tokens = full.max_output.as_deref().copied().or(info.max_output_tokens);
+    info.abilities = abilities(full.capabilities.as_deref());
     if let Some(thinking) = &full.thinking {
         info.thinking = thinking.0;
     }
     if let Some(prices) = &full.price {
         info.prices.clone_from(&prices.0);
+    }
+}
+
+fn abilities(raw: Option<&Capabilities>) -> Abilities {
+    let Some(raw) = raw else { return Abilities::UNKNOWN };
+    let said = |word: &Option<At<bool>>| word.as_ref().map(|w| w.value);
+    Abilities {
+        images: said(&raw.images),
+        audio: said(&raw.audio),
+        documents: said(&raw.documents),
+        tools: said(&raw.tools),
+        parallel_tools: said(&raw.parallel_tools),
+        json_schema: said(&raw.json_schema),
+        developer_role: said(&raw.developer_role),
+        system: said(&raw.system),
     }
 }
 

@@ -47,7 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("cli", &["config", "error", "provider", "proxy", "secret", "telemetry", "usage"]),
+    ("cli", &["config", "error", "provider", "proxy", "secret", "telemetry", "usage", "wire"]),
     ("main", &["cli"]),
 ];
 

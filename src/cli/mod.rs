@@ -9,6 +9,7 @@ mod init;
 mod keys;
 mod models;
 pub(crate) mod print;
+mod probe;
 mod providers;
 mod run;
 mod schema;
@@ -42,6 +43,8 @@ enum Command {
     Init(init::Args),
     /// List the models that are known, with their limits and prices
     Models(models::Args),
+    /// Ask a model what it can do, and print that as configuration
+    Probe(probe::Args),
     /// List the kinds of providers that are built in
     Providers(providers::Args),
     /// Print the settings that point a client at the gateway
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Init(args) => init::init(&args),
         Command::Models(args) => models::models(&args),
+        Command::Probe(args) => probe::probe(&args),
         Command::Providers(args) => providers::providers(&args),
         Command::Env(args) => env::env(&args),
         Command::Keys(args) => keys::keys(&args),

@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
-use crate::wire::{Abilities, Dialect};
 use crate::wire::seal::Seal;
+use crate::wire::{Abilities, Dialect};
 
 /// The whole configuration.
 #[derive(Debug)]

@@ -105,26 +105,55 @@ fn credentials(
                 let _ = head.insert_header(name, value.clone());
             }
         }
-        false => {
-            let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-            let unsigned = Unsigned {
-                method: &head.method,
-                authority: &deployment.base.authority,
-                path_and_query: target,
-                headers: &head.headers,
-                body,
-            };
-            for (name, value) in deployment.signer.headers(&unsigned)? {
-                let _ = head.insert_header(name, value);
-            }
-        }
+        false => sign(head, deployment, body)?,
     }
+    operators_headers(head, deployment);
+    Ok(())
+}
+
+/// The provider's own credential.
+fn sign(head: &mut RequestHeader, deployment: &Deployment, body: &[u8]) -> Result<()> {
+    let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let unsigned = Unsigned {
+        method: &head.method,
+        authority: &deployment.base.authority,
+        path_and_query: target,
+        headers: &head.headers,
+        body,
+    };
+    for (name, value) in deployment.signer.headers(&unsigned)? {
+        let _ = head.insert_header(name, value);
+    }
+    Ok(())
+}
+
+fn operators_headers(head: &mut RequestHeader, deployment: &Deployment) {
     for (name, value) in &deployment.headers {
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
             let _ = head.insert_header(name, value.expose());
         }
     }
-    Ok(())
+}
+
+/// The head of a request of the gateway's own.
+pub(super) fn own_head(
+    deployment: &Deployment,
+    method: http::Method,
+    path: &str,
+    body: &[u8],
+    http2: bool,
+) -> Result<RequestHeader> {
+    let mut head = bare_head(deployment, method, path, None, http2)?;
+    if !body.is_empty() {
+        let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
+        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    if deployment.provider.dialect() == Dialect::Anthropic {
+        let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
+    }
+    sign(&mut head, deployment, body)?;
+    operators_headers(&mut head, deployment);
+    Ok(head)
 }
 
 /// An answer that refuses: what it means, and whether another target may do better.

@@ -35,6 +35,16 @@ impl Live {
         Ok(Self { runtime, keyring, upstreams })
     }
 
+    /// Keeps what servers said of themselves, where they are still the same servers.
+    pub(crate) fn keep_discovered(&self, old: &Self) {
+        for new in &self.runtime.deployments {
+            let known = old.runtime.deployments.iter().find(|d| d.name == new.name && d.base == new.base);
+            if let (Some(new), Some(known)) = (&new.discovered, known.and_then(|d| d.discovered.as_ref())) {
+                new.set(known.all());
+            }
+        }
+    }
+
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {
         self.upstreams.get(&deployment.name).ok_or_else(|| Error::internal("a deployment without an upstream"))
     }

@@ -3,11 +3,14 @@
 //! [`Gateway`] is the `ProxyHttp`. Generation traffic is driven by the attempt loop ([`relay`]) from
 //! `request_filter`; what only passes through takes Pingora's pipeline. Both go through [`hooks`].
 
+mod ask;
 mod background;
 mod body;
 mod close;
 mod connector;
 mod context;
+mod discover;
+pub(crate) mod examine;
 mod hooks;
 mod listen;
 mod live;

@@ -17,6 +17,7 @@ use pingora_core::services::listening::Service;
 use super::Gateway;
 use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
 use super::connector::Pools;
+use super::discover::Discovery;
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::shutdown::{InFlight, Signals};
@@ -103,6 +104,7 @@ pub(crate) fn prepare(
         server.add_service(OnBound::new(service, vec![socket]));
     }
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
+    beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
     beside(&mut server, "hang-up", HangUp { reloader: Arc::clone(&shared.reloader) });
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     beside(&mut server, "drain", Drain { in_flight: Arc::clone(&in_flight), telemetry: Arc::clone(&telemetry) });
@@ -146,6 +148,7 @@ impl Shared {
             let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
             move |runtime: &Arc<Runtime>| {
                 let next = Live::new(Arc::clone(runtime), &limiter)?;
+                next.keep_discovered(&live.load());
                 telemetry.bind(runtime)?;
                 live.store(Arc::new(next));
                 telemetry.reloaded(runtime);

@@ -1,9 +1,12 @@
 //! `GET /v1/models`: what the key may use, in OpenAI's shape or, where the client says which version
 //! of Anthropic's API it speaks, in Anthropic's.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::route;
 use crate::config::runtime::{Key, Runtime};
@@ -11,7 +14,8 @@ use crate::error::{Error, Kind, Result};
 use crate::limit::clock::Rfc3339;
 use crate::usage::price::{ModelInfo, PicoUsd, amount};
 use crate::wire::Dialect;
-use crate::wire::json::{Arr, Obj};
+use crate::wire::json::{Arr, Obj, Str};
+use crate::wire_object;
 
 /// The whole list.
 pub fn list(dialect: Dialect, key: &Key, runtime: &Runtime) -> Bytes {
@@ -73,16 +77,58 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
     }
 }
 
+wire_object! {
+    /// A provider's own list, in OpenAI's shape, Anthropic's or Gemini's.
+    struct List<'a> { data: Vec<Listed<'a>>, models: Vec<Listed<'a>> }
+}
+
+wire_object! {
+    struct Listed<'a> {
+        id: Str<'a>,
+        name: Str<'a>,
+        max_model_len: &'a RawValue,
+        context_length: &'a RawValue,
+        max_context_length: &'a RawValue,
+        input_token_limit: &'a RawValue = "inputTokenLimit",
+        output_token_limit: &'a RawValue = "outputTokenLimit",
+    }
+}
+
+/// More models than this are no list of a server of one's own.
+const MOST_LISTED: usize = 4096;
+
+/// Reads a provider's own list of models.
+pub fn read(body: &str) -> Result<HashMap<String, Arc<ModelInfo>>> {
+    let list: List<'_> = serde_json::from_str(body)
+        .map_err(|e| Error::new(Kind::UpstreamFailed, "the list of models cannot be read").with_detail(e))?;
+    let entries = list.data.into_iter().chain(list.models).flatten().take(MOST_LISTED);
+    Ok(entries.filter_map(|entry| listed(&entry)).collect())
+}
+
+fn listed(entry: &Listed<'_>) -> Option<(String, Arc<ModelInfo>)> {
+    let name = entry.id.as_ref().or(entry.name.as_ref())?.text();
+    let name = name.strip_prefix("models/").unwrap_or(&name).to_owned();
+    let usable = !name.is_empty() && name.len() <= 256 && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+    let number = |raw: Option<&RawValue>| raw.and_then(|raw| raw.get().parse::<u64>().ok());
+    let context = [entry.max_model_len, entry.context_length, entry.max_context_length, entry.input_token_limit];
+    let info = ModelInfo {
+        context_tokens: context.into_iter().find_map(number),
+        max_output_tokens: number(entry.output_token_limit),
+        ..ModelInfo::default()
+    };
+    usable.then(|| (name, Arc::new(info)))
+}
+
 /// What the model can do: by the configuration, else by the table; what nobody says is left out.
 fn capabilities(entry: &mut Obj<'_>, info: &ModelInfo) {
     let (said, table) = (info.abilities, info.capabilities);
     let known = [
-        ("images", said.images.or(table.map(|t| t.vision))),
+        ("images", said.images.or_else(|| table.map(|t| t.vision))),
         ("audio", said.audio),
         ("documents", said.documents),
-        ("tools", said.tools.or(table.map(|t| t.tools))),
+        ("tools", said.tools.or_else(|| table.map(|t| t.tools))),
         ("parallel_tools", said.parallel_tools),
-        ("json_schema", said.json_schema.or(table.map(|t| t.json_schema))),
+        ("json_schema", said.json_schema.or_else(|| table.map(|t| t.json_schema))),
         ("reasoning", table.map(|t| t.reasoning)),
     ];
     if known.iter().all(|(_, can)| can.is_none()) {

@@ -79,6 +79,13 @@ pub fn route(model: &str, key: &Key, runtime: &Runtime, spread: u64) -> Result<P
         .with_param("model"))
 }
 
+/// The first target of a model, for questions of the operator's own.
+pub fn find(model: &str, runtime: &Runtime) -> Result<Target> {
+    let plan = resolve(model, runtime, 0);
+    plan.and_then(|plan| plan.targets.into_iter().next())
+        .ok_or_else(|| Error::new(Kind::UnknownModel, format!("no provider serves the model {}", quoted(model))))
+}
+
 /// Both lists have to allow; an empty one allows all.
 pub fn allowed(key: &Key, public: &str) -> bool {
     let permits = |list: &[ModelPattern]| list.is_empty() || list.iter().any(|p| p.matches(public));

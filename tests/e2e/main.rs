@@ -20,6 +20,8 @@ mod configuration;
 #[cfg(test)]
 mod count;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod headers;

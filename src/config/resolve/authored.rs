@@ -7,7 +7,11 @@ use crate::provider::Provider;
 use crate::usage::price::PriceTable;
 
 /// `author/model` to the provider's own name, for the catalogues that need it.
-pub(super) fn names(provider: &Provider, vars: &[(&'static str, String)], prices: &PriceTable) -> HashMap<String, String> {
+pub(super) fn names(
+    provider: &Provider,
+    vars: &[(&'static str, String)],
+    prices: &PriceTable,
+) -> HashMap<String, String> {
     let region = vars.iter().find(|(name, _)| *name == "region").map_or("", |(_, region)| region.as_str());
     let read: fn(&str, &str) -> Option<(String, u8)> = match provider.catalogue {
         "bedrock" => bedrock,
@@ -90,7 +94,9 @@ fn vertex(own: &str, _: &str) -> Option<(String, u8)> {
 /// Without `-20250929`.
 fn undated(model: &str) -> &str {
     match model.rsplit_once('-') {
-        Some((base, date)) if date.len() == 8 && date.starts_with("20") && date.bytes().all(|b| b.is_ascii_digit()) => base,
+        Some((base, date)) if date.len() == 8 && date.starts_with("20") && date.bytes().all(|b| b.is_ascii_digit()) => {
+            base
+        }
         _ => model,
     }
 }

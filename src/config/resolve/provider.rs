@@ -11,8 +11,8 @@ use crate::config::runtime::{ApiChoice, BaseUrl, Deployment, Discovered, ModelEn
 use crate::provider::{self, PROVIDERS, Provider};
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;
-use crate::wire::{Abilities, Quirks};
 use crate::wire::seal::Seal;
+use crate::wire::{Abilities, Quirks};
 
 /// What holds if neither the provider nor `defaults` says otherwise.
 const TIMEOUTS: Timeouts = Timeouts {

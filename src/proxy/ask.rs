@@ -1,0 +1,70 @@
+//! Requests of the gateway's own to a provider: which models a server has, what a model can do.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+
+use super::connector::{Leg, Pools, Upstream};
+use super::hooks;
+use crate::config::runtime::Deployment;
+use crate::error::{Error, Kind, Result};
+
+/// Longer answers are cut off: nothing asked for here is that long.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+}
+
+/// Asks, and waits for the whole answer.
+pub(super) async fn ask(
+    pools: &Pools,
+    upstream: &Upstream,
+    deployment: &Deployment,
+    (method, path, body): (Method, &str, Bytes),
+    within: Duration,
+) -> Result<Reply> {
+    let asking = async {
+        deployment.signer.ready().await?;
+        let mut leg = pools.connect(upstream).await?;
+        let reply = exchange(&mut leg, deployment, (method, path, body)).await;
+        match &reply {
+            Ok(_) if leg.session.response_done() => pools.release(leg).await,
+            _ => leg.session.shutdown().await,
+        }
+        reply
+    };
+    match tokio::time::timeout(within, asking).await {
+        Ok(reply) => reply,
+        Err(_) => Err(Error::new(Kind::UpstreamTimeout, format!("no answer within {}s", within.as_secs()))),
+    }
+}
+
+async fn exchange(
+    leg: &mut Leg,
+    deployment: &Deployment,
+    (method, path, body): (Method, &str, Bytes),
+) -> Result<Reply> {
+    let broken = |e: Box<pingora_core::Error>| {
+        Error::new(Kind::UpstreamFailed, "the connection to the provider broke").with_detail(e)
+    };
+    let http2 = leg.session.as_http2().is_some();
+    let head = hooks::own_head(deployment, method, path, &body, http2)?;
+    let up = &mut leg.session;
+    up.write_request_header(Box::new(head)).await.map_err(broken)?;
+    up.write_request_body(body, true).await.map_err(broken)?;
+    up.read_response_header().await.map_err(broken)?;
+    let status = up.response_header().map_or(0, |head| head.status.as_u16());
+    let mut all = BytesMut::new();
+    while let Some(piece) = up.read_response_body().await.map_err(broken)? {
+        if all.len() + piece.len() > MAX_BYTES {
+            return Err(Error::new(Kind::UpstreamFailed, "the provider's answer is too long"));
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(Reply { status, body: all.freeze() })
+}

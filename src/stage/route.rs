@@ -176,7 +176,11 @@ pub fn names(key: &Key, runtime: &Runtime) -> Vec<String> {
         if !deployment.models_only {
             names.extend(deployment.discovered.iter().flat_map(Discovered::names).map(|name| full(&name)));
             names.extend(deployment.authored.keys().cloned());
-            names.extend(runtime.prices.models(deployment.provider.catalogue).into_iter().map(|(name, _)| full(name)));
+            let catalogue = deployment.provider.catalogue;
+            // Bedrock's table has prices by region and commitment too, which are no names to ask for.
+            let askable = |name: &str| catalogue != "bedrock" || !name.contains('/');
+            let listed = runtime.prices.models(catalogue).into_iter().filter(|(name, _)| askable(name));
+            names.extend(listed.map(|(name, _)| full(name)));
         }
     }
     names.retain(|name| allowed(key, name));

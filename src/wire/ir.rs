@@ -168,6 +168,23 @@ pub enum SettingKind {
     Other,
 }
 
+impl Request<'_> {
+    /// The client's spelling of the member that holds [`Self::stop`].
+    pub fn stop_name(&self) -> &'static str {
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::Responses => "stop",
+            Dialect::Anthropic | Dialect::Cohere => "stop_sequences",
+            Dialect::Gemini => "generationConfig.stopSequences",
+            Dialect::Converse => "inferenceConfig.stopSequences",
+        }
+    }
+
+    /// The client's spelling of the member that holds [`Self::choices`].
+    pub fn choices_name(&self) -> &'static str {
+        if self.dialect == Dialect::Gemini { "generationConfig.candidateCount" } else { "n" }
+    }
+}
+
 /// How hard to think.
 #[derive(Debug, Clone, Default)]
 pub struct Reasoning<'a> {
@@ -180,6 +197,8 @@ pub struct Reasoning<'a> {
     pub adaptive: bool,
     /// Explicitly off.
     pub disabled: bool,
+    /// How thinking is shown (`auto`, `detailed`); most formats show what they have unasked.
+    pub summary: Option<Str<'a>>,
     /// Members without a field (`display`).
     pub rest: Rest<'a>,
 }
@@ -308,6 +327,30 @@ pub enum Media<'a> {
     Text(Str<'a>),
     /// A form only its own format knows (a document made of content blocks).
     Other(Raw<'a>),
+}
+
+impl Media<'_> {
+    /// As a URL: what is inline as `data:`.
+    pub fn url(&self) -> Option<Str<'_>> {
+        match self {
+            Self::Base64 { mime, data } => Some(Str::from_text(&format!("data:{mime};base64,{data}"))),
+            Self::Url(url) => Some(url.reborrow()),
+            _ => None,
+        }
+    }
+
+    /// Inline data, also where it stands in a `data:` URL: its type and its base64.
+    pub fn inline(&self) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+        match self {
+            Self::Base64 { mime, data } => Some((Cow::Borrowed(mime), Cow::Borrowed(data))),
+            Self::Url(url) => {
+                let text = url.text();
+                let (mime, data) = text.strip_prefix("data:")?.split_once(";base64,")?;
+                Some((Cow::Owned(mime.to_owned()), Cow::Owned(data.to_owned())))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Arguments of a call: an object in Anthropic's format, a string holding JSON in OpenAI's.

@@ -15,6 +15,7 @@ pub mod gemini;
 pub mod ir;
 pub mod json;
 pub mod lane;
+mod lenient;
 pub mod openai_chat;
 pub mod responses;
 pub mod scan;

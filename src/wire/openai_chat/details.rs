@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::wire::json::{Obj, Raw, Str, write_text};
 use crate::wire_object;
 
-use super::lenient::{Value, filled, items, read, text};
+use crate::wire::lenient::{Value, filled, items, read, text};
 
 wire_object! {
     /// One item.

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 use crate::wire::json::Obj;
 use crate::wire_object;
 
-use super::lenient::{Value, count, filled, items, read};
+use crate::wire::lenient::{Value, count, filled, items, read};
 
 wire_object! {
     struct Body<'a> {

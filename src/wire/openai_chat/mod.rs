@@ -24,7 +24,6 @@
 mod details;
 pub mod error;
 mod finish;
-mod lenient;
 pub mod request;
 pub mod response;
 mod shape;

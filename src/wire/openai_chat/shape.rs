@@ -7,7 +7,7 @@ use crate::wire::ir::Arguments;
 use crate::wire::json::{Raw, Str};
 use crate::wire_object;
 
-use super::lenient::{Value, filled, is_object, items, read, text};
+use crate::wire::lenient::{Value, filled, is_object, items, read, text};
 
 wire_object! {
     /// A whole answer, or one chunk of a stream.

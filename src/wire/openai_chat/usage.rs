@@ -14,7 +14,7 @@ use crate::wire::Quirks;
 use crate::wire::json::Obj;
 use crate::wire_object;
 
-use super::lenient::{Value, count, items, read};
+use crate::wire::lenient::{Value, count, items, read};
 
 wire_object! {
     struct Counts<'a> {

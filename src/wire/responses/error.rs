@@ -1,16 +1,40 @@
-//! Errors of this format.
+//! Errors: bodies are those of Chat Completions. In a stream it is the event `error`, flat
+//! (`{type, code, message, param}`), or `response.failed` with the error inside the answer.
+
+use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::wire::json::Obj;
+use crate::wire::lenient::{is_object, read};
 use crate::wire::openai_chat;
+use crate::wire_object;
+
+wire_object! {
+    struct Event<'a> { response: &'a RawValue, error: &'a RawValue }
+}
 
 /// Reads an error body.
 pub fn decode(status: u16, body: &str) -> Error {
     openai_chat::error::decode(status, body)
 }
 
-/// Reads an error that came inside a stream, or inside a 200.
+/// Reads an error that came inside a stream (the data of `error` or of `response.failed`), or inside a
+/// 200.
 pub fn decode_in_band(data: &str) -> Error {
-    openai_chat::error::decode_in_band(data)
+    let event: Event<'_> = serde_json::from_str(data).unwrap_or_default();
+    match event.response.filter(|_| is_object(event.response)) {
+        Some(response) => openai_chat::error::decode_in_band(&known_codes(response)),
+        None => openai_chat::error::decode_in_band(data),
+    }
+}
+
+/// A failed answer names its error by a code alone; the reader of errors goes by types.
+fn known_codes(response: &RawValue) -> String {
+    let failed: Event<'_> = read(Some(response)).unwrap_or_default();
+    let Some(error) = failed.error else { return response.get().to_owned() };
+    let mut body = Vec::new();
+    Obj::new(&mut body).raw("error", error.get());
+    String::from_utf8(body).unwrap_or_default().replace("\"code\":\"server_error\"", "\"type\":\"server_error\"")
 }
 
 /// Writes an error body; gives back its status.
@@ -18,7 +42,46 @@ pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
     openai_chat::error::encode(error, request_id, out)
 }
 
-/// Writes the error as the last event of a stream.
-pub fn encode_event(error: &Error, request_id: &str, out: &mut Vec<u8>) {
-    openai_chat::error::encode_event(error, request_id, out);
+/// Writes the error as the last event of a stream that was passed on; its events were numbered by the
+/// provider, so this one says a number that nobody can have used.
+pub fn encode_event(error: &Error, _request_id: &str, out: &mut Vec<u8>) {
+    const LAST: u64 = 1_000_000_000;
+    out.extend_from_slice(b"event: error\ndata: ");
+    {
+        let mut event = Obj::new(out);
+        event.text("type", "error").text("code", error.code()).text("message", error.public());
+        match error.param() {
+            Some(param) => event.text("param", param),
+            None => event.null("param"),
+        };
+        event.num("sequence_number", LAST);
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn failed_answers_and_error_events_are_read() {
+        let failed = r#"{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"slow down"}}}"#;
+        let error = decode_in_band(failed);
+        assert_eq!(error.public(), "slow down");
+        let event = r#"{"type":"error","code":"server_error","message":"it broke","param":null,"sequence_number":3}"#;
+        assert_eq!(decode_in_band(event).public(), "it broke");
+        assert_eq!(decode_in_band(event).kind(), Kind::UpstreamFailed);
+    }
+
+    #[test]
+    fn the_event_has_every_member() {
+        let mut out = Vec::new();
+        encode_event(&Error::new(Kind::UpstreamFailed, "x"), "r", &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "event: error\ndata: {\"type\":\"error\",\"code\":\"upstream_error\",\"message\":\"x\",\"param\":null,\"sequence_number\":1000000000}\n\n"
+        );
+    }
 }

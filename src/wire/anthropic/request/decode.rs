@@ -257,6 +257,7 @@ fn reasoning<'a>(fields: &Body<'a>, options: &mut Vec<Setting<'a>>) -> Option<Re
         budget_tokens: thinking.budget_tokens,
         adaptive: kind == Some("adaptive"),
         disabled: kind == Some("disabled"),
+        summary: None,
         rest: thinking.rest,
         effort,
     })

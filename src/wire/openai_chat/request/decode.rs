@@ -15,8 +15,8 @@ use crate::wire::ir::{At, Output, Reasoning, Request, Setting, SettingKind, Tool
 use crate::wire::json::{Raw, Rest, Str};
 use crate::wire_object;
 
-use super::super::lenient::{Value, count, is_object, read, text};
 use super::message_in;
+use crate::wire::lenient::{Value, count, is_object, read, text};
 
 wire_object! {
     struct Body<'a> {
@@ -229,7 +229,7 @@ fn thoughts_of<'a>(name: &'static str, it: Thoughts<'a>) -> Reasoning<'a> {
         rest.push((Cow::Borrowed("enabled"), Raw::new("true")));
     }
     let budget_tokens = count(it.max_tokens).or_else(|| count(it.budget_tokens));
-    Reasoning { name, effort, budget_tokens, adaptive, disabled, rest }
+    Reasoning { name, effort, budget_tokens, adaptive, disabled, summary: None, rest }
 }
 
 fn output(value: Value<'_>) -> Result<Output<'_>> {

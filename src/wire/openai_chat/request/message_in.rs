@@ -10,9 +10,9 @@ use crate::wire::json::{Raw, Rest, Str};
 use crate::wire_object;
 
 use super::super::details::Detail;
-use super::super::lenient::{Value, filled, is_array, is_object, items, read, text};
 use super::super::shape;
 use super::decode::{nested, required_text};
+use crate::wire::lenient::{Value, filled, is_array, is_object, items, read, text};
 
 wire_object! {
     struct Message<'a> {

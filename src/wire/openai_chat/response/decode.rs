@@ -7,9 +7,9 @@ use crate::wire::Quirks;
 use crate::wire::ir::{At, Choice, Part, PartKind, Response};
 use crate::wire::json::{Raw, Str};
 
-use super::super::lenient::{count, filled, is_array, is_object, items, read, text};
 use super::super::shape::{self, Piece};
 use super::super::{error, finish, usage};
+use crate::wire::lenient::{count, filled, is_array, is_object, items, read, text};
 
 /// Padding, and what only the provider's own accounting reads: of no use to any client.
 const NOISE: &[&str] = &["obfuscation", "p", "padding", "name", "token_ids", "prompt_token_ids"];

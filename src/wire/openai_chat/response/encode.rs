@@ -7,9 +7,9 @@ use crate::wire::ir::{Choice, Part, PartKind, Response};
 use crate::wire::json::{Arr, Obj, Raw, Str};
 use crate::wire_object;
 
-use super::super::lenient::{count, filled, read, text};
 use super::super::{details, finish, usage};
 use super::decode::MEMBER;
+use crate::wire::lenient::{count, filled, read, text};
 
 /// The tiers the official models know; any other word fails their validation.
 const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority"];

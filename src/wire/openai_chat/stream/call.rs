@@ -5,9 +5,9 @@ use serde_json::value::RawValue;
 use crate::wire::ir::{Delta, Event, PartStart};
 use crate::wire::json::Str;
 
-use super::super::lenient::{Value, count, filled, is_object, read};
 use super::super::shape;
 use super::decode::Output;
+use crate::wire::lenient::{Value, count, filled, is_object, read};
 
 /// One call.
 #[derive(Debug, Default)]

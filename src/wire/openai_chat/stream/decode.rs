@@ -11,10 +11,10 @@ use crate::wire::json::{Raw, Str};
 use crate::wire::{Decode, Quirks};
 
 use super::super::details::Joined;
-use super::super::lenient::{Value, count, filled, is_array, is_object, items, read};
 use super::super::shape::{self, Piece};
 use super::super::{error, finish, usage};
 use super::call::{Call, Fragment};
+use crate::wire::lenient::{Value, count, filled, is_array, is_object, items, read};
 
 /// Reads one stream.
 #[derive(Debug)]

@@ -6,20 +6,20 @@ use serde_json::value::RawValue;
 use crate::wire::json::Str;
 
 /// A member, absent and `null` alike being `None`.
-pub(super) type Value<'a> = Option<&'a RawValue>;
+pub(crate) type Value<'a> = Option<&'a RawValue>;
 
 /// The value if it is a string.
-pub(super) fn text(value: Value<'_>) -> Option<Str<'_>> {
+pub(crate) fn text(value: Value<'_>) -> Option<Str<'_>> {
     value.and_then(|v| Str::from_raw(v.get()))
 }
 
 /// The value if it is a string with something in it.
-pub(super) fn filled(value: Value<'_>) -> Option<Str<'_>> {
+pub(crate) fn filled(value: Value<'_>) -> Option<Str<'_>> {
     text(value).filter(|s| !s.is_empty())
 }
 
 /// The value if it is a count; `12.0` and `"12"` are 12, negative ones are none.
-pub(super) fn count(value: Value<'_>) -> Option<u64> {
+pub(crate) fn count(value: Value<'_>) -> Option<u64> {
     let raw = value?.get().trim_matches('"');
     let whole = raw.split_once('.').map_or(
         raw,
@@ -31,22 +31,22 @@ pub(super) fn count(value: Value<'_>) -> Option<u64> {
 }
 
 /// The value read as `T`.
-pub(super) fn read<'a, T: Deserialize<'a>>(value: Value<'a>) -> Option<T> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(value: Value<'a>) -> Option<T> {
     serde_json::from_str(value?.get()).ok()
 }
 
 /// The items of the value if it is an array; else nothing.
-pub(super) fn items(value: Value<'_>) -> Vec<&RawValue> {
+pub(crate) fn items(value: Value<'_>) -> Vec<&RawValue> {
     read(value).unwrap_or_default()
 }
 
 /// Whether the value is an object.
-pub(super) fn is_object(value: Value<'_>) -> bool {
+pub(crate) fn is_object(value: Value<'_>) -> bool {
     value.is_some_and(|v| v.get().starts_with('{'))
 }
 
 /// Whether the value is an array.
-pub(super) fn is_array(value: Value<'_>) -> bool {
+pub(crate) fn is_array(value: Value<'_>) -> bool {
     value.is_some_and(|v| v.get().starts_with('['))
 }
 

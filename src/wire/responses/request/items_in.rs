@@ -1,0 +1,264 @@
+//! The items of a conversation to turns.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::super::namespace;
+use super::decode::setting;
+use crate::error::{Error, Result};
+use crate::wire::ir::{Arguments, At, Media, Part, PartKind, Role, Setting, SettingKind, Turn};
+use crate::wire::json::{Obj, Raw, Rest, Str};
+use crate::wire::lenient::{Value, filled, items, read, text};
+use crate::wire::seal::Seal;
+use crate::wire_object;
+
+wire_object! {
+    struct Item<'a> {
+        kind: &'a RawValue = "type",
+        role: &'a RawValue,
+        content: &'a RawValue,
+        call_id: &'a RawValue,
+        name: &'a RawValue,
+        namespace: &'a RawValue,
+        arguments: &'a RawValue,
+        input: &'a RawValue,
+        output: &'a RawValue,
+        id: &'a RawValue,
+        summary: &'a RawValue,
+        encrypted_content: &'a RawValue,
+        status: &'a RawValue,
+        phase: &'a RawValue,
+        internal_chat_message_metadata_passthrough: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct Piece<'a> {
+        kind: &'a RawValue = "type",
+        text: &'a RawValue,
+        refusal: &'a RawValue,
+        annotations: Raw<'a>,
+        logprobs: Raw<'a>,
+        image_url: &'a RawValue,
+        file_id: &'a RawValue,
+        detail: &'a RawValue,
+        file_data: &'a RawValue,
+        file_url: &'a RawValue,
+        filename: &'a RawValue,
+        input_audio: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct Sound<'a> { data: Str<'a>, format: Str<'a> }
+}
+
+/// Instructions before the first turn, and the turns.
+pub(super) fn decode<'a>(input: Value<'a>, options: &mut Vec<Setting<'a>>) -> Result<(Vec<Part<'a>>, Vec<Turn<'a>>)> {
+    let Some(raw) = input else { return Ok((Vec::new(), Vec::new())) };
+    if let Some(text) = Str::from_raw(raw.get()) {
+        let at = At::member("input");
+        let part = Part::new(at, PartKind::Text { text, citations: None });
+        return Ok((Vec::new(), vec![Turn { role: Role::User, at, parts: vec![part], name: None, rest: Vec::new() }]));
+    }
+    let list: Vec<&RawValue> = serde_json::from_str(raw.get())
+        .map_err(|_| Error::invalid("input", "`input` must be a string or a list of items"))?;
+    let mut reader = Reader { system: Vec::new(), turns: Vec::new(), options };
+    for (index, raw) in list.into_iter().enumerate() {
+        reader.item(At::item("input", index), raw)?;
+    }
+    Ok((reader.system, reader.turns))
+}
+
+struct Reader<'a, 'o> {
+    system: Vec<Part<'a>>,
+    turns: Vec<Turn<'a>>,
+    options: &'o mut Vec<Setting<'a>>,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn item(&mut self, at: At, raw: &'a RawValue) -> Result<()> {
+        let item: Item<'a> =
+            read(Some(raw)).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;
+        let tag = text(item.kind);
+        match tag.as_ref().map(Str::escaped) {
+            None | Some("message") => self.message(at, item)?,
+            Some("function_call") => {
+                let arguments = match item.arguments.and_then(|raw| Str::from_raw(raw.get())) {
+                    Some(text) => Arguments::Encoded(text),
+                    None => Arguments::Object(Raw::new(item.arguments.map_or("{}", RawValue::get))),
+                };
+                let kind = PartKind::ToolCall { id: call_id(at, &item)?, name: called(at, &item)?, arguments };
+                self.models(Part { at, kind, cache: None, rest: item.rest });
+            }
+            Some("custom_tool_call") => {
+                let arguments = Arguments::Text(text(item.input).unwrap_or_else(|| Str::from_text("")));
+                let kind = PartKind::ToolCall { id: call_id(at, &item)?, name: called(at, &item)?, arguments };
+                self.models(Part { at, kind, cache: None, rest: item.rest });
+            }
+            Some("function_call_output" | "custom_tool_call_output") => {
+                let content = pieces(at, "output", item.output);
+                let kind = PartKind::ToolResult { id: call_id(at, &item)?, content, is_error: false };
+                let part = Part { at, kind, cache: None, rest: item.rest };
+                self.turns.push(Turn { role: Role::Tool, at, parts: vec![part], name: None, rest: Vec::new() });
+            }
+            Some("reasoning") => self.models(reasoning(at, &item)),
+            // Stands for an item that only its provider has.
+            Some("item_reference") => {
+                self.options.push(setting(SettingKind::State, "input", Raw::new(raw.get())));
+            }
+            Some(_) => {
+                let tag = tag.unwrap_or_else(|| Str::from_text(""));
+                self.models(Part::new(at, PartKind::Other { tag, json: Raw::new(raw.get()) }));
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, at: At, item: Item<'a>) -> Result<()> {
+        let word = text(item.role)
+            .ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` needs a `type`, or a `role`")))?;
+        let parts = pieces(at, "content", item.content);
+        let role = match word.escaped() {
+            "user" => Role::User,
+            "assistant" => {
+                let rest = item.rest;
+                parts.into_iter().for_each(|part| self.models(part));
+                if let Some(turn) = self.turns.last_mut() {
+                    turn.rest.extend(rest);
+                }
+                return Ok(());
+            }
+            "system" | "developer" if self.turns.is_empty() => {
+                self.system.extend(parts);
+                return Ok(());
+            }
+            "system" => Role::System,
+            "developer" => Role::Developer,
+            _ => {
+                let text = format!("`{at}.role` must be user, assistant, system or developer");
+                return Err(Error::invalid(format!("{at}.role"), text));
+            }
+        };
+        self.turns.push(Turn { role, at, parts, name: None, rest: item.rest });
+        Ok(())
+    }
+
+    /// Adds to the model's turn: all of its items in a row are one.
+    fn models(&mut self, part: Part<'a>) {
+        match self.turns.last_mut() {
+            Some(turn) if turn.role == Role::Assistant => turn.parts.push(part),
+            _ => {
+                let at = part.at;
+                self.turns.push(Turn { role: Role::Assistant, at, parts: vec![part], name: None, rest: Vec::new() });
+            }
+        }
+    }
+}
+
+fn call_id<'a>(at: At, item: &Item<'a>) -> Result<Str<'a>> {
+    filled(item.call_id)
+        .or_else(|| filled(item.id))
+        .ok_or_else(|| Error::invalid(format!("{at}.call_id"), format!("`{at}` needs a `call_id`")))
+}
+
+fn called<'a>(at: At, item: &Item<'a>) -> Result<Str<'a>> {
+    let name = text(item.name).ok_or_else(|| Error::invalid(format!("{at}.name"), format!("`{at}` needs a `name`")))?;
+    Ok(match filled(item.namespace) {
+        Some(prefix) => Str::from_text(&namespace::joined(&prefix.text(), &name.text())),
+        None => name,
+    })
+}
+
+/// Reasoning with what proves it: a seal of ours as it stands, or what the provider needs of the item.
+fn reasoning<'a>(at: At, item: &Item<'a>) -> Part<'a> {
+    let texts = |list: Value<'a>| -> Vec<Str<'a>> {
+        items(list).into_iter().filter_map(|raw| text(read::<Piece<'a>>(Some(raw))?.text)).collect()
+    };
+    let summary = texts(item.summary);
+    let texts = if summary.is_empty() { texts(item.content) } else { summary };
+    let joined: Vec<&str> = texts.iter().map(Str::escaped).collect();
+    let text = Str::from_escaped(&joined.join("\\n\\n"));
+    let signature = proof(filled(item.id), filled(item.encrypted_content));
+    Part::new(at, PartKind::Reasoning { text, signature })
+}
+
+/// What has to come back with an item of reasoning.
+pub(in crate::wire::responses) fn proof<'a>(id: Option<Str<'a>>, encrypted: Option<Str<'a>>) -> Option<Str<'a>> {
+    match (id, encrypted) {
+        (_, Some(seal)) if Seal::is_sealed(seal.escaped()) => Some(seal),
+        (None, None) => None,
+        (id, encrypted) => {
+            let mut json = Vec::new();
+            {
+                let mut proof = Obj::new(&mut json);
+                id.iter().for_each(|id| _ = proof.str("id", id));
+                encrypted.iter().for_each(|e| _ = proof.str("encrypted_content", e));
+            }
+            Some(Str::from_text(&String::from_utf8(json).unwrap_or_default()))
+        }
+    }
+}
+
+/// Content: a string, or a list of parts.
+fn pieces<'a>(at: At, list: &'static str, value: Value<'a>) -> Vec<Part<'a>> {
+    if let Some(text) = text(value) {
+        return vec![Part::new(at, PartKind::Text { text, citations: None })];
+    }
+    let numbered = items(value).into_iter().enumerate();
+    numbered.map(|(index, raw)| piece(at.inner(list, index), raw)).collect()
+}
+
+fn piece(at: At, raw: &RawValue) -> Part<'_> {
+    let mut it: Piece<'_> = read(Some(raw)).unwrap_or_default();
+    let tag = text(it.kind).unwrap_or_else(|| Str::from_text(""));
+    let whole = || PartKind::Other { tag: tag.clone(), json: Raw::new(raw.get()) };
+    let kind = match tag.escaped() {
+        "input_text" | "output_text" | "text" | "summary_text" => match text(it.text) {
+            Some(text) => PartKind::Text { text, citations: it.annotations.take() },
+            None => whole(),
+        },
+        "refusal" => match text(it.refusal) {
+            Some(text) => PartKind::Refusal { text },
+            None => whole(),
+        },
+        "input_image" => match media(it.image_url, it.file_id) {
+            Some(media) => PartKind::Image { media, detail: text(it.detail) },
+            None => whole(),
+        },
+        "input_file" => match file(&it) {
+            Some(media) => PartKind::Document { media, title: text(it.filename), context: None, citations: None },
+            None => whole(),
+        },
+        "input_audio" => match read::<Sound<'_>>(it.input_audio) {
+            Some(Sound { data: Some(data), format, .. }) => {
+                let mime =
+                    format.as_ref().map_or("audio/wav", |f| if f.is("mp3") { "audio/mpeg" } else { "audio/wav" });
+                let data = Cow::Owned(data.text().into_owned());
+                PartKind::Audio { media: Media::Base64 { mime: Cow::Borrowed(mime), data }, format }
+            }
+            _ => whole(),
+        },
+        _ => whole(),
+    };
+    let rest: Rest<'_> = if matches!(kind, PartKind::Other { .. }) { Vec::new() } else { it.rest };
+    Part { at, kind, cache: None, rest }
+}
+
+fn media<'a>(url: Value<'a>, file_id: Value<'a>) -> Option<Media<'a>> {
+    filled(url).map(Media::Url).or_else(|| filled(file_id).map(Media::File))
+}
+
+/// A file: inline as a `data:` URL, by address, or by id.
+fn file<'a>(it: &Piece<'a>) -> Option<Media<'a>> {
+    if let Some(data) = filled(it.file_data) {
+        let text = data.text();
+        let (mime, data) = text
+            .strip_prefix("data:")
+            .and_then(|rest| rest.split_once(";base64,"))
+            .unwrap_or(("application/pdf", &text));
+        return Some(Media::Base64 { mime: Cow::Owned(mime.to_owned()), data: Cow::Owned(data.to_owned()) });
+    }
+    media(it.file_url, it.file_id)
+}

@@ -1,0 +1,158 @@
+//! An answer to its meaning.
+
+use serde_json::value::RawValue;
+
+use super::super::request::proof;
+use super::super::{error, namespace, usage};
+use crate::error::{Error, Kind, Result};
+use crate::wire::Quirks;
+use crate::wire::ir::{Arguments, At, Choice, Part, PartKind, Response, Stop, StopReason};
+use crate::wire::json::{Raw, Str};
+use crate::wire::lenient::{Value, count, filled, is_object, items, read, text};
+use crate::wire_object;
+
+wire_object! {
+    struct Body<'a> {
+        id: &'a RawValue,
+        model: &'a RawValue,
+        created_at: &'a RawValue,
+        status: &'a RawValue,
+        error: &'a RawValue,
+        incomplete_details: &'a RawValue,
+        output: &'a RawValue,
+        usage: &'a RawValue,
+        service_tier: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct Incomplete<'a> { reason: &'a RawValue }
+}
+
+wire_object! {
+    pub(in crate::wire::responses) struct Item<'a> {
+        kind: &'a RawValue = "type",
+        id: &'a RawValue,
+        content: &'a RawValue,
+        call_id: &'a RawValue,
+        name: &'a RawValue,
+        namespace: &'a RawValue,
+        arguments: &'a RawValue,
+        input: &'a RawValue,
+        summary: &'a RawValue,
+        encrypted_content: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct Piece<'a> {
+        kind: &'a RawValue = "type",
+        text: &'a RawValue,
+        refusal: &'a RawValue,
+        annotations: Raw<'a>,
+        logprobs: Raw<'a>,
+    }
+}
+
+/// Reads a whole answer; one that failed is an error.
+pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
+    let it: Body<'a> = serde_json::from_str(body)
+        .map_err(|e| Error::new(Kind::UpstreamFailed, "the provider's answer could not be read").with_detail(e))?;
+    if is_object(it.error) || text(it.status).is_some_and(|s| s.is("failed")) {
+        return Err(error::decode_in_band(body));
+    }
+    let output: Vec<Item<'a>> = items(it.output).into_iter().filter_map(|raw| read(Some(raw))).collect();
+    let raws = items(it.output);
+    let mut parts = Vec::new();
+    for (item, raw) in output.iter().zip(raws) {
+        parts.extend(parts_of(item, raw));
+    }
+    let reason = read::<Incomplete<'a>>(it.incomplete_details).and_then(|i| text(i.reason));
+    let stop = stop_of(text(it.status).as_ref(), reason, &parts);
+    let logprobs = None;
+    Ok(Response {
+        id: text(it.id),
+        model: text(it.model),
+        created: count(it.created_at),
+        choices: vec![Choice { parts, stop: Some(stop), logprobs }],
+        usage: usage::decode(it.usage),
+        service_tier: text(it.service_tier),
+        rest: it.rest,
+    })
+}
+
+/// Why an answer ended.
+pub(in crate::wire::responses) fn stop_of<'a>(
+    status: Option<&Str<'_>>,
+    reason: Option<Str<'a>>,
+    parts: &[Part<'_>],
+) -> Stop<'a> {
+    let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall { .. }));
+    let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
+    let word = reason.as_ref().map(|reason| reason.escaped().to_owned());
+    let stop = match (word.as_deref(), calls, refused) {
+        (Some("max_output_tokens"), ..) => StopReason::MaxTokens,
+        (Some("content_filter"), ..) => StopReason::Refusal,
+        (None, ..) if status.is_some_and(|status| status.is("incomplete")) => StopReason::MaxTokens,
+        (_, true, _) => StopReason::ToolUse,
+        (_, _, true) => StopReason::Refusal,
+        _ => StopReason::EndTurn,
+    };
+    Stop { reason: stop, sequence: None, native: reason }
+}
+
+/// The parts of an item.
+pub(in crate::wire::responses) fn parts_of<'a>(item: &Item<'a>, raw: &'a RawValue) -> Vec<Part<'a>> {
+    let part = |kind| vec![Part::new(At::default(), kind)];
+    let tag = text(item.kind).unwrap_or_else(|| Str::from_text("message"));
+    match tag.escaped() {
+        "message" => items(item.content).into_iter().filter_map(said).collect(),
+        "reasoning" => part(PartKind::Reasoning {
+            text: thought(item).unwrap_or_else(|| Str::from_text("")),
+            signature: proof(filled(item.id), filled(item.encrypted_content)),
+        }),
+        "function_call" | "custom_tool_call" => {
+            let arguments = match (tag.escaped(), text(item.arguments), item.arguments) {
+                ("custom_tool_call", ..) => Arguments::Text(text(item.input).unwrap_or_else(|| Str::from_text(""))),
+                (_, Some(text), _) => Arguments::Encoded(text),
+                (_, None, raw) => Arguments::Object(Raw::new(raw.map_or("{}", RawValue::get))),
+            };
+            part(PartKind::ToolCall { id: call_id(item), name: name(item), arguments })
+        }
+        _ => part(PartKind::Other { tag, json: Raw::new(raw.get()) }),
+    }
+}
+
+fn said(raw: &RawValue) -> Option<Part<'_>> {
+    let it: Piece<'_> = read(Some(raw))?;
+    let kind = match (filled(it.refusal), text(it.text)) {
+        (Some(text), _) => PartKind::Refusal { text },
+        (None, Some(text)) => PartKind::Text { text, citations: it.annotations.filter(|a| a.get() != "[]") },
+        (None, None) => return None,
+    };
+    Some(Part::new(At::default(), kind))
+}
+
+/// What a person reads of reasoning.
+pub(in crate::wire::responses) fn thought<'a>(item: &Item<'a>) -> Option<Str<'a>> {
+    let texts = |list: Value<'a>| -> Vec<Str<'a>> {
+        items(list).into_iter().filter_map(|raw| filled(read::<Piece<'a>>(Some(raw))?.text)).collect()
+    };
+    let summary = texts(item.summary);
+    let all = if summary.is_empty() { texts(item.content) } else { summary };
+    let joined: Vec<&str> = all.iter().map(Str::escaped).collect();
+    (!joined.is_empty()).then(|| Str::from_escaped(&joined.join("\\n\\n")))
+}
+
+pub(in crate::wire::responses) fn call_id<'a>(item: &Item<'a>) -> Str<'a> {
+    filled(item.call_id).or_else(|| filled(item.id)).unwrap_or_else(|| Str::from_text("call_0"))
+}
+
+/// The name as one flat list of tools has it.
+pub(in crate::wire::responses) fn name<'a>(item: &Item<'a>) -> Str<'a> {
+    let name = text(item.name).unwrap_or_else(|| Str::from_text(""));
+    match filled(item.namespace) {
+        Some(prefix) => Str::from_text(&namespace::joined(&prefix.text(), &name.text())),
+        None => name,
+    }
+}

@@ -1,0 +1,187 @@
+//! A meaning to an answer as a client reads it.
+
+use super::super::namespace::Known;
+use super::super::usage;
+use super::item::{self, Called, Said, State};
+use crate::usage::tokens::Usage;
+use crate::wire::ir::{Part, PartKind, Response, StopReason};
+use crate::wire::json::{Obj, Str};
+use crate::wire::{Client, scan};
+
+/// Members of the request that its answer repeats, with what stands where the request says nothing.
+const REPEATED: [(&str, &str); 17] = [
+    ("background", "false"),
+    ("instructions", "null"),
+    ("max_output_tokens", "null"),
+    ("max_tool_calls", "null"),
+    ("metadata", "{}"),
+    ("parallel_tool_calls", "true"),
+    ("previous_response_id", "null"),
+    ("prompt_cache_key", "null"),
+    ("reasoning", "{\"effort\":null,\"summary\":null}"),
+    ("safety_identifier", "null"),
+    ("temperature", "null"),
+    ("text", "{\"format\":{\"type\":\"text\"}}"),
+    ("tool_choice", "\"auto\""),
+    ("tools", "[]"),
+    ("top_logprobs", "0"),
+    ("top_p", "null"),
+    ("truncation", "\"disabled\""),
+];
+
+/// What every event and answer says of the answer itself.
+#[derive(Debug, Clone)]
+pub(in crate::wire::responses) struct Head {
+    pub(in crate::wire::responses) id: String,
+    model: Str<'static>,
+    created: u64,
+    tier: Option<String>,
+    /// The members repeated from the request, without braces.
+    repeated: String,
+    /// Ids of items are made of this.
+    pub(in crate::wire::responses) seed: String,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::wire::responses) enum Status<'s> {
+    InProgress,
+    Completed,
+    /// The reason.
+    Incomplete(&'s str),
+    /// Code and message.
+    Failed(&'s str, &'s str),
+}
+
+impl Head {
+    pub(in crate::wire::responses) fn new(
+        id: Option<&Str<'_>>,
+        model: Option<&Str<'_>>,
+        created: Option<u64>,
+        tier: Option<&Str<'_>>,
+        client: &Client<'_>,
+    ) -> Self {
+        let own = id.map(Str::text).filter(|id| id.starts_with("resp"));
+        Self {
+            id: own.map_or_else(|| format!("resp_{}", client.id), |id| id.into_owned()),
+            model: model.map_or_else(|| Str::from_text(client.model), |m| m.clone().into_owned()),
+            created: created.unwrap_or(client.created),
+            tier: tier.map(|tier| tier.text().into_owned()),
+            repeated: repeated(client.request),
+            seed: client.id.to_owned(),
+        }
+    }
+
+    /// Writes the answer; `output` is a list of items.
+    pub(in crate::wire::responses) fn write(
+        &self,
+        status: Status<'_>,
+        output: &[Vec<u8>],
+        usage: Option<&Usage>,
+        mut it: Obj<'_>,
+    ) {
+        it.text("id", &self.id).text("object", "response").num("created_at", self.created);
+        it.str("model", &self.model);
+        match status {
+            Status::InProgress => _ = it.text("status", "in_progress").null("error").null("incomplete_details"),
+            Status::Completed => _ = it.text("status", "completed").null("error").null("incomplete_details"),
+            Status::Incomplete(reason) => {
+                it.text("status", "incomplete").null("error");
+                it.obj("incomplete_details").text("reason", reason);
+            }
+            Status::Failed(code, message) => {
+                it.text("status", "failed");
+                it.obj("error").text("code", code).text("message", message);
+                it.null("incomplete_details");
+            }
+        }
+        {
+            let mut list = it.arr("output");
+            output.iter().for_each(|item| list.item().extend_from_slice(item));
+        }
+        match usage {
+            Some(usage) => usage::encode(usage, it.key("usage")),
+            None => _ = it.null("usage"),
+        }
+        self.tier.iter().for_each(|tier| _ = it.text("service_tier", tier));
+        it.bool("store", false);
+        // A list of members, ready made.
+        let key = it.key("user");
+        key.extend_from_slice(b"null");
+        if !self.repeated.is_empty() {
+            key.push(b',');
+            key.extend_from_slice(self.repeated.as_bytes());
+        }
+    }
+}
+
+fn repeated(request: &str) -> String {
+    let member = |name: &str| scan::member(request, name).filter(|value| *value != "null");
+    let pairs = REPEATED.iter().map(|(name, default)| format!("\"{name}\":{}", member(name).unwrap_or(default)));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+/// How an answer that stopped is called.
+pub(in crate::wire::responses) fn status_of(stop: Option<StopReason>) -> Status<'static> {
+    match stop {
+        Some(StopReason::MaxTokens | StopReason::ContextFull) => Status::Incomplete("max_output_tokens"),
+        Some(StopReason::Refusal) => Status::Incomplete("content_filter"),
+        _ => Status::Completed,
+    }
+}
+
+/// Writes a whole answer.
+pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
+    let (id, model, tier) = (response.id.as_ref(), response.model.as_ref(), response.service_tier.as_ref());
+    let head = Head::new(id, model, response.created, tier, client);
+    let known = Known::of(client.request);
+    let choice = response.choices.first();
+    let stop = choice.and_then(|choice| choice.stop.as_ref()).map(|stop| stop.reason);
+    let parts = choice.map(|choice| choice.parts.as_slice()).unwrap_or_default();
+    let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
+    let status = match status_of(stop) {
+        // A refusal in words is a complete answer.
+        Status::Incomplete("content_filter") if refused => Status::Completed,
+        status => status,
+    };
+    let mut items = Vec::new();
+    for part in parts {
+        let mut item = Vec::new();
+        if write(part, &format!("{}_{}", head.seed, items.len()), &known, &mut item) {
+            items.push(item);
+        }
+    }
+    let usage = response.usage.unwrap_or_default();
+    head.write(status, &items, Some(&usage), Obj::new(out));
+}
+
+/// Writes one part as an item; says whether it is one.
+fn write(part: &Part<'_>, id: &str, known: &Known, out: &mut Vec<u8>) -> bool {
+    let said = |escaped, refusal| Said { escaped, refusal, annotations: "[]", logprobs: "[]" };
+    match &part.kind {
+        PartKind::Text { text, .. } => {
+            item::message(&format!("msg_{id}"), State::Done, Some(said(text.escaped(), false)), out);
+        }
+        PartKind::Refusal { text } => {
+            item::message(&format!("msg_{id}"), State::Done, Some(said(text.escaped(), true)), out);
+        }
+        PartKind::Reasoning { text, signature } => {
+            let proof = signature.as_ref().map(Str::text);
+            item::reasoning(&format!("rs_{id}"), State::Done, text.escaped(), proof.as_deref(), out);
+        }
+        PartKind::RedactedReasoning { data } => {
+            item::reasoning(&format!("rs_{id}"), State::Done, "", Some(&data.text()), out);
+        }
+        PartKind::ToolCall { id: call_id, name, arguments } => {
+            let (call_id, name) = (call_id.text(), name.text());
+            let custom = known.is_custom(&name);
+            let literal = if custom { item::input_of(arguments) } else { arguments.encoded().into_owned() };
+            let prefix = if custom { "ctc" } else { "fc" };
+            let item_id = format!("{prefix}_{id}");
+            let called = Called { item_id: &item_id, call_id: &call_id, name: &name, custom, literal: &literal };
+            item::call(called, State::Done, known, out);
+        }
+        _ => return false,
+    }
+    true
+}

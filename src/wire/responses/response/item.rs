@@ -1,0 +1,120 @@
+//! The items of an answer, as a client reads them.
+
+use crate::wire::ir::Arguments;
+use crate::wire::json::{Obj, Str};
+use crate::wire::lenient::text;
+use crate::wire::responses::namespace::Known;
+use crate::wire_object;
+
+/// What an item is when it is opened, and when it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::wire::responses) enum State {
+    Open,
+    Done,
+    /// The answer broke off in it.
+    Cut,
+}
+
+impl State {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "in_progress",
+            Self::Done => "completed",
+            Self::Cut => "incomplete",
+        }
+    }
+}
+
+/// A message's only part.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::wire::responses) struct Said<'s> {
+    /// Between the quotes, still escaped.
+    pub(in crate::wire::responses) escaped: &'s str,
+    pub(in crate::wire::responses) refusal: bool,
+    /// A list of annotations.
+    pub(in crate::wire::responses) annotations: &'s str,
+    /// A list of log probabilities.
+    pub(in crate::wire::responses) logprobs: &'s str,
+}
+
+pub(in crate::wire::responses) fn write_said(said: Said<'_>, mut it: Obj<'_>) {
+    let text = Str::from_escaped(said.escaped);
+    match said.refusal {
+        true => _ = it.text("type", "refusal").str("refusal", &text),
+        false => {
+            it.text("type", "output_text").str("text", &text);
+            it.raw("annotations", said.annotations).raw("logprobs", said.logprobs);
+        }
+    }
+}
+
+/// A message; without a part while it is open.
+pub(in crate::wire::responses) fn message(id: &str, state: State, said: Option<Said<'_>>, out: &mut Vec<u8>) {
+    let mut item = Obj::new(out);
+    item.text("id", id).text("type", "message").text("status", state.word()).text("role", "assistant");
+    let mut content = item.arr("content");
+    said.into_iter().for_each(|said| write_said(said, content.obj()));
+}
+
+/// Reasoning: what of it may be read, and what has to come back.
+pub(in crate::wire::responses) fn reasoning(
+    id: &str,
+    state: State,
+    escaped: &str,
+    proof: Option<&str>,
+    out: &mut Vec<u8>,
+) {
+    let mut item = Obj::new(out);
+    item.text("id", id).text("type", "reasoning");
+    {
+        let mut summary = item.arr("summary");
+        if !escaped.is_empty() {
+            summary.obj().text("type", "summary_text").str("text", &Str::from_escaped(escaped));
+        }
+    }
+    proof.into_iter().for_each(|proof| _ = item.text("encrypted_content", proof));
+    if state != State::Done {
+        item.text("status", state.word());
+    }
+}
+
+/// A call: of a function, of a function in a namespace, or of a custom tool.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::wire::responses) struct Called<'c> {
+    pub(in crate::wire::responses) item_id: &'c str,
+    pub(in crate::wire::responses) call_id: &'c str,
+    /// As one flat list of tools has it.
+    pub(in crate::wire::responses) name: &'c str,
+    pub(in crate::wire::responses) custom: bool,
+    /// The literal of the arguments, or of the input.
+    pub(in crate::wire::responses) literal: &'c str,
+}
+
+pub(in crate::wire::responses) fn call(it: Called<'_>, state: State, known: &Known, out: &mut Vec<u8>) {
+    let mut item = Obj::new(out);
+    item.text("id", it.item_id).text("type", if it.custom { "custom_tool_call" } else { "function_call" });
+    item.text("status", state.word()).text("call_id", it.call_id);
+    match known.split(it.name) {
+        Some((namespace, name)) => item.text("name", name).text("namespace", namespace),
+        None => item.text("name", it.name),
+    };
+    item.raw(if it.custom { "input" } else { "arguments" }, it.literal);
+}
+
+wire_object! {
+    struct Wrapped<'a> { input: &'a serde_json::value::RawValue }
+}
+
+/// The literal of a custom tool's free text, where another format had to call it a function's argument.
+pub(in crate::wire::responses) fn input_of(arguments: &Arguments<'_>) -> String {
+    if let Arguments::Text(text) = arguments {
+        return text.raw().to_owned();
+    }
+    let object = arguments.object();
+    let wrapped = object.as_deref().and_then(|json| serde_json::from_str::<Wrapped<'_>>(json).ok());
+    match wrapped.and_then(|w| text(w.input)) {
+        Some(input) => input.raw().to_owned(),
+        // The model did not keep to the form: what it wrote is what there is.
+        None => arguments.encoded().into_owned(),
+    }
+}

@@ -1,0 +1,12 @@
+//! Whole answers: <https://platform.openai.com/docs/api-reference/responses/object>.
+
+mod decode;
+mod encode;
+pub(super) mod item;
+#[cfg(test)]
+mod tests;
+
+pub use decode::decode;
+pub(super) use decode::{Item, call_id, name, parts_of, stop_of, thought};
+pub use encode::encode;
+pub(super) use encode::{Head, Status, status_of};

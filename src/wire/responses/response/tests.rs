@@ -1,0 +1,81 @@
+use super::*;
+use crate::wire::ir::{Arguments, PartKind, StopReason};
+use crate::wire::seal::Seal;
+use crate::wire::{Client, Quirks, scan};
+
+const ANSWER: &str = r#"{"id":"resp_1","object":"response","created_at":7,"status":"completed","model":"gpt-x","error":null,
+"output":[{"id":"rs_1","type":"reasoning","summary":[{"type":"summary_text","text":"a"},{"type":"summary_text","text":"b"}],"encrypted_content":"ENC"},
+{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"output_text","text":"hi \"you\"","annotations":[]}]},
+{"id":"fc_1","type":"function_call","call_id":"call_1","name":"f","arguments":"{\"x\":1}"},
+{"id":"ct_1","type":"custom_tool_call","call_id":"call_2","name":"patch","input":"*** Begin"},
+{"id":"ws_1","type":"web_search_call","status":"completed"}],
+"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":16}}"#;
+
+fn written(request: &str) -> String {
+    let seal = Seal::new("t", b"");
+    let client = Client {
+        model: "m",
+        id: "0190",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 0,
+        request,
+        seal: &seal,
+    };
+    let mut out = Vec::new();
+    encode(&decode(ANSWER, &Quirks::NONE).unwrap(), &client, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn every_item_has_its_meaning() {
+    let it = decode(ANSWER, &Quirks::NONE).unwrap();
+    let parts = &it.choices[0].parts;
+    assert!(matches!(&parts[0].kind, PartKind::Reasoning { text, signature: Some(proof) }
+        if text.is("a\n\nb") && proof.is(r#"{"id":"rs_1","encrypted_content":"ENC"}"#)));
+    assert!(matches!(&parts[1].kind, PartKind::Text { text, .. } if text.is("hi \"you\"")));
+    assert!(
+        matches!(&parts[2].kind, PartKind::ToolCall { id, arguments: Arguments::Encoded(a), .. } if id.is("call_1") && a.is("{\"x\":1}"))
+    );
+    assert!(matches!(&parts[3].kind, PartKind::ToolCall { arguments: Arguments::Text(a), .. } if a.is("*** Begin")));
+    assert!(matches!(&parts[4].kind, PartKind::Other { tag, .. } if tag.is("web_search_call")));
+    assert_eq!(it.choices[0].stop.as_ref().unwrap().reason, StopReason::ToolUse);
+    let usage = it.usage.unwrap();
+    assert_eq!(
+        (usage.input_tokens(), usage.cached_tokens, usage.output_tokens(), usage.reasoning_tokens),
+        (10, 4, 6, 2)
+    );
+}
+
+#[test]
+fn an_answer_repeats_what_the_request_said() {
+    let out = written(r#"{"tools":[{"type":"custom","name":"patch"}],"temperature":0.5,"metadata":null}"#);
+    assert!(scan::is_json(&out), "{out}");
+    let member = |name| scan::member(&out, name).unwrap();
+    assert_eq!(member("tools"), r#"[{"type":"custom","name":"patch"}]"#);
+    assert_eq!((member("temperature"), member("metadata"), member("tool_choice")), ("0.5", "{}", "\"auto\""));
+    assert_eq!((member("status"), member("id")), ("\"completed\"", "\"resp_1\""));
+    assert!(out.contains(
+        r#""type":"custom_tool_call","status":"completed","call_id":"call_2","name":"patch","input":"*** Begin""#
+    ));
+    assert!(out.contains("\"cache_write_tokens\":0"));
+}
+
+#[test]
+fn a_custom_tool_called_as_a_function_gets_its_text_back() {
+    let wrapped = Arguments::Encoded(crate::wire::json::Str::from_text(r#"{"input":"a\nb"}"#));
+    assert_eq!(item::input_of(&wrapped), r#""a\nb""#);
+    let other = Arguments::Encoded(crate::wire::json::Str::from_text(r#"{"patch":1}"#));
+    assert_eq!(item::input_of(&other), r#""{\"patch\":1}""#);
+    let cut = Arguments::Encoded(crate::wire::json::Str::from_text("{\"inp"));
+    assert_eq!(item::input_of(&cut), r#""{\"inp""#);
+}
+
+#[test]
+fn failed_answers_are_errors_and_incomplete_ones_are_not() {
+    let failed = r#"{"id":"r","status":"failed","error":{"code":"server_error","message":"broke"},"output":[]}"#;
+    assert_eq!(decode(failed, &Quirks::NONE).unwrap_err().public(), "broke");
+    let cut = r#"{"id":"r","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[]}"#;
+    let stop = decode(cut, &Quirks::NONE).unwrap().choices.remove(0).stop.unwrap();
+    assert_eq!(stop.reason, StopReason::MaxTokens);
+}

@@ -18,5 +18,5 @@ pub mod error;
 pub mod request;
 pub mod response;
 pub mod stream;
-mod thinking;
+pub(super) mod thinking;
 pub mod usage;

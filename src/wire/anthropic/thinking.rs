@@ -78,7 +78,7 @@ fn from_detail(json: &str) -> Option<Raw<'static>> {
 }
 
 /// What of `reasoning_details` can be read, as the inside of a string literal.
-pub(super) fn readable(details: &str) -> String {
+pub(in crate::wire) fn readable(details: &str) -> String {
     let items: Vec<&RawValue> = serde_json::from_str(details).unwrap_or_default();
     let mut text = String::new();
     for item in items {
@@ -93,13 +93,13 @@ pub(super) fn readable(details: &str) -> String {
 /// `reasoning_details` put together from the fragments of a stream: fragments of one `type` and
 /// `index` are one item, whose text grows and whose other members are replaced.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(in crate::wire) struct Gathered {
     items: Vec<Vec<(String, String)>>,
 }
 
 impl Gathered {
     /// Takes an item, or a list of items.
-    pub(super) fn push(&mut self, fragment: &Raw<'_>) {
+    pub(in crate::wire) fn push(&mut self, fragment: &Raw<'_>) {
         if fragment.is_array() {
             let items: Vec<Raw<'_>> = fragment.read().unwrap_or_default();
             items.iter().for_each(|item| self.push_item(item.get()));
@@ -123,12 +123,12 @@ impl Gathered {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::wire) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
     /// The whole array.
-    pub(super) fn json(&self) -> String {
+    pub(in crate::wire) fn json(&self) -> String {
         let mut out = Vec::new();
         {
             let mut list = Arr::new(&mut out);

@@ -5,12 +5,16 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::wire::json::Obj;
-use crate::wire::lenient::{is_object, read};
+use crate::wire::lenient::{Value, filled, read, text};
 use crate::wire::openai_chat;
 use crate::wire_object;
 
 wire_object! {
     struct Event<'a> { response: &'a RawValue, error: &'a RawValue }
+}
+
+wire_object! {
+    struct Failure<'a> { kind: &'a RawValue = "type", code: &'a RawValue, message: &'a RawValue }
 }
 
 /// Reads an error body.
@@ -22,19 +26,36 @@ pub fn decode(status: u16, body: &str) -> Error {
 /// 200.
 pub fn decode_in_band(data: &str) -> Error {
     let event: Event<'_> = serde_json::from_str(data).unwrap_or_default();
-    match event.response.filter(|_| is_object(event.response)) {
-        Some(response) => openai_chat::error::decode_in_band(&known_codes(response)),
-        None => openai_chat::error::decode_in_band(data),
+    let inside = read::<Event<'_>>(event.response).unwrap_or(event);
+    match (read::<Failure<'_>>(inside.error), read::<Failure<'_>>(serde_json::from_str(data).ok())) {
+        (Some(it), _) if !is_filled(it.kind) => openai_chat::error::decode_in_band(&typed(&it)),
+        (None, Some(it)) if is_filled(it.code) => openai_chat::error::decode_in_band(&typed(&it)),
+        _ => openai_chat::error::decode_in_band(data),
     }
 }
 
+fn is_filled(value: Value<'_>) -> bool {
+    filled(value).is_some()
+}
+
 /// A failed answer names its error by a code alone; the reader of errors goes by types.
-fn known_codes(response: &RawValue) -> String {
-    let failed: Event<'_> = read(Some(response)).unwrap_or_default();
-    let Some(error) = failed.error else { return response.get().to_owned() };
+fn typed(error: &Failure<'_>) -> String {
+    let code = text(error.code).map(|code| code.text().into_owned()).unwrap_or_default();
+    let kind = match code.as_str() {
+        "rate_limit_exceeded" => "rate_limit_error",
+        "insufficient_quota" => "insufficient_quota",
+        "server_is_overloaded" | "slow_down" => "overloaded_error",
+        "" | "server_error" | "vector_store_timeout" => "server_error",
+        _ => "invalid_request_error",
+    };
     let mut body = Vec::new();
-    Obj::new(&mut body).raw("error", error.get());
-    String::from_utf8(body).unwrap_or_default().replace("\"code\":\"server_error\"", "\"type\":\"server_error\"")
+    {
+        let mut body = Obj::new(&mut body);
+        let mut it = body.obj("error");
+        it.text("type", kind).text("code", &code);
+        text(error.message).iter().for_each(|message| _ = it.str("message", message));
+    }
+    String::from_utf8(body).unwrap_or_default()
 }
 
 /// Writes an error body; gives back its status.
@@ -68,7 +89,9 @@ mod tests {
     fn failed_answers_and_error_events_are_read() {
         let failed = r#"{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"slow down"}}}"#;
         let error = decode_in_band(failed);
-        assert_eq!(error.public(), "slow down");
+        assert_eq!((error.public(), error.kind()), ("slow down", Kind::UpstreamRateLimited));
+        let typed = r#"{"type":"error","error":{"type":"invalid_request_error","code":"context_length_exceeded","message":"too long"}}"#;
+        assert_eq!((decode_in_band(typed).code(), decode_in_band(typed).kind()), ("context_length_exceeded", Kind::UpstreamRejected));
         let event = r#"{"type":"error","code":"server_error","message":"it broke","param":null,"sequence_number":3}"#;
         assert_eq!(decode_in_band(event).public(), "it broke");
         assert_eq!(decode_in_band(event).kind(), Kind::UpstreamFailed);

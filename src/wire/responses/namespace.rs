@@ -36,8 +36,8 @@ impl Known {
     pub(super) fn of(request: &str) -> Self {
         let mut it = Self::default();
         let Some(tools) = scan::member(request, "tools") else { return it };
-        let tools: Vec<Tool<'_>> = serde_json::from_str(tools).unwrap_or_default();
-        for tool in &tools {
+        let tools: Vec<&RawValue> = serde_json::from_str(tools).unwrap_or_default();
+        for tool in tools.into_iter().filter_map(|raw| read::<Tool<'_>>(Some(raw))) {
             let name = plain(tool.name);
             match plain(tool.kind).as_str() {
                 "custom" => it.custom.push(name),

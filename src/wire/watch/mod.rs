@@ -312,7 +312,7 @@ impl Glance {
 impl scan::Tally for Glance {
     fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
         match name {
-            b"content" | b"reasoning_content" | b"reasoning" | b"arguments" | b"refusal" | b"thinking"
+            b"content" | b"delta" | b"reasoning_content" | b"reasoning" | b"arguments" | b"refusal" | b"thinking"
             | b"partial_json"
                 if !self.aside =>
             {

@@ -68,7 +68,9 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
         parts.extend(parts_of(item, raw));
     }
     let reason = read::<Incomplete<'a>>(it.incomplete_details).and_then(|i| text(i.reason));
-    let stop = stop_of(text(it.status).as_ref(), reason, &parts);
+    let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall { .. }));
+    let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
+    let stop = stop_of(text(it.status).as_ref(), reason, calls, refused);
     let logprobs = None;
     Ok(Response {
         id: text(it.id),
@@ -85,10 +87,9 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
 pub(in crate::wire::responses) fn stop_of<'a>(
     status: Option<&Str<'_>>,
     reason: Option<Str<'a>>,
-    parts: &[Part<'_>],
+    calls: bool,
+    refused: bool,
 ) -> Stop<'a> {
-    let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall { .. }));
-    let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
     let word = reason.as_ref().map(|reason| reason.escaped().to_owned());
     let stop = match (word.as_deref(), calls, refused) {
         (Some("max_output_tokens"), ..) => StopReason::MaxTokens,

@@ -6,6 +6,7 @@ use super::item::{self, Called, Said, State};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Part, PartKind, Response, StopReason};
 use crate::wire::json::{Obj, Str};
+use crate::wire::anthropic::thinking;
 use crate::wire::{Client, scan};
 
 /// Members of the request that its answer repeats, with what stands where the request says nothing.
@@ -32,14 +33,12 @@ const REPEATED: [(&str, &str); 17] = [
 /// What every event and answer says of the answer itself.
 #[derive(Debug, Clone)]
 pub(in crate::wire::responses) struct Head {
-    pub(in crate::wire::responses) id: String,
+    id: String,
     model: Str<'static>,
     created: u64,
     tier: Option<String>,
     /// The members repeated from the request, without braces.
     repeated: String,
-    /// Ids of items are made of this.
-    pub(in crate::wire::responses) seed: String,
 }
 
 /// How far an answer is.
@@ -68,7 +67,6 @@ impl Head {
             created: created.unwrap_or(client.created),
             tier: tier.map(|tier| tier.text().into_owned()),
             repeated: repeated(client.request),
-            seed: client.id.to_owned(),
         }
     }
 
@@ -121,11 +119,11 @@ fn repeated(request: &str) -> String {
     pairs.collect::<Vec<_>>().join(",")
 }
 
-/// How an answer that stopped is called.
-pub(in crate::wire::responses) fn status_of(stop: Option<StopReason>) -> Status<'static> {
+/// How an answer that stopped is called. A refusal in words is a complete one.
+pub(in crate::wire::responses) fn status_of(stop: Option<StopReason>, in_words: bool) -> Status<'static> {
     match stop {
         Some(StopReason::MaxTokens | StopReason::ContextFull) => Status::Incomplete("max_output_tokens"),
-        Some(StopReason::Refusal) => Status::Incomplete("content_filter"),
+        Some(StopReason::Refusal) if !in_words => Status::Incomplete("content_filter"),
         _ => Status::Completed,
     }
 }
@@ -139,15 +137,11 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     let stop = choice.and_then(|choice| choice.stop.as_ref()).map(|stop| stop.reason);
     let parts = choice.map(|choice| choice.parts.as_slice()).unwrap_or_default();
     let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
-    let status = match status_of(stop) {
-        // A refusal in words is a complete answer.
-        Status::Incomplete("content_filter") if refused => Status::Completed,
-        status => status,
-    };
+    let status = status_of(stop, refused);
     let mut items = Vec::new();
     for part in parts {
         let mut item = Vec::new();
-        if write(part, &format!("{}_{}", head.seed, items.len()), &known, &mut item) {
+        if write(part, &format!("{}_{}", client.id, items.len()), &known, client, &mut item) {
             items.push(item);
         }
     }
@@ -156,18 +150,26 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
 }
 
 /// Writes one part as an item; says whether it is one.
-fn write(part: &Part<'_>, id: &str, known: &Known, out: &mut Vec<u8>) -> bool {
-    let said = |escaped, refusal| Said { escaped, refusal, annotations: "[]", logprobs: "[]" };
+fn write(part: &Part<'_>, id: &str, known: &Known, client: &Client<'_>, out: &mut Vec<u8>) -> bool {
+    let message = format!("msg_{id}");
     match &part.kind {
-        PartKind::Text { text, .. } => {
-            item::message(&format!("msg_{id}"), State::Done, Some(said(text.escaped(), false)), out);
+        PartKind::Text { text, citations } => {
+            let annotations = item::annotations(citations.as_ref());
+            let said = Said { escaped: text.escaped(), refusal: false, annotations: &annotations, logprobs: "[]" };
+            item::message(&message, State::Done, Some(said), out);
         }
         PartKind::Refusal { text } => {
-            item::message(&format!("msg_{id}"), State::Done, Some(said(text.escaped(), true)), out);
+            let said = Said { escaped: text.escaped(), refusal: true, annotations: "[]", logprobs: "[]" };
+            item::message(&message, State::Done, Some(said), out);
         }
         PartKind::Reasoning { text, signature } => {
             let proof = signature.as_ref().map(Str::text);
             item::reasoning(&format!("rs_{id}"), State::Done, text.escaped(), proof.as_deref(), out);
+        }
+        PartKind::ReasoningDetails { details } => {
+            let text = thinking::readable(details.get());
+            let proof = client.seal.close(details.get().as_bytes());
+            item::reasoning(&format!("rs_{id}"), State::Done, &text, Some(&proof), out);
         }
         PartKind::RedactedReasoning { data } => {
             item::reasoning(&format!("rs_{id}"), State::Done, "", Some(&data.text()), out);

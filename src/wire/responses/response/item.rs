@@ -1,9 +1,10 @@
 //! The items of an answer, as a client reads them.
 
 use crate::wire::ir::Arguments;
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{Obj, Raw, Str};
 use crate::wire::lenient::text;
 use crate::wire::responses::namespace::Known;
+use crate::wire::scan;
 use crate::wire_object;
 
 /// What an item is when it is opened, and when it is done.
@@ -54,6 +55,21 @@ pub(in crate::wire::responses) fn message(id: &str, state: State, said: Option<S
     item.text("id", id).text("type", "message").text("status", state.word()).text("role", "assistant");
     let mut content = item.arr("content");
     said.into_iter().for_each(|said| write_said(said, content.obj()));
+}
+
+/// The sources of a text that this format knows, as a list.
+pub(in crate::wire::responses) fn annotations(citations: Option<&Raw<'_>>) -> String {
+    let all: Vec<Raw<'_>> = citations.and_then(Raw::read).unwrap_or_default();
+    let known: Vec<&str> = all.iter().map(Raw::get).filter(|json| is_annotation(json)).collect();
+    format!("[{}]", known.join(","))
+}
+
+/// Whether a source is of a kind this format knows.
+pub(in crate::wire::responses) fn is_annotation(json: &str) -> bool {
+    const KNOWN: [&str; 4] =
+        ["\"url_citation\"", "\"file_citation\"", "\"container_file_citation\"", "\"file_path\""];
+    // Chat's own `url_citation` nests its members.
+    scan::member(json, "type").is_some_and(|kind| KNOWN.contains(&kind)) && scan::member(json, "url_citation").is_none()
 }
 
 /// Reasoning: what of it may be read, and what has to come back.

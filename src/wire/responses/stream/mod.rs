@@ -1,32 +1,17 @@
-//! A streamed answer of this format.
+//! Streamed answers of this format: <https://platform.openai.com/docs/api-reference/responses-streaming>.
+//!
+//! Seen 2026-11: every item and part is opened and closed, and what a `done` event closes it repeats
+//! whole; open servers send only the deltas, or only the `done` events, or only the last one; thoughts
+//! come as a summary or as `reasoning_text`; what proves a thought stands in its item's `done`; some
+//! servers send `[DONE]` after the end.
 
-use crate::wire::ir::Event;
-use crate::wire::{Client, Decode, Encode, Quirks};
+mod decode;
+mod encode;
 
-#[derive(Debug)]
-pub struct Decoder;
+pub use decode::Decoder;
+pub use encode::Encoder;
 
-impl Decoder {
-    pub fn new(_quirks: &Quirks) -> Self {
-        Self
-    }
-}
-
-impl Decode for Decoder {
-    fn event(&mut self, _name: &str, _data: &str, _sink: &mut dyn FnMut(&Event<'_>)) {}
-
-    fn finish(&mut self, _sink: &mut dyn FnMut(&Event<'_>)) {}
-}
-
-#[derive(Debug)]
-pub struct Encoder;
-
-impl Encoder {
-    pub fn new(_client: &Client<'_>) -> Self {
-        Self
-    }
-}
-
-impl Encode for Encoder {
-    fn event(&mut self, _event: &Event<'_>, _out: &mut Vec<u8>) {}
-}
+#[cfg(test)]
+pub(crate) mod grammar;
+#[cfg(test)]
+mod tests;

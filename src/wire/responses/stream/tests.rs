@@ -1,0 +1,322 @@
+#![expect(clippy::disallowed_types, reason = "tests look at JSON as a tree")]
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::grammar::{assemble, events};
+use super::{Decoder, Encoder};
+use crate::error::{Error, Kind};
+use crate::usage::tokens::Usage;
+use crate::wire::ir::{Delta, Event, PartStart, Stop, StopReason};
+use crate::wire::json::{Raw, Str};
+use crate::wire::seal::Seal;
+use crate::wire::{Client, Decode as _, Encode as _, Quirks};
+
+const REQUEST: &str = r#"{"model":"m","tools":[{"type":"custom","name":"patch"},
+    {"type":"namespace","name":"web","tools":[{"type":"function","name":"open"}]}],"instructions":"be brief"}"#;
+
+fn with_client<T>(then: impl FnOnce(&Client<'_>) -> T) -> T {
+    let seal = Seal::new("chat", b"k");
+    then(&Client {
+        model: "client-model",
+        id: "0198",
+        created: 7,
+        stream_usage: true,
+        input_estimate_tokens: 0,
+        request: REQUEST,
+        seal: &seal,
+    })
+}
+
+fn encode(list: &[Event<'_>]) -> String {
+    let mut encoder = with_client(Encoder::new);
+    let mut out = Vec::new();
+    list.iter().for_each(|event| encoder.event(event, &mut out));
+    String::from_utf8(out).unwrap()
+}
+
+fn text(s: &str) -> Str<'static> {
+    Str::from_text(s)
+}
+
+fn start() -> Event<'static> {
+    Event::Start { id: Some(text("chatcmpl-1")), model: Some(text("m")), created: None, usage: None, service_tier: None }
+}
+
+fn part(index: u32, part: PartStart<'static>) -> Event<'static> {
+    Event::PartStart { index, choice: 0, part }
+}
+
+fn call(index: u32, name: &str, custom: bool) -> Event<'static> {
+    part(index, PartStart::ToolCall { id: text(&format!("call_{index}")), name: text(name), custom })
+}
+
+fn delta(index: u32, delta: Delta<'static>) -> Event<'static> {
+    Event::Delta { index, delta }
+}
+
+fn closing(reason: StopReason) -> Vec<Event<'static>> {
+    let usage = Usage { fresh_input_tokens: 3, visible_output_tokens: 4, ..Usage::default() };
+    vec![Event::Stop { choice: 0, stop: Stop::of(reason) }, Event::Usage(usage), Event::End]
+}
+
+fn answer(parts: Vec<Event<'static>>, reason: StopReason) -> Value {
+    let mut list = vec![start()];
+    list.extend(parts);
+    list.extend(closing(reason));
+    assemble(&encode(&list))
+}
+
+fn decode(list: &[Value]) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut decoder = Decoder::new(&Quirks::NONE);
+    let mut sink = |event: &Event<'_>| seen.push(format!("{event:?}"));
+    for data in list {
+        decoder.event("", &data.to_string(), &mut sink);
+    }
+    decoder.finish(&mut sink);
+    seen
+}
+
+/// Decodes and encodes again.
+fn again(sse: &str) -> String {
+    let (mut decoder, mut encoder, mut out) = (Decoder::new(&Quirks::NONE), with_client(Encoder::new), Vec::new());
+    for data in events(sse) {
+        decoder.event("", &data.to_string(), &mut |event| encoder.event(event, &mut out));
+    }
+    decoder.finish(&mut |event| encoder.event(event, &mut out));
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_text_has_the_exact_events() {
+    let mut list = vec![start(), part(0, PartStart::Text), delta(0, Delta::Text(text("Hé"))), Event::PartEnd { index: 0 }];
+    list.extend(closing(StopReason::EndTurn));
+    let sse = encode(&list);
+    let names: Vec<String> = events(&sse).iter().map(|data| data["type"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        names,
+        [
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.completed"
+        ]
+    );
+    let answer = assemble(&sse);
+    assert_eq!(answer["id"], "resp_0198");
+    assert_eq!(answer["instructions"], "be brief");
+    assert_eq!(answer["output"][0]["content"][0]["text"], "Hé");
+    assert_eq!(answer["usage"]["input_tokens"], 3);
+}
+
+#[test]
+fn thoughts_calls_and_their_proofs_are_items() {
+    let it = answer(
+        vec![
+            part(0, PartStart::Reasoning),
+            delta(0, Delta::Reasoning(text("hm"))),
+            delta(0, Delta::Signature(text("weirseal1-"))),
+            delta(0, Delta::Signature(text("x"))),
+            Event::PartEnd { index: 0 },
+            call(1, "web__open", false),
+            call(2, "get", false),
+            delta(2, Delta::Arguments(text("{\"a\":"))),
+            delta(1, Delta::Arguments(text("{}"))),
+            delta(2, Delta::Arguments(text("1}"))),
+            Event::PartEnd { index: 1 },
+            Event::PartEnd { index: 2 },
+            call(3, "get", false),
+            Event::PartEnd { index: 3 },
+        ],
+        StopReason::ToolUse,
+    );
+    let output = &it["output"];
+    assert_eq!(output[0]["summary"], json!([{"type":"summary_text","text":"hm"}]));
+    assert_eq!(output[0]["encrypted_content"], "weirseal1-x");
+    assert_eq!((&output[1]["namespace"], &output[1]["name"]), (&json!("web"), &json!("open")));
+    assert_eq!(output[2]["arguments"], "{\"a\":1}");
+    assert_eq!(output[3]["arguments"], "{}");
+    assert_eq!(it["status"], "completed");
+}
+
+#[test]
+fn a_custom_tool_gets_its_text_however_it_comes() {
+    let it = answer(
+        vec![
+            call(0, "patch", false),
+            delta(0, Delta::Arguments(text("{\"input\":\"*** Be"))),
+            delta(0, Delta::Arguments(text("gin\\n\"}"))),
+            Event::PartEnd { index: 0 },
+            call(1, "patch", true),
+            delta(1, Delta::Input(text("raw"))),
+            Event::PartEnd { index: 1 },
+        ],
+        StopReason::ToolUse,
+    );
+    assert_eq!(it["output"][0]["type"], "custom_tool_call");
+    assert_eq!(it["output"][0]["input"], "*** Begin\n");
+    assert_eq!(it["output"][1]["input"], "raw");
+}
+
+#[test]
+fn details_of_a_reseller_are_sealed_and_not_told_twice() {
+    let it = answer(
+        vec![
+            part(0, PartStart::Reasoning),
+            delta(0, Delta::Reasoning(text("hm"))),
+            Event::PartEnd { index: 0 },
+            part(1, PartStart::ReasoningDetails),
+            delta(1, Delta::ReasoningDetails(Raw::new(r#"[{"type":"reasoning.text","text":"hm","index":0}]"#))),
+            Event::PartEnd { index: 1 },
+        ],
+        StopReason::EndTurn,
+    );
+    let sealed = it["output"][1]["encrypted_content"].as_str().unwrap();
+    let opened = Seal::new("chat", b"k").open(sealed).unwrap();
+    assert_eq!(opened, br#"[{"type":"reasoning.text","text":"hm","index":0}]"#);
+    assert_eq!(it["output"][1]["summary"], json!([]));
+}
+
+#[test]
+fn endings_have_their_event() {
+    let said = || vec![part(0, PartStart::Text), delta(0, Delta::Text(text("a"))), Event::PartEnd { index: 0 }];
+    let cut = answer(said(), StopReason::MaxTokens);
+    assert_eq!(cut["incomplete_details"]["reason"], "max_output_tokens");
+    let filtered = answer(said(), StopReason::Refusal);
+    assert_eq!(filtered["incomplete_details"]["reason"], "content_filter");
+    let refusal =
+        vec![part(0, PartStart::Refusal), delta(0, Delta::Refusal(text("no"))), Event::PartEnd { index: 0 }];
+    assert_eq!(answer(refusal, StopReason::Refusal)["status"], "completed");
+    let mut broken = vec![start(), part(0, PartStart::Text), delta(0, Delta::Text(text("a")))];
+    broken.push(Event::Error(Error::new(Kind::UpstreamFailed, "cut")));
+    broken.push(Event::End);
+    let failed = assemble(&encode(&broken));
+    assert_eq!(failed["error"], json!({"code":"server_error","message":"cut"}));
+    assert_eq!(failed["output"][0]["status"], "incomplete");
+}
+
+fn item(kind: &str, index: u64, item: &Value) -> Value {
+    json!({"type": format!("response.output_item.{kind}"), "output_index": index, "item": item})
+}
+
+fn created() -> Value {
+    json!({"type":"response.created","response":{"id":"resp_1","model":"gpt","created_at":5,"status":"in_progress"}})
+}
+
+fn completed(output: &Value) -> Value {
+    json!({"type":"response.completed","response":{"id":"resp_1","status":"completed","output":output,
+        "usage":{"input_tokens":1,"output_tokens":2}}})
+}
+
+#[test]
+fn what_servers_leave_out_is_taken_from_what_they_say() {
+    let message = json!({"type":"message","id":"m","content":[{"type":"output_text","text":"Hi","annotations":[]}]});
+    let only_last = decode(&[completed(&json!([message]))]);
+    let only_done = decode(&[created(), item("done", 0, &message), completed(&json!([message]))]);
+    let piece = json!({"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"Hi"});
+    let only_delta = decode(&[created(), piece.clone(), completed(&json!([message]))]);
+    let all = decode(&[
+        created(),
+        item("added", 0, &json!({"type":"message","id":"m","content":[]})),
+        piece,
+        json!({"type":"response.output_text.done","output_index":0,"content_index":0,"text":"Hi"}),
+        item("done", 0, &message),
+        completed(&json!([message])),
+    ]);
+    assert_eq!(only_last[1..], all[1..]);
+    assert_eq!(only_done, all);
+    assert_eq!(only_delta, all);
+    assert!(all[2].contains("Hi"), "{all:?}");
+}
+
+#[test]
+fn thoughts_are_joined_and_proved_once() {
+    let summary = |index: u64, s: &str| json!({"type":"response.reasoning_summary_text.delta","output_index":0,"summary_index":index,"delta":s});
+    let done = json!({"type":"reasoning","id":"rs_1","summary":[{"text":"a"},{"text":"b"}],"encrypted_content":"xyz"});
+    let seen = decode(&[created(), summary(0, "a"), summary(1, "b"), item("done", 0, &done), completed(&json!([]))]);
+    assert!(seen[3].contains(r"\n\n"), "{seen:?}");
+    assert!(seen[5].contains("Signature") && seen[5].contains("rs_1") && seen[5].contains("xyz"), "{seen:?}");
+    assert_eq!(seen.iter().filter(|event| event.contains("PartEnd")).count(), 1);
+    // One that may not be read is a thought all the same.
+    let hidden = json!({"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"xyz"});
+    let seen = decode(&[created(), item("done", 0, &hidden), completed(&json!([]))]);
+    assert!(seen[2].contains("Signature"), "{seen:?}");
+}
+
+#[test]
+fn calls_are_told_once_whoever_tells_their_arguments() {
+    let open = json!({"type":"function_call","id":"fc","call_id":"c","name":"get","arguments":""});
+    let done = json!({"type":"function_call","id":"fc","call_id":"c","name":"get","arguments":"{\"a\":1}"});
+    let fragment = |s: &str| json!({"type":"response.function_call_arguments.delta","output_index":0,"delta":s});
+    let by_fragments = decode(&[
+        created(),
+        item("added", 0, &open),
+        fragment("{\"a\":1}"),
+        json!({"type":"response.function_call_arguments.done","output_index":0,"arguments":"{\"a\":1}"}),
+        item("done", 0, &done),
+        completed(&json!([done])),
+    ]);
+    let by_item = decode(&[created(), item("added", 0, &open), item("done", 0, &done), completed(&json!([done]))]);
+    let by_done = decode(&[created(), item("done", 0, &done), completed(&json!([done]))]);
+    let by_last = decode(&[completed(&json!([done]))]);
+    assert_eq!(by_fragments, by_item);
+    assert_eq!(by_fragments, by_done);
+    assert_eq!(by_fragments[1..], by_last[1..]);
+    assert!(by_last.iter().any(|event| event.contains("ToolUse")), "{by_last:?}");
+}
+
+#[test]
+fn failures_and_cuts_are_errors() {
+    let failed = json!({"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"broke"}}});
+    let seen = decode(&[created(), failed, completed(&json!([]))]);
+    assert!(seen.last().unwrap().contains("broke") && seen.len() == 2, "{seen:?}");
+    let seen = decode(&[created()]);
+    assert!(seen.last().unwrap().contains("Error"), "{seen:?}");
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    let mut list = vec![
+        start(),
+        part(0, PartStart::Reasoning),
+        delta(0, Delta::Reasoning(text("hm\n\"x\""))),
+        Event::PartEnd { index: 0 },
+        part(1, PartStart::Text),
+        delta(1, Delta::Text(text("a"))),
+        delta(1, Delta::Text(text("\u{e9}"))),
+        Event::PartEnd { index: 1 },
+        call(2, "get", false),
+        delta(2, Delta::Arguments(text("{\"a\":1}"))),
+        Event::PartEnd { index: 2 },
+        call(3, "patch", true),
+        delta(3, Delta::Input(text("raw\n"))),
+        Event::PartEnd { index: 3 },
+    ];
+    list.extend(closing(StopReason::ToolUse));
+    let once = encode(&list);
+    let twice = again(&once);
+    let plain = |sse: &str| {
+        let mut answer = assemble(sse);
+        // The id of the item that a thought came in is what proves it.
+        answer["output"][0].as_object_mut().unwrap().remove("encrypted_content");
+        answer
+    };
+    assert_eq!(plain(&once), plain(&twice));
+}
+
+#[test]
+fn a_ping_is_a_comment() {
+    let mut encoder = with_client(Encoder::new);
+    let mut out = Vec::new();
+    encoder.event(&Event::Ping, &mut out);
+    let mut line = String::new();
+    let _ = write!(line, "{}", String::from_utf8_lossy(&out));
+    assert_eq!(line, ": ping\n\n");
+}

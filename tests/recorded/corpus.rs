@@ -57,6 +57,8 @@ fn dialect(file: &str) -> Option<Dialect> {
     match file {
         _ if file.ends_with(".chat_completions.jsonl") => Some(Dialect::OpenAiChat),
         "anthropic.messages.jsonl" | "vertex.messages.jsonl" => Some(Dialect::Anthropic),
+        // Compacted conversations are objects of another kind.
+        _ if file.ends_with(".responses.jsonl") => Some(Dialect::Responses),
         _ => None,
     }
 }

@@ -160,6 +160,20 @@ fn names(it: &Value, path: &[&str]) -> Vec<String> {
     it["tools"].as_array().into_iter().flatten().filter_map(name).collect()
 }
 
+/// The names of the tools that a client runs itself, in either format that names them at the top.
+fn own_tools(tools: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    for tool in tools.as_array().into_iter().flatten() {
+        let Some(name) = tool["name"].as_str() else { continue };
+        match tool["type"].as_str() {
+            Some("namespace") => all.extend(own_tools(&tool["tools"]).iter().map(|inner| format!("{name}__{inner}"))),
+            None | Some("custom" | "function") => all.push(name.to_owned()),
+            Some(_) => {}
+        }
+    }
+    all
+}
+
 /// Whether a chat request made from an Anthropic one keeps its calls, results, tools and texts, and
 /// the order OpenAI insists on.
 pub(crate) fn is_sound_chat(sent: &str, got: &str) -> Result<(), String> {
@@ -184,13 +198,7 @@ pub(crate) fn is_sound_chat(sent: &str, got: &str) -> Result<(), String> {
             serde_json::from_str::<Value>(arguments).map_err(|e| e.to_string())?;
         }
     }
-    let own: Vec<String> = sent["tools"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|t| t["type"].is_null() || t["type"] == "custom")
-        .filter_map(|t| t["name"].as_str().map(str::to_owned))
-        .collect();
+    let own = own_tools(&sent["tools"]);
     if own != names(&got, &["function", "name"]) {
         return Err(format!("tools {:?}, expected {own:?}", names(&got, &["function", "name"])));
     }

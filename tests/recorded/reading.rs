@@ -71,8 +71,8 @@ impl Reading {
 
     /// Whether `got`, our answer in `to`, says what this one said in `from`.
     pub(crate) fn compare(&self, got: &Self, from: Dialect, to: Dialect) -> Result<(), String> {
-        // Anthropic's format has one answer.
-        let count = if to == Dialect::Anthropic { self.choices.len().min(1) } else { self.choices.len() };
+        // These formats have one answer.
+        let count = if matches!(to, Dialect::Anthropic | Dialect::Responses) { self.choices.len().min(1) } else { self.choices.len() };
         if got.choices.len() != count {
             return Err(format!("{} choices, expected {count}", got.choices.len()));
         }
@@ -90,7 +90,8 @@ impl Reading {
 
 /// Anthropic's format does not count thinking apart everywhere.
 fn counts(it: Counts, from: Dialect, to: Dialect) -> Counts {
-    let reasoning = if from == Dialect::OpenAiChat && to == Dialect::OpenAiChat { it.reasoning } else { 0 };
+    let apart = |format| format != Dialect::Anthropic;
+    let reasoning = if apart(from) && apart(to) { it.reasoning } else { 0 };
     Counts { reasoning, ..it }
 }
 

@@ -138,10 +138,11 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     let parts = choice.map(|choice| choice.parts.as_slice()).unwrap_or_default();
     let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
     let status = status_of(stop, refused);
+    let thought = parts.iter().any(|part| matches!(part.kind, PartKind::Reasoning { .. }));
     let mut items = Vec::new();
     for part in parts {
         let mut item = Vec::new();
-        if write(part, &format!("{}_{}", client.id, items.len()), &known, client, &mut item) {
+        if write(part, &format!("{}_{}", client.id, items.len()), thought, (&known, client), &mut item) {
             items.push(item);
         }
     }
@@ -150,7 +151,8 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
 }
 
 /// Writes one part as an item; says whether it is one.
-fn write(part: &Part<'_>, id: &str, known: &Known, client: &Client<'_>, out: &mut Vec<u8>) -> bool {
+fn write(part: &Part<'_>, id: &str, thought: bool, cx: (&Known, &Client<'_>), out: &mut Vec<u8>) -> bool {
+    let (known, client) = cx;
     let message = format!("msg_{id}");
     match &part.kind {
         PartKind::Text { text, citations } => {
@@ -167,7 +169,8 @@ fn write(part: &Part<'_>, id: &str, known: &Known, client: &Client<'_>, out: &mu
             item::reasoning(&format!("rs_{id}"), State::Done, text.escaped(), proof.as_deref(), out);
         }
         PartKind::ReasoningDetails { details } => {
-            let text = thinking::readable(details.get());
+            // They repeat a thought that is an item already.
+            let text = if thought { String::new() } else { thinking::readable(details.get()) };
             let proof = client.seal.close(details.get().as_bytes());
             item::reasoning(&format!("rs_{id}"), State::Done, &text, Some(&proof), out);
         }

@@ -223,7 +223,9 @@ fn error_answers_keep_their_message_and_have_the_right_kind() {
             // The words about our own credential are the log's.
             let hidden = error.kind() == Kind::UpstreamAuth && error.to_string().contains(&expected);
             let result = match () {
-                () if !kinds(exchange.status, &exchange.body).contains(&error.kind()) => Err(format!("kind {:?}", error.kind())),
+                () if !kinds(exchange.status, &exchange.body).contains(&error.kind()) => {
+                    Err(format!("kind {:?}", error.kind()))
+                }
                 () if !hidden && !told.contains(&expected) => Err(format!("says {told:?} for {expected:?}")),
                 () if told.is_empty() => Err("says nothing".to_owned()),
                 () => Ok(()),

@@ -8,7 +8,7 @@ use crate::wire::Quirks;
 pub static PROVIDER: Provider = Provider {
     kind: "simulator",
     title: "Simulator",
-    apis: &[Api::CHAT],
+    apis: &[Api::CHAT, Api::RESPONSES],
     base_url: None,
     paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
     auth: Auth::Bearer,

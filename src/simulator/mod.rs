@@ -1,8 +1,10 @@
-//! The provider that needs no network: a real HTTP server on loopback that speaks OpenAI's
-//! and Anthropic's formats and answers by rule, for `weir demo`, tests and benches.
+//! The provider that needs no network: a real HTTP server on loopback that speaks every provider's
+//! format and answers by rule, for `weir demo`, tests and benches.
 //!
 //! Paths, each with and without `/v1`: `/chat/completions`, `/completions`, `/embeddings`,
-//! `/models`, `/messages`, `/messages/count_tokens`. Any credential is good.
+//! `/models`, `/messages`, `/messages/count_tokens`, `/responses`; `/v2/chat` (Cohere);
+//! `.../models/{model}:generateContent` and `:streamGenerateContent` (Gemini, Vertex AI);
+//! `/model/{model}/converse` and `/converse-stream` (Bedrock). Any credential is good.
 //!
 //! # Models
 //! The last part of a name (after the last `/`) says how the server behaves. A name that does not
@@ -67,6 +69,7 @@ mod completions;
 mod embeddings;
 mod failure;
 mod log;
+mod meaning;
 mod messages;
 mod model;
 mod prompt;

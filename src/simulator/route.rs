@@ -10,10 +10,12 @@ use super::cache::{Cache, Input};
 use super::chat::{self, CREATED};
 use super::failure::{Failure, Format};
 use super::log::{Entry, Log, Tokens};
+use super::meaning::{self, Ask};
 use super::model::{Behaviour, Fault, LISTED, behaviour};
 use super::prompt::{Prompt, text};
 use super::reply::{Reply, compose};
 use super::{completions, embeddings, messages};
+use crate::wire::{self, Dialect};
 
 /// What outlives a request.
 #[derive(Debug, Default)]
@@ -61,6 +63,10 @@ impl State {
         };
         let number = self.log().enter(entry);
         let path = path.strip_prefix("/v1").filter(|p| p.starts_with('/')).unwrap_or(path);
+        if let Some(ask) = meaning::asked(path).filter(|_| asked.method == "POST") {
+            let answer = self.mean(asked, number, &ask).unwrap_or_else(|failure| meant_refusal(&failure, ask.dialect));
+            return (answer, Some(number));
+        }
         let (format, answer) = match (asked.method.as_str(), path) {
             ("POST", "/chat/completions") => (Format::OpenAi, self.generate(asked, number, &CHAT)),
             ("POST", "/completions") => (Format::OpenAi, self.generate(asked, number, &COMPLETIONS)),
@@ -107,6 +113,42 @@ impl State {
                 Body::Stream(if behaviour.drip { drip(&frames) } else { frames })
             }
             (false, _) => Body::json(&(api.whole)(&said)),
+        };
+        Ok(answer)
+    }
+
+    /// As [`generate`](Self::generate), for the formats that are read by their meaning.
+    fn mean(&self, asked: &Asked, number: u64, ask: &Ask) -> Result<Answer, Failure> {
+        let body = std::str::from_utf8(&asked.body).map_err(|e| Failure::new(400, e.to_string()))?;
+        let mut prompt = meaning::read(ask, body)?;
+        let behaviour = behaviour(&prompt.model).ok_or_else(|| Failure::unknown_model(&prompt.model))?;
+        if let Fault::Status(status) = behaviour.fault {
+            return Err(Failure::simulated(status));
+        }
+        prompt.think |= behaviour.thinks && !prompt.think_off;
+        let id: String = hex::encode(Sha256::digest(&asked.body)).chars().take(16).collect();
+        let reply = compose(&prompt, 0, &id);
+        let input = self.cache.lock().unwrap_or_else(PoisonError::into_inner).chat(asked.credential(), &prompt);
+        self.log().count(number, tokens(&input, std::slice::from_ref(&reply)));
+        let input = behaviour.usage.then_some(&input);
+        let said = meaning::Said { ask, body, prompt: &prompt, reply: &reply, id: &id, input };
+        let failure = Failure { code: Some("server_error"), ..Failure::new(529, "simulated overload") };
+        let error = meaning::error(&failure);
+        let mut event = Vec::new();
+        wire::encode_error_event(ask.dialect, &error, "req_sim", &mut event);
+        let mut answer = Answer { pace: behaviour.pace, fault: behaviour.fault, ..Answer::json(200, &Value::Null) };
+        answer.body = match (prompt.stream, behaviour.fault) {
+            (true, Fault::StreamError) => Body::Stream(vec![Frame::last(event)]),
+            (false, Fault::StreamError | Fault::MidstreamError) => meant_refusal(&failure, ask.dialect).body,
+            (true, fault) => {
+                let mut frames = meaning::frames(&said);
+                if fault == Fault::MidstreamError {
+                    cut_after(&mut frames, 3);
+                    frames.push(Frame::last(event));
+                }
+                Body::Stream(if behaviour.drip { drip(&frames) } else { frames })
+            }
+            (false, _) => Body::Whole(meaning::whole(&said)),
         };
         Ok(answer)
     }
@@ -215,6 +257,16 @@ fn tokens(input: &Input, replies: &[Reply]) -> Tokens {
 
 fn refusal(failure: &Failure, format: Format) -> Answer {
     let mut answer = Answer::json(failure.status, &failure.body(format));
+    if failure.status == 429 {
+        answer.headers.push(("retry-after", "1".to_owned()));
+    }
+    answer
+}
+
+fn meant_refusal(failure: &Failure, dialect: Dialect) -> Answer {
+    let mut body = Vec::new();
+    wire::encode_error(dialect, &meaning::error(failure), "req_sim", &mut body);
+    let mut answer = Answer { body: Body::Whole(body), ..Answer::json(failure.status, &Value::Null) };
     if failure.status == 429 {
         answer.headers.push(("retry-after", "1".to_owned()));
     }

@@ -142,7 +142,7 @@ pub fn model_id(path: &str) -> Cow<'_, str> {
 }
 
 /// Undoes percent-encoding; what is not valid UTF-8 afterwards stays as it was.
-fn percent_decode(text: &str) -> Cow<'_, str> {
+pub(crate) fn percent_decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

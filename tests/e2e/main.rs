@@ -10,6 +10,10 @@
 mod support;
 
 #[cfg(test)]
+#[path = "../../src/wire/responses/stream/grammar.rs"]
+mod items;
+
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod auth;
@@ -37,6 +41,8 @@ mod metrics;
 mod models;
 #[cfg(test)]
 mod others;
+#[cfg(test)]
+mod responses;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

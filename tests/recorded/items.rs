@@ -28,7 +28,9 @@ pub(crate) fn stream(stream: &str) -> Reading {
                 }
                 return body(&answer.to_string());
             }
-            "response.failed" => return Reading { error: message(&event["response"].to_string()), ..Reading::default() },
+            "response.failed" => {
+                return Reading { error: message(&event["response"].to_string()), ..Reading::default() };
+            }
             "error" => return Reading { error: message(data), ..Reading::default() },
             _ => {}
         }

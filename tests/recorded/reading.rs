@@ -72,7 +72,11 @@ impl Reading {
     /// Whether `got`, our answer in `to`, says what this one said in `from`.
     pub(crate) fn compare(&self, got: &Self, from: Dialect, to: Dialect) -> Result<(), String> {
         // These formats have one answer.
-        let count = if matches!(to, Dialect::Anthropic | Dialect::Responses) { self.choices.len().min(1) } else { self.choices.len() };
+        let count = if matches!(to, Dialect::Anthropic | Dialect::Responses) {
+            self.choices.len().min(1)
+        } else {
+            self.choices.len()
+        };
         if got.choices.len() != count {
             return Err(format!("{} choices, expected {count}", got.choices.len()));
         }

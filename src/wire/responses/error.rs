@@ -91,7 +91,10 @@ mod tests {
         let error = decode_in_band(failed);
         assert_eq!((error.public(), error.kind()), ("slow down", Kind::UpstreamRateLimited));
         let typed = r#"{"type":"error","error":{"type":"invalid_request_error","code":"context_length_exceeded","message":"too long"}}"#;
-        assert_eq!((decode_in_band(typed).code(), decode_in_band(typed).kind()), ("context_length_exceeded", Kind::UpstreamRejected));
+        assert_eq!(
+            (decode_in_band(typed).code(), decode_in_band(typed).kind()),
+            ("context_length_exceeded", Kind::UpstreamRejected)
+        );
         let event = r#"{"type":"error","code":"server_error","message":"it broke","param":null,"sequence_number":3}"#;
         assert_eq!(decode_in_band(event).public(), "it broke");
         assert_eq!(decode_in_band(event).kind(), Kind::UpstreamFailed);

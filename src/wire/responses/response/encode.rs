@@ -4,9 +4,9 @@ use super::super::namespace::Known;
 use super::super::usage;
 use super::item::{self, Called, Said, State};
 use crate::usage::tokens::Usage;
+use crate::wire::anthropic::thinking;
 use crate::wire::ir::{Part, PartKind, Response, StopReason};
 use crate::wire::json::{Obj, Str};
-use crate::wire::anthropic::thinking;
 use crate::wire::{Client, scan};
 
 /// Members of the request that its answer repeats, with what stands where the request says nothing.

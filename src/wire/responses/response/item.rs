@@ -66,8 +66,7 @@ pub(in crate::wire::responses) fn annotations(citations: Option<&Raw<'_>>) -> St
 
 /// Whether a source is of a kind this format knows.
 pub(in crate::wire::responses) fn is_annotation(json: &str) -> bool {
-    const KNOWN: [&str; 4] =
-        ["\"url_citation\"", "\"file_citation\"", "\"container_file_citation\"", "\"file_path\""];
+    const KNOWN: [&str; 4] = ["\"url_citation\"", "\"file_citation\"", "\"container_file_citation\"", "\"file_path\""];
     // Chat's own `url_citation` nests its members.
     scan::member(json, "type").is_some_and(|kind| KNOWN.contains(&kind)) && scan::member(json, "url_citation").is_none()
 }

@@ -41,7 +41,13 @@ fn text(s: &str) -> Str<'static> {
 }
 
 fn start() -> Event<'static> {
-    Event::Start { id: Some(text("chatcmpl-1")), model: Some(text("m")), created: None, usage: None, service_tier: None }
+    Event::Start {
+        id: Some(text("chatcmpl-1")),
+        model: Some(text("m")),
+        created: None,
+        usage: None,
+        service_tier: None,
+    }
 }
 
 fn part(index: u32, part: PartStart<'static>) -> Event<'static> {
@@ -91,7 +97,8 @@ fn again(sse: &str) -> String {
 
 #[test]
 fn a_text_has_the_exact_events() {
-    let mut list = vec![start(), part(0, PartStart::Text), delta(0, Delta::Text(text("Hé"))), Event::PartEnd { index: 0 }];
+    let mut list =
+        vec![start(), part(0, PartStart::Text), delta(0, Delta::Text(text("Hé"))), Event::PartEnd { index: 0 }];
     list.extend(closing(StopReason::EndTurn));
     let sse = encode(&list);
     let names: Vec<String> = events(&sse).iter().map(|data| data["type"].as_str().unwrap().to_owned()).collect();
@@ -191,8 +198,7 @@ fn endings_have_their_event() {
     assert_eq!(cut["incomplete_details"]["reason"], "max_output_tokens");
     let filtered = answer(said(), StopReason::Refusal);
     assert_eq!(filtered["incomplete_details"]["reason"], "content_filter");
-    let refusal =
-        vec![part(0, PartStart::Refusal), delta(0, Delta::Refusal(text("no"))), Event::PartEnd { index: 0 }];
+    let refusal = vec![part(0, PartStart::Refusal), delta(0, Delta::Refusal(text("no"))), Event::PartEnd { index: 0 }];
     assert_eq!(answer(refusal, StopReason::Refusal)["status"], "completed");
     let mut broken = vec![start(), part(0, PartStart::Text), delta(0, Delta::Text(text("a")))];
     broken.push(Event::Error(Error::new(Kind::UpstreamFailed, "cut")));

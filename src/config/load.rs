@@ -107,6 +107,12 @@ pub fn for_demo(
             "  simulator-anthropic: {{kind: anthropic-compatible, base_url: \"http://{simulator}\", api_key: \"\", models: {{sim-1: {{upstream: sim-1, price: {{input: 1, cached: 0.1, cache_write: 1.25, output: 2}}}}}}}}"
         );
     }
+    if crate::provider::find("openai-compatible").is_some() {
+        let _ = writeln!(
+            providers,
+            "  simulator-responses: {{kind: openai-compatible, api: responses, base_url: \"http://{simulator}\", api_key: \"\", models: {{sim-1: {{upstream: sim-1, price: {{input: 1, cached: 0.1, output: 2}}}}}}}}"
+        );
+    }
     // What it prints is for a person; records would stand in between.
     providers.push_str("telemetry: {access_log: \"off\"}\n");
     unfiled(&providers, &listen.to_string(), &admin.to_string(), env)

@@ -135,7 +135,11 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
 fn api(client: Dialect, target: &Target) -> Option<&'static Api> {
     let provider = target.deployment.provider;
     let chosen = match target.api.unwrap_or(target.deployment.api) {
-        ApiChoice::Only(dialect) => provider.apis.iter().find(|api| api.dialect == dialect),
+        ApiChoice::Only(dialect) => {
+            // Servers of OpenAI's format may have its newer API without anybody having written so.
+            let newer = dialect == Dialect::Responses && provider.dialect() == Dialect::OpenAiChat;
+            provider.apis.iter().find(|api| api.dialect == dialect).or(newer.then_some(&Api::RESPONSES))
+        }
         ApiChoice::Auto => None,
     };
     chosen.or_else(|| provider.api(client, &target.model))

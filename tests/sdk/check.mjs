@@ -90,6 +90,19 @@ const checks = {
     await assert.rejects(anthropic.messages.create({ model: `${provider}x/none`, max_tokens: 9, messages: user("hi") }), Anthropic.NotFoundError);
   },
 
+  async "responses answer, stream and tool loop"(provider) {
+    const answer = await openai.responses.create({ model: `${provider}/sim-1`, input: "one two three" });
+    assert.equal(answer.output_text, "You said: one two three");
+    const tools = [{ type: "function", name: "get_weather", description: "The weather.", parameters: city, strict: true }];
+    const input = user(askTwo);
+    const final = await openai.responses.stream({ model: `${provider}/sim-drip`, input, tools }).finalResponse();
+    const calls = final.output.filter((item) => item.type === "function_call");
+    assert.deepEqual(calls.map((c) => c.arguments), ['{"city":"Paris"}', '{"city":"Rome"}']);
+    const results = calls.map((c) => ({ type: "function_call_output", call_id: c.call_id, output: "sun" }));
+    const last = await openai.responses.create({ model: `${provider}/sim-1`, tools, input: [...input, ...final.output, ...results] });
+    assert.equal(last.output_text, "The tools answered: sun; sun");
+  },
+
   async "token counts, models, embeddings"(provider) {
     const count = await anthropic.messages.countTokens({ model: `${provider}/sim-1`, messages: user("one two three") });
     assert.ok(count.input_tokens >= 3);
@@ -107,7 +120,7 @@ const checks = {
 let passed = 0;
 let failed = 0;
 for (const [name, run] of Object.entries(checks)) {
-  for (const provider of ["simulator", "simulator-anthropic"]) {
+  for (const provider of ["simulator", "simulator-anthropic", "simulator-responses"]) {
     try {
       await run(provider);
       passed += 1;

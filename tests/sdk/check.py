@@ -20,13 +20,14 @@ import openai
 from anthropic.types import Message, RawMessageStreamEvent
 from openai.types import CreateEmbeddingResponse, Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 URL = os.environ["WEIR_URL"]
 KEY = os.environ["WEIR_KEY"]
 OPENAI = openai.OpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0, timeout=30)
 ANTHROPIC = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=30)
-PROVIDERS = ["simulator", "simulator-anthropic"]
+PROVIDERS = ["simulator", "simulator-anthropic", "simulator-responses"]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 FUNCTION = {"type": "function", "function": {"name": "get_weather", "description": "The weather.", "parameters": CITY}}
 TOOL = {"name": "get_weather", "description": "The weather.", "input_schema": CITY}
@@ -329,6 +330,131 @@ def messages_stream_that_breaks_raises(provider):
 def count_tokens(provider):
     count = ANTHROPIC.messages.count_tokens(model=f"{provider}/sim-1", messages=user("one two three"))
     assert 3 <= count.input_tokens <= 20, count
+
+
+# --- Responses
+
+RESPONSES_TOOL = {"type": "function", "name": "get_weather", "description": "The weather.", "parameters": CITY, "strict": True}
+
+
+@check
+def responses_answer(provider):
+    answer = OPENAI.responses.create(model=f"{provider}/sim-1", input="one two three", instructions="be brief")
+    equal((answer.output_text, answer.status, answer.instructions), ("You said: one two three", "completed", "be brief"))
+    equal((answer.usage.input_tokens, answer.usage.output_tokens), (5, 5))
+
+
+@check
+def responses_stream(provider):
+    with OPENAI.responses.stream(model=f"{provider}/sim-drip", input="héllo 👋") as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        final = stream.get_final_response()
+    equal((text, final.output_text, final.usage.output_tokens), ("You said: héllo 👋", "You said: héllo 👋", 4))
+
+
+@check
+def responses_tool_loop_with_parallel_calls(provider):
+    for stream in [False, True]:
+        options = {"model": f"{provider}/sim-1", "tools": [RESPONSES_TOOL]}
+        turns = [*user(ASK_TWO)]
+        if stream:
+            with OPENAI.responses.stream(input=turns, **options) as events:
+                answer = events.get_final_response()
+        else:
+            answer = OPENAI.responses.create(input=turns, **options)
+        calls = [item for item in answer.output if item.type == "function_call"]
+        equal([json.loads(call.arguments) for call in calls], [{"city": "Paris"}, {"city": "Rome"}])
+        turns += answer.output
+        for call in calls:
+            turns.append({"type": "function_call_output", "call_id": call.call_id, "output": "sun in " + json.loads(call.arguments)["city"]})
+        answer = OPENAI.responses.create(input=turns, **options)
+        equal(answer.output_text, "The tools answered: sun in Paris; sun in Rome")
+
+
+@check
+def responses_thinking_survives_a_tool_loop(provider):
+    options = {
+        "model": f"{provider}/claude-sonnet-4-5", "tools": [RESPONSES_TOOL], "store": False,
+        "reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"],
+    }
+    for stream in [False, True]:
+        turns = [*user("use get_weather for Oslo")]
+        if stream:
+            with OPENAI.responses.stream(input=turns, **options) as events:
+                answer = events.get_final_response()
+        else:
+            answer = OPENAI.responses.create(input=turns, **options)
+        equal([item.type for item in answer.output], ["reasoning", "function_call"])
+        equal(answer.output[0].summary[0].text, "Let me think about this: use get_weather for Oslo")
+        turns += answer.output
+        turns.append({"type": "function_call_output", "call_id": answer.output[1].call_id, "output": "rain"})
+        answer = OPENAI.responses.create(input=turns, **options)
+        equal(answer.output_text, "The tool answered: rain")
+
+
+@check
+def responses_structured_output(provider):
+    class Trip(BaseModel):
+        city: str
+        days: int
+
+    answer = OPENAI.responses.parse(model=f"{provider}/sim-1", input="to Rome for 3 days", text_format=Trip)
+    equal(answer.output_parsed, Trip(city="Rome", days=3))
+
+
+@check
+def responses_custom_tools(provider):
+    tool = {"type": "custom", "name": "apply_patch", "description": "Edits files."}
+    turns = [*user("use apply_patch now")]
+    answer = OPENAI.responses.create(model=f"{provider}/sim-1", input=turns, tools=[tool])
+    call = answer.output[-1]
+    if provider != "simulator-responses":
+        equal((call.type, call.name), ("custom_tool_call", "apply_patch"))
+        turns += [*answer.output, {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "done"}]
+        answer = OPENAI.responses.create(model=f"{provider}/sim-1", input=turns, tools=[tool])
+        equal(answer.output_text, "The tool answered: done")
+
+
+@check
+def responses_bytes_are_valid(provider):
+    adapter = TypeAdapter(Response)
+    for extra in [{}, {"tools": [RESPONSES_TOOL]}, {"max_output_tokens": 3}, {"reasoning": {"effort": "low", "summary": "auto"}}]:
+        for model in ["sim-1", "sim-think", "sim-no-usage"]:
+            status, text = raw("/v1/responses", {"model": f"{provider}/{model}", "input": ASK_TWO, **extra})
+            equal(status, 200)
+            adapter.validate_json(text, strict=True)
+
+
+@check
+def responses_events_are_valid(provider):
+    adapter = TypeAdapter(ResponseStreamEvent)
+    for extra in [{}, {"tools": [RESPONSES_TOOL]}, {"reasoning": {"effort": "low", "summary": "auto"}}]:
+        for model in ["sim-1", "sim-think", "sim-drip", "sim-stream-cut"]:
+            status, text = raw("/v1/responses", {"model": f"{provider}/{model}", "input": ASK_TWO, "stream": True, **extra})
+            equal(status, 200)
+            numbers = []
+            for line in data_lines(text):
+                adapter.validate_json(line, strict=True)
+                numbers.append(json.loads(line)["sequence_number"])
+            equal(numbers[:5], list(range(5)))
+
+
+@check
+def responses_errors_are_the_right_exceptions(provider):
+    cases = [
+        ("sim-error-400", openai.BadRequestError),
+        ("sim-error-429", openai.RateLimitError),
+        ("sim-error-529", openai.InternalServerError),
+        ("sim-stream-error", openai.InternalServerError),
+    ]
+    for model, wanted in cases:
+        for stream in [False, True]:
+            try:
+                OPENAI.responses.create(model=f"{provider}/{model}", input="hi", stream=stream)
+            except wanted as error:
+                assert error.message and isinstance(error.body, dict), error
+            else:
+                raise AssertionError(f"{model} did not raise")
 
 
 # --- What does not depend on the provider's format

@@ -1,5 +1,5 @@
-//! The golden matrix: what a client of either format gets from, and sends to, an upstream of either
-//! format. Fixtures are in `golden/<format>/{request,response,stream,error}`, by the format they are
+//! The golden matrix: what a client of each format gets from, and sends to, an upstream of each.
+//! Fixtures are in `golden/<format>/{request,response,stream,error}`, by the format they are
 //! written in; snapshots in `golden/snapshots`. Each snapshot is a promise: read it before it is
 //! accepted.
 
@@ -9,6 +9,9 @@
 #[cfg(test)]
 #[path = "../src/wire/anthropic/stream/grammar.rs"]
 mod grammar;
+#[cfg(test)]
+#[path = "../src/wire/responses/stream/grammar.rs"]
+mod items;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +29,7 @@ use weir::wire::{
     encode_error_event, encode_request, encode_response,
 };
 
-const FORMATS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
+const FORMATS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
 
 fn seal() -> Seal {
     Seal::new("golden", b"key")
@@ -98,12 +101,15 @@ fn refusal(error: &Error) -> String {
 /// The request as an upstream gets it.
 fn request_for(body: &str, from: Dialect, to: Dialect, thinking: Thinking) -> String {
     let seal = seal();
-    let request = match decode_request(from, body) {
+    let mut request = match decode_request(from, body) {
         Ok(request) => request,
         Err(error) => return refusal(&error),
     };
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
-    match encode_request(to, &request, &target(&seal, thinking), &mut out, &mut dropped) {
+    let target = target(&seal, thinking);
+    let written = Bridge::request(&mut request, to, &target, &mut dropped)
+        .and_then(|_| encode_request(to, &request, &target, &mut out, &mut dropped));
+    match written {
         Ok(()) => format!("dropped: {}\n{}", dropped.header(), pretty(&out)),
         Err(error) => refusal(&error),
     }
@@ -169,8 +175,10 @@ fn streams() {
             let text = stream_for(&body, from, to);
             // Peers row 25: where the body was cut makes no difference.
             assert_eq!(stream_in_pieces(&body, 1, from, to), text, "{name}");
-            if to == Dialect::Anthropic {
-                grammar::assemble(&text);
+            match to {
+                Dialect::Anthropic => drop(grammar::assemble(&text)),
+                Dialect::Responses => drop(items::assemble(&text)),
+                _ => {}
             }
             snapshot(&format!("stream.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
         }

@@ -19,7 +19,7 @@ use weir::wire::stream::{Ending, Pipe, Translator};
 use weir::wire::watch::{StreamWatch, Watch};
 use weir::wire::{Client, Dialect, Quirks};
 
-const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
+const DIALECTS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
 
 /// The sample streams, with their names and dialects. Names begin with their dialect's.
 fn samples() -> Vec<(String, Dialect, Vec<u8>)> {
@@ -132,6 +132,11 @@ fn every_cell_gives_events_of_the_clients_format() {
             match (client, complete) {
                 (Dialect::OpenAiChat, true) => assert_eq!(last, Some(("", "[DONE]")), "{cell}"),
                 (Dialect::Anthropic, true) => assert_eq!(last.map(|l| l.0), Some("message_stop"), "{cell}"),
+                (Dialect::Responses, true) => {
+                    let ends = ["response.completed", "response.incomplete"];
+                    assert!(last.is_some_and(|(name, _)| ends.contains(&name)), "{cell}");
+                }
+                (Dialect::Responses, false) => assert_eq!(begun, last.is_some_and(|l| l.0 == "response.failed")),
                 (_, true) => {}
                 (_, false) => assert_eq!(begun, String::from_utf8_lossy(&out).contains("\"error\""), "{cell}"),
             }

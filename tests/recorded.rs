@@ -52,6 +52,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 
 const FORMATS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
 
+/// Formats of providers.
+const TARGETS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
+
 fn seal() -> Seal {
     Seal::new("test", b"key")
 }
@@ -283,23 +286,34 @@ fn same_request(sent: &str, seal: &Seal) -> Result<(), String> {
     normal::same(sent, &out)
 }
 
+/// With `WEIR_SPEC_DIR` set, what was written is put there, for `scripts/spec-check`.
 #[test]
-fn requests_reach_the_other_format() {
+fn requests_reach_every_other_format() {
     let Some(exchanges) = exchanges() else { return };
     let (seal, mut score) = (seal(), Score::default());
+    let mut written: BTreeMap<&str, String> = BTreeMap::new();
     for exchange in exchanges.filter(|e| e.request.is_some() && e.status < 400) {
         let sent = exchange.request.as_ref().expect("filtered").to_string();
-        let other = match exchange.dialect {
-            Dialect::OpenAiChat => Dialect::Anthropic,
-            _ => Dialect::OpenAiChat,
-        };
-        let result = other_request(exchange.dialect, other, &sent, &seal);
-        score.note(&exchange, &format!("{} request", other.as_str()), result);
+        for to in TARGETS.into_iter().filter(|to| *to != exchange.dialect) {
+            let result = other_request(exchange.dialect, to, &sent, &seal);
+            if let Ok(Some(json)) = &result {
+                let file = written.entry(to.as_str()).or_default();
+                *file += &format!("{{\"id\":\"{}\",\"body\":{json}}}\n", exchange.id);
+            }
+            score.note(&exchange, &format!("{} request", to.as_str()), result.map(drop));
+        }
+    }
+    if let Some(dir) = std::env::var_os("WEIR_SPEC_DIR") {
+        for (format, lines) in written {
+            let path = std::path::Path::new(&dir).join(format!("{format}.jsonl"));
+            std::fs::write(path, lines).expect("the directory can be written to");
+        }
     }
     score.settle("translated request");
 }
 
-fn other_request(from: Dialect, to: Dialect, sent: &str, seal: &Seal) -> Result<(), String> {
+/// The request in another format; `None` where it is refused with a reason.
+fn other_request(from: Dialect, to: Dialect, sent: &str, seal: &Seal) -> Result<Option<String>, String> {
     let mut request = decode_request(from, sent).map_err(|e| format!("{e:?}"))?;
     let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
     let target = target(&Quirks::NONE, seal);
@@ -307,14 +321,11 @@ fn other_request(from: Dialect, to: Dialect, sent: &str, seal: &Seal) -> Result<
         .and_then(|_| encode_request(to, &request, &target, &mut out, &mut dropped));
     match written {
         Ok(()) => {}
-        Err(error) if error.kind().face().status == 400 && !error.public().is_empty() => return Ok(()),
+        Err(error) if error.kind().face().status == 400 && !error.public().is_empty() => return Ok(None),
         Err(error) => return Err(format!("{error:?}")),
     }
     let out = String::from_utf8(out).map_err(|e| e.to_string())?;
-    match to {
-        Dialect::OpenAiChat => normal::is_sound_chat(sent, &out),
-        _ => normal::is_sound_messages(sent, &out),
-    }
+    normal::is_sound(sent, to, &out).map(|()| Some(out))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Requests, brought to one spelling where several mean the same.
 
 use serde_json::{Map, Value, json};
+use weir::wire::Dialect;
 
 /// Whether two chat requests mean the same, member for member.
 pub(crate) fn same(sent: &str, got: &str) -> Result<(), String> {
@@ -140,12 +141,15 @@ fn without_nulls(value: Value) -> Value {
 /// Every text of a conversation, wherever it stands.
 fn texts(value: &Value, found: &mut Vec<String>) {
     match value {
+        Value::Object(members) if members.get("type").is_some_and(|kind| kind == "reasoning") => {}
         Value::Object(members) => {
             for (name, value) in members {
                 match value {
                     // Thinking goes where it can be proven, or not at all.
-                    _ if matches!(name.as_str(), "reasoning_details" | "thinking") => {}
-                    Value::String(text) if matches!(name.as_str(), "text" | "content") => found.push(text.clone()),
+                    _ if matches!(name.as_str(), "reasoning_details" | "thinking" | "summary") => {}
+                    Value::String(text) if matches!(name.as_str(), "text" | "content" | "output") => {
+                        found.push(text.clone());
+                    }
                     other => texts(other, found),
                 }
             }
@@ -155,29 +159,58 @@ fn texts(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-fn names(it: &Value, path: &[&str]) -> Vec<String> {
-    let name = |tool: &Value| path.iter().fold(tool, |v, member| &v[*member]).as_str().map(str::to_owned);
-    it["tools"].as_array().into_iter().flatten().filter_map(name).collect()
+/// Every string there is.
+fn strings(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => members.values().for_each(|value| strings(value, found)),
+        Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
+        Value::String(text) => found.push(text.clone()),
+        _ => {}
+    }
 }
 
-/// The names of the tools that a client runs itself, in either format that names them at the top.
-fn own_tools(tools: &Value) -> Vec<String> {
+/// The names of the tools that a client runs itself, in whichever format.
+fn tools(request: &Value) -> Vec<String> {
     let mut all = Vec::new();
-    for tool in tools.as_array().into_iter().flatten() {
-        let Some(name) = tool["name"].as_str() else { continue };
+    let lists = [&request["tools"], &request["functions"], &request["toolConfig"]["tools"]];
+    for tool in lists.into_iter().filter_map(Value::as_array).flatten() {
         match tool["type"].as_str() {
-            Some("namespace") => all.extend(own_tools(&tool["tools"]).iter().map(|inner| format!("{name}__{inner}"))),
-            None | Some("custom" | "function") => all.push(name.to_owned()),
+            Some("namespace") => {
+                let prefix = tool["name"].as_str().unwrap_or_default();
+                all.extend(tools(tool).iter().map(|inner| format!("{prefix}__{inner}")));
+            }
+            None | Some("custom" | "function") => {
+                let named = [tool, &tool["function"], &tool["custom"], &tool["toolSpec"]];
+                all.extend(named.into_iter().filter_map(|it| it["name"].as_str().map(str::to_owned)));
+                let declared = [&tool["functionDeclarations"], &tool["function_declarations"]];
+                for function in declared.into_iter().filter_map(Value::as_array).flatten() {
+                    all.extend(function["name"].as_str().map(str::to_owned));
+                }
+            }
             Some(_) => {}
         }
     }
     all
 }
 
-/// Whether a chat request made from an Anthropic one keeps its calls, results, tools and texts, and
-/// the order OpenAI insists on.
-pub(crate) fn is_sound_chat(sent: &str, got: &str) -> Result<(), String> {
+/// Whether a request made from one of another format keeps its tools and texts, in what shape the
+/// format insists on.
+pub(crate) fn is_sound(sent: &str, to: Dialect, got: &str) -> Result<(), String> {
     let (sent, got): (Value, Value) = (parse(sent)?, parse(got)?);
+    match to {
+        Dialect::OpenAiChat => chat_order(&got)?,
+        Dialect::Anthropic => messages_order(&got)?,
+        Dialect::Responses => items_order(&got)?,
+        _ => {}
+    }
+    // Some formats want the tools of earlier calls as well.
+    if !tools(&got).starts_with(&tools(&sent)) {
+        return Err(format!("tools {:?}, expected {:?}", tools(&got), tools(&sent)));
+    }
+    keeps_texts(&sent, &got)
+}
+
+fn chat_order(got: &Value) -> Result<(), String> {
     let mut owed: Vec<String> = Vec::new();
     for message in got["messages"].as_array().ok_or("no messages")? {
         if message["role"] == "tool" {
@@ -194,20 +227,14 @@ pub(crate) fn is_sound_chat(sent: &str, got: &str) -> Result<(), String> {
         }
         for call in message["tool_calls"].as_array().into_iter().flatten() {
             owed.push(call["id"].as_str().ok_or("a call without id")?.to_owned());
-            let arguments = call["function"]["arguments"].as_str().ok_or("arguments are no string")?;
+            let Some(arguments) = call["function"]["arguments"].as_str() else { continue };
             serde_json::from_str::<Value>(arguments).map_err(|e| e.to_string())?;
         }
     }
-    let own = own_tools(&sent["tools"]);
-    if own != names(&got, &["function", "name"]) {
-        return Err(format!("tools {:?}, expected {own:?}", names(&got, &["function", "name"])));
-    }
-    keeps_texts(&sent, &got)
+    Ok(())
 }
 
-/// As [`is_sound_chat`], the other way.
-pub(crate) fn is_sound_messages(sent: &str, got: &str) -> Result<(), String> {
-    let (sent, got): (Value, Value) = (parse(sent)?, parse(got)?);
+fn messages_order(got: &Value) -> Result<(), String> {
     if !got["max_tokens"].is_u64() || !got["messages"].is_array() {
         return Err("max_tokens or messages are missing".to_owned());
     }
@@ -216,29 +243,32 @@ pub(crate) fn is_sound_messages(sent: &str, got: &str) -> Result<(), String> {
             return Err(format!("role {}", message["role"]));
         }
     }
-    let mut expected = names(&sent, &["function", "name"]);
-    let functions = sent["functions"].as_array().into_iter().flatten();
-    expected.extend(functions.filter_map(|f| f["name"].as_str().map(str::to_owned)));
-    // Anthropic's format wants the tools of earlier calls as well.
-    if !names(&got, &["name"]).starts_with(&expected) {
-        return Err(format!("tools {:?}, expected {expected:?}", names(&got, &["name"])));
+    Ok(())
+}
+
+fn items_order(got: &Value) -> Result<(), String> {
+    let mut called = Vec::new();
+    for item in got["input"].as_array().ok_or("no input")? {
+        match item["type"].as_str().unwrap_or("message") {
+            "function_call" | "custom_tool_call" => called.push(&item["call_id"]),
+            "function_call_output" | "custom_tool_call_output" if !called.contains(&&item["call_id"]) => {
+                return Err(format!("{} answers no call", item["call_id"]));
+            }
+            _ => {}
+        }
     }
-    keeps_texts(&sent, &got)
+    Ok(())
 }
 
 fn keeps_texts(sent: &Value, got: &Value) -> Result<(), String> {
     let (mut expected, mut all) = (Vec::new(), Vec::new());
-    for member in ["system", "messages"] {
+    for member in ["system", "messages", "instructions", "input", "systemInstruction", "contents"] {
         texts(&sent[member], &mut expected);
+        expected.extend(sent[member].as_str().map(str::to_owned));
     }
-    if let Some(system) = sent["system"].as_str() {
-        expected.push(system.to_owned());
-    }
-    texts(got, &mut all);
-    all.extend(got["system"].as_str().map(str::to_owned));
-    let all = all.join("\n");
+    strings(got, &mut all);
     let words = |text: &str| text.split_whitespace().collect::<String>();
-    let all = words(&all);
+    let all = words(&all.join("\n"));
     match expected.iter().find(|text| !all.contains(&words(text))) {
         Some(lost) => Err(format!("lost the text {lost:?}")),
         None => Ok(()),

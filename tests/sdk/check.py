@@ -374,7 +374,7 @@ def responses_tool_loop_with_parallel_calls(provider):
 @check
 def responses_thinking_survives_a_tool_loop(provider):
     options = {
-        "model": f"{provider}/claude-sonnet-4-5", "tools": [RESPONSES_TOOL], "store": False,
+        "model": f"{provider}/sim-think", "tools": [RESPONSES_TOOL], "store": False,
         "reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"],
     }
     for stream in [False, True]:

@@ -54,6 +54,8 @@ struct Eye {
     finished: u64,
     request_id: String,
     merge: anthropic::usage::Merge,
+    /// Something of the open item has been counted.
+    told: bool,
     hold: HoldBack,
     held_frames: u32,
     progress: Progress,
@@ -74,6 +76,7 @@ impl StreamWatch {
             finished: 0,
             request_id: watch.request_id.to_owned(),
             merge: anthropic::usage::Merge::default(),
+            told: false,
             hold: HoldBack::default(),
             held_frames: 0,
             progress: Progress::default(),

@@ -9,6 +9,10 @@ impl Eye {
             "" => scan::member(data, "type").map(literal).unwrap_or_default(),
             name => name,
         };
+        // What follows the end of the answer is another one.
+        if self.progress.ending.is_some() {
+            return Verdict::Begun;
+        }
         match kind {
             "response.completed" | "response.incomplete" | "response.cancelled" => {
                 self.progress.usage = responses::usage::in_body(data, &self.quirks);
@@ -25,8 +29,17 @@ impl Eye {
             "response.created" | "response.in_progress" | "response.queued" => return Verdict::Opening,
             kind if kind.ends_with(".delta") => {
                 self.progress.has_content = true;
+                self.told = true;
                 self.progress.output += Glance::at(data).text;
             }
+            // Some servers tell a part by its end alone.
+            kind if kind.ends_with("_text.done") || kind.ends_with("_arguments.done") => {
+                self.progress.has_content = true;
+                if !std::mem::replace(&mut self.told, true) {
+                    self.progress.output += Glance::at(data).text;
+                }
+            }
+            "response.output_item.added" if std::mem::take(&mut self.told) => {}
             // Items and parts are opened before anything is said: an error may still take its place.
             kind if kind.ends_with(".added") && !self.progress.has_content => return Verdict::Opening,
             "" => {}

@@ -32,7 +32,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// The tier in OpenAI's words, if there is one for it.
-pub(in super::super) fn known_tier(tier: &Str<'_>) -> Option<&'static str> {
+pub(in crate::wire) fn known_tier(tier: &Str<'_>) -> Option<&'static str> {
     let tier = tier.text();
     let tier = if tier == "standard" { "default" } else { &*tier };
     TIERS.iter().find(|known| **known == tier).copied()

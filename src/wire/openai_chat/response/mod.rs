@@ -7,4 +7,5 @@ mod tests;
 
 pub use decode::decode;
 pub use encode::encode;
-pub(super) use encode::{annotation, known_tier, nests_member};
+pub(in crate::wire) use encode::known_tier;
+pub(super) use encode::{annotation, nests_member};

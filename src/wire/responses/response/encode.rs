@@ -7,6 +7,7 @@ use crate::usage::tokens::Usage;
 use crate::wire::anthropic::thinking;
 use crate::wire::ir::{Part, PartKind, Response, StopReason};
 use crate::wire::json::{Obj, Str};
+use crate::wire::openai_chat::response::known_tier;
 use crate::wire::{Client, scan};
 
 /// Members of the request that its answer repeats, with what stands where the request says nothing.
@@ -36,7 +37,7 @@ pub(in crate::wire::responses) struct Head {
     id: String,
     model: Str<'static>,
     created: u64,
-    tier: Option<String>,
+    tier: Option<&'static str>,
     /// The members repeated from the request, without braces.
     repeated: String,
 }
@@ -65,7 +66,7 @@ impl Head {
             id: own.map_or_else(|| format!("resp_{}", client.id), |id| id.into_owned()),
             model: model.map_or_else(|| Str::from_text(client.model), |m| m.clone().into_owned()),
             created: created.unwrap_or(client.created),
-            tier: tier.map(|tier| tier.text().into_owned()),
+            tier: tier.and_then(known_tier),
             repeated: repeated(client.request),
         }
     }
@@ -101,7 +102,7 @@ impl Head {
             Some(usage) => usage::encode(usage, it.key("usage")),
             None => _ = it.null("usage"),
         }
-        self.tier.iter().for_each(|tier| _ = it.text("service_tier", tier));
+        self.tier.into_iter().for_each(|tier| _ = it.text("service_tier", tier));
         it.bool("store", false);
         // A list of members, ready made.
         let key = it.key("user");

@@ -54,8 +54,8 @@ struct Eye {
     finished: u64,
     request_id: String,
     merge: anthropic::usage::Merge,
-    /// Something of the open item has been counted.
-    told: bool,
+    /// A bit for each item of which something has been counted.
+    told: u64,
     hold: HoldBack,
     held_frames: u32,
     progress: Progress,
@@ -76,7 +76,7 @@ impl StreamWatch {
             finished: 0,
             request_id: watch.request_id.to_owned(),
             merge: anthropic::usage::Merge::default(),
-            told: false,
+            told: 0,
             hold: HoldBack::default(),
             held_frames: 0,
             progress: Progress::default(),

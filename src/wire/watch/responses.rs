@@ -29,17 +29,17 @@ impl Eye {
             "response.created" | "response.in_progress" | "response.queued" => return Verdict::Opening,
             kind if kind.ends_with(".delta") => {
                 self.progress.has_content = true;
-                self.told = true;
+                self.told |= item(data);
                 self.progress.output += Glance::at(data).text;
             }
-            // Some servers tell a part by its end alone.
+            // Some servers tell an item by its end alone.
             kind if kind.ends_with("_text.done") || kind.ends_with("_arguments.done") => {
                 self.progress.has_content = true;
-                if !std::mem::replace(&mut self.told, true) {
+                if self.told & item(data) == 0 {
+                    self.told |= item(data);
                     self.progress.output += Glance::at(data).text;
                 }
             }
-            "response.output_item.added" if std::mem::take(&mut self.told) => {}
             // Items and parts are opened before anything is said: an error may still take its place.
             kind if kind.ends_with(".added") && !self.progress.has_content => return Verdict::Opening,
             "" => {}
@@ -47,4 +47,10 @@ impl Eye {
         }
         Verdict::Begun
     }
+}
+
+/// A bit for the item that an event is about; the last one stands for all that are beyond.
+fn item(data: &str) -> u64 {
+    let index: u32 = scan::member(data, "output_index").and_then(|index| index.parse().ok()).unwrap_or(0);
+    1 << index.min(u64::BITS - 1)
 }

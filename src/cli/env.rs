@@ -34,7 +34,7 @@ enum Client {
     Anthropic,
     /// Claude Code
     ClaudeCode,
-    /// Codex (not yet)
+    /// Codex (speaks Responses)
     Codex,
 }
 
@@ -54,34 +54,49 @@ pub(super) fn env(args: &Args) -> ExitCode {
     }
     let given = args.key.clone().or_else(|| System.var("WEIR_API_KEY")).filter(|key| !key.is_empty());
     let key = given.unwrap_or_else(|| "YOUR-WEIR-KEY".to_owned());
-    let Some(variables) = variables(args.client, root, &key) else {
-        print::note(
-            "weir: Codex speaks only the Responses API, which this version of Weir does not serve yet.\n\
-             For other OpenAI clients: weir env openai",
-        );
-        return ExitCode::FAILURE;
-    };
+    let variables = variables(args.client, root, &key);
     if args.json {
         let object: std::collections::BTreeMap<_, _> = variables.iter().map(|v| (v.name, &v.value)).collect();
         print::json(&object);
     } else {
         let lines: Vec<_> = variables.iter().map(|v| format!("export {}={}", v.name, quoted(&v.value))).collect();
         print::out(&lines.join("\n"));
+        if matches!(args.client, Client::Codex) {
+            print::out(&codex(root));
+        }
     }
     ExitCode::SUCCESS
 }
 
-fn variables(client: Client, root: &str, key: &str) -> Option<Vec<Variable>> {
+fn variables(client: Client, root: &str, key: &str) -> Vec<Variable> {
     let two = |url: &'static str, value: String, name: &'static str| {
         vec![Variable { name: url, value }, Variable { name, value: key.to_owned() }]
     };
     match client {
-        Client::Openai => Some(two("OPENAI_BASE_URL", format!("{root}/v1"), "OPENAI_API_KEY")),
-        Client::Anthropic => Some(two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_API_KEY")),
+        Client::Openai => two("OPENAI_BASE_URL", format!("{root}/v1"), "OPENAI_API_KEY"),
+        Client::Anthropic => two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_API_KEY"),
         // A bearer token: an ANTHROPIC_API_KEY would have to be approved in a dialog first.
-        Client::ClaudeCode => Some(two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_AUTH_TOKEN")),
-        Client::Codex => None,
+        Client::ClaudeCode => two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_AUTH_TOKEN"),
+        // Its base URL is no variable: see `codex`.
+        Client::Codex => vec![Variable { name: CODEX_KEY, value: key.to_owned() }],
     }
+}
+
+/// The variable that Codex is told to read its key from.
+const CODEX_KEY: &str = "WEIR_API_KEY";
+
+/// Codex takes its providers from a file, or from options: an alias needs no file.
+fn codex(root: &str) -> String {
+    let provider = format!(r#"{{name="Weir",base_url="{root}/v1",env_key="{CODEX_KEY}",wire_api="responses"}}"#);
+    let options = format!(r#"codex -c model_provider="weir" -c model_providers.weir={provider}"#);
+    format!(
+        "alias codex={}\n\
+         # The same in ~/.codex/config.toml:\n\
+         # model_provider = \"weir\"\n\
+         # [model_providers]\n\
+         # weir = {provider}",
+        quoted(&options)
+    )
 }
 
 /// For a POSIX shell.

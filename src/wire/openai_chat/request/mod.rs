@@ -10,3 +10,4 @@ mod tests;
 
 pub use decode::decode;
 pub use encode::encode;
+pub(in crate::wire) use options_out::opaque_user;

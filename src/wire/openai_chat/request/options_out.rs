@@ -124,14 +124,17 @@ fn foreign(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
 
 fn user(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
     let Some(user) = setting.value.as_str() else { return setting.value.is_null() };
-    let text = user.text();
-    if text.chars().count() <= USER_CHARS_MAX {
-        obj.str("user", &user);
-    } else {
-        // As opaque as before, and as stable.
-        obj.text("user", &hex::encode(Sha256::digest(text.as_bytes())));
-    }
+    obj.str("user", &opaque_user(&user));
     true
+}
+
+/// An end user's id in the length OpenAI takes: as opaque as before, and as stable.
+pub(in crate::wire) fn opaque_user<'u>(user: &'u Str<'_>) -> Str<'u> {
+    let text = user.text();
+    match text.chars().count() <= USER_CHARS_MAX {
+        true => user.reborrow(),
+        false => Str::from_text(&hex::encode(Sha256::digest(text.as_bytes()))),
+    }
 }
 
 fn service_tier(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {

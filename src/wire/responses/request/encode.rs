@@ -4,6 +4,7 @@ use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Reasoning, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
+use crate::wire::openai_chat::request::opaque_user;
 use crate::wire::{Dialect, Target, Thinking};
 
 /// What every function has that declares no parameters.
@@ -242,9 +243,11 @@ fn write(
 ) {
     let twice = !cx.same && setting.kind == SettingKind::User && has(request, SettingKind::SafetyIdentifier);
     let fits = cx.same || setting.kind != SettingKind::ServiceTier || is_tier(setting);
-    match fits && !twice {
-        true => _ = body.raw(name, setting.value.get()),
-        false => dropped.push(&setting.name),
+    let user = setting.value.as_str().filter(|_| !cx.same && setting.kind == SettingKind::User);
+    match (fits && !twice, user) {
+        (true, Some(user)) => _ = body.str(name, &opaque_user(&user)),
+        (true, None) => _ = body.raw(name, setting.value.get()),
+        (false, _) => dropped.push(&setting.name),
     }
 }
 

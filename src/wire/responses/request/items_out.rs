@@ -141,7 +141,13 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    /// Items of the model's own shape have ids, which another format has none of: there each text is
+    /// an item in the short form.
     fn message(&mut self, said: &[&Part<'_>]) {
+        if !self.cx.same {
+            said.iter().for_each(|part| self.short_message(part));
+            return;
+        }
         let mut item = self.list.obj();
         item.text("type", "message").text("role", "assistant");
         let mut list = item.arr("content");
@@ -150,15 +156,19 @@ impl Writer<'_, '_> {
                 PartKind::Text { text, citations } => {
                     let mut it = list.obj();
                     it.text("type", "output_text").str("text", text);
-                    let own = citations.as_ref().filter(|_| self.cx.same).map_or("[]", |c| c.get());
-                    it.raw("annotations", own);
-                    if citations.as_ref().is_some_and(|c| !self.cx.same && c.get() != "[]") {
-                        self.dropped.push(format_args!("{}.citations", part.at));
-                    }
+                    it.raw("annotations", citations.as_ref().map_or("[]", |c| c.get()));
                 }
                 PartKind::Refusal { text } => _ = list.obj().text("type", "refusal").str("refusal", text),
                 _ => {}
             }
+        }
+    }
+
+    fn short_message(&mut self, part: &Part<'_>) {
+        let (PartKind::Text { text, .. } | PartKind::Refusal { text }) = &part.kind else { return };
+        self.list.obj().text("type", "message").text("role", "assistant").str("content", text);
+        if matches!(&part.kind, PartKind::Text { citations: Some(list), .. } if list.get() != "[]") {
+            self.dropped.push(format_args!("{}.citations", part.at));
         }
     }
 
@@ -220,7 +230,8 @@ fn piece(part: &Part<'_>, cx: &Context<'_>, list: &mut Arr<'_>) -> Result<()> {
         PartKind::Document { media, title, context, .. } => {
             document(part.at, media, title.as_ref(), context.as_ref(), list)?
         }
-        PartKind::Audio { media, format } => {
+        // The vendor's own definition has no audio; open servers do.
+        PartKind::Audio { media, format } if cx.same => {
             let (mime, data) = media.inline().ok_or_else(|| refused(part.at, "audio has to be inline"))?;
             let mut it = list.obj();
             it.text("type", "input_audio");

@@ -11,6 +11,8 @@
 
 #[path = "recorded/chat.rs"]
 mod chat;
+#[path = "recorded/contents.rs"]
+mod contents;
 #[path = "recorded/corpus.rs"]
 mod corpus;
 #[path = "recorded/grammar.rs"]
@@ -50,10 +52,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("openai-responses-7a5f93903df1", "its fragments and its last event say different texts"),
 ];
 
-const FORMATS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
+const FORMATS: [Dialect; 4] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses, Dialect::Gemini];
 
 /// Formats of providers.
-const TARGETS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
+const TARGETS: [Dialect; 4] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses, Dialect::Gemini];
 
 fn seal() -> Seal {
     Seal::new("test", b"key")
@@ -78,6 +80,8 @@ fn read(dialect: Dialect, stream: bool, body: &str) -> Reading {
         (Dialect::Anthropic, true) => messages::stream(body),
         (Dialect::Responses, false) => items::body(body),
         (Dialect::Responses, true) => items::stream(body),
+        (Dialect::Gemini, false) => contents::body(body),
+        (Dialect::Gemini, true) => contents::stream(body),
         _ => Reading::default(),
     }
 }
@@ -149,8 +153,11 @@ fn whole(exchange: &Exchange, format: Dialect, expected: &Reading, seal: &Seal) 
 fn streams_say_the_same_in_every_format_however_they_are_cut() {
     let Some(exchanges) = exchanges() else { return };
     let (seal, mut score) = (seal(), Score::default());
-    for exchange in exchanges.filter(|e| e.status < 400 && e.kind == "sse") {
-        let expected = read(exchange.dialect, true, &exchange.body);
+    for exchange in exchanges.filter(|e| e.status < 400 && matches!(e.kind.as_str(), "sse" | "json_array")) {
+        let expected = match exchange.kind.as_str() {
+            "json_array" => contents::array(&exchange.body),
+            _ => read(exchange.dialect, true, &exchange.body),
+        };
         for format in FORMATS {
             score.note(&exchange, &format!("{} stream", format.as_str()), stream(&exchange, format, &expected, &seal));
         }
@@ -187,7 +194,7 @@ fn translate<'c>(
 ) -> (String, Ending) {
     let mut translator = Translator::new(
         &Bridge::plain(format, exchange.dialect, seal),
-        Framing::Sse,
+        if exchange.kind == "json_array" { Framing::JsonArray } else { Framing::Sse },
         &quirks(&exchange.provider),
         &client(seal),
     );

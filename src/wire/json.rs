@@ -209,12 +209,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
 pub type Rest<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
 
 /// Declares a struct that reads one JSON object in one pass: every field is an `Option` (absent and
-/// `null` are both `None`), the member's name is the field's unless `= "name"` follows, and all
-/// other members are kept in `rest`.
+/// `null` are both `None`), the member's name is the field's unless `= "name"` follows (`| "other"` for
+/// a second spelling), and all other members are kept in `rest`.
 #[macro_export]
 macro_rules! wire_object {
     ($(#[$meta:meta])* $vis:vis struct $name:ident<$lt:lifetime> {
-        $( $(#[$fmeta:meta])* $field:ident : $ty:ty $(= $key:literal)? ),* $(,)?
+        $( $(#[$fmeta:meta])* $field:ident : $ty:ty $(= $key:literal $(| $alias:literal)*)? ),* $(,)?
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Default)]
@@ -236,7 +236,7 @@ macro_rules! wire_object {
                         let mut it = $name::default();
                         while let Some($crate::wire::json::Name(name)) = map.next_key()? {
                             match &*name {
-                                $( $crate::wire_key!($field $($key)?) => it.$field = map.next_value()?, )*
+                                $( $crate::wire_key!($field $($key)?) $($(| $alias)*)? => it.$field = map.next_value()?, )*
                                 _ => it.rest.push((name, map.next_value()?)),
                             }
                         }
@@ -411,7 +411,14 @@ mod tests {
     use super::*;
 
     wire_object! {
-        struct Probe<'a> { kind: Str<'a> = "type", index: u64, list: Vec<Raw<'a>> }
+        struct Probe<'a> { kind: Str<'a> = "type", index: u64, list: Vec<Raw<'a>>, two: u64 = "inTwo" | "in_two" }
+    }
+
+    #[test]
+    fn a_member_may_have_two_spellings() {
+        for json in [r#"{"inTwo":2}"#, r#"{"in_two":2}"#] {
+            assert_eq!(serde_json::from_str::<Probe<'_>>(json).unwrap().two, Some(2));
+        }
     }
 
     #[test]

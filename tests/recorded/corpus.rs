@@ -59,6 +59,7 @@ fn dialect(file: &str) -> Option<Dialect> {
         "anthropic.messages.jsonl" | "vertex.messages.jsonl" => Some(Dialect::Anthropic),
         // Compacted conversations are objects of another kind.
         _ if file.ends_with(".responses.jsonl") => Some(Dialect::Responses),
+        "gemini.generate_content.jsonl" | "vertex.generate_content.jsonl" => Some(Dialect::Gemini),
         _ => None,
     }
 }
@@ -66,7 +67,8 @@ fn dialect(file: &str) -> Option<Dialect> {
 /// The request; Vertex names the model in the path.
 fn request(it: &Value) -> Option<Value> {
     let mut body = Some(it["request"]["body"].clone()).filter(Value::is_object)?;
-    if body["model"].is_null() {
+    // Gemini's body has none.
+    if body["model"].is_null() && body["contents"].is_null() {
         body["model"] = it["model"].clone();
     }
     Some(body)

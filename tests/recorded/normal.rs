@@ -142,6 +142,7 @@ fn without_nulls(value: Value) -> Value {
 fn texts(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) if members.get("type").is_some_and(|kind| kind == "reasoning") => {}
+        Value::Object(members) if members.get("thought") == Some(&json!(true)) => {}
         Value::Object(members) => {
             for (name, value) in members {
                 match value {
@@ -201,6 +202,7 @@ pub(crate) fn is_sound(sent: &str, to: Dialect, got: &str) -> Result<(), String>
         Dialect::OpenAiChat => chat_order(&got)?,
         Dialect::Anthropic => messages_order(&got)?,
         Dialect::Responses => items_order(&got)?,
+        Dialect::Gemini => contents_order(&got)?,
         _ => {}
     }
     // Some formats want the tools of earlier calls as well.
@@ -255,6 +257,29 @@ fn items_order(got: &Value) -> Result<(), String> {
                 return Err(format!("{} answers no call", item["call_id"]));
             }
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Every content has parts, the user begins, and results follow their calls, one each and in order.
+fn contents_order(got: &Value) -> Result<(), String> {
+    let contents = got["contents"].as_array().ok_or("no contents")?;
+    if contents.first().is_none_or(|first| first["role"] != "user") {
+        return Err("the user does not begin".to_owned());
+    }
+    let names = |content: &Value, kind: &str| -> Vec<Value> {
+        let parts = content["parts"].as_array().into_iter().flatten();
+        parts.filter(|part| part[kind].is_object()).map(|part| part[kind]["name"].clone()).collect()
+    };
+    for (at, content) in contents.iter().enumerate() {
+        if content["parts"].as_array().is_none_or(Vec::is_empty) {
+            return Err("a content without parts".to_owned());
+        }
+        let calls = names(content, "functionCall");
+        let results = contents.get(at + 1).map(|next| names(next, "functionResponse")).unwrap_or_default();
+        if content["role"] == "model" && calls != results {
+            return Err(format!("calls {calls:?} have the results {results:?}"));
         }
     }
     Ok(())

@@ -1,24 +1,244 @@
-//! Errors of this format.
+//! Errors of this format, `google.rpc.Status` in JSON: `{"error":{"code","message","status",
+//! "details":[..]}}` (<https://cloud.google.com/apis/design/errors>).
+//!
+//! Seen 2026-11: a wrong key is status 400 with the reason `API_KEY_INVALID`; a limit says in
+//! `RetryInfo` when to come back; a stream that is an array answers with an array of one error; some
+//! errors have no `details`.
 
-use crate::error::Error;
-use crate::wire::openai_chat;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Kind};
+use crate::wire::json::Obj;
+use crate::wire::lenient::{count, filled, items, read};
+use crate::wire_object;
+
+wire_object! {
+    struct Body<'a> { error: &'a RawValue }
+}
+
+wire_object! {
+    struct Status<'a> { code: &'a RawValue, message: &'a RawValue, status: &'a RawValue, details: &'a RawValue }
+}
+
+wire_object! {
+    struct Detail<'a> {
+        reason: &'a RawValue,
+        retry_delay: &'a RawValue = "retryDelay" | "retry_delay",
+    }
+}
+
+/// What the error says.
+#[derive(Debug, Default)]
+struct Report {
+    status: u16,
+    word: String,
+    message: String,
+    reason: String,
+    retry_after: Option<Duration>,
+}
 
 /// Reads an error body.
 pub fn decode(status: u16, body: &str) -> Error {
-    openai_chat::error::decode(status, body)
+    let report = report(body);
+    judge(Report { status, ..report })
 }
 
 /// Reads an error that came inside a stream, or inside a 200.
 pub fn decode_in_band(data: &str) -> Error {
-    openai_chat::error::decode_in_band(data)
+    judge(report(data))
+}
+
+fn report(body: &str) -> Report {
+    let list: Option<Vec<Body<'_>>> = serde_json::from_str(body).ok();
+    let outer = match list {
+        Some(list) => list.into_iter().next().unwrap_or_default(),
+        None => serde_json::from_str::<Body<'_>>(body).unwrap_or_default(),
+    };
+    let error: Status<'_> = read(outer.error).unwrap_or_default();
+    let details: Vec<Detail<'_>> =
+        items(error.details).into_iter().filter_map(|raw| read::<Detail<'_>>(Some(raw))).collect();
+    let word = |value| filled(value).map(|s| s.text().into_owned()).unwrap_or_default();
+    Report {
+        status: count(error.code).and_then(|code| code.try_into().ok()).unwrap_or(500),
+        word: word(error.status),
+        // Some proxies give plain text in place of the object.
+        message: filled(error.message)
+            .or_else(|| filled(outer.error))
+            .map(|s| s.text().into_owned())
+            .unwrap_or_default(),
+        reason: details.iter().find_map(|d| filled(d.reason)).map(|s| s.text().into_owned()).unwrap_or_default(),
+        retry_after: details.iter().find_map(|d| seconds(&filled(d.retry_delay)?.text())),
+    }
+}
+
+/// A duration as protobuf's JSON has it: `48.9s`.
+fn seconds(text: &str) -> Option<Duration> {
+    let number: f64 = text.strip_suffix('s')?.parse().ok()?;
+    Duration::try_from_secs_f64(number).ok()
+}
+
+fn judge(report: Report) -> Error {
+    let kind = kind(&report);
+    if kind == Kind::UpstreamAuth {
+        return Error::new(kind, "the provider refused the gateway's credential").with_detail(report.message);
+    }
+    let message = match report.message.is_empty() {
+        true => format!("the provider answered with status {}", report.status),
+        false => report.message,
+    };
+    let too_long = kind == Kind::UpstreamRejected && message.contains("exceeds the maximum number of tokens");
+    let mut error = Error::new(kind, message).with_detail(format_args!("upstream status {}", report.status));
+    if (400..500).contains(&report.status) {
+        error = error.with_status(report.status);
+    }
+    if too_long {
+        error = error.with_code("context_length_exceeded");
+    }
+    match report.retry_after {
+        Some(after) => error.with_retry_after(after),
+        None => error,
+    }
+}
+
+fn kind(report: &Report) -> Kind {
+    let is_credential = matches!(
+        report.reason.as_str(),
+        "API_KEY_INVALID"
+            | "API_KEY_SERVICE_BLOCKED"
+            | "ACCESS_TOKEN_EXPIRED"
+            | "BILLING_DISABLED"
+            | "SERVICE_DISABLED"
+    );
+    match (report.word.as_str(), report.status) {
+        _ if is_credential => Kind::UpstreamAuth,
+        ("UNAUTHENTICATED", _) => Kind::UpstreamAuth,
+        // A file of another account is the client's mistake; all else that is forbidden is ours.
+        ("PERMISSION_DENIED", _) if report.message.contains("access the File") => Kind::UpstreamRejected,
+        ("PERMISSION_DENIED", _) => Kind::UpstreamAuth,
+        // The account's country or billing, as far as is known.
+        ("FAILED_PRECONDITION", _) => Kind::UpstreamAuth,
+        ("INVALID_ARGUMENT" | "OUT_OF_RANGE" | "ALREADY_EXISTS" | "ABORTED", _) => Kind::UpstreamRejected,
+        ("NOT_FOUND", _) => Kind::UpstreamNotFound,
+        ("RESOURCE_EXHAUSTED", _) => Kind::UpstreamRateLimited,
+        ("DEADLINE_EXCEEDED", _) => Kind::UpstreamTimeout,
+        ("UNAVAILABLE", _) => Kind::UpstreamOverloaded,
+        ("INTERNAL" | "UNKNOWN" | "DATA_LOSS", _) => Kind::UpstreamFailed,
+        (_, 401 | 403) => Kind::UpstreamAuth,
+        (_, 404) => Kind::UpstreamNotFound,
+        (_, 408 | 504) => Kind::UpstreamTimeout,
+        (_, 429) => Kind::UpstreamRateLimited,
+        (_, 503 | 529) => Kind::UpstreamOverloaded,
+        (_, 400..=499) => Kind::UpstreamRejected,
+        _ => Kind::UpstreamFailed,
+    }
+}
+
+/// The canonical name of a status.
+const fn word(status: u16) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        499 => "CANCELLED",
+        500 => "INTERNAL",
+        501 => "UNIMPLEMENTED",
+        502 | 503 | 529 => "UNAVAILABLE",
+        400..=498 => "INVALID_ARGUMENT",
+        _ => "UNKNOWN",
+    }
 }
 
 /// Writes an error body; gives back its status.
 pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
-    openai_chat::error::encode(error, request_id, out)
+    let status = error.status();
+    let mut body = Obj::new(out);
+    let mut inner = body.obj("error");
+    inner.num("code", u64::from(status)).text("message", error.public()).text("status", word(status));
+    let mut details = inner.arr("details");
+    {
+        let mut info = details.obj();
+        info.text("@type", "type.googleapis.com/google.rpc.ErrorInfo");
+        info.text("reason", &error.code().to_ascii_uppercase()).text("domain", "weir");
+        error.param().iter().for_each(|param| _ = info.obj("metadata").text("param", param));
+    }
+    details.obj().text("@type", "type.googleapis.com/google.rpc.RequestInfo").text("requestId", request_id);
+    if let Some(after) = error.retry_after() {
+        let delay = format!("{}s", after.as_secs_f64());
+        details.obj().text("@type", "type.googleapis.com/google.rpc.RetryInfo").text("retryDelay", &delay);
+    }
+    status
 }
 
 /// Writes the error as the last event of a stream.
 pub fn encode_event(error: &Error, request_id: &str, out: &mut Vec<u8>) {
-    openai_chat::error::encode_event(error, request_id, out);
+    out.extend_from_slice(b"data: ");
+    encode(error, request_id, out);
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(code: u16, word: &str, message: &str, details: &str) -> String {
+        format!(r#"{{"error":{{"code":{code},"message":"{message}","status":"{word}","details":[{details}]}}}}"#)
+    }
+
+    #[test]
+    fn the_kind_comes_from_reason_word_and_status() {
+        for (code, word, kind) in [
+            (400, "INVALID_ARGUMENT", Kind::UpstreamRejected),
+            (400, "FAILED_PRECONDITION", Kind::UpstreamAuth),
+            (403, "PERMISSION_DENIED", Kind::UpstreamAuth),
+            (404, "NOT_FOUND", Kind::UpstreamNotFound),
+            (429, "RESOURCE_EXHAUSTED", Kind::UpstreamRateLimited),
+            (500, "INTERNAL", Kind::UpstreamFailed),
+            (503, "UNAVAILABLE", Kind::UpstreamOverloaded),
+            (504, "DEADLINE_EXCEEDED", Kind::UpstreamTimeout),
+            (418, "", Kind::UpstreamRejected),
+        ] {
+            assert_eq!(decode(code, &body(code, word, "m", "")).kind(), kind, "{word}");
+            assert_eq!(decode_in_band(&body(code, word, "m", "")).kind(), kind, "{word}");
+        }
+        let reason = r#"{"@type":"x","reason":"API_KEY_INVALID"}"#;
+        let error = decode(400, &body(400, "INVALID_ARGUMENT", "API key AIza not valid", reason));
+        assert_eq!(error.kind(), Kind::UpstreamAuth);
+        assert!(!error.public().contains("AIza"));
+    }
+
+    #[test]
+    fn a_limit_says_when_to_come_back() {
+        let retry = r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"48.5s"}"#;
+        let error = decode(429, &format!("[{}]", body(429, "RESOURCE_EXHAUSTED", "slow", retry)));
+        assert_eq!((error.public(), error.retry_after()), ("slow", Some(Duration::from_millis(48_500))));
+        let error =
+            decode(400, &body(400, "INVALID_ARGUMENT", "(9) exceeds the maximum number of tokens allowed (8)", ""));
+        assert_eq!((error.code(), error.status()), ("context_length_exceeded", 400));
+    }
+
+    #[test]
+    fn bodies_that_are_no_json_have_a_status_only() {
+        let error = decode(502, "<html>");
+        assert_eq!((error.kind(), error.public()), (Kind::UpstreamFailed, "the provider answered with status 502"));
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut out = Vec::new();
+        let error = Error::new(Kind::RateLimited, "too many").with_retry_after(Duration::from_millis(1500));
+        assert_eq!(encode(&error, "id-1", &mut out), 429);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with(r#"{"error":{"code":429,"message":"too many","status":"RESOURCE_EXHAUSTED","#),
+            "{text}"
+        );
+        let back = decode(429, &text);
+        assert_eq!((back.public(), back.retry_after()), ("too many", Some(Duration::from_millis(1500))));
+        assert!(text.contains("\"requestId\":\"id-1\""));
+    }
 }

@@ -1,9 +1,89 @@
 //! Gemini's `streamGenerateContent`.
 
-use super::{Eye, Verdict};
+use super::{Eye, Verdict, has_error};
+use crate::usage::estimate::TextCount;
+use crate::wire::gemini::usage;
+use crate::wire::scan::{self, Escapes, Tally};
 
 impl Eye {
-    pub(super) fn gemini(&mut self, _data: &str) -> Verdict {
-        Verdict::Begun
+    pub(super) fn gemini(&mut self, data: &str) -> Verdict {
+        let mut glance = Glance::default();
+        // What is not JSON is seen up to where it stops being it.
+        let _ = scan::value(scan::blank(data.as_bytes()), b"", 0, &mut glance);
+        if glance.names_error && has_error(data) {
+            return self.error(data);
+        }
+        self.progress.output += glance.text;
+        self.progress.has_content |= glance.has_part;
+        if glance.names_usage {
+            self.gemini_usage(data);
+        }
+        // A number in place of the word is no string, so the scanner does not tell it.
+        let stops = glance.stopped.max(if glance.names_reason { numbered_stops(data) } else { 0 });
+        self.finished = self.finished.saturating_add(stops);
+        self.progress.has_stopped |= glance.blocked || self.finished >= self.choices && self.finished > 0;
+        match self.progress.has_content || self.progress.has_stopped {
+            true => Verdict::Begun,
+            false => Verdict::Opening,
+        }
+    }
+
+    fn gemini_usage(&mut self, data: &str) {
+        let counts = usage::in_body(data, &self.quirks);
+        if self.progress.opening_usage.is_none() {
+            self.progress.opening_usage = counts;
+        }
+        self.progress.usage = counts.or(self.progress.usage);
+        self.progress.service_tier = usage::tier_in_body(data).or_else(|| self.progress.service_tier.take());
+    }
+}
+
+/// Candidates that stopped for a reason given as a number.
+fn numbered_stops(data: &str) -> u64 {
+    let first = scan::member(data, "candidates").and_then(|list| list.strip_prefix('['));
+    let reason = first.and_then(|first| scan::member(first.trim_start(), "finishReason"));
+    u64::from(reason.is_some_and(|reason| reason.bytes().all(|b| b.is_ascii_digit()) && reason != "0"))
+}
+
+/// What one pass over an event sees.
+#[derive(Debug, Default)]
+struct Glance {
+    text: TextCount,
+    has_part: bool,
+    stopped: u64,
+    blocked: bool,
+    names_error: bool,
+    names_usage: bool,
+    names_reason: bool,
+    /// Behind the content: sources and ratings have texts of their own.
+    aside: bool,
+}
+
+impl Tally for Glance {
+    fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes) {
+        match name {
+            b"finishReason" if escaped != b"FINISH_REASON_UNSPECIFIED" => self.stopped += 1,
+            b"blockReason" => self.blocked = true,
+            _ if self.aside || !self.has_part => {}
+            b"thoughtSignature" | b"role" | b"id" | b"mimeType" | b"data" | b"jsonPath" => {}
+            _ => self.text.add(escaped, escapes),
+        }
+    }
+
+    fn name(&mut self, escaped: &[u8]) {
+        match escaped {
+            b"error" => self.names_error = true,
+            b"usageMetadata" => (self.names_usage, self.aside) = (true, true),
+            b"finishMessage" => self.aside = true,
+            b"finishReason" => (self.names_reason, self.aside) = (true, true),
+            b"content" | b"parts" => self.aside = false,
+            b"groundingMetadata" | b"safetyRatings" | b"citationMetadata" | b"modelVersion" => self.aside = true,
+            b"text" | b"functionCall" | b"inlineData" | b"executableCode" | b"codeExecutionResult" | b"fileData"
+                if !self.aside =>
+            {
+                self.has_part = true;
+            }
+            _ => {}
+        }
     }
 }

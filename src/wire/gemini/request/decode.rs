@@ -1,0 +1,224 @@
+//! A client's request, read.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::{thinking, tools};
+use crate::error::{Error, Kind, Result};
+use crate::wire::Dialect;
+use crate::wire::gemini::part::{self, Calls};
+use crate::wire::gemini::response::one_or_more;
+use crate::wire::gemini::schema;
+use crate::wire::ir::{At, Output, Part, PartKind, Request, Role, Setting, SettingKind, Turn};
+use crate::wire::json::{Raw, Rest, Str};
+use crate::wire::lenient::{Value, count, items, read, text};
+use crate::wire::seal::Seal;
+use crate::wire_object;
+
+wire_object! {
+    struct Body<'a> {
+        contents: &'a RawValue,
+        system: &'a RawValue = "systemInstruction" | "system_instruction",
+        tools: &'a RawValue,
+        tool_config: &'a RawValue = "toolConfig" | "tool_config",
+        config: &'a RawValue = "generationConfig" | "generation_config",
+        /// Said by the path; here it may be repeated.
+        model: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct Content<'a> { role: &'a RawValue, parts: &'a RawValue }
+}
+
+wire_object! {
+    struct Config<'a> {
+        max_tokens: &'a RawValue = "maxOutputTokens" | "max_output_tokens",
+        stop: &'a RawValue = "stopSequences" | "stop_sequences",
+        choices: &'a RawValue = "candidateCount" | "candidate_count",
+        mime: &'a RawValue = "responseMimeType" | "response_mime_type",
+        schema: &'a RawValue = "responseSchema" | "response_schema",
+        json_schema: &'a RawValue = "responseJsonSchema" | "response_json_schema" | "_responseJsonSchema",
+        thinking: &'a RawValue = "thinkingConfig" | "thinking_config",
+    }
+}
+
+/// Reads a request whose body is valid UTF-8.
+pub fn decode(body: &str) -> Result<Request<'_>> {
+    let body: Body<'_> = serde_json::from_str(body)
+        .map_err(|e| Error::new(Kind::InvalidJson, format!("the body is not a JSON object: {e}")))?;
+    let config: Config<'_> = object(body.config, "generationConfig")?;
+    let mut options = Vec::new();
+    let output = output(&config, &mut options);
+    let reasoning = config.thinking.and_then(thinking::decode);
+    settings(config.rest, Some("generationConfig"), &mut options);
+    settings(body.rest, None, &mut options);
+    let tool_choice = tools::decode_config(body.tool_config, &mut options)?;
+    Ok(Request {
+        dialect: Dialect::Gemini,
+        model: Str::from_text(""),
+        stream: false,
+        stream_usage: true,
+        system: system(body.system),
+        turns: turns(body.contents)?,
+        tools: tools::decode(body.tools)?,
+        tool_choice,
+        parallel_tools: None,
+        max_tokens: number(config.max_tokens, "generationConfig.maxOutputTokens")?,
+        stop: items(config.stop).into_iter().filter_map(|raw| Str::from_raw(raw.get())).collect(),
+        choices: number(config.choices, "generationConfig.candidateCount")?,
+        reasoning,
+        output,
+        options,
+    })
+}
+
+/// A member that is an object, or nothing.
+pub(super) fn object<'a, T: serde::Deserialize<'a> + Default>(value: Value<'a>, name: &'static str) -> Result<T> {
+    let Some(raw) = value else { return Ok(T::default()) };
+    read(Some(raw)).ok_or_else(|| Error::invalid(name, format!("`{name}` must be an object")))
+}
+
+fn number(value: Value<'_>, name: &'static str) -> Result<Option<u64>> {
+    match (value, count(value)) {
+        (None, _) => Ok(None),
+        (_, Some(number)) => Ok(Some(number)),
+        (_, None) => Err(Error::invalid(name, format!("`{name}` must be a whole number that is not negative"))),
+    }
+}
+
+/// Instructions: a content, or plain text as some SDKs have it.
+fn system(value: Value<'_>) -> Vec<Part<'_>> {
+    let at = At::member("systemInstruction");
+    if let Some(text) = text(value) {
+        return vec![Part::new(at, PartKind::Text { text, citations: None })];
+    }
+    let content: Content<'_> = read(value).unwrap_or_default();
+    let (mut parts, mut calls) = (Vec::new(), Calls::default());
+    for (index, raw) in one_or_more(content.parts).into_iter().enumerate() {
+        part::decode(raw, At::item("systemInstruction.parts", index), &mut calls, &mut parts);
+    }
+    parts
+}
+
+fn turns(value: Value<'_>) -> Result<Vec<Turn<'_>>> {
+    let wrong = || Error::invalid("contents", "`contents` must be a list of contents");
+    if value.is_some_and(|raw| !raw.get().starts_with(['[', '{'])) {
+        return Err(wrong());
+    }
+    let mut calls = Calls::default();
+    let contents = one_or_more(value).into_iter().enumerate();
+    contents.map(|(index, raw)| turn(index, raw, &mut calls)).collect()
+}
+
+fn turn<'a>(index: usize, raw: &'a RawValue, calls: &mut Calls) -> Result<Turn<'a>> {
+    let at = At::item("contents", index);
+    let content: Content<'a> =
+        read(Some(raw)).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;
+    let role = match text(content.role).as_ref().map(Str::escaped) {
+        None | Some("" | "user") => Role::User,
+        Some("model") => Role::Assistant,
+        // What older SDKs call the turn of the results.
+        Some("function" | "tool") => Role::Tool,
+        Some("system") => Role::System,
+        Some(_) => return Err(Error::invalid(format!("{at}.role"), format!("`{at}.role` must be user or model"))),
+    };
+    let mut parts = Vec::new();
+    for (index, raw) in one_or_more(content.parts).into_iter().enumerate() {
+        part::decode(raw, at.inner("parts", index), calls, &mut parts);
+    }
+    if role == Role::Assistant {
+        join_thoughts(&mut parts);
+    }
+    Ok(Turn { role, at, parts, name: None, rest: content.rest })
+}
+
+/// A thought of another format was streamed in pieces, its sealed signature behind them: only
+/// together are they what its maker signed.
+fn join_thoughts(parts: &mut Vec<Part<'_>>) {
+    let is_sealed = |kind: &PartKind<'_>| matches!(kind, PartKind::Reasoning { text, signature: Some(s) } if text.is_empty() && Seal::is_sealed(s.escaped()));
+    let mut at = 0;
+    while at < parts.len() {
+        let is_end = parts.get(at).is_some_and(|part| is_sealed(&part.kind));
+        let first =
+            parts.get(..at).unwrap_or_default().iter().rposition(|part| !is_unsigned(part)).map_or(0, |n| n + 1);
+        if is_end && first < at {
+            let thoughts: Vec<Part<'_>> = parts.drain(first..at).collect();
+            let joined: String = thoughts.iter().filter_map(thought_of).map(Str::escaped).collect();
+            if let Some(PartKind::Reasoning { text, .. }) = parts.get_mut(first).map(|part| &mut part.kind) {
+                *text = Str::from_escaped(&joined);
+            }
+            at = first;
+        }
+        at += 1;
+    }
+}
+
+fn is_unsigned(part: &Part<'_>) -> bool {
+    matches!(part.kind, PartKind::Reasoning { signature: None, .. })
+}
+
+fn thought_of<'p, 'a>(part: &'p Part<'a>) -> Option<&'p Str<'a>> {
+    match &part.kind {
+        PartKind::Reasoning { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// The form of the answer; what only this format knows stays a setting.
+fn output<'a>(config: &Config<'a>, options: &mut Vec<Setting<'a>>) -> Output<'a> {
+    let schema = config.json_schema.map(|raw| Raw::new(raw.get())).or_else(|| config.schema.map(schema::from_openapi));
+    let mime = text(config.mime);
+    match (mime.as_ref().map(Str::escaped), schema) {
+        (None | Some("application/json"), Some(schema)) => {
+            Output::JsonSchema { name: None, description: None, schema, strict: None }
+        }
+        (Some("application/json"), None) => Output::JsonObject,
+        (None | Some("" | "text/plain"), _) => Output::Text,
+        (Some(_), _) => {
+            let given = [("responseMimeType", config.mime), ("responseSchema", config.schema)];
+            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            options.extend(given.map(|(name, value)| Setting {
+                kind: SettingKind::Other,
+                name: Cow::Owned(format!("generationConfig.{name}")),
+                value: Raw::new(value.get()),
+            }));
+            Output::Text
+        }
+    }
+}
+
+/// Everything without a field of its own, but for what says no more than its absence.
+fn settings<'a>(rest: Rest<'a>, parent: Option<&str>, options: &mut Vec<Setting<'a>>) {
+    for (name, value) in rest {
+        let says_nothing = matches!(
+            (&*name, value.get()),
+            (_, "null" | "[]" | "{}")
+                // Text is what models answer with.
+                | ("responseModalities" | "response_modalities", "[\"TEXT\"]")
+                | ("responseLogprobs" | "response_logprobs", "false")
+        );
+        if says_nothing {
+            continue;
+        }
+        let kind = setting_kind(parent.is_some(), &name);
+        let name = parent.map_or_else(|| name.clone(), |parent| Cow::Owned(format!("{parent}.{name}")));
+        options.push(Setting { kind, name, value });
+    }
+}
+
+fn setting_kind(in_config: bool, name: &str) -> SettingKind {
+    match (in_config, name) {
+        (true, "temperature") => SettingKind::Temperature,
+        (true, "topP" | "top_p") => SettingKind::TopP,
+        (true, "topK" | "top_k") => SettingKind::TopK,
+        (true, "seed") => SettingKind::Seed,
+        (true, "frequencyPenalty" | "frequency_penalty") => SettingKind::FrequencyPenalty,
+        (true, "presencePenalty" | "presence_penalty") => SettingKind::PresencePenalty,
+        (true, "responseLogprobs" | "response_logprobs") => SettingKind::Logprobs,
+        (true, "logprobs") => SettingKind::TopLogprobs,
+        (false, "cachedContent" | "cached_content") => SettingKind::State,
+        _ => SettingKind::Other,
+    }
+}

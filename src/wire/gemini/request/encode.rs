@@ -1,0 +1,145 @@
+//! A request written for an upstream of this format.
+//!
+//! - Five stop sequences at most; `temperature` and its kin stand in `generationConfig`.
+//! - Schemas go out as JSON Schema (`parametersJsonSchema`, `responseJsonSchema`), which takes what the
+//!   older members, a part of OpenAPI, refuse.
+//! - Penalties of zero are left out: some models refuse the members themselves.
+
+use super::{thinking, tools, turns};
+use crate::error::Result;
+use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind};
+use crate::wire::json::{Obj, Str};
+use crate::wire::{Dialect, Target};
+
+const MOST_STOPS: usize = 5;
+const CONFIG: &str = "generationConfig.";
+
+/// What every writer of a request needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'c> {
+    pub(super) target: &'c Target<'c>,
+    /// The client speaks this format as well: what has no field here goes out as it came in.
+    pub(super) same: bool,
+}
+
+/// Writes `request` for `target`, whose path says the model and whether to stream.
+///
+/// # Errors
+/// `InvalidRequest` for a part with the user's own content that this format has no place for.
+pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
+    let cx = Context { target, same: request.dialect == Dialect::Gemini };
+    let mut body = Obj::new(out);
+    turns::encode(request, &cx, &mut body, dropped)?;
+    tools::encode(request, cx.same, &mut body, dropped);
+    if request.parallel_tools == Some(false) {
+        dropped.push(match request.dialect {
+            Dialect::Anthropic => "tool_choice.disable_parallel_tool_use",
+            _ => "parallel_tool_calls",
+        });
+    }
+    let mut inside = Vec::new();
+    config(request, &cx, &mut Obj::new(&mut inside), dropped);
+    if inside != b"{}" {
+        body.key("generationConfig").extend_from_slice(&inside);
+    }
+    beside(request, &cx, &mut body, dropped);
+    Ok(())
+}
+
+fn config(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
+    let ceiling = cx.target.max_output_tokens.filter(|_| !cx.same);
+    if let Some(max) = request.max_tokens {
+        config.num("maxOutputTokens", ceiling.map_or(max, |ceiling| max.min(ceiling)));
+    }
+    request.choices.filter(|n| cx.same || *n > 1).iter().for_each(|n| _ = config.num("candidateCount", *n));
+    stop(request, cx, config, dropped);
+    output(&request.output, cx, config, dropped);
+    match &request.reasoning {
+        Some(reasoning) if cx.same => thinking::encode_own(reasoning, config),
+        Some(reasoning) => thinking::encode(reasoning, cx.target, config, dropped),
+        None => {}
+    }
+    for setting in &request.options {
+        match cx.same {
+            true => own(setting, config),
+            false => foreign(setting, config, dropped),
+        }
+    }
+}
+
+fn stop(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
+    let taken = |index: usize, stop: &Str<'_>| cx.same || index < MOST_STOPS && !stop.is_empty();
+    let all = || request.stop.iter().enumerate();
+    for (index, _) in all().filter(|(index, stop)| !taken(*index, stop)) {
+        match request.stop.len() {
+            1 => dropped.push(request.stop_name()),
+            _ => dropped.push(format_args!("{}[{index}]", request.stop_name())),
+        }
+    }
+    if all().any(|(index, stop)| taken(index, stop)) {
+        let mut list = config.arr("stopSequences");
+        all().filter(|(index, stop)| taken(*index, stop)).for_each(|(_, stop)| _ = list.raw(stop.raw()));
+    }
+}
+
+fn output(output: &Output<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
+    match output {
+        Output::Text => {}
+        Output::JsonObject => _ = config.text("responseMimeType", "application/json"),
+        Output::JsonSchema { description, schema, .. } => {
+            config.text("responseMimeType", "application/json").raw("responseJsonSchema", schema.get());
+            if description.is_some() && !cx.same {
+                dropped.push("response_format.json_schema.description");
+            }
+        }
+        Output::Other(_) => dropped.push("response_format"),
+    }
+}
+
+/// A setting of this format's own, back where it stood.
+fn own(setting: &Setting<'_>, config: &mut Obj<'_>) {
+    if let Some(name) = setting.name.strip_prefix(CONFIG) {
+        config.raw(name, setting.value.get());
+    }
+}
+
+/// A setting of another format's.
+fn foreign(setting: &Setting<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
+    let value = setting.value.get();
+    let is_zero = || value.parse::<f64>() == Ok(0.0);
+    let name = match setting.kind {
+        _ if value == "null" => return,
+        SettingKind::Temperature => "temperature",
+        SettingKind::TopP => "topP",
+        SettingKind::TopK => "topK",
+        SettingKind::Seed => "seed",
+        SettingKind::FrequencyPenalty | SettingKind::PresencePenalty if is_zero() => return,
+        SettingKind::FrequencyPenalty => "frequencyPenalty",
+        SettingKind::PresencePenalty => "presencePenalty",
+        SettingKind::Logprobs | SettingKind::Store if value == "false" => return,
+        SettingKind::Logprobs => "responseLogprobs",
+        SettingKind::TopLogprobs if value == "0" => return,
+        SettingKind::TopLogprobs => "logprobs",
+        SettingKind::LogitBias | SettingKind::Metadata if value == "{}" => return,
+        // Stands beside the configuration.
+        SettingKind::ServiceTier => return,
+        _ => return dropped.push(&setting.name),
+    };
+    config.raw(name, value);
+}
+
+/// The members beside the configuration.
+fn beside(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
+    for setting in &request.options {
+        match setting.kind {
+            _ if cx.same && !setting.name.contains('.') => _ = body.raw(&setting.name, setting.value.get()),
+            SettingKind::ServiceTier if !cx.same => match setting.value.get() {
+                "\"auto\"" | "\"default\"" | "null" => {}
+                "\"flex\"" => _ = body.text("serviceTier", "flex"),
+                "\"priority\"" => _ = body.text("serviceTier", "priority"),
+                _ => dropped.push(&setting.name),
+            },
+            _ => {}
+        }
+    }
+}

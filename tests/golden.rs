@@ -139,7 +139,8 @@ fn cells() -> impl Iterator<Item = (Dialect, Dialect)> {
 fn answer_for(body: &str, from: Dialect, to: Dialect) -> Vec<u8> {
     let seal = seal();
     let mut out = Vec::new();
-    let response = decode_response(from, body, &Quirks::NONE).unwrap();
+    let mut response = decode_response(from, body, &Quirks::NONE).unwrap();
+    Bridge::plain(to, from, &seal).response(&mut response);
     encode_response(to, &response, &client(&seal), &mut out);
     out
 }
@@ -209,9 +210,11 @@ fn errors() {
 fn encoded(body: &Value, from: Dialect, to: Dialect) -> Value {
     let seal = seal();
     let text = body.to_string();
-    let request = decode_request(from, &text).unwrap();
+    let mut request = decode_request(from, &text).unwrap();
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
-    encode_request(to, &request, &target(&seal, Thinking::Budget), &mut out, &mut dropped).unwrap();
+    let target = target(&seal, Thinking::Budget);
+    Bridge::request(&mut request, to, &target, &mut dropped).unwrap();
+    encode_request(to, &request, &target, &mut out, &mut dropped).unwrap();
     assert!(dropped.is_empty(), "{:?}", dropped.paths());
     serde_json::from_slice(&out).unwrap()
 }

@@ -371,12 +371,15 @@ fn claudes_thinking_survives_a_chat_client() {
 
 /// The answer as a chat client gets it, and what the next request makes of it.
 fn through_chat(exchange: &Exchange, blocks: &[serde_json::Value], seal: &Seal) -> Result<(), String> {
-    let answer = decode_response(Dialect::Anthropic, &exchange.body, &Quirks::NONE).map_err(|e| e.to_string())?;
+    let mut answer = decode_response(Dialect::Anthropic, &exchange.body, &Quirks::NONE).map_err(|e| e.to_string())?;
+    Bridge::plain(Dialect::OpenAiChat, Dialect::Anthropic, seal).response(&mut answer);
     let mut out = Vec::new();
     encode_response(Dialect::OpenAiChat, &answer, &client(seal), &mut out);
     let next = turns::chat_turn(&String::from_utf8(out).map_err(|e| e.to_string())?);
-    let request = decode_request(Dialect::OpenAiChat, &next).map_err(|e| e.to_string())?;
+    let mut request = decode_request(Dialect::OpenAiChat, &next).map_err(|e| e.to_string())?;
     let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
+    Bridge::request(&mut request, Dialect::Anthropic, &target(&Quirks::NONE, seal), &mut dropped)
+        .map_err(|e| e.to_string())?;
     encode_request(Dialect::Anthropic, &request, &target(&Quirks::NONE, seal), &mut out, &mut dropped)
         .map_err(|e| e.to_string())?;
     turns::begins_with(&String::from_utf8(out).map_err(|e| e.to_string())?, blocks)
@@ -396,12 +399,15 @@ fn a_resellers_proof_survives_an_anthropic_client() {
 }
 
 fn through_messages(exchange: &Exchange, details: &[serde_json::Value], seal: &Seal) -> Result<(), String> {
-    let answer = decode_response(Dialect::OpenAiChat, &exchange.body, &Quirks::NONE).map_err(|e| e.to_string())?;
+    let mut answer = decode_response(Dialect::OpenAiChat, &exchange.body, &Quirks::NONE).map_err(|e| e.to_string())?;
+    Bridge::plain(Dialect::Anthropic, Dialect::OpenAiChat, seal).response(&mut answer);
     let mut out = Vec::new();
     encode_response(Dialect::Anthropic, &answer, &client(seal), &mut out);
     let next = turns::messages_turn(&String::from_utf8(out).map_err(|e| e.to_string())?);
-    let request = decode_request(Dialect::Anthropic, &next).map_err(|e| e.to_string())?;
+    let mut request = decode_request(Dialect::Anthropic, &next).map_err(|e| e.to_string())?;
     let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
+    Bridge::request(&mut request, Dialect::OpenAiChat, &target(&Quirks::NONE, seal), &mut dropped)
+        .map_err(|e| e.to_string())?;
     encode_request(Dialect::OpenAiChat, &request, &target(&Quirks::NONE, seal), &mut out, &mut dropped)
         .map_err(|e| e.to_string())?;
     turns::gives_back(&String::from_utf8(out).map_err(|e| e.to_string())?, details)

@@ -382,6 +382,21 @@ impl Arguments<'_> {
         }
     }
 
+    /// As the free text of a custom tool: where it had to be called as a function, its one argument.
+    pub fn input(&self) -> Str<'static> {
+        if let Self::Text(text) = self {
+            return text.clone().into_owned();
+        }
+        let object = self.object();
+        let wrapped = object.as_deref().and_then(|json| super::scan::member(json, "input")).and_then(Str::from_raw);
+        match (wrapped, self) {
+            (Some(input), _) => input.into_owned(),
+            // The model did not keep to the form: what it wrote is what there is.
+            (None, Self::Object(raw)) => Str::from_text(raw.get()),
+            (None, Self::Encoded(text) | Self::Text(text)) => text.clone().into_owned(),
+        }
+    }
+
     /// As a string literal holding JSON; nothing is `"{}"`.
     pub fn encoded(&self) -> Cow<'_, str> {
         match self {

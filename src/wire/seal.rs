@@ -3,10 +3,16 @@
 //! Thinking with a signature has to come back on the next turn exactly as it was given. A client
 //! that speaks another format keeps what it has slots for: the ids of tool calls, and the signature
 //! of a thinking block. So the state travels inside those, authenticated with a key that only the
-//! deployment that made it can derive: a forged or foreign seal does not open and is left out.
+//! gateway can derive: a forged or foreign seal does not open and is left out.
 //!
-//! Form: `weirseal1-` and base64url of a 16-byte HMAC-SHA-256 tag followed by the payload. It uses only
-//! letters, digits, `-` and `_`, which every vendor allows in an id.
+//! Each deployment has a key of its own, made of its name and its credential, and knows those of the
+//! others in the same configuration: who sealed is part of what is known of an opened seal. What is
+//! in it, and who may use it, is decided in [`super::bridge`].
+//!
+//! Form: `weirseal1-` and base64url of a 16-byte HMAC-SHA-256 tag, four bytes that name the key, and
+//! the payload. It uses only letters, digits, `-` and `_`, which every vendor allows in an id.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,13 +23,31 @@ const MARK: &str = "weirseal1-";
 /// Between an id of the provider's and the state sealed behind it.
 const JOINT: &str = "-weirseal1-";
 const TAG_BYTES: usize = 16;
+const NAME_BYTES: usize = 4;
 const BLOCK_BYTES: usize = 64;
 
-/// The sealing key of one deployment.
+/// The sealing key of one deployment, and those it can open.
 #[derive(Clone)]
 pub struct Seal {
+    own: Key,
+    /// The keys of all deployments of one configuration; empty for a lone one.
+    ring: Arc<[Key]>,
+}
+
+#[derive(Clone)]
+struct Key {
+    /// Which key it is: a hash, so that nothing is said of the owner.
+    name: [u8; NAME_BYTES],
     inner: [u8; BLOCK_BYTES],
     outer: [u8; BLOCK_BYTES],
+}
+
+/// What was in a seal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Sealed by this very deployment.
+    pub is_own: bool,
+    pub payload: Vec<u8>,
 }
 
 impl std::fmt::Debug for Seal {
@@ -32,9 +56,8 @@ impl std::fmt::Debug for Seal {
     }
 }
 
-impl Seal {
-    /// Derives the key from what identifies the owner: the deployment's name and its credential.
-    pub fn new(owner: &str, credential: &[u8]) -> Self {
+impl Key {
+    fn new(owner: &str, credential: &[u8]) -> Self {
         let key = Sha256::new_with_prefix(b"weir seal 1\0")
             .chain_update(owner)
             .chain_update(b"\0")
@@ -46,31 +69,61 @@ impl Seal {
             *i ^= k;
             *o ^= k;
         }
-        Self { inner, outer }
+        let name = first(Sha256::new_with_prefix(b"weir seal key\0").chain_update(key).finalize());
+        Self { name, inner, outer }
     }
 
     fn tag(&self, payload: &[u8]) -> [u8; TAG_BYTES] {
-        let inner = Sha256::new_with_prefix(self.inner).chain_update(payload).finalize();
-        let full = Sha256::new_with_prefix(self.outer).chain_update(inner).finalize();
-        let mut tag = [0; TAG_BYTES];
-        for (to, from) in tag.iter_mut().zip(full) {
-            *to = from;
+        let inner = Sha256::new_with_prefix(self.inner).chain_update(self.name).chain_update(payload).finalize();
+        first(Sha256::new_with_prefix(self.outer).chain_update(inner).finalize())
+    }
+
+    fn close(&self, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(TAG_BYTES + NAME_BYTES + payload.len());
+        bytes.extend_from_slice(&self.tag(payload));
+        bytes.extend_from_slice(&self.name);
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+}
+
+/// The first bytes of a hash.
+fn first<const N: usize>(hash: impl IntoIterator<Item = u8>) -> [u8; N] {
+    let mut out = [0; N];
+    for (to, from) in out.iter_mut().zip(hash) {
+        *to = from;
+    }
+    out
+}
+
+impl Seal {
+    /// Derives the key from what identifies the owner: the deployment's name and its credential.
+    pub fn new(owner: &str, credential: &[u8]) -> Self {
+        Self { own: Key::new(owner, credential), ring: Arc::new([]) }
+    }
+
+    /// Lets each of them open what the others sealed.
+    pub fn acquaint<'s>(seals: impl IntoIterator<Item = &'s mut Self>) {
+        let seals: Vec<&mut Self> = seals.into_iter().collect();
+        let ring: Arc<[Key]> = seals.iter().map(|seal| seal.own.clone()).collect();
+        for seal in seals {
+            seal.ring = Arc::clone(&ring);
         }
-        tag
     }
 
     /// Seals `payload` alone (a signature).
     pub fn close(&self, payload: &[u8]) -> String {
-        let mut bytes = self.tag(payload).to_vec();
-        bytes.extend_from_slice(payload);
-        format!("{MARK}{}", URL_SAFE_NO_PAD.encode(bytes))
+        format!("{MARK}{}", URL_SAFE_NO_PAD.encode(self.own.close(payload)))
     }
 
-    /// Opens what [`close`](Self::close) of the same owner made.
-    pub fn open(&self, sealed: &str) -> Option<Vec<u8>> {
+    /// Opens what [`close`](Self::close) of a known key made.
+    pub fn open(&self, sealed: &str) -> Option<Opened> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed.strip_prefix(MARK)?).ok()?;
-        let (tag, payload) = bytes.split_at_checked(TAG_BYTES)?;
-        bool::from(self.tag(payload).ct_eq(tag)).then(|| payload.to_vec())
+        let (tag, rest) = bytes.split_at_checked(TAG_BYTES)?;
+        let (name, payload) = rest.split_at_checked(NAME_BYTES)?;
+        let key = std::iter::once(&self.own).chain(&*self.ring).find(|key| key.name == name)?;
+        let is_own = key.name == self.own.name;
+        bool::from(key.tag(payload).ct_eq(tag)).then(|| Opened { is_own, payload: payload.to_vec() })
     }
 
     /// Puts `payload` behind an id.
@@ -78,13 +131,15 @@ impl Seal {
         format!("{id}-{}", self.close(payload))
     }
 
-    /// The id, and the state behind it if it is ours. The state is cut off in any case: no upstream
-    /// ever made an id with it.
-    pub fn open_id<'i>(&self, id: &'i str) -> (&'i str, Option<Vec<u8>>) {
-        match id.split_once(JOINT) {
-            Some((plain, _)) => (plain, self.open(id.get(plain.len() + 1..).unwrap_or_default())),
-            None => (id, None),
-        }
+    /// The id without what was sealed behind it: no upstream ever made an id with that.
+    pub fn plain_id(id: &str) -> &str {
+        id.split_once(JOINT).map_or(id, |(plain, _)| plain)
+    }
+
+    /// The id, and the state behind it if it opens.
+    pub fn open_id<'i>(&self, id: &'i str) -> (&'i str, Option<Opened>) {
+        let plain = Self::plain_id(id);
+        (plain, id.get(plain.len() + 1..).and_then(|sealed| self.open(sealed)))
     }
 
     /// Whether this looks like a seal, of whomever.
@@ -102,16 +157,44 @@ impl Seal {
 mod tests {
     use super::*;
 
+    fn opened(is_own: bool, payload: &[u8]) -> Option<Opened> {
+        Some(Opened { is_own, payload: payload.to_vec() })
+    }
+
     #[test]
-    fn only_the_owner_opens_and_a_forgery_does_not() {
+    fn only_who_knows_the_key_opens_and_a_forgery_does_not() {
         let a = Seal::new("anthropic", b"key");
         let b = Seal::new("anthropic", b"other");
         let id = a.close_id("toolu_1", b"state");
         assert!(id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
-        assert_eq!(a.open_id(&id), ("toolu_1", Some(b"state".to_vec())));
+        assert_eq!(a.open_id(&id), ("toolu_1", opened(true, b"state")));
         assert_eq!(b.open_id(&id), ("toolu_1", None));
         assert_eq!(a.open_id("toolu_1"), ("toolu_1", None));
-        assert_eq!(a.open_id(id.get(..id.len() - 1).unwrap()).1, None);
-        assert_eq!(a.open(&a.close(b"")).unwrap(), b"");
+        assert_eq!(a.open(&a.close(b"")), opened(true, b""));
+        for cut in 1..id.len() - "toolu_1-".len() {
+            let shorter = id.get(..id.len() - cut).unwrap();
+            assert_eq!(a.open_id(shorter).1, None, "{shorter}");
+        }
+    }
+
+    #[test]
+    fn every_changed_byte_breaks_it() {
+        let seal = Seal::new("a", b"k");
+        let bytes = seal.own.close(b"state");
+        for at in 0..bytes.len() {
+            let mut forged = bytes.clone();
+            forged[at] ^= 1;
+            assert_eq!(seal.open(&format!("{MARK}{}", URL_SAFE_NO_PAD.encode(forged))), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn acquaintances_open_each_others_and_know_whose_it_was() {
+        let mut all = [Seal::new("a", b"1"), Seal::new("b", b"2")];
+        Seal::acquaint(&mut all);
+        let [a, b] = &all;
+        assert_eq!(b.open(&a.close(b"x")), opened(false, b"x"));
+        assert_eq!(a.open(&a.close(b"x")), opened(true, b"x"));
+        assert_eq!(a.open(&Seal::new("c", b"3").close(b"x")), None);
     }
 }

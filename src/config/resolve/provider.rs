@@ -48,7 +48,9 @@ pub(super) fn deployments(raw: &Config, prices: &PriceTable, cx: &mut Context<'_
     }
     let defaults = timeouts(&raw.defaults.timeouts, TIMEOUTS, cx);
     let one = |(name, settings): &(At<String>, raw::Provider)| deployment(name, settings, defaults, prices, cx);
-    raw.providers.entries.iter().filter_map(one).map(Arc::new).collect()
+    let mut all: Vec<Deployment> = raw.providers.entries.iter().filter_map(one).collect();
+    Seal::acquaint(all.iter_mut().map(|deployment| &mut deployment.seal));
+    all.into_iter().map(Arc::new).collect()
 }
 
 fn deployment(

@@ -7,11 +7,11 @@
 use serde_json::value::RawValue;
 
 use super::block::{self, Rests};
-use super::{error, thinking, usage};
+use super::{error, usage};
 use crate::error::{Error, Kind, Result};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
-use crate::wire::json::{Arr, Obj, Raw, Str};
+use crate::wire::json::{Arr, Obj, Str};
 use crate::wire::seal::Seal;
 use crate::wire::{Client, Quirks};
 use crate::wire_object;
@@ -157,22 +157,12 @@ pub(super) fn encode_sequence(stop: Option<&Stop<'_>>, body: &mut Obj<'_>) {
 }
 
 fn encode_parts(parts: &[Part<'_>], client: &Client<'_>, out: &mut Vec<u8>) {
-    let mut details = parts.iter().find_map(|part| match &part.kind {
-        PartKind::ReasoningDetails { details } => Some(details),
-        _ => None,
-    });
-    let has_text = parts.iter().any(|part| matches!(part.kind, PartKind::Reasoning { .. }));
     let mut list = Arr::new(out);
     for (index, part) in parts.iter().enumerate() {
         match &part.kind {
             PartKind::Reasoning { text, signature } => {
                 let signature = signature.as_ref().filter(|signature| !signature.is_empty());
-                let details = details.take_if(|_| signature.is_none());
-                let text = text.escaped();
-                encode_thinking(text, signature, details, client.seal, list.item());
-            }
-            PartKind::ReasoningDetails { details: raw } if !has_text => {
-                encode_thinking(&thinking::readable(raw.get()), None, details.take(), client.seal, list.item());
+                encode_thinking(text, signature, client.seal, list.item());
             }
             PartKind::ToolCall { id, name, arguments } if id.is_empty() => {
                 let invented = format!("\"{}\"", call_id(client, index));
@@ -199,14 +189,14 @@ fn is_shown(part: &Part<'_>) -> bool {
     }
 }
 
-/// `text` is the inside of a string literal. What a chat upstream needs back is sealed into the
-/// signature; one that needs nothing gets an empty seal, which says whose thinking it was.
-fn encode_thinking(text: &str, signature: Option<&Str<'_>>, details: Option<&Raw<'_>>, seal: &Seal, out: &mut Vec<u8>) {
+/// Thinking that proves nothing gets an empty seal, which says that it was another's: its own provider
+/// would refuse it without a signature.
+fn encode_thinking(text: &Str<'_>, signature: Option<&Str<'_>>, seal: &Seal, out: &mut Vec<u8>) {
     let mut block = Obj::new(out);
-    block.text("type", "thinking").raw("thinking", &format!("\"{text}\""));
+    block.text("type", "thinking").str("thinking", text);
     match signature {
         Some(signature) => block.str("signature", signature),
-        None => block.text("signature", &seal.close(details.map_or(b"", |raw| raw.get().as_bytes()))),
+        None => block.text("signature", &seal.close(b"")),
     };
 }
 
@@ -217,6 +207,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::wire::json::Raw;
 
     fn seal() -> Seal {
         Seal::new("chat", b"k")
@@ -273,17 +264,10 @@ mod tests {
 
     /// Peers row 1: the reasoning of a chat upstream is a thinking block with a signature of ours.
     #[test]
-    fn reasoning_and_its_details_are_one_signed_block() {
-        let details = || PartKind::ReasoningDetails { details: Raw::new(r#"[{"type":"reasoning.text","text":"t"}]"#) };
-        let reasoning = || PartKind::Reasoning { text: text("t"), signature: None };
-        for parts in [vec![details()], vec![reasoning(), details()], vec![details(), reasoning()]] {
-            let got = written(&of(parts, None));
-            assert_eq!((got["content"].as_array().unwrap().len(), &got["content"][0]["thinking"]), (1, &json!("t")));
-            let payload = seal().open(got["content"][0]["signature"].as_str().unwrap()).unwrap();
-            assert_eq!(payload, br#"[{"type":"reasoning.text","text":"t"}]"#);
-        }
-        let got = written(&of(vec![reasoning()], None));
-        assert_eq!(seal().open(got["content"][0]["signature"].as_str().unwrap()).unwrap(), b"");
+    fn reasoning_without_a_proof_gets_an_empty_seal() {
+        let got = written(&of(vec![PartKind::Reasoning { text: text("t"), signature: None }], None));
+        assert_eq!(got["content"][0]["thinking"], "t");
+        assert_eq!(seal().open(got["content"][0]["signature"].as_str().unwrap()).unwrap().payload, b"");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 
 use serde_json::value::RawValue;
 
-use crate::wire::json::{Obj, Raw, Str, write_text};
+use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::seal::Seal;
 use crate::wire_object;
 
 use crate::wire::lenient::{Value, filled, items, read, text};
@@ -31,18 +32,19 @@ impl<'a> Detail<'a> {
         filled(self.text).or_else(|| filled(self.summary))
     }
 
-    /// Whether this is Claude's thinking: signed or encrypted, and in nobody else's format.
+    /// Whether this is Claude's thinking: signed or encrypted, and in nobody else's format. What was
+    /// sealed here is known by its proof.
     pub(super) fn is_claude(&self) -> bool {
         let format = match self.format {
             None => true,
             Some(format) => format.get() == "\"anthropic-claude-v1\"",
         };
-        let proven = match self.kind.as_ref().map(Str::raw) {
-            Some("\"reasoning.text\"") => filled(self.signature).is_some(),
-            Some("\"reasoning.encrypted\"") => filled(self.data).is_some(),
-            _ => false,
+        let proof = match self.kind.as_ref().map(Str::raw) {
+            Some("\"reasoning.text\"") => filled(self.signature),
+            Some("\"reasoning.encrypted\"") => filled(self.data),
+            _ => None,
         };
-        format && proven && self.id.is_none()
+        proof.is_some_and(|proof| Seal::is_sealed(proof.escaped()) || format && self.id.is_none())
     }
 }
 
@@ -164,71 +166,27 @@ fn append(to: &mut Option<String>, fragment: Option<Str<'_>>) {
     }
 }
 
-/// Writes one item for Claude's thinking; both texts are escaped already.
+/// Writes one item for thinking with its proof; both texts are escaped already.
 pub(super) fn write_signed(out: &mut Vec<u8>, escaped: &str, signature: &Str<'_>, index: usize) {
     out.extend_from_slice(b"{\"type\":\"reasoning.text\",\"text\":\"");
     out.extend_from_slice(escaped.as_bytes());
     out.extend_from_slice(b"\",\"signature\":");
     out.extend_from_slice(signature.raw().as_bytes());
-    write_tail(out, index);
+    write_tail(out, signature, index);
 }
 
 /// Writes one item for thinking that only its maker can read.
 pub(super) fn write_encrypted(out: &mut Vec<u8>, data: &Str<'_>, index: usize) {
     out.extend_from_slice(b"{\"type\":\"reasoning.encrypted\",\"data\":");
     out.extend_from_slice(data.raw().as_bytes());
-    write_tail(out, index);
+    write_tail(out, data, index);
 }
 
-fn write_tail(out: &mut Vec<u8>, index: usize) {
+/// A seal is of no vendor's format.
+fn write_tail(out: &mut Vec<u8>, proof: &Str<'_>, index: usize) {
     use std::io::Write as _;
-    let _ = write!(out, ",\"format\":\"anthropic-claude-v1\",\"index\":{index}}}");
-}
-
-/// Claude's thinking blocks of one answer, as they must go back.
-#[derive(Debug, Default)]
-pub(super) struct Blocks {
-    json: Vec<u8>,
-}
-
-impl Blocks {
-    fn next(&mut self) -> &mut Vec<u8> {
-        self.json.push(if self.json.is_empty() { b'[' } else { b',' });
-        &mut self.json
-    }
-
-    pub(super) fn push_thinking(&mut self, escaped: &str, signature: &Str<'_>) {
-        let mut obj = Obj::new(self.next());
-        obj.text("type", "thinking");
-        let to = obj.key("thinking");
-        to.push(b'"');
-        to.extend_from_slice(escaped.as_bytes());
-        to.push(b'"');
-        obj.str("signature", signature);
-    }
-
-    pub(super) fn push_redacted(&mut self, data: &Str<'_>) {
-        let mut obj = Obj::new(self.next());
-        obj.text("type", "redacted_thinking").str("data", data);
-    }
-
-    /// The blocks as an array, and an empty start; nothing if there are none or too many bytes.
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        let mut json = std::mem::take(&mut self.json);
-        if json.is_empty() || json.len() >= super::SEALED_BYTES_MAX {
-            return None;
-        }
-        json.push(b']');
-        Some(json)
-    }
-}
-
-/// Writes the id of a tool call, with the thinking before it sealed behind it.
-pub(super) fn write_call_id(out: &mut Vec<u8>, id: &Str<'_>, blocks: &mut Blocks, seal: &crate::wire::seal::Seal) {
-    match blocks.take() {
-        Some(payload) => write_text(out, &seal.close_id(&id.text(), &payload)),
-        None => out.extend_from_slice(id.raw().as_bytes()),
-    }
+    let format = if Seal::is_sealed(proof.escaped()) { "unknown" } else { "anthropic-claude-v1" };
+    let _ = write!(out, ",\"format\":\"{format}\",\"index\":{index}}}");
 }
 
 #[cfg(test)]

@@ -18,8 +18,7 @@
 //!   growing `message` beside every `delta` (Perplexity); no `[DONE]` (Perplexity, Hugging Face);
 //! - an error inside a 200: `event: error` (Groq), an `error` member (OpenRouter, Azure).
 //!
-//! Own choices: thinking goes to clients as `reasoning_content`, its proof as `reasoning_details`
-//! and, for clients that keep neither, sealed into the id of the first tool call that follows it.
+//! Own choices: thinking goes to clients as `reasoning_content`, its proof as `reasoning_details`.
 
 mod details;
 pub mod error;
@@ -29,6 +28,3 @@ pub mod response;
 mod shape;
 pub mod stream;
 pub mod usage;
-
-/// Most bytes of thinking that are sealed into one tool call id: ids travel in every later request.
-const SEALED_BYTES_MAX: usize = 64 * 1024;

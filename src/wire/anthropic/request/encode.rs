@@ -4,11 +4,8 @@ use super::options::{self, Tuning};
 use super::turns::{self, Arranged};
 use crate::error::{Error, Result};
 use crate::wire::anthropic::block::{self, Rests};
-use crate::wire::ir::{
-    Dropped, Output, Part, PartKind, Request, Role, Setting, SettingKind, Tool, ToolChoice, ToolKind, Turn,
-};
+use crate::wire::ir::{Dropped, Output, Request, Role, Setting, SettingKind, Tool, ToolChoice, ToolKind, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Str};
-use crate::wire::seal::Seal;
 use crate::wire::{Dialect, Target};
 use crate::wire_object;
 
@@ -41,7 +38,7 @@ fn native(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>) {
     if !request.system.is_empty() {
         block::encode_content(&request.system.iter().collect::<Vec<_>>(), Rests::Keep, body.key("system"));
     }
-    native_turns(request, target.seal, body.key("messages"));
+    native_turns(request, body.key("messages"));
     if !request.tools.is_empty() {
         let mut list = body.arr("tools");
         request.tools.iter().for_each(|tool| native_tool(tool, list.item()));
@@ -60,36 +57,14 @@ fn native(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn native_turns(request: &Request<'_>, seal: &Seal, out: &mut Vec<u8>) {
+fn native_turns(request: &Request<'_>, out: &mut Vec<u8>) {
     let mut list = Arr::new(out);
     for turn in &request.turns {
-        let parts: Vec<Part<'_>> =
-            turn.parts.iter().filter(|part| !is_ours(part)).map(|part| unsealed(part, seal)).collect();
-        if parts.is_empty() && !turn.parts.is_empty() {
-            continue;
-        }
         let mut message = list.obj();
         message.text("role", role(turn));
-        block::encode_content(&parts.iter().collect::<Vec<_>>(), Rests::Keep, message.key("content"));
+        block::encode_content(&turn.parts.iter().collect::<Vec<_>>(), Rests::Keep, message.key("content"));
         message.rest(&turn.rest);
     }
-}
-
-/// Thinking whose signature was made here, for another upstream.
-fn is_ours(part: &Part<'_>) -> bool {
-    matches!(&part.kind, PartKind::Reasoning { signature: Some(s), .. } if Seal::is_sealed(s.escaped()))
-}
-
-/// The part with the id that the provider gave out, where state was sealed behind it.
-fn unsealed<'p>(part: &'p Part<'_>, seal: &Seal) -> Part<'p> {
-    let mut part: Part<'p> = part.clone();
-    if let PartKind::ToolCall { id, .. } | PartKind::ToolResult { id, .. } = &mut part.kind
-        && Seal::may_be_in(id.raw().as_bytes())
-    {
-        let plain = Str::from_text(seal.open_id(&id.text()).0);
-        *id = plain;
-    }
-    part
 }
 
 fn role(turn: &Turn<'_>) -> &'static str {

@@ -149,25 +149,6 @@ fn the_older_output_format_is_read() {
 }
 
 #[test]
-fn thinking_sealed_for_another_upstream_is_left_out_and_nothing_else() {
-    let other = Seal::new("chat", b"k").close(b"[]");
-    let body = json!({"model":"m","max_tokens":1,"messages":[
-        {"role":"user","content":"a"},
-        {"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":other},{"type":"text","text":"x"}]},
-        {"role":"user","content":"b"},
-        {"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":other}]},
-        {"role":"user","content":"c"},
-    ]});
-    let expected = json!([
-        {"role":"user","content":"a"},
-        {"role":"assistant","content":"x"},
-        {"role":"user","content":"b"},
-        {"role":"user","content":"c"},
-    ]);
-    assert_eq!(same(&body)["messages"], expected);
-}
-
-#[test]
 fn what_cannot_be_served_is_named() {
     let ok = json!([{"role":"user","content":"hi"}]);
     let cases = [
@@ -315,28 +296,6 @@ fn signed_thinking_goes_back_as_it_is_and_other_thinking_does_not() {
         {"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]},
     ]));
     assert_eq!(got[1]["content"], json!([signed, redacted, {"type":"text","text":"x"}, call]));
-}
-
-/// Peers row 3, towards a provider of this format: the state behind the id of a call.
-#[test]
-fn thinking_sealed_behind_an_id_comes_first_in_its_turn() {
-    let payload = r#"[{"type":"thinking","thinking":"t","signature":"s"},{"type":"redacted_thinking","data":"d"}]"#;
-    let id = seal().close_id("toolu_1", payload.as_bytes());
-    let foreign_id = Seal::new("another", b"k").close_id("toolu_2", payload.as_bytes());
-    let got = messages(&json!([
-        {"role":"user","content":"a"},
-        {"role":"assistant","content":[{"type":"text","text":"x"},{"type":"tool_use","id":id,"name":"f","input":{}}]},
-        {"role":"user","content":[{"type":"tool_result","tool_use_id":id,"content":"r"}]},
-        {"role":"assistant","content":[{"type":"tool_use","id":foreign_id,"name":"f","input":{}}]},
-        {"role":"user","content":[{"type":"tool_result","tool_use_id":foreign_id,"content":"r"}]},
-    ]));
-    let thinking: Value = serde_json::from_str(payload).unwrap();
-    assert_eq!(
-        got[1]["content"],
-        json!([thinking[0], thinking[1], {"type":"text","text":"x"}, {"type":"tool_use","id":"toolu_1","name":"f","input":{}}])
-    );
-    assert_eq!(got[2]["content"][0]["tool_use_id"], "toolu_1");
-    assert_eq!(got[3]["content"], json!([{"type":"tool_use","id":"toolu_2","name":"f","input":{}}]));
 }
 
 #[test]

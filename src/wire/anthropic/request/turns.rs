@@ -11,8 +11,7 @@
 //! - Ids of calls are made unique and cut to `[a-zA-Z0-9_-]`, the same on call and result. A result
 //!   without its call becomes plain content; a call without its result gets the text `no
 //!   result`, marked as an error.
-//! - Thinking goes back if this format's provider signed it: in its place, or first in the turn if
-//!   it was sealed behind the id of a call. Other thinking is left out.
+//! - Thinking goes back if this format's provider signed it. Other thinking is left out.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -26,7 +25,6 @@ use crate::wire::anthropic::block::{self, Rests};
 use crate::wire::anthropic::thinking;
 use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Rest, Str};
-use crate::wire::seal::Seal;
 
 const FILLER: &str = ".";
 /// A result marked as an error must not be empty.
@@ -128,7 +126,7 @@ pub(super) fn arrange<'r>(
         messages.insert(0, Message { is_user: true, blocks: vec![Block::Filler] });
     }
     trim_prefill(&mut messages);
-    pair(&mut messages, target.seal);
+    pair(&mut messages);
     Ok(Arranged { system, messages })
 }
 
@@ -158,9 +156,6 @@ pub(super) fn drop_rest(at: At, rest: &Rest<'_>, dropped: &mut Dropped) {
 fn sort<'r>(turn: &'r Turn<'_>, target: &Target<'_>, dropped: &mut Dropped) -> Result<Vec<Block<'r>>> {
     drop_members(turn, dropped);
     let mut blocks = Vec::with_capacity(turn.parts.len());
-    if turn.role == Role::Assistant && !turn.parts.iter().any(|part| thinking::is_signed(&part.kind)) {
-        blocks.extend(unsigned_turns_thinking(turn, target.seal).into_iter().map(Block::Thinking));
-    }
     for part in &turn.parts {
         if let Some(block) = block_of(turn, part, target, dropped)? {
             drop_rest(part.at, &part.rest, dropped);
@@ -171,18 +166,6 @@ fn sort<'r>(turn: &'r Turn<'_>, target: &Target<'_>, dropped: &mut Dropped) -> R
         blocks.push(Block::Filler);
     }
     Ok(blocks)
-}
-
-fn unsigned_turns_thinking(turn: &Turn<'_>, seal: &Seal) -> Vec<Raw<'static>> {
-    let sealed = thinking::sealed_behind(&turn.parts, seal);
-    if !sealed.is_empty() {
-        return sealed;
-    }
-    let details = turn.parts.iter().filter_map(|part| match &part.kind {
-        PartKind::ReasoningDetails { details } => Some(thinking::from_details(details)),
-        _ => None,
-    });
-    details.flatten().collect()
 }
 
 fn block_of<'r>(
@@ -326,7 +309,7 @@ fn trim_prefill(messages: &mut [Message<'_>]) {
 }
 
 /// Gives every call an id of its own and its result, and puts results first in their turn.
-fn pair(messages: &mut Vec<Message<'_>>, seal: &Seal) {
+fn pair(messages: &mut Vec<Message<'_>>) {
     let mut taken = HashSet::new();
     if messages.last().is_some_and(|last| last.blocks.iter().any(|block| matches!(block, Block::Call { .. }))) {
         messages.push(Message { is_user: true, blocks: Vec::new() });
@@ -334,31 +317,27 @@ fn pair(messages: &mut Vec<Message<'_>>, seal: &Seal) {
     let mut calls = Vec::new();
     for message in messages {
         if message.is_user {
-            answer(message, std::mem::take(&mut calls), seal);
+            answer(message, std::mem::take(&mut calls));
         } else {
-            calls = name_calls(message, &mut taken, seal);
+            calls = name_calls(message, &mut taken);
         }
     }
 }
 
 /// The calls of a turn: the client's id and ours.
-fn name_calls(message: &mut Message<'_>, taken: &mut HashSet<String>, seal: &Seal) -> Vec<(String, String)> {
+fn name_calls(message: &mut Message<'_>, taken: &mut HashSet<String>) -> Vec<(String, String)> {
     let mut calls = Vec::new();
     for block in &mut message.blocks {
         let Block::Call { part: Part { kind: PartKind::ToolCall { id: theirs, .. }, .. }, id } = block else {
             continue;
         };
-        let theirs = plain_id(theirs, seal);
+        let theirs = theirs.text().into_owned();
         let ours = free_id(&theirs, taken);
         id.clone_from(&ours);
         taken.insert(ours.clone());
         calls.push((theirs, ours));
     }
     calls
-}
-
-fn plain_id(id: &Str<'_>, seal: &Seal) -> String {
-    seal.open_id(&id.text()).0.to_owned()
 }
 
 /// An id in the letters that are allowed, not taken yet.
@@ -374,7 +353,7 @@ fn free_id(theirs: &str, taken: &HashSet<String>) -> String {
     id
 }
 
-fn answer(message: &mut Message<'_>, mut open: Vec<(String, String)>, seal: &Seal) {
+fn answer(message: &mut Message<'_>, mut open: Vec<(String, String)>) {
     let (mut results, mut others) = (Vec::new(), Vec::new());
     for block in std::mem::take(&mut message.blocks) {
         let Block::Result { part, content, .. } = block else {
@@ -382,7 +361,7 @@ fn answer(message: &mut Message<'_>, mut open: Vec<(String, String)>, seal: &Sea
             continue;
         };
         let theirs = match &part.kind {
-            PartKind::ToolResult { id, .. } => plain_id(id, seal),
+            PartKind::ToolResult { id, .. } => id.text().into_owned(),
             _ => String::new(),
         };
         match open.iter().position(|(call, _)| *call == theirs) {

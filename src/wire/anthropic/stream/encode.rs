@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 
 use crate::usage::tokens::Usage;
 use crate::wire::anthropic::response::{self, Held};
-use crate::wire::anthropic::thinking::{self, Gathered};
 use crate::wire::anthropic::{block, error, usage};
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{Obj, Raw, Str};
@@ -30,8 +29,6 @@ pub struct Encoder {
     parts: VecDeque<Part>,
     /// A thinking block whose part has ended, kept open for what may still follow.
     thinking: Option<Thinking>,
-    /// Thoughts have been written: details that come later repeat them.
-    has_thought: bool,
     next_block: u32,
     held: Held,
     stop: Option<Stop<'static>>,
@@ -75,7 +72,6 @@ enum Input {
 #[derive(Debug, Default)]
 struct Thinking {
     is_signed: bool,
-    details: Gathered,
 }
 
 impl Encoder {
@@ -89,7 +85,6 @@ impl Encoder {
             over: false,
             parts: VecDeque::new(),
             thinking: None,
-            has_thought: false,
             next_block: 0,
             held: Held::default(),
             stop: None,
@@ -186,7 +181,7 @@ impl Encoder {
         let Some(part) = self.parts.front_mut() else { return };
         let waiting = std::mem::take(&mut part.waiting);
         let is_thinking = matches!(part.kind, Kind::Thinking);
-        // Text and details of one thought are one block; a signature ends it.
+        // The text of one thought and its proof are one block, which the proof ends.
         if !(is_thinking && self.thinking.as_ref().is_some_and(|thought| !thought.is_signed)) {
             self.end_thinking(out);
             self.start_block(out);
@@ -222,16 +217,8 @@ impl Encoder {
     /// Ends the thinking block, if one is open, after its signature.
     fn end_thinking(&mut self, out: &mut Vec<u8>) {
         let Some(thought) = self.thinking.take() else { return };
-        let details = if thought.details.is_empty() { String::new() } else { thought.details.json() };
-        if !self.has_thought {
-            let text = thinking::readable(&details);
-            let literal = format!("\"{text}\"");
-            if let Some(text) = Str::from_raw(&literal).filter(|text| !text.is_empty()) {
-                self.block_delta("thinking_delta", "thinking", &text, out);
-            }
-        }
         if !thought.is_signed {
-            let signature = Str::from_text(&self.seal.close(details.as_bytes()));
+            let signature = Str::from_text(&self.seal.close(b""));
             self.block_delta("signature_delta", "signature", &signature, out);
         }
         self.stop_block(out);
@@ -254,9 +241,6 @@ impl Encoder {
             }
             Delta::Reasoning(text) => self.thinking_delta(text, out),
             Delta::Signature(signature) => self.signature_delta(signature, out),
-            Delta::ReasoningDetails(details) => {
-                self.thinking.iter_mut().for_each(|thought| thought.details.push(details));
-            }
             Delta::Arguments(fragment) => self.input_delta(fragment, out),
             Delta::Other(raw) if self.is_other() => {
                 let index = u64::from(self.next_block);
@@ -278,7 +262,6 @@ impl Encoder {
         if self.thinking.is_none() || text.is_empty() {
             return;
         }
-        self.has_thought = true;
         self.block_delta("thinking_delta", "thinking", text, out);
     }
 

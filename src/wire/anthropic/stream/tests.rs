@@ -250,87 +250,28 @@ fn a_call_cut_by_the_limit_keeps_its_fragment_and_says_max_tokens() {
     assert_eq!(message["stop_reason"], "max_tokens");
 }
 
-/// Peers row 1, and the seal that brings the state back on the next turn.
+/// Peers row 1: a proof that comes as a part of its own ends the thought before it, and thinking
+/// without a proof gets an empty seal.
 #[test]
-fn reasoning_text_and_details_are_one_signed_block() {
-    let out = encode(&[
-        start(),
-        part(0, PartStart::Reasoning),
-        Event::Delta { index: 0, delta: Delta::Reasoning(text("let me")) },
-        Event::PartEnd { index: 0 },
-        part(1, PartStart::ReasoningDetails),
-        Event::Delta {
-            index: 1,
-            delta: Delta::ReasoningDetails(Raw::new(r#"[{"type":"reasoning.text","text":"let","index":0}]"#)),
-        },
-        Event::Delta {
-            index: 1,
-            delta: Delta::ReasoningDetails(Raw::new(
-                r#"[{"type":"reasoning.text","text":" me","index":0,"signature":"s"}]"#,
-            )),
-        },
-        Event::PartEnd { index: 1 },
-        part(2, PartStart::Text),
-        Event::Delta { index: 2, delta: Delta::Text(text("4")) },
-        Event::PartEnd { index: 2 },
-        stop(StopReason::EndTurn),
-        Event::End,
-    ]);
-    let message = assemble(&out);
-    assert_eq!(message["content"].as_array().unwrap().len(), 2);
-    assert_eq!(message["content"][0]["thinking"], "let me");
-    let payload = seal().open(message["content"][0]["signature"].as_str().unwrap()).unwrap();
-    let expected = r#"[{"type":"reasoning.text","text":"let me","index":0,"signature":"s"}]"#;
-    assert_eq!(String::from_utf8(payload).unwrap(), expected);
-}
-
-#[test]
-fn details_alone_and_text_alone_are_signed_too() {
-    let details = r#"[{"type":"reasoning.summary","summary":"sum"},{"type":"reasoning.encrypted","data":"d"}]"#;
-    let alone = encode(&[
-        start(),
-        part(0, PartStart::ReasoningDetails),
-        Event::Delta { index: 0, delta: Delta::ReasoningDetails(Raw::new(details)) },
-        Event::PartEnd { index: 0 },
-        stop(StopReason::EndTurn),
-        Event::End,
-    ]);
-    let block = assemble(&alone)["content"][0].clone();
-    assert_eq!(block["thinking"], "sum");
-    assert_eq!(seal().open(block["signature"].as_str().unwrap()).unwrap(), details.as_bytes());
-    let plain = encode(&[
-        start(),
-        part(0, PartStart::Reasoning),
-        Event::Delta { index: 0, delta: Delta::Reasoning(text("t")) },
-        Event::PartEnd { index: 0 },
-        stop(StopReason::EndTurn),
-        Event::End,
-    ]);
-    let block = assemble(&plain)["content"][0].clone();
-    assert_eq!(seal().open(block["signature"].as_str().unwrap()).unwrap(), b"");
-}
-
-#[test]
-fn details_that_come_after_the_text_do_not_repeat_the_thoughts() {
-    let details = r#"[{"type":"reasoning.text","text":"t","signature":"s"}]"#;
-    let out = encode(&[
-        start(),
-        part(0, PartStart::Reasoning),
-        Event::Delta { index: 0, delta: Delta::Reasoning(text("t")) },
-        Event::PartEnd { index: 0 },
-        part(1, PartStart::Text),
-        Event::Delta { index: 1, delta: Delta::Text(text("4")) },
-        Event::PartEnd { index: 1 },
-        part(2, PartStart::ReasoningDetails),
-        Event::Delta { index: 2, delta: Delta::ReasoningDetails(Raw::new(details)) },
-        Event::PartEnd { index: 2 },
-        stop(StopReason::EndTurn),
-        Event::End,
-    ]);
-    let content = assemble(&out)["content"].clone();
-    let thoughts: Vec<_> = content.as_array().unwrap().iter().map(|block| block["thinking"].as_str()).collect();
-    assert_eq!(thoughts, [Some("t"), None, Some("")]);
-    assert_eq!(seal().open(content[2]["signature"].as_str().unwrap()).unwrap(), details.as_bytes());
+fn a_thought_and_its_proof_are_one_block() {
+    let thought = |proof: Option<&str>| {
+        let mut list = vec![
+            start(),
+            part(0, PartStart::Reasoning),
+            Event::Delta { index: 0, delta: Delta::Reasoning(text("let me")) },
+            Event::PartEnd { index: 0 },
+        ];
+        if let Some(proof) = proof {
+            list.push(part(1, PartStart::Reasoning));
+            list.push(Event::Delta { index: 1, delta: Delta::Signature(text(proof)) });
+            list.push(Event::PartEnd { index: 1 });
+        }
+        list.extend([stop(StopReason::EndTurn), Event::End]);
+        assemble(&encode(&list))["content"].clone()
+    };
+    assert_eq!(thought(Some("sig")), json!([{"type":"thinking","thinking":"let me","signature":"sig"}]));
+    let sealed = thought(None)[0]["signature"].as_str().unwrap().to_owned();
+    assert_eq!(seal().open(&sealed).unwrap().payload, b"");
 }
 
 #[test]

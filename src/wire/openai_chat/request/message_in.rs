@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::wire::ir::{At, Media, Part, PartKind, Role, Turn};
 use crate::wire::json::{Raw, Rest, Str};
+use crate::wire::seal::Seal;
 use crate::wire_object;
 
 use super::super::details::Detail;
@@ -237,12 +238,14 @@ fn thinking_block(at: At, raw: &RawValue) -> Option<Part<'_>> {
 /// Claude's own thinking is known for what it is; every other vendor's array stays whole.
 fn reasoning_details<'a>(at: At, array: &'a RawValue, parts: &mut Vec<Part<'a>>) {
     let details: Vec<Detail<'a>> = items(Some(array)).into_iter().filter_map(|i| read(Some(i))).collect();
-    if !details.iter().all(Detail::is_claude) {
+    // What was sealed here is never left in an array that goes out whole.
+    let is_sealed = Seal::may_be_in(array.get().as_bytes());
+    if !is_sealed && !details.iter().all(Detail::is_claude) {
         let kind = PartKind::ReasoningDetails { details: Raw::new(array.get()) };
         parts.push(Part::new(at.inner("reasoning_details", 0), kind));
         return;
     }
-    for (index, detail) in details.into_iter().enumerate() {
+    for (index, detail) in details.into_iter().enumerate().filter(|(_, detail)| detail.is_claude()) {
         let kind = match filled(detail.data) {
             Some(data) => PartKind::RedactedReasoning { data },
             None => PartKind::Reasoning {

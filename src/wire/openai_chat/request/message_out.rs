@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Str, write_text};
-use crate::wire::seal::Seal;
 
 use super::super::details;
 use super::encode::{Context, nested, outer};
@@ -132,11 +131,9 @@ impl Writer<'_, '_> {
     /// One tool message; what it cannot hold is added to `beside`.
     fn result<'p>(&mut self, turn: &Turn<'_>, part: &'p Part<'_>, beside: &mut Vec<Part<'p>>) {
         let PartKind::ToolResult { id, content: parts, is_error } = &part.kind else { return };
-        let plain_id = id.text();
-        let plain_id = self.cx.target.seal.open_id(&plain_id).0;
         if self.cx.same {
             let mut obj = self.list.obj();
-            obj.text("role", "tool").text("tool_call_id", plain_id);
+            obj.text("role", "tool").str("tool_call_id", id);
             content(parts, self.cx, &mut obj, self.dropped);
             if let Some(cache) = &part.cache {
                 obj.raw("cache_control", cache.get());
@@ -153,13 +150,13 @@ impl Writer<'_, '_> {
         let (shown, lost): (Vec<&Part<'_>>, Vec<&Part<'_>>) = shown.into_iter().partition(|p| is_media(p));
         lost.into_iter().for_each(|p| self.dropped.push(p.at));
         if !shown.is_empty() {
-            let note = format!("Returned by tool call {plain_id}:");
+            let note = format!("Returned by tool call {}:", id.text());
             let text = Str::from_text(&note);
             beside.push(Part::new(part.at, PartKind::Text { text, citations: None }));
             beside.extend(shown.into_iter().map(|p| Part { cache: None, rest: Vec::new(), ..p.clone() }));
         }
         let mut obj = self.list.obj();
-        obj.text("role", "tool").text("tool_call_id", plain_id);
+        obj.text("role", "tool").str("tool_call_id", id);
         join(&texts, "\\n", obj.key("content"));
     }
 
@@ -440,8 +437,7 @@ fn document_text(text: &Str<'_>, title: Option<&Str<'_>>, context: Option<&Str<'
 
 fn encode_call(part: &Part<'_>, cx: &Context<'_>, mut obj: Obj<'_>, dropped: &mut Dropped) {
     let PartKind::ToolCall { id, name, arguments } = &part.kind else { return };
-    let id = id.text();
-    obj.text("id", cx.target.seal.open_id(&id).0);
+    obj.str("id", id);
     let custom = part.rest.iter().find(|(member, _)| member == "custom").filter(|_| cx.same);
     if let Some((_, custom)) = custom {
         obj.text("type", "custom").raw("custom", custom.get());
@@ -481,26 +477,15 @@ fn thinking(turn: &Turn<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) {
     if let Some(member) = cx.target.quirks.reasoning_echo.filter(|_| !texts.is_empty()) {
         join(&texts, "\\n\\n", obj.key(member));
     }
-    let mut proofs = Vec::new();
-    for part in &turn.parts {
-        match &part.kind {
-            PartKind::Reasoning { signature: Some(seal), .. } | PartKind::RedactedReasoning { data: seal } => {
-                proofs.extend(opened(seal, cx.target.seal));
-            }
-            PartKind::ReasoningDetails { details } => proofs.push(details.get().to_owned()),
-            _ => {}
-        }
-    }
-    let items: Vec<&RawValue> =
-        proofs.iter().filter_map(|p| serde_json::from_str::<Vec<&RawValue>>(p).ok()).flatten().collect();
+    let lists = turn.parts.iter().filter_map(|part| match &part.kind {
+        PartKind::ReasoningDetails { details } => details.read::<Vec<&RawValue>>(),
+        _ => None,
+    });
+    let items: Vec<&RawValue> = lists.flatten().collect();
     if !items.is_empty() {
         let mut list = obj.arr("reasoning_details");
         items.into_iter().for_each(|item| _ = list.raw(item.get()));
     }
-}
-
-fn opened(sealed: &Str<'_>, seal: &Seal) -> Option<String> {
-    String::from_utf8(seal.open(&sealed.text())?).ok()
 }
 
 fn same_thinking(parts: &[Part<'_>], obj: &mut Obj<'_>) {

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::wire::Client;
-use crate::wire::ir::{Choice, Part, PartKind, Response};
+use crate::wire::ir::{Arguments, Choice, Part, PartKind, Response};
 use crate::wire::json::{Arr, Obj, Raw, Str};
 use crate::wire_object;
 
@@ -53,7 +53,7 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     {
         let mut list = obj.arr("choices");
         for (index, choice) in response.choices.iter().enumerate() {
-            encode_choice(index, choice, client, list.item());
+            encode_choice(index, choice, list.item());
         }
     }
     if let Some(usage) = &response.usage {
@@ -70,11 +70,11 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn encode_choice(index: usize, choice: &Choice<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
+fn encode_choice(index: usize, choice: &Choice<'_>, out: &mut Vec<u8>) {
     let calls = choice.parts.iter().any(|p| matches!(p.kind, PartKind::ToolCall { .. }));
     let mut obj = Obj::new(out);
     obj.num("index", u64::try_from(index).unwrap_or_default());
-    encode_message(&choice.parts, calls, client, obj.key("message"));
+    encode_message(&choice.parts, calls, obj.key("message"));
     match choice.logprobs.as_ref().filter(|l| l.is_object()) {
         Some(logprobs) => obj.raw("logprobs", logprobs.get()),
         None => obj.null("logprobs"),
@@ -94,7 +94,7 @@ struct Gathered<'p> {
     annotations: Vec<Vec<u8>>,
 }
 
-fn encode_message(parts: &[Part<'_>], calls: bool, client: &Client<'_>, out: &mut Vec<u8>) {
+fn encode_message(parts: &[Part<'_>], calls: bool, out: &mut Vec<u8>) {
     let mut it = Gathered::default();
     parts.iter().for_each(|part| gather(part, &mut it));
     let mut obj = Obj::new(out);
@@ -122,7 +122,7 @@ fn encode_message(parts: &[Part<'_>], calls: bool, client: &Client<'_>, out: &mu
         it.annotations.iter().for_each(|a| list.item().extend_from_slice(a));
     }
     if calls {
-        encode_calls(parts, client, &mut obj.arr("tool_calls"));
+        encode_calls(parts, &mut obj.arr("tool_calls"));
     }
     for part in parts {
         if let PartKind::Other { tag, json } = &part.kind
@@ -205,25 +205,22 @@ fn concat(texts: &[&Str<'_>], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn encode_calls(parts: &[Part<'_>], client: &Client<'_>, list: &mut Arr<'_>) {
-    let mut blocks = details::Blocks::default();
-    let mut first = true;
+fn encode_calls(parts: &[Part<'_>], list: &mut Arr<'_>) {
     for part in parts {
-        match &part.kind {
-            PartKind::Reasoning { text, signature: Some(signature) } if first => {
-                blocks.push_thinking(text.escaped(), signature);
+        let PartKind::ToolCall { id, name, arguments } = &part.kind else { continue };
+        let mut call = list.obj();
+        call.str("id", id);
+        match arguments {
+            Arguments::Text(input) => {
+                call.text("type", "custom");
+                call.obj("custom").str("name", name).str("input", input);
             }
-            PartKind::RedactedReasoning { data } if first => blocks.push_redacted(data),
-            PartKind::ToolCall { id, name, arguments } => {
-                let mut call = list.obj();
-                details::write_call_id(call.key("id"), id, &mut blocks, client.seal);
+            arguments => {
                 call.text("type", "function");
                 call.obj("function").str("name", name).raw("arguments", &arguments.encoded());
-                call.rest(&part.rest);
-                first = false;
             }
-            _ => {}
         }
+        call.rest(&part.rest);
     }
 }
 

@@ -6,10 +6,9 @@ use crate::error::Error;
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{Obj, Raw, Str};
-use crate::wire::seal::Seal;
 use crate::wire::{Client, Encode};
 
-use super::super::details::{self, Blocks};
+use super::super::details;
 use super::super::response::{annotation, known_tier, nests_member};
 use super::super::{error, finish, usage};
 
@@ -20,7 +19,6 @@ pub struct Encoder {
     request_id: String,
     created: u64,
     stream_usage: bool,
-    seal: Seal,
     /// Every chunk up to the value of `choices`; empty until the answer has started.
     head: Vec<u8>,
     parts: Vec<Part>,
@@ -64,7 +62,6 @@ struct Choice {
     chars: usize,
     /// Where the open text began.
     text_start: usize,
-    blocks: Blocks,
 }
 
 impl Encoder {
@@ -74,7 +71,6 @@ impl Encoder {
             request_id: client.id.to_owned(),
             created: client.created,
             stream_usage: client.stream_usage,
-            seal: client.seal.clone(),
             head: Vec::new(),
             parts: Vec::new(),
             choices: Vec::new(),
@@ -165,7 +161,7 @@ impl Encoder {
                 self.redacted(at, number, data, out);
                 Kind::Skipped
             }
-            PartStart::ToolCall { id, name, .. } => self.call_start(at, number, id, name, out),
+            PartStart::ToolCall { id, name, custom } => self.call_start(at, number, (id, name, *custom), out),
             PartStart::Other { tag, json } => {
                 if let Some(name) = nests_member(tag, json) {
                     self.chunk(number, None, None, out, |delta| _ = delta.raw(&name, json.get()));
@@ -178,9 +174,6 @@ impl Encoder {
 
     fn redacted(&mut self, at: usize, number: u32, data: &Str<'_>, out: &mut Vec<u8>) {
         let Some(choice) = self.choices.get_mut(at) else { return };
-        if choice.calls == 0 {
-            choice.blocks.push_redacted(data);
-        }
         let index = choice.details;
         choice.details += 1;
         self.chunk(number, None, None, out, |delta| {
@@ -188,20 +181,22 @@ impl Encoder {
         });
     }
 
-    fn call_start(&mut self, at: usize, number: u32, id: &Str<'_>, name: &Str<'_>, out: &mut Vec<u8>) -> Kind {
+    fn call_start(&mut self, at: usize, number: u32, called: (&Str<'_>, &Str<'_>, bool), out: &mut Vec<u8>) -> Kind {
+        let (id, name, custom) = called;
         let Some(choice) = self.choices.get_mut(at) else { return Kind::Skipped };
-        let mut blocks = std::mem::take(&mut choice.blocks);
         let call = choice.calls;
         choice.calls += 1;
         self.chunk(number, None, None, out, |delta| {
             let mut list = delta.arr("tool_calls");
             let mut it = list.obj();
             it.num("index", call);
-            details::write_call_id(it.key("id"), id, &mut blocks, &self.seal);
-            it.text("type", "function");
-            it.obj("function").str("name", name).text("arguments", "");
+            it.str("id", id);
+            match custom {
+                true => _ = it.text("type", "custom").obj("custom").str("name", name).text("input", ""),
+                false => _ = it.text("type", "function").obj("function").str("name", name).text("arguments", ""),
+            }
         });
-        Kind::Call { number: call, has_arguments: false }
+        Kind::Call { number: call, has_arguments: custom }
     }
 
     fn delta(&mut self, index: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
@@ -217,6 +212,7 @@ impl Encoder {
             }
             Delta::ReasoningDetails(array) => self.reasoning_details(at, array, out),
             Delta::Arguments(json) => self.arguments(at, json, out),
+            Delta::Input(text) => self.input(at, text, out),
             Delta::Citation(citation) => self.citation(at, citation, out),
             Delta::Logprobs(logprobs) => {
                 if let Some(part) = self.parts.get_mut(at) {
@@ -224,7 +220,7 @@ impl Encoder {
                 }
             }
             // Of a block without a slot.
-            Delta::Other(_) | Delta::Input(_) => {}
+            Delta::Other(_) => {}
         }
     }
 
@@ -269,6 +265,20 @@ impl Encoder {
         self.call_arguments(choice, number, json, out);
     }
 
+    /// A fragment of a custom tool's text.
+    fn input(&self, at: usize, text: &Str<'_>, out: &mut Vec<u8>) {
+        let Some(Part { choice, kind: Kind::Call { number, .. }, .. }) = self.parts.get(at) else { return };
+        if text.is_empty() {
+            return;
+        }
+        self.chunk(*choice, None, None, out, |delta| {
+            let mut list = delta.arr("tool_calls");
+            let mut it = list.obj();
+            it.num("index", *number);
+            it.obj("custom").str("input", text);
+        });
+    }
+
     fn call_arguments(&self, choice: u32, number: u64, json: &Str<'_>, out: &mut Vec<u8>) {
         self.chunk(choice, None, None, out, |delta| {
             let mut list = delta.arr("tool_calls");
@@ -309,9 +319,6 @@ impl Encoder {
     fn signed(&mut self, number: u32, text: &str, signature: &str, out: &mut Vec<u8>) {
         let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) else { return };
         let Some(signature) = super::super::shape::literal(signature) else { return };
-        if choice.calls == 0 {
-            choice.blocks.push_thinking(text, &signature);
-        }
         let index = choice.details;
         choice.details += 1;
         self.chunk(number, None, None, out, |delta| {

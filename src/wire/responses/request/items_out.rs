@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::wire::ir::{Arguments, At, Dropped, Media, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Str};
 use crate::wire::scan;
-use crate::wire::seal::Seal;
 
 /// Writes `instructions` and `input`.
 pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) -> Result<()> {
@@ -88,8 +87,7 @@ impl Writer<'_, '_> {
 
     fn result(&mut self, part: &Part<'_>, id: &Str<'_>, content: &[Part<'_>], is_error: bool) -> Result<()> {
         note(part, self.cx, self.dropped);
-        let whole = id.text();
-        let id = self.cx.target.seal.open_id(&whole).0;
+        let id = &*id.text();
         let custom = self.custom.iter().any(|known| known == id);
         let mut item = self.list.obj();
         item.text("type", if custom { "custom_tool_call_output" } else { "function_call_output" });
@@ -173,8 +171,7 @@ impl Writer<'_, '_> {
     }
 
     fn call(&mut self, id: &Str<'_>, name: &Str<'_>, arguments: &Arguments<'_>) {
-        let whole = id.text();
-        let id = self.cx.target.seal.open_id(&whole).0;
+        let id = &*id.text();
         let mut item = self.list.obj();
         match arguments {
             Arguments::Text(input) => {
@@ -193,7 +190,7 @@ impl Writer<'_, '_> {
         let json = proof.text();
         let member = |name: &str| scan::member(&json, name).filter(|value| value.starts_with('"'));
         let (id, encrypted) = (member("id"), member("encrypted_content"));
-        if Seal::is_sealed(proof.escaped()) || (id.is_none() && encrypted.is_none()) {
+        if id.is_none() && encrypted.is_none() {
             return;
         }
         let mut item = self.list.obj();

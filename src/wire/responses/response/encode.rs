@@ -4,7 +4,6 @@ use super::super::namespace::Known;
 use super::super::usage;
 use super::item::{self, Called, Said, State};
 use crate::usage::tokens::Usage;
-use crate::wire::anthropic::thinking;
 use crate::wire::ir::{Part, PartKind, Response, StopReason};
 use crate::wire::json::{Obj, Str};
 use crate::wire::openai_chat::response::known_tier;
@@ -139,11 +138,10 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     let parts = choice.map(|choice| choice.parts.as_slice()).unwrap_or_default();
     let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
     let status = status_of(stop, refused);
-    let thought = parts.iter().any(|part| matches!(part.kind, PartKind::Reasoning { .. }));
     let mut items = Vec::new();
     for part in parts {
         let mut item = Vec::new();
-        if write(part, &format!("{}_{}", client.id, items.len()), thought, (&known, client), &mut item) {
+        if write(part, &format!("{}_{}", client.id, items.len()), &known, &mut item) {
             items.push(item);
         }
     }
@@ -152,8 +150,7 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
 }
 
 /// Writes one part as an item; says whether it is one.
-fn write(part: &Part<'_>, id: &str, thought: bool, cx: (&Known, &Client<'_>), out: &mut Vec<u8>) -> bool {
-    let (known, client) = cx;
+fn write(part: &Part<'_>, id: &str, known: &Known, out: &mut Vec<u8>) -> bool {
     let message = format!("msg_{id}");
     match &part.kind {
         PartKind::Text { text, citations } => {
@@ -168,12 +165,6 @@ fn write(part: &Part<'_>, id: &str, thought: bool, cx: (&Known, &Client<'_>), ou
         PartKind::Reasoning { text, signature } => {
             let proof = signature.as_ref().map(Str::text);
             item::reasoning(&format!("rs_{id}"), State::Done, text.escaped(), proof.as_deref(), out);
-        }
-        PartKind::ReasoningDetails { details } => {
-            // They repeat a thought that is an item already.
-            let text = if thought { String::new() } else { thinking::readable(details.get()) };
-            let proof = client.seal.close(details.get().as_bytes());
-            item::reasoning(&format!("rs_{id}"), State::Done, &text, Some(&proof), out);
         }
         PartKind::RedactedReasoning { data } => {
             item::reasoning(&format!("rs_{id}"), State::Done, "", Some(&data.text()), out);

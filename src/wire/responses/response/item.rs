@@ -2,10 +2,8 @@
 
 use crate::wire::ir::Arguments;
 use crate::wire::json::{Obj, Raw, Str};
-use crate::wire::lenient::text;
 use crate::wire::responses::namespace::Known;
 use crate::wire::scan;
-use crate::wire_object;
 
 /// What an item is when it is opened, and when it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,20 +114,7 @@ pub(in crate::wire::responses) fn call(it: Called<'_>, state: State, known: &Kno
     item.raw(if it.custom { "input" } else { "arguments" }, it.literal);
 }
 
-wire_object! {
-    struct Wrapped<'a> { input: &'a serde_json::value::RawValue }
-}
-
 /// The literal of a custom tool's free text, where another format had to call it a function's argument.
 pub(in crate::wire::responses) fn input_of(arguments: &Arguments<'_>) -> String {
-    if let Arguments::Text(text) = arguments {
-        return text.raw().to_owned();
-    }
-    let object = arguments.object();
-    let wrapped = object.as_deref().and_then(|json| serde_json::from_str::<Wrapped<'_>>(json).ok());
-    match wrapped.and_then(|w| text(w.input)) {
-        Some(input) => input.raw().to_owned(),
-        // The model did not keep to the form: what it wrote is what there is.
-        None => arguments.encoded().into_owned(),
-    }
+    arguments.input().raw().to_owned()
 }

@@ -9,7 +9,6 @@ use super::super::response::item::{self, Called, Said, State, input_of, write_sa
 use super::super::response::{Head, Status, status_of};
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
-use crate::wire::anthropic::thinking::{Gathered, readable};
 use crate::wire::ir::{Arguments, Delta, Event, PartStart, StopReason};
 use crate::wire::json::{Obj, Str};
 use crate::wire::seal::Seal;
@@ -33,7 +32,6 @@ pub struct Encoder {
     usage: Option<Usage>,
     stop: Option<StopReason>,
     refused: bool,
-    has_thought: bool,
     over: bool,
 }
 
@@ -52,8 +50,6 @@ struct Item {
     annotations: String,
     cited: u64,
     proof: String,
-    /// Thoughts in a reseller's form: they come back as they are.
-    details: Gathered,
 }
 
 #[derive(Debug)]
@@ -90,7 +86,6 @@ impl Encoder {
             usage: None,
             stop: None,
             refused: false,
-            has_thought: false,
             over: false,
         }
     }
@@ -228,7 +223,6 @@ impl Encoder {
             (What::Message { refusal: false }, Delta::Text(s)) => self.said("response.output_text.delta", item, s, out),
             (What::Message { refusal: true }, Delta::Refusal(s)) => self.said("response.refusal.delta", item, s, out),
             (What::Thought, Delta::Reasoning(s)) if !s.is_empty() => self.thought(item, s, out),
-            (What::Thought, Delta::ReasoningDetails(fragment)) => item.details.push(fragment),
             (What::Call { custom: Custom::No, .. }, Delta::Arguments(s)) => {
                 self.said("response.function_call_arguments.delta", item, s, out);
             }
@@ -254,24 +248,10 @@ impl Encoder {
     }
 
     fn thought(&mut self, item: &mut Item, fragment: &Str<'_>, out: &mut Vec<u8>) {
-        self.has_thought = true;
         if item.said.is_empty() {
             self.piece_event("response.reasoning_summary_part.added", item, out);
         }
         self.said("response.reasoning_summary_text.delta", item, fragment, out);
-    }
-
-    /// Details repeat the thought that came before them, if one did.
-    fn details(&mut self, item: &mut Item, out: &mut Vec<u8>) {
-        if item.details.is_empty() {
-            return;
-        }
-        let details = item.details.json();
-        let readable = Str::from_escaped(&readable(&details));
-        if !self.has_thought && !readable.is_empty() {
-            self.thought(item, &readable, out);
-        }
-        item.proof = self.seal.close(details.as_bytes());
     }
 
     /// Sources of other formats have no place in a text here; this format's own go on.
@@ -297,7 +277,6 @@ impl Encoder {
     }
 
     fn close(&mut self, mut item: Item, state: State, out: &mut Vec<u8>) {
-        self.details(&mut item, out);
         match item.kind {
             What::Message { refusal } => {
                 let said = Str::from_escaped(&item.said);
@@ -397,7 +376,7 @@ impl Encode for Encoder {
 impl Item {
     fn new(part: u32, number: usize, id: String, kind: What) -> Self {
         let (said, annotations, proof) = (String::new(), "[]".to_owned(), String::new());
-        Self { part, number, id, kind, said, annotations, cited: 0, proof, details: Gathered::default() }
+        Self { part, number, id, kind, said, annotations, cited: 0, proof }
     }
 
     fn as_said(&self, refusal: bool) -> Said<'_> {

@@ -9,7 +9,7 @@ use super::{Decoder, Encoder};
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart, Stop, StopReason};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::Str;
 use crate::wire::seal::Seal;
 use crate::wire::{Client, Decode as _, Encode as _, Quirks};
 
@@ -170,25 +170,6 @@ fn a_custom_tool_gets_its_text_however_it_comes() {
     assert_eq!(it["output"][0]["type"], "custom_tool_call");
     assert_eq!(it["output"][0]["input"], "*** Begin\n");
     assert_eq!(it["output"][1]["input"], "raw");
-}
-
-#[test]
-fn details_of_a_reseller_are_sealed_and_not_told_twice() {
-    let it = answer(
-        vec![
-            part(0, PartStart::Reasoning),
-            delta(0, Delta::Reasoning(text("hm"))),
-            Event::PartEnd { index: 0 },
-            part(1, PartStart::ReasoningDetails),
-            delta(1, Delta::ReasoningDetails(Raw::new(r#"[{"type":"reasoning.text","text":"hm","index":0}]"#))),
-            Event::PartEnd { index: 1 },
-        ],
-        StopReason::EndTurn,
-    );
-    let sealed = it["output"][1]["encrypted_content"].as_str().unwrap();
-    let opened = Seal::new("chat", b"k").open(sealed).unwrap();
-    assert_eq!(opened, br#"[{"type":"reasoning.text","text":"hm","index":0}]"#);
-    assert_eq!(it["output"][1]["summary"], json!([]));
 }
 
 #[test]

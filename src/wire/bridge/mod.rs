@@ -5,7 +5,20 @@
 //! One bridge stands for one attempt: it is built while the request is written and sees the answer
 //! before the client's encoder does.
 
-use super::ir::{Dropped, Event, Request, Response};
+mod close;
+mod events;
+mod open;
+mod state;
+mod tools;
+
+pub use events::Events;
+
+use close::{Closer, Slots};
+use open::Opener;
+use state::Maker;
+use tools::Tools;
+
+use super::ir::{Dropped, Request, Response, SettingKind};
 use super::seal::Seal;
 use super::{Dialect, Target};
 use crate::error::{Error, Kind, Result};
@@ -15,11 +28,16 @@ use crate::error::{Error, Kind, Result};
 pub struct Bridge {
     pub client: Dialect,
     pub upstream: Dialect,
+    maker: Maker,
     seal: Seal,
+    tools: Tools,
 }
 
 impl Bridge {
     /// Fits a decoded request to its target.
+    ///
+    /// # Errors
+    /// References to state that another provider keeps.
     pub fn request(
         request: &mut Request<'_>,
         upstream: Dialect,
@@ -30,38 +48,42 @@ impl Bridge {
         if client != upstream {
             refuse_state(request)?;
         }
-        Ok(Self { client, upstream, seal: target.seal.clone() })
+        let maker = Maker::of(upstream, target.model);
+        Opener { client, upstream, maker, seal: target.seal }.request(request);
+        Ok(Self { client, upstream, maker, seal: target.seal.clone(), tools: Tools::default() })
     }
 
     /// For answers to requests that were not translated here (benches, tests).
     pub fn plain(client: Dialect, upstream: Dialect, seal: &Seal) -> Self {
-        Self { client, upstream, seal: seal.clone() }
+        Self { client, upstream, maker: Maker::of(upstream, ""), seal: seal.clone(), tools: Tools::default() }
     }
 
     /// Fits a whole answer to the client.
-    pub fn response(&self, _response: &mut Response<'_>) {
-        let _ = &self.seal;
+    pub fn response(&self, response: &mut Response<'_>) {
+        let closer = self.closer();
+        for choice in &mut response.choices {
+            if let Some(closer) = &closer {
+                choice.parts = closer.parts(std::mem::take(&mut choice.parts));
+            }
+            self.tools.answer(&mut choice.parts);
+        }
     }
 
     /// The same for a stream.
     pub fn events(&self) -> Events {
-        Events {}
+        Events::new(self.closer(), self.tools.clone())
     }
-}
 
-/// Fits the events of one stream to the client.
-#[derive(Debug)]
-pub struct Events {}
-
-impl Events {
-    pub fn event(&mut self, event: &Event<'_>, sink: &mut dyn FnMut(&Event<'_>)) {
-        sink(event);
+    /// The same format has slots of its own for all there is.
+    fn closer(&self) -> Option<Closer> {
+        let closer = || Closer { slots: Slots::of(self.client), maker: self.maker, seal: self.seal.clone() };
+        (self.client != self.upstream).then(closer)
     }
 }
 
 /// State that one provider keeps means nothing to another.
 fn refuse_state(request: &Request<'_>) -> Result<()> {
-    let state = request.options.iter().find(|o| o.kind == super::ir::SettingKind::State);
+    let state = request.options.iter().find(|o| o.kind == SettingKind::State);
     match state {
         Some(setting) => {
             let message = format!("`{}` needs a provider that keeps state, and this one does not", setting.name);

@@ -43,7 +43,7 @@ pub(super) fn decode(json: &str) -> Option<Usage> {
     if input.is_none() && output.is_none() {
         return None;
     }
-    let long = it.details.map_or(0, |details| written_for_an_hour(details));
+    let long = it.details.map_or(0, written_for_an_hour);
     let written = count(it.written).or_else(|| count(it.written_too)).unwrap_or(long);
     Some(Usage {
         fresh_input_tokens: input.unwrap_or(0),

@@ -43,36 +43,28 @@ pub(super) fn plan<'p>(
     let family = family(target.model);
     let ceiling = target.max_output_tokens;
     let given = request.max_tokens.map(|tokens| ceiling.map_or(tokens, |ceiling| tokens.min(ceiling)));
-    let empty = Plan {
-        family,
-        max_tokens: given,
-        thinking: Thought::Unsaid,
-        effort: None,
-        temperature: None,
-        top_p: None,
-        top_k: None,
+    let (max_tokens, thinking, effort) = match family {
+        Family::Claude => claude(given, request, target, arranged, dropped),
+        _ => (given, Thought::Unsaid, effort(family, request, dropped)),
     };
-    let mut plan = match family {
-        Family::Claude => claude(empty, request, target, arranged, dropped),
-        _ => Plan { effort: effort(family, request, dropped), ..empty },
-    };
+    let mut plan = Plan { family, max_tokens, thinking, effort, temperature: None, top_p: None, top_k: None };
     plan.sample(request, target, dropped);
     plan
 }
 
-fn claude<'p>(
-    empty: Plan<'p>,
+fn claude(
+    given: Option<u64>,
     request: &Request<'_>,
     target: &Target<'_>,
     arranged: &Arranged<'_>,
     dropped: &mut Dropped,
-) -> Plan<'p> {
+) -> (Option<u64>, Thought, Option<&'static str>) {
     let conversation =
         Conversation { prefilled: arranged.is_prefilled(), kept_thinking: arranged.may_think_by_budget() };
     let Tuning { max_tokens, thinking, effort } = tune(request, target, conversation, dropped);
     // A budget needs a bound above it; else the model's own ceiling holds.
     let bound = matches!(thinking, Thought::Budget(_)).then_some(max_tokens);
-    Plan { max_tokens: empty.max_tokens.and(Some(max_tokens)).or(bound), thinking, effort, ..empty }
+    (given.and(Some(max_tokens)).or(bound), thinking, effort)
 }
 
 /// The word for how hard to think, of models other than Claude.
@@ -118,18 +110,18 @@ impl<'p> Plan<'p> {
         let free = !claude || (samples(target) && self.thinking == Thought::Unsaid);
         let said = |kind| {
             let settings = request.options.iter().filter(move |setting| setting.kind == kind);
-            settings.filter(|setting| !says_nothing(setting, self.family)).last()
+            settings.filter(|setting| !says_nothing(setting, self.family)).next_back()
         };
         let (temperature, top_p, top_k) =
             (said(SettingKind::Temperature), said(SettingKind::TopP), said(SettingKind::TopK));
-        for setting in temperature {
+        if let Some(setting) = temperature {
             let hot = setting.value.get().parse::<f64>().is_ok_and(|value| value > 1.0);
             if hot || !free {
                 dropped.push(&setting.name);
             }
             self.temperature = free.then_some(if hot { "1" } else { setting.value.get() });
         }
-        for setting in top_p {
+        if let Some(setting) = top_p {
             let mild = setting.value.get().parse::<f64>().is_ok_and(|value| (0.95..=1.0).contains(&value));
             let taken = !claude || (samples(target) && self.temperature.is_none() && (free || mild));
             match taken {
@@ -137,7 +129,7 @@ impl<'p> Plan<'p> {
                 false => dropped.push(&setting.name),
             }
         }
-        for setting in top_k {
+        if let Some(setting) = top_k {
             let known = matches!(self.family, Family::Claude | Family::Nova | Family::Nova2 | Family::Mistral);
             match known && free {
                 true => self.top_k = Some(setting.value.get()),

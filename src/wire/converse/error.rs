@@ -1,24 +1,210 @@
-//! Errors of this format.
+//! Errors of this format: `{"message"}` whole, with the exception's name only in the header
+//! `x-amzn-errortype`, or a message of the event stream that is an exception
+//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html>). Some services of
+//! Amazon's say `Message`, or the name as `__type` (seen 2026-11).
 
-use crate::error::Error;
-use crate::wire::openai_chat;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Kind};
+use crate::wire::eventstream;
+use crate::wire::json::Obj;
+use crate::wire::lenient::{count, text};
+use crate::wire_object;
+
+wire_object! {
+    struct Body<'a> {
+        message: &'a RawValue,
+        upper: &'a RawValue = "Message",
+        kind: &'a RawValue = "__type",
+        original_status: &'a RawValue = "originalStatusCode",
+        original: &'a RawValue = "originalMessage",
+    }
+}
 
 /// Reads an error body.
 pub fn decode(status: u16, body: &str) -> Error {
-    openai_chat::error::decode(status, body)
+    read("", status, body)
 }
 
 /// Reads an error that came inside a stream, or inside a 200.
 pub fn decode_in_band(data: &str) -> Error {
-    openai_chat::error::decode_in_band(data)
+    read("", 0, data)
+}
+
+/// Reads the payload of an exception of that name.
+pub(super) fn decode_exception(name: &str, data: &str) -> Error {
+    read(name, 0, data)
+}
+
+fn read(name: &str, status: u16, body: &str) -> Error {
+    let body: Body<'_> = serde_json::from_str(body).unwrap_or_default();
+    let text = |raw| text(raw).map(|s| s.text().into_owned()).unwrap_or_default();
+    let word = text(body.kind);
+    // `com.amazon.coral#ThrottlingException:http://...`
+    let word = word.split('#').next_back().and_then(|word| word.split(':').next()).unwrap_or_default();
+    let word = if word.is_empty() { name } else { word };
+    let (mut message, original) = (text(body.message.or(body.upper)), text(body.original));
+    if message.is_empty() {
+        message = original;
+    }
+    of(kind(word, status, count(body.original_status), &message), status, message)
+}
+
+fn of(kind: Kind, status: u16, message: String) -> Error {
+    match kind {
+        Kind::UpstreamRejected | Kind::UpstreamNotFound => rejected(kind, status, message),
+        Kind::UpstreamAuth => {
+            Error::new(Kind::UpstreamAuth, "the provider refused the gateway's credential").with_detail(message)
+        }
+        kind if message.is_empty() => Error::new(kind, "the provider failed to answer"),
+        kind => Error::new(kind, message),
+    }
+}
+
+fn kind(word: &str, status: u16, original: Option<u64>, message: &str) -> Kind {
+    // The names of exceptions in a stream begin small.
+    match word.to_ascii_lowercase().as_str() {
+        "validationexception" => invalid(message),
+        "accessdeniedexception"
+        | "unrecognizedclientexception"
+        | "expiredtokenexception"
+        | "invalidsignatureexception"
+        | "incompletesignatureexception"
+        | "missingauthenticationtokenexception" => Kind::UpstreamAuth,
+        "resourcenotfoundexception" => Kind::UpstreamNotFound,
+        "throttlingexception" | "servicequotaexceededexception" => Kind::UpstreamRateLimited,
+        "serviceunavailableexception" | "modelnotreadyexception" => Kind::UpstreamOverloaded,
+        "modeltimeoutexception" => Kind::UpstreamTimeout,
+        "internalserverexception" => Kind::UpstreamFailed,
+        "modelerrorexception" | "modelstreamerrorexception" => original.map_or(Kind::UpstreamFailed, by_model),
+        _ => by_status(status, message),
+    }
+}
+
+/// What the model itself answered to Bedrock.
+fn by_model(status: u64) -> Kind {
+    match status {
+        429 => Kind::UpstreamRateLimited,
+        503 | 529 => Kind::UpstreamOverloaded,
+        408 | 504 => Kind::UpstreamTimeout,
+        _ => Kind::UpstreamFailed,
+    }
+}
+
+/// A name of a model that does not exist is a validation error here.
+fn invalid(message: &str) -> Kind {
+    match message.contains("model identifier is invalid") {
+        true => Kind::UpstreamNotFound,
+        false => Kind::UpstreamRejected,
+    }
+}
+
+fn by_status(status: u16, message: &str) -> Kind {
+    match status {
+        400 => invalid(message),
+        401..=403 => Kind::UpstreamAuth,
+        404 => Kind::UpstreamNotFound,
+        408 | 504 => Kind::UpstreamTimeout,
+        // The model failed: the service model gives this status to nothing else.
+        424 => Kind::UpstreamFailed,
+        429 => Kind::UpstreamRateLimited,
+        503 => Kind::UpstreamOverloaded,
+        405..=499 => Kind::UpstreamRejected,
+        _ => Kind::UpstreamFailed,
+    }
+}
+
+fn rejected(kind: Kind, status: u16, message: String) -> Error {
+    const TOO_LONG: [&str; 5] = [
+        "prompt is too long",
+        "Input is too long",
+        "Input Tokens Exceeded",
+        "exceed context limit",
+        "maximum context length",
+    ];
+    let too_long = TOO_LONG.iter().any(|words| message.contains(words));
+    let message = if message.is_empty() { "the provider refused the request".to_owned() } else { message };
+    let error = Error::new(kind, message);
+    let error = match (kind, status) {
+        (Kind::UpstreamRejected, 400..=499) => error.with_status(status),
+        _ => error,
+    };
+    match (too_long, status) {
+        (true, _) => error.with_code("context_length_exceeded"),
+        (false, 413) => error.with_code("request_too_large"),
+        _ => error,
+    }
 }
 
 /// Writes an error body; gives back its status.
-pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
-    openai_chat::error::encode(error, request_id, out)
+pub fn encode(error: &Error, _request_id: &str, out: &mut Vec<u8>) -> u16 {
+    Obj::new(out).text("message", error.public());
+    error.status()
 }
 
-/// Writes the error as the last event of a stream.
+/// Writes the error as the last message of a stream.
 pub fn encode_event(error: &Error, request_id: &str, out: &mut Vec<u8>) {
-    openai_chat::error::encode_event(error, request_id, out);
+    let mut payload = Vec::new();
+    let name = match encode(error, request_id, &mut payload) {
+        429 => "throttlingException",
+        503 => "serviceUnavailableException",
+        400..=499 => "validationException",
+        _ => "internalServerException",
+    };
+    let headers = [(":exception-type", name), (":content-type", "application/json"), (":message-type", "exception")];
+    eventstream::write_message(out, &headers, &payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Retry;
+
+    #[test]
+    fn the_kind_comes_from_the_name_then_from_status_and_words() {
+        let table = [
+            ("throttlingException", 0, "Too many requests", Kind::UpstreamRateLimited),
+            ("serviceUnavailableException", 0, "busy", Kind::UpstreamOverloaded),
+            ("modelStreamErrorException", 0, "m", Kind::UpstreamFailed),
+            ("internalServerException", 0, "m", Kind::UpstreamFailed),
+            ("validationException", 0, "m", Kind::UpstreamRejected),
+            ("modelTimeoutException", 0, "m", Kind::UpstreamTimeout),
+            ("", 400, "messages: at least one message is required", Kind::UpstreamRejected),
+            ("", 400, "The provided model identifier is invalid.", Kind::UpstreamNotFound),
+            ("", 403, "The security token included in the request is invalid.", Kind::UpstreamAuth),
+            ("", 404, "Could not resolve the foundation model", Kind::UpstreamNotFound),
+            ("", 424, "The system encountered an unexpected error", Kind::UpstreamFailed),
+            ("", 429, "Too many tokens", Kind::UpstreamRateLimited),
+            ("", 503, "m", Kind::UpstreamOverloaded),
+            ("", 500, "m", Kind::UpstreamFailed),
+        ];
+        for (name, status, message, kind) in table {
+            let body = format!(r#"{{"message":"{message}"}}"#);
+            assert_eq!(read(name, status, &body).kind(), kind, "{name} {status}");
+        }
+        let model = r#"{"message":"m","originalStatusCode":529,"originalMessage":"Overloaded"}"#;
+        assert_eq!(decode_exception("modelStreamErrorException", model).kind(), Kind::UpstreamOverloaded);
+        let typed = r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","Message":"bad"}"#;
+        assert_eq!(decode(400, typed).kind(), Kind::UpstreamAuth);
+        assert_eq!(decode(502, "<html>").kind(), Kind::UpstreamFailed);
+    }
+
+    #[test]
+    fn a_refusal_keeps_status_words_and_code() {
+        let error = decode(400, r#"{"message":"The model returned the following errors: Input Tokens Exceeded: ..."}"#);
+        assert_eq!((error.status(), error.code(), error.retry()), (400, "context_length_exceeded", Retry::No));
+        assert!(error.public().starts_with("The model returned"));
+        let error = decode(403, r#"{"message":"User: arn:aws:iam::1:user/x is not authorized"}"#);
+        assert_eq!((error.status(), error.public()), (502, "the provider refused the gateway's credential"));
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut out = Vec::new();
+        encode_event(&Error::new(Kind::UpstreamRateLimited, "slow down"), "r", &mut out);
+        let mut framer = eventstream::Framer::new(false);
+        let mut seen = Vec::new();
+        framer.push(&out, &mut |f| seen.push(decode_exception(f.name, f.data.unwrap()))).unwrap();
+        assert_eq!((seen[0].kind(), seen[0].public()), (Kind::UpstreamRateLimited, "slow down"));
+    }
 }

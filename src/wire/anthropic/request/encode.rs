@@ -1,6 +1,6 @@
 //! A request written for an upstream of this format.
 
-use super::options::{self, Tuning};
+use super::options::{self, Conversation, Tuning};
 use super::turns::{self, Arranged};
 use crate::error::{Error, Result};
 use crate::wire::anthropic::block::{self, Rests};
@@ -143,7 +143,9 @@ fn foreign(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, droppe
     }
     let arranged = turns::arrange(request, target, dropped)?;
     let tools = declared_tools(request, &arranged, dropped);
-    let tuning = options::tune(request, target, &arranged, dropped);
+    let conversation =
+        Conversation { prefilled: arranged.is_prefilled(), kept_thinking: arranged.may_think_by_budget() };
+    let tuning = options::tune(request, target, conversation, dropped);
     let mut body = Obj::new(out);
     body.text("model", target.model).num("max_tokens", tuning.max_tokens);
     if !arranged.system.is_empty() {
@@ -302,7 +304,7 @@ fn foreign_stop(request: &Request<'_>, body: &mut Obj<'_>, dropped: &mut Dropped
 }
 
 /// Whether a setting says no more than its absence.
-pub(super) fn is_default(setting: &Setting<'_>) -> bool {
+pub(in crate::wire) fn is_default(setting: &Setting<'_>) -> bool {
     let value = setting.value.get();
     let number = || value.parse::<f64>().ok();
     match setting.kind {

@@ -13,6 +13,8 @@ mod turns;
 
 pub use decode::decode;
 pub use encode::encode;
+pub(in crate::wire) use encode::is_default;
+pub(in crate::wire) use options::{Conversation, Thought, Tuning, samples, tune};
 
 #[cfg(test)]
 mod tests;

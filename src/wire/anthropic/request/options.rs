@@ -16,7 +16,6 @@
 //!   (seen 2026-11): there `reasoning_effort: none` becomes effort `low`.
 
 use super::encode::{DEFAULT_MAX_TOKENS, is_default};
-use super::turns::Arranged;
 use crate::wire::ir::{Dropped, Reasoning, Request, Setting, SettingKind, ToolChoice};
 use crate::wire::json::{Obj, Str};
 use crate::wire::{Target, Thinking};
@@ -27,21 +26,30 @@ const MOST_USER_ID_CHARS: usize = 256;
 
 /// What is asked of the model.
 #[derive(Debug)]
-pub(super) struct Tuning {
-    pub(super) max_tokens: u64,
-    pub(super) thinking: Thought,
-    pub(super) effort: Option<&'static str>,
+pub(in crate::wire) struct Tuning {
+    pub(in crate::wire) max_tokens: u64,
+    pub(in crate::wire) thinking: Thought,
+    pub(in crate::wire) effort: Option<&'static str>,
+}
+
+/// What thinking depends on in a conversation.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::wire) struct Conversation {
+    /// The answer is begun by the client.
+    pub(in crate::wire) prefilled: bool,
+    /// The turn whose calls are being answered, if one is, begins with its thinking.
+    pub(in crate::wire) kept_thinking: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Thought {
+pub(in crate::wire) enum Thought {
     Unsaid,
     Adaptive,
     Budget(u64),
 }
 
 impl Thought {
-    pub(super) fn encode(self, body: &mut Obj<'_>) {
+    pub(in crate::wire) fn encode(self, body: &mut Obj<'_>) {
         match self {
             Self::Unsaid => {}
             Self::Adaptive => _ = body.obj("thinking").text("type", "adaptive"),
@@ -50,10 +58,11 @@ impl Thought {
     }
 }
 
-pub(super) fn tune(
+/// Also for Claude where another format carries the conversation.
+pub(in crate::wire) fn tune(
     request: &Request<'_>,
     target: &Target<'_>,
-    arranged: &Arranged<'_>,
+    conversation: Conversation,
     dropped: &mut Dropped,
 ) -> Tuning {
     let ceiling = target.max_output_tokens;
@@ -66,14 +75,14 @@ pub(super) fn tune(
     }
     let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
     let tuning = match target.thinking {
-        _ if forced || arranged.is_prefilled() => None,
+        _ if forced || conversation.prefilled => None,
         Thinking::Unknown | Thinking::None => None,
         Thinking::Adaptive => effort(reasoning, target.model).map(|effort| Tuning {
             thinking: Thought::Adaptive,
             effort: Some(effort),
             max_tokens,
         }),
-        Thinking::Budget if !arranged.may_think_by_budget() => None,
+        Thinking::Budget if !conversation.kept_thinking => None,
         Thinking::Budget => budget(reasoning, given.or(ceiling)),
     };
     tuning.unwrap_or_else(|| {
@@ -138,7 +147,7 @@ fn is_generation_4_6(model: &str) -> bool {
 }
 
 /// Whether the model takes `temperature` and its kin.
-fn samples(target: &Target<'_>) -> bool {
+pub(in crate::wire) fn samples(target: &Target<'_>) -> bool {
     target.thinking != Thinking::Adaptive || is_generation_4_6(target.model)
 }
 

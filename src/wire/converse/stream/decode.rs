@@ -1,0 +1,305 @@
+//! An upstream's stream, read.
+//!
+//! Only blocks of tools begin with an event of their own; text and reasoning begin with their first
+//! delta. The finish comes before the counts, so the answer is over when `metadata` came, or when the
+//! body ends behind `messageStop`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Kind};
+use crate::wire::converse::block::{self, ToolUse};
+use crate::wire::converse::response::{sequence, stop};
+use crate::wire::converse::{citation, error, usage};
+use crate::wire::ir::{Delta, Event, PartStart, Stop};
+use crate::wire::json::{Raw, Str};
+use crate::wire::lenient::count;
+use crate::wire::{Decode, Quirks};
+use crate::wire_object;
+
+wire_object! {
+    struct Data<'a> {
+        index: &'a RawValue = "contentBlockIndex",
+        start: &'a RawValue,
+        delta: &'a RawValue,
+        stop_reason: &'a RawValue = "stopReason",
+        extra: &'a RawValue = "additionalModelResponseFields",
+        usage: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct BlockDelta<'a> {
+        text: &'a RawValue,
+        tool_use: ToolInput<'a> = "toolUse",
+        reasoning: Reasoning<'a> = "reasoningContent",
+        citation: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct ToolInput<'a> { input: &'a RawValue }
+}
+
+wire_object! {
+    struct Reasoning<'a> { text: &'a RawValue, signature: &'a RawValue, redacted: &'a RawValue = "redactedContent" }
+}
+
+type Sink<'s> = dyn FnMut(&Event<'_>) + 's;
+
+/// A block that has begun and not ended.
+#[derive(Debug)]
+struct Open {
+    theirs: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A part with this number.
+    Part { ours: u32, opaque: bool },
+    /// Thinking that only its maker can read: a part has all of it from the start on, so it is gathered.
+    Redacted(String),
+}
+
+/// Where the stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Before,
+    Running,
+    Stopped,
+    Over,
+}
+
+/// Reads the events of one stream.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    phase: Phase,
+    open: Option<Open>,
+    next_index: u32,
+}
+
+impl Decoder {
+    pub fn new(_quirks: &Quirks) -> Self {
+        Self::default()
+    }
+
+    fn ensure_start(&mut self, sink: &mut Sink<'_>) {
+        if self.phase == Phase::Before {
+            self.phase = Phase::Running;
+            sink(&Event::Start { id: None, model: None, created: None, usage: None, service_tier: None });
+        }
+    }
+
+    fn block_start(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
+        let Some(start) = data.start else { return };
+        let theirs = index(data);
+        let (name, value) = block::tag(start.get());
+        let call: Option<ToolUse<'_>> = if name == "toolUse" { serde_json::from_str(value).ok() } else { None };
+        let string = |raw: Option<&RawValue>| raw.and_then(|raw| Str::from_raw(raw.get()).map(Str::into_owned));
+        match call {
+            Some(call) if !call.is_servers() => {
+                let (id, name) = (string(call.id), string(call.name));
+                let (id, name) = (id.unwrap_or_else(|| Str::from_text("")), name.unwrap_or_else(|| Str::from_text("")));
+                self.begin(theirs, false, PartStart::ToolCall { id, name, custom: false }, sink);
+            }
+            _ => {
+                let (tag, json) = (Str::from_text(name), Raw::new(start.get()));
+                self.begin(theirs, true, PartStart::Other { tag, json }, sink);
+            }
+        }
+    }
+
+    fn begin(&mut self, theirs: u64, opaque: bool, part: PartStart<'_>, sink: &mut Sink<'_>) -> u32 {
+        self.ensure_start(sink);
+        self.close(sink);
+        let ours = self.next_index;
+        self.next_index = self.next_index.saturating_add(1);
+        self.open = Some(Open { theirs, state: State::Part { ours, opaque } });
+        sink(&Event::PartStart { index: ours, choice: 0, part });
+        ours
+    }
+
+    fn block_delta(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
+        let Some(raw) = data.delta else { return };
+        let delta: BlockDelta<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+        let theirs = index(data);
+        if let Some(redacted) = delta.reasoning.as_ref().and_then(|reasoning| reasoning.redacted) {
+            return self.redacted(theirs, redacted, sink);
+        }
+        let known = known(&delta);
+        let state = self.open.as_ref().filter(|open| open.theirs == theirs).map(|open| &open.state);
+        match (state, known) {
+            (Some(State::Part { ours, opaque: true }), _) => {
+                sink(&Event::Delta { index: *ours, delta: Delta::Other(Raw::new(raw.get())) });
+            }
+            (Some(State::Part { ours, .. }), Some(delta)) => give(*ours, delta, sink),
+            (_, Some(delta)) => {
+                if let Some(start) = missing_start(&delta) {
+                    let ours = self.begin(theirs, false, start, sink);
+                    give(ours, delta, sink);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn redacted(&mut self, theirs: u64, data: &RawValue, sink: &mut Sink<'_>) {
+        let Some(data) = Str::from_raw(data.get()) else { return };
+        match &mut self.open {
+            Some(Open { theirs: open, state: State::Redacted(held) }) if *open == theirs => join(held, &data.text()),
+            _ => {
+                self.ensure_start(sink);
+                self.close(sink);
+                self.open = Some(Open { theirs, state: State::Redacted(data.text().into_owned()) });
+            }
+        }
+    }
+
+    fn close(&mut self, sink: &mut Sink<'_>) {
+        match self.open.take().map(|open| open.state) {
+            None => {}
+            Some(State::Part { ours, .. }) => sink(&Event::PartEnd { index: ours }),
+            Some(State::Redacted(data)) => {
+                let data = Str::from_text(&data);
+                let ours = self.begin(0, false, PartStart::RedactedReasoning { data }, sink);
+                self.open = None;
+                sink(&Event::PartEnd { index: ours });
+            }
+        }
+    }
+
+    fn block_stop(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
+        if self.open.as_ref().is_some_and(|open| open.theirs == index(data)) {
+            self.close(sink);
+        }
+    }
+
+    fn message_stop(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
+        self.ensure_start(sink);
+        self.close(sink);
+        if self.phase == Phase::Running {
+            self.phase = Phase::Stopped;
+            let word = data.stop_reason.and_then(|raw| Str::from_raw(raw.get()));
+            let stop = word.map_or_else(|| Stop::of(crate::wire::ir::StopReason::EndTurn), |word| stop(word, None));
+            sink(&Event::Stop { choice: 0, stop: Stop { sequence: sequence(data.extra), ..stop } });
+        }
+    }
+
+    fn metadata(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
+        self.ensure_start(sink);
+        if let Some(usage) = data.usage.and_then(|raw| usage::decode(raw.get())) {
+            // Parts are closed before their counts come.
+            self.close(sink);
+            sink(&Event::Usage(usage));
+        }
+        if self.phase == Phase::Stopped {
+            self.phase = Phase::Over;
+            sink(&Event::End);
+        }
+    }
+
+    fn fail(&mut self, error: Error, sink: &mut Sink<'_>) {
+        self.phase = Phase::Over;
+        sink(&Event::Error(error));
+    }
+
+    fn dispatch(&mut self, name: &str, data: &Data<'_>, sink: &mut Sink<'_>) {
+        match name {
+            "messageStart" => self.ensure_start(sink),
+            // What follows the end of the answer is another one.
+            "contentBlockStart" | "contentBlockDelta" if self.phase == Phase::Stopped => {}
+            "contentBlockStart" => self.block_start(data, sink),
+            "contentBlockDelta" => self.block_delta(data, sink),
+            "contentBlockStop" => self.block_stop(data, sink),
+            "messageStop" => self.message_stop(data, sink),
+            "metadata" => self.metadata(data, sink),
+            _ => {}
+        }
+    }
+}
+
+impl Decode for Decoder {
+    fn event(&mut self, name: &str, data: &str, sink: &mut dyn FnMut(&Event<'_>)) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        if name == "error" || name.ends_with("Exception") {
+            return self.fail(error::decode_exception(name, data), sink);
+        }
+        match serde_json::from_str::<Data<'_>>(data) {
+            Ok(fields) => self.dispatch(name, &fields, sink),
+            Err(e) => {
+                let error = Error::new(Kind::UpstreamFailed, "the provider's stream cannot be read");
+                self.fail(error.with_detail(e), sink);
+            }
+        }
+    }
+
+    fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {
+        match self.phase {
+            Phase::Over => {}
+            Phase::Stopped => {
+                self.phase = Phase::Over;
+                sink(&Event::End);
+            }
+            Phase::Before | Phase::Running => {
+                self.fail(Error::new(Kind::UpstreamFailed, "the provider cut the stream"), sink);
+            }
+        }
+    }
+}
+
+fn index(data: &Data<'_>) -> u64 {
+    count(data.index).unwrap_or_default()
+}
+
+fn string(raw: Option<&RawValue>) -> Option<Str<'_>> {
+    Str::from_raw(raw?.get())
+}
+
+fn known<'a>(delta: &BlockDelta<'a>) -> Option<Delta<'a>> {
+    if let Some(text) = string(delta.text) {
+        return Some(Delta::Text(text));
+    }
+    if let Some(input) = delta.tool_use.as_ref().and_then(|call| string(call.input)) {
+        return Some(Delta::Arguments(input));
+    }
+    if let Some(reasoning) = &delta.reasoning {
+        let text = string(reasoning.text).map(Delta::Reasoning);
+        return text.or_else(|| string(reasoning.signature).map(Delta::Signature));
+    }
+    citation::anthropic(delta.citation?.get()).map(Delta::Citation)
+}
+
+fn give(index: u32, delta: Delta<'_>, sink: &mut Sink<'_>) {
+    let is_empty = match &delta {
+        Delta::Text(s) | Delta::Reasoning(s) | Delta::Signature(s) | Delta::Arguments(s) => s.is_empty(),
+        _ => false,
+    };
+    if !is_empty {
+        sink(&Event::Delta { index, delta });
+    }
+}
+
+/// The block that a delta implies.
+fn missing_start(delta: &Delta<'_>) -> Option<PartStart<'static>> {
+    match delta {
+        Delta::Text(_) | Delta::Citation(_) => Some(PartStart::Text),
+        Delta::Reasoning(_) | Delta::Signature(_) => Some(PartStart::Reasoning),
+        _ => None,
+    }
+}
+
+/// Adds a piece of base64, which is of bytes of its own.
+fn join(held: &mut String, more: &str) {
+    match (STANDARD.decode(held.as_bytes()), STANDARD.decode(more)) {
+        (Ok(mut bytes), Ok(more)) => {
+            bytes.extend(more);
+            *held = STANDARD.encode(bytes);
+        }
+        _ => held.push_str(more),
+    }
+}

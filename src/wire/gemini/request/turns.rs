@@ -333,7 +333,10 @@ impl Writer<'_> {
         let mut it = list.obj();
         {
             let mut result = it.obj("functionResponse");
-            write_id(id, &mut result);
+            // A result of no known call is known by its name alone.
+            if id != name {
+                write_id(id, &mut result);
+            }
             result.text("name", name);
             let said: Vec<&str> = texts.iter().filter_map(|part| text_of(part)).collect();
             said_of(&Str::from_escaped(&said.join("\\n")), *is_error, self.cx.same, result.key("response"));

@@ -247,7 +247,8 @@ pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHead
 
 /// The head of a stream.
 pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeader> {
-    let mut head = respond::stream(respond::SSE, http1).map_err(Error::internal)?;
+    let is_array = x.parsed.as_ref().is_some_and(|parsed| parsed.array);
+    let mut head = respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1).map_err(Error::internal)?;
     describe(&mut head, x);
     x.end.status = 200;
     Ok(head)

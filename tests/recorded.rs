@@ -249,7 +249,7 @@ fn error_answers_keep_their_message_and_have_the_right_kind() {
 /// The kinds a status may mean; the body decides among them.
 fn kinds(status: u16, body: &str) -> &'static [Kind] {
     match status {
-        _ if ["Incorrect API key", "API_KEY_INVALID"].iter().any(|words| body.contains(words)) => &[Kind::UpstreamAuth],
+        _ if body.contains("Incorrect API key") || body.contains("API_KEY_INVALID") => &[Kind::UpstreamAuth],
         401 | 403 => &[Kind::UpstreamAuth],
         404 => &[Kind::UpstreamNotFound],
         429 => &[Kind::UpstreamRateLimited],

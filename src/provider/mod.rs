@@ -13,6 +13,7 @@ pub mod cerebras;
 pub mod deepinfra;
 pub mod deepseek;
 pub mod fireworks;
+pub mod gemini;
 pub mod github;
 pub mod groq;
 pub mod huggingface;
@@ -120,7 +121,7 @@ impl Api {
 /// Other paths below the base URL; `None` where the vendor has no such endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct Paths {
-    /// Anthropic's token count.
+    /// The token count of its usual API's format.
     pub count_tokens: Option<&'static str>,
     /// OpenAI's legacy completions.
     pub completions: Option<&'static str>,
@@ -159,6 +160,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &deepinfra::PROVIDER,
     &deepseek::PROVIDER,
     &fireworks::PROVIDER,
+    &gemini::PROVIDER,
     &github::PROVIDER,
     &groq::PROVIDER,
     &huggingface::PROVIDER,

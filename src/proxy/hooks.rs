@@ -35,8 +35,8 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     let deployment = &attempt.target.deployment;
     let prepared = &attempt.prepared;
     let same_format = prepared.dialect == x.dialect;
-    let query = if same_format { client.uri.query() } else { None };
-    let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query, http2)?;
+    let query = client.uri.query().filter(|_| same_format).and_then(|query| beside(query, &prepared.path));
+    let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query.as_deref(), http2)?;
     let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
     let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(prepared.body.len()));
     let accept = if x.parsed.as_ref().is_some_and(|p| p.stream) { "text/event-stream" } else { "application/json" };
@@ -49,6 +49,18 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     }
     credentials(&mut head, deployment, client, &prepared.body, x)?;
     Ok(head)
+}
+
+/// The client's parameters, without those that the path itself says (Gemini's `alt`, also `$alt`).
+fn beside<'q>(query: &'q str, path: &str) -> Option<Cow<'q, str>> {
+    let Some((_, own)) = path.split_once('?') else { return Some(Cow::Borrowed(query)) };
+    let name = |pair: &'q str| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        name.strip_prefix('$').or_else(|| name.strip_prefix("%24")).unwrap_or(name)
+    };
+    let says = |name: &str| own.split('&').any(|pair| pair.split_once('=').is_some_and(|(said, _)| said == name));
+    let kept: Vec<&str> = query.split('&').filter(|pair| !says(name(pair))).collect();
+    (!kept.is_empty()).then(|| Cow::Owned(kept.join("&")))
 }
 
 fn bare_head(
@@ -247,7 +259,9 @@ pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHead
 
 /// The head of a stream.
 pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeader> {
-    let mut head = respond::stream(respond::SSE, http1).map_err(Error::internal)?;
+    let is_array = x.parsed.as_ref().is_some_and(|parsed| parsed.array);
+    let mut head =
+        respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1).map_err(Error::internal)?;
     describe(&mut head, x);
     x.end.status = 200;
     Ok(head)

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::models;
 use crate::wire::json::Obj;
+use crate::wire::seal::Seal;
 
 /// The answer, where this endpoint is one of those.
 pub(super) fn answer(gateway: &Gateway, session: &Session, x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
@@ -46,14 +47,14 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
 /// A token count, where the provider has none to offer: counted here, and marked.
 pub(super) fn count_tokens(gateway: &Gateway, x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
     let upstream_counts = || {
-        x.plan
-            .as_ref()
-            .and_then(|p| p.targets.first())
-            .is_some_and(|t| t.deployment.provider.paths.count_tokens.is_some())
+        let provider = x.plan.as_ref().and_then(|p| p.targets.first()).map(|t| t.deployment.provider);
+        provider.is_some_and(|p| p.paths.count_tokens.is_some() && p.dialect() == endpoint.dialect())
     };
     let here = match endpoint {
         Endpoint::Count => true,
         Endpoint::MessagesCount => !upstream_counts(),
+        // Sealed state is opened by translation, and this body is not one that is translated.
+        Endpoint::GenerateCount => !upstream_counts() || Seal::may_be_in(&x.body),
         _ => false,
     };
     if !here {
@@ -63,6 +64,9 @@ pub(super) fn count_tokens(gateway: &Gateway, x: &Exchange, endpoint: Endpoint) 
     let text = std::str::from_utf8(&x.body).map_err(Error::internal)?;
     let tokens = gateway.tokenizer.count_json(model, text);
     let mut out = Vec::with_capacity(64);
-    Obj::new(&mut out).num("input_tokens", tokens).bool("estimated", true);
+    match endpoint {
+        Endpoint::GenerateCount => _ = Obj::new(&mut out).num("totalTokens", tokens),
+        _ => _ = Obj::new(&mut out).num("input_tokens", tokens).bool("estimated", true),
+    }
     Ok(Some(Bytes::from(out)))
 }

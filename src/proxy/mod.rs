@@ -213,7 +213,7 @@ impl Gateway {
     /// The life of a request, top to bottom.
     async fn serve(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
         let head = session.req_header();
-        x.dialect = accept::dialect_of(&head.headers);
+        x.dialect = accept::dialect_of(head.uri.path(), &head.headers);
         x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
@@ -246,7 +246,8 @@ impl Gateway {
         x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
         x.clock.go();
-        x.parsed = Some(parse::parse(endpoint, session.req_header().uri.path(), &x.body)?);
+        let uri = &session.req_header().uri;
+        x.parsed = Some(parse::parse(endpoint, uri.path(), uri.query(), &x.body)?);
         self.route(session, x)?;
         self.limit(x)?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
@@ -350,7 +351,7 @@ impl Gateway {
     async fn answer_here(&self, session: &mut Session, x: &mut Exchange, body: Bytes) -> Result<Served> {
         let mut head = respond::whole(200, respond::JSON, body.len()).map_err(Error::internal)?;
         hooks::identify(&mut head, x);
-        if matches!(x.endpoint, Some(Endpoint::Count | Endpoint::MessagesCount)) {
+        if matches!(x.endpoint, Some(Endpoint::Count | Endpoint::MessagesCount | Endpoint::GenerateCount)) {
             respond::set(&mut head, respond::USAGE_SOURCE, "estimated");
         }
         x.end.status = 200;

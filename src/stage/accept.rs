@@ -170,9 +170,14 @@ fn shown(path: &str) -> &str {
     path.get(..end).unwrap_or_default()
 }
 
-/// The format of an error on a path nobody knows: Anthropic's SDKs say which version they speak.
-pub fn dialect_of(headers: &HeaderMap) -> Dialect {
-    if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAiChat }
+/// The format of lists, and of errors on a path nobody knows: Anthropic's SDKs say which version they
+/// speak, Google's have a version and a header of their own.
+pub fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
+    match () {
+        () if headers.contains_key("anthropic-version") => Dialect::Anthropic,
+        () if path.starts_with("/v1beta") || headers.contains_key("x-goog-api-key") => Dialect::Gemini,
+        () => Dialect::OpenAiChat,
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +201,25 @@ mod tests {
         for path in ["/v1x/chat/completions", "/v2/messages", "/admin", "/metrics", "/v1/files/../x"] {
             assert_eq!(accept(&Method::POST, path).unwrap_err().kind(), Kind::UnknownUrl, "{path}");
         }
+    }
+
+    #[test]
+    fn gemini_says_model_and_verb_in_the_path() {
+        for (path, endpoint) in [
+            ("/v1beta/models/gemini-2.5-flash:generateContent", Endpoint::Generate),
+            ("/v1/models/openai/gpt-5:streamGenerateContent", Endpoint::Generate),
+            ("/v1beta/models/a%2Fb:free:countTokens", Endpoint::GenerateCount),
+        ] {
+            assert_eq!(accept(&Method::POST, path).unwrap(), endpoint, "{path}");
+        }
+        assert_eq!(gemini_call("/v1beta/models/a%2Fb:free:countTokens").unwrap().model, "a/b:free");
+        assert_eq!(accept(&Method::GET, "/v1beta/models/gemini-2.5-flash").unwrap(), Endpoint::Model);
+        assert_eq!(accept(&Method::POST, "/v1beta/models/x:embedContent").unwrap_err().kind(), Kind::MethodNotAllowed);
+        let mut headers = HeaderMap::new();
+        assert_eq!(dialect_of("/v1beta/models", &headers), Dialect::Gemini);
+        assert_eq!(dialect_of("/v1/models", &headers), Dialect::OpenAiChat);
+        headers.insert("x-goog-api-key", http::HeaderValue::from_static("k"));
+        assert_eq!(dialect_of("/v1/models", &headers), Dialect::Gemini);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::bridge::Bridge;
+use crate::wire::gemini::array::AsArray;
 use crate::wire::stream::{Ending, Pipe, Translator};
 use crate::wire::watch::{self, StreamWatch, Watch};
 use crate::wire::{self, Client, Dialect};
@@ -143,6 +144,7 @@ impl Answer {
                 request_id: context.request_id,
             }))
         };
+        let pipe = if parsed.array { Box::new(AsArray::new(pipe)) } else { pipe };
         Self { mode: Mode::Stream(pipe) }
     }
 
@@ -248,7 +250,7 @@ impl Whole {
         if let Some(error) = seen.error {
             return Err(error);
         }
-        if self.endpoint == Endpoint::MessagesCount {
+        if matches!(self.endpoint, Endpoint::MessagesCount | Endpoint::GenerateCount) {
             // A count costs nothing; the number it holds is not usage.
             return Ok(body);
         }

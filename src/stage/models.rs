@@ -1,5 +1,5 @@
 //! `GET /v1/models`: what the key may use, in OpenAI's shape or, where the client says which version
-//! of Anthropic's API it speaks, in Anthropic's.
+//! of Anthropic's API it speaks, in Anthropic's, or in Gemini's below `/v1beta`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub fn list(dialect: Dialect, key: &Key, runtime: &Runtime) -> Bytes {
         if dialect == Dialect::OpenAiChat {
             body.text("object", "list");
         }
-        entries(body.arr("data"), dialect, &names, key, runtime);
+        let list = body.arr(if dialect == Dialect::Gemini { "models" } else { "data" });
+        entries(list, dialect, &names, key, runtime);
         if dialect == Dialect::Anthropic {
             body.bool("has_more", false);
             for (member, name) in [("first_id", names.first()), ("last_id", names.last())] {
@@ -63,6 +64,7 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
         route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.first().and_then(|t| t.info.clone()));
     let owner = name.split_once('/').map_or("weir", |(owner, _)| owner);
     match dialect {
+        Dialect::Gemini => return gemini_entry(&mut entry, name, info.as_deref()),
         Dialect::Anthropic => {
             let created = Rfc3339(SystemTime::UNIX_EPOCH).to_string();
             entry.text("type", "model").text("id", name).text("display_name", name).text("created_at", &created);
@@ -75,6 +77,15 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
     if let Some(info) = info {
         details(&mut entry, &info);
     }
+}
+
+/// What the official SDKs look for: `name` with its prefix, the limits, and what can be asked of it.
+fn gemini_entry(entry: &mut Obj<'_>, name: &str, info: Option<&ModelInfo>) {
+    entry.text("name", &format!("models/{name}")).text("displayName", name);
+    info.and_then(|i| i.context_tokens).iter().for_each(|tokens| _ = entry.num("inputTokenLimit", *tokens));
+    info.and_then(|i| i.max_output_tokens).iter().for_each(|tokens| _ = entry.num("outputTokenLimit", *tokens));
+    let mut methods = entry.arr("supportedGenerationMethods");
+    ["generateContent", "streamGenerateContent", "countTokens"].iter().for_each(|method| _ = methods.text(method));
 }
 
 wire_object! {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
 use crate::wire::Dialect;
 use crate::wire::envelope::{Envelope, Outline};
+use crate::wire::scan;
 
 /// What later stages need to know of the body.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Parsed {
     pub stream: bool,
     /// The client asked for usage at the end of its stream.
     pub stream_usage: bool,
+    /// The client takes its stream as one array (Gemini without `alt=sse`).
+    pub array: bool,
     /// Answers wanted.
     pub choices: u64,
     /// Input tokens by a quick local count.
@@ -37,8 +40,9 @@ impl Parsed {
     }
 }
 
-/// Reads the body of a request to `endpoint`. Gemini's path says what other formats have in the body.
-pub fn parse(endpoint: Endpoint, path: &str, body: &[u8]) -> Result<Parsed> {
+/// Reads the body of a request to `endpoint`. Gemini's path and query say what other formats have in
+/// the body.
+pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -> Result<Parsed> {
     if body.is_empty() {
         return Err(Error::new(crate::error::Kind::InvalidJson, "the request has no body: a JSON object is expected"));
     }
@@ -60,15 +64,47 @@ pub fn parse(endpoint: Endpoint, path: &str, body: &[u8]) -> Result<Parsed> {
     if endpoint == Endpoint::Generate && envelope.present("contents").is_none() {
         return Err(Error::invalid("contents", "the member `contents` is required"));
     }
+    let bounds = match &call {
+        Some(_) => Bounds::of_gemini(&envelope),
+        None => Bounds { choices: envelope.choices(), max_output_tokens: envelope.max_output_tokens() },
+    };
     Ok(Parsed {
         model,
         stream: generates && stream,
         stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage(),
-        choices: envelope.choices(),
+        array: call.is_some() && stream && !asks_for_events(query),
+        choices: bounds.choices,
         input_estimate_tokens: estimate_request(&envelope),
         outline: envelope.outline(),
-        max_output_tokens: if generates { envelope.max_output_tokens() } else { Some(0) },
+        max_output_tokens: if generates { bounds.max_output_tokens } else { Some(0) },
     })
+}
+
+/// How much the client wants at most.
+struct Bounds {
+    choices: u64,
+    max_output_tokens: Option<u64>,
+}
+
+impl Bounds {
+    /// Gemini has them in its configuration.
+    fn of_gemini(envelope: &Envelope<'_>) -> Self {
+        let config = ["generationConfig", "generation_config"].iter().find_map(|name| envelope.present(name));
+        let number = |names: [&str; 2]| -> Option<u64> {
+            let value = names.iter().find_map(|name| scan::member(config?, name))?;
+            value.trim_matches('"').parse().ok()
+        };
+        Self {
+            choices: number(["candidateCount", "candidate_count"]).unwrap_or(1).max(1),
+            max_output_tokens: number(["maxOutputTokens", "max_output_tokens"]),
+        }
+    }
+}
+
+/// `alt=sse`, or `$alt=sse`, as any of the parameters.
+fn asks_for_events(query: Option<&str>) -> bool {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().any(|(name, value)| matches!(name, "alt" | "$alt" | "%24alt") && value.starts_with("sse"))
 }
 
 /// Whether this request asks for refusal where a member cannot be expressed.

@@ -15,6 +15,7 @@ use crate::wire::bridge::Bridge;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
+use crate::wire::json::Str;
 use crate::wire::lane::{self, Lane};
 use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
@@ -113,6 +114,7 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
     };
     let found = match source.endpoint {
         Endpoint::MessagesCount => plain(paths.count_tokens, Dialect::Anthropic),
+        Endpoint::GenerateCount => plain(paths.count_tokens, Dialect::Gemini),
         Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat),
         Endpoint::Embeddings => plain(paths.embeddings, Dialect::OpenAiChat),
         endpoint => endpoint.generation().and_then(|client| api(client, target)).map(|api| {
@@ -194,8 +196,19 @@ fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
 
 /// The members that change where the format stays.
 fn edit(splice: &mut Splice<'_, '_>, source: Source<'_>, target: &Target, dialect: Dialect) -> Result<()> {
-    if source.parsed.model != target.model && dialect != Dialect::Gemini {
-        splice.set_text("model", &target.model);
+    match dialect {
+        // The path names it; what the body repeats is the client's name.
+        Dialect::Gemini => {
+            splice.remove("model");
+            for name in ["generateContentRequest", "generate_content_request"] {
+                if splice.has(name) {
+                    let model = Str::from_text(&format!("models/{}", target.model));
+                    splice.set_inside(name, "model", model.raw())?;
+                }
+            }
+        }
+        _ if source.parsed.model != target.model => splice.set_text("model", &target.model),
+        _ => {}
     }
     let streams_usage = dialect == Dialect::OpenAiChat && target.deployment.quirks.stream_options;
     if source.parsed.stream && streams_usage && !source.parsed.stream_usage {

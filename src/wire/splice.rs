@@ -39,7 +39,7 @@ impl<'e, 'a> Splice<'e, 'a> {
     }
 
     /// Whether the output has such a member, by the edits so far.
-    fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.member_now(name).is_some() || self.added.iter().any(|(added, _)| *added == name)
     }
 

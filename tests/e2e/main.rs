@@ -14,6 +14,10 @@ mod support;
 mod items;
 
 #[cfg(test)]
+#[path = "../../src/wire/gemini/stream/grammar.rs"]
+mod contents;
+
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod auth;
@@ -27,6 +31,8 @@ mod count;
 mod discovery;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod gemini;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]

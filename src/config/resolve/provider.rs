@@ -23,7 +23,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// Kinds of the product that this version does not have.
-const LATER_KINDS: [&str; 4] = ["gemini", "vertex", "bedrock", "cohere"];
+const LATER_KINDS: [&str; 3] = ["vertex", "bedrock", "cohere"];
 
 /// Headers that belong to the connection or to the body, not to the operator.
 const RESERVED_HEADERS: [&str; 11] = [

@@ -267,6 +267,10 @@ fn mime_of(uri: &str, kind: &PartKind<'_>) -> &'static str {
 /// Writes the arguments of a call: an object, whatever the model made of it.
 pub(super) fn write_args(arguments: &Arguments<'_>, out: &mut Vec<u8>) {
     match (arguments.object(), arguments) {
+        // Some models say `null` for no arguments.
+        (None, Arguments::Encoded(text)) if matches!(text.text().trim(), "null" | "\"\"") => {
+            out.extend_from_slice(b"{}")
+        }
         (Some(object), _) => out.extend_from_slice(object.trim().as_bytes()),
         // A call cut by the token limit: nothing of it is lost and the part stays valid.
         (None, Arguments::Encoded(text)) => _ = Obj::new(out).str("arguments", text),

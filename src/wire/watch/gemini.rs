@@ -1,5 +1,7 @@
 //! Gemini's `streamGenerateContent`.
 
+use serde_json::value::RawValue;
+
 use super::{Eye, Verdict, has_error};
 use crate::usage::estimate::TextCount;
 use crate::wire::gemini::usage;
@@ -14,6 +16,9 @@ impl Eye {
             return self.error(data);
         }
         self.progress.output += glance.text;
+        if glance.names_call {
+            self.progress.output += calls(data);
+        }
         self.progress.has_content |= glance.has_part;
         if glance.names_usage {
             self.gemini_usage(data);
@@ -45,6 +50,40 @@ fn numbered_stops(data: &str) -> u64 {
     u64::from(reason.is_some_and(|reason| reason.bytes().all(|b| b.is_ascii_digit()) && reason != "0"))
 }
 
+/// The arguments of the calls in an event. A piece of arguments counts what it adds to their JSON.
+fn calls(data: &str) -> TextCount {
+    let mut text = TextCount::default();
+    for candidate in items(scan::member(data, "candidates")) {
+        let content = scan::member(candidate.get(), "content");
+        for part in items(content.and_then(|content| scan::member(content, "parts"))) {
+            let Some(call) = scan::member(part.get(), "functionCall") else { continue };
+            text.add_text(scan::member(call, "args").unwrap_or_default());
+            for piece in items(scan::member(call, "partialArgs")) {
+                add_piece(piece.get(), &mut text);
+            }
+        }
+    }
+    text
+}
+
+fn add_piece(piece: &str, text: &mut TextCount) {
+    let value = scan::member(piece, "stringValue").unwrap_or_default().trim_matches('"');
+    text.add_escaped(value);
+    text.add_text(scan::member(piece, "numberValue").unwrap_or_default());
+    // The last piece of a value: its name and what stands around it.
+    if scan::member(piece, "willContinue").is_none() {
+        let path = scan::member(piece, "jsonPath").unwrap_or_default();
+        match path.trim_end_matches('"').rsplit('.').next() {
+            Some(item) if item.ends_with(']') => text.add_text("\"\","),
+            name => text.add_text(&format!("\"{}\":\"\",", name.unwrap_or_default())),
+        }
+    }
+}
+
+fn items(list: Option<&str>) -> Vec<&RawValue> {
+    list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+}
+
 /// What one pass over an event sees.
 #[derive(Debug, Default)]
 struct Glance {
@@ -55,6 +94,7 @@ struct Glance {
     names_error: bool,
     names_usage: bool,
     names_reason: bool,
+    names_call: bool,
     /// Behind the content: sources and ratings have texts of their own.
     aside: bool,
 }
@@ -64,9 +104,8 @@ impl Tally for Glance {
         match name {
             b"finishReason" if escaped != b"FINISH_REASON_UNSPECIFIED" => self.stopped += 1,
             b"blockReason" => self.blocked = true,
-            _ if self.aside || !self.has_part => {}
-            b"thoughtSignature" | b"role" | b"id" | b"mimeType" | b"data" | b"jsonPath" => {}
-            _ => self.text.add(escaped, escapes),
+            b"text" if !self.aside => self.text.add(escaped, escapes),
+            _ => {}
         }
     }
 
@@ -78,9 +117,8 @@ impl Tally for Glance {
             b"finishReason" => (self.names_reason, self.aside) = (true, true),
             b"content" | b"parts" => self.aside = false,
             b"groundingMetadata" | b"safetyRatings" | b"citationMetadata" | b"modelVersion" => self.aside = true,
-            b"text" | b"functionCall" | b"inlineData" | b"executableCode" | b"codeExecutionResult" | b"fileData"
-                if !self.aside =>
-            {
+            b"functionCall" => (self.has_part, self.names_call) = (true, true),
+            b"text" | b"inlineData" | b"executableCode" | b"codeExecutionResult" | b"fileData" if !self.aside => {
                 self.has_part = true;
             }
             _ => {}

@@ -13,7 +13,6 @@ use crate::wire::gemini::schema;
 use crate::wire::ir::{At, Output, Part, PartKind, Request, Role, Setting, SettingKind, Turn};
 use crate::wire::json::{Raw, Rest, Str};
 use crate::wire::lenient::{Value, count, items, read, text};
-use crate::wire::seal::Seal;
 use crate::wire_object;
 
 wire_object! {
@@ -128,42 +127,7 @@ fn turn<'a>(index: usize, raw: &'a RawValue, calls: &mut Calls) -> Result<Turn<'
     for (index, raw) in one_or_more(content.parts).into_iter().enumerate() {
         part::decode(raw, at.inner("parts", index), calls, &mut parts);
     }
-    if role == Role::Assistant {
-        join_thoughts(&mut parts);
-    }
     Ok(Turn { role, at, parts, name: None, rest: content.rest })
-}
-
-/// A thought of another format was streamed in pieces, its sealed signature behind them: only
-/// together are they what its maker signed.
-fn join_thoughts(parts: &mut Vec<Part<'_>>) {
-    let is_sealed = |kind: &PartKind<'_>| matches!(kind, PartKind::Reasoning { text, signature: Some(s) } if text.is_empty() && Seal::is_sealed(s.escaped()));
-    let mut at = 0;
-    while at < parts.len() {
-        let is_end = parts.get(at).is_some_and(|part| is_sealed(&part.kind));
-        let first =
-            parts.get(..at).unwrap_or_default().iter().rposition(|part| !is_unsigned(part)).map_or(0, |n| n + 1);
-        if is_end && first < at {
-            let thoughts: Vec<Part<'_>> = parts.drain(first..at).collect();
-            let joined: String = thoughts.iter().filter_map(thought_of).map(Str::escaped).collect();
-            if let Some(PartKind::Reasoning { text, .. }) = parts.get_mut(first).map(|part| &mut part.kind) {
-                *text = Str::from_escaped(&joined);
-            }
-            at = first;
-        }
-        at += 1;
-    }
-}
-
-fn is_unsigned(part: &Part<'_>) -> bool {
-    matches!(part.kind, PartKind::Reasoning { signature: None, .. })
-}
-
-fn thought_of<'p, 'a>(part: &'p Part<'a>) -> Option<&'p Str<'a>> {
-    match &part.kind {
-        PartKind::Reasoning { text, .. } => Some(text),
-        _ => None,
-    }
 }
 
 /// The form of the answer; what only this format knows stays a setting.

@@ -19,7 +19,6 @@ use crate::wire::gemini::response::Slot;
 use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Rest, Str};
 use crate::wire::lenient::is_object;
-use crate::wire::seal::Seal;
 
 const FILLER: &str = ".";
 const NO_RESULT: &str = "no result";
@@ -64,11 +63,11 @@ pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>
     writer.system(request.system.iter().chain(first.iter().flat_map(|turn| &turn.parts)), body)?;
     first.iter().for_each(|turn| writer.members(turn));
     let contents = match cx.same {
-        true => own(turns, cx.target.seal),
+        true => own(turns),
         false if turns.is_empty() && request.system.is_empty() && first.is_empty() => {
             return Err(Error::invalid("messages", "messages: at least one message is required"));
         }
-        false => arrange(turns, cx.target.seal),
+        false => arrange(turns),
     };
     if !cx.same {
         turns.iter().for_each(|turn| writer.members(turn));
@@ -85,26 +84,26 @@ fn is_instruction(turn: &Turn<'_>) -> bool {
 }
 
 /// The turns as they are, each call known by its id.
-fn own<'r>(turns: &'r [Turn<'r>], seal: &Seal) -> Vec<Content<'r>> {
+fn own<'r>(turns: &'r [Turn<'r>]) -> Vec<Content<'r>> {
     let mut names: Vec<(String, String)> = Vec::new();
     let mut contents = Vec::with_capacity(turns.len());
     for turn in turns {
-        let pieces = pieces(turn, seal, &mut names);
+        let pieces = pieces(turn, &mut names);
         contents.push(Content { is_user: turn.role != Role::Assistant, pieces, rest: Some(&turn.rest) });
     }
     contents
 }
 
 /// The pieces of a turn; `names` are the calls so far.
-fn pieces<'r>(turn: &'r Turn<'r>, seal: &Seal, names: &mut Vec<(String, String)>) -> Vec<Piece<'r>> {
+fn pieces<'r>(turn: &'r Turn<'r>, names: &mut Vec<(String, String)>) -> Vec<Piece<'r>> {
     let piece = |part: &'r Part<'r>| match &part.kind {
         PartKind::ToolCall { id, name, .. } => {
-            let id = plain(id, seal);
+            let id = id.text().into_owned();
             names.push((id.clone(), name.text().into_owned()));
             Piece::Call { part, id }
         }
         PartKind::ToolResult { id, .. } => {
-            let id = plain(id, seal);
+            let id = id.text().into_owned();
             let name =
                 names.iter().rev().find(|(own, _)| *own == id).map_or_else(|| id.clone(), |(_, name)| name.clone());
             Piece::Result { part, id, name }
@@ -115,17 +114,13 @@ fn pieces<'r>(turn: &'r Turn<'r>, seal: &Seal, names: &mut Vec<(String, String)>
     turn.parts.iter().map(piece).collect()
 }
 
-fn plain(id: &Str<'_>, seal: &Seal) -> String {
-    seal.open_id(&id.text()).0.to_owned()
-}
-
 /// The conversation of another format.
-fn arrange<'r>(turns: &'r [Turn<'r>], seal: &Seal) -> Vec<Content<'r>> {
+fn arrange<'r>(turns: &'r [Turn<'r>]) -> Vec<Content<'r>> {
     let mut names = Vec::new();
     let mut contents: Vec<Content<'r>> = Vec::new();
     for turn in turns {
         let is_user = turn.role != Role::Assistant;
-        let pieces = pieces(turn, seal, &mut names);
+        let pieces = pieces(turn, &mut names);
         match contents.last_mut() {
             _ if !pieces.iter().any(is_something) => {}
             Some(last) if last.is_user == is_user => last.pieces.extend(pieces),
@@ -194,9 +189,9 @@ fn pair(contents: &mut Vec<Content<'_>>) {
     }
 }
 
-/// A signature of this provider's; one that is still sealed is another's.
+/// A thought without a signature is another maker's.
 fn own_signature<'s, 'a>(signature: Option<&'s Str<'a>>) -> Option<&'s Str<'a>> {
-    signature.filter(|signature| !signature.is_empty() && !Seal::is_sealed(signature.escaped()))
+    signature.filter(|signature| !signature.is_empty())
 }
 
 struct Writer<'w> {
@@ -338,7 +333,10 @@ impl Writer<'_> {
         let mut it = list.obj();
         {
             let mut result = it.obj("functionResponse");
-            write_id(id, &mut result);
+            // A result of no known call is known by its name alone.
+            if id != name {
+                write_id(id, &mut result);
+            }
             result.text("name", name);
             let said: Vec<&str> = texts.iter().filter_map(|part| text_of(part)).collect();
             said_of(&Str::from_escaped(&said.join("\\n")), *is_error, self.cx.same, result.key("response"));

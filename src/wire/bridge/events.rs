@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::close::{Closer, Slots, Track};
+use super::custom::Call;
 use super::state::Proof;
-use super::tools::{Call, Tools};
+use super::tools::Tools;
 use crate::wire::ir::{Delta, Event, PartStart};
 use crate::wire::json::{Arr, Raw, Str};
 

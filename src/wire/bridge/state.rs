@@ -204,3 +204,8 @@ fn entry(stored: Stored<'_>) -> Option<Entry<'static>> {
     let place = stored.c.map(|calls| Place { calls, texts: stored.n.unwrap_or(0) });
     Some(Entry { proof, text: stored.t.map(Str::into_owned), place })
 }
+
+/// The first bytes of a hash, in hexadecimal.
+pub(super) fn hex<const N: usize>(hash: impl IntoIterator<Item = u8>) -> String {
+    hash.into_iter().take(N).map(|byte| format!("{byte:02x}")).collect()
+}

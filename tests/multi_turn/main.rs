@@ -16,7 +16,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use upstream::Piece;
 use weir::wire::bridge::Bridge;
-use weir::wire::frames::Framing;
 use weir::wire::ir::Dropped;
 use weir::wire::seal::Seal;
 use weir::wire::stream::{Pipe, Translator};

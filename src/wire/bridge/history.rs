@@ -35,7 +35,7 @@ pub(super) fn pair(request: &mut Request<'_>) {
             last_call_turn = Some(index);
         } else {
             for part in std::mem::take(&mut turn.parts) {
-                let found = result(&part).and_then(|id| open.iter().rposition(|call| call.id == *id));
+                let found = result(&part).and_then(|id| latest(&open, id));
                 match (found.map(|found| open.remove(found)), part.kind) {
                     (Some(call), kind) => {
                         let part = Part { kind, ..part };
@@ -105,21 +105,39 @@ fn is_paired(turns: &[Turn<'_>]) -> bool {
     open.is_empty()
 }
 
-/// Puts results that were missing or late behind the turns of their calls.
+/// The call that a result answers: ids may come again in later turns, and twice in one.
+fn latest(open: &[Open], id: &Str<'_>) -> Option<usize> {
+    let turn = open.iter().rfind(|call| call.id == *id)?.turn;
+    open.iter().position(|call| call.turn == turn && call.id == *id)
+}
+
+/// Puts results that were missing or late behind the turns of their calls, and behind those results
+/// that were there.
 fn with<'p>(turns: Vec<Turn<'p>>, results: Vec<(usize, Part<'p>)>) -> Vec<Turn<'p>> {
     let mut all: Vec<Turn<'p>> = Vec::with_capacity(turns.len() + results.len());
     let mut results: Vec<(usize, Option<Part<'p>>)> =
         results.into_iter().map(|(turn, part)| (turn, Some(part))).collect();
-    for (index, turn) in turns.into_iter().enumerate() {
+    let mut due: Vec<Part<'p>> = Vec::new();
+    for (index, mut turn) in turns.into_iter().enumerate() {
         let (role, at) = (turn.role, turn.at);
+        if !due.is_empty() {
+            match turn.parts.iter().rposition(|part| result(part).is_some()) {
+                Some(last) => _ = turn.parts.splice(last + 1..last + 1, due.drain(..)),
+                None => all.push(results_turn(at, std::mem::take(&mut due))),
+            }
+        }
         if !turn.parts.is_empty() || role == Role::Assistant {
             all.push(turn);
         }
-        let due = results.iter_mut().filter(|(of, _)| *of == index);
-        let parts: Vec<Part<'p>> = due.filter_map(|(_, part)| part.take()).collect();
-        if !parts.is_empty() {
-            all.push(Turn { role: Role::Tool, at, parts, name: None, rest: Vec::new() });
-        }
+        due = results.iter_mut().filter(|(of, _)| *of == index).filter_map(|(_, part)| part.take()).collect();
+    }
+    if !due.is_empty() {
+        let at = all.last().map(|turn| turn.at).unwrap_or_default();
+        all.push(results_turn(at, due));
     }
     all
+}
+
+fn results_turn(at: At, parts: Vec<Part<'_>>) -> Turn<'_> {
+    Turn { role: Role::Tool, at, parts, name: None, rest: Vec::new() }
 }

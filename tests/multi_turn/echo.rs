@@ -12,21 +12,30 @@ pub(crate) enum Echo {
     ChatDetails,
     Messages,
     Responses,
+    /// Keeps contents as they are.
+    Gemini,
+    /// Leaves thoughts out, and joins texts.
+    GeminiAgent,
 }
 
 impl Echo {
-    pub(crate) const ALL: [Self; 4] = [Self::ChatPlain, Self::ChatDetails, Self::Messages, Self::Responses];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::ChatPlain, Self::ChatDetails, Self::Messages, Self::Responses, Self::Gemini, Self::GeminiAgent];
 
     pub(crate) fn client(self) -> Dialect {
         match self {
             Self::ChatPlain | Self::ChatDetails => Dialect::OpenAiChat,
             Self::Messages => Dialect::Anthropic,
             Self::Responses => Dialect::Responses,
+            Self::Gemini | Self::GeminiAgent => Dialect::Gemini,
         }
     }
 
     pub(crate) fn begin(self) -> Vec<Value> {
-        vec![json!({"role": "user", "content": "go"})]
+        vec![match self.client() {
+            Dialect::Gemini => json!({"role": "user", "parts": [{"text": "go"}]}),
+            _ => json!({"role": "user", "content": "go"}),
+        }]
     }
 
     pub(crate) fn request(self, history: &[Value]) -> Value {
@@ -39,6 +48,8 @@ impl Echo {
             Self::Responses => json!({"model": "m", "input": history, "store": false,
                 "include": ["reasoning.encrypted_content"],
                 "tools": [{"type": "function", "name": "f", "parameters": schema, "strict": false}]}),
+            Self::Gemini | Self::GeminiAgent => json!({"contents": history,
+                "tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": schema}]}]}),
         }
     }
 
@@ -48,7 +59,27 @@ impl Echo {
             Self::ChatPlain | Self::ChatDetails => self.chat(answer["choices"][0]["message"].clone()),
             Self::Messages => json!({"role": "assistant", "content": answer["content"]}),
             Self::Responses => answer["output"].clone(),
+            Self::Gemini | Self::GeminiAgent => self.contents(&[answer]),
         }
+    }
+
+    /// A content of all parts that came.
+    fn contents(self, chunks: &[&Value]) -> Value {
+        let lists = chunks.iter().filter_map(|chunk| chunk["candidates"][0]["content"]["parts"].as_array());
+        let mut parts: Vec<Value> = Vec::new();
+        for part in lists.flatten() {
+            let is_plain = |part: &Value| part.get("text").is_some() && part.get("thoughtSignature").is_none();
+            if self == Self::GeminiAgent && part["thought"] == true {
+                continue;
+            }
+            match parts.last_mut() {
+                Some(last) if self == Self::GeminiAgent && is_plain(last) && is_plain(part) => {
+                    append(&mut last["text"], &part["text"]);
+                }
+                _ => parts.push(part.clone()),
+            }
+        }
+        json!({"role": "model", "parts": parts})
     }
 
     fn chat(self, message: Value) -> Value {
@@ -75,6 +106,7 @@ impl Echo {
                 let done = events.iter().filter(|event| event["type"] == "response.output_item.done");
                 done.map(|event| event["item"].clone()).collect()
             }
+            Self::Gemini | Self::GeminiAgent => self.contents(&events.iter().collect::<Vec<_>>()),
         }
     }
 
@@ -97,6 +129,16 @@ impl Echo {
                     .collect();
                 content.push(json!({"type": "text", "text": "go on"}));
                 history.push(json!({"role": "user", "content": content}));
+                return;
+            }
+            Self::Gemini | Self::GeminiAgent => {
+                let parts = kept["parts"].as_array().cloned().unwrap_or_default();
+                history.push(kept);
+                let calls = parts.iter().filter_map(|part| part.get("functionCall"));
+                let result = |call: &Value| json!({"functionResponse": {"id": call["id"], "name": call["name"], "response": {"output": "result"}}});
+                let mut parts: Vec<Value> = calls.map(result).collect();
+                parts.push(json!({"text": "go on"}));
+                history.push(json!({"role": "user", "parts": parts}));
                 return;
             }
             Self::Responses => {

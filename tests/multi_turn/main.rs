@@ -126,13 +126,17 @@ fn thought() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// An answer as models give them: thinking, a text, calls with or without thinking before them.
+/// An answer as models give them: thinking, text with thinking in it, calls with or without thinking
+/// before them.
 fn answer(has_calls: bool) -> impl Strategy<Value = Vec<Piece>> {
     let calls = vec(vec(thought(), 0..2), usize::from(has_calls)..=if has_calls { 3 } else { 0 });
-    (vec(thought(), 0..3), any::<bool>(), calls).prop_map(move |(thoughts, has_text, calls)| {
+    let texts = (any::<bool>(), vec(thought(), 0..2));
+    (vec(thought(), 0..3), texts, calls).prop_map(move |(thoughts, (has_text, between), calls)| {
         let mut pieces = thoughts;
         if has_text || !has_calls {
-            pieces.push(Piece::Text("said".to_owned()));
+            pieces.push(Piece::Text("said \u{e9}".to_owned()));
+            pieces.extend(between);
+            pieces.push(Piece::Text("and more".to_owned()));
         }
         for (number, thoughts) in calls.into_iter().enumerate() {
             pieces.extend(thoughts);
@@ -153,7 +157,7 @@ fn turns(has_calls: bool) -> impl Strategy<Value = Vec<Turn>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Peers rows 3 and 14, and the opaque state of every other format.
     #[test]

@@ -7,7 +7,7 @@ use weir::wire::frames::Framing;
 use super::echo::Echo;
 
 /// Those that give proofs.
-pub(crate) const ALL: [Dialect; 3] = [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::Responses];
+pub(crate) const ALL: [Dialect; 4] = [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::Responses, Dialect::Gemini];
 
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +51,33 @@ pub(crate) fn fitting(upstream: Dialect, answer: &[Piece]) -> Vec<Piece> {
             answer.retain(|piece| !matches!(piece, Piece::Thought { .. } | Piece::Redacted { .. }));
             answer.splice(0..0, first);
         }
+        // A signature rides on the next part, in base64.
+        Dialect::Gemini => {
+            answer.retain(|piece| !matches!(piece, Piece::Redacted { .. }));
+            answer.dedup_by(|next, last| {
+                let are = matches!((&*last, &*next), (Piece::Thought { .. }, Piece::Thought { .. }));
+                if are {
+                    std::mem::swap(last, next);
+                }
+                are
+            });
+            answer.iter_mut().for_each(|piece| {
+                if let Piece::Thought { proof, .. } = piece {
+                    let plain = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+                    *proof = proof.chars().map(|c| if plain(c) { c } else { '+' }).collect();
+                }
+            });
+        }
         _ => answer.retain(|piece| !matches!(piece, Piece::Redacted { .. })),
     }
+    // No model gives two texts in a row.
+    answer.dedup_by(|next, last| match (last, next) {
+        (Piece::Text(text), Piece::Text(more)) => {
+            text.push_str(more);
+            true
+        }
+        _ => false,
+    });
     answer
 }
 
@@ -80,8 +105,40 @@ pub(crate) fn whole(upstream: Dialect, answer: &[Piece]) -> Value {
         Dialect::Responses => {
             json!({"id": "resp_1", "object": "response", "status": "completed", "output": items(answer)})
         }
+        Dialect::Gemini => contents(parts(answer)),
         other => unreachable!("{other:?} is not played"),
     }
+}
+
+fn contents(parts: Vec<Value>) -> Value {
+    json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}, "responseId": "r"})
+}
+
+fn parts(answer: &[Piece]) -> Vec<Value> {
+    let (mut parts, mut riding) = (Vec::new(), None);
+    for piece in answer {
+        let mut part = match piece {
+            Piece::Thought { text, proof } => {
+                riding = Some(proof.clone());
+                if !text.is_empty() {
+                    parts.push(json!({"text": text, "thought": true}));
+                }
+                continue;
+            }
+            Piece::Redacted { .. } => continue,
+            Piece::Text(text) => json!({"text": text}),
+            Piece::Call { number } => json!({"functionCall": {"id": id(*number), "name": "f", "args": {"n": number}}}),
+        };
+        if let Some(proof) = riding.take() {
+            part["thoughtSignature"] = json!(proof);
+        }
+        parts.push(part);
+    }
+    if let Some(proof) = riding {
+        parts.push(json!({"text": "", "thoughtSignature": proof}));
+    }
+    parts
 }
 
 fn blocks(answer: &[Piece]) -> Vec<Value> {
@@ -140,6 +197,7 @@ pub(crate) fn stream(upstream: Dialect, answer: &[Piece]) -> Vec<u8> {
         Dialect::Anthropic => message_events(answer),
         Dialect::OpenAiChat => chat_chunks(answer),
         Dialect::Responses => response_events(answer),
+        Dialect::Gemini => parts(answer).into_iter().map(|part| contents(vec![part])).collect(),
         other => unreachable!("{other:?} is not played"),
     };
     let mut out = String::new();
@@ -260,6 +318,7 @@ pub(crate) fn told(upstream: Dialect, answer: &[Piece], _echo: Echo) -> Vec<Stri
     let word = |(index, piece): (usize, &Piece)| match (upstream, piece) {
         (Dialect::Responses, Piece::Thought { proof, .. }) => format!("thought rs_{index} {proof}"),
         (Dialect::OpenAiChat, Piece::Thought { text, proof }) => format!("thought {text} {}", details(text, proof)),
+        (Dialect::Gemini, Piece::Thought { proof, .. }) => format!("thought {proof}"),
         (_, Piece::Thought { text, proof }) => format!("thought {text} {proof}"),
         (_, Piece::Redacted { data }) => format!("redacted {data}"),
         (_, Piece::Text(text)) => format!("text {text}"),
@@ -310,10 +369,33 @@ pub(crate) fn read(upstream: Dialect, body: &Value) -> Vec<String> {
                 .map(|item| match item["type"].as_str().unwrap() {
                     "reasoning" => format!("thought {} {}", text(&item["id"]), text(&item["encrypted_content"])),
                     "function_call" => format!("call {}", text(&item["call_id"])),
-                    _ => format!("text {}", text(&item["content"][0]["text"])),
+                    _ => format!(
+                        "text {}",
+                        item["content"].as_str().map_or_else(|| text(&item["content"][0]["text"]), str::to_owned)
+                    ),
                 })
                 .collect()
         }
+        Dialect::Gemini => {
+            let turns = list(&body["contents"]).into_iter().filter(|turn| turn["role"] == "model");
+            turns.flat_map(|turn| list(&turn["parts"])).flat_map(|part| gemini_words(&part)).collect()
+        }
         other => unreachable!("{other:?} is not played"),
     }
+}
+
+fn gemini_words(part: &Value) -> Vec<String> {
+    // What stands where another maker's call has no signature.
+    const NONE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
+    let mut words = Vec::new();
+    if let Some(proof) = part["thoughtSignature"].as_str().filter(|proof| *proof != NONE) {
+        words.push(format!("thought {proof}"));
+    }
+    match (part["text"].as_str(), &part["functionCall"]["args"]["n"]) {
+        (Some(text), _) if !text.is_empty() => words.push(format!("text {text}")),
+        // Ids of the gateway's own making are not sent.
+        (_, Value::Number(number)) => words.push(format!("call call_{number}")),
+        _ => {}
+    }
+    words
 }

@@ -117,3 +117,6 @@ fn refuse_state(request: &Request<'_>) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

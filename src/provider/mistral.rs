@@ -17,6 +17,7 @@
 //!   (mistral-chat_completions-04c3d2ed69e4), `reasoning_effort`
 //!   (mistral-chat_completions-1579f0ceb528), image URLs (mistral-chat_completions-1fd25b2553dd,
 //!   seen 2026-02-10)
+//! - refuses ids of calls that are not nine letters or digits (code 3280, reported until 2026-09)
 //! - errors are flat, a wrong key is `{"detail": ...}` (mistral-chat_completions-0f77ace00ffb)
 
 use super::{Api, Auth, Paths, Provider};
@@ -31,7 +32,7 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::Bearer,
     env: &["MISTRAL_API_KEY"],
     key_optional: false,
-    quirks: Quirks { stream_options: false, ..Quirks::NONE },
+    quirks: Quirks { stream_options: false, short_call_ids: true, ..Quirks::NONE },
     http2: true,
     catalogue: "mistral",
     docs_url: "https://docs.mistral.ai/api",

@@ -74,7 +74,7 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
         client,
         upstream: dialect,
         edits: !splice.is_empty(),
-        sealed: Seal::may_be_in(source.body),
+        reshape: may_change(source, target),
     });
     let mut dropped = Dropped::default();
     let (body, bridge) = match lane {
@@ -233,6 +233,18 @@ fn translate(
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 256);
     wire::encode_request(upstream, &request, &wire_target, &mut out, dropped)?;
     Ok((out, bridge))
+}
+
+/// Whether the body has to be looked at whole, though the format stays.
+fn may_change(source: Source<'_>, target: &Target) -> bool {
+    match source.endpoint {
+        // A count has to read what generation would be sent.
+        Endpoint::MessagesCount => Seal::may_be_in(source.body),
+        endpoint => {
+            let abilities = wire_target(target).abilities;
+            endpoint.generation().is_some() && Bridge::may_change(source.body, abilities, &target.deployment.quirks)
+        }
+    }
 }
 
 /// The target as the formats see it.

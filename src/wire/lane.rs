@@ -20,17 +20,17 @@ pub struct Way {
     pub upstream: Dialect,
     /// Some top-level member has to change.
     pub edits: bool,
-    /// The body may hold ids or signatures that were sealed here for another upstream
-    /// ([`Seal::may_be_in`](super::seal::Seal::may_be_in)): no upstream may see those, and only
-    /// translation looks deep enough to open them or take them out.
-    pub sealed: bool,
+    /// The body may hold what has to change and only translation looks deep enough for
+    /// ([`Bridge::may_change`](super::bridge::Bridge::may_change)): state that was sealed here for another
+    /// upstream, or what the model cannot do.
+    pub reshape: bool,
 }
 
 impl Lane {
     /// The one place where the lane is chosen.
     pub const fn choose(way: Way) -> Self {
         // Dialects are compared by discriminant: `==` is not const.
-        match (way.client as u8 == way.upstream as u8, way.sealed, way.edits) {
+        match (way.client as u8 == way.upstream as u8, way.reshape, way.edits) {
             (false, _, _) | (_, true, _) => Self::Translate,
             (true, false, true) => Self::Splice,
             (true, false, false) => Self::Pass,
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn only_the_same_format_keeps_its_bytes() {
-        let lane = |client, upstream, edits, sealed| Lane::choose(Way { client, upstream, edits, sealed });
+        let lane = |client, upstream, edits, reshape| Lane::choose(Way { client, upstream, edits, reshape });
         assert_eq!(lane(OpenAiChat, OpenAiChat, false, false), Lane::Pass);
         assert_eq!(lane(Anthropic, Anthropic, true, false), Lane::Splice);
         assert_eq!(lane(Anthropic, Anthropic, false, true), Lane::Translate);

@@ -88,6 +88,8 @@ pub struct Quirks {
     pub reasoning_outside_completion: bool,
     /// Takes images as URLs; else only inline.
     pub image_urls: bool,
+    /// Takes ids of calls that are nine letters or digits, and no others.
+    pub short_call_ids: bool,
 }
 
 impl Quirks {
@@ -103,6 +105,7 @@ impl Quirks {
         parallel_tool_calls: true,
         reasoning_outside_completion: false,
         image_urls: true,
+        short_call_ids: false,
     };
 }
 

@@ -274,5 +274,6 @@ fn quirks(own: Quirks, changes: Option<&QuirkChanges>) -> Quirks {
         parallel_tool_calls: or(&changes.parallel_tool_calls, own.parallel_tool_calls),
         reasoning_outside_completion: or(&changes.reasoning_outside_completion, own.reasoning_outside_completion),
         image_urls: or(&changes.image_urls, own.image_urls),
+        short_call_ids: own.short_call_ids,
     }
 }

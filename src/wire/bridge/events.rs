@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::close::{Closer, Slots, Track};
+use super::custom::Call;
 use super::state::Proof;
-use super::tools::{Call, Tools};
+use super::tools::Tools;
 use crate::wire::ir::{Delta, Event, PartStart};
 use crate::wire::json::{Arr, Raw, Str};
 
@@ -32,6 +33,7 @@ enum Kind {
     Thought(Thought),
     /// Nothing of it reaches the client.
     Hidden,
+    Text,
     Call(Call),
 }
 
@@ -98,8 +100,8 @@ impl Events {
                 self.track(choice).place.behind_call();
             }
             part => {
-                if matches!(part, PartStart::Text) {
-                    self.track(choice).place.behind_text();
+                if matches!(part, PartStart::Text) && self.closer.is_some() {
+                    self.open.push(Open { index, choice, kind: Kind::Text });
                 }
                 sink(&Event::PartStart { index, choice, part: part.clone() });
             }
@@ -112,6 +114,12 @@ impl Events {
         };
         match (&mut open.kind, delta) {
             (Kind::Hidden, _) => {}
+            (Kind::Text, delta) => {
+                if let Delta::Text(text) = delta {
+                    self.choices.entry(open.choice).or_default().place.behind_text(text);
+                }
+                sink(&Event::Delta { index, delta: delta.clone() });
+            }
             (Kind::Thought(thought), Delta::Signature(piece)) => thought.signature.push_str(piece.escaped()),
             (Kind::Thought(thought), Delta::ReasoningDetails(list)) => thought.details.push(list.clone().into_owned()),
             (Kind::Thought(thought), delta) => {
@@ -137,6 +145,7 @@ impl Events {
         let open = self.open.swap_remove(at);
         match open.kind {
             Kind::Hidden => {}
+            Kind::Text => sink(&Event::PartEnd { index }),
             Kind::Call(call) => {
                 call.finish(&mut |input| sink(&Event::Delta { index, delta: Delta::Input(input) }));
                 sink(&Event::PartEnd { index });

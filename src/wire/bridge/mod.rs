@@ -5,12 +5,17 @@
 //! One bridge stands for one attempt: it is built while the request is written and sees the answer
 //! before the client's encoder does.
 
+mod abilities;
 mod close;
+mod custom;
 mod events;
+mod history;
+mod ids;
 mod open;
 mod state;
 mod tools;
 
+pub(in crate::wire) use abilities::schema_hint;
 pub use events::Events;
 
 use close::{Closer, Slots};
@@ -20,7 +25,7 @@ use tools::Tools;
 
 use super::ir::{Dropped, Request, Response, SettingKind};
 use super::seal::Seal;
-use super::{Dialect, Target};
+use super::{Abilities, Dialect, Quirks, Target};
 use crate::error::{Error, Kind, Result};
 
 /// See the module documentation.
@@ -37,12 +42,13 @@ impl Bridge {
     /// Fits a decoded request to its target.
     ///
     /// # Errors
-    /// References to state that another provider keeps.
+    /// References to state that another provider keeps; content and tools that the model does not
+    /// take.
     pub fn request(
         request: &mut Request<'_>,
         upstream: Dialect,
         target: &Target<'_>,
-        _dropped: &mut Dropped,
+        dropped: &mut Dropped,
     ) -> Result<Self> {
         let client = request.dialect;
         if client != upstream {
@@ -50,7 +56,26 @@ impl Bridge {
         }
         let maker = Maker::of(upstream, target.model);
         Opener { client, upstream, maker, seal: target.seal }.request(request);
-        Ok(Self { client, upstream, maker, seal: target.seal.clone(), tools: Tools::default() })
+        abilities::fit(request, target, dropped)?;
+        let mut tools = Tools::default();
+        if client != upstream {
+            tools = Tools::fit(request, upstream, dropped);
+            history::pair(request);
+        }
+        let short_ids = target.quirks.short_call_ids;
+        if client != upstream || short_ids {
+            ids::fit(request, ids::Rule::of(upstream, short_ids));
+        }
+        Ok(Self { client, upstream, maker, seal: target.seal.clone(), tools })
+    }
+
+    /// Whether a body that could pass as it is may have to go over the bridge all the same: state sealed
+    /// here, which no upstream may see; what the model cannot do; ids that the upstream refuses. Cheap,
+    /// and never wrong with `false`.
+    pub fn may_change(body: &[u8], abilities: Abilities, quirks: &Quirks) -> bool {
+        Seal::may_be_in(body)
+            || abilities != Abilities::UNKNOWN && abilities::may_matter(abilities, body)
+            || quirks.short_call_ids && ids::may_be_long(body)
     }
 
     /// For answers to requests that were not translated here (benches, tests).
@@ -92,3 +117,6 @@ fn refuse_state(request: &Request<'_>) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,10 @@ impl Opener<'_> {
         let (mut floating, mut behind_ids) = (Floating::new(), Floating::new());
         let mut is_proven = false;
         for mut part in std::mem::take(&mut turn.parts) {
+            // Streams end with such, clients keep them, and most formats refuse them.
+            if !self.is_same() && is_empty_text(&part) {
+                continue;
+            }
             match self.slot(&part) {
                 Slot::Holds(entries) => {
                     is_proven = true;
@@ -76,6 +80,9 @@ impl Opener<'_> {
             });
         }
         turn.parts = set_down(kept, floating);
+        if self.client == Dialect::Gemini && !self.is_same() {
+            join_texts(&mut turn.parts);
+        }
     }
 
     fn is_same(&self) -> bool {
@@ -146,6 +153,10 @@ fn text_of<'p>(part: &'p Part<'_>) -> Option<&'p Str<'p>> {
     }
 }
 
+fn is_empty_text(part: &Part<'_>) -> bool {
+    matches!(&part.kind, PartKind::Text { text, .. } if text.is_empty())
+}
+
 fn plain_id(part: &mut Part<'_>) {
     if let PartKind::ToolResult { id, .. } = &mut part.kind
         && Seal::may_be_in(id.raw().as_bytes())
@@ -154,7 +165,7 @@ fn plain_id(part: &mut Part<'_>) {
     }
 }
 
-/// Puts each piece where it stood.
+/// Puts each piece where it stood, between two texts too that the client has joined.
 fn set_down<'p>(parts: Vec<Part<'p>>, mut floating: Floating) -> Vec<Part<'p>> {
     if floating.is_empty() {
         return parts;
@@ -162,20 +173,54 @@ fn set_down<'p>(parts: Vec<Part<'p>>, mut floating: Floating) -> Vec<Part<'p>> {
     floating.sort_by_key(|(place, _)| *place);
     let mut floating = floating.into_iter().peekable();
     let (mut out, mut here) = (Vec::new(), Place::default());
-    for part in parts {
-        let due = |place: Place| match part.kind {
-            PartKind::ToolCall { .. } => place.calls <= here.calls,
-            PartKind::Text { .. } => place <= here,
-            _ => false,
-        };
-        while let Some((_, pieces)) = floating.next_if(|(place, _)| due(*place)) {
-            out.extend(pieces);
+    for mut part in parts {
+        if let PartKind::Text { text, .. } = &part.kind {
+            let end = Place { chars: here.chars.saturating_add(state::chars(text)), ..here };
+            while let Some((place, pieces)) = floating.next_if(|(place, _)| *place < end) {
+                if let Some(head) = split(&mut part, place.chars.saturating_sub(here.chars)) {
+                    here = place;
+                    out.push(head);
+                }
+                out.extend(pieces);
+            }
+            here = end;
+        } else {
+            let is_call = matches!(part.kind, PartKind::ToolCall { .. });
+            while let Some((_, pieces)) = floating.next_if(|(place, _)| is_call && place.calls <= here.calls) {
+                out.extend(pieces);
+            }
+            here.behind(&part.kind);
         }
-        here.behind(&part.kind);
         out.push(part);
     }
     out.extend(floating.flat_map(|(_, pieces)| pieces));
     out
+}
+
+/// Cuts so many characters off the beginning of a text; nothing where there are none to cut.
+fn split<'p>(part: &mut Part<'p>, chars: u64) -> Option<Part<'p>> {
+    let PartKind::Text { text, .. } = &mut part.kind else { return None };
+    let whole = text.text().into_owned();
+    let at = whole.char_indices().nth(usize::try_from(chars).ok()?)?.0;
+    let (head, tail) = whole.split_at_checked(at).filter(|(head, _)| !head.is_empty())?;
+    *text = Str::from_text(tail);
+    Some(Part::new(part.at, PartKind::Text { text: Str::from_text(head), citations: None }))
+}
+
+/// Texts in a row are one, where nothing but their words is in them: streams are kept in pieces.
+fn join_texts(parts: &mut Vec<Part<'_>>) {
+    let is_plain = |part: &Part<'_>| {
+        matches!(part.kind, PartKind::Text { citations: None, .. }) && part.cache.is_none() && part.rest.is_empty()
+    };
+    parts.dedup_by(|next, last| {
+        let are = is_plain(last) && is_plain(next);
+        if let (true, PartKind::Text { text: more, .. }, PartKind::Text { text, .. }) =
+            (are, &next.kind, &mut last.kind)
+        {
+            *text = Str::from_escaped(&format!("{}{}", text.escaped(), more.escaped()));
+        }
+        are
+    });
 }
 
 wire_object! {

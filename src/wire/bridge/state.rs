@@ -3,7 +3,8 @@
 //! A payload is one letter for the maker and a JSON list of entries:
 //! `{"s": signature | "r": redacted data | "d": reasoning_details, "t": text, "c": calls, "n": texts}`.
 //! `t` is the text it proves, where the slot does not show it; `c` and `n` say where it stood: behind
-//! so many calls, and so many texts after the last of them.
+//! so many calls, and so many characters of text after the last of them. (Not so many texts: clients
+//! join what they got in pieces.)
 
 use crate::wire::Dialect;
 use crate::wire::ir::{At, Part, PartKind};
@@ -84,29 +85,35 @@ impl Maker {
     }
 }
 
-/// Where in a turn something stood: behind so many calls, and so many texts after the last of them.
+/// Where in a turn something stood: behind so many calls, and so many characters of text after the
+/// last of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
     pub(super) calls: u64,
-    pub(super) texts: u64,
+    pub(super) chars: u64,
 }
 
 impl Place {
     pub(super) fn behind(&mut self, kind: &PartKind<'_>) {
         match kind {
             PartKind::ToolCall { .. } => self.behind_call(),
-            PartKind::Text { .. } => self.behind_text(),
+            PartKind::Text { text, .. } => self.behind_text(text),
             _ => {}
         }
     }
 
     pub(super) fn behind_call(&mut self) {
-        *self = Self { calls: self.calls.saturating_add(1), texts: 0 };
+        *self = Self { calls: self.calls.saturating_add(1), chars: 0 };
     }
 
-    pub(super) fn behind_text(&mut self) {
-        self.texts = self.texts.saturating_add(1);
+    pub(super) fn behind_text(&mut self, text: &Str<'_>) {
+        self.chars = self.chars.saturating_add(chars(text));
     }
+}
+
+/// How long a text is.
+pub(super) fn chars(text: &Str<'_>) -> u64 {
+    u64::try_from(text.text().chars().count()).unwrap_or(u64::MAX)
 }
 
 #[derive(Debug, Clone)]
@@ -144,7 +151,7 @@ impl Entry<'_> {
             it.str("t", text);
         }
         if let Some(place) = self.place {
-            it.num("c", place.calls).num("n", place.texts);
+            it.num("c", place.calls).num("n", place.chars);
         }
     }
 
@@ -201,6 +208,11 @@ fn entry(stored: Stored<'_>) -> Option<Entry<'static>> {
         (_, Some(data), _) => Proof::Redacted(data.into_owned()),
         (.., details) => Proof::Details(details?.into_owned()),
     };
-    let place = stored.c.map(|calls| Place { calls, texts: stored.n.unwrap_or(0) });
+    let place = stored.c.map(|calls| Place { calls, chars: stored.n.unwrap_or(0) });
     Some(Entry { proof, text: stored.t.map(Str::into_owned), place })
+}
+
+/// The first bytes of a hash, in hexadecimal.
+pub(super) fn hex<const N: usize>(hash: impl IntoIterator<Item = u8>) -> String {
+    hash.into_iter().take(N).map(|byte| format!("{byte:02x}")).collect()
 }

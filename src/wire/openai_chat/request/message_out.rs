@@ -6,6 +6,7 @@
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
+use crate::wire::bridge::schema_hint;
 use crate::wire::ir::{Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Str, write_text};
 
@@ -15,7 +16,7 @@ use super::encode::{Context, nested, outer};
 /// Writes the list of messages.
 pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) {
     let mut writer = Writer { cx, list: Arr::new(out), dropped };
-    writer.system(&request.system, schema_hint(&request.output, cx));
+    writer.system(&request.system, hint(&request.output, cx));
     for turn in &request.turns {
         match turn.role {
             Role::Assistant => writer.assistant(turn),
@@ -46,11 +47,9 @@ pub(super) fn refuse_what_would_vanish(request: &Request<'_>, cx: &Context<'_>) 
 }
 
 /// What stands in for a schema that the target cannot be given.
-fn schema_hint(output: &Output<'_>, cx: &Context<'_>) -> Option<String> {
+fn hint(output: &Output<'_>, cx: &Context<'_>) -> Option<String> {
     match output {
-        Output::JsonSchema { schema, .. } if !cx.target.quirks.json_schema => {
-            Some(format!("Answer with one JSON object that is valid against this JSON Schema:\n{}", schema.get()))
-        }
+        Output::JsonSchema { schema, .. } if !cx.target.quirks.json_schema => Some(schema_hint(schema.get())),
         _ => None,
     }
 }

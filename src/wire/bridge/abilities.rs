@@ -1,0 +1,135 @@
+//! The request fitted to what the model can do, as far as that is known: reshaped where the meaning
+//! can be kept, refused in clear words where the model would answer about something it never got.
+
+use crate::error::{Error, Kind, Result, Retry};
+use crate::wire::ir::{At, Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
+use crate::wire::json::Str;
+use crate::wire::{Abilities, Dialect, Target};
+
+/// Fits a request.
+///
+/// # Errors
+/// Content or tools that the model does not take. Another target may.
+pub(super) fn fit(request: &mut Request<'_>, target: &Target<'_>, dropped: &mut Dropped) -> Result<()> {
+    let can = target.abilities;
+    if can == Abilities::UNKNOWN {
+        return Ok(());
+    }
+    for part in request.turns.iter().filter(|turn| turn.role != Role::Assistant).flat_map(|turn| &turn.parts) {
+        check(part, target)?;
+    }
+    if can.tools == Some(false) && !request.tools.is_empty() {
+        return Err(refused(At::member("tools"), target, "calls no tools"));
+    }
+    if can.parallel_tools == Some(false) && !request.tools.is_empty() {
+        serial(request, target);
+    }
+    if can.json_schema == Some(false) {
+        describe_schema(request, dropped);
+    }
+    if can.developer_role == Some(false) {
+        request.turns.iter_mut().filter(|turn| turn.role == Role::Developer).for_each(|turn| turn.role = Role::System);
+    }
+    if can.system == Some(false) {
+        tell_the_user(request);
+    }
+    Ok(())
+}
+
+/// Whether a body of the client's format may have to change for a model of these abilities: cheap, and
+/// never wrong with `false`.
+pub(super) fn may_matter(can: Abilities, body: &[u8]) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| memchr::memmem::find(body, word.as_bytes()).is_some());
+    let cannot = |ability: Option<bool>, words: &[&str]| ability == Some(false) && has(words);
+    cannot(can.images, &["image", "nline", "file"])
+        || cannot(can.audio, &["audio", "nline", "file"])
+        || cannot(can.documents, &["document", "nline", "file"])
+        || cannot(can.tools, &["\"tools\""])
+        || cannot(can.parallel_tools, &["\"tools\""])
+        || cannot(can.json_schema, &["schema", "Schema"])
+        || cannot(can.developer_role, &["\"developer\""])
+        || cannot(
+            can.system,
+            &["\"system\"", "\"developer\"", "\"instructions\"", "ystemInstruction", "ystem_instruction"],
+        )
+}
+
+fn refused(at: At, target: &Target<'_>, what: &str) -> Error {
+    let text = format!("`{at}`: the model `{}` {what}", target.model);
+    Error::new(Kind::NotExpressible, text).with_param(at.to_string()).with_retry(Retry::NextTarget)
+}
+
+fn check(part: &Part<'_>, target: &Target<'_>) -> Result<()> {
+    let can = target.abilities;
+    match &part.kind {
+        PartKind::ToolResult { content, .. } => content.iter().try_for_each(|part| check(part, target)),
+        PartKind::Image { .. } if can.images == Some(false) => Err(refused(part.at, target, "takes no images")),
+        PartKind::Audio { .. } if can.audio == Some(false) => Err(refused(part.at, target, "takes no audio")),
+        PartKind::Document { media, .. } if can.documents == Some(false) && !is_text(media) => {
+            Err(refused(part.at, target, "takes no documents"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Text is told as text.
+fn is_text(media: &Media<'_>) -> bool {
+    match media {
+        Media::Text(_) => true,
+        media => media.inline().is_some_and(|(mime, _)| mime.starts_with("text/")),
+    }
+}
+
+/// One call at a time. A target without the flag needs none: nothing is to be named for what the
+/// client did not say.
+fn serial(request: &mut Request<'_>, target: &Target<'_>) {
+    let has_flag = target.quirks.parallel_tool_calls;
+    request.parallel_tools = if has_flag { Some(false) } else { None };
+}
+
+fn describe_schema(request: &mut Request<'_>, dropped: &mut Dropped) {
+    let Output::JsonSchema { schema, .. } = &request.output else { return };
+    let told = schema_hint(schema.get());
+    let at = At::member(schema_name(request.dialect));
+    dropped.push(at);
+    request.system.push(Part::new(at, PartKind::Text { text: Str::from_text(&told), citations: None }));
+    request.output = Output::JsonObject;
+}
+
+/// What stands in for a schema that the target cannot be given.
+pub(in crate::wire) fn schema_hint(schema: &str) -> String {
+    format!("Answer with one JSON object that is valid against this JSON Schema:\n{schema}")
+}
+
+/// The client's spelling of the member that holds a schema.
+fn schema_name(client: Dialect) -> &'static str {
+    match client {
+        Dialect::OpenAiChat | Dialect::Cohere => "response_format.json_schema",
+        Dialect::Anthropic => "output_config.format.schema",
+        Dialect::Responses => "text.format.schema",
+        Dialect::Gemini => "generationConfig.responseSchema",
+        Dialect::Converse => "outputConfig",
+    }
+}
+
+/// Puts all instructions into turns of the user's: those before the first turn into the first.
+fn tell_the_user(request: &mut Request<'_>) {
+    for turn in &mut request.turns {
+        if matches!(turn.role, Role::System | Role::Developer) {
+            turn.role = Role::User;
+        }
+    }
+    let mut system = std::mem::take(&mut request.system);
+    if system.is_empty() {
+        return;
+    }
+    // Unknown members of instructions mean nothing in a user's turn.
+    system.iter_mut().for_each(|part| part.rest.clear());
+    match request.turns.first_mut() {
+        Some(first) if first.role == Role::User => _ = first.parts.splice(0..0, system),
+        _ => {
+            let at = system.first().map(|part| part.at).unwrap_or_default();
+            request.turns.insert(0, Turn { role: Role::User, at, parts: system, name: None, rest: Vec::new() });
+        }
+    }
+}

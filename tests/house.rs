@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tenant", &["config", "error", "limit", "secret"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("admin", &["config", "error", "limit", "secret", "telemetry", "wire"]),
-    ("simulator", &[]),
+    ("simulator", &["error", "usage::tokens", "wire"]),
     ("route", &["config", "error", "provider", "usage", "wire"]),
     ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "usage", "wire"]),
     (

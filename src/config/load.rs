@@ -93,7 +93,18 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
     unfiled(&providers, "127.0.0.1:8080", "127.0.0.1:8081", env)
 }
 
+/// The simulator in the formats of other providers: name, and what makes it speak so.
+const SIMULATED: [(&str, &str); 3] = [
+    ("simulator-anthropic", "kind: anthropic-compatible"),
+    ("simulator-responses", "kind: openai-compatible, api: responses"),
+    ("simulator-gemini", "kind: gemini"),
+];
+/// Any will do.
+const SIMULATED_KEY: &str = "simulated";
+
 /// `weir demo`: the simulated provider at `simulator`, spoken to in every format it has.
+///
+/// One provider for each format, all of them the simulator.
 pub fn for_demo(
     simulator: SocketAddr,
     listen: SocketAddr,
@@ -101,16 +112,10 @@ pub fn for_demo(
     env: &dyn Env,
 ) -> Result<Unfiled, Report> {
     let mut providers = format!("  simulator: {{base_url: \"http://{simulator}\"}}\n");
-    if crate::provider::find("anthropic-compatible").is_some() {
+    for (name, kind) in SIMULATED {
         let _ = writeln!(
             providers,
-            "  simulator-anthropic: {{kind: anthropic-compatible, base_url: \"http://{simulator}\", api_key: \"\", models: {{sim-1: {{upstream: sim-1, price: {{input: 1, cached: 0.1, cache_write: 1.25, output: 2}}}}}}}}"
-        );
-    }
-    if crate::provider::find("openai-compatible").is_some() {
-        let _ = writeln!(
-            providers,
-            "  simulator-responses: {{kind: openai-compatible, api: responses, base_url: \"http://{simulator}\", api_key: \"\", models: {{sim-1: {{upstream: sim-1, price: {{input: 1, cached: 0.1, output: 2}}}}}}}}"
+            "  {name}: {{{kind}, base_url: \"http://{simulator}\", api_key: \"{SIMULATED_KEY}\", models: {{sim-1: {{upstream: sim-1, price: {{input: 1, cached: 0.1, cache_write: 1.25, output: 2}}}}}}}}"
         );
     }
     // What it prints is for a person; records would stand in between.

@@ -142,26 +142,8 @@ pub fn model_id(path: &str) -> Cow<'_, str> {
 }
 
 /// Undoes percent-encoding; what is not valid UTF-8 afterwards stays as it was.
-pub(crate) fn percent_decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let code = (*first == b'%').then(|| tail.get(..2)).flatten();
-        match code.and_then(|hex| hex::decode(hex).ok()) {
-            Some(byte) => {
-                bytes.extend(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+fn percent_decode(text: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 
 /// A path as an error may repeat it: short, and never its query (which may hold a key).

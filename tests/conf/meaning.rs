@@ -136,8 +136,11 @@ fn without_a_key_one_is_made_up_and_without_a_provider_nothing_runs() {
 fn the_demo_speaks_to_the_simulator_in_every_format() {
     let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let made = load::for_demo(at(9), at(0), at(0), &Table::default()).unwrap();
-    let dialects: Vec<_> = made.runtime.deployments.iter().map(|d| d.provider.dialect().as_str()).collect();
-    assert_eq!(dialects, ["chat", "messages"]);
+    let spoken: Vec<_> =
+        made.runtime.deployments.iter().map(|d| (d.provider.dialect().as_str(), d.name.as_str())).collect();
+    for one in [("chat", "simulator"), ("messages", "simulator-anthropic"), ("gemini", "simulator-gemini")] {
+        assert!(spoken.contains(&one), "{spoken:?}");
+    }
     assert!(made.runtime.deployments.iter().all(|d| d.base.authority == "127.0.0.1:9" && !d.base.tls));
 }
 

@@ -7,7 +7,6 @@ mod request;
 
 use super::failure::Failure;
 use crate::error::Error;
-use crate::stage::accept::percent_decode;
 use crate::wire::{self, Dialect};
 
 pub(super) use answer::{Said, frames, whole};
@@ -52,7 +51,7 @@ fn converse(path: &str) -> Option<Ask> {
         "converse-stream" => true,
         _ => return None,
     };
-    let model = percent_decode(model).into_owned();
+    let model = percent_encoding::percent_decode_str(model).decode_utf8_lossy().into_owned();
     Some(Ask { dialect: Dialect::Converse, model: Some(model), stream: Some(stream) })
 }
 

@@ -282,8 +282,7 @@ fn what_can_be_said_otherwise_is_reshaped() {
         json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "title": "T1"}}});
     let can = Abilities { json_schema: no, ..Abilities::UNKNOWN };
     for upstream in [Dialect::OpenAiChat, Dialect::Responses] {
-        let (body, dropped) =
-            sent(Dialect::OpenAiChat, upstream, &asking("response_format", &schema), can).unwrap();
+        let (body, dropped) = sent(Dialect::OpenAiChat, upstream, &asking("response_format", &schema), can).unwrap();
         assert_eq!(dropped, "response_format.json_schema");
         let text = body.to_string();
         assert!(text.contains("json_object") && text.contains("T1") && !text.contains("\"json_schema\""), "{text}");

@@ -59,7 +59,7 @@ struct Upstream {
     thinking: Thinking,
 }
 
-fn upstreams() -> [Upstream; 5] {
+fn upstreams() -> [Upstream; 6] {
     let of = |kind: &str| weir::provider::find(kind).expect("a kind").quirks;
     let upstream = |dialect, title, model, quirks, thinking| Upstream { dialect, title, model, quirks, thinking };
     [
@@ -74,6 +74,7 @@ fn upstreams() -> [Upstream; 5] {
             Quirks::NONE,
             Thinking::Budget,
         ),
+        upstream(Dialect::Cohere, "Cohere", "command-a-03-2025", of("cohere"), Thinking::Unknown),
     ]
 }
 

@@ -1,5 +1,5 @@
-//! Calls and results, paired as every provider insists: behind a turn with calls comes the result of
-//! each, and no result stands without its call.
+//! The conversation as a provider of any other format takes it. Calls and results are paired: behind a
+//! turn with calls comes the result of each, and no result stands without its call.
 //!
 //! - A result that came later than the next turn of anyone's is moved to its call.
 //! - A result without a call becomes plain content of its turn: what it says is kept.

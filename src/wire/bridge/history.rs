@@ -1,7 +1,8 @@
 //! Calls and results, paired as every provider insists: behind a turn with calls comes the result of
 //! each, and no result stands without its call.
 //!
-//! - A result that came later than the next turn of the model's is moved to its call.
+//! - A result that came later than the next turn of the model's, or behind a turn of the user's without
+//!   any, is moved to its call.
 //! - A result without a call becomes plain content of its turn: what it says is kept.
 //! - A call without a result gets the text `no result`, marked as an error. Clients leave such behind
 //!   when a turn was broken off.
@@ -26,6 +27,7 @@ pub(super) fn pair(request: &mut Request<'_>) {
     }
     let turns = std::mem::take(&mut request.turns);
     let (mut open, mut late) = (Vec::<Open>::new(), Vec::new());
+    // The turn whose results may stand where they are.
     let mut last_call_turn = None;
     let mut kept: Vec<Turn<'_>> = Vec::with_capacity(turns.len() + 1);
     for (index, mut turn) in turns.into_iter().enumerate() {
@@ -34,6 +36,9 @@ pub(super) fn pair(request: &mut Request<'_>) {
             open.extend(calls);
             last_call_turn = Some(index);
         } else {
+            if !turn.parts.iter().any(|part| result(part).is_some()) {
+                last_call_turn = None;
+            }
             for part in std::mem::take(&mut turn.parts) {
                 let found = result(&part).and_then(|id| latest(&open, id));
                 match (found.map(|found| open.remove(found)), part.kind) {
@@ -95,7 +100,11 @@ fn is_paired(turns: &[Turn<'_>]) -> bool {
             }));
             continue;
         }
-        for id in turn.parts.iter().filter_map(result) {
+        let mut results = turn.parts.iter().filter_map(result).peekable();
+        if !open.is_empty() && results.peek().is_none() {
+            return false;
+        }
+        for id in results {
             match open.iter().position(|known| *known == id) {
                 Some(at) => _ = open.remove(at),
                 None => return false,

@@ -69,8 +69,8 @@ fn take(choice: &mut Choice, block: &Value) {
     }
     choice.reasoning.push_str(&text(&block["reasoningContent"]["reasoningText"]["text"]));
     let call = &block["toolUse"];
-    // What has a type is run by the provider.
-    if call.is_object() && call["type"].is_null() {
+    // What the provider runs is no call of the client's.
+    if call.is_object() && call["type"] != "server_tool_use" {
         let arguments = call["input"].as_str().map_or_else(|| call["input"].to_string(), str::to_owned);
         choice.calls.push(Call { id: text(&call["toolUseId"]), name: text(&call["name"]), arguments });
     }

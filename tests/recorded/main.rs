@@ -108,7 +108,7 @@ impl Score {
         }
         sums.iter().for_each(|(cell, (ok, all))| println!("{what}: all: {cell} {ok}/{all}"));
         assert!(!sums.is_empty(), "{what}: nothing was tested");
-        let shown: Vec<String> = self.failures.iter().take(40).map(|f| f.chars().take(900).collect()).collect();
+        let shown: Vec<String> = self.failures.iter().take(60).map(|f| f.chars().take(900).collect()).collect();
         assert!(self.failures.is_empty(), "{} failures:\n{}", self.failures.len(), shown.join("\n"));
     }
 }

@@ -94,6 +94,7 @@ fn dialect(api: &str) -> Option<Dialect> {
         "responses" => Dialect::Responses,
         "generate_content" => Dialect::Gemini,
         "converse" | "converse_stream" => Dialect::Converse,
+        "cohere_chat" => Dialect::Cohere,
         _ => return None,
     })
 }

@@ -15,6 +15,7 @@
 mod answers;
 mod blocks;
 mod chat;
+mod commands;
 mod contents;
 mod corpus;
 mod events;
@@ -66,7 +67,8 @@ fn read(dialect: Dialect, stream: bool, body: &str) -> Reading {
         (Dialect::Gemini, true) => contents::stream(body),
         (Dialect::Converse, false) => blocks::body(body),
         (Dialect::Converse, true) => blocks::stream(body),
-        (Dialect::Cohere, _) => Reading::default(),
+        (Dialect::Cohere, false) => commands::body(body),
+        (Dialect::Cohere, true) => commands::stream(body),
     }
 }
 

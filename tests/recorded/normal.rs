@@ -206,33 +206,52 @@ fn tools(request: &Value) -> Vec<String> {
 pub(crate) fn is_sound(sent: &str, to: Dialect, got: &str, dropped: &[String]) -> Result<(), String> {
     let (sent, got): (Value, Value) = (parse(sent)?, parse(got)?);
     match to {
-        Dialect::OpenAiChat => chat_order(&got)?,
+        Dialect::OpenAiChat | Dialect::Cohere => chat_order(&got)?,
         Dialect::Anthropic => messages_order(&got)?,
         Dialect::Responses => items_order(&got)?,
         Dialect::Gemini => contents_order(&got)?,
         Dialect::Converse => blocks_order(&got)?,
-        Dialect::Cohere => {}
     }
-    let expected: Vec<String> = tools(&sent).into_iter().map(|name| named(name, to)).collect();
-    // Converse says by no tools that none may be called. Some formats want the tools of earlier calls
-    // as well.
-    let none = to == Dialect::Converse && forbids_calls(&sent) && tools(&got).is_empty();
-    if !none && !tools(&got).starts_with(&expected) {
-        return Err(format!("tools {:?}, expected {expected:?}", tools(&got)));
+    let (expected, all): (Vec<String>, _) =
+        (tools(&sent).into_iter().map(|name| named(name, to)).collect(), tools(&got));
+    let fits = match to {
+        // No tools say that none may be called.
+        Dialect::Converse if forbids_calls(&sent) && all.is_empty() => true,
+        // One tool says that it must be.
+        Dialect::Cohere if all.len() == 1 && chooses(&sent, &all[0]) => expected.contains(&all[0]),
+        // Some formats want the tools of earlier calls as well.
+        _ => all.starts_with(&expected),
+    };
+    if !fits {
+        return Err(format!("tools {all:?}, expected {expected:?}"));
     }
     keeps_texts(&sent, &got, dropped)
 }
 
-/// Gemini takes no name that begins with a digit.
+/// Gemini and Cohere take no name that begins with a digit.
 fn named(name: String, to: Dialect) -> String {
     let begins = name.starts_with(|c: char| c.is_ascii_digit());
-    if to == Dialect::Gemini && begins { format!("_{name}") } else { name }
+    if matches!(to, Dialect::Gemini | Dialect::Cohere) && begins { format!("_{name}") } else { name }
+}
+
+/// Whether the request insists on this tool.
+fn chooses(sent: &Value, name: &str) -> bool {
+    let choices = [
+        &sent["tool_choice"],
+        &sent["function_call"],
+        &sent["toolConfig"]["toolChoice"],
+        &sent["toolConfig"]["functionCallingConfig"],
+    ];
+    let mut all = Vec::new();
+    choices.into_iter().for_each(|choice| strings(choice, &mut all));
+    all.iter().any(|word| word == name)
 }
 
 fn forbids_calls(sent: &Value) -> bool {
     let choice = &sent["tool_choice"];
     let mode = sent["toolConfig"]["functionCallingConfig"]["mode"].as_str();
-    choice == "none" || choice["type"] == "none" || mode.is_some_and(|mode| mode.eq_ignore_ascii_case("none"))
+    let words = [choice.as_str(), choice["type"].as_str(), mode];
+    words.into_iter().flatten().any(|word| word.eq_ignore_ascii_case("none"))
 }
 
 fn chat_order(got: &Value) -> Result<(), String> {

@@ -6,10 +6,6 @@ use weir::wire::{Abilities, Dialect, Quirks, Target, Thinking, decode_request, e
 
 use crate::{Score, Written, exchanges, normal, seal};
 
-/// Formats of providers.
-const TARGETS: [Dialect; 5] =
-    [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses, Dialect::Gemini, Dialect::Converse];
-
 pub(crate) fn target<'t>(quirks: &'t Quirks, seal: &'t Seal) -> Target<'t> {
     Target {
         model: "m",
@@ -27,7 +23,8 @@ const fn model(upstream: Dialect) -> &'static str {
         Dialect::Anthropic => "claude-sonnet-4-5",
         Dialect::Gemini => "gemini-2.5-pro",
         Dialect::Converse => "anthropic.claude-sonnet-4-5-20250929-v1:0",
-        _ => "m",
+        Dialect::Cohere => "command-a-reasoning-08-2025",
+        Dialect::OpenAiChat | Dialect::Responses => "m",
     }
 }
 
@@ -61,7 +58,7 @@ fn requests_reach_every_other_format() {
     let (seal, mut score, mut written) = (seal(), Score::default(), Written::default());
     for exchange in exchanges.filter(|e| e.request.is_some() && e.status < 400) {
         let sent = exchange.request.as_ref().expect("filtered").to_string();
-        for to in TARGETS.into_iter().filter(|to| *to != exchange.dialect) {
+        for to in Dialect::ALL.into_iter().filter(|to| *to != exchange.dialect) {
             let result = other_request(exchange.dialect, to, &sent, &seal);
             if let Ok(Some(json)) = &result {
                 written.note(&format!("request.{}", to.as_str()), &exchange, json);

@@ -125,6 +125,8 @@ impl Written {
     /// A line: the exchange, and JSON.
     fn note(&mut self, file: &str, exchange: &Exchange, json: &str) {
         let lines = self.files.entry(file.to_owned()).or_default();
+        // Outside strings a line end is white space.
+        let json = json.replace(['\r', '\n'], " ");
         writeln!(lines, r#"{{"id":"{}","body":{json}}}"#, exchange.id).expect("a string takes text");
     }
 

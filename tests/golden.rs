@@ -370,3 +370,42 @@ fn row_14_bedrock_streams_keep_what_the_cache_was_read_and_written() {
         assert_eq!(counts(&answer, paths), expected, "{to:?}: {answer}");
     }
 }
+
+/// Peers row 7: agents that speak Responses need the whole life of every item, whoever answers; and
+/// servers that tell a call by its end alone are understood by clients of every format.
+#[test]
+fn row_7_items_have_their_whole_life_and_may_come_by_their_end_alone() {
+    let to = Dialect::Responses;
+    let mut seen = 0;
+    for from in UPSTREAMS {
+        for (name, body) in fixtures(from, "stream") {
+            let text = stream_for(&body, from, to);
+            let last = grammar::assemble(to, &text);
+            let (events, output) =
+                (grammar::items::events(&text), last["output"].as_array().cloned().unwrap_or_default());
+            let of = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
+            if last["status"] == "completed" {
+                let (added, done) = (of("response.output_item.added"), of("response.output_item.done"));
+                assert_eq!((added, done), (output.len(), output.len()), "{name} of {from:?}");
+                assert!(output.iter().all(|item| item["id"].as_str().is_some_and(|id| !id.is_empty())), "{last}");
+                seen += output.len();
+            }
+        }
+    }
+    assert!(seen > 40, "{seen} items");
+
+    let item = r#"{"type":"function_call","id":"fc_1","call_id":"call_1","name":"get_weather","arguments":"{\"city\":\"Rome\"}","status":"completed"}"#;
+    let sparse = format!(
+        "data: {{\"type\":\"response.created\",\"response\":{{\"id\":\"resp_1\",\"model\":\"m\",\"output\":[]}}}}\n\n\
+         data: {{\"type\":\"response.function_call_arguments.done\",\"output_index\":0,\"item_id\":\"fc_1\",\
+         \"arguments\":\"{{\\\"city\\\":\\\"Rome\\\"}}\"}}\n\n\
+         data: {{\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{item}}}\n\n\
+         data: {{\"type\":\"response.completed\",\"response\":{{\"id\":\"resp_1\",\"model\":\"m\",\
+         \"status\":\"completed\",\"output\":[]}}}}\n\n"
+    );
+    for to in CLIENTS {
+        let answer = grammar::assemble(to, &stream_for(&sparse, Dialect::Responses, to)).to_string();
+        assert!(answer.contains("get_weather") && answer.contains("Rome"), "{to:?}: {answer}");
+        assert_eq!(answer.matches("Rome").count(), 1, "{to:?}: {answer}");
+    }
+}

@@ -66,11 +66,15 @@ fn streams_say_the_same_in_every_format_however_they_are_cut() {
 fn stream(exchange: &Exchange, format: Dialect, expected: &Reading, seal: &Seal) -> Result<Option<String>, String> {
     let bytes = exchange.bytes.as_slice();
     let (out, ending) = translate(exchange, format, seal, std::iter::once(bytes));
-    // Single bytes are slow work; what a long stream has in its frames, shorter ones have too.
+    let mut others = Vec::new();
+    // Single bytes are slow work; what a long stream has in its frames, shorter ones have too. Where
+    // only the output is asked for, none is needed.
     let single_below_bytes = 48 * 1024;
-    let mut others = vec![translate(exchange, format, seal, cuts(bytes)).0];
-    if bytes.len() < single_below_bytes {
-        others.push(translate(exchange, format, seal, bytes.chunks(1)).0);
+    if !Written::is_asked_for() {
+        others.push(translate(exchange, format, seal, cuts(bytes)).0);
+        if bytes.len() < single_below_bytes {
+            others.push(translate(exchange, format, seal, bytes.chunks(1)).0);
+        }
     }
     if others.iter().any(|other| *other != out) {
         return Err("the output depends on how the input was cut".to_owned());

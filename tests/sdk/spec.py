@@ -206,6 +206,7 @@ KINDS = {"request": REQUESTS, "answer": ANSWERS, "stream": EVENTS}
 BLACKED_OUT = "the recorder blacked out a part of the document"
 NUMBERS = "the client asked for numbers in the place of words"
 NO_PLACE = "xAI's citations have no place in the text, and stay as they are in their own format"
+EARLIER = "Anthropic's own block, from before the types demanded more of it"
 EXCEPTIONS = {
     ("request.converse", "26d306458f7b"): BLACKED_OUT,
     ("request.converse", "a6e280efe609"): BLACKED_OUT,
@@ -218,6 +219,7 @@ EXCEPTIONS = {
     ("answer.responses", "1f34cf75e3ad"): NO_PLACE,
     ("answer.responses", "bf32ee2137fe"): NO_PLACE,
     ("stream.responses", "1354ee3c19f0"): NO_PLACE,
+    ("stream.messages", "99839430c8e1"): EARLIER,
 }
 
 

@@ -10,12 +10,7 @@
 mod support;
 
 #[cfg(test)]
-#[path = "../../src/wire/responses/stream/grammar.rs"]
-mod items;
-
-#[cfg(test)]
-#[path = "../../src/wire/gemini/stream/grammar.rs"]
-mod contents;
+use support::grammar::{contents, items};
 
 #[cfg(test)]
 mod ask;

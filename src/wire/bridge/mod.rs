@@ -24,7 +24,7 @@ use open::Opener;
 use state::Maker;
 use tools::Tools;
 
-use super::ir::{Dropped, Request, Response, SettingKind};
+use super::ir::{Dropped, PartKind, Request, Response, SettingKind};
 use super::seal::Seal;
 use super::{Abilities, Dialect, Quirks, Target};
 use crate::error::{Error, Kind, Result};
@@ -91,6 +91,8 @@ impl Bridge {
         for choice in &mut response.choices {
             if let Some(closer) = &closer {
                 choice.parts = closer.parts(std::mem::take(&mut choice.parts));
+                // What its provider ran is of its own format.
+                choice.parts.retain(|part| !matches!(part.kind, PartKind::Other { .. }));
             }
             self.tools.answer(&mut choice.parts);
         }

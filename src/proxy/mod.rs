@@ -271,6 +271,7 @@ impl Gateway {
                     }
                 })?;
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
+        x.betas = parse::betas(&head.headers);
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         Ok(())

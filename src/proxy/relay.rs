@@ -241,6 +241,8 @@ pub(super) struct Refusal {
     pub(super) content_type: Option<HeaderValue>,
     pub(super) retry_after: Option<HeaderValue>,
     pub(super) retry_after_ms: Option<HeaderValue>,
+    /// The name of the exception, at Amazon.
+    pub(super) error_type: Option<HeaderValue>,
 }
 
 impl Refusal {
@@ -250,6 +252,7 @@ impl Refusal {
             content_type: head.headers.get(CONTENT_TYPE).cloned(),
             retry_after: head.headers.get(RETRY_AFTER).cloned(),
             retry_after_ms: head.headers.get(respond::RETRY_AFTER_MS).cloned(),
+            error_type: head.headers.get("x-amzn-errortype").cloned(),
         }
     }
 }

@@ -22,6 +22,8 @@ mod ask;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod bedrock;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod configuration;

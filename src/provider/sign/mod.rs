@@ -1,7 +1,12 @@
 //! How a request proves who it is.
 
+pub mod sigv4;
+
+use std::time::SystemTime;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use self::sigv4::SigV4;
 use super::Auth;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -15,6 +20,8 @@ pub enum Signer {
     Bearer(Secret),
     /// `<name>: <key>`
     Header(&'static str, Secret),
+    /// Amazon's signature.
+    SigV4(Box<SigV4>),
 }
 
 /// What is signed.
@@ -35,7 +42,7 @@ impl Signer {
         match (auth, key) {
             (_, None) => Self::None,
             (Auth::Header(name), Some(key)) => Self::Header(name, key.clone()),
-            (Auth::Bearer, Some(key)) => Self::Bearer(key.clone()),
+            (Auth::Bearer | Auth::SigV4(_), Some(key)) => Self::Bearer(key.clone()),
         }
     }
 
@@ -47,11 +54,12 @@ impl Signer {
     }
 
     /// The headers that prove it.
-    pub fn headers(&self, _request: &Unsigned<'_>) -> Result<Vec<(HeaderName, HeaderValue)>> {
+    pub fn headers(&self, request: &Unsigned<'_>) -> Result<Vec<(HeaderName, HeaderValue)>> {
         let (name, text) = match self {
             Self::None => return Ok(Vec::new()),
             Self::Bearer(key) => (http::header::AUTHORIZATION, format!("Bearer {}", key.expose())),
             Self::Header(name, key) => (HeaderName::from_static(name), key.expose().to_owned()),
+            Self::SigV4(signer) => return signer.headers(request, SystemTime::now()),
         };
         let mut value = HeaderValue::from_str(&text)
             .map_err(|_| Error::internal("the api_key of a provider cannot stand in a header"))?;

@@ -172,7 +172,7 @@ pub(super) fn own_head(
 pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error {
     let Some(attempt) = x.attempt.as_mut() else { return Error::internal("no attempt runs") };
     let text = String::from_utf8_lossy(body);
-    let text = account::redact(&text, attempt.target.deployment.api_key.as_ref());
+    let text = account::redact(&text, attempt.target.deployment.signer.secret().as_ref());
     let mut error = match refusal.status {
         300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),
         _ => wire::decode_error(attempt.prepared.dialect, refusal.status, &text),
@@ -194,8 +194,8 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
 
 /// The same for an error that was made of a provider's words, wherever they stood.
 pub(super) fn clean_error(x: &Exchange, error: &Error) -> Error {
-    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.api_key.as_ref());
-    error.clone().map_text(|text| account::redact(text, key).into_owned())
+    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.signer.secret());
+    error.clone().map_text(|text| account::redact(text, key.as_ref()).into_owned())
 }
 
 /// Bytes for the client that hold a provider's error: without our credential, should it be in them.
@@ -354,7 +354,7 @@ pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> R
         let _ = head.remove_header(&CONTENT_LENGTH);
         let _ = head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         let attempt = x.attempt_mut()?;
-        attempt.answer = Answer::refusal(attempt.target.deployment.api_key.clone());
+        attempt.answer = Answer::refusal(attempt.target.deployment.signer.secret());
     }
     describe(&mut head, x);
     x.end.status = status;

@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
 use crate::provider::Edits;
 use crate::provider::sign::Unsigned;
+use crate::secret::Secret;
 use crate::stage::answer::{Answer, Context};
 use crate::stage::{account, respond};
 use crate::tenant::credential;
@@ -188,7 +189,7 @@ pub(super) fn own_head(
 pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error {
     let Some(attempt) = x.attempt.as_mut() else { return Error::internal("no attempt runs") };
     let text = String::from_utf8_lossy(body);
-    let text = account::redact(&text, attempt.target.deployment.api_key.as_ref());
+    let text = account::redact(&text, &attempt.target.deployment.signer.secrets());
     let mut error = match refusal.status {
         300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),
         status => match refusal.error_type.as_ref().and_then(|name| name.to_str().ok()) {
@@ -213,17 +214,20 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
 
 /// The same for an error that was made of a provider's words, wherever they stood.
 pub(super) fn clean_error(x: &Exchange, error: &Error) -> Error {
-    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.api_key.as_ref());
-    error.clone().map_text(|text| account::redact(text, key).into_owned())
+    let secrets = secrets(x);
+    error.clone().map_text(|text| account::redact(text, &secrets).into_owned())
 }
 
 /// Bytes for the client that hold a provider's error: without our credential, should it be in them.
 pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
-    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.api_key.as_ref());
-    match std::str::from_utf8(&bytes).map(|text| account::redact(text, key)) {
+    match std::str::from_utf8(&bytes).map(|text| account::redact(text, &secrets(x))) {
         Ok(Cow::Owned(clean)) => Bytes::from(clean),
         _ => bytes,
     }
+}
+
+fn secrets(x: &Exchange) -> Vec<Secret> {
+    x.attempt.as_ref().map(|a| a.target.deployment.signer.secrets()).unwrap_or_default()
 }
 
 /// A good head has come: how its body will be read.
@@ -373,7 +377,7 @@ pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> R
         let _ = head.remove_header(&CONTENT_LENGTH);
         let _ = head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         let attempt = x.attempt_mut()?;
-        attempt.answer = Answer::refusal(attempt.target.deployment.api_key.clone());
+        attempt.answer = Answer::refusal(attempt.target.deployment.signer.secrets());
     }
     describe(&mut head, x);
     x.end.status = status;

@@ -69,7 +69,9 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
     x.clock.pause();
     let deployment = Arc::clone(&x.attempt_mut()?.target.deployment);
-    deployment.signer.ready().await?;
+    if !x.pass_through {
+        deployment.signer.ready().await?;
+    }
     let deadline = Instant::now() + timeouts.total;
     let mut leg = open(gateway, session, x, timeouts, deadline).await?;
     let done = exchange(gateway, session, x, &mut leg, timeouts, deadline).await;

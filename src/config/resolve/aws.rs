@@ -3,8 +3,13 @@
 use crate::config::raw;
 use crate::config::read::{At, Context};
 use crate::config::yaml::Place;
+#[cfg(feature = "aws")]
+use crate::provider::sign::chain::Chain;
 #[cfg(feature = "proxy")]
-use crate::provider::sign::{Signer, sigv4};
+use crate::provider::sign::{
+    Signer,
+    sigv4::{SigV4, Written},
+};
 use crate::provider::{Auth, Provider};
 use crate::secret::Secret;
 
@@ -119,12 +124,12 @@ fn keys(
                 secret: Some(secret.0.clone()),
                 #[cfg(feature = "proxy")]
                 signer: region.as_ref().map(|region| {
-                    let keys = sigv4::Keys {
+                    let keys = Written {
                         access_key_id: id.value.clone(),
                         secret_access_key: secret.0.clone(),
                         session_token: raw.session_token.as_ref().map(|token| token.0.clone()),
                     };
-                    Signer::SigV4(Box::new(sigv4::SigV4::new(service, region, &keys)))
+                    Signer::SigV4(Box::new(SigV4::new(service, region, &keys)))
                 }),
                 region,
             }
@@ -133,8 +138,20 @@ fn keys(
             if let Some(token) = &raw.session_token {
                 cx.say(token.place, "a `session_token` without keys").label("it belongs to an `access_key_id`");
             }
-            chain(name, cx);
-            Settings { region, ..Settings::default() }
+            if cfg!(not(feature = "aws")) {
+                cx.say(name.place, format!("`{}` has no keys, and this build cannot look for any", name.value))
+                    .label("expected `api_key`, or `access_key_id` and `secret_access_key`")
+                    .help("Amazon's chain of credentials is the cargo feature `aws`");
+            }
+            Settings {
+                #[cfg(feature = "aws")]
+                signer: region.as_ref().map(|region| {
+                    let chain = Chain { region: region.clone() };
+                    Signer::SigV4(Box::new(SigV4::new(service, region, chain)))
+                }),
+                region,
+                ..Settings::default()
+            }
         }
         _ => {
             let lost = ["access_key_id", "secret_access_key"].iter().all(|half| raw.written.contains(half));
@@ -145,13 +162,5 @@ fn keys(
             }
             Settings { region, ..Settings::default() }
         }
-    }
-}
-
-fn chain(name: &At<String>, cx: &mut Context<'_>) {
-    if cfg!(not(feature = "aws")) {
-        cx.say(name.place, format!("`{}` has no keys, and this build cannot look for any", name.value))
-            .label("expected `api_key`, or `access_key_id` and `secret_access_key`")
-            .help("Amazon's chain of credentials is the cargo feature `aws`");
     }
 }

@@ -12,22 +12,43 @@ use aws_sigv4::sign::v4::SigningParams;
 use http::{HeaderName, HeaderValue};
 
 use super::Unsigned;
+#[cfg(feature = "aws")]
+use super::chain::Chain;
+#[cfg(feature = "aws")]
+use super::fetched::Fetched;
+use super::fetched::Refresh;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// Keys as the configuration says them.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub struct Written {
     pub access_key_id: String,
     pub secret_access_key: Secret,
     /// Of keys that live for a while.
     pub session_token: Option<Secret>,
 }
 
-impl Keys {
-    fn credentials(&self) -> Credentials {
-        let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
-        Credentials::new(&*self.access_key_id, self.secret_access_key.expose(), token, None, "configuration")
+/// Keys, or where they come from.
+#[derive(Debug)]
+pub enum Keys {
+    Held(Credentials),
+    #[cfg(feature = "aws")]
+    Found(Box<Fetched<Chain>>),
+}
+
+impl From<&Written> for Keys {
+    fn from(written: &Written) -> Self {
+        let token = written.session_token.as_ref().map(|token| token.expose().to_owned());
+        let (id, secret) = (&*written.access_key_id, written.secret_access_key.expose());
+        Self::Held(Credentials::new(id, secret, token, None, "configuration"))
+    }
+}
+
+#[cfg(feature = "aws")]
+impl From<Chain> for Keys {
+    fn from(chain: Chain) -> Self {
+        Self::Found(Box::new(Fetched::new(chain)))
     }
 }
 
@@ -36,17 +57,47 @@ impl Keys {
 pub struct SigV4 {
     service: &'static str,
     region: String,
-    credentials: Credentials,
+    keys: Keys,
 }
 
 impl SigV4 {
-    pub fn new(service: &'static str, region: &str, keys: &Keys) -> Self {
-        Self { service, region: region.to_owned(), credentials: keys.credentials() }
+    pub fn new(service: &'static str, region: &str, keys: impl Into<Keys>) -> Self {
+        Self { service, region: region.to_owned(), keys: keys.into() }
+    }
+
+    fn credentials(&self) -> Result<Credentials> {
+        match &self.keys {
+            Keys::Held(credentials) => Ok(credentials.clone()),
+            #[cfg(feature = "aws")]
+            Keys::Found(found) => found.get().map(|credentials| Credentials::clone(&credentials)),
+        }
+    }
+
+    pub(super) fn fetched(&self) -> Option<&dyn Refresh> {
+        match &self.keys {
+            Keys::Held(_) => None,
+            #[cfg(feature = "aws")]
+            Keys::Found(found) => Some(&**found),
+        }
+    }
+
+    pub(super) fn keep(&self, old: &Self) {
+        match (&self.keys, &old.keys) {
+            #[cfg(feature = "aws")]
+            (Keys::Found(new), Keys::Found(old)) => new.keep(old),
+            _ => {}
+        }
+    }
+
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let Ok(credentials) = self.credentials() else { return Vec::new() };
+        let token = credentials.session_token().map(Secret::new);
+        token.into_iter().chain([Secret::new(credentials.secret_access_key())]).collect()
     }
 
     /// The headers to add: the signature, its time, the token of the keys.
     pub(super) fn headers(&self, request: &Unsigned<'_>, now: SystemTime) -> Result<Vec<(HeaderName, HeaderValue)>> {
-        let identity = self.credentials.clone().into();
+        let identity = self.credentials()?.into();
         let params = SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -89,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    fn signed(keys: &Keys, path: &str) -> Vec<(String, String)> {
+    fn signed(keys: &Written, path: &str) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         headers.insert("accept-encoding", HeaderValue::from_static("identity"));
@@ -107,8 +158,8 @@ mod tests {
         headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
     }
 
-    fn keys(session_token: Option<&str>) -> Keys {
-        Keys {
+    fn keys(session_token: Option<&str>) -> Written {
+        Written {
             access_key_id: "AKIDEXAMPLE".to_owned(),
             secret_access_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
             session_token: session_token.map(Secret::new),

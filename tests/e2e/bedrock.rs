@@ -326,7 +326,7 @@ fn cache_marks_documents_and_thinking_cross_to_converse() {
     let gateway = gateway(upstream.address);
     let mark = json!({"type": "ephemeral"});
     let body = json!({
-        "model": format!("bedrock/{PROFILE}"), "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "model": format!("bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/{CLAUDE}"), "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 2000},
         "system": [{"type": "text", "text": "be kind", "cache_control": mark}],
         "tools": [{"name": "get_time", "input_schema": {"type": "object"}, "cache_control": mark}],
         "messages": [
@@ -604,9 +604,7 @@ fn the_simulators_faults_come_through_either_api() {
             let got = ask(model);
             assert_eq!(got.events().pop().unwrap().name, "error", "{}", got.text());
         }
-        let got = ask("sim-no-usage");
-        assert_eq!(got.status(), 200);
-        assert_eq!(gateway.records().last().map(|_| ()), Some(()));
+        assert_eq!(ask("sim-no-usage").status(), 200);
     }
     let sources: Vec<Value> = gateway
         .wait_records(12)
@@ -639,7 +637,7 @@ fn profiles_have_their_price() {
     };
     assert!(!cost(NOVA).is_empty());
     assert_eq!(cost(&arn), cost(NOVA));
-    // By its author's name too: a profile of the region.
-    let got = gateway.post(MESSAGES, &message("anthropic/claude-sonnet-4-5:bedrock", "hi"));
-    assert_eq!(got.header("x-weir-model"), CLAUDE, "{}", got.text());
+    // By its author's name too: the profile of the region.
+    let got = gateway.post(CHAT, &chat("amazon/nova-lite:bedrock", "hi"));
+    assert_eq!(got.header("x-weir-model"), NOVA, "{}", got.text());
 }

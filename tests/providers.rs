@@ -59,10 +59,10 @@ fn every_file_is_listed_and_every_kind_has_its_file() {
     assert_eq!(files, listed);
 }
 
-/// CONTRACT section 2, those of the two formats there are.
+/// CONTRACT section 2, those of the formats there are.
 #[test]
 fn the_promised_kinds_are_there() {
-    let promised = "openai anthropic azure mistral groq deepseek xai openrouter together fireworks cerebras perplexity \
+    let promised = "openai anthropic gemini bedrock azure mistral groq deepseek xai openrouter together fireworks cerebras perplexity \
                     moonshot deepinfra nvidia huggingface github vllm sglang ollama llamacpp lmstudio openai-compatible \
                     anthropic-compatible simulator";
     for kind in promised.split_whitespace() {
@@ -313,6 +313,7 @@ fn row(page: &mut String, p: &Provider) {
     let auth = match p.auth {
         Auth::Bearer => "`authorization: Bearer`".to_owned(),
         Auth::Header(name) => format!("`{name}`"),
+        Auth::SigV4(_) => "signature, or `authorization: Bearer`".to_owned(),
     };
     let base = if p.kind == "simulator" { "built in".to_owned() } else { base };
     let (kind, title, format) = (p.kind, p.title, p.dialect().as_str());

@@ -13,7 +13,7 @@ use super::report::Report;
 use super::resolve::resolve;
 use super::runtime::Runtime;
 use super::yaml::{self, Kind, Place};
-use crate::provider::PROVIDERS;
+use crate::provider::{PROVIDERS, Provider};
 use crate::secret::Secret;
 
 /// Reads a configuration file.
@@ -81,6 +81,9 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
         if let (Some(variable), Some(_)) = (provider.env.iter().find(set), provider.base_url) {
             let _ = writeln!(providers, "  {}: {{api_key: \"${{{variable}}}\"}}", provider.kind);
         }
+        if let Some(settings) = cloud(provider, env) {
+            let _ = writeln!(providers, "  {}: {{{settings}}}", provider.kind);
+        }
     }
     if providers.is_empty() {
         let names: Vec<_> = PROVIDERS.iter().filter_map(|p| p.env.first().copied()).collect();
@@ -91,6 +94,30 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
         return Err(Report::plain("environment", "no provider key is set", Some(help)));
     }
     unfiled(&providers, "127.0.0.1:8080", "127.0.0.1:8081", env)
+}
+
+/// The settings of a cloud that needs more than a key, where its own SDK would find as much.
+fn cloud(provider: &Provider, env: &dyn Env) -> Option<String> {
+    let set = |name: &str| env.var(name).filter(|value| !value.is_empty());
+    match provider.kind {
+        "vertex" => {
+            set("GOOGLE_CLOUD_PROJECT")?;
+            let asked = set("GOOGLE_GENAI_USE_VERTEXAI")
+                .is_some_and(|word| ["true", "1"].contains(&word.to_lowercase().as_str()));
+            (asked || set("GOOGLE_APPLICATION_CREDENTIALS").is_some()).then(String::new)
+        }
+        "azure" => {
+            let variable = provider.env.iter().find(|name| set(name).is_some())?;
+            set("AZURE_OPENAI_ENDPOINT")?;
+            let mut settings = format!("api_key: \"${{{variable}}}\", base_url: \"${{AZURE_OPENAI_ENDPOINT}}\"");
+            // Newer SDKs are told `preview` or `v1`, which is the API without a version.
+            if set("OPENAI_API_VERSION").is_some_and(|version| version.starts_with("20")) {
+                settings.push_str(", api_version: \"${OPENAI_API_VERSION}\"");
+            }
+            Some(settings)
+        }
+        _ => None,
+    }
 }
 
 /// The simulator in the formats of other providers: name, and what makes it speak so.

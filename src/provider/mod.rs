@@ -32,6 +32,7 @@ pub mod sglang;
 pub mod sign;
 pub mod simulator;
 pub mod together;
+pub mod vertex;
 pub mod vllm;
 pub mod xai;
 
@@ -45,7 +46,8 @@ pub struct Provider {
     /// Its generation APIs, the usual one first. A client's own format goes to the one of that format,
     /// where the model is served by it.
     pub apis: &'static [Api],
-    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required).
+    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required). Names in
+    /// braces are what the configuration says of the provider.
     pub base_url: Option<&'static str>,
     pub paths: Paths,
     pub auth: Auth,
@@ -74,6 +76,13 @@ impl Provider {
         let mut serving = self.apis.iter().filter(|api| (api.serves)(model));
         serving.clone().find(|api| api.dialect == client).or_else(|| serving.next())
     }
+
+    /// Where the tokens of a request in a format are counted, and what is changed in it for that.
+    pub fn count(&self, client: Dialect, model: &str) -> Option<(&'static str, Edits)> {
+        let api = self.apis.iter().find(|api| api.dialect == client && (api.serves)(model))?;
+        let usual = self.paths.count_tokens.filter(|_| client == self.dialect());
+        Some((api.count_path.or(usual)?, api.edits))
+    }
 }
 
 /// A generation API.
@@ -85,6 +94,8 @@ pub struct Api {
     pub path: &'static str,
     /// The same for streams, where it differs.
     pub stream_path: Option<&'static str>,
+    /// Where its tokens are counted, if not at [`Paths::count_tokens`].
+    pub count_path: Option<&'static str>,
     pub framing: Framing,
     pub edits: Edits,
     /// Which of the vendor's models it serves.
@@ -108,6 +119,7 @@ impl Api {
         dialect: Dialect::OpenAiChat,
         path: "/chat/completions",
         stream_path: None,
+        count_path: None,
         framing: Framing::Sse,
         edits: Edits::None,
         serves: |_| true,
@@ -149,6 +161,8 @@ pub enum Auth {
     Bearer,
     /// `<name>: <key>`
     Header(&'static str),
+    /// A token of Google's, which is fetched.
+    Google,
 }
 
 /// All vendors, in the alphabetical order of `kind`.
@@ -177,6 +191,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &sglang::PROVIDER,
     &simulator::PROVIDER,
     &together::PROVIDER,
+    &vertex::PROVIDER,
     &vllm::PROVIDER,
     &xai::PROVIDER,
 ];

@@ -65,6 +65,7 @@
 mod app;
 mod cache;
 mod chat;
+mod cloud;
 mod completions;
 mod embeddings;
 mod failure;

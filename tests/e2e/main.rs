@@ -22,7 +22,11 @@ mod ask;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
 mod bodies;
+#[cfg(test)]
+mod clouds;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
@@ -63,3 +67,5 @@ mod translate;
 mod upstreams;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod vertex;

@@ -1,13 +1,22 @@
 //! How a request proves who it is.
 
 pub mod call;
+#[cfg(feature = "azure")]
+pub mod entra;
 pub mod fetched;
+#[cfg(feature = "gcp")]
+pub mod google;
+#[cfg(any(feature = "gcp", feature = "azure"))]
+mod oauth;
 
 use std::time::SystemTime;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use self::call::Caller;
+#[cfg(any(feature = "gcp", feature = "azure"))]
+use self::fetched::Fetched;
 use self::fetched::Refresh;
 use super::Auth;
 use crate::error::{Error, Result};
@@ -22,6 +31,12 @@ pub enum Signer {
     Bearer(Secret),
     /// `<name>: <key>`
     Header(&'static str, Secret),
+    /// A token of Google's, and who pays where it says so.
+    #[cfg(feature = "gcp")]
+    Google(Fetched<google::Google>),
+    /// A token of Microsoft's.
+    #[cfg(feature = "azure")]
+    Entra(Fetched<entra::Entra>),
 }
 
 /// What is signed.
@@ -42,7 +57,7 @@ impl Signer {
         match (auth, key) {
             (_, None) => Self::None,
             (Auth::Header(name), Some(key)) => Self::Header(name, key.clone()),
-            (Auth::Bearer, Some(key)) => Self::Bearer(key.clone()),
+            (Auth::Bearer | Auth::Google, Some(key)) => Self::Bearer(key.clone()),
         }
     }
 
@@ -50,6 +65,10 @@ impl Signer {
     fn fetched(&self) -> Option<&dyn Refresh> {
         match self {
             Self::None | Self::Bearer(_) | Self::Header(..) => None,
+            #[cfg(feature = "gcp")]
+            Self::Google(google) => Some(google),
+            #[cfg(feature = "azure")]
+            Self::Entra(entra) => Some(entra),
         }
     }
 
@@ -78,7 +97,11 @@ impl Signer {
     /// Takes what was fetched before a reload, where the settings are the same.
     pub fn keep(&self, old: &Self) {
         match (self, old) {
-            (Self::None | Self::Bearer(_) | Self::Header(..), _) => {}
+            #[cfg(feature = "gcp")]
+            (Self::Google(new), Self::Google(old)) => new.keep(old),
+            #[cfg(feature = "azure")]
+            (Self::Entra(new), Self::Entra(old)) => new.keep(old),
+            _ => {}
         }
     }
 
@@ -87,19 +110,40 @@ impl Signer {
         match self {
             Self::None => None,
             Self::Bearer(key) | Self::Header(_, key) => Some(key.clone()),
+            #[cfg(feature = "gcp")]
+            Self::Google(google) => google.get().ok().map(|token| Secret::clone(&token)),
+            #[cfg(feature = "azure")]
+            Self::Entra(entra) => entra.get().ok().map(|token| Secret::clone(&token)),
         }
     }
 
     /// The headers that prove it.
     pub fn headers(&self, _request: &Unsigned<'_>) -> Result<Vec<(HeaderName, HeaderValue)>> {
-        let (name, text) = match self {
-            Self::None => return Ok(Vec::new()),
-            Self::Bearer(key) => (http::header::AUTHORIZATION, format!("Bearer {}", key.expose())),
-            Self::Header(name, key) => (HeaderName::from_static(name), key.expose().to_owned()),
-        };
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Error::internal("the api_key of a provider cannot stand in a header"))?;
-        value.set_sensitive(true);
-        Ok(vec![(name, value)])
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Bearer(key) => Ok(vec![bearer(key)?]),
+            Self::Header(name, key) => Ok(vec![(HeaderName::from_static(name), sensitive(key.expose())?)]),
+            #[cfg(feature = "gcp")]
+            Self::Google(google) => {
+                let mut headers = vec![bearer(google.get()?.as_ref())?];
+                if let Some(project) = &google.source().quota_project {
+                    headers.push((HeaderName::from_static("x-goog-user-project"), sensitive(project)?));
+                }
+                Ok(headers)
+            }
+            #[cfg(feature = "azure")]
+            Self::Entra(entra) => Ok(vec![bearer(entra.get()?.as_ref())?]),
+        }
     }
+}
+
+fn bearer(token: &Secret) -> Result<(HeaderName, HeaderValue)> {
+    Ok((AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()))?))
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::internal("the credential of a provider cannot stand in a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }

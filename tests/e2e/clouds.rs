@@ -46,7 +46,8 @@ fn gemini_text(answer: &Value) -> String {
 pub(crate) fn said(answer: &Answer, is_stream: bool) -> String {
     if is_stream {
         let of_responses = |event: &Value| event["type"] == "response.output_text.delta";
-        let events = answer.events();
+        // Google ends its lines as HTTP does.
+        let events = Answer { body: answer.text().replace("\r\n", "\n").into(), ..answer.clone() }.events();
         let others = events.iter().filter(|event| event.data != "[DONE]").map(|event| {
             let event = event.json();
             let delta = if of_responses(&event) { event["delta"].as_str().unwrap_or_default() } else { "" };

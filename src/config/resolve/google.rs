@@ -51,7 +51,7 @@ pub(super) fn settings(name: &At<String>, raw: &raw::Provider, provider: &Provid
         (None, None) if raw.api_key.is_some() || raw.written.contains(&"access_token") => None,
         (None, _) => credentials(name, raw, &mut settings, cx),
     };
-    let location = location(raw, cx);
+    let location = location(name, raw, cx);
     settings.base_url = match location.as_str() {
         "global" => Some("https://aiplatform.googleapis.com".to_owned()),
         region @ ("us" | "eu") => Some(format!("https://aiplatform.{region}.rep.googleapis.com")),
@@ -79,15 +79,18 @@ fn variable(name: &str, cx: &Context<'_>) -> Option<String> {
     cx.env.var(name).filter(|value| !value.is_empty())
 }
 
-fn location(raw: &raw::Provider, cx: &mut Context<'_>) -> String {
-    let Some(location) = &raw.location else {
-        return variable("GOOGLE_CLOUD_LOCATION", cx).unwrap_or_else(|| "global".to_owned());
+fn location(name: &At<String>, raw: &raw::Provider, cx: &mut Context<'_>) -> String {
+    let (location, place) = match &raw.location {
+        Some(location) => (Some(location.value.clone()), location.place),
+        None => (variable("GOOGLE_CLOUD_LOCATION", cx), name.place),
     };
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if !location.bytes().all(good) {
-        cx.say(location.place, "not a location of Google Cloud's").label("expected for example `europe-west4`");
+    match location {
+        Some(location) if location.bytes().all(good) => return location,
+        Some(_) => _ = cx.say(place, "not a location of Google Cloud's").label("expected for example `europe-west4`"),
+        None => {}
     }
-    location.value.clone()
+    "global".to_owned()
 }
 
 /// `owner`: of the credentials.

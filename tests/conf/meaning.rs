@@ -182,3 +182,38 @@ fn a_region_stands_in_the_address_and_nowhere_else() {
     let shown = dump::json(&runtime)["providers"]["eu"].clone();
     assert_eq!(shown["region"], "eu-central-1", "{shown}");
 }
+
+#[test]
+fn clouds_are_found_in_the_environment() {
+    let azure = [("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com/")];
+    let vertex =
+        [("GOOGLE_CLOUD_PROJECT", "p"), ("GOOGLE_GENAI_USE_VERTEXAI", "True"), ("OPENAI_API_VERSION", "2024-10-21")];
+    let made = load::from_environment(&Table::of(&[azure.as_slice(), &vertex].concat())).unwrap().runtime;
+    let place = |d: &weir::config::runtime::Deployment| format!("{}{}", d.base.authority, d.base.path);
+    let all: Vec<_> = made.deployments.iter().map(|d| (d.name.as_str(), place(d))).collect();
+    assert_eq!(
+        all,
+        [("azure", "r.openai.azure.com/openai".to_owned()), ("vertex", "aiplatform.googleapis.com".to_owned()),]
+    );
+    assert_eq!(made.deployments[0].vars, [("api_version", "2024-10-21".to_owned())]);
+    assert_eq!(made.deployments[1].vars, [("location", "global".to_owned()), ("project", "p".to_owned())]);
+    let made = load::from_environment(&Table::of(&azure)).unwrap().runtime;
+    assert_eq!(place(&made.deployments[0]), "r.openai.azure.com/openai/v1");
+    assert!(load::from_environment(&Table::of(&vertex[..1])).is_err(), "a project alone asks for nothing");
+}
+
+#[test]
+fn the_address_of_vertex_is_that_of_its_location() {
+    for (location, host) in [
+        ("europe-west4", "europe-west4-aiplatform.googleapis.com"),
+        ("global", "aiplatform.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+    ] {
+        let runtime = good(&format!(
+            "providers: {{vertex: {{project: p, location: {location}, access_token: t}}}}\n\
+             tenants: {{t: {{keys: [{{id: k, secret: kkkk}}]}}}}\n"
+        ));
+        assert_eq!(runtime.deployments[0].base.host, host);
+    }
+}

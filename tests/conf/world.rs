@@ -22,6 +22,8 @@ pub(crate) fn world() -> Table {
         ("WEB_KEY", "web-key"),
         ("BATCH_KEY", "batch-key"),
         ("AWS_SESSION_TOKEN", "aws-session-token"),
+        ("AZURE_CLIENT_SECRET", "entra-secret"),
+        ("ENTRA_TOKEN", "entra-token"),
         ("EMPTY", ""),
         ("BAD_URL", "not a url"),
         ("TWO_LINES", "one\ntwo"),
@@ -42,6 +44,15 @@ pub(crate) fn world() -> Table {
         ("/run/secrets/anthropic", "sk-anthropic\n"),
         ("/run/secrets/weir-admin", "admin-token\n"),
         ("/run/secrets/inside", "inside-secret\n"),
+        (
+            "google.json",
+            r#"{"type":"authorized_user","client_id":"id","client_secret":"google-secret","refresh_token":"google-refresh"}"#,
+        ),
+        ("broken-google.json", r#"{"type":"service_account","client_email":"a@b.test","private_key":"abcdefgh-"}"#),
+        (
+            "aws-google.json",
+            r#"{"type":"external_account","audience":"a","subject_token_type":"t","token_url":"https://sts.test","credential_source":{"environment_id":"aws1"}}"#,
+        ),
         ("prices.yaml", "openai/gpt-4o-mini: [{from: 2024-07-18, input: 0.15, cached: 0.075, output: 0.60}]\n"),
         ("bad-prices.yaml", "openai/gpt-4o-mini:\n  - {from: 2024-07-18, inptu: 0.15}\n"),
     ] {

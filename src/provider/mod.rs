@@ -9,6 +9,7 @@ use crate::wire::{Dialect, Quirks};
 pub mod anthropic;
 pub mod anthropic_compatible;
 pub mod azure;
+pub mod bedrock;
 pub mod cerebras;
 pub mod cohere;
 pub mod deepinfra;
@@ -33,6 +34,7 @@ pub mod sglang;
 pub mod sign;
 pub mod simulator;
 pub mod together;
+pub mod vertex;
 pub mod vllm;
 pub mod xai;
 
@@ -46,7 +48,8 @@ pub struct Provider {
     /// Its generation APIs, the usual one first. A client's own format goes to the one of that format,
     /// where the model is served by it.
     pub apis: &'static [Api],
-    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required).
+    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required). Names in
+    /// braces are what the configuration says of the provider.
     pub base_url: Option<&'static str>,
     pub paths: Paths,
     pub auth: Auth,
@@ -75,6 +78,13 @@ impl Provider {
         let mut serving = self.apis.iter().filter(|api| (api.serves)(model));
         serving.clone().find(|api| api.dialect == client).or_else(|| serving.next())
     }
+
+    /// Where the tokens of a request in a format are counted, and what is changed in it for that.
+    pub fn count(&self, client: Dialect, model: &str) -> Option<(&'static str, Edits)> {
+        let api = self.apis.iter().find(|api| api.dialect == client && (api.serves)(model))?;
+        let usual = self.paths.count_tokens.filter(|_| client == self.dialect());
+        Some((api.count_path.or(usual)?, api.edits))
+    }
 }
 
 /// A generation API.
@@ -86,6 +96,8 @@ pub struct Api {
     pub path: &'static str,
     /// The same for streams, where it differs.
     pub stream_path: Option<&'static str>,
+    /// Where its tokens are counted, if not at [`Paths::count_tokens`].
+    pub count_path: Option<&'static str>,
     pub framing: Framing,
     pub edits: Edits,
     /// Which of the vendor's models it serves.
@@ -109,6 +121,7 @@ impl Api {
         dialect: Dialect::OpenAiChat,
         path: "/chat/completions",
         stream_path: None,
+        count_path: None,
         framing: Framing::Sse,
         edits: Edits::None,
         serves: |_| true,
@@ -150,6 +163,10 @@ pub enum Auth {
     Bearer,
     /// `<name>: <key>`
     Header(&'static str),
+    /// Amazon's Signature Version 4 for that service; a key is a bearer token.
+    SigV4(&'static str),
+    /// A token of Google's, which is fetched.
+    Google,
 }
 
 /// All vendors, in the alphabetical order of `kind`.
@@ -157,6 +174,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &anthropic::PROVIDER,
     &anthropic_compatible::PROVIDER,
     &azure::PROVIDER,
+    &bedrock::PROVIDER,
     &cerebras::PROVIDER,
     &cohere::PROVIDER,
     &deepinfra::PROVIDER,
@@ -179,6 +197,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &sglang::PROVIDER,
     &simulator::PROVIDER,
     &together::PROVIDER,
+    &vertex::PROVIDER,
     &vllm::PROVIDER,
     &xai::PROVIDER,
 ];

@@ -69,7 +69,9 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
     x.clock.pause();
     let deployment = Arc::clone(&x.attempt_mut()?.target.deployment);
-    deployment.signer.ready().await?;
+    if !x.pass_through {
+        deployment.signer.ready().await?;
+    }
     let deadline = Instant::now() + timeouts.total;
     let mut leg = open(gateway, session, x, timeouts, deadline).await?;
     let done = exchange(gateway, session, x, &mut leg, timeouts, deadline).await;
@@ -241,6 +243,8 @@ pub(super) struct Refusal {
     pub(super) content_type: Option<HeaderValue>,
     pub(super) retry_after: Option<HeaderValue>,
     pub(super) retry_after_ms: Option<HeaderValue>,
+    /// The name of the exception, at Amazon.
+    pub(super) error_type: Option<HeaderValue>,
 }
 
 impl Refusal {
@@ -250,6 +254,7 @@ impl Refusal {
             content_type: head.headers.get(CONTENT_TYPE).cloned(),
             retry_after: head.headers.get(RETRY_AFTER).cloned(),
             retry_after_ms: head.headers.get(respond::RETRY_AFTER_MS).cloned(),
+            error_type: head.headers.get("x-amzn-errortype").cloned(),
         }
     }
 }

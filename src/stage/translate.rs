@@ -10,7 +10,7 @@ use super::parse::Parsed;
 use super::route::Target;
 use crate::config::runtime::ApiChoice;
 use crate::error::{Error, Kind, Result};
-use crate::provider::{Api, Edits};
+use crate::provider::{Api, Edits, bedrock};
 use crate::wire::bridge::Bridge;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
@@ -25,6 +25,7 @@ use crate::wire::{self, Abilities, Dialect, Thinking};
 #[derive(Debug)]
 pub struct Prepared {
     pub dialect: Dialect,
+    pub edits: Edits,
     pub lane: Lane,
     /// Below the deployment's base URL; a query may follow.
     pub path: Cow<'static, str>,
@@ -43,6 +44,7 @@ impl Prepared {
     pub fn unseen() -> Self {
         Self {
             dialect: Dialect::OpenAiChat,
+            edits: Edits::None,
             lane: Lane::Pass,
             path: Cow::Borrowed(""),
             framing: Framing::Sse,
@@ -51,6 +53,11 @@ impl Prepared {
             bridge: None,
             endpoint: Endpoint::Pass,
         }
+    }
+
+    /// The format of a refusal: Bedrock refuses in its own words, whatever it was asked in.
+    pub fn refusals(&self) -> Dialect {
+        if self.edits == Edits::AnthropicBedrock { Dialect::Converse } else { self.dialect }
     }
 }
 
@@ -61,6 +68,8 @@ pub struct Source<'s> {
     pub body: &'s Bytes,
     pub parsed: &'s Parsed,
     pub strict: bool,
+    /// What an Anthropic client asks for in its head.
+    pub betas: &'s [String],
 }
 
 /// Writes the request for `target`.
@@ -87,7 +96,7 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     };
     let body = match edits {
         Edits::None => body,
-        edits => Bytes::from(edited(edits, &body, source.parsed.stream)?),
+        edits => Bytes::from(edited(edits, &body, source, &mut dropped)?),
     };
     if source.strict && !dropped.is_empty() {
         let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
@@ -95,7 +104,7 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
             Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default())
         );
     }
-    Ok(Prepared { dialect, lane, path, framing, body, dropped, bridge, endpoint: source.endpoint })
+    Ok(Prepared { dialect, edits, lane, path, framing, body, dropped, bridge, endpoint: source.endpoint })
 }
 
 /// Where a request goes at its provider.
@@ -113,8 +122,11 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
         path.map(|path| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits: Edits::None })
     };
     let found = match source.endpoint {
-        Endpoint::MessagesCount => plain(paths.count_tokens, Dialect::Anthropic),
-        Endpoint::GenerateCount => plain(paths.count_tokens, Dialect::Gemini),
+        Endpoint::MessagesCount | Endpoint::GenerateCount => {
+            let dialect = source.endpoint.dialect();
+            let count = target.deployment.provider.count(dialect, &target.model);
+            count.map(|(path, edits)| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits })
+        }
         Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat),
         Endpoint::Embeddings => plain(paths.embeddings, Dialect::OpenAiChat),
         endpoint => endpoint.generation().and_then(|client| api(client, target)).map(|api| {
@@ -164,7 +176,7 @@ fn path_segment(text: &str) -> String {
     let only_dots = text.bytes().all(|b| b == b'.');
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && !only_dots) {
+        match byte.is_ascii_alphanumeric() || b"-_~@".contains(&byte) || (byte == b'.' && !only_dots) {
             true => out.push(char::from(byte)),
             false => out.push_str(&format!("%{byte:02X}")),
         }
@@ -173,17 +185,23 @@ fn path_segment(text: &str) -> String {
 }
 
 /// The body as a vendor takes it that serves another vendor's format.
-fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
+fn edited(edits: Edits, body: &[u8], source: Source<'_>, dropped: &mut Dropped) -> Result<Vec<u8>> {
     let envelope = Envelope::parse(body)?;
     let mut splice = Splice::new(&envelope);
-    splice.remove("model");
+    // Who counts is asked at one place for all models.
+    if source.endpoint != Endpoint::MessagesCount {
+        splice.remove("model");
+    }
     let version = match edits {
         Edits::AnthropicBedrock => {
             splice.remove("stream");
+            if let Some(betas) = betas(source.betas, dropped) {
+                splice.insert("anthropic_beta", betas);
+            }
             "\"bedrock-2023-05-31\""
         }
         Edits::AnthropicVertex => {
-            if stream {
+            if source.parsed.stream {
                 splice.set("stream", "true");
             }
             "\"vertex-2023-10-16\""
@@ -192,6 +210,15 @@ fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
     };
     splice.insert("anthropic_version", version);
     Ok(splice.write())
+}
+
+/// The betas of the client's head as a list for the body: those that Bedrock takes, since it refuses a
+/// request for any other.
+fn betas(asked: &[String], dropped: &mut Dropped) -> Option<String> {
+    let (taken, others): (Vec<_>, Vec<_>) = asked.iter().partition(|beta| bedrock::BETAS.contains(&beta.as_str()));
+    others.iter().for_each(|beta| dropped.push(format_args!("anthropic-beta: {beta}")));
+    let names: Vec<_> = taken.iter().map(|beta| Str::from_text(beta).raw().to_owned()).collect();
+    (!names.is_empty()).then(|| format!("[{}]", names.join(",")))
 }
 
 /// The members that change where the format stays.

@@ -16,8 +16,16 @@ use support::grammar::{contents, items};
 mod ask;
 #[cfg(test)]
 mod auth;
+#[cfg(all(test, feature = "aws"))]
+mod aws_chain;
+#[cfg(test)]
+mod azure;
+#[cfg(test)]
+mod bedrock;
 #[cfg(test)]
 mod bodies;
+#[cfg(test)]
+mod clouds;
 #[cfg(test)]
 mod cohere;
 #[cfg(test)]
@@ -60,3 +68,5 @@ mod translate;
 mod upstreams;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod vertex;

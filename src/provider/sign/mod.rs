@@ -86,6 +86,13 @@ impl Signer {
         self.fetched().is_some_and(|fetched| fetched.is_due(now))
     }
 
+    /// The provider has refused it: what is fetched is fetched again, unless it is new.
+    pub fn doubt(&self, now: SystemTime) {
+        if let Some(fetched) = self.fetched() {
+            fetched.doubt(now);
+        }
+    }
+
     /// Fetches it, whatever the time. One at a time may.
     pub async fn refresh(&self, caller: &dyn Caller) -> Result<()> {
         match self.fetched() {
@@ -111,9 +118,9 @@ impl Signer {
             Self::None => None,
             Self::Bearer(key) | Self::Header(_, key) => Some(key.clone()),
             #[cfg(feature = "gcp")]
-            Self::Google(google) => google.get().ok().map(|token| Secret::clone(&token)),
+            Self::Google(google) => google.last().map(|token| Secret::clone(&token)),
             #[cfg(feature = "azure")]
-            Self::Entra(entra) => entra.get().ok().map(|token| Secret::clone(&token)),
+            Self::Entra(entra) => entra.last().map(|token| Secret::clone(&token)),
         }
     }
 

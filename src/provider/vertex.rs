@@ -12,6 +12,8 @@
 //!   (vertex-messages-0465b84bc29a, seen 2025-12-19); betas stay a header
 //! - tokens of Claude's are counted at a model called `count-tokens`, which keeps the real one in the
 //!   body
+//! - refuses the `id` of a `functionCall` and a `functionResponse` that the other address of Gemini's
+//!   takes (reported until 2026-07): calls and results are told by their order
 //! - versions of models follow an `@` (`claude-sonnet-4-5@20250929`)
 
 use super::{Api, Auth, Edits, Paths, Provider};
@@ -58,7 +60,7 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::Google,
     env: &[],
     key_optional: false,
-    quirks: Quirks::NONE,
+    quirks: Quirks { call_ids: false, ..Quirks::NONE },
     http2: true,
     catalogue: "vertex",
     docs_url: "https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",

@@ -197,6 +197,9 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
             None => wire::decode_error(attempt.prepared.refusals(), status, &text),
         },
     };
+    if refusal.status == 401 && !x.pass_through {
+        attempt.target.deployment.signer.doubt(SystemTime::now());
+    }
     if let Some(after) =
         account::retry_after(refusal.retry_after.as_ref(), refusal.retry_after_ms.as_ref(), SystemTime::now())
     {

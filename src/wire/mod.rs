@@ -90,6 +90,8 @@ pub struct Quirks {
     pub image_urls: bool,
     /// Takes ids of calls that are nine letters or digits, and no others.
     pub short_call_ids: bool,
+    /// Takes ids of calls at all, in Gemini's format; else calls and results are told by their order.
+    pub call_ids: bool,
 }
 
 impl Quirks {
@@ -106,6 +108,7 @@ impl Quirks {
         reasoning_outside_completion: false,
         image_urls: true,
         short_call_ids: false,
+        call_ids: true,
     };
 }
 

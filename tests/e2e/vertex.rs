@@ -329,3 +329,35 @@ fn an_echoed_token_is_taken_out() {
     let answer = gateway.post(CHAT, &chat(LLAMA, "hi"));
     assert_eq!((answer.status(), &answer.json()["error"]["message"]), (400, &json!("who is Bearer [redacted]?")));
 }
+
+/// Vertex AI knows no ids of calls, whoever wrote them.
+#[test]
+fn ids_of_calls_stay_here() {
+    let upstream = Upstream::json(
+        200,
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1,"totalTokenCount":4}}"#,
+    );
+    let gateway = gateway(&vertex(upstream.address, &format!(", access_token: {TOKEN}")), &[]);
+    let calls = json!([{"id": "toolu_a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "toolu_b", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}}]);
+    let results = [("toolu_b", "second"), ("toolu_a", "first")]
+        .map(|(id, text)| json!({"role": "tool", "tool_call_id": id, "content": text}));
+    let messages = json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": null, "tool_calls": calls}, results[0], results[1]]);
+    let by_chat = gateway.post(CHAT, &json!({"model": "vertex/gemini-2.5-pro", "messages": messages}));
+    assert_eq!(by_chat.status(), 200, "{}", by_chat.text());
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]},
+        {"role": "model", "parts": [{"functionCall": {"id": "a", "name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "a", "name": "f", "response": {"output": "first"}}}]}]});
+    let own = gateway.post("/v1beta/models/vertex/gemini-2.5-pro:generateContent", &contents);
+    assert_eq!(own.status(), 200, "{}", own.text());
+    for request in upstream.requests() {
+        let sent = request.json();
+        assert!(!sent.to_string().contains("\"id\""), "{sent}");
+        let outputs = sent["contents"][2]["parts"].as_array().unwrap();
+        assert_eq!(
+            outputs[0]["functionResponse"]["response"],
+            json!({"output": "first"}),
+            "in the order of the calls: {sent}"
+        );
+    }
+}

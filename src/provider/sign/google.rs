@@ -36,10 +36,18 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 #[derive(Debug, PartialEq)]
 pub struct Google {
     grant: Grant,
-    /// The URL at which a token of another account is asked for with the first one.
-    impersonates: Option<String>,
+    impersonates: Option<Impersonation>,
     /// Who pays, where it is not the owner of what is called: `x-goog-user-project`.
     pub quota_project: Option<String>,
+}
+
+/// Another account, whose token is asked for with the first one.
+#[derive(Debug, PartialEq)]
+struct Impersonation {
+    url: String,
+    /// Accounts in between.
+    delegates: Vec<String>,
+    lifetime: Duration,
 }
 
 #[derive(Debug, PartialEq)]
@@ -93,6 +101,7 @@ enum File {
         token_url: String,
         credential_source: CredentialSource,
         service_account_impersonation_url: Option<String>,
+        service_account_impersonation: Option<Lifetime>,
         client_id: Option<String>,
         client_secret: Option<String>,
         workforce_pool_user_project: Option<String>,
@@ -100,9 +109,16 @@ enum File {
     },
     ImpersonatedServiceAccount {
         service_account_impersonation_url: String,
+        #[serde(default)]
+        delegates: Vec<String>,
         source_credentials: Box<Self>,
         quota_project_id: Option<String>,
     },
+}
+
+#[derive(Deserialize)]
+struct Lifetime {
+    token_lifetime_seconds: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -129,7 +145,11 @@ impl Google {
             // Other words of the parser may repeat what is in the file.
             let words = e.to_string();
             let harmless = ["missing field", "unknown variant"].iter().any(|start| words.starts_with(start));
-            let words = if harmless { words } else { format!("line {} column {}", e.line(), e.column()) };
+            let words = match e.line() {
+                _ if harmless => words,
+                0 => "a member has a value of another kind".to_owned(),
+                line => format!("line {line} column {}", e.column()),
+            };
             format!("a credentials file of Google's ({words})")
         })?;
         Self::of(file)
@@ -157,6 +177,7 @@ impl Google {
                 token_url,
                 credential_source,
                 service_account_impersonation_url,
+                service_account_impersonation,
                 client_id,
                 client_secret,
                 workforce_pool_user_project,
@@ -170,14 +191,19 @@ impl Google {
                     String::from_utf8_lossy(&out).into_owned()
                 });
                 let external = External { audience, subject_token_type, token_url, from, member, client, options };
+                let seconds = service_account_impersonation.and_then(|of| of.token_lifetime_seconds);
+                let lifetime = seconds.map_or(LIFETIME, Duration::from_secs);
+                let impersonates =
+                    service_account_impersonation_url.map(|url| Impersonation { url, delegates: Vec::new(), lifetime });
                 Self {
-                    impersonates: service_account_impersonation_url,
+                    impersonates,
                     quota_project: quota_project_id,
                     ..Self::plain(Grant::External(Box::new(external)))
                 }
             }
             File::ImpersonatedServiceAccount {
-                service_account_impersonation_url,
+                service_account_impersonation_url: url,
+                delegates,
                 source_credentials,
                 quota_project_id,
             } => {
@@ -185,7 +211,7 @@ impl Google {
                 if source.impersonates.is_some() {
                     return Err("source credentials that impersonate nobody themselves".to_owned());
                 }
-                let impersonates = Some(service_account_impersonation_url);
+                let impersonates = Some(Impersonation { url, delegates, lifetime: LIFETIME });
                 Self { impersonates, quota_project: quota_project_id.or(source.quota_project), grant: source.grant }
             }
         };
@@ -245,7 +271,7 @@ impl Source for Google {
         let own = self.granted(caller).await?;
         match &self.impersonates {
             None => Ok(own),
-            Some(url) => impersonated(url, &own.credential, caller).await,
+            Some(account) => account.token(&own.credential, caller).await,
         }
     }
 }
@@ -323,21 +349,34 @@ fn member(json: &str, name: &str) -> Option<Secret> {
     serde_json::from_str::<String>(members.get(name)?.get()).ok().map(Secret::new)
 }
 
-async fn impersonated(url: &str, own: &Secret, caller: &dyn Caller) -> Result<Fresh<Secret>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Token {
-        access_token: String,
+impl Impersonation {
+    async fn token(&self, own: &Secret, caller: &dyn Caller) -> Result<Fresh<Secret>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Token {
+            access_token: String,
+        }
+        let url = &self.url;
+        let mut body = Vec::new();
+        {
+            let mut body = Obj::new(&mut body);
+            body.arr("scope").text(SCOPE);
+            let mut delegates = body.arr("delegates");
+            self.delegates.iter().for_each(|account| _ = delegates.text(account));
+            drop(delegates);
+            body.text("lifetime", &format!("{}s", self.lifetime.as_secs()));
+        }
+        let asked_at = SystemTime::now();
+        let call = Call::json(url.as_str(), String::from_utf8_lossy(&body))
+            .with_header("authorization", format!("Bearer {}", own.expose()));
+        let reply = caller.call(call).await?;
+        if reply.status != 200 {
+            return Err(oauth::refused(url, &reply, &[own]));
+        }
+        let token: Token =
+            serde_json::from_slice(&reply.body).map_err(|_| not_fetched(format!("{url}: no token came")))?;
+        Ok(Fresh { credential: Secret::new(token.access_token), expires_at: asked_at.checked_add(self.lifetime) })
     }
-    let body = format!(r#"{{"scope":["{SCOPE}"],"lifetime":"{}s"}}"#, LIFETIME.as_secs());
-    let asked_at = SystemTime::now();
-    let call = Call::json(url, body).with_header("authorization", format!("Bearer {}", own.expose()));
-    let reply = caller.call(call).await?;
-    if reply.status != 200 {
-        return Err(oauth::refused(url, &reply, &[own]));
-    }
-    let token: Token = serde_json::from_slice(&reply.body).map_err(|_| not_fetched(format!("{url}: no token came")))?;
-    Ok(Fresh { credential: Secret::new(token.access_token), expires_at: Some(asked_at + LIFETIME) })
 }
 
 fn key_pair(pem: &Secret) -> Option<RsaKeyPair> {
@@ -365,4 +404,36 @@ fn assertion(email: &str, key_id: Option<&str>, key: &Secret, audience: &str) ->
     key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), unsigned.as_bytes(), &mut signature)
         .map_err(|_| not_fetched("the private key cannot sign"))?;
     Ok(Secret::new(format!("{unsigned}.{}", URL_SAFE_NO_PAD.encode(signature))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_used_say_why_and_repeat_nothing() {
+        for (text, expected) in [
+            ("hush", "line 1 column 1"),
+            (r#"{"type":"authorized_user","client_id":"hush"}"#, "missing field `client_secret`"),
+            (r#"{"type":"gdch","hush":1}"#, "unknown variant `gdch`"),
+            (r#"{"type":"authorized_user","client_id":["hush"]}"#, "a member has"),
+            (r#"{"type":"service_account","client_email":"a","private_key":"hush"}"#, "an RSA key in PEM"),
+        ] {
+            let said = Google::of_file(text).unwrap_err();
+            assert!(said.contains(expected) && !said.contains("hush"), "{said}");
+        }
+    }
+
+    #[test]
+    fn who_impersonates_brings_credentials_of_its_own() {
+        let text = r#"{"type":"impersonated_service_account","service_account_impersonation_url":"https://iam.test/a:generateAccessToken",
+            "delegates":["b@c.test"],"source_credentials":{"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"r","quota_project_id":"q"}}"#;
+        let (google, project) = Google::of_file(text).unwrap();
+        let url = "https://iam.test/a:generateAccessToken".to_owned();
+        let account = Impersonation { url, delegates: vec!["b@c.test".to_owned()], lifetime: LIFETIME };
+        assert_eq!((google.impersonates.as_ref(), project), (Some(&account), None));
+        assert_eq!(google.quota_project.as_deref(), Some("q"));
+        assert!(matches!(&google.grant, Grant::User { token_uri, .. } if token_uri == TOKEN_URI));
+        assert_eq!(google.secret().map(Secret::expose), Some("r"));
+    }
 }

@@ -93,6 +93,13 @@ impl Signer {
         self.fetched().is_some_and(|fetched| fetched.is_due(now))
     }
 
+    /// The provider has refused it: what is fetched is fetched again, unless it is new.
+    pub fn doubt(&self, now: SystemTime) {
+        if let Some(fetched) = self.fetched() {
+            fetched.doubt(now);
+        }
+    }
+
     /// Fetches it, whatever the time. One at a time may.
     pub async fn refresh(&self, caller: &dyn Caller) -> Result<()> {
         match self.fetched() {
@@ -120,9 +127,9 @@ impl Signer {
             Self::Bearer(key) | Self::Header(_, key) => vec![key.clone()],
             Self::SigV4(signer) => signer.secrets(),
             #[cfg(feature = "gcp")]
-            Self::Google(google) => google.get().map(|token| Secret::clone(&token)).into_iter().collect(),
+            Self::Google(google) => google.last().map(|token| Secret::clone(&token)).into_iter().collect(),
             #[cfg(feature = "azure")]
-            Self::Entra(entra) => entra.get().map(|token| Secret::clone(&token)).into_iter().collect(),
+            Self::Entra(entra) => entra.last().map(|token| Secret::clone(&token)).into_iter().collect(),
         }
     }
 

@@ -78,6 +78,7 @@ impl Bridge {
         Seal::may_be_in(body)
             || abilities != Abilities::UNKNOWN && abilities::may_matter(abilities, body)
             || quirks.short_call_ids && ids::may_be_long(body)
+            || !quirks.call_ids && ids::may_be_on_functions(body)
     }
 
     /// For answers to requests that were not translated here (benches, tests).

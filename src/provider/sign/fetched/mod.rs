@@ -28,6 +28,8 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// Between two attempts, however often it has failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// One that is refused is fetched again only if it is older: a new one would be refused as well.
+const DOUBTED_AFTER: Duration = Duration::from_secs(60);
 
 /// Where a credential comes from. Equal ones give the same credential.
 pub trait Source: PartialEq + fmt::Debug + Send + Sync {
@@ -55,6 +57,7 @@ pub struct Fetched<S: Source> {
 
 struct State<C> {
     held: Option<(Arc<C>, Option<SystemTime>)>,
+    held_since: SystemTime,
     /// When it is time to fetch; `None`: never again.
     due_at: Option<SystemTime>,
     /// Attempts in a row that failed, and what the last one said.
@@ -73,13 +76,15 @@ impl<C> State<C> {
             let lifetime = at.duration_since(now).unwrap_or_default();
             (at - AHEAD.min(lifetime / 4)).max(now + SHORTEST_PAUSE)
         });
-        Self { held: Some((Arc::new(fresh.credential), fresh.expires_at)), due_at, failures: 0, error: None }
+        let held = Some((Arc::new(fresh.credential), fresh.expires_at));
+        Self { held, held_since: now, due_at, failures: 0, error: None }
     }
 
     fn failed(&self, error: Error, now: SystemTime) -> Self {
         let pause = SHORTEST_PAUSE * 2_u32.saturating_pow(self.failures.min(16));
         Self {
             held: self.held.clone(),
+            held_since: self.held_since,
             due_at: Some(now + pause.min(LONGEST_PAUSE)),
             failures: self.failures.saturating_add(1),
             error: Some(error),
@@ -97,7 +102,8 @@ impl<C> fmt::Debug for State<C> {
 impl<S: Source> Fetched<S> {
     /// Nothing is fetched yet, and it is time to.
     pub fn new(source: S) -> Self {
-        let state = State { held: None, due_at: Some(SystemTime::UNIX_EPOCH), failures: 0, error: None };
+        let long_ago = SystemTime::UNIX_EPOCH;
+        let state = State { held: None, held_since: long_ago, due_at: Some(long_ago), failures: 0, error: None };
         Self { source, state: ArcSwap::from_pointee(state), changed: Notify::new() }
     }
 
@@ -113,6 +119,11 @@ impl<S: Source> Fetched<S> {
             (None, Some(error)) => Err(error.clone()),
             (None, None) => Err(not_fetched("it was not waited for")),
         }
+    }
+
+    /// What is held, even if it lives no more.
+    pub fn last(&self) -> Option<Arc<S::Credential>> {
+        self.state.load().held.as_ref().map(|(credential, _)| Arc::clone(credential))
     }
 
     /// Takes what another cell has, from the same source: over a reload.
@@ -149,6 +160,9 @@ pub trait Refresh: Send + Sync {
     /// Whether it is time to fetch it.
     fn is_due(&self, now: SystemTime) -> bool;
 
+    /// It was refused though it lives: another is fetched, unless this one is new.
+    fn doubt(&self, now: SystemTime);
+
     /// Fetches it. Called by one at a time.
     async fn refresh(&self, caller: &dyn Caller) -> Result<()>;
 }
@@ -164,6 +178,14 @@ impl<S: Source> Refresh for Fetched<S> {
 
     fn is_due(&self, now: SystemTime) -> bool {
         self.state.load().due_at.is_some_and(|at| now >= at)
+    }
+
+    fn doubt(&self, now: SystemTime) {
+        self.state.rcu(|state| {
+            let earliest = state.held_since + DOUBTED_AFTER;
+            let due_at = if now < earliest { state.due_at } else { Some(state.due_at.map_or(now, |at| at.min(now))) };
+            State { held: state.held.clone(), error: state.error.clone(), due_at, ..**state }
+        });
     }
 
     async fn refresh(&self, caller: &dyn Caller) -> Result<()> {

@@ -101,6 +101,19 @@ fn what_never_expires_is_fetched_once() {
 }
 
 #[test]
+fn one_that_is_refused_is_fetched_again_unless_it_is_new() {
+    let cell = cell("a", vec![lives("one", 3600)]);
+    run(cell.refresh(&Nobody)).unwrap();
+    let now = SystemTime::now();
+    cell.doubt(now);
+    assert!(!cell.is_due(now));
+    let later = now + Duration::from_secs(61);
+    cell.doubt(later);
+    assert!(cell.is_due(later));
+    assert_eq!(*cell.get().unwrap(), "one");
+}
+
+#[test]
 fn who_waits_is_woken() {
     let cell = cell("a", vec![lives("one", 3600)]);
     let (ready, refreshed) = run(async { tokio::join!(cell.ready(), cell.refresh(&Nobody)) });

@@ -34,7 +34,7 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let deployment = &attempt.target.deployment;
     let prepared = &attempt.prepared;
-    let same_format = prepared.dialect == x.dialect;
+    let same_format = prepared.kept;
     let query = client.uri.query().filter(|_| same_format).and_then(|query| beside(query, &prepared.path));
     let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query.as_deref(), http2)?;
     let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
@@ -186,7 +186,7 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
     let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let theirs = matches!(error.kind(), Kind::UpstreamRejected | Kind::UpstreamRateLimited | Kind::UpstreamNotFound)
         || (error.kind() == Kind::UpstreamAuth && x.pass_through);
-    if attempt.prepared.dialect == x.dialect && is_json && theirs {
+    if attempt.prepared.kept && is_json && theirs {
         x.end.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }
     error
@@ -227,6 +227,7 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         id: &id,
         created: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         max_bytes: x.live.runtime.server.max_answer_bytes,
+        earlier: &attempt.earlier,
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),

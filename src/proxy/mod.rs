@@ -339,7 +339,7 @@ impl Gateway {
         self.limit(x)?;
         let prepared = translate::Prepared::unseen();
         x.attempts = 1;
-        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
+        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen(), earlier: Vec::new() });
         Ok(())
     }
 

@@ -19,6 +19,7 @@ pub(crate) mod probe;
 mod relay;
 pub(crate) mod serve;
 mod shutdown;
+mod unpack;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -30,6 +30,8 @@ mod count;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod gemini;
@@ -47,6 +49,8 @@ mod metrics;
 mod models;
 #[cfg(test)]
 mod others;
+#[cfg(test)]
+mod packed;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]

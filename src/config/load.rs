@@ -13,7 +13,7 @@ use super::report::Report;
 use super::resolve::resolve;
 use super::runtime::Runtime;
 use super::yaml::{self, Kind, Place};
-use crate::provider::PROVIDERS;
+use crate::provider::{Auth, PROVIDERS, Provider};
 use crate::secret::Secret;
 
 /// Reads a configuration file.
@@ -75,11 +75,10 @@ pub struct Unfiled {
 /// `weir run` without a file: every provider whose key is in the environment, on loopback, for the
 /// key in `WEIR_API_KEY` or one made up.
 pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
-    let set = |name: &&&str| env.var(name).is_some_and(|value| !value.is_empty());
     let mut providers = String::new();
     for provider in PROVIDERS {
-        if let (Some(variable), Some(_)) = (provider.env.iter().find(set), provider.base_url) {
-            let _ = writeln!(providers, "  {}: {{api_key: \"${{{variable}}}\"}}", provider.kind);
+        if let Some(settings) = found(provider, env) {
+            let _ = writeln!(providers, "  {}: {{{settings}}}", provider.kind);
         }
     }
     if providers.is_empty() {
@@ -93,12 +92,32 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
     unfiled(&providers, "127.0.0.1:8080", "127.0.0.1:8081", env)
 }
 
+/// The settings of a provider whose credential is in the environment.
+fn found(provider: &Provider, env: &dyn Env) -> Option<String> {
+    let set = |name: &&str| env.var(name).is_some_and(|value| !value.is_empty());
+    provider.base_url?;
+    if let Auth::SigV4(_) = provider.auth {
+        // Its own address has the region in it.
+        ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find(|name| set(name))?;
+    }
+    if let Some(variable) = provider.env.iter().find(|name| set(name)) {
+        return Some(format!("api_key: \"${{{variable}}}\""));
+    }
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let signs = matches!(provider.auth, Auth::SigV4(_)) && keys.iter().all(set);
+    let token = if set(&"AWS_SESSION_TOKEN") { ", session_token: \"${AWS_SESSION_TOKEN}\"" } else { "" };
+    signs.then(|| {
+        format!("access_key_id: \"${{AWS_ACCESS_KEY_ID}}\", secret_access_key: \"${{AWS_SECRET_ACCESS_KEY}}\"{token}")
+    })
+}
+
 /// The simulator in the formats of other providers: name, and what makes it speak so.
-const SIMULATED: [(&str, &str); 4] = [
+const SIMULATED: [(&str, &str); 5] = [
     ("simulator-anthropic", "kind: anthropic-compatible"),
     ("simulator-responses", "kind: openai-compatible, api: responses"),
     ("simulator-gemini", "kind: gemini"),
     ("simulator-cohere", "kind: cohere"),
+    ("simulator-bedrock", "kind: bedrock"),
 ];
 /// Any will do.
 const SIMULATED_KEY: &str = "simulated";

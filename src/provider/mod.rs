@@ -9,6 +9,7 @@ use crate::wire::{Dialect, Quirks, embeddings, rerank};
 pub mod anthropic;
 pub mod anthropic_compatible;
 pub mod azure;
+pub mod bedrock;
 pub mod cerebras;
 pub mod cohere;
 pub mod deepinfra;
@@ -48,7 +49,8 @@ pub struct Provider {
     /// Its generation APIs, the usual one first; some vendors have none. A client's own format goes to
     /// the one of that format, where the model is served by it.
     pub apis: &'static [Api],
-    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required).
+    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required). Names in
+    /// braces are what the configuration says of the provider.
     pub base_url: Option<&'static str>,
     pub paths: Paths,
     pub auth: Auth,
@@ -203,6 +205,8 @@ pub enum Auth {
     Bearer,
     /// `<name>: <key>`
     Header(&'static str),
+    /// Amazon's Signature Version 4 for that service; a key is a bearer token.
+    SigV4(&'static str),
 }
 
 /// All vendors, in the alphabetical order of `kind`.
@@ -210,6 +214,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &anthropic::PROVIDER,
     &anthropic_compatible::PROVIDER,
     &azure::PROVIDER,
+    &bedrock::PROVIDER,
     &cerebras::PROVIDER,
     &cohere::PROVIDER,
     &deepinfra::PROVIDER,

@@ -69,7 +69,9 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen(), earlier: Vec::new() });
     x.clock.pause();
     let deployment = Arc::clone(&x.attempt_mut()?.target.deployment);
-    deployment.signer.ready().await?;
+    if !x.pass_through {
+        deployment.signer.ready().await?;
+    }
     let deadline = Instant::now() + timeouts.total;
     ask_before(gateway, session, x, timeouts, deadline).await?;
     let mut leg = open(gateway, session, x, timeouts, deadline).await?;
@@ -313,6 +315,8 @@ pub(super) struct Refusal {
     pub(super) content_type: Option<HeaderValue>,
     pub(super) retry_after: Option<HeaderValue>,
     pub(super) retry_after_ms: Option<HeaderValue>,
+    /// The name of the exception, at Amazon.
+    pub(super) error_type: Option<HeaderValue>,
 }
 
 impl Refusal {
@@ -322,6 +326,7 @@ impl Refusal {
             content_type: head.headers.get(CONTENT_TYPE).cloned(),
             retry_after: head.headers.get(RETRY_AFTER).cloned(),
             retry_after_ms: head.headers.get(respond::RETRY_AFTER_MS).cloned(),
+            error_type: head.headers.get("x-amzn-errortype").cloned(),
         }
     }
 }

@@ -35,7 +35,7 @@ enum Mode {
     /// A refusal that passes: held, and cleaned of the provider's credential.
     Refusal {
         held: BytesMut,
-        secret: Option<Secret>,
+        secrets: Vec<Secret>,
     },
     Whole(Box<Whole>),
     Stream(Box<dyn Pipe>),
@@ -104,8 +104,8 @@ impl Answer {
     }
 
     /// For a refusal that passes in the provider's own words.
-    pub fn refusal(secret: Option<Secret>) -> Self {
-        Self { mode: Mode::Refusal { held: BytesMut::new(), secret } }
+    pub fn refusal(secrets: Vec<Secret>) -> Self {
+        Self { mode: Mode::Refusal { held: BytesMut::new(), secrets } }
     }
 
     /// For an answer that comes in one piece.
@@ -178,13 +178,13 @@ impl Answer {
     pub fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
         match &mut self.mode {
             Mode::Unseen => Ok(()),
-            Mode::Refusal { held, secret } => {
+            Mode::Refusal { held, secrets } => {
                 let piece = chunk.take().unwrap_or_default();
                 let room = MAX_REFUSAL_BYTES.saturating_sub(held.len()).min(piece.len());
                 held.extend_from_slice(piece.get(..room).unwrap_or_default());
                 if end {
                     let text = String::from_utf8_lossy(held);
-                    *chunk = Some(Bytes::from(account::redact(&text, secret.as_ref()).into_owned()));
+                    *chunk = Some(Bytes::from(account::redact(&text, secrets).into_owned()));
                 }
                 Ok(())
             }

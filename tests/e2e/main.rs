@@ -21,6 +21,10 @@ mod contents;
 mod ask;
 #[cfg(test)]
 mod auth;
+#[cfg(all(test, feature = "aws"))]
+mod aws_chain;
+#[cfg(test)]
+mod bedrock;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]

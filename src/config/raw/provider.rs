@@ -23,6 +23,15 @@ settings! {
         /// Its credential. Vendors need one; `""` says that there is none on purpose, because
         /// clients bring their own (`x-weir-api-key`).
         api_key: ApiKey,
+        /// Amazon's region (kind `bedrock`). Default: `AWS_REGION`, then `AWS_DEFAULT_REGION`.
+        region: String,
+        /// Keys that sign requests to Amazon (kind `bedrock`), where there is no `api_key`. Default:
+        /// Amazon's usual chain: environment, profiles, web identity, container, instance.
+        access_key_id: String,
+        /// The other half of `access_key_id`.
+        secret_access_key: SecretText,
+        /// Of keys that live for a while; those of the chain are fetched again before they end.
+        session_token: SecretText,
         /// Headers added to every request to it.
         headers: Map<SecretText>,
         /// Patience with it. What is not said comes from `defaults.timeouts`.

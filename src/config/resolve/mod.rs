@@ -2,6 +2,7 @@
 //! each goes on after a problem, so that all are found at once.
 
 mod authored;
+mod aws;
 mod base_url;
 mod price;
 mod provider;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{authored, base_url, server};
+use super::{authored, aws, base_url, server};
 use crate::config::raw::{self, Capabilities, Config, ModelFull, QuirkChanges};
 use crate::config::read::{At, Context, Either, Period, nearest};
 use crate::config::runtime::{ApiChoice, BaseUrl, Deployment, Discovered, ModelEntry, Timeouts};
-use crate::provider::{self, PROVIDERS, Provider};
+use crate::provider::{self, Auth, PROVIDERS, Provider};
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;
 use crate::wire::seal::Seal;
@@ -23,7 +23,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// Kinds of the product that this version does not have.
-const LATER_KINDS: [&str; 3] = ["vertex", "bedrock", "cohere"];
+const LATER_KINDS: [&str; 2] = ["vertex", "cohere"];
 
 /// Headers that belong to the connection or to the body, not to the operator.
 const RESERVED_HEADERS: [&str; 11] = [
@@ -70,11 +70,12 @@ fn deployment(
         cx.say(raw.models_only.place, "`models_only` without `models`").label("nothing would be served");
     }
     let provider = kind(name, raw, cx)?;
-    let base = base(name, raw, provider, cx);
     let api_key = api_key(name, raw, provider, cx);
+    let aws = aws::settings(name, raw, provider, api_key.as_ref(), cx);
+    let vars = aws.vars();
+    let base = base(name, raw, provider, &vars, cx);
     let models = models(name, raw, provider, prices, cx);
-    let credential = api_key.as_ref().map_or("", Secret::expose);
-    let vars = Vec::new();
+    let credential = api_key.as_ref().or(aws.secret.as_ref()).map_or("", Secret::expose);
     Some(Deployment {
         name: name.value.clone(),
         provider,
@@ -91,7 +92,7 @@ fn deployment(
         ca_file: raw.ca_file.as_deref().cloned(),
         seal: Seal::new(name, credential.as_bytes()),
         #[cfg(feature = "proxy")]
-        signer: provider::sign::Signer::of_key(provider.auth, api_key.as_ref()),
+        signer: aws.signer.unwrap_or_else(|| provider::sign::Signer::of_key(provider.auth, api_key.as_ref())),
         api: raw.api.as_ref().map_or(ApiChoice::Auto, |api| api.0),
         api_key,
     })
@@ -133,10 +134,16 @@ fn kind(name: &At<String>, raw: &raw::Provider, cx: &mut Context<'_>) -> Option<
     None
 }
 
-fn base(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Context<'_>) -> Option<BaseUrl> {
+fn base(
+    name: &At<String>,
+    raw: &raw::Provider,
+    provider: &Provider,
+    vars: &[(&'static str, String)],
+    cx: &mut Context<'_>,
+) -> Option<BaseUrl> {
     let (text, place) = match (&raw.base_url, provider.base_url) {
-        (Some(given), _) => (given.as_str(), given.place),
-        (None, Some(own)) => (own, name.place),
+        (Some(given), _) => (given.value.clone(), given.place),
+        (None, Some(own)) => (base_url::filled(own, vars)?, name.place),
         (None, None) if raw.written.contains(&"base_url") => return None,
         (None, None) => {
             cx.say(name.place, format!("the kind `{}` needs a `base_url`", provider.kind))
@@ -145,7 +152,7 @@ fn base(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Co
             return None;
         }
     };
-    match base_url::parse(text, provider) {
+    match base_url::parse(&text, provider) {
         Ok(base) => Some(base),
         Err(expected) => {
             if text.contains('@') {
@@ -161,6 +168,7 @@ fn api_key(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut
     match &raw.api_key {
         Some(key) => key.0.clone(),
         None if provider.key_optional || raw.written.contains(&"api_key") => None,
+        None if matches!(provider.auth, Auth::SigV4(_)) => aws::bearer(raw, provider, cx),
         None => {
             let variable = provider.env.first().copied().unwrap_or("API_KEY");
             cx.say(name.place, format!("`{}` needs an `api_key`", name.value))

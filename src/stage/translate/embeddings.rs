@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Prepared, Source, Turn, no_endpoint, rendered};
 use crate::error::{Error, Result};
+use crate::provider::Edits;
 use crate::stage::route::Target;
 use crate::wire::embeddings::{Request, Shape, renamed};
 use crate::wire::envelope::Envelope;
@@ -33,6 +34,7 @@ pub(super) fn prepare(client: Shape, source: Source<'_>, target: &Target) -> Res
     let body = bodies.pop().ok_or_else(|| Error::internal("a request without a body"))?;
     Ok(Prepared {
         dialect: api.shape.dialect(),
+        edits: Edits::None,
         lane,
         path: rendered(api.path, target),
         framing: Framing::Sse,

@@ -10,7 +10,7 @@ use super::parse::Parsed;
 use super::route::Target;
 use crate::config::runtime::ApiChoice;
 use crate::error::{Error, Kind, Result};
-use crate::provider::{Api, Edits};
+use crate::provider::{Api, Edits, bedrock};
 use crate::wire::bridge::Bridge;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
@@ -28,6 +28,7 @@ mod rerank;
 #[derive(Debug)]
 pub struct Prepared {
     pub dialect: Dialect,
+    pub edits: Edits,
     pub lane: Lane,
     /// Below the deployment's base URL; a query may follow.
     pub path: Cow<'static, str>,
@@ -59,6 +60,7 @@ impl Prepared {
     pub fn unseen() -> Self {
         Self {
             dialect: Dialect::OpenAiChat,
+            edits: Edits::None,
             lane: Lane::Pass,
             path: Cow::Borrowed(""),
             framing: Framing::Sse,
@@ -71,6 +73,11 @@ impl Prepared {
             endpoint: Endpoint::Pass,
         }
     }
+
+    /// The format of a refusal: Bedrock refuses in its own words, whatever it was asked in.
+    pub fn refusals(&self) -> Dialect {
+        if self.edits == Edits::AnthropicBedrock { Dialect::Converse } else { self.dialect }
+    }
 }
 
 /// What is translated: the client's side of it.
@@ -80,6 +87,8 @@ pub struct Source<'s> {
     pub body: &'s Bytes,
     pub parsed: &'s Parsed,
     pub strict: bool,
+    /// What an Anthropic client asks for in its head.
+    pub betas: &'s [String],
 }
 
 /// Writes the request for `target`.
@@ -124,10 +133,11 @@ fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
     };
     let body = match edits {
         Edits::None => body,
-        edits => Bytes::from(edited(edits, &body, source.parsed.stream)?),
+        edits => Bytes::from(edited(edits, &body, source, &mut dropped)?),
     };
     Ok(Prepared {
         dialect,
+        edits,
         lane,
         path,
         framing,
@@ -217,17 +227,20 @@ fn path_segment(text: &str) -> String {
 }
 
 /// The body as a vendor takes it that serves another vendor's format.
-fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
+fn edited(edits: Edits, body: &[u8], source: Source<'_>, dropped: &mut Dropped) -> Result<Vec<u8>> {
     let envelope = Envelope::parse(body)?;
     let mut splice = Splice::new(&envelope);
     splice.remove("model");
     let version = match edits {
         Edits::AnthropicBedrock => {
             splice.remove("stream");
+            if let Some(betas) = betas(source.betas, dropped) {
+                splice.insert("anthropic_beta", betas);
+            }
             "\"bedrock-2023-05-31\""
         }
         Edits::AnthropicVertex => {
-            if stream {
+            if source.parsed.stream {
                 splice.set("stream", "true");
             }
             "\"vertex-2023-10-16\""
@@ -236,6 +249,15 @@ fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
     };
     splice.insert("anthropic_version", version);
     Ok(splice.write())
+}
+
+/// The betas of the client's head as a list for the body: those that Bedrock takes, since it refuses a
+/// request for any other.
+fn betas(asked: &[String], dropped: &mut Dropped) -> Option<String> {
+    let (taken, others): (Vec<_>, Vec<_>) = asked.iter().partition(|beta| bedrock::BETAS.contains(&beta.as_str()));
+    others.iter().for_each(|beta| dropped.push(format_args!("anthropic-beta: {beta}")));
+    let names: Vec<_> = taken.iter().map(|beta| Str::from_text(beta).raw().to_owned()).collect();
+    (!names.is_empty()).then(|| format!("[{}]", names.join(",")))
 }
 
 /// The members that change where the format stays.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{Prepared, Source, Turn, no_endpoint, rendered};
 use crate::error::Result;
+use crate::provider::Edits;
 use crate::stage::route::Target;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
@@ -30,6 +31,7 @@ pub(super) fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     };
     Ok(Prepared {
         dialect: api.shape.dialect(),
+        edits: Edits::None,
         lane,
         path: rendered(api.path, target),
         framing: Framing::Sse,

@@ -151,6 +151,13 @@ fn shorter(name: &str) -> Option<&str> {
         let base = tuned.split_once(':')?.0;
         return name.get(..base.len().checked_add(3)?);
     }
+    if let Some(profile) = name.strip_prefix("arn:") {
+        // An inference profile of several regions, by its whole name.
+        return profile.rsplit_once('/').map(|(_, model)| model).filter(|model| !model.is_empty());
+    }
+    if let Some(model) = REGIONS.iter().find_map(|region| name.strip_prefix(region)) {
+        return Some(model).filter(|model| !model.is_empty());
+    }
     let before = |parts: Option<(&'_ str, &'_ str)>| parts.map(|(before, _)| before.len());
     let cut = before(name.rsplit_once('@'))
         .or_else(|| before(name.rsplit_once(':')))
@@ -159,7 +166,7 @@ fn shorter(name: &str) -> Option<&str> {
     if let Some(end) = cut {
         return name.get(..end).filter(|base| !base.is_empty());
     }
-    PATHS.iter().chain(&REGIONS).find_map(|prefix| name.strip_prefix(prefix)).filter(|base| !base.is_empty())
+    PATHS.iter().find_map(|prefix| name.strip_prefix(prefix)).filter(|base| !base.is_empty())
 }
 
 /// The length of the name before `-2024-07-18` or `-20240718`.

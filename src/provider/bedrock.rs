@@ -26,8 +26,8 @@
 //!   by `kind: openai-compatible` with its address and a Bedrock API key
 
 use super::{Api, Auth, Edits, Embeddings, Paths, Provider, Rerank};
-use crate::wire::frames::Framing;
 use crate::wire::embeddings::Shape;
+use crate::wire::frames::Framing;
 use crate::wire::{Dialect, Quirks, rerank};
 
 /// The betas that InvokeModel takes: Amazon's list, and what was seen to work beside it (2026-08).

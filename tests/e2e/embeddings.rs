@@ -16,11 +16,21 @@ fn gateway(upstream: &Upstream, tenant: &str) -> Gateway {
     let one = |kind: &str, path: &str| {
         format!("  {kind}: {{kind: {kind}, base_url: \"http://{address}{path}\", api_key: \"{PROVIDER_KEY}\"}}\n")
     };
-    let kinds =
-        [("gemini", ""), ("voyage", "/v1"), ("mistral", "/v1"), ("perplexity", ""), ("jina", "/v1"), ("vllm", "/v1")];
+    let kinds = [
+        ("gemini", ""),
+        ("voyage", "/v1"),
+        ("mistral", "/v1"),
+        ("perplexity", ""),
+        ("jina", "/v1"),
+        ("vllm", "/v1"),
+        ("cohere", ""),
+    ];
     let providers: String = kinds.iter().map(|(kind, path)| one(kind, path)).collect();
     let more =
         "defaults: {retries: 0}\nroutes:\n  embed: {targets: [{model: gemini/e}, {model: voyage/e}], retries: 1}\n";
+    let providers = format!(
+        "{providers}  bedrock: {{region: eu-west-1, base_url: \"http://{address}\", api_key: \"{PROVIDER_KEY}\"}}\n"
+    );
     let config = full_config("", address, address, tenant, more);
     Gateway::start(&config.replacen("tenants:", &format!("{providers}tenants:"), 1))
 }
@@ -45,6 +55,16 @@ fn answer(request: &Request) -> String {
     }
     if body["content"].is_object() {
         return format!("{{\"embedding\":{{\"values\":{}}}}}", floats(0));
+    }
+    if let Some(texts) = body["texts"].as_array() {
+        let all = (0..texts.len()).map(floats).collect();
+        return format!(
+            "{{\"embeddings\":{{\"float\":[{}]}},\"meta\":{{\"billed_units\":{{\"input_tokens\":5}}}}}}",
+            list(all)
+        );
+    }
+    if body["inputText"].is_string() {
+        return format!("{{\"embedding\":{},\"inputTextTokenCount\":5}}", floats(0));
     }
     let inputs = body["input"].as_array().map_or(1, Vec::len);
     let item = |n: usize| match body["encoding_format"].as_str() {
@@ -85,7 +105,9 @@ fn vectors(answer: &Answer) -> Vec<Vec<f32>> {
 fn openais_sdk_gets_the_same_vectors_from_every_vendor() {
     let upstream = vendor();
     let gateway = gateway(&upstream, "");
-    for (nth, model) in ["openai/e", "gemini/e", "voyage/e", "mistral/e", "jina/e", "vllm/e"].into_iter().enumerate() {
+    for (nth, model) in
+        ["openai/e", "gemini/e", "voyage/e", "mistral/e", "jina/e", "vllm/e", "cohere/e"].into_iter().enumerate()
+    {
         for encoding in ["float", "base64"] {
             let body = json!({"model": model, "input": ["a", "b é"], "encoding_format": encoding, "dimensions": 3});
             let answer = gateway.post(EMBEDDINGS, &body);
@@ -168,6 +190,28 @@ fn more_inputs_than_a_vendor_takes_are_asked_one_after_the_other() {
     assert_eq!(upstream.connections(), 1, "one after the other on the same connection");
     let record = gateway.record(1);
     assert_eq!((&record["input_tokens"], &record["attempts"]), (&json!(15), &json!(1)), "{record}");
+}
+
+#[test]
+fn bedrock_is_asked_in_the_words_of_each_maker() {
+    let upstream = vendor();
+    let gateway = gateway(&upstream, "");
+    let body = |model: &str| json!({"model": format!("bedrock/{model}"), "input": ["a", "b"]});
+    let titan = gateway.post(EMBEDDINGS, &body("amazon.titan-embed-text-v2:0"));
+    assert_eq!(vectors(&titan), [vector(0), vector(0)]);
+    assert_eq!(titan.json()["usage"]["prompt_tokens"], 10);
+    let seen = upstream.requests();
+    let texts: Vec<Value> = seen.iter().map(|request| request.json()["inputText"].clone()).collect();
+    assert_eq!(
+        (texts, seen[1].path.as_str()),
+        (vec![json!("a"), json!("b")], "/model/amazon.titan-embed-text-v2%3A0/invoke")
+    );
+    let cohere = gateway.post(EMBEDDINGS, &body("us.cohere.embed-v4:0"));
+    assert_eq!(vectors(&cohere), [vector(0), vector(1)]);
+    let seen = upstream.requests().pop().unwrap();
+    let expected = json!({"input_type": "search_document", "texts": ["a", "b"], "embedding_types": ["float"]});
+    assert_eq!((seen.path.as_str(), seen.json()), ("/model/us.cohere.embed-v4%3A0/invoke", expected));
+    assert_eq!(gateway.post(EMBEDDINGS, &body("amazon.nova-lite-v1:0")).status(), 400);
 }
 
 #[test]
@@ -283,6 +327,29 @@ fn a_ranking_comes_in_the_shape_of_its_client() {
         let answer = gateway.post("/v1/rerank", &ask(model, json!({"top_k": 1})));
         assert_eq!(answer.json()["data"][0]["index"], 1, "{}", answer.text());
         assert!(answer.json().get("results").is_none());
+    }
+}
+
+/// By its own price for each search unit, whatever the tokens.
+#[test]
+fn cohere_ranks_by_search_units() {
+    let upstream = Upstream::json(
+        200,
+        r#"{"id":"c1","results":[{"index":0,"relevance_score":0.5}],"meta":{"billed_units":{"search_units":2}}}"#,
+    );
+    let address = upstream.address;
+    let cohere = format!(
+        "  cohere: {{base_url: \"http://{address}\", api_key: k, models: {{r: {{price: [{{request: 0.002}}]}}}}}}\ntenants:"
+    );
+    let config = full_config("", address, address, "", "").replacen("tenants:", &cohere, 1);
+    let gateway = Gateway::start(&config);
+    let body = json!({"model": "cohere/r", "query": "q", "documents": ["one"]});
+    for (more, same) in [(json!({}), true), (json!({"return_documents": true}), false)] {
+        let answer = gateway.post("/v2/rerank", &crate::ask::with(body.clone(), more));
+        assert_eq!((answer.status(), answer.header("x-weir-cost-usd")), (200, "0.004"), "{}", answer.text());
+        assert_eq!(upstream.requests().pop().unwrap().path, "/v2/rerank");
+        assert_eq!(answer.json()["results"][0]["document"]["text"] == "one", !same, "{}", answer.text());
+        assert_eq!(answer.json()["meta"]["billed_units"]["search_units"], 2);
     }
 }
 

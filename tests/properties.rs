@@ -167,7 +167,8 @@ fn every_cell_gives_events_of_the_clients_format() {
             let all = frames(&[&out]);
             let is_unnamed = matches!(client, Dialect::OpenAiChat | Dialect::Gemini);
             for (event, data, raw) in &all {
-                assert!(raw.ends_with(b"\n\n") || client == Dialect::Gemini && raw.ends_with(b"\n\r\n"), "{cell}");
+                let end: &[u8] = if client == Dialect::Gemini { b"\r\n" } else { b"\n\n" };
+                assert!(raw.ends_with(end), "{cell}");
                 let Some(data) = data.as_deref() else { continue };
                 assert!(data == "[DONE]" || serde_json::from_str::<&RawValue>(data).is_ok(), "{cell}: {data}");
                 assert_eq!(event.is_empty(), is_unnamed && event != "error", "{cell}: {event}");

@@ -260,6 +260,15 @@ fn a_choice_of_one_tool_is_that_tool_alone() {
 }
 
 #[test]
+fn arguments_that_were_cut_stay_json() {
+    let (got, _) = from_chat(&json!({"model":"m","messages":[{"role":"user","content":"x"},
+        {"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\": \"b"}}]},
+        {"role":"tool","tool_call_id":"c","content":"bad"}]}));
+    let arguments = &got["messages"][1]["tool_calls"][0]["function"]["arguments"];
+    assert_eq!(arguments, &json!(r#"{"arguments":"{\"a\": \"b"}"#));
+}
+
+#[test]
 fn what_would_vanish_is_refused() {
     let refusals = [
         json!([{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}]),

@@ -17,7 +17,7 @@ use super::encode::Context;
 use super::options::thinks;
 use crate::error::{Error, Result};
 use crate::wire::Dialect;
-use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role, Turn};
+use crate::wire::ir::{Arguments, At, Dropped, Media, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Rest, Str, write_text};
 use crate::wire_object;
 
@@ -256,7 +256,7 @@ impl Writer<'_> {
     fn assistant(&mut self, turn: &Turn<'_>) {
         let calls: Vec<&Part<'_>> =
             turn.parts.iter().filter(|part| matches!(part.kind, PartKind::ToolCall { .. })).collect();
-        let (mut plan, mut pieces) = (Vec::new(), Vec::new());
+        let (mut plan, mut pieces, mut thoughts) = (Vec::new(), Vec::new(), Vec::new());
         for part in &turn.parts {
             match &part.kind {
                 PartKind::Text { text, citations } => {
@@ -268,7 +268,11 @@ impl Writer<'_> {
                 }
                 PartKind::Refusal { text } => said(text, &calls, &mut plan, &mut pieces),
                 PartKind::Reasoning { text, .. } if !text.is_empty() && (self.cx.same || thinks(self.cx.target)) => {
-                    pieces.push(thought(text));
+                    // Some clients give the same twice, in two members.
+                    if !thoughts.contains(&text) {
+                        thoughts.push(text);
+                        pieces.push(thought(text));
+                    }
                 }
                 PartKind::Reasoning { .. }
                 | PartKind::RedactedReasoning { .. }
@@ -383,7 +387,17 @@ fn data(mut data: Obj<'_>, text: &Str<'_>, title: Option<&Str<'_>>, context: Opt
 fn encode_call(part: &Part<'_>, mut call: Obj<'_>) {
     let PartKind::ToolCall { id, name, arguments } = &part.kind else { return };
     call.str("id", id).text("type", "function");
-    call.obj("function").str("name", name).raw("arguments", &arguments.encoded());
+    let mut function = call.obj("function");
+    function.str("name", name);
+    match arguments {
+        // Of a call cut by the token limit: what is no JSON would be refused.
+        Arguments::Encoded(text) if arguments.object().is_none() => {
+            let mut whole = Vec::new();
+            Obj::new(&mut whole).str("arguments", text);
+            function.text("arguments", &String::from_utf8(whole).unwrap_or_default());
+        }
+        _ => _ = function.raw("arguments", &arguments.encoded()),
+    }
 }
 
 fn is_visible(text: &Str<'_>) -> bool {

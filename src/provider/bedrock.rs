@@ -25,9 +25,10 @@
 //!   leaves their thinking in the text, `bedrock-mantle` is another host and another service, served
 //!   by `kind: openai-compatible` with its address and a Bedrock API key
 
-use super::{Api, Auth, Edits, Paths, Provider};
+use super::{Api, Auth, Edits, Embeddings, Paths, Provider, Rerank};
+use crate::wire::embeddings::Shape;
 use crate::wire::frames::Framing;
-use crate::wire::{Dialect, Quirks};
+use crate::wire::{Dialect, Quirks, rerank};
 
 /// The betas that InvokeModel takes: Amazon's list, and what was seen to work beside it (2026-08).
 pub const BETAS: &[&str] = &[
@@ -64,12 +65,27 @@ const INVOKE: Api = Api {
     ..Api::MESSAGES
 };
 
+/// Each maker's models have a body of their own.
+const fn embeds(shape: Shape, serves: fn(&str) -> bool) -> Embeddings {
+    Embeddings { shape, path: INVOKE.path, serves }
+}
+
 pub static PROVIDER: Provider = Provider {
     kind: "bedrock",
     title: "Amazon Bedrock",
     apis: &[CONVERSE, INVOKE],
     base_url: Some("https://bedrock-runtime.{region}.amazonaws.com"),
-    paths: Paths { count_tokens: None, completions: None, embeddings: None, models: None },
+    paths: Paths {
+        count_tokens: None,
+        completions: None,
+        embeddings: &[
+            embeds(Shape::CohereBedrock, |model| model.contains("cohere.embed")),
+            embeds(Shape::Titan, |model| model.contains("amazon.titan-embed")),
+            embeds(Shape::Nova, |model| model.contains("amazon.nova") && model.contains("embed")),
+        ],
+        rerank: Some(Rerank { shape: rerank::Shape::CohereBedrock, path: INVOKE.path }),
+        models: None,
+    },
     auth: Auth::SigV4("bedrock"),
     env: &["AWS_BEARER_TOKEN_BEDROCK"],
     key_optional: false,

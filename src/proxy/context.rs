@@ -70,6 +70,8 @@ pub(crate) struct Attempt {
     pub(crate) target: Target,
     pub(crate) prepared: Prepared,
     pub(crate) answer: Answer,
+    /// Answers to the bodies that were asked before the last one.
+    pub(crate) earlier: Vec<Bytes>,
 }
 
 /// What the ledger row says of the end.

@@ -37,7 +37,7 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let deployment = &attempt.target.deployment;
     let prepared = &attempt.prepared;
-    let same_format = prepared.dialect == x.dialect;
+    let same_format = prepared.kept;
     // What an Anthropic client says beside the body, Bedrock takes in it.
     let all_in_body = prepared.edits == Edits::AnthropicBedrock;
     let beside_body = same_format && !all_in_body;
@@ -209,7 +209,7 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
     let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let theirs = matches!(error.kind(), Kind::UpstreamRejected | Kind::UpstreamRateLimited | Kind::UpstreamNotFound)
         || (error.kind() == Kind::UpstreamAuth && x.pass_through);
-    if attempt.prepared.refusals() == x.dialect && is_json && theirs {
+    if attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && is_json && theirs {
         x.end.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }
     error
@@ -253,6 +253,7 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         id: &id,
         created: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         max_bytes: x.live.runtime.server.max_answer_bytes,
+        earlier: &attempt.earlier,
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),

@@ -16,7 +16,7 @@ pub(super) fn answer(gateway: &Gateway, session: &Session, x: &Exchange, endpoin
     let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
     let runtime = &x.live.runtime;
     match endpoint {
-        Endpoint::Models => Ok(Some(models::list(x.dialect, &caller.key, runtime))),
+        Endpoint::Models => models::list(x.dialect, session.req_header().uri.query(), &caller.key, runtime).map(Some),
         Endpoint::Model => {
             let id = accept::model_id(session.req_header().uri.path());
             models::one(x.dialect, &id, &caller.key, runtime).map(Some)

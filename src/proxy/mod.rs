@@ -20,6 +20,7 @@ pub(crate) mod probe;
 mod relay;
 pub(crate) mod serve;
 mod shutdown;
+mod unpack;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -345,7 +346,7 @@ impl Gateway {
         self.limit(x)?;
         let prepared = translate::Prepared::unseen();
         x.attempts = 1;
-        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
+        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen(), earlier: Vec::new() });
         Ok(())
     }
 

@@ -35,6 +35,8 @@ mod count;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod gemini;
@@ -52,6 +54,8 @@ mod metrics;
 mod models;
 #[cfg(test)]
 mod others;
+#[cfg(test)]
+mod packed;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]

@@ -412,6 +412,7 @@ fn any_usage() -> impl Strategy<Value = Usage> {
         visible_output_tokens: f,
         reasoning_tokens: g,
         audio_output_tokens: h,
+        search_units: 0,
     })
 }
 
@@ -428,6 +429,16 @@ fn split(usage: &Usage) -> [Usage; 8] {
         Usage { reasoning_tokens: usage.reasoning_tokens, ..none },
         Usage { audio_output_tokens: usage.audio_output_tokens, ..none },
     ]
+}
+
+#[test]
+fn search_units_cost_requests_and_nothing_else() {
+    let mut rates = Rates { request: Some(2_000_000_000), ..Rates::default() };
+    let usage = Usage { fresh_input_tokens: 500, search_units: 3, ..Usage::default() };
+    assert_eq!(rates.cost(&usage), Some(PicoUsd(6_000_000_000)));
+    rates.request = None;
+    rates.input = Some(1);
+    assert_eq!(rates.cost(&usage), None, "a price by tokens is not its price");
 }
 
 proptest! {
@@ -450,6 +461,7 @@ proptest! {
                 visible_output_tokens: usage.visible_output_tokens + part.visible_output_tokens,
                 reasoning_tokens: usage.reasoning_tokens + part.reasoning_tokens,
                 audio_output_tokens: usage.audio_output_tokens + part.audio_output_tokens,
+                search_units: 0,
             };
             prop_assert!(rates.cost(&bigger) >= rates.cost(&usage));
         }

@@ -21,6 +21,9 @@ use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
 use crate::wire::{self, Abilities, Dialect, Thinking};
 
+mod embeddings;
+mod rerank;
+
 /// An upstream request, but for its head.
 #[derive(Debug)]
 pub struct Prepared {
@@ -35,8 +38,21 @@ pub struct Prepared {
     pub dropped: Dropped,
     /// Between the formats, where they differ.
     pub bridge: Option<Arc<Bridge>>,
+    /// How an answer of embeddings or of a ranking gets back into the client's shape.
+    pub turn: Option<Turn>,
+    /// Bodies that are asked before `body`, one after the other, where the provider takes less at once.
+    pub earlier: Vec<Bytes>,
+    /// Client and provider speak the same: its vendor's headers go out, its own words come back.
+    pub kept: bool,
     /// Answers of this endpoint are counted as this one's.
     pub endpoint: Endpoint,
+}
+
+/// See [`Prepared::turn`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Embeddings(wire::embeddings::Turn),
+    Rerank(wire::rerank::Turn),
 }
 
 impl Prepared {
@@ -51,6 +67,9 @@ impl Prepared {
             body: Bytes::new(),
             dropped: Dropped::default(),
             bridge: None,
+            turn: None,
+            earlier: Vec::new(),
+            kept: true,
             endpoint: Endpoint::Pass,
         }
     }
@@ -74,6 +93,24 @@ pub struct Source<'s> {
 
 /// Writes the request for `target`.
 pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
+    let prepared = match source.endpoint {
+        Endpoint::Rerank => rerank::prepare(source, target),
+        endpoint => match endpoint.embeddings() {
+            Some(client) => embeddings::prepare(client, source, target),
+            None => generation(source, target),
+        },
+    }?;
+    let dropped = &prepared.dropped;
+    if source.strict && !dropped.is_empty() {
+        let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
+        return Err(
+            Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default())
+        );
+    }
+    Ok(prepared)
+}
+
+fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
     let Way { dialect, path, framing, edits } = way(source, target)?;
     let client = source.endpoint.dialect();
     let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
@@ -98,13 +135,20 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
         Edits::None => body,
         edits => Bytes::from(edited(edits, &body, source, &mut dropped)?),
     };
-    if source.strict && !dropped.is_empty() {
-        let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
-        return Err(
-            Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default())
-        );
-    }
-    Ok(Prepared { dialect, edits, lane, path, framing, body, dropped, bridge, endpoint: source.endpoint })
+    Ok(Prepared {
+        dialect,
+        edits,
+        lane,
+        path,
+        framing,
+        body,
+        dropped,
+        bridge,
+        turn: None,
+        earlier: Vec::new(),
+        kept: dialect == client,
+        endpoint: source.endpoint,
+    })
 }
 
 /// Where a request goes at its provider.
@@ -128,7 +172,6 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
             count.map(|(path, edits)| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits })
         }
         Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat),
-        Endpoint::Embeddings => plain(paths.embeddings, Dialect::OpenAiChat),
         endpoint => endpoint.generation().and_then(|client| api(client, target)).map(|api| {
             let stream_path = api.stream_path.filter(|_| source.parsed.stream);
             Way {
@@ -139,10 +182,12 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
             }
         }),
     };
-    found.ok_or_else(|| {
-        let message = format!("{} has no {} endpoint", target.deployment.provider.title, source.endpoint.as_str());
-        Error::new(Kind::InvalidRequest, message).with_param("model")
-    })
+    found.ok_or_else(|| no_endpoint(source, target))
+}
+
+fn no_endpoint(source: Source<'_>, target: &Target) -> Error {
+    let message = format!("{} has no {} endpoint", target.deployment.provider.title, source.endpoint.as_str());
+    Error::new(Kind::InvalidRequest, message).with_param("model")
 }
 
 /// The generation API for a client's format, by what the configuration says and the vendor has.

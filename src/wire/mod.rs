@@ -16,7 +16,9 @@ pub mod ir;
 pub mod json;
 pub mod lane;
 mod lenient;
+pub mod multipart;
 pub mod openai_chat;
+pub mod owned;
 pub mod responses;
 pub mod scan;
 pub mod seal;
@@ -24,6 +26,7 @@ pub mod splice;
 pub mod sse;
 pub mod stream;
 pub mod watch;
+pub mod websocket;
 
 use crate::error::{Error, Result};
 

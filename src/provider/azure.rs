@@ -16,7 +16,7 @@
 //! - an error's `code` is a word or a string of digits (azure-chat_completions-1816c95221f1,
 //!   azure-chat_completions-7b0e95aa9810)
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -24,7 +24,19 @@ pub static PROVIDER: Provider = Provider {
     title: "Azure OpenAI",
     apis: &[Api::CHAT, Api::RESPONSES],
     base_url: None,
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths {
+        completions: Some("/completions"),
+        passes: &[
+            Pass::Images,
+            Pass::Speech,
+            Pass::Transcriptions,
+            Pass::Files,
+            Pass::Batches,
+            Pass::Responses,
+            Pass::Realtime,
+        ],
+        ..Paths::OPENAI
+    },
     auth: Auth::Header("api-key"),
     env: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
     key_optional: false,

@@ -32,6 +32,7 @@ pub static PROVIDER: Provider = Provider {
         completions: None,
         embeddings: None,
         models: Some("/v1beta/models?pageSize=1000"),
+        passes: &[],
     },
     auth: Auth::Header("x-goog-api-key"),
     env: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],

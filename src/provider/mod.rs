@@ -127,18 +127,81 @@ pub struct Paths {
     pub completions: Option<&'static str>,
     pub embeddings: Option<&'static str>,
     pub models: Option<&'static str>,
+    /// What passes to it in its own format, on the paths that clients use.
+    pub passes: &'static [Pass],
+}
+
+/// Endpoints that are passed on rather than translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// `/images/generations`, `/images/edits`, `/images/variations`
+    Images,
+    /// `/audio/speech`
+    Speech,
+    /// `/audio/transcriptions`, `/audio/translations`
+    Transcriptions,
+    Moderations,
+    Files,
+    Batches,
+    /// Anthropic's `/messages/batches`
+    MessageBatches,
+    /// Stored responses by their ids, `/responses/compact` and `/responses/input_tokens`: the provider
+    /// keeps what its Responses API answers.
+    Responses,
+    /// `/conversations`, beside stored responses
+    Conversations,
+    /// `/realtime`, a WebSocket
+    Realtime,
+}
+
+impl Pass {
+    /// The `format` of records and metrics, and the name in documentation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcriptions",
+            Self::Moderations => "moderations",
+            Self::Files => "files",
+            Self::Batches => "batches",
+            Self::MessageBatches => "message_batches",
+            Self::Responses => "responses",
+            Self::Conversations => "conversations",
+            Self::Realtime => "realtime",
+        }
+    }
+
+    /// All that OpenAI has.
+    pub const OPENAI: &[Self] = &[
+        Self::Images,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Moderations,
+        Self::Files,
+        Self::Batches,
+        Self::Responses,
+        Self::Conversations,
+        Self::Realtime,
+    ];
+    pub const ANTHROPIC: &[Self] = &[Self::Files, Self::MessageBatches];
 }
 
 impl Paths {
     /// Below a base URL that ends in `/v1` (or stands for it).
-    pub const OPENAI: Self =
-        Self { count_tokens: None, completions: None, embeddings: Some("/embeddings"), models: Some("/models") };
+    pub const OPENAI: Self = Self {
+        count_tokens: None,
+        completions: None,
+        embeddings: Some("/embeddings"),
+        models: Some("/models"),
+        passes: &[],
+    };
     /// Below a base URL without `/v1`.
     pub const ANTHROPIC: Self = Self {
         count_tokens: Some("/v1/messages/count_tokens"),
         completions: None,
         embeddings: None,
         models: Some("/v1/models"),
+        passes: Pass::ANTHROPIC,
     };
 }
 

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderName, Method};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -41,10 +41,12 @@ use self::shutdown::InFlight;
 use crate::error::{Error, Kind, Origin, Result, Retry};
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
+use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::answer::Answer;
-use crate::stage::{authenticate, parse, respond, route, translate};
+use crate::stage::{authenticate, parse, pass, respond, route, translate};
 use crate::telemetry::{Outcome, Telemetry};
+use crate::wire::Dialect;
 
 /// What a client calls its request; kept as `client_request_id`, never used as ours.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -87,7 +89,13 @@ impl ProxyHttp for Gateway {
             Ok(Served::Answered) => Ok(true),
             Ok(Served::Pipeline) => Ok(false),
             Err(error) => {
+                let is_half = session.response_written().is_some() && error.kind() != Kind::ClientGone;
                 self.refuse(session, x, &error).await;
+                if is_half {
+                    // Said to be answered, the framework would end half an answer as if it were whole.
+                    x.end.outcome = Outcome::UpstreamCut;
+                    return Err(to_pingora(error));
+                }
                 Ok(true)
             }
         }
@@ -159,6 +167,9 @@ impl ProxyHttp for Gateway {
         error: &pingora_core::Error,
         x: &mut Self::CTX,
     ) -> FailToProxy {
+        if let Some(told) = &x.end.error {
+            return FailToProxy { error_code: told.status(), can_reuse_downstream: false };
+        }
         let ours = x.stopped.take().unwrap_or_else(|| {
             Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(error)
         });
@@ -228,7 +239,10 @@ impl Gateway {
         let head = session.req_header();
         let endpoint = accept::accept(&head.method, head.uri.path())?;
         x.endpoint = Some(endpoint);
-        if !matches!(endpoint, Endpoint::Models | Endpoint::Model) {
+        // Lists of models and files come in the format of whoever asks.
+        let by_header = matches!(endpoint, Endpoint::Models | Endpoint::Model)
+            || endpoint == Endpoint::Passed(Pass::Files) && x.dialect == Dialect::Anthropic;
+        if !by_header {
             x.dialect = endpoint.dialect();
         }
         if endpoint == Endpoint::Status {
@@ -246,8 +260,8 @@ impl Gateway {
         x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
         x.clock.go();
-        let uri = &session.req_header().uri;
-        x.parsed = Some(parse::parse(endpoint, uri.path(), uri.query(), &x.body)?);
+        open_ids(x)?;
+        parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
         self.limit(x)?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
@@ -281,13 +295,18 @@ impl Gateway {
         let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
             return Err(Error::internal("nothing to route"));
         };
-        let named = session.req_header().headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
-        x.plan = Some(match named {
-            Some(provider) => {
-                route::route(&format!("{provider}/{}", parsed.model), &caller.key, &x.live.runtime, spread)?
-            }
-            None => route::route(&parsed.model, &caller.key, &x.live.runtime, spread)?,
-        });
+        let head = session.req_header();
+        let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
+        let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect, spread };
+        let mut plan = match (&mut x.passage, accept::call(head.uri.path())) {
+            (Some(passage), Some(call)) => pass::plan(call, &parsed.model, passage, &mut x.opened, ask)?,
+            _ => route::named(&parsed.model, named, &caller.key, &x.live.runtime, spread)?,
+        };
+        pass::pin(&mut plan, &x.opened)?;
+        if x.dialect == Dialect::Responses {
+            pass::check_state(&x.body, &parsed.outline, &plan, &x.opened)?;
+        }
+        x.plan = Some(plan);
         Ok(())
     }
 
@@ -440,6 +459,30 @@ impl Gateway {
         x.end.error = Some(error.clone());
         x.end.outcome = Outcome::UpstreamCut;
     }
+}
+
+/// Puts the providers' ids in place of those that were sealed for the caller's tenant.
+fn open_ids(x: &mut Exchange) -> Result<()> {
+    let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
+    if let Some((body, opened)) = pass::open_body(&x.body, &caller.key, &x.live.runtime)? {
+        (x.body, x.opened) = (body, opened);
+    }
+    Ok(())
+}
+
+fn parse_body(head: &RequestHeader, x: &mut Exchange, endpoint: Endpoint) -> Result<()> {
+    let (path, query) = (head.uri.path(), head.uri.query());
+    x.parsed = Some(match (endpoint, accept::call(path)) {
+        (Endpoint::Passed(_), Some(call)) => {
+            let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let asked = pass::Asked { call, method: &head.method, content_type, query, body: &x.body };
+            let (parsed, passage) = pass::parse(&asked)?;
+            x.passage = Some(passage);
+            parsed
+        }
+        _ => parse::parse(endpoint, path, query, &x.body)?,
+    });
+    Ok(())
 }
 
 /// Whether a head can be read in two ways: both a length and a coding, or a coding we do not speak. The framework drops the length before we see the

@@ -25,7 +25,6 @@ use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::stage::answer::Answer;
 use crate::stage::respond;
-use crate::stage::translate;
 
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -62,7 +61,7 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     x.clock.go();
     let target =
         x.plan.as_ref().and_then(|p| p.targets.get(index)).cloned().ok_or_else(|| Error::internal("no target"))?;
-    let prepared = translate::prepare(x.source()?, &target)?;
+    let prepared = x.prepare(&target)?;
     let timeouts = target.deployment.timeouts;
     x.attempts += 1;
     x.end.verbatim = None;
@@ -339,7 +338,9 @@ async fn stream(
         if let Some(error) = failed.as_ref().filter(|_| x.end.first_byte.is_none() && batch.out.is_empty()) {
             return Err(error.clone());
         }
-        if x.end.first_byte.is_none() && !batch.out.is_empty() {
+        // A file may be empty, an answer may not.
+        let is_empty_file = batch.end && x.attempt_mut()?.answer.passed_head().is_some();
+        if x.end.first_byte.is_none() && (!batch.out.is_empty() || is_empty_file) {
             gateway.attempt_answered(x);
             commit(session, x).await?;
             leg.session.set_read_timeout(Some(idle));
@@ -440,7 +441,9 @@ async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: B
 
 /// The stream broke under us: what the client has begun to read ends with its format's error event.
 async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
-    if x.end.first_byte.is_none() || error.kind() == Kind::ClientGone {
+    // What passes has no error event: closing is all that says so.
+    let passes = x.attempt_mut()?.answer.passed_head().is_some();
+    if x.end.first_byte.is_none() || passes || error.kind() == Kind::ClientGone {
         return Err(error);
     }
     let event = x.attempt_mut()?.answer.fail(error.clone());

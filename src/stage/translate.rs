@@ -134,7 +134,7 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
 }
 
 /// The generation API for a client's format, by what the configuration says and the vendor has.
-fn api(client: Dialect, target: &Target) -> Option<&'static Api> {
+pub(super) fn api(client: Dialect, target: &Target) -> Option<&'static Api> {
     let provider = target.deployment.provider;
     let chosen = match target.api.unwrap_or(target.deployment.api) {
         ApiChoice::Only(dialect) => {
@@ -160,7 +160,7 @@ fn rendered(path: &'static str, target: &Target) -> Cow<'static, str> {
 }
 
 /// Text as one segment of a path: nothing in it can end the segment or climb out of it.
-fn path_segment(text: &str) -> String {
+pub(super) fn path_segment(text: &str) -> String {
     let only_dots = text.bytes().all(|b| b == b'.');
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {

@@ -205,6 +205,11 @@ impl Exchange {
         }
     }
 
+    /// A WebSocket is open, or was.
+    pub(crate) fn is_session(&self) -> bool {
+        self.end.status == 101
+    }
+
     /// Stops Pingora's pipeline; `fail_to_proxy` answers with this error.
     pub(crate) fn stop_passing(&mut self, error: Error) -> Box<pingora_core::Error> {
         let told = pingora_core::Error::explain(pingora_core::ErrorType::HTTPStatus(error.status()), error.to_string());

@@ -79,7 +79,7 @@ fn beside<'q>(query: &'q str, path: &str) -> Option<Cow<'q, str>> {
 
 fn bare_head(
     deployment: &Deployment,
-    method: http::Method,
+    method: Method,
     path: &str,
     query: Option<&str>,
     http2: bool,
@@ -164,7 +164,7 @@ fn operators_headers(head: &mut RequestHeader, deployment: &Deployment) {
 /// The head of a request of the gateway's own.
 pub(super) fn own_head(
     deployment: &Deployment,
-    method: http::Method,
+    method: Method,
     path: &str,
     body: &[u8],
     http2: bool,
@@ -316,7 +316,7 @@ pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeade
 }
 
 /// Who answered, and what it took.
-fn describe(head: &mut ResponseHeader, x: &Exchange) {
+pub(super) fn describe(head: &mut ResponseHeader, x: &Exchange) {
     identify(head, x);
     if let Some(attempt) = &x.attempt {
         respond::set(head, respond::PROVIDER, attempt.target.deployment.name.as_str());
@@ -369,17 +369,28 @@ pub(super) fn describe_error(head: &mut ResponseHeader, x: &Exchange, error: &Er
 
 /// Pass-through: the client's head becomes the provider's, framing kept.
 pub(super) fn pass_head(x: &Exchange, client: &RequestHeader) -> Result<RequestHeader> {
-    let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
-    let deployment = &attempt.target.deployment;
     let path = client.uri.path();
     // `/v1` is part of the base where the vendor has it.
     let below = path.strip_prefix("/v1").unwrap_or(path);
-    let mut head = bare_head(deployment, client.method.clone(), below, client.uri.query(), false)?;
+    let mut head = passing_head(x, client, below, client.uri.query())?;
     for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT] {
         if let Some(value) = client.headers.get(&name) {
             let _ = head.insert_header(name, value.clone());
         }
     }
+    Ok(head)
+}
+
+/// The head of what takes the pipeline, without its framing.
+pub(super) fn passing_head(
+    x: &Exchange,
+    client: &RequestHeader,
+    path: &str,
+    query: Option<&str>,
+) -> Result<RequestHeader> {
+    let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
+    let deployment = &attempt.target.deployment;
+    let mut head = bare_head(deployment, client.method.clone(), path, query, false)?;
     vendor_headers(&mut head, client);
     credentials(&mut head, deployment, client, &[], x)?;
     Ok(head)

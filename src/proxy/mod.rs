@@ -16,6 +16,7 @@ mod listen;
 mod live;
 mod local;
 pub(crate) mod probe;
+mod realtime;
 mod relay;
 pub(crate) mod serve;
 mod shutdown;
@@ -104,7 +105,11 @@ impl ProxyHttp for Gateway {
     async fn upstream_peer(&self, _session: &mut Session, x: &mut Self::CTX) -> Pingora<Box<HttpPeer>> {
         let deployment = x.attempt_mut().map(|a| Arc::clone(&a.target.deployment)).map_err(to_pingora)?;
         let upstream = x.live.upstream(&deployment).map_err(to_pingora)?;
-        upstream.any_peer().await.map(Box::new).map_err(to_pingora)
+        let peer = match x.passage {
+            Some(_) => upstream.session_peer(deployment.timeouts.total).await,
+            None => upstream.any_peer().await,
+        };
+        peer.map(Box::new).map_err(to_pingora)
     }
 
     async fn upstream_request_filter(
@@ -113,11 +118,16 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         x: &mut Self::CTX,
     ) -> Pingora<()> {
-        *head = hooks::pass_head(x, session.req_header()).map_err(to_pingora)?;
+        let client = session.req_header();
+        let own = match x.passage {
+            Some(_) => realtime::request_head(x, client),
+            None => hooks::pass_head(x, client),
+        };
+        *head = own.map_err(to_pingora)?;
         Ok(())
     }
 
-    /// Holds what passes to the same size as what is read.
+    /// Holds what passes to the same size as what is read; a session has no size.
     async fn request_body_filter(
         &self,
         _session: &mut Session,
@@ -127,7 +137,7 @@ impl ProxyHttp for Gateway {
     ) -> Pingora<()> {
         x.passed_bytes += body.as_ref().map_or(0, Bytes::len);
         let limit_bytes = x.live.runtime.server.max_body_bytes;
-        if x.passed_bytes > limit_bytes {
+        if x.passed_bytes > limit_bytes && x.passage.is_none() {
             return Err(x.stop_passing(body::too_large(limit_bytes)));
         }
         Ok(())
@@ -139,7 +149,11 @@ impl ProxyHttp for Gateway {
         head: &mut ResponseHeader,
         x: &mut Self::CTX,
     ) -> Pingora<()> {
-        match hooks::pass_answer_head(x, head) {
+        let own = match head.status.as_u16() {
+            101 if x.passage.is_some() => realtime::answer_head(x, head),
+            _ => hooks::pass_answer_head(x, head),
+        };
+        match own {
             Ok(own) => *head = own,
             Err(error) => return Err(x.stop_passing(error)),
         }
@@ -170,6 +184,12 @@ impl ProxyHttp for Gateway {
         if let Some(told) = &x.end.error {
             return FailToProxy { error_code: told.status(), can_reuse_downstream: false };
         }
+        if x.is_session() {
+            // It was cut rather than closed.
+            let by_client = *error.esource() == pingora_core::ErrorSource::Downstream;
+            x.end.outcome = if by_client { Outcome::ClientCut } else { Outcome::UpstreamCut };
+            return FailToProxy { error_code: x.end.status, can_reuse_downstream: false };
+        }
         let ours = x.stopped.take().unwrap_or_else(|| {
             Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(error)
         });
@@ -189,7 +209,10 @@ impl ProxyHttp for Gateway {
     }
 
     /// The one place where the ledger row, metrics and access record are closed.
-    async fn logging(&self, _session: &mut Session, _error: Option<&pingora_core::Error>, x: &mut Self::CTX) {
+    async fn logging(&self, _session: &mut Session, error: Option<&pingora_core::Error>, x: &mut Self::CTX) {
+        if x.is_session() && error.is_none() {
+            x.end.outcome = Outcome::Finished;
+        }
         self.close(x);
     }
 }
@@ -228,7 +251,9 @@ impl Gateway {
         x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
-        refuse_upgrade(head)?;
+        if !realtime::may_upgrade(head) {
+            refuse_upgrade(head)?;
+        }
         if is_ambiguous(session) {
             session.set_keepalive(None);
             return Err(Error::new(
@@ -251,6 +276,10 @@ impl Gateway {
         self.authenticate(session, x)?;
         if let Some(body) = local::answer(self, session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
+        }
+        if endpoint == Endpoint::Passed(Pass::Realtime) {
+            self.plan_realtime(session, x)?;
+            return Ok(Served::Pipeline);
         }
         if endpoint == Endpoint::Pass {
             self.plan_pass(session, x)?;

@@ -19,7 +19,7 @@ use crate::wire::gemini::array::AsArray;
 use crate::wire::owned::{Owned, Owner};
 use crate::wire::stream::{Ending, Pipe, Translator};
 use crate::wire::watch::{self, StreamWatch, Watch};
-use crate::wire::{self, Client, Dialect};
+use crate::wire::{self, Client, Dialect, websocket};
 
 /// A refusal longer than this is cut.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -43,6 +43,8 @@ enum Mode {
     Stream(Box<dyn Pipe>),
     /// In a format that is nobody's here.
     Passed(Box<Passed>),
+    /// The messages of a realtime session: read as they pass.
+    Session(Box<websocket::Reader>),
 }
 
 /// An answer that is held until it is complete.
@@ -166,6 +168,11 @@ impl Answer {
         Self { mode: Mode::Passed(Box::new(passed)) }
     }
 
+    /// For the messages of a realtime session.
+    pub fn session() -> Self {
+        Self { mode: Mode::Session(Box::default()) }
+    }
+
     pub fn is_stream(&self) -> bool {
         match &self.mode {
             Mode::Stream(_) => true,
@@ -198,6 +205,10 @@ impl Answer {
             }
             Mode::Whole(whole) => whole.chunk(chunk, end),
             Mode::Passed(passed) => passed.chunk(chunk, end),
+            Mode::Session(reader) => {
+                reader.push(chunk.as_deref().unwrap_or_default());
+                Ok(())
+            }
             Mode::Stream(pipe) => {
                 let mut out = Vec::new();
                 if let Some(bytes) = chunk.take() {
@@ -237,6 +248,7 @@ impl Answer {
             Mode::Unseen | Mode::Refusal { .. } => None,
             Mode::Whole(whole) => whole.usage,
             Mode::Passed(passed) => passed.usage().map(|usage| (usage, UsageSource::Reported)),
+            Mode::Session(reader) => reader.usage().map(|usage| (usage, UsageSource::Reported)),
             Mode::Stream(pipe) => Some(pipe.progress().account(input_estimate_tokens)),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 
-use super::accept::Call;
+use super::accept::{self, Call};
 use super::parse::Parsed;
 use super::route::{self, Plan, Target};
 use super::translate::{self, Prepared};
@@ -131,16 +131,7 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
         is_raw: matches!(call.action, "/content" | "/results"),
         counts: asked.has_model(),
     };
-    let mut parsed = Parsed {
-        model: String::new(),
-        stream: asked.query.is_some_and(|query| query.split('&').any(|pair| pair == "stream=true")),
-        stream_usage: true,
-        array: false,
-        choices: 1,
-        input_estimate_tokens: 0,
-        max_output_tokens: Some(0),
-        outline: Outline::default(),
-    };
+    let mut parsed = unread(pairs(asked.query).any(|pair| pair == ("stream", "true")));
     if let Some(boundary) = asked.content_type.and_then(multipart::boundary) {
         if asked.has_model() {
             let form = Form::parse(asked.body, boundary)?;
@@ -160,6 +151,45 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
         return Err(Error::new(Kind::InvalidJson, "the request has no body: a JSON object or a form is expected"));
     }
     Ok((parsed, passage))
+}
+
+/// A realtime session, from its query.
+pub fn session(query: Option<&str>) -> Result<(Parsed, Passage)> {
+    let mut named = pairs(query).filter(|(name, _)| *name == "model");
+    let model = named.next().map(|(_, model)| accept::percent_decode(model).into_owned()).unwrap_or_default();
+    if named.next().is_some() {
+        return Err(Error::invalid("model", "the parameter `model` appears more than once"));
+    }
+    let parsed = Parsed { model, ..unread(true) };
+    Ok((parsed, Passage { path: "/realtime".to_owned(), ..Passage::default() }))
+}
+
+/// The query of a session with the provider's name of the model.
+pub fn session_query(query: Option<&str>, model: &str) -> Option<String> {
+    let renamed = |(name, value)| match name {
+        "model" if !model.is_empty() => format!("model={}", translate::path_segment(model)),
+        _ => format!("{name}={value}"),
+    };
+    let pairs: Vec<String> = pairs(query).map(renamed).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
+}
+
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+    query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='))
+}
+
+/// Of a request whose body says nothing that is needed.
+fn unread(stream: bool) -> Parsed {
+    Parsed {
+        model: String::new(),
+        stream,
+        stream_usage: true,
+        array: false,
+        choices: 1,
+        input_estimate_tokens: 0,
+        max_output_tokens: Some(0),
+        outline: Outline::default(),
+    }
 }
 
 /// Who asks for what where.

@@ -38,6 +38,8 @@ mod headers;
 #[cfg(test)]
 mod http1;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
@@ -47,6 +49,10 @@ mod metrics;
 mod models;
 #[cfg(test)]
 mod others;
+#[cfg(test)]
+mod passing;
+#[cfg(test)]
+mod realtime;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]

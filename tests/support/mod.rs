@@ -15,3 +15,4 @@ pub(crate) mod h2;
 pub(crate) mod simulated;
 pub(crate) mod upstream;
 pub(crate) mod wait;
+pub(crate) mod websocket;

@@ -17,7 +17,7 @@ fn count(x: &mut Exchange) {
     let abandoned = || {
         let left = x.end.error.as_ref().is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::UpstreamTimeout));
         let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
-        (left && x.sent).then_some((usage, UsageSource::Estimated))
+        (left && x.sent && input_tokens > 0).then_some((usage, UsageSource::Estimated))
     };
     let Some((usage, source)) = attempt.answer.usage(input_tokens).or_else(abandoned) else { return };
     let info = attempt.target.info.as_ref();

@@ -332,8 +332,8 @@ impl Gateway {
             _ => route::named(&parsed.model, named, &caller.key, &x.live.runtime, spread)?,
         };
         pass::pin(&mut plan, &x.opened)?;
-        if x.dialect == Dialect::Responses {
-            pass::check_state(&x.body, &parsed.outline, &plan, &x.opened)?;
+        if let Some(endpoint) = x.endpoint {
+            pass::check_kept(endpoint, &x.body, &parsed.outline, &plan, &x.opened)?;
         }
         x.plan = Some(plan);
         Ok(())

@@ -37,7 +37,7 @@ pub enum Endpoint {
     Model,
     /// `GET /v1/limits`
     Limits,
-    /// Passed to a provider as it is: rerank.
+    /// Passed to a provider unread: rerank.
     Pass,
     /// Passed to a provider in its own format: images, audio, files, stored responses, ...
     Passed(Pass),

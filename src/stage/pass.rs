@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 
-use super::accept::{self, Call};
+use super::accept::{self, Call, Endpoint};
 use super::parse::Parsed;
 use super::route::{self, Plan, Target};
 use super::translate::{self, Prepared};
@@ -16,11 +16,11 @@ use crate::config::runtime::{Deployment, Key, Runtime};
 use crate::error::{Error, Kind, Result};
 use crate::provider::Pass;
 use crate::usage::estimate::estimate_request;
+use crate::wire::Dialect;
 use crate::wire::envelope::{Envelope, Outline};
 use crate::wire::multipart::{self, Form};
 use crate::wire::owned::{self, Taken};
 use crate::wire::splice::Splice;
-use crate::wire::{Dialect, scan};
 
 /// A request that passes, beside its body.
 #[derive(Debug, Default)]
@@ -41,12 +41,13 @@ pub struct Passage {
 pub struct Opened {
     /// Where what they stand for is kept.
     pub owner: Option<Arc<Deployment>>,
-    /// One of them is the state of a conversation.
-    pub has_state: bool,
+    /// As the provider has them.
+    ids: Vec<String>,
 }
 
 impl Opened {
-    fn add(&mut self, owner: &Arc<Deployment>) -> Result<()> {
+    fn add(&mut self, id: &str, owner: &Arc<Deployment>) -> Result<()> {
+        self.ids.push(id.to_owned());
         match self.owner.replace(Arc::clone(owner)) {
             Some(other) if other.name != owner.name => {
                 Err(Error::new(Kind::InvalidRequest, "the ids in this request belong to different providers"))
@@ -80,11 +81,10 @@ pub fn open_body(body: &Bytes, key: &Key, runtime: &Runtime) -> Result<Option<(B
     let mut opened = Opened::default();
     let mut plain = Vec::new();
     let taken = owned::taken(text);
-    for it @ Taken { name, id, place } in &taken {
+    for Taken { name, id, place } in &taken {
         match open(id, key, runtime) {
             Some((id, owner)) => {
-                opened.add(&owner)?;
-                opened.has_state |= it.is_state();
+                opened.add(id, &owner)?;
                 plain.push((place, id));
             }
             None if *name == "id" => {}
@@ -212,7 +212,7 @@ pub fn plan(call: Call<'_>, model: &str, passage: &mut Passage, opened: &mut Ope
             return Err(unknown("", id));
         }
         passage.path = format!("{}/{}{}", call.root, translate::path_segment(plain), call.action);
-        opened.add(&owner)?;
+        opened.add(plain, &owner)?;
         return Ok(at(&owner));
     }
     if model.is_empty() {
@@ -284,22 +284,30 @@ fn is_native(target: &Target) -> bool {
     translate::api(Dialect::Responses, target).is_some_and(|api| api.dialect == Dialect::Responses)
 }
 
-/// Refuses state that is nobody's or another's, where a provider would know it. Where the request is
-/// translated, translation refuses it.
-pub fn check_state(body: &[u8], outline: &Outline, plan: &Plan, opened: &Opened) -> Result<()> {
+/// Refuses to name what is kept for nobody or for another, where a provider would know it: each of
+/// these members has to have come sealed. Where the request is translated, translation refuses state.
+pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Plan, opened: &Opened) -> Result<()> {
+    let members: &[&'static str] = match endpoint {
+        Endpoint::Responses | Endpoint::Passed(Pass::Responses) => &["previous_response_id", "conversation"],
+        Endpoint::Passed(Pass::Batches) => &["input_file_id"],
+        _ => return Ok(()),
+    };
     let envelope = Envelope::restore(body, outline)?;
-    let Some(member) = owned::names_state(&envelope).filter(|_| !opened.has_state) else { return Ok(()) };
-    if plan.targets.iter().any(keeps) {
-        let id = envelope.present(member).unwrap_or_default();
-        let id = scan::member(id, "id").unwrap_or(id).trim_matches('"');
-        return Err(unknown(member, id));
-    }
-    match plan.targets.iter().any(is_native) {
-        true => {
-            Err(Error::invalid(member, format!("the provider of this model keeps no state: `{member}` cannot be used")))
+    for member in members {
+        let Some(json) = envelope.present(member) else { continue };
+        let id = owned::id_in(json);
+        if id.as_ref().is_some_and(|id| opened.ids.iter().any(|opened| opened == id)) {
+            continue;
         }
-        false => Ok(()),
+        if endpoint == Endpoint::Passed(Pass::Batches) || plan.targets.iter().any(keeps) {
+            return Err(unknown(member, id.as_deref().unwrap_or_default()));
+        }
+        if plan.targets.iter().any(is_native) {
+            let text = format!("the provider of this model keeps no state: `{member}` cannot be used");
+            return Err(Error::invalid(*member, text));
+        }
     }
+    Ok(())
 }
 
 /// Writes the request for `target`: the same bytes with the provider's name of the model.

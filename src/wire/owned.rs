@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use super::envelope::Envelope;
+use super::json::Str;
 use super::scan::{self, Escapes};
 use super::seal::Seal;
 use super::splice::Splice;
@@ -166,13 +167,6 @@ pub struct Taken<'b> {
     pub place: Range<usize>,
 }
 
-impl Taken<'_> {
-    /// Refers to what a provider keeps of a conversation.
-    pub fn is_state(&self) -> bool {
-        matches!(self.name, "previous_response_id" | "conversation" | "id")
-    }
-}
-
 /// The ids in a request's body that look sealed for a tenant. A bare `id` is one of a conversation, or
 /// of a call with state of its own: it counts only if it opens.
 pub fn taken(body: &str) -> Vec<Taken<'_>> {
@@ -223,9 +217,15 @@ pub fn replaced<'r>(body: &str, ids: impl IntoIterator<Item = (&'r Range<usize>,
     out
 }
 
-/// Whether a request names state that a provider keeps, sealed or not.
-pub fn names_state(envelope: &Envelope<'_>) -> Option<&'static str> {
-    ["previous_response_id", "conversation"].into_iter().find(|name| envelope.present(name).is_some())
+/// The id that a member is, or holds as all that is in it.
+pub fn id_in(json: &str) -> Option<String> {
+    let mut members = scan::members(json);
+    let json = match (members.next(), members.next()) {
+        (Some(("id", id)), None) => id,
+        (Some(_), _) => return None,
+        (None, _) => json,
+    };
+    Str::from_raw(json).map(|id| id.text().into_owned())
 }
 
 /// Whether the provider is asked to keep the answer: it does unless told not to.
@@ -315,5 +315,14 @@ mod tests {
             )
         );
         assert!(taken(r#"{"file_id":"plain"}"#).is_empty());
+    }
+
+    #[test]
+    fn an_object_that_holds_more_than_an_id_is_none() {
+        assert_eq!(id_in(r#""c\u005f1""#).as_deref(), Some("c_1"));
+        assert_eq!(id_in(r#"{ "id":"c_1" }"#).as_deref(), Some("c_1"));
+        for other in ["1", "{}", r#"{"id":"a","id":"b"}"#, r#"{"id":"a","i\u0064":"b"}"#, r#"["a"]"#] {
+            assert_eq!(id_in(other), None, "{other}");
+        }
     }
 }

@@ -116,6 +116,12 @@ impl Seal {
         }
     }
 
+    /// Proves whose ids are with a secret of the operator's in place of the credential: it outlives a
+    /// change of that, and is there where a server wants none.
+    pub fn prove_by(&mut self, owner: &str, secret: &[u8]) {
+        self.owned = Key::new(b"weir owned 2\0", owner, secret);
+    }
+
     /// Lets each of them open what the others sealed.
     pub fn acquaint<'s>(seals: impl IntoIterator<Item = &'s mut Self>) {
         let seals: Vec<&mut Self> = seals.into_iter().collect();
@@ -217,6 +223,12 @@ mod tests {
         for forged in ["file-1", "", "file-1-weirseal1-", &id.replace("file-1", "file-2"), &a.close_id("file-1", b"")] {
             assert_eq!(a.open_owned(forged, "acme"), None, "{forged}");
         }
+        let (mut before, mut after) = (Seal::new("a", b"old"), Seal::new("a", b"new"));
+        assert_eq!(after.open_owned(&before.close_owned("file-1", "acme"), "acme"), None);
+        for seal in [&mut before, &mut after] {
+            seal.prove_by("a", b"secret");
+        }
+        assert_eq!(after.open_owned(&before.close_owned("file-1", "acme"), "acme"), Some("file-1"));
         let twice = b.close_owned(&id, "acme");
         assert_eq!(b.open_owned(&twice, "acme"), Some(id.as_str()));
         assert_eq!(a.open_id(&id), ("file-1", None));

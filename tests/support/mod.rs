@@ -4,7 +4,8 @@
 //! - `client`: an HTTP/1.1 client that can also misbehave, and reads event streams;
 //! - `simulated`: the built-in simulator on a socket, in this process;
 //! - `h2`: an HTTP/2 client over TLS, and a self-signed certificate;
-//! - `wait`: conditions with a deadline.
+//! - `wait`: conditions with a deadline;
+//! - `websocket`: WebSocket frames, both ways.
 //!
 //! Nothing here sleeps for luck: everything waits for a condition until [`wait::DEADLINE`], which
 //! only a failing test reaches.

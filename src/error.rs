@@ -33,6 +33,8 @@ pub enum Kind {
     NotExpressible,
     /// Nobody serves this model.
     UnknownModel,
+    /// No such file, batch or stored response, or none of the caller's.
+    NotFound,
     /// No such path.
     UnknownUrl,
     /// The path exists, the method does not.
@@ -45,8 +47,6 @@ pub enum Kind {
     RateLimited,
     /// A budget is spent.
     BudgetExhausted,
-    /// No such file, batch or stored response, or none of the caller's.
-    NotFound,
     /// The upstream could not be reached, or every attempt failed.
     UpstreamFailed,
     /// No upstream is in a state to be asked.

@@ -47,7 +47,7 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     }
     let accept = if x.parsed.as_ref().is_some_and(|p| p.stream) { "text/event-stream" } else { "application/json" };
     let asked = client.headers.get(ACCEPT).filter(|_| x.passage.is_some());
-    let _ = head.insert_header(ACCEPT, asked.cloned().unwrap_or(HeaderValue::from_static(accept)));
+    let _ = head.insert_header(ACCEPT, asked.cloned().unwrap_or_else(|| HeaderValue::from_static(accept)));
     if same_format {
         vendor_headers(&mut head, client);
     }

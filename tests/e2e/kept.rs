@@ -127,7 +127,7 @@ fn id_of(answer: &Answer) -> String {
 /// Every way in which an id is not the caller's, beside the caller's own.
 fn not_mine(id: &str) -> [String; 3] {
     let plain = id.split("-weirseal1-").next().unwrap();
-    let forged = format!("{}{}", &id[..id.len() - 2], if id.ends_with("AA") { "BB" } else { "AA" });
+    let forged = format!("{}{}", id.get(..id.len() - 2).unwrap(), if id.ends_with("AA") { "BB" } else { "AA" });
     [plain.to_owned(), forged, format!("{plain}-weirseal1-{}", "A".repeat(27))]
 }
 

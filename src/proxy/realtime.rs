@@ -43,6 +43,7 @@ impl Gateway {
         let target = target.ok_or_else(|| Error::internal("no target"))?;
         let prepared = x.prepare(&target)?;
         session.downstream_session.set_read_timeout(Some(target.deployment.timeouts.total));
+        x.clock.pause();
         x.attempts = 1;
         x.attempt = Some(Attempt { target, prepared, answer: Answer::session() });
         Ok(())

@@ -101,7 +101,9 @@ async fn open(
                 return Err(error.with_retry(Retry::SameTarget));
             }
         };
-        let first_token = (Instant::now() + timeouts.first_token).min(deadline);
+        // An image or a sound begins when it is ready.
+        let patience = if x.passage.is_some() { timeouts.total } else { timeouts.first_token };
+        let first_token = (Instant::now() + patience).min(deadline);
         let head = hooks::request_head(x, session.req_header(), leg.session.as_http2().is_some())?;
         match send_and_wait(session, x, &mut leg, head, first_token).await {
             Ok(()) => return Ok(leg),

@@ -93,8 +93,12 @@ impl Conn {
 
 /// Two tenants, two providers of OpenAI's format and one of Anthropic's.
 fn gateway(openai: &Upstream, second: &Upstream) -> Gateway {
+    Gateway::start(&config(openai, second))
+}
+
+fn config(openai: &Upstream, second: &Upstream) -> String {
     let (a, b) = (openai.address, second.address);
-    Gateway::start(&format!(
+    format!(
         r#"server: {{listen: 127.0.0.1:0, threads: 2}}
 admin: {{listen: 127.0.0.1:0}}
 state: {{dir: "@DIR@/data"}}
@@ -107,7 +111,7 @@ tenants:
   other: {{keys: [{{id: other-dev, secret: "{OTHER_KEY}"}}]}}
 telemetry: {{access_log: stdout}}
 "#
-    ))
+    )
 }
 
 fn call(gateway: &Gateway, key: &str, method: &str, path: &str, body: &Value) -> Answer {
@@ -171,6 +175,21 @@ fn a_file_belongs_to_the_tenant_that_brought_it() {
     let records = gateway.wait_records(17);
     assert!(records.iter().all(|r| r["format"] == "files"), "{records:?}");
     assert_eq!(records.iter().filter(|r| r["tenant"] == "acme" && r["status"] == 200).count(), 4, "{records:?}");
+}
+
+#[test]
+fn replicas_and_new_keys_know_the_ids_where_a_secret_says_so() {
+    let upstream = Upstream::start(keeper);
+    let config = config(&upstream, &upstream);
+    let rotated = config.replace(PROVIDER_KEY, "sk-rotated");
+    let with_secret = |config: &str| config.replace("/data\"", "/data\", secret: long-and-random");
+    let read = |config: &str, id: &str| {
+        call(&Gateway::start(config), KEY, "GET", &format!("/v1/files/{id}"), &Value::Null).status()
+    };
+    let id = upload(&Gateway::start(&config), KEY);
+    assert_eq!((read(&config, &id), read(&rotated, &id)), (200, 404));
+    let id = upload(&Gateway::start(&with_secret(&config)), KEY);
+    assert_eq!((read(&with_secret(&rotated), &id), read(&config, &id)), (200, 404));
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub enum Kind {
     NotExpressible,
     /// Nobody serves this model.
     UnknownModel,
+    /// No such file, batch or stored response, or none of the caller's.
+    NotFound,
     /// No such path.
     UnknownUrl,
     /// The path exists, the method does not.
@@ -121,6 +123,7 @@ impl Kind {
             Self::InvalidJson => face(400, BAD, "invalid_json", BAD),
             Self::InvalidRequest | Self::NotExpressible => face(400, BAD, "invalid_request", BAD),
             Self::UnknownModel => face(404, BAD, "model_not_found", "not_found_error"),
+            Self::NotFound => face(404, BAD, "not_found", "not_found_error"),
             Self::UnknownUrl => face(404, BAD, "unknown_url", "not_found_error"),
             Self::MethodNotAllowed => face(405, BAD, "unknown_url", "not_found_error"),
             Self::BodyTooLarge => face(413, BAD, "request_too_large", "request_too_large"),

@@ -273,6 +273,7 @@ const KINDS: &[Kind] = &[
     Kind::InvalidRequest,
     Kind::NotExpressible,
     Kind::UnknownModel,
+    Kind::NotFound,
     Kind::UnknownUrl,
     Kind::MethodNotAllowed,
     Kind::BodyTooLarge,

@@ -342,6 +342,10 @@ fn section(page: &mut String, p: &Provider) {
     let paths: Vec<String> =
         apis.chain(embeddings).chain(paths).filter_map(|(name, path)| Some(format!("{name} `{}`", path?))).collect();
     write!(page, "\nPaths below the base URL: {}.\n", paths.join(", ")).unwrap();
+    if !p.paths.passes.is_empty() {
+        let passes: Vec<&str> = p.paths.passes.iter().map(|pass| pass.as_str()).collect();
+        write!(page, "\n[Passed on](passing.md): {}.\n", passes.join(", ")).unwrap();
+    }
     let differences = differences(&p.quirks);
     if p.dialect() == Dialect::OpenAiChat && !differences.is_empty() {
         write!(page, "\nTranslated requests: {}.\n", differences.join("; ")).unwrap();

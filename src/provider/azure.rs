@@ -19,7 +19,7 @@
 //! - an error's `code` is a word or a string of digits (azure-chat_completions-1816c95221f1,
 //!   azure-chat_completions-7b0e95aa9810)
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 /// The v1 API, below `/openai/v1`.
@@ -28,7 +28,19 @@ pub static PROVIDER: Provider = Provider {
     title: "Azure OpenAI",
     apis: &[Api::CHAT, Api::RESPONSES],
     base_url: None,
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths {
+        completions: Some("/completions"),
+        passes: &[
+            Pass::Images,
+            Pass::Speech,
+            Pass::Transcriptions,
+            Pass::Files,
+            Pass::Batches,
+            Pass::Responses,
+            Pass::Realtime,
+        ],
+        ..Paths::OPENAI
+    },
     auth: Auth::Header("api-key"),
     env: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
     key_optional: false,
@@ -65,7 +77,7 @@ pub static MODELS: Provider = Provider {
 /// Claude, below `/anthropic`: <https://platform.claude.com/docs/build-with-claude/claude-in-microsoft-foundry>.
 pub static CLAUDE: Provider = Provider {
     apis: &[Api::MESSAGES],
-    paths: Paths { models: None, ..Paths::ANTHROPIC },
+    paths: Paths { models: None, passes: &[], ..Paths::ANTHROPIC },
     quirks: Quirks::NONE,
     ..PROVIDER
 };

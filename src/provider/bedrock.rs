@@ -85,6 +85,7 @@ pub static PROVIDER: Provider = Provider {
         ],
         rerank: Some(Rerank { shape: rerank::Shape::CohereBedrock, path: INVOKE.path }),
         models: None,
+        passes: &[],
     },
     auth: Auth::SigV4("bedrock"),
     env: &["AWS_BEARER_TOKEN_BEDROCK"],

@@ -27,6 +27,7 @@ pub static PROVIDER: Provider = Provider {
         embeddings: &[Embeddings { shape: embeddings::Shape::Cohere, path: "/v2/embed", ..Embeddings::OPENAI }],
         rerank: Some(Rerank { shape: rerank::Shape::Cohere, path: "/v2/rerank" }),
         models: Some("/v1/models?endpoint=chat&page_size=1000"),
+        passes: &[],
     },
     auth: Auth::Bearer,
     env: &["COHERE_API_KEY", "CO_API_KEY"],

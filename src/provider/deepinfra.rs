@@ -5,7 +5,7 @@
 //!
 //! No recorded exchange: its facts are from its reference.
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -13,7 +13,11 @@ pub static PROVIDER: Provider = Provider {
     title: "DeepInfra",
     apis: &[Api::CHAT],
     base_url: Some("https://api.deepinfra.com/v1/openai"),
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths {
+        completions: Some("/completions"),
+        passes: &[Pass::Images, Pass::Speech, Pass::Transcriptions],
+        ..Paths::OPENAI
+    },
     auth: Auth::Bearer,
     env: &["DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"],
     key_optional: false,

@@ -33,6 +33,7 @@ pub static PROVIDER: Provider = Provider {
         embeddings: &Embeddings::GOOGLE,
         rerank: None,
         models: Some("/v1beta/models?pageSize=1000"),
+        passes: &[],
     },
     auth: Auth::Header("x-goog-api-key"),
     env: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],

@@ -15,7 +15,7 @@
 //!   (groq-chat_completions-17673de60371, seen 2026-03-12), image URLs
 //!   (groq-chat_completions-66c001861c26, seen 2026-02-09)
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -23,7 +23,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Groq",
     apis: &[Api::CHAT],
     base_url: Some("https://api.groq.com/openai/v1"),
-    paths: Paths::OPENAI,
+    paths: Paths { passes: &[Pass::Speech, Pass::Transcriptions, Pass::Files, Pass::Batches], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["GROQ_API_KEY"],
     key_optional: false,

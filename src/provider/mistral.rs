@@ -20,7 +20,7 @@
 //! - refuses ids of calls that are not nine letters or digits (code 3280, reported until 2026-09)
 //! - errors are flat, a wrong key is `{"detail": ...}` (mistral-chat_completions-0f77ace00ffb)
 
-use super::{Api, Auth, Embeddings, Paths, Provider};
+use super::{Api, Auth, Embeddings, Pass, Paths, Provider};
 use crate::wire::Quirks;
 use crate::wire::embeddings::Shape;
 
@@ -29,7 +29,11 @@ pub static PROVIDER: Provider = Provider {
     title: "Mistral AI",
     apis: &[Api::CHAT],
     base_url: Some("https://api.mistral.ai/v1"),
-    paths: Paths { embeddings: &[Embeddings { shape: Shape::Mistral, ..Embeddings::OPENAI }], ..Paths::OPENAI },
+    paths: Paths {
+        embeddings: &[Embeddings { shape: Shape::Mistral, ..Embeddings::OPENAI }],
+        passes: &[Pass::Transcriptions, Pass::Moderations, Pass::Files],
+        ..Paths::OPENAI
+    },
     auth: Auth::Bearer,
     env: &["MISTRAL_API_KEY"],
     key_optional: false,

@@ -151,6 +151,63 @@ pub struct Paths {
     pub embeddings: &'static [Embeddings],
     pub rerank: Option<Rerank>,
     pub models: Option<&'static str>,
+    /// What passes to it in its own format, on the paths that clients use.
+    pub passes: &'static [Pass],
+}
+
+/// Endpoints that are passed on rather than translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// `/images/generations`, `/images/edits`, `/images/variations`
+    Images,
+    /// `/audio/speech`
+    Speech,
+    /// `/audio/transcriptions`, `/audio/translations`
+    Transcriptions,
+    Moderations,
+    Files,
+    Batches,
+    /// Anthropic's `/messages/batches`
+    MessageBatches,
+    /// Stored responses by their ids, `/responses/compact` and `/responses/input_tokens`: the provider
+    /// keeps what its Responses API answers.
+    Responses,
+    /// `/conversations`, beside stored responses
+    Conversations,
+    /// `/realtime`, a WebSocket
+    Realtime,
+}
+
+impl Pass {
+    /// The `format` of records and metrics, and the name in documentation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcriptions",
+            Self::Moderations => "moderations",
+            Self::Files => "files",
+            Self::Batches => "batches",
+            Self::MessageBatches => "message_batches",
+            Self::Responses => "responses",
+            Self::Conversations => "conversations",
+            Self::Realtime => "realtime",
+        }
+    }
+
+    /// All that OpenAI has.
+    pub const OPENAI: &[Self] = &[
+        Self::Images,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Moderations,
+        Self::Files,
+        Self::Batches,
+        Self::Responses,
+        Self::Conversations,
+        Self::Realtime,
+    ];
+    pub const ANTHROPIC: &[Self] = &[Self::Files, Self::MessageBatches];
 }
 
 impl Paths {
@@ -161,6 +218,7 @@ impl Paths {
         embeddings: &[Embeddings::OPENAI],
         rerank: None,
         models: Some("/models"),
+        passes: &[],
     };
     /// Below a base URL without `/v1`.
     pub const ANTHROPIC: Self = Self {
@@ -169,6 +227,7 @@ impl Paths {
         embeddings: &[],
         rerank: None,
         models: Some("/v1/models"),
+        passes: Pass::ANTHROPIC,
     };
 }
 

@@ -10,7 +10,7 @@
 //!   there with its tool calls, else it answers 400 (by its reference, 2026-11)
 //! - a stream's chunks have no `object`
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -18,7 +18,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Moonshot AI",
     apis: &[Api::CHAT],
     base_url: Some("https://api.moonshot.ai/v1"),
-    paths: Paths { embeddings: &[], ..Paths::OPENAI },
+    paths: Paths { embeddings: &[], passes: &[Pass::Files], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["MOONSHOT_API_KEY"],
     key_optional: false,

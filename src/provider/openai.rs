@@ -12,7 +12,7 @@
 //! - has no thinking in its chat answers, so none goes back
 //! - pads stream chunks with `obfuscation`
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -20,7 +20,7 @@ pub static PROVIDER: Provider = Provider {
     title: "OpenAI",
     apis: &[Api::CHAT, Api::RESPONSES],
     base_url: Some("https://api.openai.com/v1"),
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), passes: Pass::OPENAI, ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["OPENAI_API_KEY"],
     key_optional: false,

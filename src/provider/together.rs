@@ -7,7 +7,7 @@
 //! - no `parallel_tool_calls` in its API; takes `reasoning_effort` and `json_schema` (by its SDK
 //!   3.1)
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -15,7 +15,11 @@ pub static PROVIDER: Provider = Provider {
     title: "Together AI",
     apis: &[Api::CHAT],
     base_url: Some("https://api.together.ai/v1"),
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths {
+        completions: Some("/completions"),
+        passes: &[Pass::Images, Pass::Speech, Pass::Transcriptions],
+        ..Paths::OPENAI
+    },
     auth: Auth::Bearer,
     env: &["TOGETHER_API_KEY"],
     key_optional: false,

@@ -12,7 +12,7 @@
 //! - errors are `{"code": text, "error": text}`; a wrong key is a 400
 //! - no embeddings
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -20,7 +20,7 @@ pub static PROVIDER: Provider = Provider {
     title: "xAI",
     apis: &[Api::CHAT, Api::RESPONSES],
     base_url: Some("https://api.x.ai/v1"),
-    paths: Paths { embeddings: &[], ..Paths::OPENAI },
+    paths: Paths { embeddings: &[], passes: &[Pass::Images, Pass::Responses], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["XAI_API_KEY"],
     key_optional: false,

@@ -17,7 +17,7 @@ fn count(x: &mut Exchange) {
     let abandoned = || {
         let left = x.end.error.as_ref().is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::UpstreamTimeout));
         let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
-        (left && x.sent).then_some((usage, UsageSource::Estimated))
+        (left && x.sent && input_tokens > 0).then_some((usage, UsageSource::Estimated))
     };
     let Some((usage, source)) = attempt.answer.usage(input_tokens).or_else(abandoned) else { return };
     let info = attempt.target.info.as_ref();
@@ -67,9 +67,9 @@ fn record(x: &Exchange) -> Record<'_> {
         tenant: key.map(|k| k.tenant.id.as_str()),
         key_id: key.map(|k| k.id.as_str()),
         route: x.plan.as_ref().and_then(|p| p.route.as_ref()).map(|r| r.name.as_str()),
-        model: x.parsed.as_ref().map(|p| p.model.as_str()),
+        model: x.parsed.as_ref().map(|p| p.model.as_str()).filter(|m| !m.is_empty()),
         provider: attempt.map(|a| a.target.deployment.name.as_str()),
-        upstream_model: attempt.map(|a| a.target.model.as_str()),
+        upstream_model: attempt.map(|a| a.target.model.as_str()).filter(|m| !m.is_empty()),
         stream: x.parsed.as_ref().is_some_and(|p| p.stream),
         status: status(x),
         outcome: x.end.outcome,

@@ -120,6 +120,14 @@ impl Upstream {
         Ok(peer)
     }
 
+    /// The same for a WebSocket, on which nothing may come for as long as `idle`.
+    pub(super) async fn session_peer(&self, idle: Duration) -> Result<HttpPeer> {
+        let mut peer = self.any_peer().await?;
+        peer.options.read_timeout = Some(idle);
+        peer.options.alpn = ALPN::H1;
+        Ok(peer)
+    }
+
     /// The addresses, looked up now if they never were.
     async fn peers(&self) -> Result<Arc<Vec<HttpPeer>>> {
         let peers = self.peers.load_full();

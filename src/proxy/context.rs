@@ -9,19 +9,22 @@ use uuid::Uuid;
 
 use super::live::Live;
 use super::shutdown::Ticket;
+use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind};
 use crate::limit::door::Visit;
 use crate::limit::{Admission, Standing};
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::parse::Parsed;
+use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
-use crate::stage::translate::{Prepared, Source};
+use crate::stage::translate::{self, Prepared, Source};
 use crate::telemetry::{self, Outcome};
 use crate::tenant::keys::Caller;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::Dialect;
+use crate::wire::owned::Owner;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -45,6 +48,10 @@ pub(crate) struct Exchange {
     pub(crate) pass_through: bool,
     pub(crate) body: Bytes,
     pub(crate) parsed: Option<Parsed>,
+    /// Of what passes in its own format.
+    pub(crate) passage: Option<Passage>,
+    /// The sealed ids that the request came with.
+    pub(crate) opened: Opened,
     pub(crate) plan: Option<Plan>,
     pub(crate) admission: Option<Admission>,
     /// The key's limits as they stood when one of them refused.
@@ -136,6 +143,8 @@ impl Exchange {
             pass_through: false,
             body: Bytes::new(),
             parsed: None,
+            passage: None,
+            opened: Opened::default(),
             plan: None,
             admission: None,
             denied: None,
@@ -160,8 +169,25 @@ impl Exchange {
         }
     }
 
+    /// The provider's request, from the client's untouched bytes.
+    pub(crate) fn prepare(&self, target: &Target) -> Result<Prepared, Error> {
+        match (&self.passage, &self.parsed, self.endpoint) {
+            (Some(passage), Some(parsed), Some(endpoint)) => {
+                let like = Prepared::passed(self.dialect, endpoint);
+                pass::prepare(passage, parsed, &self.body, target, like)
+            }
+            _ => translate::prepare(self.source()?, target),
+        }
+    }
+
+    /// Who may come back to an answer of this deployment.
+    pub(crate) fn owner(&self, deployment: &Deployment) -> Owner {
+        let tenant = self.caller.as_ref().map(|caller| caller.key.tenant.id.clone()).unwrap_or_default();
+        Owner { seal: deployment.seal.clone(), tenant }
+    }
+
     /// What is translated, the same for every attempt.
-    pub(crate) fn source(&self) -> Result<Source<'_>, Error> {
+    fn source(&self) -> Result<Source<'_>, Error> {
         match (self.endpoint, &self.parsed) {
             (Some(endpoint), Some(parsed)) => {
                 Ok(Source { endpoint, body: &self.body, parsed, strict: self.strict, betas: &self.betas })
@@ -184,6 +210,11 @@ impl Exchange {
             }
             _ => false,
         }
+    }
+
+    /// A WebSocket is open, or was.
+    pub(crate) fn is_session(&self) -> bool {
+        self.end.status == 101
     }
 
     /// Stops Pingora's pipeline; `fail_to_proxy` answers with this error.

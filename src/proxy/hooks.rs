@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
+    HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -19,11 +20,14 @@ use crate::limit::{self, Admission};
 use crate::provider::Edits;
 use crate::provider::sign::Unsigned;
 use crate::secret::Secret;
+use crate::stage::accept::Endpoint;
 use crate::stage::answer::{Answer, Context};
-use crate::stage::{account, respond};
+use crate::stage::passed::{self, Passed};
+use crate::stage::{account, pass, respond};
 use crate::tenant::credential;
+use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
-use crate::wire::{self, Dialect};
+use crate::wire::{self, Dialect, multipart, owned};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// What a translated request speaks; a client of that format says its own.
@@ -43,14 +47,17 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     let beside_body = same_format && !all_in_body;
     let query = client.uri.query().filter(|_| beside_body).and_then(|query| beside(query, &prepared.path));
     let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query.as_deref(), http2)?;
-    let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
-    let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(prepared.body.len()));
+    if !prepared.body.is_empty() || client.method == Method::POST {
+        let _ = head.insert_header(CONTENT_TYPE, content_type(x, client));
+        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(prepared.body.len()));
+    }
     let accept = match (x.parsed.as_ref().is_some_and(|p| p.stream), prepared.framing) {
         (false, _) => "application/json",
         (true, Framing::EventStream | Framing::InvokeStream) => "application/vnd.amazon.eventstream",
         (true, _) => "text/event-stream",
     };
-    let _ = head.insert_header(ACCEPT, HeaderValue::from_static(accept));
+    let asked = client.headers.get(ACCEPT).filter(|_| x.passage.is_some());
+    let _ = head.insert_header(ACCEPT, asked.cloned().unwrap_or_else(|| HeaderValue::from_static(accept)));
     if beside_body {
         vendor_headers(&mut head, client);
     }
@@ -59,6 +66,13 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     }
     credentials(&mut head, deployment, client, &prepared.body, x)?;
     Ok(head)
+}
+
+/// JSON, but for forms, whose boundary it names.
+fn content_type(x: &Exchange, client: &RequestHeader) -> HeaderValue {
+    let theirs = client.headers.get(CONTENT_TYPE).filter(|_| x.passage.is_some());
+    let form = theirs.filter(|value| value.to_str().is_ok_and(|text| multipart::boundary(text).is_some()));
+    form.cloned().unwrap_or(respond::JSON)
 }
 
 /// The client's parameters, without those that the path itself says (Gemini's `alt`, also `$alt`).
@@ -75,7 +89,7 @@ fn beside<'q>(query: &'q str, path: &str) -> Option<Cow<'q, str>> {
 
 fn bare_head(
     deployment: &Deployment,
-    method: http::Method,
+    method: Method,
     path: &str,
     query: Option<&str>,
     http2: bool,
@@ -167,7 +181,7 @@ fn operators_headers(head: &mut RequestHeader, deployment: &Deployment) {
 /// The head of a request of the gateway's own.
 pub(super) fn own_head(
     deployment: &Deployment,
-    method: http::Method,
+    method: Method,
     path: &str,
     body: &[u8],
     http2: bool,
@@ -240,9 +254,19 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         return Err(Error::new(Kind::UpstreamFailed, "the provider compressed its answer though asked not to"));
     }
     let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-    let (Some(parsed), Some(attempt)) = (&x.parsed, x.attempt.as_mut()) else {
+    let owner = x.attempt.as_ref().map(|attempt| x.owner(&attempt.target.deployment));
+    let max_bytes = x.live.runtime.server.max_answer_bytes;
+    let (Some(parsed), Some(attempt), Some(owner)) = (&x.parsed, x.attempt.as_mut(), owner) else {
         return Err(Error::internal("an answer to nothing"));
     };
+    if let Some(passage) = &x.passage {
+        let passed = Passed::new(passage, head.status.as_u16(), &head.headers, owner, max_bytes);
+        attempt.answer = Answer::passed(passed);
+        return Ok(());
+    }
+    let is_kept = x.endpoint == Some(Endpoint::Responses)
+        && pass::keeps(&attempt.target)
+        && Envelope::restore(&x.body, &parsed.outline).is_ok_and(|request| owned::is_stored(&request));
     let (request_id, id) = (x.request_id.hyphenated().to_string(), x.request_id.simple().to_string());
     let context = Context {
         target: &attempt.target,
@@ -252,8 +276,9 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         request_id: &request_id,
         id: &id,
         created: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-        max_bytes: x.live.runtime.server.max_answer_bytes,
+        max_bytes,
         earlier: &attempt.earlier,
+        owner: is_kept.then_some(&owner),
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
@@ -272,7 +297,11 @@ pub(super) fn answer_chunk(x: &mut Exchange, chunk: &mut Option<Bytes>, end: boo
 
 /// The head of a whole answer.
 pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHeader> {
-    let mut head = respond::whole(200, respond::JSON, length).map_err(Error::internal)?;
+    let passed = x.attempt_mut()?.answer.passed_head();
+    let mut head = match passed {
+        Some(passed) => passed_head(passed, Some(length), true)?,
+        None => respond::whole(200, respond::JSON, length).map_err(Error::internal)?,
+    };
     describe(&mut head, x);
     if let Some(cost) = x.end.cost {
         respond::set(&mut head, respond::COST, cost.to_string());
@@ -280,22 +309,41 @@ pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHead
     if x.end.usage.is_some() {
         respond::set(&mut head, respond::USAGE_SOURCE, x.end.usage_source.as_str());
     }
-    x.end.status = 200;
+    x.end.status = head.status.as_u16();
+    Ok(head)
+}
+
+/// The provider's own head, as far as it is the client's.
+fn passed_head(passed: &passed::Head, length: Option<usize>, http1: bool) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(passed.status, Some(16)).map_err(Error::internal)?;
+    for (name, value) in [(CONTENT_TYPE, &passed.content_type), (CONTENT_DISPOSITION, &passed.disposition)] {
+        if let Some(value) = value {
+            respond::set(&mut head, name, value.clone());
+        }
+    }
+    match length.map(HeaderValue::from).or_else(|| passed.length.clone()) {
+        Some(_) if passed.status == 204 => {}
+        Some(length) => respond::set(&mut head, CONTENT_LENGTH, length),
+        None if http1 => respond::set(&mut head, TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        None => {}
+    }
     Ok(head)
 }
 
 /// The head of a stream.
 pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeader> {
     let is_array = x.parsed.as_ref().is_some_and(|parsed| parsed.array);
-    let mut head =
-        respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1).map_err(Error::internal)?;
+    let mut head = match x.attempt_mut()?.answer.passed_head() {
+        Some(passed) => passed_head(passed, None, http1)?,
+        None => respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1).map_err(Error::internal)?,
+    };
     describe(&mut head, x);
-    x.end.status = 200;
+    x.end.status = head.status.as_u16();
     Ok(head)
 }
 
 /// Who answered, and what it took.
-fn describe(head: &mut ResponseHeader, x: &Exchange) {
+pub(super) fn describe(head: &mut ResponseHeader, x: &Exchange) {
     identify(head, x);
     if let Some(attempt) = &x.attempt {
         respond::set(head, respond::PROVIDER, attempt.target.deployment.name.as_str());
@@ -346,19 +394,16 @@ pub(super) fn describe_error(head: &mut ResponseHeader, x: &Exchange, error: &Er
     respond::retry_advice(head, error);
 }
 
-/// Pass-through: the client's head becomes the provider's, framing kept.
-pub(super) fn pass_head(x: &Exchange, client: &RequestHeader) -> Result<RequestHeader> {
+/// The head of what takes the pipeline, without its framing.
+pub(super) fn passing_head(
+    x: &Exchange,
+    client: &RequestHeader,
+    path: &str,
+    query: Option<&str>,
+) -> Result<RequestHeader> {
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let deployment = &attempt.target.deployment;
-    let path = client.uri.path();
-    // `/v1` is part of the base where the vendor has it.
-    let below = path.strip_prefix("/v1").unwrap_or(path);
-    let mut head = bare_head(deployment, client.method.clone(), below, client.uri.query(), false)?;
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT] {
-        if let Some(value) = client.headers.get(&name) {
-            let _ = head.insert_header(name, value.clone());
-        }
-    }
+    let mut head = bare_head(deployment, client.method.clone(), path, query, false)?;
     vendor_headers(&mut head, client);
     credentials(&mut head, deployment, client, &[], x)?;
     Ok(head)

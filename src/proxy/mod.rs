@@ -17,6 +17,7 @@ mod listen;
 mod live;
 mod local;
 pub(crate) mod probe;
+mod realtime;
 mod relay;
 pub(crate) mod serve;
 mod shutdown;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderName, Method};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -37,16 +38,17 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use self::background::Tokenizer;
 use self::connector::Pools;
-use self::context::{Attempt, Exchange};
+use self::context::Exchange;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::error::{Error, Kind, Origin, Result, Retry};
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
+use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
-use crate::stage::answer::Answer;
-use crate::stage::{authenticate, parse, respond, route, translate};
+use crate::stage::{authenticate, parse, pass, respond, route};
 use crate::telemetry::{Outcome, Telemetry};
+use crate::wire::Dialect;
 
 /// What a client calls its request; kept as `client_request_id`, never used as ours.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -89,7 +91,13 @@ impl ProxyHttp for Gateway {
             Ok(Served::Answered) => Ok(true),
             Ok(Served::Pipeline) => Ok(false),
             Err(error) => {
+                let is_half = session.response_written().is_some() && error.kind() != Kind::ClientGone;
                 self.refuse(session, x, &error).await;
+                if is_half {
+                    // Said to be answered, the framework would end half an answer as if it were whole.
+                    x.end.outcome = Outcome::UpstreamCut;
+                    return Err(to_pingora(error));
+                }
                 Ok(true)
             }
         }
@@ -98,7 +106,11 @@ impl ProxyHttp for Gateway {
     async fn upstream_peer(&self, _session: &mut Session, x: &mut Self::CTX) -> Pingora<Box<HttpPeer>> {
         let deployment = x.attempt_mut().map(|a| Arc::clone(&a.target.deployment)).map_err(to_pingora)?;
         let upstream = x.live.upstream(&deployment).map_err(to_pingora)?;
-        upstream.any_peer().await.map(Box::new).map_err(to_pingora)
+        let peer = match x.passage {
+            Some(_) => upstream.session_peer(deployment.timeouts.total).await,
+            None => upstream.any_peer().await,
+        };
+        peer.map(Box::new).map_err(to_pingora)
     }
 
     async fn upstream_request_filter(
@@ -111,11 +123,11 @@ impl ProxyHttp for Gateway {
         if !x.pass_through {
             deployment.signer.ready().await.map_err(|error| x.stop_passing(error))?;
         }
-        *head = hooks::pass_head(x, session.req_header()).map_err(to_pingora)?;
+        *head = realtime::request_head(x, session.req_header()).map_err(to_pingora)?;
         Ok(())
     }
 
-    /// Holds what passes to the same size as what is read.
+    /// Holds what passes to the same size as what is read; a session has no size.
     async fn request_body_filter(
         &self,
         _session: &mut Session,
@@ -125,7 +137,7 @@ impl ProxyHttp for Gateway {
     ) -> Pingora<()> {
         x.passed_bytes += body.as_ref().map_or(0, Bytes::len);
         let limit_bytes = x.live.runtime.server.max_body_bytes;
-        if x.passed_bytes > limit_bytes {
+        if x.passed_bytes > limit_bytes && x.passage.is_none() {
             return Err(x.stop_passing(body::too_large(limit_bytes)));
         }
         Ok(())
@@ -137,7 +149,11 @@ impl ProxyHttp for Gateway {
         head: &mut ResponseHeader,
         x: &mut Self::CTX,
     ) -> Pingora<()> {
-        match hooks::pass_answer_head(x, head) {
+        let own = match head.status.as_u16() {
+            101 if x.passage.is_some() => realtime::answer_head(x, head),
+            _ => hooks::pass_answer_head(x, head),
+        };
+        match own {
             Ok(own) => *head = own,
             Err(error) => return Err(x.stop_passing(error)),
         }
@@ -165,6 +181,15 @@ impl ProxyHttp for Gateway {
         error: &pingora_core::Error,
         x: &mut Self::CTX,
     ) -> FailToProxy {
+        if let Some(told) = &x.end.error {
+            return FailToProxy { error_code: told.status(), can_reuse_downstream: false };
+        }
+        if x.is_session() {
+            // It was cut rather than closed.
+            let by_client = *error.esource() == pingora_core::ErrorSource::Downstream;
+            x.end.outcome = if by_client { Outcome::ClientCut } else { Outcome::UpstreamCut };
+            return FailToProxy { error_code: x.end.status, can_reuse_downstream: false };
+        }
         let ours = x.stopped.take().unwrap_or_else(|| {
             Error::new(Kind::UpstreamFailed, "the provider could not be reached").with_detail(error)
         });
@@ -184,7 +209,10 @@ impl ProxyHttp for Gateway {
     }
 
     /// The one place where the ledger row, metrics and access record are closed.
-    async fn logging(&self, _session: &mut Session, _error: Option<&pingora_core::Error>, x: &mut Self::CTX) {
+    async fn logging(&self, _session: &mut Session, error: Option<&pingora_core::Error>, x: &mut Self::CTX) {
+        if x.is_session() && error.is_none() {
+            x.end.outcome = Outcome::Finished;
+        }
         self.close(x);
     }
 }
@@ -223,7 +251,9 @@ impl Gateway {
         x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
-        refuse_upgrade(head)?;
+        if !realtime::may_upgrade(head) {
+            refuse_upgrade(head)?;
+        }
         if is_ambiguous(session) {
             session.set_keepalive(None);
             return Err(Error::new(
@@ -234,7 +264,10 @@ impl Gateway {
         let head = session.req_header();
         let endpoint = accept::accept(&head.method, head.uri.path())?;
         x.endpoint = Some(endpoint);
-        if !matches!(endpoint, Endpoint::Models | Endpoint::Model) {
+        // Lists of models and files come in the format of whoever asks.
+        let by_header = matches!(endpoint, Endpoint::Models | Endpoint::Model)
+            || endpoint == Endpoint::Passed(Pass::Files) && x.dialect == Dialect::Anthropic;
+        if !by_header {
             x.dialect = endpoint.dialect();
         }
         if endpoint == Endpoint::Status {
@@ -244,16 +277,16 @@ impl Gateway {
         if let Some(body) = local::answer(self, session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }
-        if endpoint == Endpoint::Pass {
-            self.plan_pass(session, x)?;
+        if endpoint == Endpoint::Passed(Pass::Realtime) {
+            self.plan_realtime(session, x)?;
             return Ok(Served::Pipeline);
         }
         let (limit_bytes, within) = (x.live.runtime.server.max_body_bytes, x.live.runtime.server.body_timeout);
         x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
         x.clock.go();
-        let uri = &session.req_header().uri;
-        x.parsed = Some(parse::parse(endpoint, uri.path(), uri.query(), &x.body)?);
+        open_ids(x)?;
+        parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
         self.limit(x)?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
@@ -288,13 +321,18 @@ impl Gateway {
         let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
             return Err(Error::internal("nothing to route"));
         };
-        let named = session.req_header().headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
-        x.plan = Some(match named {
-            Some(provider) => {
-                route::route(&format!("{provider}/{}", parsed.model), &caller.key, &x.live.runtime, spread)?
-            }
-            None => route::route(&parsed.model, &caller.key, &x.live.runtime, spread)?,
-        });
+        let head = session.req_header();
+        let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
+        let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect, spread };
+        let mut plan = match (&mut x.passage, accept::call(head.uri.path())) {
+            (Some(passage), Some(call)) => pass::plan(call, &parsed.model, passage, &mut x.opened, ask)?,
+            _ => route::named(&parsed.model, named, &caller.key, &x.live.runtime, spread)?,
+        };
+        pass::pin(&mut plan, &x.opened)?;
+        if let Some(endpoint) = x.endpoint {
+            pass::check_kept(endpoint, &x.body, &parsed.outline, &plan, &x.opened)?;
+        }
+        x.plan = Some(plan);
         Ok(())
     }
 
@@ -316,38 +354,6 @@ impl Gateway {
                 Err(error)
             }
         }
-    }
-
-    /// Pass-through: the provider that the request names, or the only one there is.
-    fn plan_pass(&self, session: &Session, x: &mut Exchange) -> Result<()> {
-        let head = session.req_header();
-        body::announced(head, x.live.runtime.server.max_body_bytes)?;
-        let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
-        let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
-        let deployments = &x.live.runtime.deployments;
-        let deployment = match (named, deployments.as_slice()) {
-            (Some(name), all) => all.iter().find(|d| d.name == name),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        };
-        let Some(deployment) = deployment else {
-            return Err(Error::invalid(
-                "x-weir-provider",
-                "name the provider of this request in the header `x-weir-provider`",
-            ));
-        };
-        // What the body asks for is not read here, so only a key that may use all of it passes.
-        let public = format!("{}/*", deployment.name);
-        if !route::allowed(&caller.key, &public) {
-            return Err(Error::new(Kind::ModelNotAllowed, "this key may not use all models of that provider"));
-        }
-        let target = route::Target { deployment: Arc::clone(deployment), model: String::new(), info: None, api: None };
-        x.plan = Some(route::Plan { public, route: None, targets: vec![target.clone()], retries: 0 });
-        self.limit(x)?;
-        let prepared = translate::Prepared::unseen();
-        x.attempts = 1;
-        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen(), earlier: Vec::new() });
-        Ok(())
     }
 
     async fn status(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
@@ -447,6 +453,30 @@ impl Gateway {
         x.end.error = Some(error.clone());
         x.end.outcome = Outcome::UpstreamCut;
     }
+}
+
+/// Puts the providers' ids in place of those that were sealed for the caller's tenant.
+fn open_ids(x: &mut Exchange) -> Result<()> {
+    let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
+    if let Some((body, opened)) = pass::open_body(&x.body, &caller.key, &x.live.runtime)? {
+        (x.body, x.opened) = (body, opened);
+    }
+    Ok(())
+}
+
+fn parse_body(head: &RequestHeader, x: &mut Exchange, endpoint: Endpoint) -> Result<()> {
+    let (path, query) = (head.uri.path(), head.uri.query());
+    x.parsed = Some(match (endpoint, accept::call(path)) {
+        (Endpoint::Passed(_), Some(call)) => {
+            let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let asked = pass::Asked { call, method: &head.method, content_type, query, body: &x.body };
+            let (parsed, passage) = pass::parse(&asked)?;
+            x.passage = Some(passage);
+            parsed
+        }
+        _ => parse::parse(endpoint, path, query, &x.body)?,
+    });
+    Ok(())
 }
 
 /// Whether a head can be read in two ways: both a length and a coding, or a coding we do not speak. The framework drops the length before we see the

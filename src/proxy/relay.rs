@@ -25,7 +25,6 @@ use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::stage::answer::Answer;
 use crate::stage::respond;
-use crate::stage::translate;
 
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -62,7 +61,7 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     x.clock.go();
     let target =
         x.plan.as_ref().and_then(|p| p.targets.get(index)).cloned().ok_or_else(|| Error::internal("no target"))?;
-    let prepared = translate::prepare(x.source()?, &target)?;
+    let prepared = x.prepare(&target)?;
     let timeouts = target.deployment.timeouts;
     x.attempts += 1;
     x.end.verbatim = None;
@@ -176,7 +175,9 @@ async fn open(
                 return Err(error.with_retry(Retry::SameTarget));
             }
         };
-        let first_token = (Instant::now() + timeouts.first_token).min(deadline);
+        // An image or a sound begins when it is ready.
+        let patience = if x.passage.is_some() { timeouts.total } else { timeouts.first_token };
+        let first_token = (Instant::now() + patience).min(deadline);
         let head = hooks::request_head(x, session.req_header(), leg.session.as_http2().is_some())?;
         match send_and_wait(session, x, &mut leg, head, first_token).await {
             Ok(()) => return Ok(leg),
@@ -411,7 +412,9 @@ async fn stream(
         if let Some(error) = failed.as_ref().filter(|_| x.end.first_byte.is_none() && batch.out.is_empty()) {
             return Err(error.clone());
         }
-        if x.end.first_byte.is_none() && !batch.out.is_empty() {
+        // A file may be empty, an answer may not.
+        let is_empty_file = batch.end && x.attempt_mut()?.answer.passed_head().is_some();
+        if x.end.first_byte.is_none() && (!batch.out.is_empty() || is_empty_file) {
             gateway.attempt_answered(x);
             commit(session, x).await?;
             leg.session.set_read_timeout(Some(idle));
@@ -512,7 +515,9 @@ async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: B
 
 /// The stream broke under us: what the client has begun to read ends with its format's error event.
 async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
-    if x.end.first_byte.is_none() || error.kind() == Kind::ClientGone {
+    // What passes has no error event: closing is all that says so.
+    let passes = x.attempt_mut()?.answer.passed_head().is_some();
+    if x.end.first_byte.is_none() || passes || error.kind() == Kind::ClientGone {
         return Err(error);
     }
     let event = x.attempt_mut()?.answer.fail(error.clone());

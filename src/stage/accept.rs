@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, Method};
 
 use crate::error::{Error, Kind, Result};
+use crate::provider::Pass;
 use crate::wire::Dialect;
 use crate::wire::embeddings::Shape;
 
@@ -43,8 +44,8 @@ pub enum Endpoint {
     Model,
     /// `GET /v1/limits`
     Limits,
-    /// Passed to a provider as it is: images, audio, moderations.
-    Pass,
+    /// Passed to a provider in its own format: images, audio, files, stored responses, ...
+    Passed(Pass),
 }
 
 impl Endpoint {
@@ -62,15 +63,15 @@ impl Endpoint {
             Self::Rerank => "rerank",
             Self::Models | Self::Model => "models",
             Self::Limits => "limits",
-            Self::Pass => "pass",
+            Self::Passed(pass) => pass.as_str(),
         }
     }
 
     /// The format of its errors.
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Messages | Self::MessagesCount => Dialect::Anthropic,
-            Self::Responses => Dialect::Responses,
+            Self::Messages | Self::MessagesCount | Self::Passed(Pass::MessageBatches) => Dialect::Anthropic,
+            Self::Responses | Self::Passed(Pass::Responses) => Dialect::Responses,
             Self::Generate | Self::GenerateCount | Self::Embed | Self::EmbedMany => Dialect::Gemini,
             _ => Dialect::OpenAiChat,
         }
@@ -101,27 +102,21 @@ impl Endpoint {
 /// Finds the endpoint. SDKs differ in whether their base URL ends in `/v1`, so that part may be
 /// there once or not at all.
 pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
-    let version = ["/v1beta", "/v1"].iter().find_map(|version| path.strip_prefix(version));
-    let below = match version {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-        _ => path,
-    };
-    let below = if below.len() > 1 { below.strip_suffix('/').unwrap_or(below) } else { below };
+    let below = below(path);
     let (endpoint, allowed) = match below {
-        "/" | "" => (Endpoint::Status, [Method::HEAD, Method::GET]),
-        "/status" => (Endpoint::Status, [Method::GET, Method::HEAD]),
-        "/chat/completions" => (Endpoint::Chat, [Method::POST, Method::POST]),
-        "/responses" => (Endpoint::Responses, [Method::POST, Method::POST]),
-        "/messages" => (Endpoint::Messages, [Method::POST, Method::POST]),
-        "/messages/count_tokens" => (Endpoint::MessagesCount, [Method::POST, Method::POST]),
-        "/count_tokens" => (Endpoint::Count, [Method::POST, Method::POST]),
-        "/completions" => (Endpoint::Completions, [Method::POST, Method::POST]),
-        "/embeddings" => (Endpoint::Embeddings, [Method::POST, Method::POST]),
-        "/models" => (Endpoint::Models, [Method::GET, Method::HEAD]),
-        "/limits" => (Endpoint::Limits, [Method::GET, Method::HEAD]),
+        "/" | "" => (Endpoint::Status, HEAD),
+        "/status" => (Endpoint::Status, GET),
+        "/chat/completions" => (Endpoint::Chat, POST),
+        "/responses" => (Endpoint::Responses, POST),
+        "/messages" => (Endpoint::Messages, POST),
+        "/messages/count_tokens" => (Endpoint::MessagesCount, POST),
+        "/count_tokens" => (Endpoint::Count, POST),
+        "/completions" => (Endpoint::Completions, POST),
+        "/embeddings" => (Endpoint::Embeddings, POST),
+        "/models" => (Endpoint::Models, GET),
+        "/limits" => (Endpoint::Limits, GET),
         // Cohere's clients say the version of their own.
-        "/rerank" | "/v2/rerank" => (Endpoint::Rerank, [Method::POST, Method::POST]),
-        "/moderations" => (Endpoint::Pass, [Method::POST, Method::POST]),
+        "/rerank" | "/v2/rerank" => (Endpoint::Rerank, POST),
         _ if gemini_call(below).is_some() => {
             let endpoint = match gemini_call(below).map_or("", |call| call.verb) {
                 "countTokens" => Endpoint::GenerateCount,
@@ -129,13 +124,15 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
                 "batchEmbedContents" => Endpoint::EmbedMany,
                 _ => Endpoint::Generate,
             };
-            (endpoint, [Method::POST, Method::POST])
+            (endpoint, POST)
         }
-        _ if below.starts_with("/models/") => (Endpoint::Model, [Method::GET, Method::HEAD]),
-        _ if below.starts_with("/images/") || below.starts_with("/audio/") => {
-            (Endpoint::Pass, [Method::POST, Method::POST])
-        }
-        _ => return Err(Error::new(Kind::UnknownUrl, format!("unknown request URL: {method} {}", shown(path)))),
+        _ if below.starts_with("/models/") => (Endpoint::Model, GET),
+        _ => match call(path) {
+            Some(call) => (Endpoint::Passed(call.pass), call.methods()),
+            None => {
+                return Err(Error::new(Kind::UnknownUrl, format!("unknown request URL: {method} {}", shown(path))));
+            }
+        },
     };
     if allowed.contains(method) {
         Ok(endpoint)
@@ -143,6 +140,88 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         let message = format!("{method} is not allowed on {}, use {}", shown(path), allowed.first().unwrap_or(method));
         Err(Error::new(Kind::MethodNotAllowed, message))
     }
+}
+
+const GET: &[Method] = &[Method::GET, Method::HEAD];
+const HEAD: &[Method] = &[Method::HEAD, Method::GET];
+const POST: &[Method] = &[Method::POST];
+
+/// The path without its version and without a slash at its end.
+fn below(path: &str) -> &str {
+    let version = ["/v1beta", "/v1"].iter().find_map(|version| path.strip_prefix(version));
+    let below = match version {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    };
+    if below.len() > 1 { below.strip_suffix('/').unwrap_or(below) } else { below }
+}
+
+/// What the path of a request says that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call<'p> {
+    pub pass: Pass,
+    /// `/images/edits`, `/files`
+    pub root: &'p str,
+    /// Of what a provider keeps, as the client has it.
+    pub id: Option<&'p str>,
+    /// What follows the id: `/content`, or nothing.
+    pub action: &'p str,
+}
+
+impl Call<'_> {
+    fn methods(&self) -> &'static [Method] {
+        match (self.pass, self.id, self.action) {
+            (Pass::Realtime, ..) => &[Method::GET],
+            (Pass::Files | Pass::Batches | Pass::MessageBatches, None, _) | (Pass::Conversations, _, "/items") => {
+                &[Method::POST, Method::GET]
+            }
+            (_, None, _) | (_, _, "/cancel") => POST,
+            (Pass::Conversations, _, "") => &[Method::GET, Method::POST, Method::DELETE],
+            (Pass::Batches, ..) | (_, _, "/content" | "/results" | "/input_items") => &[Method::GET],
+            _ => &[Method::GET, Method::DELETE],
+        }
+    }
+}
+
+/// Where the things that a provider keeps are, and what can be asked of one beside itself.
+const KEPT: [(&str, Pass, &[&str]); 5] = [
+    ("/files", Pass::Files, &["/content"]),
+    ("/batches", Pass::Batches, &["/cancel"]),
+    ("/messages/batches", Pass::MessageBatches, &["/cancel", "/results"]),
+    ("/responses", Pass::Responses, &["/cancel", "/input_items"]),
+    ("/conversations", Pass::Conversations, &["/items"]),
+];
+
+/// Reads the path of a request that passes; Google's version has no such paths.
+pub fn call(path: &str) -> Option<Call<'_>> {
+    let root = below(path);
+    let whole = |pass| Some(Call { pass, root, id: None, action: "" });
+    match root {
+        _ if path.starts_with("/v1beta/") => None,
+        "/images/generations" | "/images/edits" | "/images/variations" => whole(Pass::Images),
+        "/audio/speech" => whole(Pass::Speech),
+        "/audio/transcriptions" | "/audio/translations" => whole(Pass::Transcriptions),
+        "/moderations" => whole(Pass::Moderations),
+        "/responses/compact" | "/responses/input_tokens" => whole(Pass::Responses),
+        "/realtime" => whole(Pass::Realtime),
+        _ => KEPT.iter().find_map(|(root, pass, actions)| {
+            let rest = below(path).strip_prefix(root)?;
+            if rest.is_empty() {
+                return Some(Call { pass: *pass, root, id: None, action: "" });
+            }
+            let rest = rest.strip_prefix('/')?;
+            let (id, action) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
+            // An item of a conversation has a name of its own.
+            let item = action.strip_prefix("/items/").filter(|_| *pass == Pass::Conversations);
+            let known = action.is_empty() || actions.contains(&action) || item.is_some_and(is_name);
+            (known && is_name(id)).then_some(Call { pass: *pass, root, id: Some(id), action })
+        }),
+    }
+}
+
+/// An id as providers make them: nothing in it can climb out of its place in a path.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
 /// What a Gemini path says: `.../models/{model}:{verb}`.
@@ -200,7 +279,7 @@ mod tests {
             ("/chat/completions/", Endpoint::Chat),
             ("/v1/messages", Endpoint::Messages),
             ("/v1/messages/count_tokens", Endpoint::MessagesCount),
-            ("/v1/images/generations", Endpoint::Pass),
+            ("/v1/images/generations", Endpoint::Passed(Pass::Images)),
             ("/v1/rerank", Endpoint::Rerank),
             ("/v2/rerank", Endpoint::Rerank),
         ] {
@@ -211,6 +290,45 @@ mod tests {
         assert_eq!(accept(&Method::GET, "/v1/chat/completions").unwrap_err().kind(), Kind::MethodNotAllowed);
         for path in ["/v1x/chat/completions", "/v2/messages", "/admin", "/metrics", "/v1/files/../x"] {
             assert_eq!(accept(&Method::POST, path).unwrap_err().kind(), Kind::UnknownUrl, "{path}");
+        }
+    }
+
+    #[test]
+    fn kept_things_are_found_by_id_and_action() {
+        let id_of = |path| call(path).map(|c| (c.pass, c.root.to_owned(), c.id, c.action));
+        assert_eq!(id_of("/v1/files/f-1/content"), Some((Pass::Files, "/files".to_owned(), Some("f-1"), "/content")));
+        assert_eq!(
+            id_of("/messages/batches/b/results"),
+            Some((Pass::MessageBatches, "/messages/batches".to_owned(), Some("b"), "/results"))
+        );
+        assert_eq!(id_of("/v1/responses/compact").map(|c| c.2), Some(None));
+        assert_eq!(id_of("/v1/responses/resp_1").map(|c| c.2), Some(Some("resp_1")));
+        assert_eq!(id_of("/v1/conversations/c/items/msg_1").map(|c| c.3), Some("/items/msg_1"));
+        for path in [
+            "/v1/files/a/b",
+            "/v1/files/../content",
+            "/v1/files/a%2Fb",
+            "/v1/files//content",
+            "/v1/filesx",
+            "/v1beta/files",
+            "/v1/images/x",
+            "/v1/conversations/c/items/..",
+            "/v1/batches/b/results",
+        ] {
+            assert_eq!(call(path), None, "{path}");
+        }
+        let method = |method, path| accept(&method, path).map_err(|e| e.kind());
+        assert_eq!(method(Method::DELETE, "/v1/files/f"), Ok(Endpoint::Passed(Pass::Files)));
+        assert_eq!(method(Method::GET, "/v1/files"), Ok(Endpoint::Passed(Pass::Files)));
+        assert_eq!(method(Method::POST, "/v1/batches/b/cancel"), Ok(Endpoint::Passed(Pass::Batches)));
+        for (wrong, path) in [
+            (Method::DELETE, "/v1/batches/b"),
+            (Method::POST, "/v1/files/f"),
+            (Method::GET, "/v1/images/edits"),
+            (Method::GET, "/v1/responses/r/cancel"),
+            (Method::POST, "/v1/realtime"),
+        ] {
+            assert_eq!(method(wrong, path), Err(Kind::MethodNotAllowed), "{path}");
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::accept::Endpoint;
 use super::account;
 use super::parse::Parsed;
+use super::passed::{self, Passed};
 use super::route::Target;
 use super::translate::{Prepared, Turn};
 use crate::error::{Error, Kind, Result};
@@ -15,9 +16,10 @@ use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::bridge::Bridge;
 use crate::wire::gemini::array::AsArray;
+use crate::wire::owned::{Owned, Owner};
 use crate::wire::stream::{Ending, Pipe, Translator};
 use crate::wire::watch::{self, StreamWatch, Watch};
-use crate::wire::{self, Client, Dialect};
+use crate::wire::{self, Client, Dialect, websocket};
 
 /// A refusal longer than this is cut.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -39,6 +41,10 @@ enum Mode {
     },
     Whole(Box<Whole>),
     Stream(Box<dyn Pipe>),
+    /// In a format that is nobody's here.
+    Passed(Box<Passed>),
+    /// The messages of a realtime session: read as they pass.
+    Session(Box<websocket::Reader>),
 }
 
 /// An answer that is held until it is complete.
@@ -53,6 +59,8 @@ struct Whole {
     /// What an encoder needs to know of the client; `None` where the bytes stay.
     reencode: Option<Reencode>,
     turned: Option<Turned>,
+    /// Who may come back to it, where the provider keeps it.
+    owner: Option<Owner>,
     usage: Option<(Usage, UsageSource)>,
     service_tier: Option<String>,
 }
@@ -95,6 +103,8 @@ pub struct Context<'c> {
     pub max_bytes: usize,
     /// Answers to the bodies that were asked before.
     pub earlier: &'c [Bytes],
+    /// Who may come back to the answer, where the provider keeps it.
+    pub owner: Option<&'c Owner>,
 }
 
 impl Answer {
@@ -135,6 +145,7 @@ impl Answer {
             input_estimate_tokens: context.parsed.input_estimate_tokens,
             reencode,
             turned,
+            owner: context.owner.cloned(),
             usage: None,
             service_tier: None,
         };
@@ -166,12 +177,38 @@ impl Answer {
                 request_id: context.request_id,
             }))
         };
+        let pipe = match context.owner {
+            Some(owner) => Box::new(Owned::new(pipe, owner.clone())),
+            None => pipe,
+        };
         let pipe = if parsed.array { Box::new(AsArray::new(pipe)) } else { pipe };
         Self { mode: Mode::Stream(pipe) }
     }
 
+    /// For what passes in its own format.
+    pub fn passed(passed: Passed) -> Self {
+        Self { mode: Mode::Passed(Box::new(passed)) }
+    }
+
+    /// For the messages of a realtime session.
+    pub fn session() -> Self {
+        Self { mode: Mode::Session(Box::default()) }
+    }
+
     pub fn is_stream(&self) -> bool {
-        matches!(self.mode, Mode::Stream(_))
+        match &self.mode {
+            Mode::Stream(_) => true,
+            Mode::Passed(passed) => passed.is_stream(),
+            _ => false,
+        }
+    }
+
+    /// The head of what passes.
+    pub fn passed_head(&self) -> Option<&passed::Head> {
+        match &self.mode {
+            Mode::Passed(passed) => Some(passed.head()),
+            _ => None,
+        }
     }
 
     /// Takes an upstream chunk, leaves the client's. `end` comes once, with or without bytes.
@@ -189,6 +226,11 @@ impl Answer {
                 Ok(())
             }
             Mode::Whole(whole) => whole.chunk(chunk, end),
+            Mode::Passed(passed) => passed.chunk(chunk, end),
+            Mode::Session(reader) => {
+                reader.push(chunk.as_deref().unwrap_or_default());
+                Ok(())
+            }
             Mode::Stream(pipe) => {
                 let mut out = Vec::new();
                 if let Some(bytes) = chunk.take() {
@@ -227,6 +269,8 @@ impl Answer {
         match &self.mode {
             Mode::Unseen | Mode::Refusal { .. } => None,
             Mode::Whole(whole) => whole.usage,
+            Mode::Passed(passed) => passed.usage().map(|usage| (usage, UsageSource::Reported)),
+            Mode::Session(reader) => reader.usage().map(|usage| (usage, UsageSource::Reported)),
             Mode::Stream(pipe) => Some(pipe.progress().account(input_estimate_tokens)),
         }
     }
@@ -285,7 +329,9 @@ impl Whole {
         if let Some(turned) = turned {
             return Ok(Bytes::from(turned));
         }
-        let Some(to) = &self.reencode else { return Ok(body) };
+        let Some(to) = &self.reencode else {
+            return Ok(self.owner.as_ref().and_then(|owner| owner.close(text)).map_or(body, Bytes::from));
+        };
         let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
         if response.usage.is_none() {
             response.usage = self.usage.map(|(usage, _)| usage);
@@ -302,7 +348,8 @@ impl Whole {
         to.bridge.response(&mut response);
         let mut out = Vec::with_capacity(body.len() + 512);
         wire::encode_response(to.bridge.client, &response, &client, &mut out);
-        Ok(Bytes::from(out))
+        let kept = self.owner.as_ref().and_then(|owner| owner.close(std::str::from_utf8(&out).ok()?));
+        Ok(kept.map_or_else(|| Bytes::from(out), Bytes::from))
     }
 
     fn turn(&self, it: &Turned, text: &str) -> Result<(Option<Usage>, Option<Vec<u8>>)> {

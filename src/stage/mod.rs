@@ -12,6 +12,8 @@ pub mod answer;
 pub mod authenticate;
 pub mod models;
 pub mod parse;
+pub mod pass;
+pub mod passed;
 pub mod respond;
 pub mod route;
 pub mod translate;

@@ -86,6 +86,14 @@ pub fn route(model: &str, key: &Key, runtime: &Runtime, spread: u64) -> Result<P
         .with_param("model"))
 }
 
+/// The same, for a request that may name the provider beside the model.
+pub fn named(model: &str, provider: Option<&str>, key: &Key, runtime: &Runtime, spread: u64) -> Result<Plan> {
+    match provider {
+        Some(provider) => route(&format!("{provider}/{model}"), key, runtime, spread),
+        None => route(model, key, runtime, spread),
+    }
+}
+
 /// The first target of a model, for questions of the operator's own.
 pub fn find(model: &str, runtime: &Runtime) -> Result<Target> {
     let plan = resolve(model, runtime, 0);

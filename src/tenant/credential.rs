@@ -2,7 +2,8 @@
 //!
 //! In this order: `x-weir-api-key` wins over all, and leaves the client's own credential to be sent on
 //! to the upstream untouched; then `authorization: Bearer` and `Basic` (the key is the user name),
-//! `x-api-key` (Anthropic), `x-goog-api-key` (Gemini), `api-key` (Azure). A header that is there and
+//! `x-api-key` (Anthropic), `x-goog-api-key` (Gemini), `api-key` (Azure), and last the subprotocol that
+//! browsers open a WebSocket with. A header that is there and
 //! empty, or an `authorization` of another kind, counts as absent. Keys in the query are refused: queries end up in logs.
 
 use base64::Engine as _;
@@ -18,7 +19,7 @@ pub static WEIR_KEY: HeaderName = HeaderName::from_static("x-weir-api-key");
 
 /// Every header that carries a credential. Authentication reads these, redaction hides these, and none
 /// of them reaches an upstream except by pass-through.
-pub static CREDENTIAL_HEADERS: [HeaderName; 7] = [
+pub static CREDENTIAL_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("x-weir-api-key"),
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
@@ -26,6 +27,7 @@ pub static CREDENTIAL_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("api-key"),
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
+    header::SEC_WEBSOCKET_PROTOCOL,
 ];
 
 /// Those of [`CREDENTIAL_HEADERS`] that hold nothing but the key.
@@ -34,6 +36,9 @@ static PLAIN_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-goog-api-key"),
     HeaderName::from_static("api-key"),
 ];
+
+/// How browsers, which cannot set headers, send a key with a WebSocket.
+const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
 
 /// Query parameters that would hold a key.
 const QUERY_KEYS: [&str; 6] = ["key", "api_key", "api-key", "apikey", "x-api-key", "access_token"];
@@ -75,7 +80,16 @@ pub fn extract(headers: &HeaderMap, query: Option<&str>) -> Result<Credential> {
             return Ok(own(Zeroizing::new(key.to_vec())));
         }
     }
-    Err(missing_key())
+    let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    match protocols.flat_map(|list| list.split(',')).find_map(|protocol| protocol.trim().strip_prefix(KEY_PROTOCOL)) {
+        Some(key) if !key.is_empty() => Ok(own(Zeroizing::new(key.as_bytes().to_vec()))),
+        _ => Err(missing_key()),
+    }
+}
+
+/// Whether a WebSocket's subprotocol holds a key.
+pub fn is_key(protocol: &str) -> bool {
+    protocol.starts_with(KEY_PROTOCOL)
 }
 
 /// The client's own credential headers, for the upstream of a pass-through request.
@@ -164,6 +178,8 @@ mod tests {
     #[test]
     fn a_key_is_found_wherever_clients_put_it() {
         let own = |key: &str| Some((key.to_owned(), false));
+        assert_eq!(found(&[("sec-websocket-protocol", "realtime, openai-insecure-api-key.k6")]), own("k6"));
+        assert_eq!(found(&[("sec-websocket-protocol", "realtime, openai-insecure-api-key.")]), None);
         assert_eq!(found(&[("authorization", "Bearer k1")]), own("k1"));
         assert_eq!(found(&[("authorization", "bearer   k1 ")]), own("k1"));
         assert_eq!(found(&[("authorization", "Basic azI6")]), own("k2"));

@@ -70,6 +70,22 @@ impl Usage {
         self.input_tokens().saturating_add(self.output_tokens())
     }
 
+    /// Both together.
+    #[must_use]
+    pub const fn plus(&self, more: &Self) -> Self {
+        Self {
+            fresh_input_tokens: self.fresh_input_tokens.saturating_add(more.fresh_input_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(more.cached_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_add(more.cache_write_tokens),
+            cache_write_1h_tokens: self.cache_write_1h_tokens.saturating_add(more.cache_write_1h_tokens),
+            audio_input_tokens: self.audio_input_tokens.saturating_add(more.audio_input_tokens),
+            visible_output_tokens: self.visible_output_tokens.saturating_add(more.visible_output_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(more.reasoning_tokens),
+            audio_output_tokens: self.audio_output_tokens.saturating_add(more.audio_output_tokens),
+            search_units: self.search_units.saturating_add(more.search_units),
+        }
+    }
+
     /// Splits an OpenAI-style count, whose details are parts of its totals. Details that exceed
     /// their total (seen from several resellers) are cut to it.
     pub fn from_totals(input: u64, output: u64, details: Details) -> Self {

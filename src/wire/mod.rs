@@ -17,7 +17,9 @@ pub mod ir;
 pub mod json;
 pub mod lane;
 mod lenient;
+pub mod multipart;
 pub mod openai_chat;
+pub mod owned;
 pub mod rerank;
 pub mod responses;
 pub mod scan;
@@ -26,6 +28,7 @@ pub mod splice;
 pub mod sse;
 pub mod stream;
 pub mod watch;
+pub mod websocket;
 
 use crate::error::{Error, Result};
 

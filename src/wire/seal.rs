@@ -9,6 +9,9 @@
 //! others in the same configuration: who sealed is part of what is known of an opened seal. What is
 //! in it, and who may use it, is decided in [`super::bridge`].
 //!
+//! Ids of what a provider keeps (files, batches, responses) carry a seal of another kind: nothing is in
+//! it, and it proves that the id was given to one tenant ([`Seal::close_owned`]).
+//!
 //! Form: `weirseal1-` and base64url of a 16-byte HMAC-SHA-256 tag, four bytes that name the key, and
 //! the payload. It uses only letters, digits, `-` and `_`, which every vendor allows in an id.
 
@@ -30,6 +33,8 @@ const BLOCK_BYTES: usize = 64;
 #[derive(Clone)]
 pub struct Seal {
     own: Key,
+    /// Of ids that belong to a tenant. A key apart, so that no sealed state passes for a proof.
+    owned: Key,
     /// The keys of all deployments of one configuration; empty for a lone one.
     ring: Arc<[Key]>,
 }
@@ -57,8 +62,8 @@ impl std::fmt::Debug for Seal {
 }
 
 impl Key {
-    fn new(owner: &str, credential: &[u8]) -> Self {
-        let key = Sha256::new_with_prefix(b"weir seal 1\0")
+    fn new(purpose: &[u8], owner: &str, credential: &[u8]) -> Self {
+        let key = Sha256::new_with_prefix(purpose)
             .chain_update(owner)
             .chain_update(b"\0")
             .chain_update(credential)
@@ -96,10 +101,25 @@ fn first<const N: usize>(hash: impl IntoIterator<Item = u8>) -> [u8; N] {
     out
 }
 
+/// What is proved of an id. No tenant has a line feed in its name, so nothing can be read two ways.
+fn claim(id: &str, tenant: &str) -> Vec<u8> {
+    format!("{tenant}\n{id}").into_bytes()
+}
+
 impl Seal {
     /// Derives the key from what identifies the owner: the deployment's name and its credential.
     pub fn new(owner: &str, credential: &[u8]) -> Self {
-        Self { own: Key::new(owner, credential), ring: Arc::new([]) }
+        Self {
+            own: Key::new(b"weir seal 1\0", owner, credential),
+            owned: Key::new(b"weir owned 1\0", owner, credential),
+            ring: Arc::new([]),
+        }
+    }
+
+    /// Proves whose ids are with a secret of the operator's in place of the credential: it outlives a
+    /// change of that, and is there where a server wants none.
+    pub fn prove_by(&mut self, owner: &str, secret: &[u8]) {
+        self.owned = Key::new(b"weir owned 2\0", owner, secret);
     }
 
     /// Lets each of them open what the others sealed.
@@ -142,6 +162,22 @@ impl Seal {
         (plain, id.get(plain.len() + 1..).and_then(|sealed| self.open(sealed)))
     }
 
+    /// An id of this deployment's provider as `tenant` gets to see it.
+    pub fn close_owned(&self, id: &str, tenant: &str) -> String {
+        let proof = [&self.owned.tag(&claim(id, tenant))[..], &self.owned.name].concat();
+        format!("{id}{JOINT}{}", URL_SAFE_NO_PAD.encode(proof))
+    }
+
+    /// The provider's id, if [`close_owned`](Self::close_owned) of this deployment gave it to `tenant`.
+    pub fn open_owned<'i>(&self, sealed: &'i str, tenant: &str) -> Option<&'i str> {
+        // From the end: the provider may be another gateway that seals.
+        let (id, proof) = sealed.rsplit_once(JOINT)?;
+        let proof = URL_SAFE_NO_PAD.decode(proof).ok()?;
+        let (tag, name) = proof.split_at_checked(TAG_BYTES)?;
+        let is_ours = name == self.owned.name && bool::from(self.owned.tag(&claim(id, tenant)).ct_eq(tag));
+        is_ours.then_some(id)
+    }
+
     /// Whether this looks like a seal, of whomever.
     pub fn is_sealed(text: &str) -> bool {
         text.starts_with(MARK)
@@ -175,6 +211,27 @@ mod tests {
             let shorter = id.get(..id.len() - cut).unwrap();
             assert_eq!(a.open_id(shorter).1, None, "{shorter}");
         }
+    }
+
+    #[test]
+    fn an_id_belongs_to_one_tenant_at_one_deployment() {
+        let (a, b) = (Seal::new("a", b"k"), Seal::new("b", b"k"));
+        let id = a.close_owned("file-1", "acme");
+        assert!(id.starts_with("file-1-weirseal1-") && id.len() == "file-1-weirseal1-".len() + 27, "{id}");
+        assert_eq!(a.open_owned(&id, "acme"), Some("file-1"));
+        assert_eq!((a.open_owned(&id, "other"), b.open_owned(&id, "acme")), (None, None));
+        for forged in ["file-1", "", "file-1-weirseal1-", &id.replace("file-1", "file-2"), &a.close_id("file-1", b"")] {
+            assert_eq!(a.open_owned(forged, "acme"), None, "{forged}");
+        }
+        let (mut before, mut after) = (Seal::new("a", b"old"), Seal::new("a", b"new"));
+        assert_eq!(after.open_owned(&before.close_owned("file-1", "acme"), "acme"), None);
+        for seal in [&mut before, &mut after] {
+            seal.prove_by("a", b"secret");
+        }
+        assert_eq!(after.open_owned(&before.close_owned("file-1", "acme"), "acme"), Some("file-1"));
+        let twice = b.close_owned(&id, "acme");
+        assert_eq!(b.open_owned(&twice, "acme"), Some(id.as_str()));
+        assert_eq!(a.open_id(&id), ("file-1", None));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) fn world() -> Table {
         ("KEY", KEY),
         ("WEIR_API_KEY", KEY),
         ("WEIR_ADMIN_TOKEN", "admin-token"),
+        ("WEIR_STATE_SECRET", "state-secret"),
         ("OPENAI_API_KEY", "sk-openai"),
         ("ANTHROPIC_API_KEY", "sk-anthropic"),
         ("ACME_DEV_KEY", "acme-dev-key"),

@@ -45,6 +45,8 @@ mod headers;
 #[cfg(test)]
 mod http1;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
@@ -56,6 +58,10 @@ mod models;
 mod others;
 #[cfg(test)]
 mod packed;
+#[cfg(test)]
+mod passing;
+#[cfg(test)]
+mod realtime;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]

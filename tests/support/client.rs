@@ -175,6 +175,16 @@ impl Client {
         head
     }
 
+    /// That many bytes of what is no body; `None` where the connection ends before.
+    pub(crate) fn take(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.buffer.len() < count {
+            if !self.fill() {
+                return None;
+            }
+        }
+        Some(self.buffer.drain(..count).collect())
+    }
+
     /// A whole answer.
     pub(crate) fn answer(&mut self) -> Answer {
         let head = self.head();

@@ -6,7 +6,8 @@
 //! - `grammar`: what a stream in each client's format has to keep to;
 //! - `sigv4`: Amazon's end of a signature;
 //! - `h2`: an HTTP/2 client over TLS, and a self-signed certificate;
-//! - `wait`: conditions with a deadline.
+//! - `wait`: conditions with a deadline;
+//! - `websocket`: WebSocket frames, both ways.
 //!
 //! Nothing here sleeps for luck: everything waits for a condition until [`wait::DEADLINE`], which
 //! only a failing test reaches.
@@ -19,3 +20,4 @@ pub(crate) mod sigv4;
 pub(crate) mod simulated;
 pub(crate) mod upstream;
 pub(crate) mod wait;
+pub(crate) mod websocket;

@@ -187,7 +187,7 @@ impl Conn {
         Some(())
     }
 
-    fn take(&mut self, count: usize) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < count {
             self.fill()?;
         }

@@ -53,6 +53,10 @@ settings! {
     State in "`state`" {
         /// Directory for what must survive a restart. Needs a restart to change.
         dir: PathBuf = "./data",
+        /// Long random text with which the ids of files, batches and stored responses are sealed for
+        /// their tenants, the same on all replicas. Without it a provider's `api_key` does that, and
+        /// its ids are lost when the key changes. Changing this loses the ids of all.
+        secret: SecretText,
     }
 
     /// What holds where nothing else is said.

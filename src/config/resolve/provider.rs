@@ -49,6 +49,11 @@ pub(super) fn deployments(raw: &Config, prices: &PriceTable, cx: &mut Context<'_
     let defaults = timeouts(&raw.defaults.timeouts, TIMEOUTS, cx);
     let one = |(name, settings): &(At<String>, raw::Provider)| deployment(name, settings, defaults, prices, cx);
     let mut all: Vec<Deployment> = raw.providers.entries.iter().filter_map(one).collect();
+    if let Some(secret) = &raw.state.secret {
+        for deployment in &mut all {
+            deployment.seal.prove_by(&deployment.name, secret.0.expose().as_bytes());
+        }
+    }
     Seal::acquaint(all.iter_mut().map(|deployment| &mut deployment.seal));
     all.into_iter().map(Arc::new).collect()
 }

@@ -56,10 +56,10 @@ pub enum Turn {
 }
 
 impl Prepared {
-    /// For what passes unseen: only the place it takes.
-    pub fn unseen() -> Self {
+    /// For what passes in its own format; its path and body are still to come.
+    pub fn passed(dialect: Dialect, endpoint: Endpoint) -> Self {
         Self {
-            dialect: Dialect::OpenAiChat,
+            dialect,
             edits: Edits::None,
             lane: Lane::Pass,
             path: Cow::Borrowed(""),
@@ -70,7 +70,7 @@ impl Prepared {
             turn: None,
             earlier: Vec::new(),
             kept: true,
-            endpoint: Endpoint::Pass,
+            endpoint,
         }
     }
 
@@ -191,7 +191,7 @@ fn no_endpoint(source: Source<'_>, target: &Target) -> Error {
 }
 
 /// The generation API for a client's format, by what the configuration says and the vendor has.
-fn api(client: Dialect, target: &Target) -> Option<&'static Api> {
+pub(super) fn api(client: Dialect, target: &Target) -> Option<&'static Api> {
     let provider = target.deployment.provider;
     let chosen = match target.api.unwrap_or(target.deployment.api) {
         ApiChoice::Only(dialect) => {
@@ -217,7 +217,7 @@ fn rendered(path: &'static str, target: &Target) -> Cow<'static, str> {
 }
 
 /// Text as one segment of a path: nothing in it can end the segment or climb out of it.
-fn path_segment(text: &str) -> String {
+pub(super) fn path_segment(text: &str) -> String {
     let only_dots = text.bytes().all(|b| b == b'.');
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {

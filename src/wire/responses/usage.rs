@@ -1,5 +1,7 @@
 //! Token counts: details are parts of their totals, reasoning is inside `output_tokens` (seen
-//! 2026-11; xAI's Responses too, other than its chat).
+//! 2026-11; xAI's Responses too, other than its chat). Images count the same way; transcriptions and
+//! realtime sessions have their details in `input_token_details`, and say how much of what was cached
+//! is audio (seen 2026-11).
 
 use serde_json::value::RawValue;
 
@@ -13,8 +15,8 @@ wire_object! {
     struct Counts<'a> {
         input_tokens: &'a RawValue,
         output_tokens: &'a RawValue,
-        input_tokens_details: &'a RawValue,
-        output_tokens_details: &'a RawValue,
+        input_tokens_details: &'a RawValue = "input_tokens_details" | "input_token_details",
+        output_tokens_details: &'a RawValue = "output_tokens_details" | "output_token_details",
     }
 }
 
@@ -23,6 +25,13 @@ wire_object! {
         cached_tokens: &'a RawValue,
         cache_write_tokens: &'a RawValue,
         reasoning_tokens: &'a RawValue,
+        audio_tokens: &'a RawValue,
+        cached_tokens_details: &'a RawValue,
+    }
+}
+
+wire_object! {
+    struct Cached<'a> {
         audio_tokens: &'a RawValue,
     }
 }
@@ -34,11 +43,12 @@ pub(super) fn decode(value: Value<'_>) -> Option<Usage> {
     let (inside, outside): (Parts<'_>, Parts<'_>) =
         (read(counts.input_tokens_details).unwrap_or_default(), read(counts.output_tokens_details).unwrap_or_default());
     let number = |value| count(value).unwrap_or(0);
+    let cached: Cached<'_> = read(inside.cached_tokens_details).unwrap_or_default();
     let details = Details {
         cached: number(inside.cached_tokens),
         cache_write: number(inside.cache_write_tokens),
         cache_write_1h: 0,
-        audio_input: number(inside.audio_tokens),
+        audio_input: number(inside.audio_tokens).saturating_sub(number(cached.audio_tokens)),
         reasoning: number(outside.reasoning_tokens),
         audio_output: number(outside.audio_tokens),
     };
@@ -83,6 +93,17 @@ mod tests {
         assert_eq!(in_body(&format!("{{\"usage\":{json}}}"), &Quirks::NONE), Some(usage));
         assert_eq!(in_body(&format!("{{\"response\":{{\"usage\":{json}}}}}"), &Quirks::NONE), Some(usage));
         assert!(json.contains("\"cache_write_tokens\":2"));
+    }
+
+    #[test]
+    fn sound_is_counted_apart_and_cached_sound_once() {
+        let body = r#"{"usage":{"total_tokens":170,"input_tokens":120,"output_tokens":50,
+            "input_token_details":{"text_tokens":40,"audio_tokens":80,"cached_tokens":60,"cached_tokens_details":{"text_tokens":10,"audio_tokens":50}},
+            "output_token_details":{"text_tokens":20,"audio_tokens":30}}}"#;
+        let usage = in_body(body, &Quirks::NONE).unwrap();
+        assert_eq!((usage.fresh_input_tokens, usage.cached_tokens, usage.audio_input_tokens), (30, 60, 30));
+        assert_eq!((usage.visible_output_tokens, usage.audio_output_tokens), (20, 30));
+        assert_eq!(in_body(r#"{"usage":{"type":"duration","seconds":7}}"#, &Quirks::NONE), None);
     }
 
     #[test]

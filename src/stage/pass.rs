@@ -1,0 +1,329 @@
+//! What passes to a provider in its own format: images, audio, moderations, files, batches, stored
+//! responses. It goes where its model, its ids or its header say, and only a few words of it change:
+//! the model's name, and ids that belong to a tenant ([`crate::wire::owned`]).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+
+use super::accept::{self, Call, Endpoint};
+use super::parse::Parsed;
+use super::route::{self, Plan, Target};
+use super::translate::{self, Prepared};
+use crate::config::runtime::{Deployment, Key, Runtime};
+use crate::error::{Error, Kind, Result};
+use crate::provider::Pass;
+use crate::usage::estimate::estimate_request;
+use crate::wire::Dialect;
+use crate::wire::envelope::{Envelope, Outline};
+use crate::wire::multipart::{self, Form};
+use crate::wire::owned::{self, Taken};
+use crate::wire::splice::Splice;
+
+/// A request that passes, beside its body.
+#[derive(Debug, Default)]
+pub struct Passage {
+    /// Where it goes, below an address that ends in `/v1`.
+    path: String,
+    form: Option<Form>,
+    /// The answer's ids are those of what the provider keeps.
+    pub seals: bool,
+    /// The answer is what was asked for (a file), and nothing of ours.
+    pub is_raw: bool,
+    /// The answer says what was used, for the first time.
+    pub counts: bool,
+}
+
+/// The sealed ids of a request, opened.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Where what they stand for is kept.
+    pub owner: Option<Arc<Deployment>>,
+    /// As the provider has them.
+    ids: Vec<String>,
+}
+
+impl Opened {
+    fn add(&mut self, id: &str, owner: &Arc<Deployment>) -> Result<()> {
+        self.ids.push(id.to_owned());
+        match self.owner.replace(Arc::clone(owner)) {
+            Some(other) if other.name != owner.name => {
+                Err(Error::new(Kind::InvalidRequest, "the ids in this request belong to different providers"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The provider's id, and where it is kept. A foreign id, a forged one and one that never was are all
+/// the same: unknown.
+fn open<'i>(id: &'i str, key: &Key, runtime: &Runtime) -> Option<(&'i str, Arc<Deployment>)> {
+    let tenant = &key.tenant.id;
+    runtime.deployments.iter().find_map(|d| Some((d.seal.open_owned(id, tenant)?, Arc::clone(d))))
+}
+
+fn unknown(member: &str, id: &str) -> Error {
+    let shown: String = id.chars().take(100).collect();
+    match member {
+        "previous_response_id" => Error::new(Kind::NotFound, format!("Previous response with id '{shown}' not found."))
+            .with_code("previous_response_not_found")
+            .with_param("previous_response_id"),
+        _ => Error::new(Kind::NotFound, format!("there is nothing with the id '{shown}'"))
+            .with_param(if member.is_empty() { "id".to_owned() } else { member.to_owned() }),
+    }
+}
+
+/// Puts the providers' ids in place of the sealed ones in a JSON body; `None` where it has none.
+pub fn open_body(body: &Bytes, key: &Key, runtime: &Runtime) -> Result<Option<(Bytes, Opened)>> {
+    let Ok(text) = std::str::from_utf8(body) else { return Ok(None) };
+    let mut opened = Opened::default();
+    let mut plain = Vec::new();
+    let taken = owned::taken(text);
+    for Taken { name, id, place } in &taken {
+        match open(id, key, runtime) {
+            Some((id, owner)) => {
+                opened.add(id, &owner)?;
+                plain.push((place, id));
+            }
+            None if *name == "id" => {}
+            None => return Err(unknown(name, id)),
+        }
+    }
+    Ok((!plain.is_empty()).then(|| (Bytes::from(owned::replaced(text, plain)), opened)))
+}
+
+/// What the request is, from its path and its body.
+pub struct Asked<'a> {
+    pub call: Call<'a>,
+    pub method: &'a Method,
+    pub content_type: Option<&'a str>,
+    pub query: Option<&'a str>,
+    pub body: &'a [u8],
+}
+
+impl std::fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Asked({:?})", self.call)
+    }
+}
+
+impl Asked<'_> {
+    /// Goes by the model that its body names.
+    fn has_model(&self) -> bool {
+        let kept = matches!(self.call.pass, Pass::Files | Pass::Batches | Pass::MessageBatches | Pass::Conversations);
+        !kept && self.call.id.is_none()
+    }
+}
+
+/// Reads what routing and limits need.
+pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
+    let call = asked.call;
+    if asked.method == Method::GET && call.id.is_none() {
+        let text = "lists are not served: the provider's account holds what belongs to others too; keep the ids";
+        return Err(Error::new(Kind::InvalidRequest, text));
+    }
+    let mut passage = Passage {
+        path: call.root.to_owned(),
+        form: None,
+        seals: !asked.has_model() && matches!(call.action, "" | "/cancel"),
+        is_raw: matches!(call.action, "/content" | "/results"),
+        counts: asked.has_model(),
+    };
+    let mut parsed = unread(pairs(asked.query).any(|pair| pair == ("stream", "true")));
+    if let Some(boundary) = asked.content_type.and_then(multipart::boundary) {
+        if asked.has_model() {
+            let form = Form::parse(asked.body, boundary)?;
+            form.model(asked.body).unwrap_or_default().clone_into(&mut parsed.model);
+            parsed.stream = form.stream(asked.body);
+            passage.form = Some(form);
+        }
+    } else if !asked.body.is_empty() {
+        let envelope = Envelope::parse(asked.body)?;
+        if asked.has_model() {
+            parsed.model = envelope.model_if_any()?.map(|model| model.text().into_owned()).unwrap_or_default();
+            parsed.stream = envelope.stream()?;
+            parsed.input_estimate_tokens = estimate_request(&envelope);
+        }
+        parsed.outline = envelope.outline();
+    } else if asked.has_model() {
+        return Err(Error::new(Kind::InvalidJson, "the request has no body: a JSON object or a form is expected"));
+    }
+    Ok((parsed, passage))
+}
+
+/// A realtime session, from its query.
+pub fn session(query: Option<&str>) -> Result<(Parsed, Passage)> {
+    let mut named = pairs(query).filter(|(name, _)| *name == "model");
+    let model = named.next().map(|(_, model)| accept::percent_decode(model).into_owned()).unwrap_or_default();
+    if named.next().is_some() {
+        return Err(Error::invalid("model", "the parameter `model` appears more than once"));
+    }
+    let parsed = Parsed { model, ..unread(true) };
+    Ok((parsed, Passage { path: "/realtime".to_owned(), ..Passage::default() }))
+}
+
+/// The query of a session with the provider's name of the model.
+pub fn session_query(query: Option<&str>, model: &str) -> Option<String> {
+    let renamed = |(name, value)| match name {
+        "model" if !model.is_empty() => format!("model={}", translate::path_segment(model)),
+        _ => format!("{name}={value}"),
+    };
+    let pairs: Vec<String> = pairs(query).map(renamed).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
+}
+
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+    query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('='))
+}
+
+/// Of a request whose body says nothing that is needed.
+fn unread(stream: bool) -> Parsed {
+    Parsed {
+        model: String::new(),
+        stream,
+        stream_usage: true,
+        array: false,
+        choices: 1,
+        input_estimate_tokens: 0,
+        max_output_tokens: Some(0),
+        outline: Outline::default(),
+    }
+}
+
+/// Who asks for what where.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub key: &'a Key,
+    pub runtime: &'a Runtime,
+    /// The provider that the request names in its header.
+    pub named: Option<&'a str>,
+    /// The caller's format.
+    pub dialect: Dialect,
+    pub spread: u64,
+}
+
+/// Finds where the request goes, and completes its path.
+pub fn plan(call: Call<'_>, model: &str, passage: &mut Passage, opened: &mut Opened, ask: Ask<'_>) -> Result<Plan> {
+    if let Some(id) = call.id {
+        let (plain, owner) = open(id, ask.key, ask.runtime).ok_or_else(|| unknown("", id))?;
+        if !has(&owner, call.pass, ask.dialect) {
+            return Err(unknown("", id));
+        }
+        passage.path = format!("{}/{}{}", call.root, translate::path_segment(plain), call.action);
+        opened.add(plain, &owner)?;
+        return Ok(at(&owner));
+    }
+    if model.is_empty() {
+        let owner = provider(call, opened.owner.as_ref(), ask)?;
+        let plan = at(&owner);
+        // What the request makes use of is not read here, so only a key that may use all of it passes.
+        return match route::allowed(ask.key, &plan.public) {
+            true => Ok(plan),
+            false => Err(Error::new(Kind::ModelNotAllowed, "this key may not use all models of that provider")),
+        };
+    }
+    let mut plan = route::named(model, ask.named, ask.key, ask.runtime, ask.spread)?;
+    plan.targets.retain(|target| has(&target.deployment, call.pass, ask.dialect));
+    match plan.targets.is_empty() {
+        false => Ok(plan),
+        true => Err(Error::invalid("model", format!("no provider of this model has {}", call.root))),
+    }
+}
+
+/// Whether the endpoint is there, in the caller's format. Anthropic's files are not OpenAI's.
+fn has(deployment: &Deployment, pass: Pass, dialect: Dialect) -> bool {
+    let provider = deployment.provider;
+    let is_anthropic = provider.dialect() == Dialect::Anthropic;
+    provider.paths.passes.contains(&pass) && is_anthropic == (dialect == Dialect::Anthropic)
+}
+
+/// Without a model: who keeps what the request refers to, whom it names, or the only one there is.
+fn provider(call: Call<'_>, owner: Option<&Arc<Deployment>>, ask: Ask<'_>) -> Result<Arc<Deployment>> {
+    let mut having = ask.runtime.deployments.iter().filter(|d| has(d, call.pass, ask.dialect));
+    let wanted = owner.map(|owner| owner.name.as_str()).or(ask.named);
+    let found = match wanted {
+        Some(name) => having.find(|d| d.name == name),
+        None => having.next().filter(|_| having.next().is_none()),
+    };
+    found.cloned().ok_or_else(|| {
+        let text = match wanted {
+            Some(_) => format!("the provider of this request has no {}", call.root),
+            None => format!("{} needs a provider: name one in the header `x-weir-provider`", call.root),
+        };
+        Error::invalid("x-weir-provider", text)
+    })
+}
+
+/// A plan of one provider, whatever its models.
+fn at(deployment: &Arc<Deployment>) -> Plan {
+    let target = Target { deployment: Arc::clone(deployment), model: String::new(), info: None, api: None };
+    Plan { public: format!("{}/*", deployment.name), route: None, targets: vec![target], retries: 0 }
+}
+
+/// Keeps to the provider that keeps what the request refers to.
+pub fn pin(plan: &mut Plan, opened: &Opened) -> Result<()> {
+    let Some(owner) = &opened.owner else { return Ok(()) };
+    plan.targets.retain(|target| target.deployment.name == owner.name);
+    match plan.targets.is_empty() {
+        false => Ok(()),
+        true => {
+            let text = format!("the ids in this request belong to `{}`, which does not serve this model", owner.name);
+            Err(Error::invalid("model", text))
+        }
+    }
+}
+
+/// Whether the provider keeps the responses it gives to this client's format.
+pub fn keeps(target: &Target) -> bool {
+    is_native(target) && target.deployment.provider.paths.passes.contains(&Pass::Responses)
+}
+
+fn is_native(target: &Target) -> bool {
+    translate::api(Dialect::Responses, target).is_some_and(|api| api.dialect == Dialect::Responses)
+}
+
+/// Refuses to name what is kept for nobody or for another, where a provider would know it: each of
+/// these members has to have come sealed. Where the request is translated, translation refuses state.
+pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Plan, opened: &Opened) -> Result<()> {
+    let members: &[&'static str] = match endpoint {
+        Endpoint::Responses | Endpoint::Passed(Pass::Responses) => &["previous_response_id", "conversation"],
+        Endpoint::Passed(Pass::Batches) => &["input_file_id"],
+        _ => return Ok(()),
+    };
+    let envelope = Envelope::restore(body, outline)?;
+    for member in members {
+        let Some(json) = envelope.present(member) else { continue };
+        let id = owned::id_in(json);
+        if id.as_ref().is_some_and(|id| opened.ids.iter().any(|opened| opened == id)) {
+            continue;
+        }
+        if endpoint == Endpoint::Passed(Pass::Batches) || plan.targets.iter().any(keeps) {
+            return Err(unknown(member, id.as_deref().unwrap_or_default()));
+        }
+        if plan.targets.iter().any(is_native) {
+            let text = format!("the provider of this model keeps no state: `{member}` cannot be used");
+            return Err(Error::invalid(*member, text));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the request for `target`: the same bytes with the provider's name of the model.
+pub fn prepare(passage: &Passage, parsed: &Parsed, body: &Bytes, target: &Target, like: Prepared) -> Result<Prepared> {
+    let rename = !parsed.model.is_empty() && parsed.model != target.model;
+    let body = match &passage.form {
+        _ if !rename => body.clone(),
+        Some(form) => Bytes::from(form.with_model(body, &target.model)),
+        None => {
+            let envelope = Envelope::restore(body, &parsed.outline)?;
+            let mut splice = Splice::new(&envelope);
+            splice.set_text("model", &target.model);
+            Bytes::from(splice.write())
+        }
+    };
+    // The version is part of the base URL where the vendor has it there.
+    let version = if target.deployment.provider.dialect() == Dialect::Anthropic { "/v1" } else { "" };
+    Ok(Prepared { path: Cow::Owned(format!("{version}{}", passage.path)), body, ..like })
+}

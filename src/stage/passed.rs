@@ -1,0 +1,127 @@
+//! The answer to what passes: its bytes as they come, and what is read or sealed of them.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+
+use super::pass::Passage;
+use crate::error::{Error, Kind, Result};
+use crate::usage::tokens::Usage;
+use crate::wire::owned::{Events, Owner};
+use crate::wire::sse::Framer;
+use crate::wire::{Quirks, openai_chat, responses};
+
+/// What the provider's head says that the client gets too.
+#[derive(Debug)]
+pub struct Head {
+    pub status: u16,
+    pub content_type: Option<HeaderValue>,
+    pub disposition: Option<HeaderValue>,
+    /// Of what is not held, where the provider knows it.
+    pub length: Option<HeaderValue>,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Passed {
+    head: Head,
+    mode: Mode,
+    counts: bool,
+    usage: Option<Usage>,
+}
+
+#[derive(Debug)]
+enum Mode {
+    /// JSON: whole or not at all.
+    Whole { held: BytesMut, max_bytes: usize, owner: Option<Owner> },
+    /// Server-sent events.
+    Events { watch: Option<Framer>, sealed: Option<Events> },
+    /// Sound, text, files.
+    Bytes,
+}
+
+impl Passed {
+    /// For an answer with that head.
+    pub fn new(passage: &Passage, status: u16, headers: &HeaderMap, owner: Owner, max_bytes: usize) -> Self {
+        let get = |name| headers.get(&name).cloned();
+        let begins = |with: &[u8]| headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(with));
+        let owner = passage.seals.then_some(owner);
+        let is_empty = status == 204 || headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
+        let mode = if is_empty || begins(b"application/json") && !passage.is_raw {
+            Mode::Whole { held: BytesMut::new(), max_bytes, owner }
+        } else if begins(b"text/event-stream") {
+            Mode::Events { watch: passage.counts.then(Framer::default), sealed: owner.map(Events::new) }
+        } else {
+            Mode::Bytes
+        };
+        let length = get(CONTENT_LENGTH).filter(|_| matches!(mode, Mode::Bytes));
+        let head = Head { status, content_type: get(CONTENT_TYPE), disposition: get(CONTENT_DISPOSITION), length };
+        Self { head, mode, counts: passage.counts, usage: None }
+    }
+
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub fn is_stream(&self) -> bool {
+        !matches!(self.mode, Mode::Whole { .. })
+    }
+
+    /// What the answer says was used.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Takes an upstream chunk, leaves the client's.
+    pub fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
+        match &mut self.mode {
+            Mode::Bytes => {}
+            Mode::Events { watch, sealed } => {
+                let bytes = chunk.as_deref().unwrap_or_default();
+                if let Some(framer) = watch {
+                    let usage = &mut self.usage;
+                    let mut look = |data: Option<&str>| *usage = data.and_then(counted).or(*usage);
+                    let read = framer.push(bytes, &mut |frame| look(frame.data));
+                    if end {
+                        framer.finish(&mut |frame| look(frame.data));
+                    }
+                    // An event of a size that nobody can read has no counts for us either.
+                    if read.is_err() {
+                        *watch = None;
+                    }
+                }
+                if let Some(events) = sealed {
+                    let mut out = Vec::with_capacity(bytes.len());
+                    events.push(bytes, &mut out)?;
+                    if end {
+                        events.finish(&mut out);
+                    }
+                    *chunk = (!out.is_empty()).then(|| Bytes::from(out));
+                }
+            }
+            Mode::Whole { held, max_bytes, owner } => {
+                let piece = chunk.take().unwrap_or_default();
+                if held.len() + piece.len() > *max_bytes {
+                    let text = "the provider's answer is over the limit `server.max_answer`";
+                    return Err(Error::new(Kind::UpstreamFailed, text));
+                }
+                held.extend_from_slice(&piece);
+                if end {
+                    let body = std::mem::take(held).freeze();
+                    let text = std::str::from_utf8(&body).unwrap_or_default();
+                    self.usage = if self.counts { counted(text) } else { None };
+                    let sealed = owner.as_ref().and_then(|owner| owner.close(text));
+                    *chunk = Some(sealed.map_or(body, Bytes::from));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Images and transcriptions count as Responses do, moderations as chat.
+fn counted(json: &str) -> Option<Usage> {
+    // Most events are pieces of an image or of a sound.
+    memchr::memmem::find(json.as_bytes(), b"\"usage\"")?;
+    responses::usage::in_body(json, &Quirks::NONE).or_else(|| openai_chat::usage::in_body(json, &Quirks::NONE))
+}

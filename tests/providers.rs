@@ -61,10 +61,10 @@ fn every_file_is_listed_and_every_kind_has_its_file() {
     assert_eq!(files, listed);
 }
 
-/// CONTRACT section 2, those of the two formats there are.
+/// CONTRACT section 2, those of the formats there are.
 #[test]
 fn the_promised_kinds_are_there() {
-    let promised = "openai anthropic azure mistral groq deepseek xai openrouter together fireworks cerebras perplexity \
+    let promised = "openai anthropic gemini bedrock azure vertex mistral groq deepseek xai openrouter together fireworks cerebras perplexity \
                     moonshot deepinfra nvidia huggingface github vllm sglang ollama llamacpp lmstudio openai-compatible \
                     anthropic-compatible simulator";
     for kind in promised.split_whitespace() {
@@ -80,7 +80,8 @@ fn addresses_paths_and_keys_are_well_formed() {
         if let Some(base) = p.base_url {
             assert!(base.starts_with("https://") && !base.ends_with('/'), "{kind}: {base}");
             assert!(!p.key_optional, "{kind}: a vendor's own address wants a key");
-            assert!(!p.env.is_empty(), "{kind}: without a file only the environment has its key");
+            let fetched = p.auth == Auth::Google;
+            assert!(fetched || !p.env.is_empty(), "{kind}: without a file only the environment has its key");
         }
         let paths = p.paths;
         let apis = p.apis.iter().flat_map(|api| [Some(api.path), api.stream_path]);
@@ -311,6 +312,7 @@ fn row(page: &mut String, p: &Provider) {
     let base = p.base_url.map_or_else(|| "required".to_owned(), |base| format!("`{base}`"));
     let env = p.env.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let key = match (env.is_empty(), p.key_optional) {
+        _ if p.auth == Auth::Google => "`credentials_file`, or Application Default Credentials".to_owned(),
         (false, _) => env,
         (true, true) => "none needed".to_owned(),
         (true, false) => "`api_key`".to_owned(),
@@ -318,6 +320,8 @@ fn row(page: &mut String, p: &Provider) {
     let auth = match p.auth {
         Auth::Bearer => "`authorization: Bearer`".to_owned(),
         Auth::Header(name) => format!("`{name}`"),
+        Auth::SigV4(_) => "signature, or `authorization: Bearer`".to_owned(),
+        Auth::Google => "`authorization: Bearer`, a token that is fetched".to_owned(),
     };
     let base = if p.kind == "simulator" { "built in".to_owned() } else { base };
     let format = p.apis.first().map_or("none", |api| api.dialect.as_str());

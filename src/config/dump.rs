@@ -59,8 +59,8 @@ fn deployment(d: &Deployment) -> Value {
         "models_only": d.models_only,
         "ca_file": d.ca_file,
     });
-    for (name, value) in &d.vars {
-        all[*name] = value.clone().into();
+    if let Some(members) = all.as_object_mut() {
+        members.extend(d.vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())));
     }
     all
 }

@@ -13,7 +13,7 @@ use super::report::Report;
 use super::resolve::resolve;
 use super::runtime::Runtime;
 use super::yaml::{self, Kind, Place};
-use crate::provider::{Auth, PROVIDERS, Provider};
+use crate::provider::{PROVIDERS, Provider};
 use crate::secret::Secret;
 
 /// Reads a configuration file.
@@ -77,7 +77,7 @@ pub struct Unfiled {
 pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
     let mut providers = String::new();
     for provider in PROVIDERS {
-        if let Some(settings) = found(provider, env) {
+        if let Some(settings) = keyed(provider, env).or_else(|| cloud(provider, env)) {
             let _ = writeln!(providers, "  {}: {{{settings}}}", provider.kind);
         }
     }
@@ -92,23 +92,45 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
     unfiled(&providers, "127.0.0.1:8080", "127.0.0.1:8081", env)
 }
 
-/// The settings of a provider whose credential is in the environment.
-fn found(provider: &Provider, env: &dyn Env) -> Option<String> {
-    let set = |name: &&str| env.var(name).is_some_and(|value| !value.is_empty());
-    provider.base_url?;
-    if let Auth::SigV4(_) = provider.auth {
-        // Its own address has the region in it.
-        ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find(|name| set(name))?;
+/// The settings of a provider whose key is in the environment, and all it needs.
+fn keyed(provider: &Provider, env: &dyn Env) -> Option<String> {
+    let set = |name: &&&str| env.var(name).is_some_and(|value| !value.is_empty());
+    provider.base_url.filter(|own| !own.contains('{'))?;
+    provider.env.iter().find(set).map(|variable| format!("api_key: \"${{{variable}}}\""))
+}
+
+/// The settings of a cloud that needs more than a key, where its own SDK would find as much.
+fn cloud(provider: &Provider, env: &dyn Env) -> Option<String> {
+    let set = |name: &str| env.var(name).filter(|value| !value.is_empty());
+    match provider.kind {
+        "bedrock" => {
+            set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"))?;
+            if let Some(variable) = provider.env.iter().find(|name| set(name).is_some()) {
+                return Some(format!("api_key: \"${{{variable}}}\""));
+            }
+            set("AWS_ACCESS_KEY_ID").and(set("AWS_SECRET_ACCESS_KEY"))?;
+            let keys = "access_key_id: \"${AWS_ACCESS_KEY_ID}\", secret_access_key: \"${AWS_SECRET_ACCESS_KEY}\"";
+            let token = set("AWS_SESSION_TOKEN").map(|_| ", session_token: \"${AWS_SESSION_TOKEN}\"");
+            Some(format!("{keys}{}", token.unwrap_or_default()))
+        }
+        "vertex" => {
+            set("GOOGLE_CLOUD_PROJECT")?;
+            let asked = set("GOOGLE_GENAI_USE_VERTEXAI")
+                .is_some_and(|word| ["true", "1"].contains(&word.to_lowercase().as_str()));
+            (asked || set("GOOGLE_APPLICATION_CREDENTIALS").is_some()).then(String::new)
+        }
+        "azure" => {
+            let variable = provider.env.iter().find(|name| set(name).is_some())?;
+            set("AZURE_OPENAI_ENDPOINT")?;
+            let mut settings = format!("api_key: \"${{{variable}}}\", base_url: \"${{AZURE_OPENAI_ENDPOINT}}\"");
+            // Newer SDKs are told `preview` or `v1`, which is the API without a version.
+            if set("OPENAI_API_VERSION").is_some_and(|version| version.starts_with("20")) {
+                settings.push_str(", api_version: \"${OPENAI_API_VERSION}\"");
+            }
+            Some(settings)
+        }
+        _ => None,
     }
-    if let Some(variable) = provider.env.iter().find(|name| set(name)) {
-        return Some(format!("api_key: \"${{{variable}}}\""));
-    }
-    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    let signs = matches!(provider.auth, Auth::SigV4(_)) && keys.iter().all(set);
-    let token = if set(&"AWS_SESSION_TOKEN") { ", session_token: \"${AWS_SESSION_TOKEN}\"" } else { "" };
-    signs.then(|| {
-        format!("access_key_id: \"${{AWS_ACCESS_KEY_ID}}\", secret_access_key: \"${{AWS_SECRET_ACCESS_KEY}}\"{token}")
-    })
 }
 
 /// The simulator in the formats of other providers: name, and what makes it speak so.

@@ -35,6 +35,7 @@ pub mod sglang;
 pub mod sign;
 pub mod simulator;
 pub mod together;
+pub mod vertex;
 pub mod vllm;
 pub mod voyage;
 pub mod xai;
@@ -85,6 +86,13 @@ impl Provider {
         let mut serving = self.paths.embeddings.iter().filter(|api| (api.serves)(model));
         serving.clone().find(|api| api.shape == client).or_else(|| serving.next())
     }
+
+    /// Where the tokens of a request in a format are counted, and what is changed in it for that.
+    pub fn count(&self, client: Dialect, model: &str) -> Option<(&'static str, Edits)> {
+        let api = self.apis.iter().find(|api| api.dialect == client && (api.serves)(model))?;
+        let usual = self.paths.count_tokens.filter(|_| client == self.dialect());
+        Some((api.count_path.or(usual)?, api.edits))
+    }
 }
 
 /// A generation API.
@@ -96,6 +104,8 @@ pub struct Api {
     pub path: &'static str,
     /// The same for streams, where it differs.
     pub stream_path: Option<&'static str>,
+    /// Where its tokens are counted, if not at [`Paths::count_tokens`].
+    pub count_path: Option<&'static str>,
     pub framing: Framing,
     pub edits: Edits,
     /// Which of the vendor's models it serves.
@@ -119,6 +129,7 @@ impl Api {
         dialect: Dialect::OpenAiChat,
         path: "/chat/completions",
         stream_path: None,
+        count_path: None,
         framing: Framing::Sse,
         edits: Edits::None,
         serves: |_| true,
@@ -207,6 +218,8 @@ pub enum Auth {
     Header(&'static str),
     /// Amazon's Signature Version 4 for that service; a key is a bearer token.
     SigV4(&'static str),
+    /// A token of Google's, which is fetched.
+    Google,
 }
 
 /// All vendors, in the alphabetical order of `kind`.
@@ -238,6 +251,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &sglang::PROVIDER,
     &simulator::PROVIDER,
     &together::PROVIDER,
+    &vertex::PROVIDER,
     &vllm::PROVIDER,
     &voyage::PROVIDER,
     &xai::PROVIDER,

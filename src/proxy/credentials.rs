@@ -120,7 +120,7 @@ fn head(call: &Call, uri: &Uri, base: &BaseUrl) -> Result<RequestHeader> {
         let _ = head.insert_header(CONTENT_LENGTH, call.body.expose().len());
     }
     for (name, value) in &call.headers {
-        head.insert_header(*name, value.expose())
+        head.insert_header(name.to_string(), value.expose())
             .map_err(|_| not_fetched(format!("{name} cannot stand in a header")))?;
     }
     Ok(head)

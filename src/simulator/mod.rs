@@ -66,6 +66,7 @@
 mod app;
 mod cache;
 mod chat;
+mod cloud;
 mod completions;
 mod embeddings;
 mod failure;

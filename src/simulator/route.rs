@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::app::{Answer, Body, Frame};
 use super::cache::{Cache, Input};
 use super::chat::{self, CREATED};
+use super::cloud;
 use super::failure::{Failure, Format};
 use super::log::{Entry, Log, Tokens};
 use super::meaning::{self, Ask};
@@ -63,6 +64,12 @@ impl State {
         };
         let number = self.log().enter(entry);
         let path = path.strip_prefix("/v1").filter(|p| p.starts_with('/')).unwrap_or(path);
+        let moved = match cloud::at_home(asked, path) {
+            Some(Err(failure)) => return (refusal(&failure, Format::OpenAi), Some(number)),
+            Some(Ok(moved)) => Some(moved),
+            None => None,
+        };
+        let (asked, path) = moved.as_ref().map_or((asked, path), |moved| (moved, moved.path.as_str()));
         if let Some(ask) = meaning::asked(path).filter(|_| asked.method == "POST") {
             let answer = self.mean(asked, number, &ask).unwrap_or_else(|failure| meant_refusal(&failure, ask.dialect));
             let answer = if ask.dialect == Dialect::Converse { in_event_stream(answer) } else { answer };

@@ -55,7 +55,9 @@ fn serves(deployment: &Deployment, name: &str) -> bool {
 
 /// What is known of a model without an entry of its own: what the server says of it first.
 fn known(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
-    let listed = || runtime.prices.find_for(&deployment.name, deployment.provider.catalogue, name).cloned();
+    let catalogue = deployment.provider.catalogue;
+    let region = deployment.vars.iter().find(|(var, _)| *var == "region").map(|(_, region)| region.as_str());
+    let listed = || runtime.prices.find_in(&deployment.name, catalogue, region, name).cloned();
     let discovered = || deployment.discovered.as_ref().and_then(|d| d.get(name));
     listed().or_else(discovered)
 }

@@ -135,7 +135,7 @@ fn keys_of_a_container_are_fetched_again_before_they_end() {
     signed_with(&upstream, 2);
     assert_eq!(fetches.load(Ordering::SeqCst), 2, "many requests, no fetch of their own");
     let all = [gateway.stderr(), gateway.stdout(), gateway.metrics(), gateway.admin("GET", "/admin/v1/config").text()];
-    assert!(all.iter().all(|text| !text.contains("canary") || !text.contains("AKID")), "{all:?}");
+    assert!(all.iter().all(|text| !text.contains("secret-canary") && !text.contains("token-canary")), "{all:?}");
 }
 
 #[test]
@@ -233,5 +233,5 @@ fn where_there_are_no_keys_the_client_is_told_and_the_log_says_why() {
         let counted = gateway.metric("weir_credential_refresh_failures_total", &["provider=\"bedrock\""]) >= 1.0;
         (counted && gateway.stderr().contains("could not be fetched")).then_some(())
     });
-    assert!(gateway.stderr().contains("tcp connect error") || gateway.stderr().contains("onnect"), "the reason");
+    assert!(gateway.stderr().contains("Connection refused"), "the reason is told");
 }

@@ -24,9 +24,13 @@ mod auth;
 #[cfg(all(test, feature = "aws"))]
 mod aws_chain;
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
 mod bedrock;
 #[cfg(test)]
 mod bodies;
+#[cfg(test)]
+mod clouds;
 #[cfg(test)]
 mod cohere;
 #[cfg(test)]
@@ -73,3 +77,5 @@ mod translate;
 mod upstreams;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod vertex;

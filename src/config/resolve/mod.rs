@@ -3,7 +3,9 @@
 
 mod authored;
 mod aws;
+mod azure;
 mod base_url;
+mod google;
 mod price;
 mod provider;
 mod reach;

@@ -1,5 +1,7 @@
 //! The HTTP calls that fetch a credential. Who serves requests makes them: it has the connections.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
@@ -16,7 +18,7 @@ pub struct Call {
     pub method: Method,
     /// Absolute, query included.
     pub url: String,
-    pub headers: Vec<(&'static str, Secret)>,
+    pub headers: Vec<(Cow<'static, str>, Secret)>,
     /// Holds credentials as often as not.
     pub body: Secret,
 }
@@ -35,9 +37,15 @@ impl Call {
         call.with_header("content-type", "application/x-www-form-urlencoded")
     }
 
+    /// A POST of JSON.
+    pub fn json(url: impl Into<String>, body: impl Into<Box<str>>) -> Self {
+        let call = Self { method: Method::POST, url: url.into(), headers: Vec::new(), body: Secret::new(body) };
+        call.with_header("content-type", "application/json")
+    }
+
     #[must_use]
-    pub fn with_header(mut self, name: &'static str, value: impl Into<Box<str>>) -> Self {
-        self.headers.push((name, Secret::new(value)));
+    pub fn with_header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Box<str>>) -> Self {
+        self.headers.push((name.into(), Secret::new(value)));
         self
     }
 }

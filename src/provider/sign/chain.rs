@@ -41,7 +41,7 @@ impl Source for Chain {
     }
 }
 
-/// An error with all that led to it: its own words are few.
+/// An error with all that led to it, in one line: its own words are few.
 fn causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -50,5 +50,5 @@ fn causes(error: &dyn StdError) -> String {
         text.push_str(&cause.to_string());
         next = cause.source();
     }
-    text
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

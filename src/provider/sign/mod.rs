@@ -3,14 +3,23 @@
 pub mod call;
 #[cfg(feature = "aws")]
 pub mod chain;
+#[cfg(feature = "azure")]
+pub mod entra;
 pub mod fetched;
+#[cfg(feature = "gcp")]
+pub mod google;
+#[cfg(any(feature = "gcp", feature = "azure"))]
+mod oauth;
 pub mod sigv4;
 
 use std::time::SystemTime;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use self::call::Caller;
+#[cfg(any(feature = "gcp", feature = "azure"))]
+use self::fetched::Fetched;
 use self::fetched::Refresh;
 use self::sigv4::SigV4;
 use super::Auth;
@@ -28,6 +37,12 @@ pub enum Signer {
     Header(&'static str, Secret),
     /// Amazon's signature.
     SigV4(Box<SigV4>),
+    /// A token of Google's, and who pays where it says so.
+    #[cfg(feature = "gcp")]
+    Google(Fetched<google::Google>),
+    /// A token of Microsoft's.
+    #[cfg(feature = "azure")]
+    Entra(Fetched<entra::Entra>),
 }
 
 /// What is signed.
@@ -48,7 +63,7 @@ impl Signer {
         match (auth, key) {
             (_, None) => Self::None,
             (Auth::Header(name), Some(key)) => Self::Header(name, key.clone()),
-            (Auth::Bearer | Auth::SigV4(_), Some(key)) => Self::Bearer(key.clone()),
+            (Auth::Bearer | Auth::SigV4(_) | Auth::Google, Some(key)) => Self::Bearer(key.clone()),
         }
     }
 
@@ -57,6 +72,10 @@ impl Signer {
         match self {
             Self::None | Self::Bearer(_) | Self::Header(..) => None,
             Self::SigV4(signer) => signer.fetched(),
+            #[cfg(feature = "gcp")]
+            Self::Google(google) => Some(google),
+            #[cfg(feature = "azure")]
+            Self::Entra(entra) => Some(entra),
         }
     }
 
@@ -86,7 +105,11 @@ impl Signer {
     pub fn keep(&self, old: &Self) {
         match (self, old) {
             (Self::SigV4(new), Self::SigV4(old)) => new.keep(old),
-            (Self::None | Self::Bearer(_) | Self::Header(..) | Self::SigV4(_), _) => {}
+            #[cfg(feature = "gcp")]
+            (Self::Google(new), Self::Google(old)) => new.keep(old),
+            #[cfg(feature = "azure")]
+            (Self::Entra(new), Self::Entra(old)) => new.keep(old),
+            _ => {}
         }
     }
 
@@ -96,20 +119,41 @@ impl Signer {
             Self::None => Vec::new(),
             Self::Bearer(key) | Self::Header(_, key) => vec![key.clone()],
             Self::SigV4(signer) => signer.secrets(),
+            #[cfg(feature = "gcp")]
+            Self::Google(google) => google.get().map(|token| Secret::clone(&token)).into_iter().collect(),
+            #[cfg(feature = "azure")]
+            Self::Entra(entra) => entra.get().map(|token| Secret::clone(&token)).into_iter().collect(),
         }
     }
 
     /// The headers that prove it.
     pub fn headers(&self, request: &Unsigned<'_>) -> Result<Vec<(HeaderName, HeaderValue)>> {
-        let (name, text) = match self {
-            Self::None => return Ok(Vec::new()),
-            Self::Bearer(key) => (http::header::AUTHORIZATION, format!("Bearer {}", key.expose())),
-            Self::Header(name, key) => (HeaderName::from_static(name), key.expose().to_owned()),
-            Self::SigV4(signer) => return signer.headers(request, SystemTime::now()),
-        };
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Error::internal("the api_key of a provider cannot stand in a header"))?;
-        value.set_sensitive(true);
-        Ok(vec![(name, value)])
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Bearer(key) => Ok(vec![bearer(key)?]),
+            Self::Header(name, key) => Ok(vec![(HeaderName::from_static(name), sensitive(key.expose())?)]),
+            Self::SigV4(signer) => signer.headers(request, SystemTime::now()),
+            #[cfg(feature = "gcp")]
+            Self::Google(google) => {
+                let mut headers = vec![bearer(google.get()?.as_ref())?];
+                if let Some(project) = &google.source().quota_project {
+                    headers.push((HeaderName::from_static("x-goog-user-project"), sensitive(project)?));
+                }
+                Ok(headers)
+            }
+            #[cfg(feature = "azure")]
+            Self::Entra(entra) => Ok(vec![bearer(entra.get()?.as_ref())?]),
+        }
     }
+}
+
+fn bearer(token: &Secret) -> Result<(HeaderName, HeaderValue)> {
+    Ok((AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()))?))
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::internal("the credential of a provider cannot stand in a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }

@@ -166,8 +166,11 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
         path.map(|path| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits: Edits::None })
     };
     let found = match source.endpoint {
-        Endpoint::MessagesCount => plain(paths.count_tokens, Dialect::Anthropic),
-        Endpoint::GenerateCount => plain(paths.count_tokens, Dialect::Gemini),
+        Endpoint::MessagesCount | Endpoint::GenerateCount => {
+            let dialect = source.endpoint.dialect();
+            let count = target.deployment.provider.count(dialect, &target.model);
+            count.map(|(path, edits)| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits })
+        }
         Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat),
         endpoint => endpoint.generation().and_then(|client| api(client, target)).map(|api| {
             let stream_path = api.stream_path.filter(|_| source.parsed.stream);
@@ -218,7 +221,7 @@ fn path_segment(text: &str) -> String {
     let only_dots = text.bytes().all(|b| b == b'.');
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && !only_dots) {
+        match byte.is_ascii_alphanumeric() || b"-_~@".contains(&byte) || (byte == b'.' && !only_dots) {
             true => out.push(char::from(byte)),
             false => out.push_str(&format!("%{byte:02X}")),
         }
@@ -230,7 +233,10 @@ fn path_segment(text: &str) -> String {
 fn edited(edits: Edits, body: &[u8], source: Source<'_>, dropped: &mut Dropped) -> Result<Vec<u8>> {
     let envelope = Envelope::parse(body)?;
     let mut splice = Splice::new(&envelope);
-    splice.remove("model");
+    // Who counts is asked at one place for all models.
+    if source.endpoint != Endpoint::MessagesCount {
+        splice.remove("model");
+    }
     let version = match edits {
         Edits::AnthropicBedrock => {
             splice.remove("stream");

@@ -105,6 +105,20 @@ impl PriceTable {
         own.or_else(|| self.find(catalogue, model))
     }
 
+    /// As [`Self::find_for`], with the prices of a region first: where Amazon's differ, the table lists
+    /// `region/model` too. The operator's prices hold in every region.
+    pub fn find_in(
+        &self,
+        provider: &str,
+        catalogue: &str,
+        region: Option<&str>,
+        model: &str,
+    ) -> Option<&Arc<ModelInfo>> {
+        let said = |name: &str| self.overrides.get(name).and_then(|models| models.get(model));
+        let regional = || self.exact(catalogue, &format!("{}/{model}", region?)).filter(|info| !info.prices.is_empty());
+        said(provider).or_else(|| said(catalogue)).or_else(regional).or_else(|| self.find(catalogue, model))
+    }
+
     /// The catalogues, in alphabetical order.
     pub fn catalogues(&self) -> Vec<&str> {
         let listed = self.builtin.iter().map(|c| c.name);

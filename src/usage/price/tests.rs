@@ -281,6 +281,25 @@ fn current_and_older_models_are_priced() {
     }
 }
 
+/// Amazon's profiles are no models of their own, unless the table says so; some regions are dearer.
+#[test]
+fn profiles_and_regions_of_amazons_are_found() {
+    let table = PriceTable::builtin();
+    let input = |info: Option<&Arc<ModelInfo>>| info.and_then(|i| i.price_on(today())?.standard.rates.input);
+    let nova = input(table.find("bedrock", "amazon.nova-lite-v1:0"));
+    assert!(nova.is_some());
+    for name in ["jp.amazon.nova-lite-v1:0", "arn:aws:bedrock:us-east-1:1:foundation-model/amazon.nova-lite-v1:0"] {
+        assert_eq!(input(table.find("bedrock", name)), nova, "{name}");
+    }
+    assert!(table.find("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/1arbu5").is_none());
+    let regional = |table: &PriceTable, region| input(table.find_in("gov", "bedrock", region, "amazon.nova-lite-v1:0"));
+    assert_eq!(regional(&table, None), nova);
+    assert_eq!(regional(&table, Some("us-east-1")), nova);
+    assert!(regional(&table, Some("us-gov-west-1")) > nova);
+    let own = PriceTable::builtin().with_overrides("bedrock/amazon.nova-lite-v1:0: [{input: 9}]").unwrap();
+    assert_eq!(regional(&own, Some("us-gov-west-1")), Some(9_000_000), "what the operator says holds everywhere");
+}
+
 /// Encoders of Anthropic's format need the ceiling of `max_tokens` and the way to ask for thinking.
 #[test]
 fn every_claude_has_a_ceiling_and_a_way_of_thinking() {

@@ -19,7 +19,7 @@
 //! - an error's `code` is a word or a string of digits (azure-chat_completions-1816c95221f1,
 //!   azure-chat_completions-7b0e95aa9810)
 
-use super::{Api, Auth, Pass, Paths, Provider};
+use super::{Api, Auth, Embeddings, Pass, Paths, Provider};
 use crate::wire::Quirks;
 
 /// The v1 API, below `/openai/v1`.
@@ -58,7 +58,10 @@ pub static DEPLOYMENTS: Provider = Provider {
     ],
     paths: Paths {
         completions: Some("/deployments/{model}/completions?api-version={api_version}"),
-        embeddings: Some("/deployments/{model}/embeddings?api-version={api_version}"),
+        embeddings: &[Embeddings {
+            path: "/deployments/{model}/embeddings?api-version={api_version}",
+            ..Embeddings::OPENAI
+        }],
         models: None,
         ..Paths::OPENAI
     },
@@ -69,7 +72,11 @@ pub static DEPLOYMENTS: Provider = Provider {
 /// The inference API, below `/models`. Recorded: azure-chat_completions-7b0e95aa9810.
 pub static MODELS: Provider = Provider {
     apis: &[Api { path: "/chat/completions?api-version={api_version}", ..Api::CHAT }],
-    paths: Paths { embeddings: Some("/embeddings?api-version={api_version}"), models: None, ..Paths::OPENAI },
+    paths: Paths {
+        embeddings: &[Embeddings { path: "/embeddings?api-version={api_version}", ..Embeddings::OPENAI }],
+        models: None,
+        ..Paths::OPENAI
+    },
     quirks: Quirks::NONE,
     ..PROVIDER
 };

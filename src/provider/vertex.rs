@@ -16,7 +16,8 @@
 //!   takes (reported until 2026-07): calls and results are told by their order
 //! - versions of models follow an `@` (`claude-sonnet-4-5@20250929`)
 
-use super::{Api, Auth, Edits, Paths, Provider};
+use super::{Api, Auth, Edits, Embeddings, Paths, Provider};
+use crate::wire::embeddings::Shape;
 use crate::wire::{Dialect, Quirks};
 
 pub static PROVIDER: Provider = Provider {
@@ -54,8 +55,21 @@ pub static PROVIDER: Provider = Provider {
     paths: Paths {
         count_tokens: Some("/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:countTokens"),
         completions: None,
-        embeddings: None,
+        embeddings: &[
+            Embeddings {
+                shape: Shape::Predict,
+                path: "/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:predict",
+                serves: |model| !is_newer_gemini(model),
+            },
+            Embeddings {
+                shape: Shape::GeminiOne,
+                path: "/v1/projects/{project}/locations/{location}/publishers/google/models/{model}:embedContent",
+                serves: is_newer_gemini,
+            },
+        ],
+        rerank: None,
         models: None,
+        passes: &[],
     },
     auth: Auth::Google,
     env: &[],
@@ -65,6 +79,11 @@ pub static PROVIDER: Provider = Provider {
     catalogue: "vertex",
     docs_url: "https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
 };
+
+/// Embedding models after the first of the name, which `:predict` does not serve.
+fn is_newer_gemini(model: &str) -> bool {
+    model.starts_with("gemini-embedding") && model != "gemini-embedding-001"
+}
 
 fn is_claude(model: &str) -> bool {
     model.starts_with("claude-")

@@ -121,10 +121,11 @@ fn cloud(provider: &Provider, env: &dyn Env) -> Option<String> {
 }
 
 /// The simulator in the formats of other providers: name, and what makes it speak so.
-const SIMULATED: [(&str, &str); 3] = [
+const SIMULATED: [(&str, &str); 4] = [
     ("simulator-anthropic", "kind: anthropic-compatible"),
     ("simulator-responses", "kind: openai-compatible, api: responses"),
     ("simulator-gemini", "kind: gemini"),
+    ("simulator-cohere", "kind: cohere"),
 ];
 /// Any will do.
 const SIMULATED_KEY: &str = "simulated";

@@ -28,6 +28,8 @@ mod bodies;
 #[cfg(test)]
 mod clouds;
 #[cfg(test)]
+mod cohere;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod count;

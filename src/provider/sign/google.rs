@@ -80,6 +80,7 @@ enum Subject {
 /// A credentials file.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "read once, and taken apart at once")]
 enum File {
     ServiceAccount {
         client_email: String,

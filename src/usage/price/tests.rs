@@ -285,7 +285,7 @@ fn current_and_older_models_are_priced() {
 #[test]
 fn profiles_and_regions_of_amazons_are_found() {
     let table = PriceTable::builtin();
-    let input = |info: Option<&Arc<ModelInfo>>| info.and_then(|i| i.price_on(today())?.standard.rates.input);
+    let input = |info: Option<&std::sync::Arc<ModelInfo>>| info.and_then(|i| i.price_on(today())?.standard.rates.input);
     let nova = input(table.find("bedrock", "amazon.nova-lite-v1:0"));
     assert!(nova.is_some());
     for name in ["jp.amazon.nova-lite-v1:0", "arn:aws:bedrock:us-east-1:1:foundation-model/amazon.nova-lite-v1:0"] {

@@ -34,7 +34,8 @@ pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
 /// Reads a usage object; `None` where it holds no count.
 pub(super) fn decode(json: &str) -> Option<Usage> {
     let it: Counts<'_> = serde_json::from_str(json).ok()?;
-    let (input, output, reasoning) = read(it.tokens).and_then(counts).or_else(|| read(it.billed).and_then(counts))?;
+    let told = |tokens| read::<Tokens<'_>>(tokens).and_then(|it| counts(&it));
+    let (input, output, reasoning) = told(it.tokens).or_else(|| told(it.billed))?;
     let cached_tokens = count(it.cached).unwrap_or(0).min(input);
     let reasoning_tokens = reasoning.min(output);
     Some(Usage {
@@ -46,7 +47,7 @@ pub(super) fn decode(json: &str) -> Option<Usage> {
     })
 }
 
-fn counts(it: Tokens<'_>) -> Option<(u64, u64, u64)> {
+fn counts(it: &Tokens<'_>) -> Option<(u64, u64, u64)> {
     let (input, output) = (count(it.input), count(it.output));
     input.or(output)?;
     Some((input.unwrap_or(0), output.unwrap_or(0), count(it.reasoning).unwrap_or(0)))

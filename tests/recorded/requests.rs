@@ -63,7 +63,8 @@ fn requests_reach_every_other_format() {
             if let Ok(Some(json)) = &result {
                 written.note(&format!("request.{}", to.as_str()), &exchange, json);
             }
-            score.note(&exchange, to.as_str(), result.map(drop));
+            let cell = if matches!(result, Ok(None)) { "refused by " } else { "" };
+            score.note(&exchange, &format!("{cell}{}", to.as_str()), result.map(drop));
         }
     }
     written.settle();

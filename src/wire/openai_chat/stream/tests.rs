@@ -4,7 +4,7 @@ use crate::wire::json::{Raw, Str};
 use crate::wire::seal::Seal;
 use crate::wire::{Client, Decode as _, Encode as _, Quirks};
 
-use super::{Decoder, Encoder};
+use super::{Decoder, Encoder, grammar};
 
 /// The events of a stream, one line each.
 fn events(chunks: &[&str]) -> Vec<String> {
@@ -380,4 +380,34 @@ fn what_has_no_slot_is_left_out_and_errors_end_without_done() {
     );
     let last = out.trim_end().rsplit("\n\n").next().unwrap();
     assert!(last.contains(r#""message":"gone""#) && last.contains(r#""request_id":"0190""#), "{last}");
+}
+
+#[test]
+fn what_is_written_is_what_a_client_puts_together() {
+    let delta = |index, delta| Event::Delta { index, delta };
+    let stop = Stop { reason: StopReason::ToolUse, sequence: None, native: None };
+    let sse = encoded(
+        true,
+        &[
+            start(),
+            part(0, PartStart::Reasoning),
+            delta(0, Delta::Reasoning(Str::from_text("why"))),
+            Event::PartEnd { index: 0 },
+            part(1, PartStart::Text),
+            delta(1, Delta::Text(Str::from_text("said"))),
+            Event::PartEnd { index: 1 },
+            part(2, call("a")),
+            delta(2, Delta::Arguments(Str::from_text("{\"x\":"))),
+            delta(2, Delta::Arguments(Str::from_text("1}"))),
+            Event::PartEnd { index: 2 },
+            Event::Usage(crate::usage::tokens::Usage { fresh_input_tokens: 3, ..Default::default() }),
+            Event::Stop { choice: 0, stop },
+            Event::End,
+        ],
+    );
+    let answer = grammar::assemble(&sse);
+    let message = &answer["choices"][0]["message"];
+    assert_eq!((&message["content"], &message["reasoning_content"]), (&"said".into(), &"why".into()));
+    assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{\"x\":1}");
+    assert_eq!(answer["usage"]["prompt_tokens"], 3);
 }

@@ -83,11 +83,7 @@ impl Endpoint {
 /// Finds the endpoint. SDKs differ in whether their base URL ends in `/v1`, so that part may be
 /// there once or not at all.
 pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
-    let version = ["/v1beta", "/v1"].iter().find_map(|version| path.strip_prefix(version));
-    let below = match version {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-        _ => path,
-    };
+    let below = unversioned(path);
     let below = if below.len() > 1 { below.strip_suffix('/').unwrap_or(below) } else { below };
     let (endpoint, allowed) = match below {
         "/" | "" => (Endpoint::Status, [Method::HEAD, Method::GET]),
@@ -120,6 +116,13 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
     }
 }
 
+fn unversioned(path: &str) -> &str {
+    match ["/v1beta", "/v1"].iter().find_map(|version| path.strip_prefix(version)) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => path,
+    }
+}
+
 /// What a Gemini path says: `.../models/{model}:{verb}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeminiCall<'p> {
@@ -127,9 +130,11 @@ pub struct GeminiCall<'p> {
     pub verb: &'p str,
 }
 
-/// Reads a path of Gemini's; models have slashes and colons of their own.
+/// Reads a path of Gemini's; models have slashes and colons of their own. Where the model has a slash,
+/// the Vercel AI SDK leaves `models/` out.
 pub fn gemini_call(path: &str) -> Option<GeminiCall<'_>> {
-    let (_, call) = path.split_once("/models/")?;
+    let bare = || unversioned(path).strip_prefix('/').filter(|call| call.contains('/'));
+    let call = path.split_once("/models/").map(|(_, call)| call).or_else(bare)?;
     let (model, verb) = call.rsplit_once(':')?;
     let known = matches!(verb, "generateContent" | "streamGenerateContent" | "countTokens");
     (known && !model.is_empty()).then(|| GeminiCall { model: percent_decode(model), verb })
@@ -190,11 +195,14 @@ mod tests {
         for (path, endpoint) in [
             ("/v1beta/models/gemini-2.5-flash:generateContent", Endpoint::Generate),
             ("/v1/models/openai/gpt-5:streamGenerateContent", Endpoint::Generate),
+            ("/v1beta/openai/gpt-5:streamGenerateContent", Endpoint::Generate),
             ("/v1beta/models/a%2Fb:free:countTokens", Endpoint::GenerateCount),
         ] {
             assert_eq!(accept(&Method::POST, path).unwrap(), endpoint, "{path}");
         }
         assert_eq!(gemini_call("/v1beta/models/a%2Fb:free:countTokens").unwrap().model, "a/b:free");
+        assert_eq!(gemini_call("/v1beta/openai/gpt-5:generateContent").unwrap().model, "openai/gpt-5");
+        assert_eq!(gemini_call("/v1beta/gpt-5:generateContent"), None);
         assert_eq!(accept(&Method::GET, "/v1beta/models/gemini-2.5-flash").unwrap(), Endpoint::Model);
         assert_eq!(accept(&Method::POST, "/v1beta/models/x:embedContent").unwrap_err().kind(), Kind::MethodNotAllowed);
         let mut headers = HeaderMap::new();

@@ -29,8 +29,11 @@ SHELL = "expr 41000 + 17"
 AGENTS = {}
 
 
-def agent(name):
+def agent(name, package):
+    """`package`: below node_modules, or of Python's."""
+
     def add(run):
+        run.package = package
         AGENTS[name] = run
         return run
 
@@ -65,7 +68,7 @@ class Place:
         return done.returncode, done.stdout, done.stderr
 
 
-@agent("Claude Code")
+@agent("Claude Code", "@anthropic-ai/claude-code")
 def claude_code(place, model, prompt):
     return place.run(
         BIN / "claude", "-p", "--dangerously-skip-permissions", "--model", model, prompt,
@@ -77,7 +80,7 @@ def claude_code(place, model, prompt):
 claude_code.tool = call("Bash", command=SHELL, description="Echoes")
 
 
-@agent("Codex")
+@agent("Codex", "@openai/codex")
 def codex(place, model, prompt):
     provider = f'{{name="Weir",base_url="{URL}/v1",env_key="WEIR_API_KEY",wire_api="responses",request_max_retries=0,stream_max_retries=0}}'
     return place.run(
@@ -90,7 +93,7 @@ def codex(place, model, prompt):
 codex.tool = call("exec_command", cmd=SHELL)
 
 
-@agent("Gemini CLI")
+@agent("Gemini CLI", "@google/gemini-cli")
 def gemini_cli(place, model, prompt):
     place.write(".gemini/settings.json", {
         "security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False},
@@ -105,29 +108,23 @@ def gemini_cli(place, model, prompt):
 gemini_cli.tool = call("run_shell_command", command=SHELL)
 
 
-def opencode(package, base):
-    def run(place, model, prompt):
-        place.write(".config/opencode/opencode.json", {
-            "autoupdate": False, "share": "disabled", "model": f"weir/{model}", "small_model": f"weir/{model}",
-            "provider": {"weir": {
-                "npm": package, "name": "Weir", "options": {"baseURL": base, "apiKey": KEY},
-                "models": {model: {"name": model, "tool_call": True, "limit": {"context": 200000, "output": 32000}}},
-            }},
-        })  # fmt: skip
-        # An argument with a space in it would reach the model in quotes.
-        return place.run(BIN / "opencode", "run", "-m", f"weir/{model}", *prompt.split(" "), OPENCODE_DISABLE_MODELS_FETCH="1")
-
-    run.tool = call("bash", command=SHELL, description="Echoes")
-    return run
+@agent("opencode", "opencode-ai")
+def opencode(place, model, prompt):
+    place.write(".config/opencode/opencode.json", {
+        "autoupdate": False, "share": "disabled", "model": f"weir/{model}", "small_model": f"weir/{model}",
+        "provider": {"weir": {
+            "npm": "@ai-sdk/openai-compatible", "name": "Weir", "options": {"baseURL": URL + "/v1", "apiKey": KEY},
+            "models": {model: {"name": model, "tool_call": True, "limit": {"context": 200000, "output": 32000}}},
+        }},
+    })  # fmt: skip
+    # An argument with a space in it would reach the model in quotes.
+    return place.run(BIN / "opencode", "run", "-m", f"weir/{model}", *prompt.split(" "), OPENCODE_DISABLE_MODELS_FETCH="1")
 
 
-agent("opencode (chat)")(opencode("@ai-sdk/openai-compatible", URL + "/v1"))
-agent("opencode (messages)")(opencode("@ai-sdk/anthropic", URL + "/v1"))
-agent("opencode (responses)")(opencode("@ai-sdk/openai", URL + "/v1"))
-agent("opencode (gemini)")(opencode("@ai-sdk/google", URL + "/v1beta"))
+opencode.tool = call("bash", command=SHELL, description="Echoes")
 
 
-@agent("Qwen Code")
+@agent("Qwen Code", "@qwen-code/qwen-code")
 def qwen_code(place, model, prompt):
     place.write(".qwen/settings.json", {
         "security": {"auth": {"selectedType": "openai"}}, "privacy": {"usageStatisticsEnabled": False},
@@ -157,27 +154,23 @@ def pi(api, base):
     return run
 
 
-agent("pi (chat)")(pi("openai-completions", URL + "/v1"))
-agent("pi (messages)")(pi("anthropic-messages", URL))
-agent("pi (responses)")(pi("openai-responses", URL + "/v1"))
-agent("pi (gemini)")(pi("google-generative-ai", URL + "/v1beta"))
+agent("pi (chat)", "@mariozechner/pi-coding-agent")(pi("openai-completions", URL + "/v1"))
+agent("pi (messages)", "@mariozechner/pi-coding-agent")(pi("anthropic-messages", URL))
+agent("pi (responses)", "@mariozechner/pi-coding-agent")(pi("openai-responses", URL + "/v1"))
+agent("pi (gemini)", "@mariozechner/pi-coding-agent")(pi("google-generative-ai", URL + "/v1beta"))
 
 
-def aider(prefix, **variables):
-    def run(place, model, prompt):
-        return place.run(
-            os.environ["AIDER"], "--model", f"{prefix}/{model}", "--message", prompt, "--yes-always", "--no-git",
-            "--no-check-update", "--analytics-disable", "--no-show-model-warnings", "--no-detect-urls",
-            "--edit-format", "diff", **variables,
-        )  # fmt: skip
-
-    # It has no tools: it reads edits out of the answer.
-    run.edit = "reply with: note.txt\n```\n<<<<<<< SEARCH\n=======\nhello from afar\n>>>>>>> REPLACE\n```\n"
-    return run
+@agent("aider", "aider-chat")
+def aider(place, model, prompt):
+    return place.run(
+        os.environ["AIDER"], "--model", f"openai/{model}", "--message", prompt, "--yes-always", "--no-git",
+        "--no-check-update", "--analytics-disable", "--no-show-model-warnings", "--no-detect-urls", "--edit-format", "diff",
+        OPENAI_API_BASE=URL + "/v1", OPENAI_API_KEY=KEY,
+    )  # fmt: skip
 
 
-agent("aider (chat)")(aider("openai", OPENAI_API_BASE=URL + "/v1", OPENAI_API_KEY=KEY))
-agent("aider (messages)")(aider("anthropic", ANTHROPIC_API_BASE=URL, ANTHROPIC_API_KEY=KEY))
+# It has no tools: it reads edits out of the answer.
+aider.edit = "reply with: note.txt\n```\n<<<<<<< SEARCH\n=======\nhello from afar\n>>>>>>> REPLACE\n```\n"
 
 
 def turn(place, run, provider):
@@ -210,8 +203,18 @@ def check(name, provider, what):
     return True, f"pass {name} | {provider} | {what.__name__}"
 
 
+def version(package):
+    manifest = BIN.parent / package / "package.json"
+    if manifest.exists():
+        return json.loads(manifest.read_text())["version"]
+    found = pathlib.Path(os.environ["AIDER"]).parent.parent.glob("lib/*/site-packages/aider_chat-*.dist-info")
+    return next(found).name.removeprefix("aider_chat-").removesuffix(".dist-info")
+
+
 def main():
     wanted = [name for name in AGENTS if name in os.environ.get("AGENTS", name)]
+    for name in wanted:
+        print(f"client {name} | {version(AGENTS[name].package)}", flush=True)
     passed = failed = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = [pool.submit(check, name, provider, what) for name in wanted for provider in PROVIDERS for what in (turn, tools, error)]

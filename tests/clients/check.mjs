@@ -1,6 +1,8 @@
 // Node clients against a running gateway: see check.py, which has the same environment and the same way to report.
+// Runs where its packages are: copied next to node_modules.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import Anthropic from "@anthropic-ai/sdk";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
@@ -161,11 +163,20 @@ function vercel(make) {
   };
 }
 
+const packages = {
+  "openai-node": "openai", "anthropic-ts": "@anthropic-ai/sdk", "@google/genai": "@google/genai", Vercel: "ai",
+};
+function version(name) {
+  const [, found] = Object.entries(packages).find(([start]) => name.startsWith(start));
+  return JSON.parse(readFileSync(`node_modules/${found}/package.json`)).version;
+}
+
 const squeeze = (error) => String(error?.stack ?? error).split(/\s+/).join(" ").slice(0, 700);
 
 let passed = 0;
 let failed = 0;
 for (const [name, make] of Object.entries(clients)) {
+  console.log(`client ${name} | ${version(name)}`);
   for (const provider of providers) {
     for (const [check, run] of Object.entries(make(provider))) {
       try {

@@ -3,7 +3,7 @@
 //!
 //! Paths, each with and without `/v1`: `/chat/completions`, `/completions`, `/embeddings`,
 //! `/models`, `/messages`, `/messages/count_tokens`, `/responses`; `/v2/chat` (Cohere);
-//! `.../models/{model}:generateContent` and `:streamGenerateContent` (Gemini, Vertex AI);
+//! `.../models/{model}:generateContent`, `:streamGenerateContent` and `:countTokens` (Gemini, Vertex AI);
 //! `/model/{model}/converse` and `/converse-stream` (Bedrock). Any credential is good.
 //!
 //! # Models

@@ -324,14 +324,14 @@ def openai_agents(kind):
         import openai
 
         agents.set_tracing_disabled(True)
-        client = openai.AsyncOpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0)
-
         @agents.function_tool
         def get_weather(city: str) -> str:
             """The weather."""
             return f"rain in {city}"
 
         def agent(name="sim-1"):
+            # Each run has a loop of its own, and a client belongs to one.
+            client = openai.AsyncOpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0)
             model = getattr(agents, kind)(model=f"{provider}/{name}", openai_client=client)
             return agents.Agent(name="check", model=model, tools=[get_weather])
 

@@ -1,17 +1,17 @@
 //! What the targets share. A target is given bytes; those of the streams and edits begin with a few
 //! that say where to cut or what to edit.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use weir::wire::bridge::Bridge;
+use weir::wire::eventstream;
 use weir::wire::frames::Framing;
 use weir::wire::seal::Seal;
 use weir::wire::sse::{Frame, Framer};
 use weir::wire::stream::{Pipe, Translator};
 use weir::wire::watch::{StreamWatch, Watch};
-use weir::wire::{Abilities, self, Client, Dialect, Quirks, Target, Thinking, ir};
-
-/// Every format there is.
-pub const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
+use weir::wire::{self, Abilities, Client, Dialect, Quirks, Target, Thinking, ir};
 
 /// Splits off the bytes that steer: as many as the first byte says, at most 8.
 pub fn steer(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -59,18 +59,55 @@ pub fn run(mut pipe: impl Pipe, pieces: &[&[u8]]) -> (Vec<u8>, String) {
 }
 
 /// Everything a stream of one format can go through, whole and in pieces.
-pub fn stream(upstream: Dialect, bytes: &[u8]) {
+pub fn stream(upstream: Dialect, framing: Framing, bytes: &[u8]) {
     let (sizes, bytes) = steer(bytes);
+    framed(upstream, framing, bytes, sizes);
+}
+
+/// The same of Amazon's event stream. Bytes made up are no messages of it, for want of checksums, so
+/// they are tried as they are, and as the server-sent events that they may be, put into messages.
+pub fn event_stream(upstream: Dialect, framing: Framing, bytes: &[u8]) {
+    let (sizes, bytes) = steer(bytes);
+    framed(upstream, framing, bytes, sizes);
+    let mut messages = Vec::new();
+    for (name, data, _) in frames(&[bytes], usize::MAX).0 {
+        let data = data.unwrap_or_default();
+        match framing {
+            Framing::InvokeStream => {
+                let payload = format!("{{\"bytes\":\"{}\"}}", STANDARD.encode(data));
+                eventstream::write_event(&mut messages, "chunk", payload.as_bytes());
+            }
+            _ if name.ends_with("Exception") => {
+                let headers = [(":exception-type", name.as_str()), (":message-type", "exception")];
+                eventstream::write_message(&mut messages, &headers, data.as_bytes());
+            }
+            _ => eventstream::write_event(&mut messages, &name, data.as_bytes()),
+        }
+    }
+    framed(upstream, framing, &messages, sizes);
+}
+
+fn framed(upstream: Dialect, framing: Framing, bytes: &[u8], sizes: &[u8]) {
     let cut = pieces(bytes, sizes);
-    for strip_usage_chunk in [false, true] {
-        let watch = Watch { dialect: upstream, framing: Framing::Sse, quirks: &Quirks::NONE, strip_usage_chunk, choices: 1, request_id: "r" };
+    let is_spoken = Dialect::CLIENTS.contains(&upstream);
+    for strip_usage_chunk in [false, true].into_iter().filter(|_| is_spoken) {
+        let watch =
+            Watch { dialect: upstream, framing, quirks: &Quirks::NONE, strip_usage_chunk, choices: 1, request_id: "r" };
         let whole = run(StreamWatch::new(&watch), &[bytes]);
         assert!(whole == run(StreamWatch::new(&watch), &cut), "a watched stream depends on its pieces");
     }
     let seal = Seal::new("fuzz", b"key");
-    let to = Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 3, request: "", seal: &seal };
-    for client in DIALECTS {
-        let pipe = || Translator::new(&Bridge::plain(client, upstream, &seal), Framing::Sse, &Quirks::NONE, &to);
+    let to = Client {
+        model: "m",
+        id: "i",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 3,
+        request: "",
+        seal: &seal,
+    };
+    for client in Dialect::CLIENTS {
+        let pipe = || Translator::new(&Bridge::plain(client, upstream, &seal), framing, &Quirks::NONE, &to);
         let whole = run(pipe(), &[bytes]);
         let (in_pieces, progress) = run(pipe(), &cut);
         let same = without_invented_ids(&whole.0) == without_invented_ids(&in_pieces) && whole.1 == progress;
@@ -104,17 +141,21 @@ pub fn request(dialect: Dialect, bytes: &[u8]) {
     }
     let Ok(request) = wire::decode_request(dialect, body) else { return };
     let seal = Seal::new("fuzz", b"key");
-    for upstream in DIALECTS {
+    for upstream in Dialect::ALL {
         let target = Target {
             model: "m",
             quirks: &Quirks::NONE,
             max_output_tokens: Some(9),
-            thinking: Thinking::Budget, abilities: Abilities::UNKNOWN,
+            thinking: Thinking::Budget,
+            abilities: Abilities::UNKNOWN,
             seal: &seal,
         };
+        let mut request = request.clone();
         let mut out = Vec::new();
         let mut dropped = ir::Dropped::default();
-        if wire::encode_request(upstream, &request, &target, &mut out, &mut dropped).is_ok() {
+        let written = Bridge::request(&mut request, upstream, &target, &mut dropped)
+            .and_then(|_| wire::encode_request(upstream, &request, &target, &mut out, &mut dropped));
+        if written.is_ok() {
             let text = String::from_utf8(out).expect("a request is UTF-8");
             assert!(is_json(&text), "not JSON: {text}");
         }

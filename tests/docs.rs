@@ -92,6 +92,7 @@ fn the_documents_are_there() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "docs/cells.md",
         "docs/configuration.md",
         "docs/errors.md",
         "docs/metrics.md",

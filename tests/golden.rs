@@ -20,6 +20,7 @@ use insta::{Settings, assert_snapshot};
 use serde_json::{Value, json};
 use weir::error::Error;
 use weir::wire::bridge::Bridge;
+use weir::wire::eventstream;
 use weir::wire::frames::Framing;
 use weir::wire::ir::Dropped;
 use weir::wire::seal::Seal;
@@ -29,7 +30,8 @@ use weir::wire::{
     encode_error_event, encode_request, encode_response,
 };
 
-const FORMATS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
+const CLIENTS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
+const UPSTREAMS: [Dialect; 6] = Dialect::ALL;
 
 fn seal() -> Seal {
     Seal::new("golden", b"key")
@@ -47,9 +49,12 @@ fn client(seal: &Seal) -> Client<'_> {
     }
 }
 
-fn target(seal: &Seal, thinking: Thinking) -> Target<'_> {
-    let model = match thinking {
-        Thinking::Adaptive => "claude-opus-4-8",
+fn target(seal: &Seal, upstream: Dialect, thinking: Thinking) -> Target<'_> {
+    let model = match (upstream, thinking) {
+        (Dialect::Gemini, _) => "gemini-2.5-flash",
+        (Dialect::Converse, _) => "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        (Dialect::Cohere, _) => "command-a-reasoning-08-2025",
+        (_, Thinking::Adaptive) => "claude-opus-4-8",
         _ => "upstream-model",
     };
     Target {
@@ -106,7 +111,7 @@ fn request_for(body: &str, from: Dialect, to: Dialect, thinking: Thinking) -> St
         Err(error) => return refusal(&error),
     };
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
-    let target = target(&seal, thinking);
+    let target = target(&seal, to, thinking);
     let written = Bridge::request(&mut request, to, &target, &mut dropped)
         .and_then(|_| encode_request(to, &request, &target, &mut out, &mut dropped));
     match written {
@@ -117,7 +122,7 @@ fn request_for(body: &str, from: Dialect, to: Dialect, thinking: Thinking) -> St
 
 #[test]
 fn requests() {
-    for (from, to) in cells() {
+    for (from, to) in cells(&CLIENTS, &UPSTREAMS) {
         for (name, body) in fixtures(from, "request") {
             let mut text = request_for(&body, from, to, Thinking::Budget);
             // What depends on how the model thinks is shown for each way.
@@ -131,8 +136,8 @@ fn requests() {
     }
 }
 
-fn cells() -> impl Iterator<Item = (Dialect, Dialect)> {
-    FORMATS.into_iter().flat_map(|from| FORMATS.map(|to| (from, to)))
+fn cells(from: &[Dialect], to: &'static [Dialect]) -> impl Iterator<Item = (Dialect, Dialect)> {
+    from.iter().flat_map(|from| to.iter().map(|to| (*from, *to)))
 }
 
 /// The answer as a client gets it.
@@ -147,7 +152,7 @@ fn answer_for(body: &str, from: Dialect, to: Dialect) -> Vec<u8> {
 
 #[test]
 fn answers() {
-    for (from, to) in cells() {
+    for (from, to) in cells(&UPSTREAMS, &CLIENTS) {
         for (name, body) in fixtures(from, "response") {
             let text = pretty(&answer_for(&body, from, to));
             snapshot(&format!("answer.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
@@ -157,21 +162,38 @@ fn answers() {
 
 /// The stream as a client gets it.
 fn stream_for(body: &str, from: Dialect, to: Dialect) -> String {
-    stream_in_pieces(body, body.len(), from, to)
+    stream_in_pieces(body, usize::MAX, from, to)
+}
+
+/// Amazon's messages, which fixtures hold as server-sent events.
+fn amazons(body: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in body.split("\n\n").filter(|event| !event.is_empty()) {
+        let (name, data) = event.strip_prefix("event: ").unwrap().split_once("\ndata: ").unwrap();
+        let kind =
+            if name.ends_with("Exception") { ("exception", ":exception-type") } else { ("event", ":event-type") };
+        let headers = [(kind.1, name), (":content-type", "application/json"), (":message-type", kind.0)];
+        eventstream::write_message(&mut out, &headers, data.trim_end().as_bytes());
+    }
+    out
 }
 
 fn stream_in_pieces(body: &str, piece_bytes: usize, from: Dialect, to: Dialect) -> String {
     let seal = seal();
-    let mut translator = Translator::new(&Bridge::plain(to, from, &seal), Framing::Sse, &Quirks::NONE, &client(&seal));
+    let (framing, bytes) = match from {
+        Dialect::Converse => (Framing::EventStream, amazons(body)),
+        _ => (Framing::Sse, body.as_bytes().to_vec()),
+    };
+    let mut translator = Translator::new(&Bridge::plain(to, from, &seal), framing, &Quirks::NONE, &client(&seal));
     let mut out = Vec::new();
-    body.as_bytes().chunks(piece_bytes).for_each(|piece| translator.push(piece, &mut out));
+    bytes.chunks(piece_bytes).for_each(|piece| translator.push(piece, &mut out));
     translator.finish(&mut out);
     String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn streams() {
-    for (from, to) in cells() {
+    for (from, to) in cells(&UPSTREAMS, &CLIENTS) {
         for (name, body) in fixtures(from, "stream") {
             let text = stream_for(&body, from, to);
             // Peers row 25: where the body was cut makes no difference.
@@ -188,7 +210,7 @@ fn streams() {
 
 #[test]
 fn errors() {
-    for (from, to) in cells() {
+    for (from, to) in cells(&UPSTREAMS, &CLIENTS) {
         for (name, body) in fixtures(from, "error") {
             let status: u16 = name.split('-').next().unwrap().parse().unwrap();
             let error = decode_error(from, status, &body);
@@ -212,7 +234,7 @@ fn encoded(body: &Value, from: Dialect, to: Dialect) -> Value {
     let text = body.to_string();
     let mut request = decode_request(from, &text).unwrap();
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
-    let target = target(&seal, Thinking::Budget);
+    let target = target(&seal, to, Thinking::Budget);
     Bridge::request(&mut request, to, &target, &mut dropped).unwrap();
     encode_request(to, &request, &target, &mut out, &mut dropped).unwrap();
     assert!(dropped.is_empty(), "{:?}", dropped.paths());

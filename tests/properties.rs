@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -17,25 +20,61 @@ use weir::wire::splice::Splice;
 use weir::wire::sse::{Frame, Framer};
 use weir::wire::stream::{Ending, Pipe, Translator};
 use weir::wire::watch::{StreamWatch, Watch};
-use weir::wire::{Client, Dialect, Quirks};
+use weir::wire::{Client, Dialect, Quirks, eventstream};
 
-const DIALECTS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Responses];
+/// A sample stream.
+struct Sample {
+    name: String,
+    dialect: Dialect,
+    framing: Framing,
+    bytes: Vec<u8>,
+}
 
-/// The sample streams, with their names and dialects. Names begin with their dialect's.
-fn samples() -> Vec<(String, Dialect, Vec<u8>)> {
+/// The sample streams. Names begin with their dialect's, or the framing's: `array` is Gemini's without
+/// server-sent events, `invoke` Anthropic's in Amazon's. Amazon's messages are kept as server-sent
+/// events.
+fn samples() -> Vec<Sample> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/streams");
-    let mut all: Vec<_> = std::fs::read_dir(dir)
+    let mut all: Vec<Sample> = std::fs::read_dir(dir)
         .unwrap()
         .map(|entry| {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            let dialect = DIALECTS.into_iter().find(|d| name.starts_with(d.as_str())).unwrap();
-            (name, dialect, std::fs::read(path).unwrap())
+            let (dialect, framing) = match name.split_once('-').unwrap().0 {
+                "array" => (Dialect::Gemini, Framing::JsonArray),
+                "converse" => (Dialect::Converse, Framing::EventStream),
+                "invoke" => (Dialect::Anthropic, Framing::InvokeStream),
+                word => (Dialect::ALL.into_iter().find(|d| d.as_str() == word).unwrap(), Framing::Sse),
+            };
+            let bytes = amazons(framing, std::fs::read(path).unwrap());
+            Sample { name, dialect, framing, bytes }
         })
         .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(all.len() >= 18, "samples are missing");
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let formats: BTreeSet<&str> = all.iter().map(|sample| sample.dialect.as_str()).collect();
+    assert!(all.len() >= 38 && formats.len() == Dialect::ALL.len(), "samples are missing");
     all
+}
+
+/// Server-sent events as Amazon's messages, where that is the framing.
+fn amazons(framing: Framing, bytes: Vec<u8>) -> Vec<u8> {
+    if !matches!(framing, Framing::EventStream | Framing::InvokeStream) {
+        return bytes;
+    }
+    let mut out = Vec::new();
+    for (name, data, _) in frames(&[&bytes]) {
+        let data = data.unwrap();
+        if framing == Framing::InvokeStream {
+            let payload = format!("{{\"bytes\":\"{}\",\"p\":\"abc\"}}", STANDARD.encode(data));
+            eventstream::write_event(&mut out, "chunk", payload.as_bytes());
+        } else if name.ends_with("Exception") {
+            let headers = [(":exception-type", name.as_str()), (":message-type", "exception")];
+            eventstream::write_message(&mut out, &headers, data.as_bytes());
+        } else {
+            eventstream::write_event(&mut out, &name, data.as_bytes());
+        }
+    }
+    out
 }
 
 /// Cuts bytes at the given places (in thousandths, so that one list fits every sample).
@@ -68,10 +107,10 @@ fn run(mut pipe: impl Pipe, pieces: &[&[u8]]) -> (String, String) {
     (String::from_utf8(out).unwrap(), format!("{:?}", pipe.progress()))
 }
 
-fn watch(dialect: Dialect, strip_usage_chunk: bool) -> StreamWatch {
+fn watch(sample: &Sample, strip_usage_chunk: bool) -> StreamWatch {
     StreamWatch::new(&Watch {
-        dialect,
-        framing: Framing::Sse,
+        dialect: sample.dialect,
+        framing: sample.framing,
         quirks: &Quirks::NONE,
         strip_usage_chunk,
         choices: 1,
@@ -79,22 +118,27 @@ fn watch(dialect: Dialect, strip_usage_chunk: bool) -> StreamWatch {
     })
 }
 
-fn translator(upstream: Dialect, client: Dialect, stream_usage: bool) -> Translator {
+fn translator(sample: &Sample, client: Dialect, stream_usage: bool) -> Translator {
     let seal = Seal::new("sample", b"key");
     let to =
         Client { model: "m", id: "r", created: 1, stream_usage, input_estimate_tokens: 9, request: "", seal: &seal };
-    Translator::new(&Bridge::plain(client, upstream, &seal), Framing::Sse, &Quirks::NONE, &to)
+    Translator::new(&Bridge::plain(client, sample.dialect, &seal), sample.framing, &Quirks::NONE, &to)
 }
 
 /// Every pipe a sample can go through, once in one piece and once in `pieces`.
-fn check_cut(name: &str, dialect: Dialect, bytes: &[u8], pieces: &[&[u8]]) {
-    assert_eq!(frames(pieces), frames(&[bytes]), "{name}");
+fn check_cut(sample: &Sample, pieces: &[&[u8]]) {
+    let (name, bytes) = (&sample.name, sample.bytes.as_slice());
+    if sample.framing == Framing::Sse {
+        assert_eq!(frames(pieces), frames(&[bytes]), "{name}");
+    }
     for option in [false, true] {
-        let whole = run(watch(dialect, option), &[bytes]);
-        assert_eq!(run(watch(dialect, option), pieces), whole, "{name} watched, strip {option}");
-        for client in DIALECTS {
-            let whole = run(translator(dialect, client, option), &[bytes]);
-            let other = run(translator(dialect, client, option), pieces);
+        if Dialect::CLIENTS.contains(&sample.dialect) {
+            let whole = run(watch(sample, option), &[bytes]);
+            assert_eq!(run(watch(sample, option), pieces), whole, "{name} watched, strip {option}");
+        }
+        for client in Dialect::CLIENTS {
+            let whole = run(translator(sample, client, option), &[bytes]);
+            let other = run(translator(sample, client, option), pieces);
             assert_eq!(other, whole, "{name} to {client:?}, usage {option}");
         }
     }
@@ -102,29 +146,32 @@ fn check_cut(name: &str, dialect: Dialect, bytes: &[u8], pieces: &[&[u8]]) {
 
 #[test]
 fn one_byte_at_a_time_is_like_one_piece() {
-    for (name, dialect, bytes) in samples() {
-        check_cut(&name, dialect, &bytes, &bytes.chunks(1).collect::<Vec<_>>());
+    for sample in samples() {
+        check_cut(&sample, &sample.bytes.chunks(1).collect::<Vec<_>>());
     }
 }
 
 #[test]
 fn every_cell_gives_events_of_the_clients_format() {
-    for (name, dialect, bytes) in samples() {
-        for client in DIALECTS {
-            let mut pipe = translator(dialect, client, true);
+    for sample in samples() {
+        let name = &sample.name;
+        for client in Dialect::CLIENTS {
+            let mut pipe = translator(&sample, client, true);
             let mut out = Vec::new();
-            pipe.push(&bytes, &mut out);
+            pipe.push(&sample.bytes, &mut out);
             pipe.finish(&mut out);
             let cell = format!("{name} to {client:?}");
             let begun = pipe.is_committed();
             assert_eq!(out.is_empty(), !begun, "{cell}");
             assert_eq!(begun, !name.contains("error-first"), "{cell}");
             let all = frames(&[&out]);
+            let is_unnamed = matches!(client, Dialect::OpenAiChat | Dialect::Gemini);
             for (event, data, raw) in &all {
-                assert!(raw.ends_with(b"\n\n"), "{cell}");
+                let end: &[u8] = if client == Dialect::Gemini { b"\r\n" } else { b"\n\n" };
+                assert!(raw.ends_with(end), "{cell}");
                 let Some(data) = data.as_deref() else { continue };
                 assert!(data == "[DONE]" || serde_json::from_str::<&RawValue>(data).is_ok(), "{cell}: {data}");
-                assert_eq!(event.is_empty(), client == Dialect::OpenAiChat && event != "error", "{cell}: {event}");
+                assert_eq!(event.is_empty(), is_unnamed && event != "error", "{cell}: {event}");
             }
             let complete = !["cut", "error"].iter().any(|word| name.contains(word));
             assert_eq!(matches!(pipe.progress().ending, Some(Ending::Complete)), complete, "{cell}");
@@ -136,6 +183,7 @@ fn every_cell_gives_events_of_the_clients_format() {
                     let ends = ["response.completed", "response.incomplete"];
                     assert!(last.is_some_and(|(name, _)| ends.contains(&name)), "{cell}");
                 }
+                (Dialect::Gemini, true) => assert!(last.is_some_and(|l| l.1.contains("finishReason")), "{cell}"),
                 (Dialect::Responses, false) => assert_eq!(begun, last.is_some_and(|l| l.0 == "response.failed")),
                 (_, true) => {}
                 (_, false) => assert_eq!(begun, String::from_utf8_lossy(&out).contains("\"error\""), "{cell}"),
@@ -373,8 +421,8 @@ proptest! {
 
     #[test]
     fn the_output_does_not_depend_on_the_cuts(at in vec(0_usize..1000, 0..12)) {
-        for (name, dialect, bytes) in samples() {
-            check_cut(&name, dialect, &bytes, &cut(&bytes, &at));
+        for sample in samples() {
+            check_cut(&sample, &cut(&sample.bytes, &at));
         }
     }
 }

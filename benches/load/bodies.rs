@@ -1,15 +1,26 @@
-//! What is sent and what is answered.
+//! What is sent and what is answered, in every format: made of one chat request and one chat answer by
+//! the gateway's own translation, so that cells differ in nothing but the format.
+
+use weir::wire::bridge::Bridge;
+use weir::wire::frames::Framing;
+use weir::wire::seal::Seal;
+use weir::wire::stream::{Pipe as _, Translator};
+use weir::wire::{
+    Abilities, Client, Dialect, Quirks, Target, Thinking, decode_request, decode_response, encode_request,
+    encode_response, ir,
+};
 
 /// Events of a streamed answer.
 pub(crate) const EVENTS: usize = 100;
 
-/// A kind of request: its name in the table, path, and what it is made of.
+/// A kind of request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cell {
-    pub(crate) name: &'static str,
-    pub(crate) path: &'static str,
+    pub(crate) client: Dialect,
+    pub(crate) upstream: Dialect,
+    /// The name in the gateway's configuration; not always the upstream's own.
     pub(crate) provider: &'static str,
-    pub(crate) body_bytes: usize,
+    pub(crate) body_kib: usize,
     pub(crate) stream: Stream,
 }
 
@@ -20,77 +31,161 @@ pub(crate) enum Stream {
     Paced,
 }
 
-const CHAT: &str = "/v1/chat/completions";
-const MESSAGES: &str = "/v1/messages";
-
-const fn cell(
-    name: &'static str,
-    path: &'static str,
-    provider: &'static str,
-    body_bytes: usize,
-    stream: Stream,
-) -> Cell {
-    Cell { name, path, provider, body_bytes, stream }
+/// All cells of the table.
+pub(crate) fn cells() -> Vec<Cell> {
+    let cell = |client, upstream, body_kib, stream| Cell {
+        client,
+        upstream,
+        provider: upstream_name(upstream),
+        body_kib,
+        stream,
+    };
+    let mut cells = Vec::new();
+    for body_kib in [2, 76] {
+        for client in Dialect::CLIENTS {
+            cells.extend(Dialect::ALL.map(|upstream| cell(client, upstream, body_kib, Stream::No)));
+        }
+    }
+    let (chat, messages) = (Dialect::OpenAiChat, Dialect::Anthropic);
+    cells.push(Cell { provider: "signed", ..cell(chat, Dialect::Converse, 2, Stream::No) });
+    cells.extend([(chat, chat), (chat, messages)].map(|(client, upstream)| cell(client, upstream, 100, Stream::No)));
+    for client in Dialect::CLIENTS {
+        cells.extend(Dialect::ALL.map(|upstream| cell(client, upstream, 2, Stream::Burst)));
+    }
+    cells.extend([(chat, chat), (messages, chat)].map(|(client, upstream)| cell(client, upstream, 2, Stream::Paced)));
+    cells
 }
 
-/// All cells of the table.
-pub(crate) const CELLS: &[Cell] = &[
-    cell("chat -> OpenAI, 2 KB", CHAT, "openai", 2_048, Stream::No),
-    cell("messages -> Anthropic, 2 KB", MESSAGES, "anthropic", 2_048, Stream::No),
-    cell("chat -> Anthropic, 2 KB", CHAT, "anthropic", 2_048, Stream::No),
-    cell("messages -> OpenAI, 2 KB", MESSAGES, "openai", 2_048, Stream::No),
-    cell("messages -> Anthropic, 76 KB", MESSAGES, "anthropic", 76 << 10, Stream::No),
-    cell("messages -> OpenAI, 76 KB", MESSAGES, "openai", 76 << 10, Stream::No),
-    cell("chat -> OpenAI, 100 KB", CHAT, "openai", 100 << 10, Stream::No),
-    cell("chat -> Anthropic, 100 KB", CHAT, "anthropic", 100 << 10, Stream::No),
-    cell("chat -> OpenAI, 100 events, burst", CHAT, "openai", 2_048, Stream::Burst),
-    cell("messages -> Anthropic, 100 events, burst", MESSAGES, "anthropic", 2_048, Stream::Burst),
-    cell("messages -> OpenAI, 100 events, burst", MESSAGES, "openai", 2_048, Stream::Burst),
-    cell("chat -> Anthropic, 100 events, burst", CHAT, "anthropic", 2_048, Stream::Burst),
-    cell("chat -> OpenAI, 100 events, paced", CHAT, "openai", 2_048, Stream::Paced),
-    cell("messages -> OpenAI, 100 events, paced", MESSAGES, "openai", 2_048, Stream::Paced),
-];
+/// Its name in the gateway's configuration, see `driver.rs`.
+const fn upstream_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenAiChat => "openai",
+        Dialect::Anthropic => "anthropic",
+        Dialect::Responses => "responses",
+        Dialect::Gemini => "gemini",
+        Dialect::Converse => "bedrock",
+        Dialect::Cohere => "cohere",
+    }
+}
 
 impl Cell {
+    /// As the table names it.
+    pub(crate) fn name(&self) -> String {
+        let what = match self.stream {
+            Stream::No => format!("{} KB", self.body_kib),
+            Stream::Burst => format!("{EVENTS} events, burst"),
+            Stream::Paced => format!("{EVENTS} events, paced"),
+        };
+        let signed = if self.provider == "signed" { " (SigV4)" } else { "" };
+        format!("{} -> {}{signed}, {what}", self.client.as_str(), self.upstream.as_str())
+    }
+
+    fn model(&self) -> String {
+        format!("{}/{}", self.provider, if self.stream == Stream::Paced { "paced" } else { "burst" })
+    }
+
+    pub(crate) fn path(&self) -> String {
+        match (self.client, self.stream) {
+            (Dialect::OpenAiChat, _) => "/v1/chat/completions".to_owned(),
+            (Dialect::Anthropic, _) => "/v1/messages".to_owned(),
+            (Dialect::Responses, _) => "/v1/responses".to_owned(),
+            (_, Stream::No) => format!("/v1beta/models/{}:generateContent", self.model()),
+            _ => format!("/v1beta/models/{}:streamGenerateContent?alt=sse", self.model()),
+        }
+    }
+
     /// The body, of about the wanted size: a conversation of several turns.
     pub(crate) fn body(&self) -> String {
-        let model = match self.stream {
-            Stream::Paced => "paced",
-            _ => "burst",
-        };
+        let body_bytes = self.body_kib << 10;
         let stream = if self.stream == Stream::No { "" } else { r#""stream":true,"# };
         let mut turns = String::new();
         let text = r#"The quick brown fox \"jumps\" over the lazy dog; déjà vu: 0123456789.\nNext line. "#;
         let mut role = "user";
-        while turns.len() + 200 < self.body_bytes {
-            let rest = self.body_bytes - turns.len() - 100;
+        while turns.len() + 200 < body_bytes {
+            let rest = body_bytes - turns.len() - 100;
             let repeat = (rest / text.len()).clamp(1, 12);
             turns += &format!(r#"{{"role":"{role}","content":"{}"}},"#, text.repeat(repeat));
             role = if role == "user" { "assistant" } else { "user" };
         }
-        format!(
-            r#"{{"model":"{}/{model}","max_tokens":1024,{stream}"temperature":0.7,"messages":[{turns}{{"role":"user","content":"Go on."}}]}}"#,
-            self.provider
-        )
-    }
-}
-
-/// The whole answer in the format of a path.
-pub(crate) fn answer(path: &str) -> String {
-    let text = "Lorem ipsum dolor sit amet, consectetur adipiscing elit. ".repeat(6);
-    if path.ends_with("/messages") {
-        return format!(
-            r#"{{"id":"msg_01","type":"message","role":"assistant","model":"claude","content":[{{"type":"text","text":"{text}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":512,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":64}}}}"#
+        let model = self.model();
+        let chat = format!(
+            r#"{{"model":"{model}","max_tokens":1024,{stream}"temperature":0.7,"messages":[{turns}{{"role":"user","content":"Go on."}}]}}"#,
         );
+        if self.client == Dialect::OpenAiChat { chat } else { request(self.client, &model, &chat) }
     }
-    format!(
-        r#"{{"id":"chatcmpl-01","object":"chat.completion","created":1700000000,"model":"gpt","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":512,"completion_tokens":64,"total_tokens":576,"prompt_tokens_details":{{"cached_tokens":0}}}}}}"#
-    )
 }
 
-/// The events of a streamed answer in the format of a path.
-pub(crate) fn events(path: &str) -> Vec<String> {
-    if path.ends_with("/messages") { messages_events() } else { chat_events() }
+/// A chat request in another format.
+fn request(dialect: Dialect, model: &str, chat: &str) -> String {
+    let seal = Seal::new("bench", b"key");
+    let target = Target {
+        model,
+        quirks: &Quirks::NONE,
+        max_output_tokens: Some(8192),
+        thinking: Thinking::Unknown,
+        abilities: Abilities::UNKNOWN,
+        seal: &seal,
+    };
+    let mut request = decode_request(OPENAI, chat).expect("a chat request");
+    let (mut out, mut dropped) = (Vec::new(), ir::Dropped::default());
+    Bridge::request(&mut request, dialect, &target, &mut dropped).expect("a bridge");
+    encode_request(dialect, &request, &target, &mut out, &mut dropped).expect("the same request");
+    String::from_utf8(out).expect("UTF-8")
+}
+
+const OPENAI: Dialect = Dialect::OpenAiChat;
+
+fn with_client<T>(then: impl FnOnce(&Client<'_>, &Seal) -> T) -> T {
+    let seal = Seal::new("bench", b"key");
+    let client = Client {
+        model: "m",
+        id: "01",
+        created: 1_700_000_000,
+        stream_usage: true,
+        input_estimate_tokens: 512,
+        request: "",
+        seal: &seal,
+    };
+    then(&client, &seal)
+}
+
+/// The whole answer.
+pub(crate) fn answer(dialect: Dialect) -> Vec<u8> {
+    let text = "Lorem ipsum dolor sit amet, consectetur adipiscing elit. ".repeat(6);
+    let chat = format!(
+        r#"{{"id":"chatcmpl-01","object":"chat.completion","created":1700000000,"model":"gpt","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{{"prompt_tokens":512,"completion_tokens":64,"total_tokens":576,"prompt_tokens_details":{{"cached_tokens":0}}}}}}"#
+    );
+    if dialect == OPENAI {
+        return chat.into_bytes();
+    }
+    with_client(|client, _| {
+        let mut out = Vec::new();
+        let response = decode_response(OPENAI, &chat, &Quirks::NONE).expect("a chat answer");
+        encode_response(dialect, &response, client, &mut out);
+        out
+    })
+}
+
+/// The events of a streamed answer.
+pub(crate) fn events(dialect: Dialect) -> Vec<Vec<u8>> {
+    let chat = chat_events();
+    if dialect == OPENAI {
+        return chat.into_iter().map(String::into_bytes).collect();
+    }
+    with_client(|client, seal| {
+        let bridge = Bridge::plain(dialect, OPENAI, seal);
+        let mut translator = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, client);
+        let piece = |event: &String| {
+            let mut out = Vec::new();
+            translator.push(event.as_bytes(), &mut out);
+            out
+        };
+        let mut events: Vec<Vec<u8>> = chat.iter().map(piece).filter(|piece| !piece.is_empty()).collect();
+        let mut last = Vec::new();
+        translator.finish(&mut last);
+        events.push(last);
+        events
+    })
 }
 
 fn chat_events() -> Vec<String> {
@@ -104,23 +199,5 @@ fn chat_events() -> Vec<String> {
     out.push(chunk("{}", r#""stop""#));
     out.push("data: {\"id\":\"chatcmpl-01\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt\",\"choices\":[],\"usage\":{\"prompt_tokens\":512,\"completion_tokens\":100,\"total_tokens\":612}}\n\n".to_owned());
     out.push("data: [DONE]\n\n".to_owned());
-    out
-}
-
-fn messages_events() -> Vec<String> {
-    let event = |name: &str, data: String| format!("event: {name}\ndata: {data}\n\n");
-    let mut out = vec![
-        event("message_start", r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","model":"claude","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":512,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}}}"#.to_owned()),
-        event("content_block_start", r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_owned()),
-    ];
-    out.extend((0..EVENTS).map(|n| {
-        event(
-            "content_block_delta",
-            format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":" word{n}"}}}}"#),
-        )
-    }));
-    out.push(event("content_block_stop", r#"{"type":"content_block_stop","index":0}"#.to_owned()));
-    out.push(event("message_delta", r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":100}}"#.to_owned()));
-    out.push(event("message_stop", r#"{"type":"message_stop"}"#.to_owned()));
     out
 }

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bodies::{CELLS, Cell, Stream};
+use crate::bodies::{Cell, Stream, cells};
 use crate::generate::{Job, Outcome};
 use crate::server::{Server, free_port, pinned};
 
 const ROUNDS: usize = 3;
+/// Of one run of a cell.
+const MS: u64 = 1000;
 const SERVER_CORE: u32 = 0;
 const LOAD_CORE: u32 = 1;
 /// Requests per second of the latency cells: a third of what one core does, or less.
@@ -59,8 +61,13 @@ fn gateway_config(port: u16, mock: u16, dir: &Path) -> String {
 admin: {{listen: "127.0.0.1:0"}}
 state: {{dir: "{dir}/data"}}
 providers:
-  openai: {{base_url: "http://127.0.0.1:{mock}/v1", api_key: bench}}
+  openai: {{base_url: "http://127.0.0.1:{mock}/v1", api_key: bench, api: chat}}
+  responses: {{kind: openai, base_url: "http://127.0.0.1:{mock}/v1", api_key: bench, api: responses}}
   anthropic: {{base_url: "http://127.0.0.1:{mock}", api_key: bench}}
+  gemini: {{base_url: "http://127.0.0.1:{mock}", api_key: bench}}
+  bedrock: {{base_url: "http://127.0.0.1:{mock}", region: us-east-1, api_key: bench}}
+  signed: {{kind: bedrock, base_url: "http://127.0.0.1:{mock}", region: us-east-1, access_key_id: bench, secret_access_key: bench}}
+  cohere: {{base_url: "http://127.0.0.1:{mock}", api_key: bench}}
 tenants:
   bench:
     keys: [{{id: bench, secret: bench-key}}]
@@ -74,8 +81,8 @@ telemetry: {{access_log: "{dir}/access.log"}}
 fn cpu_table(own: &Path, bare: &Server, weir: &Server, mock: &Server, only: Option<&str>) {
     println!("| cell | mock alone, requests/s | bare, CPU µs/request | weir, CPU µs/request | ratio |");
     println!("|---|--:|--:|--:|--:|");
-    for (at, cell) in CELLS.iter().enumerate().filter(|(_, c)| only.is_none_or(|o| c.name.contains(o))) {
-        let job = |port| Job { port, cell: at, connections: connections(cell), ms: 2000, rate: 0 };
+    for (at, cell) in cells().iter().enumerate().filter(|(_, c)| only.is_none_or(|o| c.name().contains(o))) {
+        let job = |port| Job { port, cell: at, connections: connections(cell), ms: MS, rate: 0 };
         let direct = generate(own, &job(mock.port));
         let mut best_us = [f64::INFINITY; 2];
         for _ in 0..ROUNDS {
@@ -84,8 +91,8 @@ fn cpu_table(own: &Path, bare: &Server, weir: &Server, mock: &Server, only: Opti
             }
         }
         let [bare_us, weir_us] = best_us;
-        let direct_per_s = direct.requests * 1000 / 2000;
-        println!("| {} | {direct_per_s} | {:.1} | {:.1} | {:.2} |", cell.name, bare_us, weir_us, weir_us / bare_us);
+        let direct_per_s = direct.requests * 1000 / MS;
+        println!("| {} | {direct_per_s} | {:.1} | {:.1} | {:.2} |", cell.name(), bare_us, weir_us, weir_us / bare_us);
     }
 }
 
@@ -107,23 +114,24 @@ fn cpu_us_per_request(own: &Path, server: &Server, job: &Job) -> f64 {
 }
 
 fn latency_table(own: &Path, servers: &[(&str, u16)]) {
-    let index = |name: &str| CELLS.iter().position(|c| c.name == name).expect("a cell");
-    let plain = index("chat -> OpenAI, 2 KB");
-    let translated = index("messages -> OpenAI, 2 KB");
-    let stream = index("chat -> OpenAI, 100 events, burst");
-    let translated_stream = index("messages -> OpenAI, 100 events, burst");
+    let cells = cells();
+    let index = |name: &str| cells.iter().position(|c| c.name() == name).expect("a cell");
+    let plain = index("chat -> chat, 2 KB");
+    let translated = index("messages -> chat, 2 KB");
+    let stream = index("chat -> chat, 100 events, burst");
+    let translated_stream = index("messages -> chat, 100 events, burst");
     println!(
         "\n| {RATE} requests/s, and streams one after the other | direct p50 / p99 µs | bare | weir | added p50 / p99 µs |"
     );
     println!("|---|--:|--:|--:|--:|");
     let row = |what: &str, job: Job, pick: fn(&Outcome) -> (u64, u64)| {
-        let mut cells = Vec::new();
+        let mut times = Vec::new();
         for (_, port) in servers {
             let best = (0..ROUNDS).map(|_| pick(&generate(own, &Job { port: *port, ..job }))).min_by_key(|o| o.1);
-            cells.push(best.expect("a round"));
+            times.push(best.expect("a round"));
         }
-        let (direct, weir) = (cells[0], cells[2]);
-        let text: Vec<String> = cells.iter().map(|(p50, p99)| format!("{p50} / {p99}")).collect();
+        let (direct, weir) = (times[0], times[2]);
+        let text: Vec<String> = times.iter().map(|(p50, p99)| format!("{p50} / {p99}")).collect();
         let added = format!("{} / {}", weir.0.saturating_sub(direct.0), weir.1.saturating_sub(direct.1));
         println!("| {what} | {} | {added} |", text.join(" | "));
     };
@@ -143,7 +151,7 @@ fn generate(own: &Path, job: &Job) -> Outcome {
     let mut args = vec!["generate".to_owned()];
     args.extend(job.args());
     let out = pinned(LOAD_CORE, own, &args).output().expect("the generator runs");
-    assert!(out.status.success(), "{}: {}", CELLS[job.cell].name, String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{}: {}", cells()[job.cell].name(), String::from_utf8_lossy(&out.stderr));
     Outcome::parse(&String::from_utf8_lossy(&out.stdout))
 }
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use crate::bodies::CELLS;
+use crate::bodies::cells;
 
 /// What to do; travels as arguments.
 #[derive(Debug, Clone, Copy)]
@@ -57,11 +57,11 @@ impl Outcome {
 }
 
 pub(crate) fn run(job: &Job) {
-    let cell = CELLS[job.cell];
+    let cell = cells()[job.cell];
     let body = cell.body();
     let request = format!(
         "POST {} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer bench-key\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        cell.path,
+        cell.path(),
         body.len()
     );
     let request: Rc<[u8]> = request.into_bytes().into();

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
+use weir::wire::Dialect;
+
 use crate::bodies::{answer, events};
 
 /// Between two events of a paced stream.
@@ -18,13 +20,8 @@ struct Format {
     paced: Vec<Vec<u8>>,
 }
 
-struct Answers {
-    chat: Format,
-    messages: Format,
-}
-
 pub(crate) fn run(port: u16) {
-    let answers = Rc::new(Answers { chat: format_of("/chat/completions"), messages: format_of("/messages") });
+    let answers: Rc<[Format; 6]> = Rc::new(Dialect::ALL.map(format_of));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async move {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
@@ -39,21 +36,34 @@ pub(crate) fn run(port: u16) {
     });
 }
 
-fn format_of(path: &str) -> Format {
-    let body = answer(path);
-    let whole =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len()).into_bytes();
-    let events = events(path);
-    let burst = [head.as_bytes(), &chunk(&events.concat()), b"0\r\n\r\n"].concat();
-    let mut paced = vec![head.as_bytes().to_vec()];
-    paced.extend(events.iter().map(|e| chunk(e)));
-    paced.push(b"0\r\n\r\n".to_vec());
-    Format { whole: whole.into_bytes(), burst, paced }
+/// What in a path says that a format is spoken there.
+const fn mark(dialect: Dialect) -> &'static [u8] {
+    match dialect {
+        Dialect::OpenAiChat => b"/chat/completions",
+        Dialect::Anthropic => b"/messages",
+        Dialect::Responses => b"/responses",
+        Dialect::Gemini => b"generatecontent",
+        Dialect::Converse => b"/converse",
+        Dialect::Cohere => b"/v2/chat",
+    }
 }
 
-async fn serve(mut socket: TcpStream, answers: &Answers) -> std::io::Result<()> {
+fn format_of(dialect: Dialect) -> Format {
+    let body = answer(dialect);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    let whole = [head.as_bytes(), &body].concat();
+    let kind = if dialect == Dialect::Converse { "application/vnd.amazon.eventstream" } else { "text/event-stream" };
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let events = events(dialect);
+    let burst = [head.as_bytes(), &chunk(&events.concat()), b"0\r\n\r\n"].concat();
+    let mut paced = vec![head.into_bytes()];
+    paced.extend(events.iter().map(|e| chunk(e)));
+    paced.push(b"0\r\n\r\n".to_vec());
+    Format { whole, burst, paced }
+}
+
+async fn serve(mut socket: TcpStream, answers: &[Format; 6]) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(256 << 10);
     loop {
         let head_bytes = loop {
@@ -76,11 +86,13 @@ async fn serve(mut socket: TcpStream, answers: &Answers) -> std::io::Result<()> 
         while buffer.len() < total {
             socket.read_buf(&mut buffer).await?;
         }
-        let format =
-            if memchr::memmem::find(&head, b"/messages").is_some() { &answers.messages } else { &answers.chat };
+        let line = &head[..memchr::memchr(b'\n', &head).unwrap_or(head.len())];
+        let says = |text: &[u8]| memchr::memmem::find(line, text).is_some();
+        let format = Dialect::ALL.iter().position(|dialect| says(mark(*dialect))).expect("a path of a format");
+        let format = &answers[format];
         let body = &buffer[head_bytes..total];
         let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
-        if !has(br#""stream":true"#) {
+        if !has(br#""stream":true"#) && !says(b"stream") {
             socket.write_all(&format.whole).await?;
         } else if has(br#"paced","#) {
             for piece in &format.paced {

@@ -2,4 +2,7 @@
 //! what comes out is events of JSON.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| weir_fuzz::stream(weir::wire::Dialect::Anthropic, bytes));
+use weir::wire::Dialect;
+use weir::wire::frames::Framing;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| weir_fuzz::stream(Dialect::Anthropic, Framing::Sse, bytes));

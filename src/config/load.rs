@@ -94,10 +94,11 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
 }
 
 /// The simulator in the formats of other providers: name, and what makes it speak so.
-const SIMULATED: [(&str, &str); 3] = [
+const SIMULATED: [(&str, &str); 4] = [
     ("simulator-anthropic", "kind: anthropic-compatible"),
     ("simulator-responses", "kind: openai-compatible, api: responses"),
     ("simulator-gemini", "kind: gemini"),
+    ("simulator-cohere", "kind: cohere"),
 ];
 /// Any will do that is in none of the simulator's texts: there it would be taken out as a leaked secret.
 const SIMULATED_KEY: &str = "any-key-will-do";

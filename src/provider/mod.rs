@@ -10,6 +10,7 @@ pub mod anthropic;
 pub mod anthropic_compatible;
 pub mod azure;
 pub mod cerebras;
+pub mod cohere;
 pub mod deepinfra;
 pub mod deepseek;
 pub mod fireworks;
@@ -157,6 +158,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &anthropic_compatible::PROVIDER,
     &azure::PROVIDER,
     &cerebras::PROVIDER,
+    &cohere::PROVIDER,
     &deepinfra::PROVIDER,
     &deepseek::PROVIDER,
     &fireworks::PROVIDER,

@@ -140,7 +140,7 @@ fn api(client: Dialect, target: &Target) -> Option<&'static Api> {
         ApiChoice::Only(dialect) => {
             // Servers of OpenAI's format may have its newer API without anybody having written so.
             let newer = dialect == Dialect::Responses && provider.dialect() == Dialect::OpenAiChat;
-            provider.apis.iter().find(|api| api.dialect == dialect).or(newer.then_some(&Api::RESPONSES))
+            provider.apis.iter().find(|api| api.dialect == dialect).or_else(|| newer.then_some(&Api::RESPONSES))
         }
         ApiChoice::Auto => None,
     };

@@ -138,7 +138,12 @@ fn the_demo_speaks_to_the_simulator_in_every_format() {
     let made = load::for_demo(at(9), at(0), at(0), &Table::default()).unwrap();
     let spoken: Vec<_> =
         made.runtime.deployments.iter().map(|d| (d.provider.dialect().as_str(), d.name.as_str())).collect();
-    for one in [("chat", "simulator"), ("messages", "simulator-anthropic"), ("gemini", "simulator-gemini")] {
+    for one in [
+        ("chat", "simulator"),
+        ("messages", "simulator-anthropic"),
+        ("gemini", "simulator-gemini"),
+        ("cohere", "simulator-cohere"),
+    ] {
         assert!(spoken.contains(&one), "{spoken:?}");
     }
     assert!(made.runtime.deployments.iter().all(|d| d.base.authority == "127.0.0.1:9" && !d.base.tls));

@@ -105,7 +105,7 @@ fn streams_pass_as_events_or_as_an_array() {
         let record = gateway.record(n);
         assert_eq!(
             (&record["input_tokens"], &record["output_tokens"], &record["outcome"]),
-            (&json!(11), &json!(12), &json!("ok"))
+            (&json!(11), &json!(12), &json!("finished"))
         );
     }
 }

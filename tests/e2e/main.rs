@@ -24,6 +24,8 @@ mod auth;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod cohere;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod count;

@@ -197,7 +197,7 @@ fn codex_works_on_an_anthropic_upstream() {
 fn chat_and_messages_clients_reach_an_upstream_that_speaks_only_responses() {
     let upstream = Upstream::json(
         200,
-        &json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "created_at": 5,
+        json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "created_at": 5,
             "output": [
                 {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "xyz"},
                 {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Hi", "annotations": []}]}],

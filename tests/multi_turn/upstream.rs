@@ -1,13 +1,13 @@
 //! Upstreams: an answer in each format, and what of it a request gives back.
 
 use serde_json::{Value, json};
-use weir::wire::Dialect;
 use weir::wire::frames::Framing;
+use weir::wire::{Dialect, eventstream};
 
 use super::echo::Echo;
 
-/// Those that give proofs.
-pub(crate) const ALL: [Dialect; 4] = [Dialect::Anthropic, Dialect::OpenAiChat, Dialect::Responses, Dialect::Gemini];
+/// Every upstream. Cohere's thinking has no proof.
+pub(crate) const ALL: [Dialect; 6] = Dialect::ALL;
 
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,12 +23,13 @@ pub(crate) fn model(upstream: Dialect) -> &'static str {
         Dialect::Anthropic => "claude-opus-5",
         Dialect::Converse => "anthropic.claude-opus-5-v1:0",
         Dialect::Gemini => "gemini-4",
+        Dialect::Cohere => "command-a-reasoning",
         _ => "model",
     }
 }
 
-pub(crate) fn framing(_upstream: Dialect) -> Framing {
-    Framing::Sse
+pub(crate) fn framing(upstream: Dialect) -> Framing {
+    if upstream == Dialect::Converse { Framing::EventStream } else { Framing::Sse }
 }
 
 /// Calls have numbers of their own in the whole conversation.
@@ -68,6 +69,21 @@ pub(crate) fn fitting(upstream: Dialect, answer: &[Piece]) -> Vec<Piece> {
                 }
             });
         }
+        // All thinking, then all text, then the calls.
+        Dialect::Cohere => {
+            let (mut thoughts, mut texts, mut calls) = (String::new(), String::new(), Vec::new());
+            for piece in answer {
+                match piece {
+                    Piece::Thought { text, .. } => thoughts.push_str(&text),
+                    Piece::Text(text) => texts.push_str(&text),
+                    Piece::Redacted { .. } => {}
+                    call @ Piece::Call { .. } => calls.push(call),
+                }
+            }
+            let thought = (!thoughts.is_empty()).then(|| Piece::Thought { text: thoughts, proof: String::new() });
+            let text = (!texts.is_empty()).then_some(Piece::Text(texts));
+            answer = thought.into_iter().chain(text).chain(calls).collect();
+        }
         _ => answer.retain(|piece| !matches!(piece, Piece::Redacted { .. })),
     }
     // No model gives two texts in a row.
@@ -106,8 +122,42 @@ pub(crate) fn whole(upstream: Dialect, answer: &[Piece]) -> Value {
             json!({"id": "resp_1", "object": "response", "status": "completed", "output": items(answer)})
         }
         Dialect::Gemini => contents(parts(answer)),
-        other => unreachable!("{other:?} is not played"),
+        Dialect::Converse => json!({"output": {"message": {"role": "assistant", "content": converse_blocks(answer)}},
+            "stopReason": "end_turn", "usage": {"inputTokens": 1, "outputTokens": 1}}),
+        Dialect::Cohere => json!({"id": "c", "message": cohere_message(answer), "finish_reason": "COMPLETE"}),
     }
+}
+
+fn converse_blocks(answer: &[Piece]) -> Vec<Value> {
+    let block = |piece: &Piece| match piece {
+        Piece::Thought { text, proof } => {
+            json!({"reasoningContent": {"reasoningText": {"text": text, "signature": proof}}})
+        }
+        Piece::Redacted { data } => json!({"reasoningContent": {"redactedContent": data}}),
+        Piece::Text(text) => json!({"text": text}),
+        Piece::Call { number } => json!({"toolUse": {"toolUseId": id(*number), "name": "f", "input": {"n": number}}}),
+    };
+    answer.iter().map(block).collect()
+}
+
+fn cohere_message(answer: &[Piece]) -> Value {
+    let (mut message, mut content, mut calls) = (json!({"role": "assistant"}), Vec::new(), Vec::new());
+    let has_calls = answer.iter().any(|piece| matches!(piece, Piece::Call { .. }));
+    for piece in answer {
+        match piece {
+            Piece::Thought { text, .. } => content.push(json!({"type": "thinking", "thinking": text})),
+            Piece::Redacted { .. } => {}
+            Piece::Text(text) if has_calls => message["tool_plan"] = json!(text),
+            Piece::Text(text) => content.push(json!({"type": "text", "text": text})),
+            Piece::Call { number } => calls.push(call(*number)),
+        }
+    }
+    for (name, list) in [("content", content), ("tool_calls", calls)] {
+        if !list.is_empty() {
+            message[name] = json!(list);
+        }
+    }
+    message
 }
 
 fn contents(parts: Vec<Value>) -> Value {
@@ -198,7 +248,8 @@ pub(crate) fn stream(upstream: Dialect, answer: &[Piece]) -> Vec<u8> {
         Dialect::OpenAiChat => chat_chunks(answer),
         Dialect::Responses => response_events(answer),
         Dialect::Gemini => parts(answer).into_iter().map(|part| contents(vec![part])).collect(),
-        other => unreachable!("{other:?} is not played"),
+        Dialect::Converse => return converse_messages(answer),
+        Dialect::Cohere => cohere_events(answer),
     };
     let mut out = String::new();
     for event in events {
@@ -208,6 +259,76 @@ pub(crate) fn stream(upstream: Dialect, answer: &[Piece]) -> Vec<u8> {
         out += &format!("data: {event}\n\n");
     }
     out.into_bytes()
+}
+
+fn converse_messages(answer: &[Piece]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut event = |name: &str, data: Value| eventstream::write_event(&mut out, name, data.to_string().as_bytes());
+    event("messageStart", json!({"role": "assistant"}));
+    for (index, piece) in answer.iter().enumerate() {
+        let deltas: Vec<Value> = match piece {
+            Piece::Thought { text, proof } => {
+                let texts = halves(text).map(|text| json!({"reasoningContent": {"text": text}}));
+                let proofs = halves(proof).map(|proof| json!({"reasoningContent": {"signature": proof}}));
+                [texts, proofs].concat()
+            }
+            Piece::Redacted { data } => vec![json!({"reasoningContent": {"redactedContent": data}})],
+            Piece::Text(text) => halves(text).map(|text| json!({"text": text})).to_vec(),
+            Piece::Call { number } => {
+                let start = json!({"toolUse": {"toolUseId": id(*number), "name": "f"}});
+                event("contentBlockStart", json!({"contentBlockIndex": index, "start": start}));
+                halves(&json!({"n": number}).to_string()).map(|input| json!({"toolUse": {"input": input}})).to_vec()
+            }
+        };
+        for delta in deltas {
+            event("contentBlockDelta", json!({"contentBlockIndex": index, "delta": delta}));
+        }
+        event("contentBlockStop", json!({"contentBlockIndex": index}));
+    }
+    event("messageStop", json!({"stopReason": "end_turn"}));
+    event("metadata", json!({"usage": {"inputTokens": 1, "outputTokens": 1}}));
+    out
+}
+
+fn cohere_events(answer: &[Piece]) -> Vec<Value> {
+    let mut events =
+        vec![json!({"type": "message-start", "id": "c", "delta": {"message": {"role": "assistant", "content": []}}})];
+    let has_calls = answer.iter().any(|piece| matches!(piece, Piece::Call { .. }));
+    let (mut blocks, mut calls) = (0, 0);
+    let numbered =
+        |kind: &str, index: usize, message: Value| json!({"type": kind, "index": index, "delta": {"message": message}});
+    for piece in answer {
+        let (member, text) = match piece {
+            Piece::Thought { text, .. } => ("thinking", text),
+            Piece::Redacted { .. } => continue,
+            Piece::Text(text) if has_calls => {
+                let plan = halves(text)
+                    .map(|text| json!({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": text}}}));
+                events.extend(plan);
+                continue;
+            }
+            Piece::Text(text) => ("text", text),
+            Piece::Call { number } => {
+                let mut start = call(*number);
+                let arguments = start["function"]["arguments"].as_str().unwrap().to_owned();
+                start["function"]["arguments"] = json!("");
+                events.push(numbered("tool-call-start", calls, json!({"tool_calls": start})));
+                for half in halves(&arguments) {
+                    let function = json!({"tool_calls": {"function": {"arguments": half}}});
+                    events.push(numbered("tool-call-delta", calls, function));
+                }
+                events.push(json!({"type": "tool-call-end", "index": calls}));
+                calls += 1;
+                continue;
+            }
+        };
+        events.push(numbered("content-start", blocks, json!({"content": {"type": member, member: ""}})));
+        events.extend(halves(text).map(|half| numbered("content-delta", blocks, json!({"content": {member: half}}))));
+        events.push(json!({"type": "content-end", "index": blocks}));
+        blocks += 1;
+    }
+    events.push(json!({"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}));
+    events
 }
 
 /// Two halves of a text: what comes in one piece proves nothing.
@@ -314,17 +435,21 @@ fn response_events(answer: &[Piece]) -> Vec<Value> {
 }
 
 /// What should come back of an answer, a word a piece.
-pub(crate) fn told(upstream: Dialect, answer: &[Piece], _echo: Echo) -> Vec<String> {
+pub(crate) fn told(upstream: Dialect, answer: &[Piece], echo: Echo) -> Vec<String> {
+    // What nothing proves comes back where clients keep what they show.
+    let keeps = upstream != Dialect::Cohere || matches!(echo, Echo::Messages | Echo::Responses | Echo::Gemini);
+    let kept = answer.iter().filter(|piece| keeps || !matches!(piece, Piece::Thought { .. }));
     let word = |(index, piece): (usize, &Piece)| match (upstream, piece) {
         (Dialect::Responses, Piece::Thought { proof, .. }) => format!("thought rs_{index} {proof}"),
         (Dialect::OpenAiChat, Piece::Thought { text, proof }) => format!("thought {text} {}", details(text, proof)),
         (Dialect::Gemini, Piece::Thought { proof, .. }) => format!("thought {proof}"),
+        (Dialect::Cohere, Piece::Thought { text, .. }) => format!("thought {text}"),
         (_, Piece::Thought { text, proof }) => format!("thought {text} {proof}"),
         (_, Piece::Redacted { data }) => format!("redacted {data}"),
         (_, Piece::Text(text)) => format!("text {text}"),
         (_, Piece::Call { number }) => format!("call {}", id(*number)),
     };
-    answer.iter().enumerate().map(word).collect()
+    kept.enumerate().map(word).collect()
 }
 
 /// The model's turns in a request, in the same words.
@@ -380,8 +505,46 @@ pub(crate) fn read(upstream: Dialect, body: &Value) -> Vec<String> {
             let turns = list(&body["contents"]).into_iter().filter(|turn| turn["role"] == "model");
             turns.flat_map(|turn| list(&turn["parts"])).flat_map(|part| gemini_words(&part)).collect()
         }
-        other => unreachable!("{other:?} is not played"),
+        Dialect::Converse => {
+            let turns = list(&body["messages"]).into_iter().filter(|turn| turn["role"] == "assistant");
+            turns.flat_map(|turn| list(&turn["content"])).map(|block| converse_word(&block)).collect()
+        }
+        Dialect::Cohere => {
+            let turns = list(&body["messages"]).into_iter().filter(|turn| turn["role"] == "assistant");
+            turns.flat_map(|turn| cohere_words(&turn)).collect()
+        }
     }
+}
+
+fn converse_word(block: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let reasoning = &block["reasoningContent"];
+    match (block["text"].as_str(), &reasoning["reasoningText"], reasoning["redactedContent"].as_str()) {
+        (Some(said), ..) => format!("text {said}"),
+        (_, thought @ Value::Object(_), _) => {
+            format!("thought {} {}", text(&thought["text"]), text(&thought["signature"]))
+        }
+        (.., Some(data)) => format!("redacted {data}"),
+        _ => format!("call {}", text(&block["toolUse"]["toolUseId"])),
+    }
+}
+
+/// Streams are kept in pieces by some: all of a kind is one.
+fn cohere_words(turn: &Value) -> Vec<String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let blocks = list(&turn["content"]);
+    let joined = |member: &str| blocks.iter().filter_map(|block| block[member].as_str()).collect::<String>();
+    let said = [turn["content"].as_str(), turn["tool_plan"].as_str()].into_iter().flatten().collect::<String>();
+    let (thought, text) = (joined("thinking"), said + &joined("text"));
+    let mut words = Vec::new();
+    if !thought.is_empty() {
+        words.push(format!("thought {thought}"));
+    }
+    if !text.is_empty() {
+        words.push(format!("text {text}"));
+    }
+    words.extend(list(&turn["tool_calls"]).iter().map(|call| format!("call {}", call["id"].as_str().unwrap())));
+    words
 }
 
 fn gemini_words(part: &Value) -> Vec<String> {

@@ -1,7 +1,7 @@
-//! Calls and results, paired as every provider insists: behind a turn with calls comes the result of
-//! each, and no result stands without its call.
+//! The conversation as a provider of any other format takes it. Calls and results are paired: behind a
+//! turn with calls comes the result of each, and no result stands without its call.
 //!
-//! - A result that came later than the next turn of the model's is moved to its call.
+//! - A result that came later than the next turn of anyone's is moved to its call.
 //! - A result without a call becomes plain content of its turn: what it says is kept.
 //! - A call without a result gets the text `no result`, marked as an error. Clients leave such behind
 //!   when a turn was broken off.
@@ -26,6 +26,7 @@ pub(super) fn pair(request: &mut Request<'_>) {
     }
     let turns = std::mem::take(&mut request.turns);
     let (mut open, mut late) = (Vec::<Open>::new(), Vec::new());
+    // The last turn with calls, while nothing but results has followed it.
     let mut last_call_turn = None;
     let mut kept: Vec<Turn<'_>> = Vec::with_capacity(turns.len() + 1);
     for (index, mut turn) in turns.into_iter().enumerate() {
@@ -54,6 +55,9 @@ pub(super) fn pair(request: &mut Request<'_>) {
                     (None, kind) => turn.parts.push(Part { kind, ..part }),
                 }
             }
+            if !is_results(&turn) {
+                last_call_turn = None;
+            }
         }
         kept.push(turn);
     }
@@ -75,6 +79,10 @@ fn result<'p>(part: &'p Part<'_>) -> Option<&'p Str<'p>> {
     }
 }
 
+fn is_results(turn: &Turn<'_>) -> bool {
+    turn.parts.iter().all(|part| result(part).is_some())
+}
+
 fn missing(call: &Open) -> Part<'static> {
     let text = PartKind::Text { text: Str::from_text(NO_RESULT), citations: None };
     let content = vec![Part::new(call.at, text)];
@@ -84,8 +92,10 @@ fn missing(call: &Open) -> Part<'static> {
 /// Whether nothing has to be done.
 fn is_paired(turns: &[Turn<'_>]) -> bool {
     let mut open: Vec<&Str<'_>> = Vec::new();
+    let mut is_interrupted = false;
     for turn in turns {
         if turn.role == Role::Assistant {
+            is_interrupted = false;
             if !open.is_empty() {
                 return false;
             }
@@ -97,10 +107,11 @@ fn is_paired(turns: &[Turn<'_>]) -> bool {
         }
         for id in turn.parts.iter().filter_map(result) {
             match open.iter().position(|known| *known == id) {
-                Some(at) => _ = open.remove(at),
-                None => return false,
+                Some(at) if !is_interrupted => _ = open.remove(at),
+                _ => return false,
             }
         }
+        is_interrupted |= !is_results(turn);
     }
     open.is_empty()
 }

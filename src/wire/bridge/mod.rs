@@ -7,6 +7,7 @@
 
 mod abilities;
 mod close;
+mod content;
 mod custom;
 mod events;
 mod history;
@@ -60,6 +61,7 @@ impl Bridge {
         let mut tools = Tools::default();
         if client != upstream {
             tools = Tools::fit(request, upstream, dropped);
+            content::keep(request, dropped)?;
             history::pair(request);
         }
         let short_ids = target.quirks.short_call_ids;

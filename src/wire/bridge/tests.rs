@@ -173,6 +173,22 @@ fn every_format_gets_names_it_takes() {
     }
 }
 
+/// What is said before a result came goes behind it: a result follows its call at once.
+#[test]
+fn a_result_is_moved_before_what_was_said_meanwhile() {
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+    let output = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
+    let user = |text: &str| json!({"type": "message", "role": "user", "content": text});
+    let history = json!([user("go"), call("c1"), call("c2"), output("c2"), user("hurry"), output("c1")]);
+    let body = json!({"model": "m", "input": history});
+    for upstream in [Dialect::OpenAiChat, Dialect::Cohere] {
+        let (sent, _) = sent(Dialect::Responses, upstream, &body, Abilities::UNKNOWN).unwrap();
+        let messages = sent["messages"].as_array().unwrap();
+        let told: Vec<&str> = messages.iter().filter_map(|message| message["content"].as_str()).collect();
+        assert_eq!(told, ["go", "c2", "c1", "hurry"], "{upstream:?}: {sent}");
+    }
+}
+
 /// Peers row 6, and what clients leave behind when a turn breaks off.
 #[test]
 fn calls_and_results_are_paired() {

@@ -1,24 +1,136 @@
-//! Errors of this format.
+//! Errors of this format: `{"id","message"}`, seldom with an `error_type`
+//! (<https://docs.cohere.com/reference/errors>). The kind comes from the status; a failure behind the
+//! first byte is a `finish_reason` in the last event of the stream.
 
-use crate::error::Error;
-use crate::wire::openai_chat;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Kind};
+use crate::wire::json::{Obj, Str};
+use crate::wire::lenient::filled;
+use crate::wire_object;
+
+wire_object! {
+    struct Body<'a> { message: &'a RawValue, error: &'a RawValue }
+}
 
 /// Reads an error body.
 pub fn decode(status: u16, body: &str) -> Error {
-    openai_chat::error::decode(status, body)
+    let it: Body<'_> = serde_json::from_str(body).unwrap_or_default();
+    let message = filled(it.message).or_else(|| filled(it.error)).map(|s| s.text().into_owned());
+    judge(status, message)
 }
 
 /// Reads an error that came inside a stream, or inside a 200.
 pub fn decode_in_band(data: &str) -> Error {
-    openai_chat::error::decode_in_band(data)
+    decode(500, data)
+}
+
+/// What an answer ended in that did not end well.
+pub(super) fn unfinished(word: &str, message: Option<&Str<'_>>) -> Option<Error> {
+    let status = match word {
+        "ERROR" => 500,
+        "TIMEOUT" => 504,
+        _ => return None,
+    };
+    Some(judge(status, message.map(|s| s.text().into_owned())))
+}
+
+fn judge(status: u16, message: Option<String>) -> Error {
+    let kind = kind(status);
+    if kind == Kind::UpstreamAuth {
+        let error = Error::new(kind, "the provider refused the gateway's credential");
+        return error.with_detail(message.unwrap_or_default());
+    }
+    let message = message.unwrap_or_else(|| format!("the provider answered with status {status}"));
+    let code = code(status, &message);
+    let mut error = Error::new(kind, message).with_detail(format_args!("upstream status {status}"));
+    if (400..500).contains(&status) {
+        error = error.with_status(status);
+    }
+    match code {
+        Some(code) => error.with_code(code),
+        None => error,
+    }
+}
+
+fn kind(status: u16) -> Kind {
+    match status {
+        401 | 403 => Kind::UpstreamAuth,
+        402 | 429 => Kind::UpstreamRateLimited,
+        404 => Kind::UpstreamNotFound,
+        408 | 504 => Kind::UpstreamTimeout,
+        // Of a request that another sent: the provider's own affair.
+        499 => Kind::UpstreamFailed,
+        503 | 529 => Kind::UpstreamOverloaded,
+        400..=498 => Kind::UpstreamRejected,
+        _ => Kind::UpstreamFailed,
+    }
+}
+
+fn code(status: u16, message: &str) -> Option<&'static str> {
+    let says = |words: &str| message.contains(words);
+    // `too many tokens: max tokens must be ...` is about the answer.
+    let too_long = says("too many tokens") && !says("max tokens must be");
+    match status {
+        402 => Some("insufficient_quota"),
+        429 if says("Trial key") || says("/ month") => Some("insufficient_quota"),
+        400 | 422 if too_long => Some("context_length_exceeded"),
+        413 => Some("request_too_large"),
+        _ => None,
+    }
 }
 
 /// Writes an error body; gives back its status.
 pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
-    openai_chat::error::encode(error, request_id, out)
+    Obj::new(out).text("id", request_id).text("message", error.public());
+    error.status()
 }
 
 /// Writes the error as the last event of a stream.
-pub fn encode_event(error: &Error, request_id: &str, out: &mut Vec<u8>) {
-    openai_chat::error::encode_event(error, request_id, out);
+pub fn encode_event(error: &Error, _request_id: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"event: message-end\ndata: ");
+    let word = if error.kind() == Kind::UpstreamTimeout { "TIMEOUT" } else { "ERROR" };
+    Obj::new(out).text("type", "message-end").obj("delta").text("error", error.public()).text("finish_reason", word);
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Retry;
+
+    #[test]
+    fn the_kind_comes_from_the_status() {
+        let table = [
+            (400, Kind::UpstreamRejected),
+            (401, Kind::UpstreamAuth),
+            (402, Kind::UpstreamRateLimited),
+            (404, Kind::UpstreamNotFound),
+            (422, Kind::UpstreamRejected),
+            (429, Kind::UpstreamRateLimited),
+            (498, Kind::UpstreamRejected),
+            (499, Kind::UpstreamFailed),
+            (500, Kind::UpstreamFailed),
+            (503, Kind::UpstreamOverloaded),
+            (504, Kind::UpstreamTimeout),
+        ];
+        for (status, kind) in table {
+            assert_eq!(decode(status, r#"{"id":"x","message":"m"}"#).kind(), kind, "{status}");
+        }
+        assert_eq!(decode(502, "<html>").public(), "the provider answered with status 502");
+    }
+
+    #[test]
+    fn a_refusal_keeps_status_words_and_code() {
+        let long = "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292.";
+        let error = decode(400, &format!(r#"{{"message":"{long}"}}"#));
+        assert_eq!((error.status(), error.code(), error.retry()), (400, "context_length_exceeded", Retry::No));
+        assert_eq!(error.public(), long);
+        let most = r#"{"message":"too many tokens: max tokens must be less than or equal to 4096"}"#;
+        assert_eq!(decode(400, most).code(), "invalid_request");
+        let trial = r#"{"message":"You are using a Trial key, which is limited to 1000 API calls / month."}"#;
+        assert_eq!((decode(429, trial).status(), decode(429, trial).code()), (429, "insufficient_quota"));
+        let error = decode(401, r#"{"id":"x","message":"Incorrect API key provided: abc"}"#);
+        assert_eq!((error.status(), error.public()), (502, "the provider refused the gateway's credential"));
+    }
 }

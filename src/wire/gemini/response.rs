@@ -63,7 +63,7 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let id = text(it.id);
     let mut calls = Calls::of(id.as_ref());
     let candidates = items(it.candidates).into_iter().filter_map(|raw| read::<Candidate<'a>>(Some(raw)));
-    let mut choices: Vec<Choice<'a>> = candidates.map(|candidate| choice(candidate, &mut calls)).collect();
+    let mut choices: Vec<Choice<'a>> = candidates.map(|candidate| choice(&candidate, &mut calls)).collect();
     if let Some(blocked) = blocked(it.feedback).filter(|_| choices.is_empty()) {
         choices.push(blocked);
     }
@@ -78,7 +78,7 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     })
 }
 
-fn choice<'a>(candidate: Candidate<'a>, calls: &mut Calls) -> Choice<'a> {
+fn choice<'a>(candidate: &Candidate<'a>, calls: &mut Calls) -> Choice<'a> {
     let mut parts = Vec::new();
     for raw in content_parts(candidate.content) {
         decode_part(raw, calls, &mut parts);
@@ -144,7 +144,7 @@ pub(super) fn block(feedback: Value<'_>) -> Option<(Stop<'_>, Option<Str<'_>>)> 
 pub(super) fn stop_of(value: Value<'_>, called: bool) -> Option<Stop<'_>> {
     let raw = value?;
     let word = text(value);
-    let reason = match word.as_ref().map_or(raw.get(), Str::escaped) {
+    let reason = match word.as_ref().map_or_else(|| raw.get(), Str::escaped) {
         "FINISH_REASON_UNSPECIFIED" | "0" | "" => return None,
         // Calls end with `STOP` too, and one of an undeclared function is still a call.
         "STOP" | "UNEXPECTED_TOOL_CALL" | "1" if called => StopReason::ToolUse,

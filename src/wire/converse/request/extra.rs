@@ -109,8 +109,8 @@ impl<'p> Plan<'p> {
         let claude = self.family == Family::Claude;
         let free = !claude || (samples(target) && self.thinking == Thought::Unsaid);
         let said = |kind| {
-            let settings = request.options.iter().filter(move |setting| setting.kind == kind);
-            settings.filter(|setting| !says_nothing(setting, self.family)).next_back()
+            let mut settings = request.options.iter().filter(move |setting| setting.kind == kind);
+            settings.rfind(|setting| !says_nothing(setting, self.family))
         };
         let (temperature, top_p, top_k) =
             (said(SettingKind::Temperature), said(SettingKind::TopP), said(SettingKind::TopK));

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod extra;
+mod source;
 mod turns;
 
 pub use decode::decode;

@@ -13,13 +13,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
+use super::source;
 use crate::error::{Error, Result};
 use crate::wire::Dialect;
 use crate::wire::converse::{media, model};
-use crate::wire::ir::{Arguments, At, Dropped, Media, Part, PartKind, Request, Role, Turn};
+use crate::wire::ir::{Arguments, At, Dropped, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Rest, Str};
 use crate::wire_object;
 
@@ -227,11 +225,11 @@ fn has_block(part: &Part<'_>, client: Dialect, dropped: &mut Dropped) -> Result<
             if detail.as_ref().is_some_and(|detail| !detail.is("auto")) {
                 dropped.push(format_args!("{}.image_url.detail", part.at));
             }
-            image(media).map(|_| true).map_err(|why| refused(part.at, why))
+            source::image(media).map(|_| true).map_err(|why| refused(part.at, why))
         }
-        PartKind::Document { media, .. } => document(media).map(|_| true).map_err(|why| refused(part.at, why)),
+        PartKind::Document { media, .. } => source::document(media).map(|_| true).map_err(|why| refused(part.at, why)),
         PartKind::Audio { media, format } => {
-            sound(media, format.as_ref()).map(|_| true).ok_or_else(|| refused(part.at, "sounds go inline here"))
+            source::sound(media, format.as_ref()).map(|_| true).ok_or_else(|| refused(part.at, "sounds go inline here"))
         }
         PartKind::Other { .. } if client == Dialect::Converse => Ok(true),
         _ => Err(refused(part.at, "this model takes no content of this type")),
@@ -240,77 +238,6 @@ fn has_block(part: &Part<'_>, client: Dialect, dropped: &mut Dropped) -> Result<
 
 fn refused(at: At, why: &str) -> Error {
     Error::invalid(at.to_string(), format!("{at}: {why}"))
-}
-
-/// What stands as `source`.
-#[derive(Debug)]
-enum Source<'m> {
-    Bytes(Cow<'m, str>),
-    S3(Cow<'m, str>),
-    Text(&'m Str<'m>),
-}
-
-impl Source<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let mut source = Obj::new(out);
-        match self {
-            Self::Bytes(data) => _ = source.text("bytes", data),
-            Self::S3(uri) => _ = source.obj("s3Location").text("uri", uri),
-            Self::Text(text) => {
-                let data = STANDARD.encode(text.text().as_bytes());
-                source.text("bytes", &data);
-            }
-        }
-    }
-}
-
-/// The suffix of the last segment of an address.
-fn suffix(uri: &str) -> String {
-    let name = uri.rsplit('/').next().unwrap_or_default();
-    name.rsplit_once('.').map(|(_, suffix)| suffix.to_ascii_lowercase()).unwrap_or_default()
-}
-
-fn image<'m>(media: &'m Media<'_>) -> std::result::Result<(&'static str, Source<'m>), &'static str> {
-    if let Some((mime, data)) = media.inline() {
-        let format = media::image_format(&mime).ok_or("this model takes PNG, JPEG, GIF and WebP images")?;
-        return Ok((format, Source::Bytes(data)));
-    }
-    match media {
-        Media::Url(url) if url.text().starts_with("s3://") => {
-            let format = match suffix(&url.text()).as_str() {
-                "png" => "png",
-                "gif" => "gif",
-                "webp" => "webp",
-                _ => "jpeg",
-            };
-            Ok((format, Source::S3(url.text())))
-        }
-        Media::Url(_) => Err("this model takes images inline (data: URL) or from S3 only"),
-        _ => Err("this model takes images inline, not as a file of another provider"),
-    }
-}
-
-fn document<'m>(media: &'m Media<'_>) -> std::result::Result<(&'static str, Source<'m>), &'static str> {
-    const KINDS: &str = "this model takes PDF, Word, Excel, CSV, HTML, Markdown and text documents";
-    if let Some((mime, data)) = media.inline() {
-        return Ok((media::document_format(&mime).ok_or(KINDS)?, Source::Bytes(data)));
-    }
-    match media {
-        Media::Text(text) => Ok(("txt", Source::Text(text))),
-        Media::Url(url) if url.text().starts_with("s3://") => {
-            let known = ["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"];
-            let suffix = suffix(&url.text());
-            let format = known.into_iter().find(|known| *known == suffix).ok_or(KINDS)?;
-            Ok((format, Source::S3(url.text())))
-        }
-        _ => Err("this model takes documents inline or from S3 only"),
-    }
-}
-
-fn sound<'m>(media: &'m Media<'_>, format: Option<&Str<'_>>) -> Option<(&'static str, Source<'m>)> {
-    let (mime, data) = media.inline()?;
-    let named = format.and_then(|format| media::audio_format(&format.text()));
-    Some((named.or_else(|| media::audio_format(&mime))?, Source::Bytes(data)))
 }
 
 /// Adds a turn to the conversation.
@@ -518,16 +445,16 @@ impl Writer {
                 list.obj().obj("reasoningContent").str("redactedContent", data);
             }
             PartKind::Image { media, .. } => {
-                if let Ok((format, source)) = image(media) {
-                    encode_media("image", format, &source, list);
+                if let Ok((format, source)) = source::image(media) {
+                    source::encode_media("image", format, &source, list);
                 }
             }
             PartKind::Audio { media, format } => {
-                if let Some((format, source)) = sound(media, format.as_ref()) {
-                    encode_media("audio", format, &source, list);
+                if let Some((format, source)) = source::sound(media, format.as_ref()) {
+                    source::encode_media("audio", format, &source, list);
                 }
             }
-            PartKind::Document { .. } => encode_document(part, list, names),
+            PartKind::Document { .. } => source::encode_document(part, list, names),
             PartKind::Other { json, .. } if self.own => _ = list.raw(json.get()),
             _ => {}
         }
@@ -593,34 +520,5 @@ pub(in crate::wire::converse) fn encode_arguments(arguments: &Arguments<'_>, out
         (Some(object), _) => out.extend_from_slice(object.trim().as_bytes()),
         (None, Arguments::Encoded(text)) => _ = Obj::new(out).str("arguments", text),
         (None, Arguments::Object(_) | Arguments::Text(_)) => out.extend_from_slice(b"{}"),
-    }
-}
-
-fn encode_media(name: &str, format: &str, source: &Source<'_>, list: &mut Arr<'_>) {
-    let mut item = list.obj();
-    let mut o = item.obj(name);
-    o.text("format", format);
-    source.encode(o.key("source"));
-}
-
-wire_object! {
-    struct Citations<'a> { enabled: bool }
-}
-
-fn encode_document(part: &Part<'_>, list: &mut Arr<'_>, names: &mut Vec<String>) {
-    let PartKind::Document { media, title, context, citations } = &part.kind else { return };
-    let Ok((format, source)) = document(media) else { return };
-    let cited = citations.as_ref().and_then(Raw::read::<Citations<'_>>).is_some_and(|it| it.enabled == Some(true));
-    let mut item = list.obj();
-    let mut o = item.obj("document");
-    o.text("format", format).text("name", &media::free_name(title.as_ref(), names));
-    match source {
-        // Citations count the letters of a text as it stands.
-        Source::Text(text) if cited => _ = o.obj("source").str("text", text),
-        source => source.encode(o.key("source")),
-    }
-    context.iter().for_each(|context| _ = o.str("context", context));
-    if cited {
-        o.obj("citations").bool("enabled", true);
     }
 }

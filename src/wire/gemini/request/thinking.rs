@@ -88,7 +88,10 @@ pub(super) fn encode(reasoning: &Reasoning<'_>, target: &Target<'_>, config: &mu
     let off = reasoning.disabled || reasoning.effort.as_ref().is_some_and(|effort| effort.is("none"));
     let thinks = target.thinking != Thinking::None && generation(target.model).is_none_or(|g| g >= 2);
     if !thinks {
-        return if off { () } else { dropped.push(reasoning.name) };
+        if !off {
+            dropped.push(reasoning.name);
+        }
+        return;
     }
     let wish = if is_3_or_later(target.model) {
         level(reasoning, target.model, off)

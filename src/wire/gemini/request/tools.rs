@@ -128,8 +128,11 @@ fn other<'t>(tool: &'t Tool<'_>, same: bool, dropped: &mut Dropped) -> Option<&'
 }
 
 fn declare(tool: &Tool<'_>, same: bool, mut it: Obj<'_>, dropped: &mut Dropped) {
-    let ToolKind::Function { name, description, schema, .. } = &tool.kind else { return };
+    let ToolKind::Function { name, description, schema, strict } = &tool.kind else { return };
     it.str("name", name);
+    if *strict == Some(true) {
+        dropped.push(format_args!("{}.strict", tool.at));
+    }
     description.iter().for_each(|d| _ = it.str("description", d));
     if let Some(schema) = schema.as_ref().filter(|schema| same || schema.is_object()) {
         it.raw("parametersJsonSchema", schema.get());

@@ -400,7 +400,10 @@ impl Writer<'_> {
         let mut it = list.obj();
         slot.put(&mut it);
         match part::write_media(&part.kind, &mut it) {
-            true => Ok(self.close(part, &mut it)),
+            true => {
+                self.close(part, &mut it);
+                Ok(())
+            }
             false => Err(refused(part.at, "this model takes no content of this type")),
         }
     }

@@ -140,8 +140,9 @@ pub(in crate::wire) fn opaque_user<'u>(user: &'u Str<'_>) -> Str<'u> {
 fn service_tier(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
     let Some(tier) = setting.value.as_str() else { return false };
     match &*tier.text() {
-        "auto" => _ = obj.text("service_tier", "auto"),
         "standard_only" => _ = obj.text("service_tier", "default"),
+        // The words of OpenAI's own formats; others' mean something else.
+        "auto" | "default" | "flex" | "priority" => _ = obj.str("service_tier", &tier),
         _ => return false,
     }
     true

@@ -35,10 +35,14 @@ pub(crate) fn assemble(sse: &str) -> Value {
     it.last
 }
 
+fn index_of(data: &Value) -> usize {
+    data["output_index"].as_u64().and_then(|index| usize::try_from(index).ok()).expect("an index")
+}
+
 #[derive(Default)]
 struct Assembler {
     id: Value,
-    open: BTreeMap<u64, Open>,
+    open: BTreeMap<usize, Open>,
     done: Vec<Value>,
     last: Value,
 }
@@ -71,8 +75,8 @@ impl Assembler {
     }
 
     fn added(&mut self, data: &Value) {
-        let index = data["output_index"].as_u64().expect("an index");
-        assert_eq!(index as usize, self.done.len(), "indexes rise by one");
+        let index = index_of(data);
+        assert_eq!(index, self.done.len(), "indexes rise by one");
         let item = data["item"].clone();
         assert!(item["id"].is_string(), "{item}");
         if item["type"] == "message" {
@@ -84,7 +88,7 @@ impl Assembler {
     }
 
     fn done(&mut self, data: &Value) {
-        let index = data["output_index"].as_u64().expect("an index");
+        let index = index_of(data);
         let open = self.open.remove(&index).expect("an open item");
         let item = &data["item"];
         assert_eq!((&item["id"], &item["type"]), (&open.item["id"], &open.item["type"]));
@@ -96,7 +100,7 @@ impl Assembler {
                 if part["type"] == "output_text" {
                     assert_eq!(part["annotations"], Value::from(open.annotations));
                 }
-                part.get("text").or(part.get("refusal")).cloned()
+                part.get("text").or_else(|| part.get("refusal")).cloned()
             }
             "reasoning" => item["summary"].get(0).map(|summary| summary["text"].clone()),
             "function_call" => Some(item["arguments"].clone()),
@@ -104,11 +108,11 @@ impl Assembler {
             other => panic!("unknown item {other}"),
         };
         assert_eq!(whole.as_ref().and_then(Value::as_str), open.closed.as_deref(), "what was closed is what was said");
-        *self.done.get_mut(index as usize).expect("a number") = item.clone();
+        *self.done.get_mut(index).expect("a number") = item.clone();
     }
 
     fn inside(&mut self, kind: &str, data: &Value) {
-        let index = data["output_index"].as_u64().expect("an index");
+        let index = index_of(data);
         let open = self.open.get_mut(&index).unwrap_or_else(|| panic!("{kind} outside of an item"));
         assert_eq!(data["item_id"], open.item["id"]);
         let item = open.item["type"].as_str().expect("a type").to_owned();
@@ -121,7 +125,7 @@ impl Assembler {
             "response.content_part.done" | "response.reasoning_summary_part.done" => {
                 let part = open.part.take().expect("an open part");
                 assert_eq!(data["part"]["type"], part.as_str());
-                let said = data["part"].get("text").or(data["part"].get("refusal")).and_then(Value::as_str);
+                let said = data["part"].get("text").or_else(|| data["part"].get("refusal")).and_then(Value::as_str);
                 assert_eq!(said, open.closed.as_deref());
                 return;
             }

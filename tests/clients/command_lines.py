@@ -19,7 +19,7 @@ KEY = os.environ["WEIR_KEY"]
 PROVIDERS = os.environ["PROVIDERS"].split()
 BIN = pathlib.Path(os.environ["NODE_BIN"])
 HOMES = pathlib.Path(os.environ["HOMES"])
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 AT_ONCE = 3
 
 TURN = "reply with: hello from afar"

@@ -64,7 +64,9 @@ fn add_turn(turn: &Turn<'_>, prompt: &mut Prompt) {
         Role::Assistant => prompt.results.clear(),
         _ => {}
     }
-    let said: Vec<_> = turn.parts.iter().filter_map(text_of).collect();
+    // An instruction in mid-conversation, as translators set it down, asks for nothing.
+    let is_asked = |text: &String| !text.starts_with("<system>");
+    let said: Vec<_> = turn.parts.iter().filter_map(text_of).filter(is_asked).collect();
     if turn.role == Role::User && !said.is_empty() {
         prompt.ask = said.join("\n");
     }

@@ -39,6 +39,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// The body is over `server.max_body`.
     BodyTooLarge,
+    /// The body has a content coding nobody here knows.
+    UnknownEncoding,
     /// The body did not arrive within `server.body_timeout`.
     BodyTimeout,
     /// A rate, token or concurrency limit.
@@ -122,6 +124,7 @@ impl Kind {
             Self::UnknownUrl => face(404, BAD, "unknown_url", "not_found_error"),
             Self::MethodNotAllowed => face(405, BAD, "unknown_url", "not_found_error"),
             Self::BodyTooLarge => face(413, BAD, "request_too_large", "request_too_large"),
+            Self::UnknownEncoding => face(415, BAD, "unsupported_content_encoding", BAD),
             Self::BodyTimeout => face(408, BAD, "request_timeout", "timeout_error"),
             Self::RateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
             Self::BudgetExhausted => face(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),

@@ -276,6 +276,7 @@ const KINDS: &[Kind] = &[
     Kind::UnknownUrl,
     Kind::MethodNotAllowed,
     Kind::BodyTooLarge,
+    Kind::UnknownEncoding,
     Kind::BodyTimeout,
     Kind::RateLimited,
     Kind::BudgetExhausted,

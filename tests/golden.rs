@@ -7,11 +7,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
 
 #[cfg(test)]
-#[path = "../src/wire/anthropic/stream/grammar.rs"]
+#[path = "support/grammar.rs"]
 mod grammar;
-#[cfg(test)]
-#[path = "../src/wire/responses/stream/grammar.rs"]
-mod items;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -198,11 +195,7 @@ fn streams() {
             let text = stream_for(&body, from, to);
             // Peers row 25: where the body was cut makes no difference.
             assert_eq!(stream_in_pieces(&body, 1, from, to), text, "{name}");
-            match to {
-                Dialect::Anthropic => drop(grammar::assemble(&text)),
-                Dialect::Responses => drop(items::assemble(&text)),
-                _ => {}
-            }
+            grammar::assemble(to, &text);
             snapshot(&format!("stream.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
         }
     }
@@ -309,7 +302,7 @@ fn reasoning_details_come_back_byte_exact_through_a_messages_client() {
     let (from, to) = (Dialect::OpenAiChat, Dialect::Anthropic);
     let whole: Value =
         serde_json::from_slice(&answer_for(&fixture(from, "response/reasoning_details.json"), from, to)).unwrap();
-    let streamed = grammar::assemble(&stream_for(&fixture(from, "stream/reasoning_details.sse"), from, to));
+    let streamed = grammar::assemble(to, &stream_for(&fixture(from, "stream/reasoning_details.sse"), from, to));
     let source: Value = serde_json::from_str(&fixture(from, "response/reasoning_details.json")).unwrap();
     let details = [
         source["choices"][0]["message"]["reasoning_details"].clone(),
@@ -332,5 +325,87 @@ fn reasoning_details_come_back_byte_exact_through_a_messages_client() {
         // Towards Anthropic it means nothing and stays behind, and only it.
         let elsewhere = encoded(&body, to, to);
         assert_eq!(elsewhere["messages"][1]["content"][0]["type"], "tool_use");
+    }
+}
+
+/// Peers row 14: the counts of a Bedrock stream come in a frame behind its end, and what was read from
+/// the cache and written to it stays apart from the fresh input, whole and streamed, for every client.
+#[test]
+fn row_14_bedrock_streams_keep_what_the_cache_was_read_and_written() {
+    let stream = "event: messageStart\ndata: {\"role\":\"assistant\"}\n\n\
+        event: contentBlockDelta\ndata: {\"contentBlockIndex\":0,\"delta\":{\"text\":\"hi\"}}\n\n\
+        event: contentBlockStop\ndata: {\"contentBlockIndex\":0}\n\n\
+        event: messageStop\ndata: {\"stopReason\":\"end_turn\"}\n\n\
+        event: metadata\ndata: {\"usage\":{\"inputTokens\":5,\"cacheReadInputTokens\":2000,\
+        \"cacheWriteInputTokens\":300,\"outputTokens\":7,\"totalTokens\":2312},\"p\":\"abc\"}\n\n";
+    let counts = |answer: &Value, paths: &str| -> Vec<u64> {
+        paths.split(' ').map(|at| answer.pointer(at).unwrap().as_u64().unwrap()).collect()
+    };
+    for (to, paths, expected) in [
+        (
+            Dialect::OpenAiChat,
+            "/usage/prompt_tokens /usage/prompt_tokens_details/cached_tokens \
+             /usage/prompt_tokens_details/cache_write_tokens /usage/completion_tokens",
+            vec![2305, 2000, 300, 7],
+        ),
+        (
+            Dialect::Anthropic,
+            "/usage/input_tokens /usage/cache_read_input_tokens /usage/cache_creation_input_tokens /usage/output_tokens",
+            vec![5, 2000, 300, 7],
+        ),
+        (
+            Dialect::Responses,
+            "/usage/input_tokens /usage/input_tokens_details/cached_tokens \
+             /usage/input_tokens_details/cache_write_tokens /usage/output_tokens",
+            vec![2305, 2000, 300, 7],
+        ),
+        (
+            Dialect::Gemini,
+            "/usageMetadata/promptTokenCount /usageMetadata/cachedContentTokenCount /usageMetadata/candidatesTokenCount",
+            vec![2305, 2000, 7],
+        ),
+    ] {
+        let answer = grammar::assemble(to, &stream_for(stream, Dialect::Converse, to));
+        let answer = if answer["response"].is_object() { answer["response"].clone() } else { answer };
+        assert_eq!(counts(&answer, paths), expected, "{to:?}: {answer}");
+    }
+}
+
+/// Peers row 7: agents that speak Responses need the whole life of every item, whoever answers; and
+/// servers that tell a call by its end alone are understood by clients of every format.
+#[test]
+fn row_7_items_have_their_whole_life_and_may_come_by_their_end_alone() {
+    let to = Dialect::Responses;
+    let mut seen = 0;
+    for from in UPSTREAMS {
+        for (name, body) in fixtures(from, "stream") {
+            let text = stream_for(&body, from, to);
+            let last = grammar::assemble(to, &text);
+            let (events, output) =
+                (grammar::items::events(&text), last["output"].as_array().cloned().unwrap_or_default());
+            let of = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
+            if last["status"] == "completed" {
+                let (added, done) = (of("response.output_item.added"), of("response.output_item.done"));
+                assert_eq!((added, done), (output.len(), output.len()), "{name} of {from:?}");
+                assert!(output.iter().all(|item| item["id"].as_str().is_some_and(|id| !id.is_empty())), "{last}");
+                seen += output.len();
+            }
+        }
+    }
+    assert!(seen > 40, "{seen} items");
+
+    let item = r#"{"type":"function_call","id":"fc_1","call_id":"call_1","name":"get_weather","arguments":"{\"city\":\"Rome\"}","status":"completed"}"#;
+    let sparse = format!(
+        "data: {{\"type\":\"response.created\",\"response\":{{\"id\":\"resp_1\",\"model\":\"m\",\"output\":[]}}}}\n\n\
+         data: {{\"type\":\"response.function_call_arguments.done\",\"output_index\":0,\"item_id\":\"fc_1\",\
+         \"arguments\":\"{{\\\"city\\\":\\\"Rome\\\"}}\"}}\n\n\
+         data: {{\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{item}}}\n\n\
+         data: {{\"type\":\"response.completed\",\"response\":{{\"id\":\"resp_1\",\"model\":\"m\",\
+         \"status\":\"completed\",\"output\":[]}}}}\n\n"
+    );
+    for to in CLIENTS {
+        let answer = grammar::assemble(to, &stream_for(&sparse, Dialect::Responses, to)).to_string();
+        assert!(answer.contains("get_weather") && answer.contains("Rome"), "{to:?}: {answer}");
+        assert_eq!(answer.matches("Rome").count(), 1, "{to:?}: {answer}");
     }
 }

@@ -1,6 +1,11 @@
 //! What has to hold for every input, tried on many.
 
+#![expect(clippy::disallowed_types, reason = "streams are put together as trees")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
+
+#[cfg(test)]
+#[path = "support/grammar.rs"]
+mod grammar;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -164,6 +169,9 @@ fn every_cell_gives_events_of_the_clients_format() {
             let begun = pipe.is_committed();
             assert_eq!(out.is_empty(), !begun, "{cell}");
             assert_eq!(begun, !name.contains("error-first"), "{cell}");
+            if begun {
+                grammar::assemble(client, std::str::from_utf8(&out).unwrap());
+            }
             let all = frames(&[&out]);
             let is_unnamed = matches!(client, Dialect::OpenAiChat | Dialect::Gemini);
             for (event, data, raw) in &all {

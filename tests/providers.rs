@@ -24,11 +24,13 @@ const NOT_RECORDED: &[(&str, &str)] = &[
     ("deepinfra", "no public recording"),
     ("fireworks", "no public recording"),
     ("github", "no public recording; Copilot is another service"),
+    ("jina", "no generation"),
     ("lmstudio", "no public recording"),
     ("nvidia", "no public recording"),
     ("sglang", "no public recording"),
     ("simulator", "part of this program"),
     ("vllm", "completions only; chat with it is among the recorded `local` ones"),
+    ("voyage", "no generation"),
 ];
 
 fn root() -> &'static Path {
@@ -59,10 +61,10 @@ fn every_file_is_listed_and_every_kind_has_its_file() {
     assert_eq!(files, listed);
 }
 
-/// CONTRACT section 2, those of the two formats there are.
+/// CONTRACT section 2, those of the formats there are.
 #[test]
 fn the_promised_kinds_are_there() {
-    let promised = "openai anthropic azure mistral groq deepseek xai openrouter together fireworks cerebras perplexity \
+    let promised = "openai anthropic gemini bedrock azure vertex mistral groq deepseek xai openrouter together fireworks cerebras perplexity \
                     moonshot deepinfra nvidia huggingface github vllm sglang ollama llamacpp lmstudio openai-compatible \
                     anthropic-compatible simulator";
     for kind in promised.split_whitespace() {
@@ -78,14 +80,18 @@ fn addresses_paths_and_keys_are_well_formed() {
         if let Some(base) = p.base_url {
             assert!(base.starts_with("https://") && !base.ends_with('/'), "{kind}: {base}");
             assert!(!p.key_optional, "{kind}: a vendor's own address wants a key");
-            assert!(!p.env.is_empty(), "{kind}: without a file only the environment has its key");
+            let fetched = p.auth == Auth::Google;
+            assert!(fetched || !p.env.is_empty(), "{kind}: without a file only the environment has its key");
         }
         let paths = p.paths;
         let apis = p.apis.iter().flat_map(|api| [Some(api.path), api.stream_path]);
-        for path in apis.chain([paths.count_tokens, paths.completions, paths.embeddings, paths.models]) {
+        let embeddings = paths.embeddings.iter().map(|api| Some(api.path));
+        let rerank = paths.rerank.map(|api| api.path);
+        let others = [paths.count_tokens, paths.completions, rerank, paths.models];
+        for path in apis.chain(embeddings).chain(others) {
             assert!(path.is_none_or(|path| path.starts_with('/') && !path.ends_with('/')), "{kind}: {path:?}");
         }
-        assert!(!p.apis.is_empty(), "{kind}: no API");
+        assert!(!p.apis.is_empty() || !paths.embeddings.is_empty(), "{kind}: no API");
         assert!(p.docs_url.starts_with("https://") || kind == "simulator", "{kind}");
         assert!(["max_tokens", "max_completion_tokens"].contains(&p.quirks.max_tokens), "{kind}");
         assert!(!p.title.is_empty() && !p.catalogue.is_empty(), "{kind}");
@@ -306,6 +312,7 @@ fn row(page: &mut String, p: &Provider) {
     let base = p.base_url.map_or_else(|| "required".to_owned(), |base| format!("`{base}`"));
     let env = p.env.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let key = match (env.is_empty(), p.key_optional) {
+        _ if p.auth == Auth::Google => "`credentials_file`, or Application Default Credentials".to_owned(),
         (false, _) => env,
         (true, true) => "none needed".to_owned(),
         (true, false) => "`api_key`".to_owned(),
@@ -313,9 +320,12 @@ fn row(page: &mut String, p: &Provider) {
     let auth = match p.auth {
         Auth::Bearer => "`authorization: Bearer`".to_owned(),
         Auth::Header(name) => format!("`{name}`"),
+        Auth::SigV4(_) => "signature, or `authorization: Bearer`".to_owned(),
+        Auth::Google => "`authorization: Bearer`, a token that is fetched".to_owned(),
     };
     let base = if p.kind == "simulator" { "built in".to_owned() } else { base };
-    let (kind, title, format) = (p.kind, p.title, p.dialect().as_str());
+    let format = p.apis.first().map_or("none", |api| api.dialect.as_str());
+    let (kind, title) = (p.kind, p.title);
     writeln!(page, "| [`{kind}`](#{kind}) | {title} | {format} | {base} | {key} | {auth} |").unwrap();
 }
 
@@ -324,11 +334,13 @@ fn section(page: &mut String, p: &Provider) {
     let paths = [
         ("count_tokens", p.paths.count_tokens),
         ("completions", p.paths.completions),
-        ("embeddings", p.paths.embeddings),
+        ("rerank", p.paths.rerank.map(|api| api.path)),
         ("models", p.paths.models),
     ];
+    let embeddings = p.paths.embeddings.iter().map(|api| ("embeddings", Some(api.path)));
     let apis = p.apis.iter().map(|api| (api.dialect.as_str(), Some(api.path)));
-    let paths: Vec<String> = apis.chain(paths).filter_map(|(name, path)| Some(format!("{name} `{}`", path?))).collect();
+    let paths: Vec<String> =
+        apis.chain(embeddings).chain(paths).filter_map(|(name, path)| Some(format!("{name} `{}`", path?))).collect();
     write!(page, "\nPaths below the base URL: {}.\n", paths.join(", ")).unwrap();
     let differences = differences(&p.quirks);
     if p.dialect() == Dialect::OpenAiChat && !differences.is_empty() {

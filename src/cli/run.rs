@@ -77,6 +77,7 @@ fn example(deployment: &Deployment) -> &'static str {
     match deployment.provider.kind {
         "openai" | "azure" => "gpt-5-mini",
         "anthropic" => "claude-haiku-4-5",
+        "vertex" => "gemini-2.5-flash",
         "mistral" => "mistral-small-latest",
         "groq" => "llama-3.3-70b-versatile",
         "deepseek" => "deepseek-chat",

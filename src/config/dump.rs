@@ -49,7 +49,7 @@ fn deployment(d: &Deployment) -> Value {
     let scheme = if d.base.tls { "https" } else { "http" };
     let models: Map<_, _> = d.models.iter().map(|(name, m)| (name.clone(), m.upstream.clone().into())).collect();
     let headers: Map<_, _> = d.headers.iter().map(|(name, _)| (name.clone(), SET.into())).collect();
-    json!({
+    let mut all = json!({
         "kind": d.provider.kind,
         "base_url": format!("{scheme}://{}{}", d.base.authority, d.base.path),
         "api_key": d.api_key.as_ref().map(|_| SET),
@@ -58,7 +58,11 @@ fn deployment(d: &Deployment) -> Value {
         "models": models,
         "models_only": d.models_only,
         "ca_file": d.ca_file,
-    })
+    });
+    if let Some(members) = all.as_object_mut() {
+        members.extend(d.vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())));
+    }
+    all
 }
 
 fn timeouts(t: Timeouts) -> Value {

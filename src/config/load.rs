@@ -13,7 +13,7 @@ use super::report::Report;
 use super::resolve::resolve;
 use super::runtime::Runtime;
 use super::yaml::{self, Kind, Place};
-use crate::provider::PROVIDERS;
+use crate::provider::{PROVIDERS, Provider};
 use crate::secret::Secret;
 
 /// Reads a configuration file.
@@ -75,11 +75,10 @@ pub struct Unfiled {
 /// `weir run` without a file: every provider whose key is in the environment, on loopback, for the
 /// key in `WEIR_API_KEY` or one made up.
 pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
-    let set = |name: &&&str| env.var(name).is_some_and(|value| !value.is_empty());
     let mut providers = String::new();
     for provider in PROVIDERS {
-        if let (Some(variable), Some(_)) = (provider.env.iter().find(set), provider.base_url) {
-            let _ = writeln!(providers, "  {}: {{api_key: \"${{{variable}}}\"}}", provider.kind);
+        if let Some(settings) = keyed(provider, env).or_else(|| cloud(provider, env)) {
+            let _ = writeln!(providers, "  {}: {{{settings}}}", provider.kind);
         }
     }
     if providers.is_empty() {
@@ -93,12 +92,54 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
     unfiled(&providers, "127.0.0.1:8080", "127.0.0.1:8081", env)
 }
 
+/// The settings of a provider whose key is in the environment, and all it needs.
+fn keyed(provider: &Provider, env: &dyn Env) -> Option<String> {
+    let set = |name: &&&str| env.var(name).is_some_and(|value| !value.is_empty());
+    provider.base_url.filter(|own| !own.contains('{'))?;
+    provider.env.iter().find(set).map(|variable| format!("api_key: \"${{{variable}}}\""))
+}
+
+/// The settings of a cloud that needs more than a key, where its own SDK would find as much.
+fn cloud(provider: &Provider, env: &dyn Env) -> Option<String> {
+    let set = |name: &str| env.var(name).filter(|value| !value.is_empty());
+    match provider.kind {
+        "bedrock" => {
+            set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"))?;
+            if let Some(variable) = provider.env.iter().find(|name| set(name).is_some()) {
+                return Some(format!("api_key: \"${{{variable}}}\""));
+            }
+            set("AWS_ACCESS_KEY_ID").and(set("AWS_SECRET_ACCESS_KEY"))?;
+            let keys = "access_key_id: \"${AWS_ACCESS_KEY_ID}\", secret_access_key: \"${AWS_SECRET_ACCESS_KEY}\"";
+            let token = set("AWS_SESSION_TOKEN").map(|_| ", session_token: \"${AWS_SESSION_TOKEN}\"");
+            Some(format!("{keys}{}", token.unwrap_or_default()))
+        }
+        "vertex" => {
+            set("GOOGLE_CLOUD_PROJECT")?;
+            let asked = set("GOOGLE_GENAI_USE_VERTEXAI")
+                .is_some_and(|word| ["true", "1"].contains(&word.to_lowercase().as_str()));
+            (asked || set("GOOGLE_APPLICATION_CREDENTIALS").is_some()).then(String::new)
+        }
+        "azure" => {
+            let variable = provider.env.iter().find(|name| set(name).is_some())?;
+            set("AZURE_OPENAI_ENDPOINT")?;
+            let mut settings = format!("api_key: \"${{{variable}}}\", base_url: \"${{AZURE_OPENAI_ENDPOINT}}\"");
+            // Newer SDKs are told `preview` or `v1`, which is the API without a version.
+            if set("OPENAI_API_VERSION").is_some_and(|version| version.starts_with("20")) {
+                settings.push_str(", api_version: \"${OPENAI_API_VERSION}\"");
+            }
+            Some(settings)
+        }
+        _ => None,
+    }
+}
+
 /// The simulator in the formats of other providers: name, and what makes it speak so.
-const SIMULATED: [(&str, &str); 4] = [
+const SIMULATED: [(&str, &str); 5] = [
     ("simulator-anthropic", "kind: anthropic-compatible"),
     ("simulator-responses", "kind: openai-compatible, api: responses"),
     ("simulator-gemini", "kind: gemini"),
     ("simulator-cohere", "kind: cohere"),
+    ("simulator-bedrock", "kind: bedrock"),
 ];
 /// Any will do that is in none of the simulator's texts: there it would be taken out as a leaked secret.
 const SIMULATED_KEY: &str = "any-key-will-do";

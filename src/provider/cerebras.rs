@@ -17,7 +17,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Cerebras",
     apis: &[Api::CHAT],
     base_url: Some("https://api.cerebras.ai/v1"),
-    paths: Paths { completions: Some("/completions"), embeddings: None, ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), embeddings: &[], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["CEREBRAS_API_KEY"],
     key_optional: false,

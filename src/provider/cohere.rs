@@ -13,8 +13,8 @@
 //! - a model that was taken out of service is status 404 (cohere-cohere_chat-267f92714212); errors are
 //!   `{id, message}`
 
-use super::{Api, Auth, Paths, Provider};
-use crate::wire::{Dialect, Quirks};
+use super::{Api, Auth, Embeddings, Paths, Provider, Rerank};
+use crate::wire::{Dialect, Quirks, embeddings, rerank};
 
 pub static PROVIDER: Provider = Provider {
     kind: "cohere",
@@ -24,7 +24,8 @@ pub static PROVIDER: Provider = Provider {
     paths: Paths {
         count_tokens: None,
         completions: None,
-        embeddings: None,
+        embeddings: &[Embeddings { shape: embeddings::Shape::Cohere, path: "/v2/embed", ..Embeddings::OPENAI }],
+        rerank: Some(Rerank { shape: rerank::Shape::Cohere, path: "/v2/rerank" }),
         models: Some("/v1/models?endpoint=chat&page_size=1000"),
     },
     auth: Auth::Bearer,

@@ -26,7 +26,7 @@ pub static PROVIDER: Provider = Provider {
     title: "DeepSeek",
     apis: &[Api::CHAT],
     base_url: Some("https://api.deepseek.com"),
-    paths: Paths { embeddings: None, ..Paths::OPENAI },
+    paths: Paths { embeddings: &[], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["DEEPSEEK_API_KEY"],
     key_optional: false,

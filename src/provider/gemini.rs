@@ -14,7 +14,7 @@
 //!   the time to wait in `RetryInfo`
 //! - at most five `stopSequences`; 2.5 Pro and later models cannot be kept from thinking
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Embeddings, Paths, Provider};
 use crate::wire::{Dialect, Quirks};
 
 pub static PROVIDER: Provider = Provider {
@@ -30,7 +30,8 @@ pub static PROVIDER: Provider = Provider {
     paths: Paths {
         count_tokens: Some("/v1beta/models/{model}:countTokens"),
         completions: None,
-        embeddings: None,
+        embeddings: &Embeddings::GOOGLE,
+        rerank: None,
         models: Some("/v1beta/models?pageSize=1000"),
     },
     auth: Auth::Header("x-goog-api-key"),

@@ -22,7 +22,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Hugging Face",
     apis: &[Api::CHAT],
     base_url: Some("https://router.huggingface.co/v1"),
-    paths: Paths { embeddings: None, ..Paths::OPENAI },
+    paths: Paths { embeddings: &[], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["HF_TOKEN"],
     key_optional: false,

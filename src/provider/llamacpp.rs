@@ -10,7 +10,7 @@
 //! - takes `json_schema` (llamacpp-chat_completions-2daf0bf11dca); tools need `--jinja`; it fetches
 //!   image URLs itself and answers 500 where it cannot (llamacpp-chat_completions-4e8711d9d2fd)
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Paths, Provider, Rerank};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -18,7 +18,7 @@ pub static PROVIDER: Provider = Provider {
     title: "llama.cpp",
     apis: &[Api::CHAT],
     base_url: None,
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), rerank: Some(Rerank::JINA), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &[],
     key_optional: true,

@@ -20,15 +20,16 @@
 //! - refuses ids of calls that are not nine letters or digits (code 3280, reported until 2026-09)
 //! - errors are flat, a wrong key is `{"detail": ...}` (mistral-chat_completions-0f77ace00ffb)
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Embeddings, Paths, Provider};
 use crate::wire::Quirks;
+use crate::wire::embeddings::Shape;
 
 pub static PROVIDER: Provider = Provider {
     kind: "mistral",
     title: "Mistral AI",
     apis: &[Api::CHAT],
     base_url: Some("https://api.mistral.ai/v1"),
-    paths: Paths::OPENAI,
+    paths: Paths { embeddings: &[Embeddings { shape: Shape::Mistral, ..Embeddings::OPENAI }], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["MISTRAL_API_KEY"],
     key_optional: false,

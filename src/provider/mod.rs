@@ -4,11 +4,12 @@
 //! conformance tests are generated from the list.
 
 use crate::wire::frames::Framing;
-use crate::wire::{Dialect, Quirks};
+use crate::wire::{Dialect, Quirks, embeddings, rerank};
 
 pub mod anthropic;
 pub mod anthropic_compatible;
 pub mod azure;
+pub mod bedrock;
 pub mod cerebras;
 pub mod cohere;
 pub mod deepinfra;
@@ -18,6 +19,7 @@ pub mod gemini;
 pub mod github;
 pub mod groq;
 pub mod huggingface;
+pub mod jina;
 pub mod llamacpp;
 pub mod lmstudio;
 pub mod mistral;
@@ -33,7 +35,9 @@ pub mod sglang;
 pub mod sign;
 pub mod simulator;
 pub mod together;
+pub mod vertex;
 pub mod vllm;
+pub mod voyage;
 pub mod xai;
 
 /// One vendor.
@@ -43,10 +47,11 @@ pub struct Provider {
     pub kind: &'static str,
     /// The vendor's own spelling.
     pub title: &'static str,
-    /// Its generation APIs, the usual one first. A client's own format goes to the one of that format,
-    /// where the model is served by it.
+    /// Its generation APIs, the usual one first; some vendors have none. A client's own format goes to
+    /// the one of that format, where the model is served by it.
     pub apis: &'static [Api],
-    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required).
+    /// As its own SDK takes it; `None` where the operator has to say (`base_url` is required). Names in
+    /// braces are what the configuration says of the provider.
     pub base_url: Option<&'static str>,
     pub paths: Paths,
     pub auth: Auth,
@@ -75,6 +80,19 @@ impl Provider {
         let mut serving = self.apis.iter().filter(|api| (api.serves)(model));
         serving.clone().find(|api| api.dialect == client).or_else(|| serving.next())
     }
+
+    /// Where the tokens of a request in a format are counted, and what is changed in it for that.
+    pub fn count(&self, client: Dialect, model: &str) -> Option<(&'static str, Edits)> {
+        let api = self.apis.iter().find(|api| api.dialect == client && (api.serves)(model))?;
+        let usual = self.paths.count_tokens.filter(|_| client == self.dialect());
+        Some((api.count_path.or(usual)?, api.edits))
+    }
+
+    /// The same for embeddings.
+    pub fn embeddings(&self, client: embeddings::Shape, model: &str) -> Option<&'static Embeddings> {
+        let mut serving = self.paths.embeddings.iter().filter(|api| (api.serves)(model));
+        serving.clone().find(|api| api.shape == client).or_else(|| serving.next())
+    }
 }
 
 /// A generation API.
@@ -86,6 +104,8 @@ pub struct Api {
     pub path: &'static str,
     /// The same for streams, where it differs.
     pub stream_path: Option<&'static str>,
+    /// Where its tokens are counted, if not at [`Paths::count_tokens`].
+    pub count_path: Option<&'static str>,
     pub framing: Framing,
     pub edits: Edits,
     /// Which of the vendor's models it serves.
@@ -109,6 +129,7 @@ impl Api {
         dialect: Dialect::OpenAiChat,
         path: "/chat/completions",
         stream_path: None,
+        count_path: None,
         framing: Framing::Sse,
         edits: Edits::None,
         serves: |_| true,
@@ -126,21 +147,66 @@ pub struct Paths {
     pub count_tokens: Option<&'static str>,
     /// OpenAI's legacy completions.
     pub completions: Option<&'static str>,
-    pub embeddings: Option<&'static str>,
+    /// Its embeddings APIs, the usual one first.
+    pub embeddings: &'static [Embeddings],
+    pub rerank: Option<Rerank>,
     pub models: Option<&'static str>,
 }
 
 impl Paths {
     /// Below a base URL that ends in `/v1` (or stands for it).
-    pub const OPENAI: Self =
-        Self { count_tokens: None, completions: None, embeddings: Some("/embeddings"), models: Some("/models") };
+    pub const OPENAI: Self = Self {
+        count_tokens: None,
+        completions: None,
+        embeddings: &[Embeddings::OPENAI],
+        rerank: None,
+        models: Some("/models"),
+    };
     /// Below a base URL without `/v1`.
     pub const ANTHROPIC: Self = Self {
         count_tokens: Some("/v1/messages/count_tokens"),
         completions: None,
-        embeddings: None,
+        embeddings: &[],
+        rerank: None,
         models: Some("/v1/models"),
     };
+}
+
+/// An embeddings API.
+#[derive(Debug, Clone, Copy)]
+pub struct Embeddings {
+    pub shape: embeddings::Shape,
+    /// As [`Api::path`].
+    pub path: &'static str,
+    /// Which of the vendor's models it serves.
+    pub serves: fn(&str) -> bool,
+}
+
+impl Embeddings {
+    /// OpenAI's, below a base URL that ends in `/v1`.
+    pub const OPENAI: Self = Self { shape: embeddings::Shape::OpenAi, path: "/embeddings", serves: |_| true };
+    /// Google's, for one text and for many.
+    pub const GOOGLE: [Self; 2] = [
+        Self {
+            shape: embeddings::Shape::GeminiMany,
+            path: "/v1beta/models/{model}:batchEmbedContents",
+            ..Self::OPENAI
+        },
+        Self { shape: embeddings::Shape::GeminiOne, path: "/v1beta/models/{model}:embedContent", ..Self::OPENAI },
+    ];
+}
+
+/// A rerank API.
+#[derive(Debug, Clone, Copy)]
+pub struct Rerank {
+    pub shape: rerank::Shape,
+    /// As [`Api::path`].
+    pub path: &'static str,
+}
+
+impl Rerank {
+    /// Jina's shape, below a base URL that ends in `/v1`.
+    pub const JINA: Self = Self { shape: rerank::Shape::Jina, path: "/rerank" };
 }
 
 /// How a request proves who it is.
@@ -150,6 +216,10 @@ pub enum Auth {
     Bearer,
     /// `<name>: <key>`
     Header(&'static str),
+    /// Amazon's Signature Version 4 for that service; a key is a bearer token.
+    SigV4(&'static str),
+    /// A token of Google's, which is fetched.
+    Google,
 }
 
 /// All vendors, in the alphabetical order of `kind`.
@@ -157,6 +227,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &anthropic::PROVIDER,
     &anthropic_compatible::PROVIDER,
     &azure::PROVIDER,
+    &bedrock::PROVIDER,
     &cerebras::PROVIDER,
     &cohere::PROVIDER,
     &deepinfra::PROVIDER,
@@ -166,6 +237,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &github::PROVIDER,
     &groq::PROVIDER,
     &huggingface::PROVIDER,
+    &jina::PROVIDER,
     &llamacpp::PROVIDER,
     &lmstudio::PROVIDER,
     &mistral::PROVIDER,
@@ -179,7 +251,9 @@ pub const PROVIDERS: &[&Provider] = &[
     &sglang::PROVIDER,
     &simulator::PROVIDER,
     &together::PROVIDER,
+    &vertex::PROVIDER,
     &vllm::PROVIDER,
+    &voyage::PROVIDER,
     &xai::PROVIDER,
 ];
 

@@ -18,7 +18,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Moonshot AI",
     apis: &[Api::CHAT],
     base_url: Some("https://api.moonshot.ai/v1"),
-    paths: Paths { embeddings: None, ..Paths::OPENAI },
+    paths: Paths { embeddings: &[], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["MOONSHOT_API_KEY"],
     key_optional: false,

@@ -4,7 +4,7 @@
 //! Usage: OpenAI's; cached tokens are also found at its top level and under Anthropic's names.
 //! Recorded as many vendors (Alibaba, Z.ai, Venice, gateways, local servers).
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Paths, Provider, Rerank};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -12,7 +12,7 @@ pub static PROVIDER: Provider = Provider {
     title: "OpenAI-compatible server",
     apis: &[Api::CHAT],
     base_url: None,
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), rerank: Some(Rerank::JINA), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &[],
     key_optional: true,

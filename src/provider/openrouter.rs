@@ -17,7 +17,7 @@
 //! - an error's `code` is a number, the upstream's own error is a string in `metadata.raw`
 //!   (openrouter-chat_completions-a2973475cc47)
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Paths, Provider, Rerank};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -25,7 +25,7 @@ pub static PROVIDER: Provider = Provider {
     title: "OpenRouter",
     apis: &[Api::CHAT, Api { path: "/messages", ..Api::MESSAGES }],
     base_url: Some("https://openrouter.ai/api/v1"),
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), rerank: Some(Rerank::JINA), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["OPENROUTER_API_KEY"],
     key_optional: false,

@@ -12,15 +12,20 @@
 //!   `stream_options` (perplexity-chat_completions-9699200eff91)
 //! - no tools of the client's, so neither `strict` nor `parallel_tool_calls`
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Embeddings, Paths, Provider};
 use crate::wire::Quirks;
+use crate::wire::embeddings::Shape;
 
 pub static PROVIDER: Provider = Provider {
     kind: "perplexity",
     title: "Perplexity",
     apis: &[Api::CHAT],
     base_url: Some("https://api.perplexity.ai"),
-    paths: Paths { embeddings: Some("/v1/embeddings"), models: Some("/v1/models"), ..Paths::OPENAI },
+    paths: Paths {
+        embeddings: &[Embeddings { shape: Shape::Perplexity, path: "/v1/embeddings", ..Embeddings::OPENAI }],
+        models: Some("/v1/models"),
+        ..Paths::OPENAI
+    },
     auth: Auth::Bearer,
     env: &["PERPLEXITY_API_KEY"],
     key_optional: false,

@@ -8,7 +8,7 @@
 //!
 //! No recorded exchange: its facts are from its reference.
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Paths, Provider, Rerank};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -16,7 +16,7 @@ pub static PROVIDER: Provider = Provider {
     title: "SGLang",
     apis: &[Api::CHAT],
     base_url: None,
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), rerank: Some(Rerank::JINA), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &[],
     key_optional: true,

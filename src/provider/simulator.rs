@@ -2,7 +2,7 @@
 //! loopback, no key. It speaks Anthropic's too; for that an `anthropic-compatible` entry points at it,
 //! so that both directions of translation can be shown.
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Paths, Provider, Rerank};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -10,7 +10,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Simulator",
     apis: &[Api::CHAT, Api::RESPONSES],
     base_url: None,
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), rerank: Some(Rerank::JINA), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &[],
     key_optional: true,

@@ -9,7 +9,7 @@
 //!
 //! Chat exchanges with it are among the recorded `local` ones.
 
-use super::{Api, Auth, Paths, Provider};
+use super::{Api, Auth, Paths, Provider, Rerank};
 use crate::wire::Quirks;
 
 pub static PROVIDER: Provider = Provider {
@@ -17,7 +17,7 @@ pub static PROVIDER: Provider = Provider {
     title: "vLLM",
     apis: &[Api::CHAT],
     base_url: None,
-    paths: Paths { completions: Some("/completions"), ..Paths::OPENAI },
+    paths: Paths { completions: Some("/completions"), rerank: Some(Rerank::JINA), ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &[],
     key_optional: true,

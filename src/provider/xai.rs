@@ -20,7 +20,7 @@ pub static PROVIDER: Provider = Provider {
     title: "xAI",
     apis: &[Api::CHAT, Api::RESPONSES],
     base_url: Some("https://api.x.ai/v1"),
-    paths: Paths { embeddings: None, ..Paths::OPENAI },
+    paths: Paths { embeddings: &[], ..Paths::OPENAI },
     auth: Auth::Bearer,
     env: &["XAI_API_KEY"],
     key_optional: false,

@@ -4,21 +4,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
+use pingora_http::RequestHeader;
 
 use super::connector::{Leg, Pools, Upstream};
 use super::hooks;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
+use crate::provider::sign::call::Reply;
 
 /// Longer answers are cut off: nothing asked for here is that long.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-
-/// What came back.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) body: Bytes,
-}
 
 /// Asks, and waits for the whole answer.
 pub(super) async fn ask(
@@ -49,11 +44,16 @@ async fn exchange(
     deployment: &Deployment,
     (method, path, body): (Method, &str, Bytes),
 ) -> Result<Reply> {
+    let http2 = leg.session.as_http2().is_some();
+    let head = hooks::own_head(deployment, method, path, &body, http2)?;
+    round_trip(leg, head, body).await
+}
+
+/// Sends a request and reads the whole answer.
+pub(super) async fn round_trip(leg: &mut Leg, head: RequestHeader, body: Bytes) -> Result<Reply> {
     let broken = |e: Box<pingora_core::Error>| {
         Error::new(Kind::UpstreamFailed, "the connection to the provider broke").with_detail(e)
     };
-    let http2 = leg.session.as_http2().is_some();
-    let head = hooks::own_head(deployment, method, path, &body, http2)?;
     let up = &mut leg.session;
     up.write_request_header(Box::new(head)).await.map_err(broken)?;
     up.write_request_body(body, true).await.map_err(broken)?;

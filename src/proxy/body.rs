@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use super::unpack::{Coding, Unpack};
 use crate::error::{Error, Kind, Result};
 
 /// After an answer to a body nobody will read, the client gets this long to stop sending: a
@@ -16,17 +17,18 @@ pub(super) const DRAIN: Duration = Duration::from_secs(2);
 /// Reads the body. One piece is handed on as it came; several are joined.
 pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Duration) -> Result<Bytes> {
     let head = session.req_header();
-    if head.headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
-        return Err(Error::new(
-            Kind::InvalidRequest,
-            "content-encoding of requests is not supported: send the body as it is",
-        ));
-    }
+    let coding = Coding::of(&head.headers)?;
     let announced = announced(head, limit_bytes)?;
     if head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         go_on(session).await?;
     }
-    match tokio::time::timeout(within, read_all(session, limit_bytes, announced)).await {
+    let reading = async {
+        match coding {
+            Some(coding) => read_packed(session, limit_bytes, coding).await,
+            None => read_all(session, limit_bytes, announced).await,
+        }
+    };
+    match tokio::time::timeout(within, reading).await {
         Ok(body) => body,
         Err(_) => {
             Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs())))
@@ -74,6 +76,23 @@ async fn read_all(session: &mut Session, limit_bytes: usize, announced: Option<u
         piece = session.downstream_session.read_request_body().await.map_err(gone)?;
     }
     Ok(body.freeze())
+}
+
+/// Reads a body that is packed; both what comes and what comes out of it are held to the limit.
+async fn read_packed(session: &mut Session, limit_bytes: usize, coding: Coding) -> Result<Bytes> {
+    let mut unpack = Unpack::new(coding, limit_bytes)?;
+    let mut came_bytes = 0;
+    while let Some(piece) = session.downstream_session.read_request_body().await.map_err(gone)? {
+        came_bytes += piece.len();
+        if came_bytes > limit_bytes {
+            return Err(too_large(limit_bytes));
+        }
+        unpack.push(&piece).await?;
+    }
+    match came_bytes {
+        0 => Ok(Bytes::new()),
+        _ => unpack.finish(),
+    }
 }
 
 pub(super) fn too_large(limit_bytes: usize) -> Error {

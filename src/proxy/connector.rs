@@ -54,21 +54,9 @@ impl std::fmt::Debug for Upstream {
 impl Upstream {
     /// Fails where `ca_file` cannot be read.
     pub(crate) fn new(deployment: &Deployment) -> Result<Self, String> {
-        let unresolved = SocketAddr::from(([0, 0, 0, 0], deployment.base.port));
-        let mut template = peer_at(unresolved, &deployment.base);
+        let mut template = template(&deployment.base, deployment.timeouts.connect, deployment.timeouts.idle);
         let options = &mut template.options;
-        options.connection_timeout = Some(deployment.timeouts.connect);
-        options.total_connection_timeout = Some(deployment.timeouts.connect * 2);
-        options.idle_timeout = Some(IDLE);
-        options.write_timeout = Some(deployment.timeouts.idle);
         options.max_h2_streams = H2_STREAMS;
-        options.tcp_keepalive = Some(TcpKeepalive {
-            idle: Duration::from_secs(30),
-            interval: Duration::from_secs(15),
-            count: 3,
-            #[cfg(target_os = "linux")]
-            user_timeout: Duration::ZERO,
-        });
         if deployment.base.tls && deployment.provider.http2 {
             options.alpn = ALPN::H2H1;
         }
@@ -76,17 +64,27 @@ impl Upstream {
             let pem = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
             options.ca = Some(authorities(&pem).ok_or_else(|| format!("{}: no certificate in it", path.display()))?);
         }
-        let peers = match deployment.base.host.parse::<IpAddr>() {
-            Ok(ip) => vec![at(&template, SocketAddr::new(ip, deployment.base.port))],
+        Ok(Self::of(deployment.base.clone(), template))
+    }
+
+    /// The way to a server that is no deployment: HTTP/1.1, the public authorities.
+    pub(super) fn plain(base: BaseUrl, patience: Duration) -> Self {
+        let template = template(&base, patience, patience);
+        Self::of(base, template)
+    }
+
+    fn of(base: BaseUrl, template: HttpPeer) -> Self {
+        let peers = match base.host.parse::<IpAddr>() {
+            Ok(ip) => vec![at(&template, SocketAddr::new(ip, base.port))],
             Err(_) => Vec::new(),
         };
-        Ok(Self {
-            base: deployment.base.clone(),
+        Self {
+            base,
             template,
             peers: ArcSwap::from_pointee(peers),
             next: AtomicUsize::new(0),
             resolving: Mutex::new(()),
-        })
+        }
     }
 
     /// Looks the name up; the old addresses stay where that fails.
@@ -141,6 +139,24 @@ fn address_of(peer: &HttpPeer) -> Option<SocketAddr> {
         PeerAddr::Inet(a) => Some(*a),
         PeerAddr::Unix(_) => None,
     }
+}
+
+fn template(base: &BaseUrl, connect: Duration, idle: Duration) -> HttpPeer {
+    let unresolved = SocketAddr::from(([0, 0, 0, 0], base.port));
+    let mut template = peer_at(unresolved, base);
+    let options = &mut template.options;
+    options.connection_timeout = Some(connect);
+    options.total_connection_timeout = Some(connect * 2);
+    options.idle_timeout = Some(IDLE);
+    options.write_timeout = Some(idle);
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: Duration::from_secs(30),
+        interval: Duration::from_secs(15),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::ZERO,
+    });
+    template
 }
 
 fn peer_at(address: SocketAddr, base: &BaseUrl) -> HttpPeer {

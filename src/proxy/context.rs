@@ -51,6 +51,8 @@ pub(crate) struct Exchange {
     pub(crate) denied: Option<Standing>,
     /// Refuse what a target cannot express.
     pub(crate) strict: bool,
+    /// What an Anthropic client asks for in its head.
+    pub(crate) betas: Vec<String>,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) attempts: u32,
     /// Bytes of a body that passes.
@@ -68,6 +70,8 @@ pub(crate) struct Attempt {
     pub(crate) target: Target,
     pub(crate) prepared: Prepared,
     pub(crate) answer: Answer,
+    /// Answers to the bodies that were asked before the last one.
+    pub(crate) earlier: Vec<Bytes>,
 }
 
 /// What the ledger row says of the end.
@@ -136,6 +140,7 @@ impl Exchange {
             admission: None,
             denied: None,
             strict: false,
+            betas: Vec::new(),
             attempt: None,
             attempts: 0,
             passed_bytes: 0,
@@ -158,7 +163,9 @@ impl Exchange {
     /// What is translated, the same for every attempt.
     pub(crate) fn source(&self) -> Result<Source<'_>, Error> {
         match (self.endpoint, &self.parsed) {
-            (Some(endpoint), Some(parsed)) => Ok(Source { endpoint, body: &self.body, parsed, strict: self.strict }),
+            (Some(endpoint), Some(parsed)) => {
+                Ok(Source { endpoint, body: &self.body, parsed, strict: self.strict, betas: &self.betas })
+            }
             _ => Err(Error::internal("nothing was parsed")),
         }
     }

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use http::Method;
 use pingora_core::connectors::ConnectorOptions;
 
-use super::ask::{Reply, ask};
+use super::ask::ask;
 use super::connector::{Pools, Upstream};
+use super::credentials::Calls;
 use crate::config::runtime::Runtime;
 use crate::error::{Error, Result};
+use crate::provider::sign::call::Reply;
 use crate::stage::accept::Endpoint;
 use crate::stage::parse::{self, Parsed};
 use crate::stage::route::{self, Target};
@@ -135,6 +137,8 @@ pub(crate) async fn examine(
     let target = target(runtime, model)?;
     let upstream = Upstream::new(&target.deployment).map_err(Error::internal)?;
     let pools = Pools::new(ConnectorOptions::new(1));
+    // Nothing runs beside this that would.
+    target.deployment.signer.refresh(&Calls::new()).await?;
     for question in QUESTIONS {
         let finding = one(&pools, &upstream, &target, &question).await?;
         tell(question.subject, &finding);
@@ -166,7 +170,7 @@ async fn one(pools: &Pools, upstream: &Upstream, target: &Target, question: &Que
 
 fn prepare(body: &Bytes, target: &Target) -> Result<(Prepared, Parsed)> {
     let parsed = parse::parse(Endpoint::Chat, "", None, body)?;
-    let source = Source { endpoint: Endpoint::Chat, body, parsed: &parsed, strict: true };
+    let source = Source { endpoint: Endpoint::Chat, body, parsed: &parsed, strict: true, betas: &[] };
     Ok((translate::prepare(source, target)?, parsed))
 }
 

@@ -16,10 +16,13 @@ use super::relay::Refusal;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
+use crate::provider::Edits;
 use crate::provider::sign::Unsigned;
+use crate::secret::Secret;
 use crate::stage::answer::{Answer, Context};
 use crate::stage::{account, respond};
 use crate::tenant::credential;
+use crate::wire::frames::Framing;
 use crate::wire::{self, Dialect};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -34,17 +37,24 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let deployment = &attempt.target.deployment;
     let prepared = &attempt.prepared;
-    let same_format = prepared.dialect == x.dialect;
-    let query = client.uri.query().filter(|_| same_format).and_then(|query| beside(query, &prepared.path));
+    let same_format = prepared.kept;
+    // What an Anthropic client says beside the body, Bedrock takes in it.
+    let all_in_body = prepared.edits == Edits::AnthropicBedrock;
+    let beside_body = same_format && !all_in_body;
+    let query = client.uri.query().filter(|_| beside_body).and_then(|query| beside(query, &prepared.path));
     let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query.as_deref(), http2)?;
     let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
     let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(prepared.body.len()));
-    let accept = if x.parsed.as_ref().is_some_and(|p| p.stream) { "text/event-stream" } else { "application/json" };
+    let accept = match (x.parsed.as_ref().is_some_and(|p| p.stream), prepared.framing) {
+        (false, _) => "application/json",
+        (true, Framing::EventStream | Framing::InvokeStream) => "application/vnd.amazon.eventstream",
+        (true, _) => "text/event-stream",
+    };
     let _ = head.insert_header(ACCEPT, HeaderValue::from_static(accept));
-    if same_format {
+    if beside_body {
         vendor_headers(&mut head, client);
     }
-    if prepared.dialect == Dialect::Anthropic && !head.headers.contains_key(ANTHROPIC_VERSION) {
+    if prepared.dialect == Dialect::Anthropic && !all_in_body && !head.headers.contains_key(ANTHROPIC_VERSION) {
         let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
     credentials(&mut head, deployment, client, &prepared.body, x)?;
@@ -102,8 +112,8 @@ fn vendor_headers(head: &mut RequestHeader, client: &RequestHeader) {
     }
 }
 
-/// The provider's credential, or the client's own where it asked for that; then what the operator
-/// adds.
+/// What the operator adds, then the provider's credential, or the client's own where it asked for
+/// that.
 fn credentials(
     head: &mut RequestHeader,
     deployment: &Deployment,
@@ -111,15 +121,15 @@ fn credentials(
     body: &[u8],
     x: &Exchange,
 ) -> Result<()> {
+    operators_headers(head, deployment);
     match x.pass_through {
         true => {
             for (name, value) in credential::forwarded(&client.headers) {
-                let _ = head.insert_header(name, value.clone());
+                prove(head, deployment, HeaderName::from_static(name), value.clone());
             }
         }
         false => sign(head, deployment, body)?,
     }
-    operators_headers(head, deployment);
     Ok(())
 }
 
@@ -134,9 +144,16 @@ fn sign(head: &mut RequestHeader, deployment: &Deployment, body: &[u8]) -> Resul
         body,
     };
     for (name, value) in deployment.signer.headers(&unsigned)? {
-        let _ = head.insert_header(name, value);
+        prove(head, deployment, name, value);
     }
     Ok(())
+}
+
+/// Adds a header of a credential, unless the operator said that one.
+fn prove(head: &mut RequestHeader, deployment: &Deployment, name: HeaderName, value: HeaderValue) {
+    if !deployment.headers.iter().any(|(said, _)| said == name.as_str()) {
+        let _ = head.insert_header(name, value);
+    }
 }
 
 fn operators_headers(head: &mut RequestHeader, deployment: &Deployment) {
@@ -163,8 +180,8 @@ pub(super) fn own_head(
     if deployment.provider.dialect() == Dialect::Anthropic {
         let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
-    sign(&mut head, deployment, body)?;
     operators_headers(&mut head, deployment);
+    sign(&mut head, deployment, body)?;
     Ok(head)
 }
 
@@ -172,11 +189,17 @@ pub(super) fn own_head(
 pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error {
     let Some(attempt) = x.attempt.as_mut() else { return Error::internal("no attempt runs") };
     let text = String::from_utf8_lossy(body);
-    let text = account::redact(&text, attempt.target.deployment.api_key.as_ref());
+    let text = account::redact(&text, &attempt.target.deployment.signer.secrets());
     let mut error = match refusal.status {
         300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),
-        _ => wire::decode_error(attempt.prepared.dialect, refusal.status, &text),
+        status => match refusal.error_type.as_ref().and_then(|name| name.to_str().ok()) {
+            Some(name) => wire::converse::error::decode_named(name, status, &text),
+            None => wire::decode_error(attempt.prepared.refusals(), status, &text),
+        },
     };
+    if refusal.status == 401 && !x.pass_through {
+        attempt.target.deployment.signer.doubt(SystemTime::now());
+    }
     if let Some(after) =
         account::retry_after(refusal.retry_after.as_ref(), refusal.retry_after_ms.as_ref(), SystemTime::now())
     {
@@ -186,7 +209,7 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
     let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let theirs = matches!(error.kind(), Kind::UpstreamRejected | Kind::UpstreamRateLimited | Kind::UpstreamNotFound)
         || (error.kind() == Kind::UpstreamAuth && x.pass_through);
-    if attempt.prepared.dialect == x.dialect && is_json && theirs {
+    if attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && is_json && theirs {
         x.end.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }
     error
@@ -194,17 +217,20 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
 
 /// The same for an error that was made of a provider's words, wherever they stood.
 pub(super) fn clean_error(x: &Exchange, error: &Error) -> Error {
-    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.api_key.as_ref());
-    error.clone().map_text(|text| account::redact(text, key).into_owned())
+    let secrets = secrets(x);
+    error.clone().map_text(|text| account::redact(text, &secrets).into_owned())
 }
 
 /// Bytes for the client that hold a provider's error: without our credential, should it be in them.
 pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
-    let key = x.attempt.as_ref().and_then(|a| a.target.deployment.api_key.as_ref());
-    match std::str::from_utf8(&bytes).map(|text| account::redact(text, key)) {
+    match std::str::from_utf8(&bytes).map(|text| account::redact(text, &secrets(x))) {
         Ok(Cow::Owned(clean)) => Bytes::from(clean),
         _ => bytes,
     }
+}
+
+fn secrets(x: &Exchange) -> Vec<Secret> {
+    x.attempt.as_ref().map(|a| a.target.deployment.signer.secrets()).unwrap_or_default()
 }
 
 /// A good head has come: how its body will be read.
@@ -227,6 +253,7 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         id: &id,
         created: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         max_bytes: x.live.runtime.server.max_answer_bytes,
+        earlier: &attempt.earlier,
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
@@ -354,7 +381,7 @@ pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> R
         let _ = head.remove_header(&CONTENT_LENGTH);
         let _ = head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         let attempt = x.attempt_mut()?;
-        attempt.answer = Answer::refusal(attempt.target.deployment.api_key.clone());
+        attempt.answer = Answer::refusal(attempt.target.deployment.signer.secrets());
     }
     describe(&mut head, x);
     x.end.status = status;

@@ -35,10 +35,13 @@ impl Live {
         Ok(Self { runtime, keyring, upstreams })
     }
 
-    /// Keeps what servers said of themselves, where they are still the same servers.
-    pub(crate) fn keep_discovered(&self, old: &Self) {
+    /// Keeps what servers said of themselves, where they are still the same servers, and credentials
+    /// that were fetched.
+    pub(crate) fn keep_learnt(&self, old: &Self) {
         for new in &self.runtime.deployments {
-            let known = old.runtime.deployments.iter().find(|d| d.name == new.name && d.base == new.base);
+            let Some(known) = old.runtime.deployments.iter().find(|d| d.name == new.name) else { continue };
+            new.signer.keep(&known.signer);
+            let known = Some(known).filter(|known| known.base == new.base);
             if let (Some(new), Some(known)) = (&new.discovered, known.and_then(|d| d.discovered.as_ref())) {
                 new.set(known.all());
             }

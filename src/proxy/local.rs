@@ -16,7 +16,7 @@ pub(super) fn answer(gateway: &Gateway, session: &Session, x: &Exchange, endpoin
     let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
     let runtime = &x.live.runtime;
     match endpoint {
-        Endpoint::Models => Ok(Some(models::list(x.dialect, &caller.key, runtime))),
+        Endpoint::Models => models::list(x.dialect, session.req_header().uri.query(), &caller.key, runtime).map(Some),
         Endpoint::Model => {
             let id = accept::model_id(session.req_header().uri.path());
             models::one(x.dialect, &id, &caller.key, runtime).map(Some)
@@ -47,8 +47,8 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
 /// A token count, where the provider has none to offer: counted here, and marked.
 pub(super) fn count_tokens(gateway: &Gateway, x: &Exchange, endpoint: Endpoint) -> Result<Option<Bytes>> {
     let upstream_counts = || {
-        let provider = x.plan.as_ref().and_then(|p| p.targets.first()).map(|t| t.deployment.provider);
-        provider.is_some_and(|p| p.paths.count_tokens.is_some() && p.dialect() == endpoint.dialect())
+        let target = x.plan.as_ref().and_then(|p| p.targets.first());
+        target.is_some_and(|t| t.deployment.provider.count(endpoint.dialect(), &t.model).is_some())
     };
     let here = match endpoint {
         Endpoint::Count => true,

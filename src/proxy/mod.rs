@@ -9,6 +9,7 @@ mod body;
 mod close;
 mod connector;
 mod context;
+mod credentials;
 mod discover;
 pub(crate) mod examine;
 mod hooks;
@@ -19,6 +20,7 @@ pub(crate) mod probe;
 mod relay;
 pub(crate) mod serve;
 mod shutdown;
+mod unpack;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -105,6 +107,10 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         x: &mut Self::CTX,
     ) -> Pingora<()> {
+        let deployment = x.attempt_mut().map(|a| Arc::clone(&a.target.deployment)).map_err(to_pingora)?;
+        if !x.pass_through {
+            deployment.signer.ready().await.map_err(|error| x.stop_passing(error))?;
+        }
         *head = hooks::pass_head(x, session.req_header()).map_err(to_pingora)?;
         Ok(())
     }
@@ -271,6 +277,7 @@ impl Gateway {
                     }
                 })?;
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
+        x.betas = parse::betas(&head.headers);
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         Ok(())
@@ -339,7 +346,7 @@ impl Gateway {
         self.limit(x)?;
         let prepared = translate::Prepared::unseen();
         x.attempts = 1;
-        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
+        x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen(), earlier: Vec::new() });
         Ok(())
     }
 

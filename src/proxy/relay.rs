@@ -66,11 +66,14 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
     let timeouts = target.deployment.timeouts;
     x.attempts += 1;
     x.end.verbatim = None;
-    x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen() });
+    x.attempt = Some(Attempt { target, prepared, answer: Answer::unseen(), earlier: Vec::new() });
     x.clock.pause();
     let deployment = Arc::clone(&x.attempt_mut()?.target.deployment);
-    deployment.signer.ready().await?;
+    if !x.pass_through {
+        deployment.signer.ready().await?;
+    }
     let deadline = Instant::now() + timeouts.total;
+    ask_before(gateway, session, x, timeouts, deadline).await?;
     let mut leg = open(gateway, session, x, timeouts, deadline).await?;
     let done = exchange(gateway, session, x, &mut leg, timeouts, deadline).await;
     match done {
@@ -79,6 +82,77 @@ async fn attempt(gateway: &Gateway, session: &mut Session, x: &mut Exchange, ind
         Ok(()) => leg.session.shutdown().await,
     }
     done
+}
+
+/// Where the provider takes less at once than the client sends: all bodies but the last, one after the
+/// other. What they are answered is kept for the answer to the last.
+async fn ask_before(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    timeouts: Timeouts,
+    deadline: Instant,
+) -> Result<()> {
+    let prepared = &mut x.attempt_mut()?.prepared;
+    let (bodies, last) = (std::mem::take(&mut prepared.earlier), prepared.body.clone());
+    let mut held_bytes = 0;
+    for body in bodies {
+        x.attempt_mut()?.prepared.body = body;
+        let mut leg = open(gateway, session, x, timeouts, deadline).await?;
+        leg.session.set_read_timeout(Some(timeouts.idle));
+        let answer = part(session, x, &mut leg, timeouts, deadline, held_bytes).await;
+        match answer {
+            Ok(_) if leg.session.response_done() => gateway.pools.release(leg).await,
+            Err(ref error) => abandon(&mut leg, error).await,
+            Ok(_) => leg.session.shutdown().await,
+        }
+        let answer = answer?;
+        held_bytes += answer.len();
+        x.attempt_mut()?.earlier.push(answer);
+    }
+    x.attempt_mut()?.prepared.body = last;
+    Ok(())
+}
+
+/// The answer to one of several bodies, as it came.
+async fn part(
+    session: &mut Session,
+    x: &mut Exchange,
+    leg: &mut Leg,
+    timeouts: Timeouts,
+    deadline: Instant,
+    held_bytes: usize,
+) -> Result<Bytes> {
+    let head = leg.session.response_header().ok_or_else(|| Error::internal("an answer without a head"))?;
+    if head.status != 200 {
+        let refusal = Refusal::of(head);
+        let body = read_up_to(leg, MAX_ERROR_BYTES, Instant::now() + timeouts.idle).await.unwrap_or_default();
+        return Err(hooks::refused(x, &refusal, &body));
+    }
+    let most_bytes = x.live.runtime.server.max_answer_bytes.saturating_sub(held_bytes);
+    let mut body = BytesMut::new();
+    let timer = sleep_until(deadline);
+    tokio::pin!(timer);
+    while let Some(piece) = next_piece(session, leg, timer.as_mut()).await? {
+        if body.len() + piece.len() > most_bytes {
+            return Err(Error::new(
+                Kind::UpstreamFailed,
+                "the provider's answers are over the limit `server.max_answer`",
+            ));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// What the provider sends next, as long as there is time and a client.
+async fn next_piece(session: &mut Session, leg: &mut Leg, timer: Pin<&mut Sleep>) -> Result<Option<Bytes>> {
+    tokio::select! {
+        biased;
+        piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer")),
+        () = client_gone(session) => Err(gone()),
+        () = timer => Err(too_long()),
+    }
 }
 
 /// Sends the request and reads the answer's head. A pooled connection that turns out dead before a
@@ -241,6 +315,8 @@ pub(super) struct Refusal {
     pub(super) content_type: Option<HeaderValue>,
     pub(super) retry_after: Option<HeaderValue>,
     pub(super) retry_after_ms: Option<HeaderValue>,
+    /// The name of the exception, at Amazon.
+    pub(super) error_type: Option<HeaderValue>,
 }
 
 impl Refusal {
@@ -250,6 +326,7 @@ impl Refusal {
             content_type: head.headers.get(CONTENT_TYPE).cloned(),
             retry_after: head.headers.get(RETRY_AFTER).cloned(),
             retry_after_ms: head.headers.get(respond::RETRY_AFTER_MS).cloned(),
+            error_type: head.headers.get("x-amzn-errortype").cloned(),
         }
     }
 }
@@ -282,12 +359,7 @@ async fn whole(
     let timer = sleep_until(deadline);
     tokio::pin!(timer);
     let body = loop {
-        let piece = tokio::select! {
-            biased;
-            piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer"))?,
-            () = client_gone(session) => return Err(gone()),
-            () = &mut timer => return Err(too_long()),
-        };
+        let piece = next_piece(session, leg, timer.as_mut()).await?;
         let end = piece.is_none();
         let mut chunk = piece;
         if end {

@@ -17,6 +17,7 @@ use pingora_core::services::listening::Service;
 use super::Gateway;
 use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
 use super::connector::Pools;
+use super::credentials::Credentials;
 use super::discover::Discovery;
 use super::listen::{Bound, OnBound};
 use super::live::Live;
@@ -105,6 +106,8 @@ pub(crate) fn prepare(
     }
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
     beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
+    let (live, counted) = (Arc::clone(&shared.live), Arc::clone(&telemetry));
+    beside(&mut server, "credentials", Credentials { live, telemetry: counted });
     beside(&mut server, "hang-up", HangUp { reloader: Arc::clone(&shared.reloader) });
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     beside(&mut server, "drain", Drain { in_flight: Arc::clone(&in_flight), telemetry: Arc::clone(&telemetry) });
@@ -148,7 +151,7 @@ impl Shared {
             let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
             move |runtime: &Arc<Runtime>| {
                 let next = Live::new(Arc::clone(runtime), &limiter)?;
-                next.keep_discovered(&live.load());
+                next.keep_learnt(&live.load());
                 telemetry.bind(runtime)?;
                 live.store(Arc::new(next));
                 telemetry.reloaded(runtime);

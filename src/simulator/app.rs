@@ -178,7 +178,9 @@ async fn write_stream(
     pace: Duration,
     fault: Fault,
 ) -> Result<()> {
-    head.insert_header("content-type", "text/event-stream; charset=utf-8")?;
+    if !head.headers.contains_key("content-type") {
+        head.insert_header("content-type", "text/event-stream; charset=utf-8")?;
+    }
     head.insert_header("cache-control", "no-cache")?;
     head.insert_header("transfer-encoding", "chunked")?;
     http.write_response_header(Box::new(head)).await?;

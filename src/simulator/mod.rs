@@ -4,10 +4,11 @@
 //! Paths, each with and without `/v1`: `/chat/completions`, `/completions`, `/embeddings`,
 //! `/models`, `/messages`, `/messages/count_tokens`, `/responses`; `/v2/chat` (Cohere);
 //! `.../models/{model}:generateContent`, `:streamGenerateContent` and `:countTokens` (Gemini, Vertex AI);
-//! `/model/{model}/converse` and `/converse-stream` (Bedrock). Any credential is good.
+//! `/model/{model}/converse` and `/converse-stream`, `/invoke` and `/invoke-with-response-stream` for Claude
+//! (Bedrock). Any credential is good.
 //!
 //! # Models
-//! The last part of a name (after the last `/`) says how the server behaves. A name that does not
+//! The last part of a name (after the last `/` or `anthropic.claude-`) says how the server behaves. A name that does not
 //! begin with `sim-` (`gpt-4o-mini`, `claude-sonnet-4-5`) behaves as `sim-1`.
 //!
 //! | model | behaviour |
@@ -67,9 +68,11 @@
 mod app;
 mod cache;
 mod chat;
+mod cloud;
 mod completions;
 mod embeddings;
 mod failure;
+mod invoke;
 mod log;
 mod meaning;
 mod messages;

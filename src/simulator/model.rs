@@ -53,6 +53,7 @@ pub(super) const LISTED: &[&str] = &[
 /// The behaviour of a model; `None`: there is no such model.
 pub(super) fn behaviour(model: &str) -> Option<Behaviour> {
     let name = model.rsplit('/').next().unwrap_or(model);
+    let name = name.rsplit("anthropic.claude-").next().unwrap_or(name);
     let Some(what) = name.strip_prefix("sim-") else { return Some(PLAIN) };
     let fault = |fault| Some(Behaviour { fault, ..PLAIN });
     match what {

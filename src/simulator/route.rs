@@ -8,13 +8,14 @@ use sha2::{Digest, Sha256};
 use super::app::{Answer, Body, Frame};
 use super::cache::{Cache, Input};
 use super::chat::{self, CREATED};
+use super::cloud;
 use super::failure::{Failure, Format};
 use super::log::{Entry, Log, Tokens};
 use super::meaning::{self, Ask};
 use super::model::{Behaviour, Fault, LISTED, behaviour};
 use super::prompt::{Prompt, text};
 use super::reply::{Reply, compose};
-use super::{completions, embeddings, messages};
+use super::{completions, embeddings, invoke, messages};
 use crate::wire::{self, Dialect};
 
 /// What outlives a request.
@@ -25,7 +26,7 @@ pub(super) struct State {
 }
 
 /// A request, read whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) method: String,
     pub(super) path: String,
@@ -63,9 +64,22 @@ impl State {
         };
         let number = self.log().enter(entry);
         let path = path.strip_prefix("/v1").filter(|p| p.starts_with('/')).unwrap_or(path);
+        let moved = match cloud::at_home(asked, path) {
+            Some(Err(failure)) => return (refusal(&failure, Format::OpenAi), Some(number)),
+            Some(Ok(moved)) => Some(moved),
+            None => None,
+        };
+        let (asked, path) = moved.as_ref().map_or((asked, path), |moved| (moved, moved.path.as_str()));
         if let Some(ask) = meaning::asked(path).filter(|_| asked.method == "POST") {
             let answer = self.mean(asked, number, &ask).unwrap_or_else(|failure| meant_refusal(&failure, ask.dialect));
+            let answer = if ask.dialect == Dialect::Converse { in_event_stream(answer) } else { answer };
             return (answer, Some(number));
+        }
+        if let Some(call) = invoke::asked(path).filter(|_| asked.method == "POST") {
+            let messages = call.body(&asked.body).map(|body| Asked { body, ..asked.clone() });
+            let answer = messages.and_then(|asked| self.generate(&asked, number, &INVOKE));
+            let answer = answer.unwrap_or_else(|failure| meant_refusal(&failure, Dialect::Converse));
+            return (in_event_stream(answer), Some(number));
         }
         let (format, answer) = match (asked.method.as_str(), path) {
             ("POST", "/chat/completions") => (Format::OpenAi, self.generate(asked, number, &CHAT)),
@@ -243,6 +257,9 @@ const MESSAGES: Api = Api {
     error_event: messages::error_event,
 };
 
+const INVOKE: Api =
+    Api { frames: |said| invoke::frames((MESSAGES.frames)(said)), error_event: invoke::error_event, ..MESSAGES };
+
 /// The body as JSON and the behaviour of its model, or the failure that the model stands for.
 fn read_body(asked: &Asked) -> Result<(Value, Behaviour), Failure> {
     let body: Value = serde_json::from_slice(&asked.body)
@@ -275,12 +292,34 @@ fn refusal(failure: &Failure, format: Format) -> Answer {
 
 fn meant_refusal(failure: &Failure, dialect: Dialect) -> Answer {
     let mut body = Vec::new();
-    wire::encode_error(dialect, &meaning::error(failure), "req_sim", &mut body);
+    let status = wire::encode_error(dialect, &meaning::error(failure), "req_sim", &mut body);
     let mut answer = Answer { body: Body::Whole(body), ..Answer::json(failure.status, &Value::Null) };
+    if dialect == Dialect::Converse {
+        answer.headers.push(("x-amzn-errortype", format!("{}:http://simulated/", exception(status))));
+    }
     if failure.status == 429 {
         answer.headers.push(("retry-after", "1".to_owned()));
     }
     answer
+}
+
+fn in_event_stream(mut answer: Answer) -> Answer {
+    if matches!(answer.body, Body::Stream(_)) {
+        answer.headers.push(("content-type", "application/vnd.amazon.eventstream".to_owned()));
+    }
+    answer
+}
+
+/// What Bedrock calls it.
+const fn exception(status: u16) -> &'static str {
+    match status {
+        403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
+        429 => "ThrottlingException",
+        503 => "ServiceUnavailableException",
+        500.. => "InternalServerException",
+        _ => "ValidationException",
+    }
 }
 
 /// Keeps the frames up to the content number `count`.

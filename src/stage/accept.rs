@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::Dialect;
+use crate::wire::embeddings::Shape;
 
 /// Everything the public port answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +31,19 @@ pub enum Endpoint {
     Completions,
     /// `POST /v1/embeddings`
     Embeddings,
+    /// `POST /v1beta/models/{model}:embedContent`
+    Embed,
+    /// `POST /v1beta/models/{model}:batchEmbedContents`
+    EmbedMany,
+    /// `POST /v1/rerank`
+    Rerank,
     /// `GET /v1/models`
     Models,
     /// `GET /v1/models/{id}`
     Model,
     /// `GET /v1/limits`
     Limits,
-    /// Passed to a provider as it is: images, audio, moderations, rerank.
+    /// Passed to a provider as it is: images, audio, moderations.
     Pass,
 }
 
@@ -51,7 +58,8 @@ impl Endpoint {
             Self::Generate => "gemini",
             Self::MessagesCount | Self::GenerateCount | Self::Count => "count_tokens",
             Self::Completions => "completions",
-            Self::Embeddings => "embeddings",
+            Self::Embeddings | Self::Embed | Self::EmbedMany => "embeddings",
+            Self::Rerank => "rerank",
             Self::Models | Self::Model => "models",
             Self::Limits => "limits",
             Self::Pass => "pass",
@@ -63,7 +71,7 @@ impl Endpoint {
         match self {
             Self::Messages | Self::MessagesCount => Dialect::Anthropic,
             Self::Responses => Dialect::Responses,
-            Self::Generate | Self::GenerateCount => Dialect::Gemini,
+            Self::Generate | Self::GenerateCount | Self::Embed | Self::EmbedMany => Dialect::Gemini,
             _ => Dialect::OpenAiChat,
         }
     }
@@ -75,6 +83,16 @@ impl Endpoint {
             Self::Messages => Some(Dialect::Anthropic),
             Self::Responses => Some(Dialect::Responses),
             Self::Generate => Some(Dialect::Gemini),
+            _ => None,
+        }
+    }
+
+    /// The shape of the request for embeddings, where it is one.
+    pub const fn embeddings(self) -> Option<Shape> {
+        match self {
+            Self::Embeddings => Some(Shape::OpenAi),
+            Self::Embed => Some(Shape::GeminiOne),
+            Self::EmbedMany => Some(Shape::GeminiMany),
             _ => None,
         }
     }
@@ -97,10 +115,17 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/embeddings" => (Endpoint::Embeddings, [Method::POST, Method::POST]),
         "/models" => (Endpoint::Models, [Method::GET, Method::HEAD]),
         "/limits" => (Endpoint::Limits, [Method::GET, Method::HEAD]),
-        "/moderations" | "/rerank" => (Endpoint::Pass, [Method::POST, Method::POST]),
+        // Cohere's clients say the version of their own.
+        "/rerank" | "/v2/rerank" => (Endpoint::Rerank, [Method::POST, Method::POST]),
+        "/moderations" => (Endpoint::Pass, [Method::POST, Method::POST]),
         _ if gemini_call(below).is_some() => {
-            let counts = gemini_call(below).is_some_and(|call| call.verb == "countTokens");
-            (if counts { Endpoint::GenerateCount } else { Endpoint::Generate }, [Method::POST, Method::POST])
+            let endpoint = match gemini_call(below).map_or("", |call| call.verb) {
+                "countTokens" => Endpoint::GenerateCount,
+                "embedContent" => Endpoint::Embed,
+                "batchEmbedContents" => Endpoint::EmbedMany,
+                _ => Endpoint::Generate,
+            };
+            (endpoint, [Method::POST, Method::POST])
         }
         _ if below.starts_with("/models/") => (Endpoint::Model, [Method::GET, Method::HEAD]),
         _ if below.starts_with("/images/") || below.starts_with("/audio/") => {
@@ -136,7 +161,9 @@ pub fn gemini_call(path: &str) -> Option<GeminiCall<'_>> {
     let bare = || unversioned(path).strip_prefix('/').filter(|call| call.contains('/'));
     let call = path.split_once("/models/").map(|(_, call)| call).or_else(bare)?;
     let (model, verb) = call.rsplit_once(':')?;
-    let known = matches!(verb, "generateContent" | "streamGenerateContent" | "countTokens");
+    const VERBS: [&str; 5] =
+        ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
+    let known = VERBS.contains(&verb);
     (known && !model.is_empty()).then(|| GeminiCall { model: percent_decode(model), verb })
 }
 
@@ -147,7 +174,7 @@ pub fn model_id(path: &str) -> Cow<'_, str> {
 }
 
 /// Undoes percent-encoding; what is not valid UTF-8 afterwards stays as it was.
-fn percent_decode(text: &str) -> Cow<'_, str> {
+pub(super) fn percent_decode(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 
@@ -179,6 +206,8 @@ mod tests {
             ("/v1/messages", Endpoint::Messages),
             ("/v1/messages/count_tokens", Endpoint::MessagesCount),
             ("/v1/images/generations", Endpoint::Pass),
+            ("/v1/rerank", Endpoint::Rerank),
+            ("/v2/rerank", Endpoint::Rerank),
         ] {
             assert_eq!(accept(&Method::POST, path).unwrap(), endpoint, "{path}");
         }
@@ -197,6 +226,8 @@ mod tests {
             ("/v1/models/openai/gpt-5:streamGenerateContent", Endpoint::Generate),
             ("/v1beta/openai/gpt-5:streamGenerateContent", Endpoint::Generate),
             ("/v1beta/models/a%2Fb:free:countTokens", Endpoint::GenerateCount),
+            ("/v1beta/models/gemini-embedding-001:embedContent", Endpoint::Embed),
+            ("/v1/models/openai/text-embedding-3-small:batchEmbedContents", Endpoint::EmbedMany),
         ] {
             assert_eq!(accept(&Method::POST, path).unwrap(), endpoint, "{path}");
         }
@@ -204,7 +235,7 @@ mod tests {
         assert_eq!(gemini_call("/v1beta/openai/gpt-5:generateContent").unwrap().model, "openai/gpt-5");
         assert_eq!(gemini_call("/v1beta/gpt-5:generateContent"), None);
         assert_eq!(accept(&Method::GET, "/v1beta/models/gemini-2.5-flash").unwrap(), Endpoint::Model);
-        assert_eq!(accept(&Method::POST, "/v1beta/models/x:embedContent").unwrap_err().kind(), Kind::MethodNotAllowed);
+        assert_eq!(accept(&Method::POST, "/v1beta/models/x:sing").unwrap_err().kind(), Kind::MethodNotAllowed);
         let mut headers = HeaderMap::new();
         assert_eq!(dialect_of("/v1beta/models", &headers), Dialect::Gemini);
         assert_eq!(dialect_of("/v1/models", &headers), Dialect::OpenAiChat);

@@ -23,11 +23,14 @@ pub fn retry_after(plain: Option<&HeaderValue>, ms: Option<&HeaderValue>, now: S
 }
 
 /// Providers have been seen to repeat the credential in their errors.
-pub fn redact<'t>(text: &'t str, secret: Option<&Secret>) -> Cow<'t, str> {
-    match secret.map(Secret::expose) {
-        Some(secret) if secret.len() >= 4 && text.contains(secret) => Cow::Owned(text.replace(secret, "[redacted]")),
-        _ => Cow::Borrowed(text),
+pub fn redact<'t>(text: &'t str, secrets: &[Secret]) -> Cow<'t, str> {
+    let mut clean = Cow::Borrowed(text);
+    for secret in secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= 4) {
+        if clean.contains(secret) {
+            clean = Cow::Owned(clean.replace(secret, "[redacted]"));
+        }
     }
+    clean
 }
 
 #[cfg(test)]
@@ -49,8 +52,8 @@ mod tests {
 
     #[test]
     fn an_echoed_credential_is_taken_out() {
-        let secret = Secret::new("sk-secret");
-        assert_eq!(redact("key sk-secret is wrong", Some(&secret)), "key [redacted] is wrong");
-        assert_eq!(redact("nothing here", Some(&secret)), "nothing here");
+        let secrets = [Secret::new("sk-secret"), Secret::new("token")];
+        assert_eq!(redact("key sk-secret is wrong, token too", &secrets), "key [redacted] is wrong, [redacted] too");
+        assert_eq!(redact("nothing here", &secrets), "nothing here");
     }
 }

@@ -8,7 +8,7 @@ use super::accept::Endpoint;
 use super::account;
 use super::parse::Parsed;
 use super::route::Target;
-use super::translate::Prepared;
+use super::translate::{Prepared, Turn};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::usage::estimate::TextCount;
@@ -35,7 +35,7 @@ enum Mode {
     /// A refusal that passes: held, and cleaned of the provider's credential.
     Refusal {
         held: BytesMut,
-        secret: Option<Secret>,
+        secrets: Vec<Secret>,
     },
     Whole(Box<Whole>),
     Stream(Box<dyn Pipe>),
@@ -52,6 +52,7 @@ struct Whole {
     input_estimate_tokens: u64,
     /// What an encoder needs to know of the client; `None` where the bytes stay.
     reencode: Option<Reencode>,
+    turned: Option<Turned>,
     usage: Option<(Usage, UsageSource)>,
     service_tier: Option<String>,
 }
@@ -64,6 +65,17 @@ struct Reencode {
     created: u64,
     seal: wire::seal::Seal,
     request: Bytes,
+}
+
+/// Embeddings or a ranking, on its way into the client's shape.
+#[derive(Debug)]
+struct Turned {
+    turn: Turn,
+    model: String,
+    id: String,
+    request: Bytes,
+    /// Answers to the bodies that were asked before.
+    earlier: Vec<Bytes>,
 }
 
 /// What of the exchange the answer depends on.
@@ -81,6 +93,8 @@ pub struct Context<'c> {
     /// Unix seconds.
     pub created: u64,
     pub max_bytes: usize,
+    /// Answers to the bodies that were asked before.
+    pub earlier: &'c [Bytes],
 }
 
 impl Answer {
@@ -90,8 +104,8 @@ impl Answer {
     }
 
     /// For a refusal that passes in the provider's own words.
-    pub fn refusal(secret: Option<Secret>) -> Self {
-        Self { mode: Mode::Refusal { held: BytesMut::new(), secret } }
+    pub fn refusal(secrets: Vec<Secret>) -> Self {
+        Self { mode: Mode::Refusal { held: BytesMut::new(), secrets } }
     }
 
     /// For an answer that comes in one piece.
@@ -105,6 +119,13 @@ impl Answer {
             seal: target.deployment.seal.clone(),
             request: context.body.clone(),
         });
+        let turned = prepared.turn.map(|turn| Turned {
+            turn,
+            model: target.model.clone(),
+            id: context.id.to_owned(),
+            request: context.body.clone(),
+            earlier: context.earlier.to_vec(),
+        });
         let whole = Whole {
             held: BytesMut::new(),
             max_bytes: context.max_bytes,
@@ -113,6 +134,7 @@ impl Answer {
             endpoint: prepared.endpoint,
             input_estimate_tokens: context.parsed.input_estimate_tokens,
             reencode,
+            turned,
             usage: None,
             service_tier: None,
         };
@@ -156,13 +178,13 @@ impl Answer {
     pub fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
         match &mut self.mode {
             Mode::Unseen => Ok(()),
-            Mode::Refusal { held, secret } => {
+            Mode::Refusal { held, secrets } => {
                 let piece = chunk.take().unwrap_or_default();
                 let room = MAX_REFUSAL_BYTES.saturating_sub(held.len()).min(piece.len());
                 held.extend_from_slice(piece.get(..room).unwrap_or_default());
                 if end {
                     let text = String::from_utf8_lossy(held);
-                    *chunk = Some(Bytes::from(account::redact(&text, secret.as_ref()).into_owned()));
+                    *chunk = Some(Bytes::from(account::redact(&text, secrets).into_owned()));
                 }
                 Ok(())
             }
@@ -254,11 +276,15 @@ impl Whole {
             // A count costs nothing; the number it holds is not usage.
             return Ok(body);
         }
-        self.usage = Some(match seen.usage {
+        let (counted, turned) = self.turned.as_ref().map_or(Ok((None, None)), |it| self.turn(it, text))?;
+        self.usage = Some(match counted.or(seen.usage) {
             Some(usage) => (usage, UsageSource::Reported),
             None => (self.estimate(text), UsageSource::Estimated),
         });
         self.service_tier = seen.service_tier;
+        if let Some(turned) = turned {
+            return Ok(Bytes::from(turned));
+        }
         let Some(to) = &self.reencode else { return Ok(body) };
         let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
         if response.usage.is_none() {
@@ -277,6 +303,23 @@ impl Whole {
         let mut out = Vec::with_capacity(body.len() + 512);
         wire::encode_response(to.bridge.client, &response, &client, &mut out);
         Ok(Bytes::from(out))
+    }
+
+    fn turn(&self, it: &Turned, text: &str) -> Result<(Option<Usage>, Option<Vec<u8>>)> {
+        let input_estimate_tokens = self.input_estimate_tokens;
+        match it.turn {
+            Turn::Embeddings(turn) => {
+                let earlier: std::result::Result<Vec<&str>, _> =
+                    it.earlier.iter().map(|body| std::str::from_utf8(body)).collect();
+                let mut bodies = earlier.map_err(malformed)?;
+                bodies.push(text);
+                turn.answer(&bodies, &wire::embeddings::Told { model: &it.model, input_estimate_tokens })
+            }
+            Turn::Rerank(turn) => {
+                let request = std::str::from_utf8(&it.request).map_err(Error::internal)?;
+                turn.answer(text, request, &wire::rerank::Told { model: &it.model, id: &it.id, input_estimate_tokens })
+            }
+        }
     }
 
     /// Embeddings and counts have no output to speak of, however many numbers they list.

@@ -6,6 +6,7 @@ use super::accept::{Endpoint, gemini_call};
 use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
 use crate::wire::Dialect;
+use crate::wire::embeddings::given_tokens;
 use crate::wire::envelope::{Envelope, Outline};
 use crate::wire::scan;
 
@@ -56,14 +57,24 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         Some(call) => call.verb == "streamGenerateContent",
         None => envelope.stream()?,
     };
-    let generates =
-        !matches!(endpoint, Endpoint::Count | Endpoint::MessagesCount | Endpoint::GenerateCount | Endpoint::Embeddings);
-    if matches!(endpoint, Endpoint::Chat | Endpoint::Messages) && envelope.present("messages").is_none() {
-        return Err(Error::invalid("messages", "the member `messages` is required"));
+    let generates = endpoint.generation().is_some() || endpoint == Endpoint::Completions;
+    let required: &[&'static str] = match endpoint {
+        Endpoint::Chat | Endpoint::Messages => &["messages"],
+        Endpoint::Generate => &["contents"],
+        Endpoint::Embeddings => &["input"],
+        Endpoint::Embed => &["content"],
+        Endpoint::EmbedMany => &["requests"],
+        Endpoint::Rerank => &["query", "documents"],
+        _ => &[],
+    };
+    if let Some(missing) = required.iter().find(|name| envelope.present(name).is_none()) {
+        return Err(Error::invalid(*missing, format!("the member `{missing}` is required")));
     }
-    if endpoint == Endpoint::Generate && envelope.present("contents").is_none() {
-        return Err(Error::invalid("contents", "the member `contents` is required"));
-    }
+    // Token numbers are no text, so the estimate has not seen them.
+    let token_input = match endpoint {
+        Endpoint::Embeddings => envelope.present("input").map_or(0, given_tokens),
+        _ => 0,
+    };
     let bounds = match &call {
         Some(_) => Bounds::of_gemini(&envelope),
         None => Bounds { choices: envelope.choices(), max_output_tokens: envelope.max_output_tokens() },
@@ -74,7 +85,7 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage(),
         array: call.is_some() && stream && !asks_for_events(query),
         choices: bounds.choices,
-        input_estimate_tokens: estimate_request(&envelope),
+        input_estimate_tokens: estimate_request(&envelope).saturating_add(token_input),
         outline: envelope.outline(),
         max_output_tokens: if generates { bounds.max_output_tokens } else { Some(0) },
     })
@@ -105,6 +116,12 @@ impl Bounds {
 fn asks_for_events(query: Option<&str>) -> bool {
     let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     pairs.into_iter().any(|(name, value)| matches!(name, "alt" | "$alt" | "%24alt") && value.starts_with("sse"))
+}
+
+/// The betas that an Anthropic client names in its head.
+pub fn betas(headers: &HeaderMap) -> Vec<String> {
+    let lines = headers.get_all("anthropic-beta").iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|beta| !beta.is_empty()).map(str::to_owned).collect()
 }
 
 /// Whether this request asks for refusal where a member cannot be expressed.

@@ -55,9 +55,16 @@ fn serves(deployment: &Deployment, name: &str) -> bool {
 
 /// What is known of a model without an entry of its own: what the server says of it first.
 fn known(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
-    let listed = || runtime.prices.find_for(&deployment.name, deployment.provider.catalogue, name).cloned();
+    let catalogue = deployment.provider.catalogue;
+    let region = deployment.vars.iter().find(|(var, _)| *var == "region").map(|(_, region)| region.as_str());
+    let listed = || runtime.prices.find_in(&deployment.name, catalogue, region, name).cloned();
     let discovered = || deployment.discovered.as_ref().and_then(|d| d.get(name));
     listed().or_else(discovered)
+}
+
+/// Whether this deployment names it so: in the configuration, or in its own list.
+fn says(deployment: &Deployment, name: &str) -> bool {
+    deployment.models.contains_key(name) || deployment.discovered.as_ref().is_some_and(|d| d.has(name))
 }
 
 /// Whether this deployment is known to have `name`, rather than willing to try.
@@ -104,20 +111,20 @@ fn resolve(model: &str, runtime: &Runtime, spread: u64) -> Option<Plan> {
     };
     let by_name = |name: &str| runtime.deployments.iter().find(|d| d.name == name);
     if let Some((prefix, name)) = model.split_once('/') {
-        if let Some(deployment) = by_name(prefix).filter(|d| serves(d, name)) {
+        // author/model:provider pins one, also where the author is a provider, which takes any name.
+        let pin = model.rsplit_once(':').and_then(|(author_model, pin)| Some((author_model, by_name(pin)?)));
+        let own = by_name(prefix).filter(|d| serves(d, name));
+        if let Some(deployment) = own.filter(|d| pin.is_none() || says(d, name)) {
             return Some(single(deployment, name));
         }
-        // author/model:provider pins one.
-        if let Some((author_model, pin)) = model.rsplit_once(':') {
+        if let Some((author_model, deployment)) = pin {
             let name = author_model.split_once('/').map_or(author_model, |(_, name)| name);
-            if let Some(deployment) = by_name(pin) {
-                let name = match deployment.authored.get(author_model) {
-                    Some(own) => own,
-                    None if has(deployment, author_model, runtime) => author_model,
-                    None => name,
-                };
-                return serves(deployment, name).then(|| single(deployment, name));
-            }
+            let name = match deployment.authored.get(author_model) {
+                Some(own) => own,
+                None if has(deployment, author_model, runtime) => author_model,
+                None => name,
+            };
+            return serves(deployment, name).then(|| single(deployment, name));
         }
         // author/model, by whoever has it under that name, or is the author.
         let whole = runtime.deployments.iter().find(|d| has(d, model, runtime)).map(|d| single(d, model));

@@ -48,6 +48,7 @@ impl<'a> Labels<&'a str> {
                 "gemini" => "generate_content",
                 "completions" => "text_completion",
                 "embeddings" => "embeddings",
+                "rerank" => "rerank",
                 _ => OTHER,
             },
         }

@@ -30,11 +30,13 @@ pub fn init(filter: Option<&str>) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-/// The framework logs request heads at debug, HTTP/2 its frames, TLS its handshakes.
+/// The framework logs request heads at debug, HTTP/2 its frames, TLS its handshakes; Amazon's libraries warn
+/// with the answers of whoever gives out keys.
 fn allowed(target: &str, level: Level) -> bool {
     match target.split("::").next().unwrap_or_default() {
         "weir" => true,
         name if name.starts_with("pingora") => level <= Level::WARN,
+        name if name.starts_with("aws_") => level <= Level::ERROR,
         _ => level <= Level::INFO,
     }
 }
@@ -101,6 +103,7 @@ mod tests {
     fn libraries_that_print_heads_are_cut_off() {
         assert!(allowed("weir::proxy", Level::TRACE) && allowed("pingora_proxy", Level::WARN));
         assert!(!allowed("pingora_core::apps::http_app", Level::TRACE) && !allowed("pingora_proxy", Level::INFO));
+        assert!(!allowed("aws_config::meta::credentials::chain", Level::WARN));
         assert!(!allowed("h2::codec::framed_read", Level::DEBUG) && !allowed("weird", Level::DEBUG));
     }
 }

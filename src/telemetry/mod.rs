@@ -113,6 +113,12 @@ impl Telemetry {
         self.metrics.upstream_healthy.with_label_values(&[provider.as_str()]).set(i64::from(healthy));
     }
 
+    /// A provider's credential could not be fetched.
+    pub fn credential_refresh_failed(&self, provider: &str) {
+        let provider = self.resolver.provider(provider);
+        self.metrics.credential_refresh_failures.with_label_values(&[provider.as_str()]).inc();
+    }
+
     /// Closes a request: its metrics and its access line. Once per request.
     pub fn finish(&self, record: &Record<'_>) {
         self.count(record);

@@ -93,6 +93,8 @@ metrics! {
         "Requests between their first byte in and their last byte out.";
     UpstreamHealthy = "weir_upstream_healthy", Kind::Gauge, &["provider"],
         "1 where the provider is in a state to be asked.";
+    CredentialRefreshFailures = "weir_credential_refresh_failures_total", Kind::Counter, &["provider"],
+        "Attempts to fetch a provider's credential that failed; while the old one lives, it stays in use.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],
         "Request members that the target could not express.";
     ConfigReloadFailures = "weir_config_reload_failures_total", Kind::Counter, &[],

@@ -42,6 +42,8 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     /// Audio output.
     pub audio_output_tokens: u64,
+    /// No tokens: what Cohere bills a ranking by, each at the price of a request.
+    pub search_units: u64,
 }
 
 impl Usage {
@@ -86,6 +88,7 @@ impl Usage {
             visible_output_tokens: output - reasoning - audio_out,
             reasoning_tokens: reasoning,
             audio_output_tokens: audio_out,
+            search_units: 0,
         }
     }
 }

@@ -6,6 +6,9 @@
 //! an `exception` of `:exception-type` that the service model knows, or an `error` of `:error-code`
 //! with `:error-message` and no payload.
 //!
+//! Own code over `crc32fast` rather than `aws-smithy-eventstream`: it borrows what it cuts out, bounds a message
+//! by our limit, and the translation core builds without Amazon's types.
+//!
 //! Seen 2026-11 in 90 recorded streams: all headers are strings; an event has no header beyond those
 //! two and `:content-type`; every payload of Bedrock has a member `p` of random length.
 

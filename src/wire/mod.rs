@@ -8,6 +8,7 @@ pub mod anthropic;
 pub mod bridge;
 pub mod cohere;
 pub mod converse;
+pub mod embeddings;
 pub mod envelope;
 pub mod eventstream;
 pub mod frames;
@@ -17,6 +18,7 @@ pub mod json;
 pub mod lane;
 mod lenient;
 pub mod openai_chat;
+pub mod rerank;
 pub mod responses;
 pub mod scan;
 pub mod seal;
@@ -90,6 +92,8 @@ pub struct Quirks {
     pub image_urls: bool,
     /// Takes ids of calls that are nine letters or digits, and no others.
     pub short_call_ids: bool,
+    /// Takes ids of calls at all, in Gemini's format; else calls and results are told by their order.
+    pub call_ids: bool,
 }
 
 impl Quirks {
@@ -106,6 +110,7 @@ impl Quirks {
         reasoning_outside_completion: false,
         image_urls: true,
         short_call_ids: false,
+        call_ids: true,
     };
 }
 

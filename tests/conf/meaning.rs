@@ -154,3 +154,71 @@ fn prices_of_a_file_that_is_not_there_are_an_error() {
     let report = try_load(&with("prices: {file: nowhere.yaml}")).unwrap_err();
     assert!(report.to_string().contains("cannot read the file `nowhere.yaml`"), "{report}");
 }
+
+#[test]
+fn amazon_is_found_where_its_own_programs_look() {
+    let host = |pairs: &[(&str, &str)]| {
+        let mut all = vec![("WEIR_API_KEY", KEY)];
+        all.extend_from_slice(pairs);
+        let made = load::from_environment(&Table::of(&all)).ok()?;
+        let found = made.runtime.deployments.iter().find(|d| d.name == "bedrock");
+        found.map(|d| (d.base.host.clone(), d.api_key.is_some()))
+    };
+    let eu = |bearer| Some(("bedrock-runtime.eu-west-1.amazonaws.com".to_owned(), bearer));
+    let (region, keys) = (("AWS_REGION", "eu-west-1"), [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")]);
+    assert_eq!(host(&[region, ("AWS_BEARER_TOKEN_BEDROCK", "b")]), eu(true));
+    assert_eq!(host(&[region, keys[0], keys[1]]), eu(false));
+    assert_eq!(host(&[("AWS_DEFAULT_REGION", "eu-west-1"), keys[0], keys[1], ("AWS_SESSION_TOKEN", "t")]), eu(false));
+    assert_eq!(host(&[("OPENAI_API_KEY", "k"), ("AWS_BEARER_TOKEN_BEDROCK", "b")]), None, "no region");
+    assert_eq!(host(&[("OPENAI_API_KEY", "k"), region, keys[0]]), None, "half of the keys");
+}
+
+#[test]
+fn a_region_stands_in_the_address_and_nowhere_else() {
+    let runtime = good(
+        "providers:\n  eu: {kind: bedrock, region: eu-central-1, access_key_id: A, secret_access_key: s}\n\
+         \x20 proxied: {kind: bedrock, base_url: 'http://127.0.0.1:9/aws', api_key: k}\n\
+         \x20 theirs: {kind: bedrock, region: us-gov-west-1, api_key: ''}\n\
+         tenants: {t: {keys: [{id: k, secret: kkkk}]}}\n",
+    );
+    let hosts: Vec<_> = runtime.deployments.iter().map(|d| (d.base.host.as_str(), d.base.path.as_str())).collect();
+    let amazon = ["bedrock-runtime.eu-central-1.amazonaws.com", "bedrock-runtime.us-gov-west-1.amazonaws.com"];
+    assert_eq!(hosts, [(amazon[0], ""), ("127.0.0.1", "/aws"), (amazon[1], "")]);
+    let shown = dump::json(&runtime)["providers"]["eu"].clone();
+    assert_eq!(shown["region"], "eu-central-1", "{shown}");
+}
+
+#[test]
+fn clouds_are_found_in_the_environment() {
+    let azure = [("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com/")];
+    let vertex =
+        [("GOOGLE_CLOUD_PROJECT", "p"), ("GOOGLE_GENAI_USE_VERTEXAI", "True"), ("OPENAI_API_VERSION", "2024-10-21")];
+    let made = load::from_environment(&Table::of(&[azure.as_slice(), &vertex].concat())).unwrap().runtime;
+    let place = |d: &weir::config::runtime::Deployment| format!("{}{}", d.base.authority, d.base.path);
+    let all: Vec<_> = made.deployments.iter().map(|d| (d.name.as_str(), place(d))).collect();
+    assert_eq!(
+        all,
+        [("azure", "r.openai.azure.com/openai".to_owned()), ("vertex", "aiplatform.googleapis.com".to_owned()),]
+    );
+    assert_eq!(made.deployments[0].vars, [("api_version", "2024-10-21".to_owned())]);
+    assert_eq!(made.deployments[1].vars, [("location", "global".to_owned()), ("project", "p".to_owned())]);
+    let made = load::from_environment(&Table::of(&azure)).unwrap().runtime;
+    assert_eq!(place(&made.deployments[0]), "r.openai.azure.com/openai/v1");
+    assert!(load::from_environment(&Table::of(&vertex[..1])).is_err(), "a project alone asks for nothing");
+}
+
+#[test]
+fn the_address_of_vertex_is_that_of_its_location() {
+    for (location, host) in [
+        ("europe-west4", "europe-west4-aiplatform.googleapis.com"),
+        ("global", "aiplatform.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+    ] {
+        let runtime = good(&format!(
+            "providers: {{vertex: {{project: p, location: {location}, access_token: t}}}}\n\
+             tenants: {{t: {{keys: [{{id: k, secret: kkkk}}]}}}}\n"
+        ));
+        assert_eq!(runtime.deployments[0].base.host, host);
+    }
+}

@@ -1,8 +1,10 @@
 //! Requests and answers that many tests use.
 
 use serde_json::{Value, json};
+use weir::wire::Dialect;
 
 use crate::support::client::Event;
+use crate::support::grammar;
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const MESSAGES: &str = "/v1/messages";
@@ -50,37 +52,19 @@ pub(crate) fn stream_text(events: &[Event]) -> String {
         .collect()
 }
 
-/// Checks the grammar of a Messages stream: one open block at a time, every start closed, indexes
-/// in order, one message_delta, message_stop last.
+/// Checks the grammar of a Messages stream.
 pub(crate) fn check_messages_stream(events: &[Event]) {
-    let mut open: Option<u64> = None;
-    let mut next = 0;
-    let mut deltas = 0;
-    assert_eq!(events.first().map(|e| e.name.as_str()), Some("message_start"), "{events:?}");
-    assert_eq!(events.last().map(|e| e.name.as_str()), Some("message_stop"), "{events:?}");
-    for event in events {
-        let json = event.json();
-        assert_eq!(json["type"], event.name.as_str());
-        let index = json["index"].as_u64();
-        match event.name.as_str() {
-            "content_block_start" => {
-                assert_eq!((open, index), (None, Some(next)), "a block starts while another is open");
-                open = index;
-                next += 1;
-            }
-            "content_block_delta" => assert_eq!(index, open, "a delta of a block that is not open"),
-            "content_block_stop" => {
-                assert_eq!(index, open);
-                open = None;
-            }
-            "message_delta" => {
-                assert_eq!(open, None, "the message ends while a block is open");
-                deltas += 1;
-            }
-            _ => {}
-        }
-    }
-    assert_eq!(deltas, 1, "one message_delta");
+    check_stream(MESSAGES, events);
+}
+
+/// Checks the grammar of a stream that this path answered.
+pub(crate) fn check_stream(path: &str, events: &[Event]) {
+    let client = if path == MESSAGES { Dialect::Anthropic } else { Dialect::OpenAiChat };
+    let frame = |event: &Event| match event.name.as_str() {
+        "" => format!("data: {}\n\n", event.data),
+        name => format!("event: {name}\ndata: {}\n\n", event.data),
+    };
+    grammar::assemble(client, &events.iter().map(frame).collect::<String>());
 }
 
 /// A chat answer as OpenAI gives it.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, chat, check_messages_stream, function, message, stream_text, tool, with};
+use crate::ask::{
+    CHAT, MESSAGES, chat, check_messages_stream, check_stream, function, message, stream_text, tool, with,
+};
 use crate::support::client::Answer;
 use crate::support::gateway::{Gateway, PROVIDER_KEY, config};
 use crate::support::simulated::Simulated;
@@ -54,6 +56,7 @@ impl Format {
         match (self, stream) {
             (Chat, true) => {
                 let events = answer.events();
+                check_stream(CHAT, &events);
                 let last = events.iter().rev().find(|event| event.data != "[DONE]").unwrap().json();
                 Said { text: stream_text(&events), usage: last["usage"].clone(), whole: Value::Null }
             }

@@ -10,19 +10,22 @@
 mod support;
 
 #[cfg(test)]
-#[path = "../../src/wire/responses/stream/grammar.rs"]
-mod items;
-
-#[cfg(test)]
-#[path = "../../src/wire/gemini/stream/grammar.rs"]
-mod contents;
+use support::grammar::{contents, items};
 
 #[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod auth;
+#[cfg(all(test, feature = "aws"))]
+mod aws_chain;
+#[cfg(test)]
+mod azure;
+#[cfg(test)]
+mod bedrock;
 #[cfg(test)]
 mod bodies;
+#[cfg(test)]
+mod clouds;
 #[cfg(test)]
 mod cohere;
 #[cfg(test)]
@@ -31,6 +34,8 @@ mod configuration;
 mod count;
 #[cfg(test)]
 mod discovery;
+#[cfg(test)]
+mod embeddings;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
@@ -50,6 +55,8 @@ mod models;
 #[cfg(test)]
 mod others;
 #[cfg(test)]
+mod packed;
+#[cfg(test)]
 mod responses;
 #[cfg(test)]
 mod secrets;
@@ -65,3 +72,5 @@ mod translate;
 mod upstreams;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod vertex;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::ask::{CHAT, MESSAGES, both, chat, check_messages_stream, chunk, message, stream_text, streamed, with};
+use crate::ask::{CHAT, MESSAGES, both, chat, check_stream, chunk, message, stream_text, streamed, with};
 use crate::support::client::Event;
 use crate::support::gateway::{Gateway, config};
 use crate::support::simulated::Simulated;
@@ -18,10 +18,7 @@ fn all_four_cells_stream_the_same_text() {
             for (path, body) in both(&format!("{provider}/{model}"), "héllo 👋 wörld") {
                 let events = gateway.post(path, &streamed(body)).events();
                 assert_eq!(stream_text(&events), "You said: héllo 👋 wörld", "{path} {provider}/{model}");
-                match path {
-                    MESSAGES => check_messages_stream(&events),
-                    _ => assert_eq!(events.last().unwrap().data, "[DONE]"),
-                }
+                check_stream(path, &events);
             }
         }
     }
@@ -37,6 +34,7 @@ fn characters_split_between_chunks_stay_whole() {
         for (path, body) in both(&format!("{provider}/sim-drip"), text) {
             let events = gateway.post(path, &streamed(body)).events();
             assert_eq!(stream_text(&events), format!("You said: {text}"), "{path} {provider}");
+            check_stream(path, &events);
         }
     }
 }

@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
 
 mod echo;
+#[path = "../support/grammar.rs"]
+mod grammar;
 mod upstream;
 
 use echo::Echo;
@@ -73,7 +75,9 @@ fn streamed(bridge: &Bridge, request: &Value, body: &[u8], seal: &Seal) -> Strin
     let mut out = Vec::new();
     translator.push(body, &mut out);
     translator.finish(&mut out);
-    String::from_utf8(out).unwrap()
+    let stream = String::from_utf8(out).unwrap();
+    grammar::assemble(bridge.client, &stream);
+    stream
 }
 
 /// One turn of a conversation.

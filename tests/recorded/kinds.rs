@@ -35,7 +35,7 @@ pub(crate) const KINDS: &[(&str, &str)] = &[
     ("together", "together"),
     ("venice", "openai-compatible"),
     ("vercel_gateway", "openai-compatible"),
-    ("vertex", "anthropic-compatible"),
+    ("vertex", "vertex"),
     ("vllm", "vllm"),
     ("xai", "xai"),
     ("zai", "openai-compatible"),

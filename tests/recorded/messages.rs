@@ -2,9 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::reading::{Call, Choice, Counts, Reading, events, message};
+
+/// The events that InvokeModel wraps once more, as lines of `data:`.
+pub(crate) fn unwrapped(chunks: &[Value]) -> String {
+    let event = |chunk: &Value| match chunk["chunk"]["bytes"].as_str() {
+        Some(inner) => String::from_utf8(STANDARD.decode(inner).expect("base64")).expect("UTF-8"),
+        None => chunk.to_string(),
+    };
+    chunks.iter().map(|chunk| format!("data: {}\n\n", event(chunk))).collect()
+}
 
 pub(crate) fn body(body: &str) -> Reading {
     let it: Value = serde_json::from_str(body).unwrap_or_default();

@@ -138,8 +138,8 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Every text of a conversation, wherever it stands.
-fn texts(value: &Value, found: &mut Vec<String>) {
+/// Every text of a conversation, and where it stands in the client's spelling.
+fn texts(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) if members.get("type").is_some_and(|kind| kind == "reasoning") => {}
         Value::Object(members) if members.get("thought") == Some(&json!(true)) => {}
@@ -147,17 +147,20 @@ fn texts(value: &Value, found: &mut Vec<String>) {
             for (name, value) in members {
                 match value {
                     // Thinking goes where it can be proven, or not at all.
-                    _ if matches!(name.as_str(), "reasoning_details" | "thinking" | "summary") => {}
+                    _ if matches!(name.as_str(), "reasoning_details" | "thinking" | "summary" | "reasoningContent") => {
+                    }
                     // Of tools that their provider runs, and no other.
                     _ if matches!(name.as_str(), "executableCode" | "codeExecutionResult" | "toolResponse") => {}
                     Value::String(text) if matches!(name.as_str(), "text" | "content" | "output") => {
-                        found.push(text.clone());
+                        found.push((format!("{at}.{name}"), text.clone()));
                     }
-                    other => texts(other, found),
+                    other => texts(other, &format!("{at}.{name}"), found),
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| texts(item, &format!("{at}[{index}]"), found));
+        }
         _ => {}
     }
 }
@@ -198,20 +201,57 @@ fn tools(request: &Value) -> Vec<String> {
 
 /// Whether a request made from one of another format keeps its tools and texts, in what shape the
 /// format insists on.
-pub(crate) fn is_sound(sent: &str, to: Dialect, got: &str) -> Result<(), String> {
+///
+/// `dropped` is what the request was said to lose.
+pub(crate) fn is_sound(sent: &str, to: Dialect, got: &str, dropped: &[String]) -> Result<(), String> {
     let (sent, got): (Value, Value) = (parse(sent)?, parse(got)?);
     match to {
-        Dialect::OpenAiChat => chat_order(&got)?,
+        Dialect::OpenAiChat | Dialect::Cohere => chat_order(&got)?,
         Dialect::Anthropic => messages_order(&got)?,
         Dialect::Responses => items_order(&got)?,
         Dialect::Gemini => contents_order(&got)?,
-        _ => {}
+        Dialect::Converse => blocks_order(&got)?,
     }
-    // Some formats want the tools of earlier calls as well.
-    if !tools(&got).starts_with(&tools(&sent)) {
-        return Err(format!("tools {:?}, expected {:?}", tools(&got), tools(&sent)));
+    let (expected, all): (Vec<String>, _) =
+        (tools(&sent).into_iter().map(|name| named(name, to)).collect(), tools(&got));
+    let fits = match to {
+        // No tools say that none may be called.
+        Dialect::Converse if forbids_calls(&sent) && all.is_empty() => true,
+        // One tool says that it must be.
+        Dialect::Cohere if all.len() == 1 && chooses(&sent, &all[0]) => expected.contains(&all[0]),
+        // Some formats want the tools of earlier calls as well.
+        _ => all.starts_with(&expected),
+    };
+    if !fits {
+        return Err(format!("tools {all:?}, expected {expected:?}"));
     }
-    keeps_texts(&sent, &got)
+    keeps_texts(&sent, &got, dropped)
+}
+
+/// Gemini and Cohere take no name that begins with a digit.
+fn named(name: String, to: Dialect) -> String {
+    let begins = name.starts_with(|c: char| c.is_ascii_digit());
+    if matches!(to, Dialect::Gemini | Dialect::Cohere) && begins { format!("_{name}") } else { name }
+}
+
+/// Whether the request insists on this tool.
+fn chooses(sent: &Value, name: &str) -> bool {
+    let choices = [
+        &sent["tool_choice"],
+        &sent["function_call"],
+        &sent["toolConfig"]["toolChoice"],
+        &sent["toolConfig"]["functionCallingConfig"],
+    ];
+    let mut all = Vec::new();
+    choices.into_iter().for_each(|choice| strings(choice, &mut all));
+    all.iter().any(|word| word == name)
+}
+
+fn forbids_calls(sent: &Value) -> bool {
+    let choice = &sent["tool_choice"];
+    let mode = sent["toolConfig"]["functionCallingConfig"]["mode"].as_str();
+    let words = [choice.as_str(), choice["type"].as_str(), mode];
+    words.into_iter().flatten().any(|word| word.eq_ignore_ascii_case("none"))
 }
 
 fn chat_order(got: &Value) -> Result<(), String> {
@@ -287,12 +327,40 @@ fn contents_order(got: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn keeps_texts(sent: &Value, got: &Value) -> Result<(), String> {
+/// Both sides take turns, the user begins, blocks have one member, and results follow their calls.
+fn blocks_order(got: &Value) -> Result<(), String> {
+    let messages = got["messages"].as_array().ok_or("no messages")?;
+    let ids = |message: &Value, kind: &str| -> Vec<Value> {
+        let blocks = message["content"].as_array().into_iter().flatten();
+        blocks.filter(|block| block[kind].is_object()).map(|block| block[kind]["toolUseId"].clone()).collect()
+    };
+    for (at, message) in messages.iter().enumerate() {
+        let role = if at % 2 == 0 { "user" } else { "assistant" };
+        if message["role"] != role {
+            return Err(format!("message {at} is not the {role}'s"));
+        }
+        let blocks = message["content"].as_array().filter(|blocks| !blocks.is_empty()).ok_or("no content")?;
+        if let Some(odd) = blocks.iter().find(|block| block.as_object().is_none_or(|it| it.len() != 1)) {
+            return Err(format!("not one member: {odd}"));
+        }
+        let (mut calls, next) = (ids(message, "toolUse"), messages.get(at + 1));
+        let mut results = next.map(|next| ids(next, "toolResult")).unwrap_or_default();
+        calls.sort_by_key(Value::to_string);
+        results.sort_by_key(Value::to_string);
+        if calls != results && !(next.is_none() && role == "assistant") {
+            return Err(format!("calls {calls:?} have the results {results:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn keeps_texts(sent: &Value, got: &Value, dropped: &[String]) -> Result<(), String> {
     let (mut expected, mut all) = (Vec::new(), Vec::new());
     for member in ["system", "messages", "instructions", "input", "systemInstruction", "contents"] {
-        texts(&sent[member], &mut expected);
-        expected.extend(sent[member].as_str().map(str::to_owned));
+        texts(&sent[member], member, &mut expected);
+        expected.extend(sent[member].as_str().map(|text| (member.to_owned(), text.to_owned())));
     }
+    expected.retain(|(at, _)| !dropped.iter().any(|path| at.starts_with(path.as_str())));
     strings(got, &mut all);
     let words = |text: &str| text.split_whitespace().collect::<String>();
     let all = words(&all.join("\n"));
@@ -301,8 +369,8 @@ fn keeps_texts(sent: &Value, got: &Value) -> Result<(), String> {
         let text = text.trim();
         text.starts_with('{') && serde_json::from_str(text).is_ok_and(|object: Value| holds(got, &object))
     };
-    match expected.iter().find(|text| !all.contains(&words(text)) && !is_object(text)) {
-        Some(lost) => Err(format!("lost the text {lost:?}")),
+    match expected.iter().find(|(_, text)| !all.contains(&words(text)) && !is_object(text)) {
+        Some((at, lost)) => Err(format!("lost {lost:?} of {at}")),
         None => Ok(()),
     }
 }

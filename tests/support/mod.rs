@@ -3,6 +3,8 @@
 //! - `upstream`: a provider whose every byte the test decides, and which records every byte it gets;
 //! - `client`: an HTTP/1.1 client that can also misbehave, and reads event streams;
 //! - `simulated`: the built-in simulator on a socket, in this process;
+//! - `grammar`: what a stream in each client's format has to keep to;
+//! - `sigv4`: Amazon's end of a signature;
 //! - `h2`: an HTTP/2 client over TLS, and a self-signed certificate;
 //! - `wait`: conditions with a deadline.
 //!
@@ -11,7 +13,9 @@
 
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod grammar;
 pub(crate) mod h2;
+pub(crate) mod sigv4;
 pub(crate) mod simulated;
 pub(crate) mod upstream;
 pub(crate) mod wait;

@@ -8,7 +8,9 @@ mod server;
 mod tenant;
 
 pub use price::PriceList;
-pub use provider::{Capabilities, MaxTokensMember, ModelFull, Provider, QuirkChanges, ReasoningMember, ThinkingWord};
+pub use provider::{
+    Capabilities, Entra, MaxTokensMember, ModelFull, Provider, QuirkChanges, ReasoningMember, ThinkingWord,
+};
 pub use route::{Route, StrategyWord, Target};
 pub use server::{
     AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, Server, State, Telemetry, Timeouts, TlsPath,
@@ -55,14 +57,9 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("`state`", "database", "keys come from this file only"),
     ("a provider", "endpoints", "write one provider for each, and a route over them"),
     ("a provider", "region", "the kinds that need it are not built in"),
-    ("a provider", "project", "the kinds that need it are not built in"),
-    ("a provider", "location", "the kinds that need it are not built in"),
-    ("a provider", "credentials_file", "the kinds that need it are not built in"),
     ("a provider", "access_key_id", "the kinds that need it are not built in"),
     ("a provider", "secret_access_key", "the kinds that need it are not built in"),
     ("a provider", "session_token", "the kinds that need it are not built in"),
-    ("a provider", "access_token", "the kinds that need it are not built in"),
-    ("a provider", "api_version", "the vendor's versionless endpoint is used"),
     ("a tenant", "budgets", "only `limits` bound what a tenant uses"),
     ("a key", "budgets", "only `limits` bound what a key uses"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),

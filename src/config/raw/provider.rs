@@ -23,6 +23,15 @@ settings! {
         /// Its credential. Vendors need one; `""` says that there is none on purpose, because
         /// clients bring their own (`x-weir-api-key`).
         api_key: ApiKey,
+        /// Amazon's region (kind `bedrock`). Default: `AWS_REGION`, then `AWS_DEFAULT_REGION`.
+        region: String,
+        /// Keys that sign requests to Amazon (kind `bedrock`), where there is no `api_key`. Default:
+        /// Amazon's usual chain: environment, profiles, web identity, container, instance.
+        access_key_id: String,
+        /// The other half of `access_key_id`.
+        secret_access_key: SecretText,
+        /// Of keys that live for a while; those of the chain are fetched again before they end.
+        session_token: SecretText,
         /// Headers added to every request to it.
         headers: Map<SecretText>,
         /// Patience with it. What is not said comes from `defaults.timeouts`.
@@ -40,8 +49,38 @@ settings! {
         /// PEM file with the authority that signed the server's certificate, for servers of one's
         /// own. Default: the public authorities.
         ca_file: PathBuf,
+        /// Google Cloud's project (kind `vertex`). Default: that of the credentials, then
+        /// `GOOGLE_CLOUD_PROJECT`.
+        project: String,
+        /// Google Cloud's location (kind `vertex`): a region, `us`, `eu` or `global`. Default:
+        /// `GOOGLE_CLOUD_LOCATION`, then `global`.
+        location: String,
+        /// A file with credentials of Google's (kind `vertex`): of a service account, a user, or an
+        /// identity that is federated. Default: Application Default Credentials.
+        credentials_file: PathBuf,
+        /// A token in place of credentials (kinds `vertex` and `azure`). It is not fetched again.
+        access_token: SecretText,
+        /// The version of the API (kind `azure`), for the paths of deployments. Default: the v1 API.
+        api_version: String,
+        /// Tokens of Microsoft Entra ID in place of a key (kind `azure`); `{}` for those of a workload
+        /// or of the machine.
+        entra: Entra,
         /// Where a compatible server differs from what its kind says.
         quirks: QuirkChanges,
+    }
+
+    /// Who asks Entra ID for tokens: an application, where there is a secret or a workload's token, else
+    /// the machine's managed identity.
+    Entra in "`entra`" {
+        /// Of the application. Default: `AZURE_TENANT_ID`.
+        tenant_id: String,
+        /// The application, or one of several managed identities. Default: `AZURE_CLIENT_ID`.
+        client_id: String,
+        /// The application's secret. Default: `AZURE_CLIENT_SECRET`, then a workload's token
+        /// (`AZURE_FEDERATED_TOKEN_FILE`).
+        client_secret: SecretText,
+        /// What the token is for.
+        scope: String = "https://cognitiveservices.azure.com/.default",
     }
 
     /// One model of a provider.

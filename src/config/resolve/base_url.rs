@@ -4,6 +4,12 @@ use crate::config::runtime::BaseUrl;
 use crate::provider::Provider;
 use crate::wire::Dialect;
 
+/// A vendor's own address with its names in braces replaced; `None` where one is not known.
+pub(super) fn filled(own: &str, vars: &[(&'static str, String)]) -> Option<String> {
+    let filled = vars.iter().fold(own.to_owned(), |url, (name, value)| url.replace(&format!("{{{name}}}"), value));
+    (!filled.contains('{')).then_some(filled)
+}
+
 /// Takes a base URL apart and brings its path into the form that the provider's paths go below.
 /// The error says what was expected.
 pub(super) fn parse(text: &str, provider: &Provider) -> Result<BaseUrl, String> {

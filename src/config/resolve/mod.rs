@@ -2,7 +2,10 @@
 //! each goes on after a problem, so that all are found at once.
 
 mod authored;
+mod aws;
+mod azure;
 mod base_url;
+mod google;
 mod price;
 mod provider;
 mod reach;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{authored, base_url, server};
+use super::{authored, aws, azure, base_url, google, server};
 use crate::config::raw::{self, Capabilities, Config, ModelFull, QuirkChanges};
 use crate::config::read::{At, Context, Either, Period, nearest};
 use crate::config::runtime::{ApiChoice, BaseUrl, Deployment, Discovered, ModelEntry, Timeouts};
-use crate::provider::{self, PROVIDERS, Provider};
+use crate::provider::{self, Auth, PROVIDERS, Provider};
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;
 use crate::wire::seal::Seal;
@@ -23,7 +23,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// Kinds of the product that this version does not have.
-const LATER_KINDS: [&str; 3] = ["vertex", "bedrock", "cohere"];
+const LATER_KINDS: [&str; 1] = ["cohere"];
 
 /// Headers that belong to the connection or to the body, not to the operator.
 const RESERVED_HEADERS: [&str; 11] = [
@@ -69,12 +69,19 @@ fn deployment(
     if *raw.models_only && raw.models.as_ref().is_none_or(|m| m.entries.is_empty()) {
         cx.say(raw.models_only.place, "`models_only` without `models`").label("nothing would be served");
     }
-    let provider = kind(name, raw, cx)?;
-    let base = base(name, raw, provider, cx);
+    let mut provider = kind(name, raw, cx)?;
     let api_key = api_key(name, raw, provider, cx);
+    let aws = aws::settings(name, raw, provider, api_key.as_ref(), cx);
+    let google = google::settings(name, raw, provider, cx);
+    let azure = azure::settings(name, raw, provider, cx);
+    let vars = [aws.vars(), google.vars, azure.vars].concat();
+    let mut base = base(name, raw, google.base_url.as_deref().or(provider.base_url), provider, &vars, cx);
+    if let Some(base) = base.as_mut().filter(|_| provider.kind == "azure") {
+        provider = azure::placed(base, raw, cx);
+    }
     let models = models(name, raw, provider, prices, cx);
-    let credential = api_key.as_ref().map_or("", Secret::expose);
-    let vars = Vec::new();
+    let secrets = [api_key.as_ref(), aws.secret.as_ref(), google.secret.as_ref(), azure.secret.as_ref()];
+    let credential = secrets.into_iter().flatten().next().map_or("", Secret::expose);
     Some(Deployment {
         name: name.value.clone(),
         provider,
@@ -91,7 +98,8 @@ fn deployment(
         ca_file: raw.ca_file.as_deref().cloned(),
         seal: Seal::new(name, credential.as_bytes()),
         #[cfg(feature = "proxy")]
-        signer: provider::sign::Signer::of_key(provider.auth, api_key.as_ref()),
+        signer: (aws.signer.or(google.signer).or(azure.signer))
+            .unwrap_or_else(|| provider::sign::Signer::of_key(provider.auth, api_key.as_ref())),
         api: raw.api.as_ref().map_or(ApiChoice::Auto, |api| api.0),
         api_key,
     })
@@ -133,10 +141,17 @@ fn kind(name: &At<String>, raw: &raw::Provider, cx: &mut Context<'_>) -> Option<
     None
 }
 
-fn base(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Context<'_>) -> Option<BaseUrl> {
-    let (text, place) = match (&raw.base_url, provider.base_url) {
-        (Some(given), _) => (given.as_str(), given.place),
-        (None, Some(own)) => (own, name.place),
+fn base(
+    name: &At<String>,
+    raw: &raw::Provider,
+    own: Option<&str>,
+    provider: &Provider,
+    vars: &[(&'static str, String)],
+    cx: &mut Context<'_>,
+) -> Option<BaseUrl> {
+    let (text, place) = match (&raw.base_url, own) {
+        (Some(given), _) => (given.value.clone(), given.place),
+        (None, Some(own)) => (base_url::filled(own, vars)?, name.place),
         (None, None) if raw.written.contains(&"base_url") => return None,
         (None, None) => {
             cx.say(name.place, format!("the kind `{}` needs a `base_url`", provider.kind))
@@ -145,7 +160,7 @@ fn base(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut Co
             return None;
         }
     };
-    match base_url::parse(text, provider) {
+    match base_url::parse(&text, provider) {
         Ok(base) => Some(base),
         Err(expected) => {
             if text.contains('@') {
@@ -161,6 +176,10 @@ fn api_key(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut
     match &raw.api_key {
         Some(key) => key.0.clone(),
         None if provider.key_optional || raw.written.contains(&"api_key") => None,
+        None if matches!(provider.auth, Auth::SigV4(_)) => aws::bearer(raw, provider, cx),
+        // Others take their place; which do is looked at there.
+        None if provider.auth == Auth::Google => None,
+        None if ["access_token", "entra"].iter().any(|name| raw.written.contains(name)) => None,
         None => {
             let variable = provider.env.first().copied().unwrap_or("API_KEY");
             cx.say(name.place, format!("`{}` needs an `api_key`", name.value))
@@ -275,5 +294,6 @@ fn quirks(own: Quirks, changes: Option<&QuirkChanges>) -> Quirks {
         reasoning_outside_completion: or(&changes.reasoning_outside_completion, own.reasoning_outside_completion),
         image_urls: or(&changes.image_urls, own.image_urls),
         short_call_ids: own.short_call_ids,
+        call_ids: own.call_ids,
     }
 }

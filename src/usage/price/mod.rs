@@ -9,6 +9,8 @@
 //! + audio out x audio_output  +  request
 //! ```
 //!
+//! A ranking that is billed by search units costs `request` for each, whatever its tokens.
+//!
 //! The classes of [`Usage`] are disjoint, so no token is charged twice. The prompt size that picks
 //! the tier is the whole prompt, cached and written tokens included, and the tier holds for the
 //! whole request, output too, as the vendors bill it. The service tier is the one the answer
@@ -216,6 +218,9 @@ impl Rates {
 
     /// The cost at these rates; `None` where tokens of a class have no rate.
     pub fn cost(&self, usage: &Usage) -> Option<PicoUsd> {
+        if usage.search_units > 0 {
+            return Some(PicoUsd(i128::from(self.request?).checked_mul(i128::from(usage.search_units))?));
+        }
         let cache_write = self.cache_write.or(self.input);
         let classes = [
             (usage.fresh_input_tokens, self.input),

@@ -105,6 +105,20 @@ impl PriceTable {
         own.or_else(|| self.find(catalogue, model))
     }
 
+    /// As [`Self::find_for`], with the prices of a region first: where Amazon's differ, the table lists
+    /// `region/model` too. The operator's prices hold in every region.
+    pub fn find_in(
+        &self,
+        provider: &str,
+        catalogue: &str,
+        region: Option<&str>,
+        model: &str,
+    ) -> Option<&Arc<ModelInfo>> {
+        let said = |name: &str| self.overrides.get(name).and_then(|models| models.get(model));
+        let regional = || self.exact(catalogue, &format!("{}/{model}", region?)).filter(|info| !info.prices.is_empty());
+        said(provider).or_else(|| said(catalogue)).or_else(regional).or_else(|| self.find(catalogue, model))
+    }
+
     /// The catalogues, in alphabetical order.
     pub fn catalogues(&self) -> Vec<&str> {
         let listed = self.builtin.iter().map(|c| c.name);
@@ -151,6 +165,13 @@ fn shorter(name: &str) -> Option<&str> {
         let base = tuned.split_once(':')?.0;
         return name.get(..base.len().checked_add(3)?);
     }
+    if let Some(profile) = name.strip_prefix("arn:") {
+        // An inference profile of several regions, by its whole name.
+        return profile.rsplit_once('/').map(|(_, model)| model).filter(|model| !model.is_empty());
+    }
+    if let Some(model) = REGIONS.iter().find_map(|region| name.strip_prefix(region)) {
+        return Some(model).filter(|model| !model.is_empty());
+    }
     let before = |parts: Option<(&'_ str, &'_ str)>| parts.map(|(before, _)| before.len());
     let cut = before(name.rsplit_once('@'))
         .or_else(|| before(name.rsplit_once(':')))
@@ -159,7 +180,7 @@ fn shorter(name: &str) -> Option<&str> {
     if let Some(end) = cut {
         return name.get(..end).filter(|base| !base.is_empty());
     }
-    PATHS.iter().chain(&REGIONS).find_map(|prefix| name.strip_prefix(prefix)).filter(|base| !base.is_empty())
+    PATHS.iter().find_map(|prefix| name.strip_prefix(prefix)).filter(|base| !base.is_empty())
 }
 
 /// The length of the name before `-2024-07-18` or `-20240718`.

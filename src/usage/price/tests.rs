@@ -281,6 +281,25 @@ fn current_and_older_models_are_priced() {
     }
 }
 
+/// Amazon's profiles are no models of their own, unless the table says so; some regions are dearer.
+#[test]
+fn profiles_and_regions_of_amazons_are_found() {
+    let table = PriceTable::builtin();
+    let input = |info: Option<&Arc<ModelInfo>>| info.and_then(|i| i.price_on(today())?.standard.rates.input);
+    let nova = input(table.find("bedrock", "amazon.nova-lite-v1:0"));
+    assert!(nova.is_some());
+    for name in ["jp.amazon.nova-lite-v1:0", "arn:aws:bedrock:us-east-1:1:foundation-model/amazon.nova-lite-v1:0"] {
+        assert_eq!(input(table.find("bedrock", name)), nova, "{name}");
+    }
+    assert!(table.find("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/1arbu5").is_none());
+    let regional = |table: &PriceTable, region| input(table.find_in("gov", "bedrock", region, "amazon.nova-lite-v1:0"));
+    assert_eq!(regional(&table, None), nova);
+    assert_eq!(regional(&table, Some("us-east-1")), nova);
+    assert!(regional(&table, Some("us-gov-west-1")) > nova);
+    let own = PriceTable::builtin().with_overrides("bedrock/amazon.nova-lite-v1:0: [{input: 9}]").unwrap();
+    assert_eq!(regional(&own, Some("us-gov-west-1")), Some(9_000_000), "what the operator says holds everywhere");
+}
+
 /// Encoders of Anthropic's format need the ceiling of `max_tokens` and the way to ask for thinking.
 #[test]
 fn every_claude_has_a_ceiling_and_a_way_of_thinking() {
@@ -393,6 +412,7 @@ fn any_usage() -> impl Strategy<Value = Usage> {
         visible_output_tokens: f,
         reasoning_tokens: g,
         audio_output_tokens: h,
+        search_units: 0,
     })
 }
 
@@ -409,6 +429,16 @@ fn split(usage: &Usage) -> [Usage; 8] {
         Usage { reasoning_tokens: usage.reasoning_tokens, ..none },
         Usage { audio_output_tokens: usage.audio_output_tokens, ..none },
     ]
+}
+
+#[test]
+fn search_units_cost_requests_and_nothing_else() {
+    let mut rates = Rates { request: Some(2_000_000_000), ..Rates::default() };
+    let usage = Usage { fresh_input_tokens: 500, search_units: 3, ..Usage::default() };
+    assert_eq!(rates.cost(&usage), Some(PicoUsd(6_000_000_000)));
+    rates.request = None;
+    rates.input = Some(1);
+    assert_eq!(rates.cost(&usage), None, "a price by tokens is not its price");
 }
 
 proptest! {
@@ -431,6 +461,7 @@ proptest! {
                 visible_output_tokens: usage.visible_output_tokens + part.visible_output_tokens,
                 reasoning_tokens: usage.reasoning_tokens + part.reasoning_tokens,
                 audio_output_tokens: usage.audio_output_tokens + part.audio_output_tokens,
+                search_units: 0,
             };
             prop_assert!(rates.cost(&bigger) >= rates.cost(&usage));
         }

@@ -99,6 +99,11 @@ impl Events {
                 self.open.extend(call.map(|call| Open { index, choice, kind: Kind::Call(call) }));
                 self.track(choice).place.behind_call();
             }
+            // What its provider ran is of its own format; that the answer has begun is told all the same.
+            PartStart::Other { .. } if self.closer.is_some() => {
+                let part = PartStart::Other { tag: Str::from_text(""), json: Raw::new("{}") };
+                sink(&Event::PartStart { index, choice, part });
+            }
             part => {
                 if matches!(part, PartStart::Text) && self.closer.is_some() {
                     self.open.push(Open { index, choice, kind: Kind::Text });

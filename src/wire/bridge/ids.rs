@@ -75,6 +75,13 @@ pub(super) fn fit(request: &mut Request<'_>, rule: Rule) {
     }
 }
 
+/// Whether a body of Gemini's format may have ids on its calls. Cheap, and never wrong with `false`
+/// (but for members whose names are escaped, which nobody writes).
+pub(super) fn may_be_on_functions(body: &[u8]) -> bool {
+    let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
+    has(b"\"id\"") && has(b"\"function")
+}
+
 /// Whether a chat request may hold an id that a target with short ones refuses: never wrong with
 /// `false`.
 pub(super) fn may_be_long(body: &[u8]) -> bool {

@@ -24,7 +24,7 @@ use open::Opener;
 use state::Maker;
 use tools::Tools;
 
-use super::ir::{Dropped, Request, Response, SettingKind};
+use super::ir::{Dropped, PartKind, Request, Response, SettingKind};
 use super::seal::Seal;
 use super::{Abilities, Dialect, Quirks, Target};
 use crate::error::{Error, Kind, Result};
@@ -78,6 +78,7 @@ impl Bridge {
         Seal::may_be_in(body)
             || abilities != Abilities::UNKNOWN && abilities::may_matter(abilities, body)
             || quirks.short_call_ids && ids::may_be_long(body)
+            || !quirks.call_ids && ids::may_be_on_functions(body)
     }
 
     /// For answers to requests that were not translated here (benches, tests).
@@ -91,6 +92,8 @@ impl Bridge {
         for choice in &mut response.choices {
             if let Some(closer) = &closer {
                 choice.parts = closer.parts(std::mem::take(&mut choice.parts));
+                // What its provider ran is of its own format.
+                choice.parts.retain(|part| !matches!(part.kind, PartKind::Other { .. }));
             }
             self.tools.answer(&mut choice.parts);
         }

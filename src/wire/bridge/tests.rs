@@ -205,7 +205,10 @@ fn calls_and_results_are_paired() {
         call("c3"),
         output("c1"),
         output("c3"),
-        call("c4")
+        call("c4"),
+        user(""),
+        output("c4"),
+        call("c5")
     ]);
     let body = json!({"model": "m", "input": history, "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}]});
     let (sent, _) = sent(Dialect::Responses, Dialect::OpenAiChat, &body, Abilities::UNKNOWN).unwrap();
@@ -238,7 +241,10 @@ fn calls_and_results_are_paired() {
             "calls c3",
             "c3: c3",
             "calls c4",
-            "c4: Error:\nno result",
+            "c4: c4",
+            "user: ",
+            "calls c5",
+            "c5: Error:\nno result",
         ]
     );
 }

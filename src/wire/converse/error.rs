@@ -31,6 +31,12 @@ pub fn decode_in_band(data: &str) -> Error {
     read("", 0, data)
 }
 
+/// Reads an error body whose exception is named beside it, as `x-amzn-errortype` has it:
+/// `ThrottlingException`, a colon and an address behind it or not.
+pub fn decode_named(name: &str, status: u16, body: &str) -> Error {
+    read(name.split(':').next().unwrap_or_default(), status, body)
+}
+
 /// Reads the payload of an exception of that name.
 pub(super) fn decode_exception(name: &str, data: &str) -> Error {
     read(name, 0, data)

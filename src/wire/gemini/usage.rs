@@ -91,7 +91,16 @@ pub(super) fn encode(usage: &Usage, tier: Option<&str>, out: &mut Vec<u8>) {
     if usage.audio_output_tokens > 0 {
         modalities(candidates, usage.audio_output_tokens, body.arr("candidatesTokensDetails"));
     }
-    tier.iter().for_each(|tier| _ = body.text("serviceTier", tier));
+    tier.and_then(tier_word).iter().for_each(|tier| _ = body.text("serviceTier", tier));
+}
+
+/// Google's word for a tier, where it has one.
+fn tier_word(tier: &str) -> Option<&str> {
+    match tier {
+        "default" => Some("standard"),
+        "standard" | "flex" | "priority" => Some(tier),
+        _ => None,
+    }
 }
 
 fn modalities(all: u64, audio: u64, mut list: Arr<'_>) {
@@ -122,6 +131,9 @@ mod tests {
         assert_eq!(in_body(&body, &Quirks::NONE), Some(usage));
         assert_eq!(tier_in_body(&body).as_deref(), Some("standard"));
         assert!(body.contains("\"totalTokenCount\":22"));
+        for (theirs, word) in [("default", Some("standard")), ("flex", Some("flex")), ("on_demand", None)] {
+            assert_eq!(tier_word(theirs), word, "{theirs}");
+        }
     }
 
     #[test]

@@ -15,12 +15,12 @@ pub struct Encoder {
     calls: bool,
     /// Parts that have no block here.
     silent: Vec<u32>,
-    usage: Usage,
+    usage: Option<Usage>,
 }
 
 impl Encoder {
     pub fn new(client: &Client<'_>) -> Self {
-        Self { id: client.id.to_owned(), calls: false, silent: Vec::new(), usage: Usage::default() }
+        Self { id: client.id.to_owned(), calls: false, silent: Vec::new(), usage: None }
     }
 
     fn part_start(&mut self, index: u32, part: &PartStart<'_>, out: &mut Vec<u8>) {
@@ -59,7 +59,9 @@ impl Encoder {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         event("metadata", out, |o| {
-            usage::encode(&self.usage, o.key("usage"));
+            if let Some(usage) = &self.usage {
+                usage::encode(usage, o.key("usage"));
+            }
             // Required here; nobody measured it.
             o.obj("metrics").num("latencyMs", 0);
         });
@@ -78,7 +80,7 @@ impl Encode for Encoder {
             Event::PartEnd { index } => {
                 event("contentBlockStop", out, |o| _ = o.num("contentBlockIndex", (*index).into()));
             }
-            Event::Usage(usage) => self.usage = *usage,
+            Event::Usage(usage) => self.usage = Some(*usage),
             Event::Stop { choice: 0, stop } => self.stop(stop, out),
             Event::Stop { .. } | Event::Ping => {}
             Event::Error(cause) => error::encode_event(cause, &self.id, out),

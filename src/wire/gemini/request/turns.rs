@@ -254,7 +254,7 @@ impl Writer<'_> {
                     Piece::Missing { id, name } => {
                         let mut part = list.obj();
                         let mut it = part.obj("functionResponse");
-                        write_id(id, &mut it);
+                        self.write_id(id, &mut it);
                         it.text("name", name).obj("response").text("error", NO_RESULT);
                     }
                     Piece::Instruction(part) => self.instruction(part, &mut list),
@@ -304,6 +304,14 @@ impl Writer<'_> {
         }
     }
 
+    /// Ids that were made up for calls without one, by their order, are not the provider's.
+    fn write_id(&self, id: &str, it: &mut Obj<'_>) {
+        let made_up = id.strip_prefix("call_").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        if self.cx.target.quirks.call_ids && !id.is_empty() && !made_up {
+            it.text("id", id);
+        }
+    }
+
     fn call(&mut self, part: &Part<'_>, id: &str, has_called: bool, slot: &mut Slot, list: &mut Arr<'_>) {
         let PartKind::ToolCall { name, arguments, .. } = &part.kind else { return };
         if !has_called && slot.is_empty() && is_3_or_later(self.cx.target.model) {
@@ -311,7 +319,7 @@ impl Writer<'_> {
         }
         let mut it = list.obj();
         let mut call = it.obj("functionCall");
-        write_id(id, &mut call);
+        self.write_id(id, &mut call);
         call.str("name", name);
         part::write_args(arguments, call.key("args"));
         drop(call);
@@ -335,7 +343,7 @@ impl Writer<'_> {
             let mut result = it.obj("functionResponse");
             // A result of no known call is known by its name alone.
             if id != name {
-                write_id(id, &mut result);
+                self.write_id(id, &mut result);
             }
             result.text("name", name);
             let said: Vec<&str> = texts.iter().filter_map(|part| text_of(part)).collect();
@@ -457,14 +465,6 @@ impl Writer<'_> {
 
 fn refused(at: At, why: &str) -> Error {
     Error::invalid(at.to_string(), format!("{at}: {why}"))
-}
-
-/// Ids that were made up for calls without one, by their order, are not the provider's.
-fn write_id(id: &str, it: &mut Obj<'_>) {
-    let made_up = id.strip_prefix("call_").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    if !id.is_empty() && !made_up {
-        it.text("id", id);
-    }
 }
 
 fn text_of<'p>(part: &'p Part<'_>) -> Option<&'p str> {

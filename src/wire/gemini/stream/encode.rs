@@ -181,12 +181,16 @@ impl Encoder {
     }
 
     fn frame(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Obj<'_>)) {
-        out.extend_from_slice(b"data: ");
+        let mut event = Vec::new();
         {
-            let mut body = Obj::new(out);
+            let mut body = Obj::new(&mut event);
             fill(&mut body);
             body.str("modelVersion", &self.model).str("responseId", &self.id);
         }
+        // Arguments come as the model laid them out; outside strings a line end is white space.
+        event.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+        out.extend_from_slice(b"data: ");
+        out.append(&mut event);
         out.extend_from_slice(b"\r\n\r\n");
     }
 

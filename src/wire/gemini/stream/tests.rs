@@ -333,3 +333,17 @@ fn an_error_is_the_last_event() {
     );
     assert!(sse.contains("\"requestId\":\"0198c1d2-e3f4-0718-a9b0-c1d2e3f40718\""));
 }
+
+/// Arguments that the model laid out over several lines stay one line of the event.
+#[test]
+fn an_event_is_one_line_whatever_the_arguments_are() {
+    let sse = encode(&[
+        part(0, PartStart::ToolCall { id: text("c"), name: text("f"), custom: false }),
+        delta(0, Delta::Arguments(text("{\n    \"city\": \"New\\nYork\"\r\n}"))),
+        Event::PartEnd { index: 0 },
+        stop(StopReason::ToolUse),
+        Event::End,
+    ]);
+    let answer = assemble(&sse);
+    assert_eq!(answer["candidates"][0]["content"]["parts"][0]["functionCall"]["args"], json!({"city": "New\nYork"}));
+}

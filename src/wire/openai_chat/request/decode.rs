@@ -15,7 +15,7 @@ use crate::wire::ir::{At, Output, Reasoning, Request, Setting, SettingKind, Tool
 use crate::wire::json::{Raw, Rest, Str};
 use crate::wire_object;
 
-use super::message_in;
+use super::{custom, message_in};
 use crate::wire::lenient::{Value, count, is_object, read, text};
 
 wire_object! {
@@ -71,6 +71,7 @@ wire_object! {
     struct Definition<'a> {
         kind: &'a RawValue = "type",
         function: &'a RawValue,
+        custom: &'a RawValue,
         cache_control: Raw<'a>,
     }
 }
@@ -85,7 +86,12 @@ wire_object! {
 }
 
 wire_object! {
-    struct Choice<'a> { kind: &'a RawValue = "type", function: &'a RawValue, name: &'a RawValue }
+    struct Choice<'a> {
+        kind: &'a RawValue = "type",
+        function: &'a RawValue,
+        custom: &'a RawValue,
+        name: &'a RawValue,
+    }
 }
 
 /// Reads a request whose body is valid UTF-8.
@@ -280,6 +286,11 @@ fn tool(at: At, raw: &RawValue) -> Result<Tool<'_>> {
     {
         return function_tool(at, function, definition.cache_control, definition.rest);
     }
+    if kind.as_ref().is_some_and(|k| k.is("custom"))
+        && let Some(tool) = custom::decode(at, definition.custom, definition.cache_control, definition.rest)
+    {
+        return Ok(tool);
+    }
     let tag = kind.unwrap_or_else(|| Str::from_text("function"));
     let kind = ToolKind::Other { tag, json: Raw::new(raw.get()) };
     Ok(Tool { at, kind, cache: None, rest: Vec::new() })
@@ -316,8 +327,8 @@ fn tool_choice<'a>(choice: Value<'a>, legacy: Value<'a>) -> Result<Option<ToolCh
     }
     let it: Choice<'a> =
         read(Some(raw)).ok_or_else(|| Error::invalid("tool_choice", "`tool_choice` must be a string or an object"))?;
-    let function: Choice<'a> = read(it.function).unwrap_or_default();
-    let plain = text(it.kind).is_none_or(|k| k.is("function"));
+    let function: Choice<'a> = read(it.function.or(it.custom)).unwrap_or_default();
+    let plain = text(it.kind).is_none_or(|k| k.is("function") || k.is("custom"));
     Ok(Some(match text(function.name).or_else(|| text(it.name)) {
         Some(name) if plain => ToolChoice::Named(name),
         _ => ToolChoice::Other(Raw::new(raw.get())),

@@ -8,7 +8,7 @@ use crate::wire::json::{Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
 use crate::wire_object;
 
-use super::{message_out, options_out};
+use super::{custom, message_out, options_out};
 
 /// Most stop sequences OpenAI takes.
 const STOPS_MAX: usize = 4;
@@ -83,7 +83,7 @@ fn tools(tools: &[Tool<'_>], cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut 
                 encode_function(tool, function, cx, list.obj(), dropped);
             }
             ToolKind::Other { json, .. } => _ = list.raw(json.get()),
-            ToolKind::Custom { .. } => dropped.push(tool.at),
+            ToolKind::Custom { .. } => custom::encode(tool, &mut list),
         }
     }
     true
@@ -185,9 +185,11 @@ fn tool_choice(request: &Request<'_>, cx: &Context<'_>, has_tools: bool, obj: &m
         Some(ToolChoice::None) => _ = obj.text("tool_choice", "none"),
         Some(ToolChoice::Required) => _ = obj.text("tool_choice", "required"),
         Some(ToolChoice::Named(name)) => {
+            let is = |tool: &Tool<'_>| matches!(&tool.kind, ToolKind::Custom { name: own, .. } if own == name);
+            let kind = if request.tools.iter().any(is) { "custom" } else { "function" };
             let mut choice = obj.obj("tool_choice");
-            choice.text("type", "function");
-            choice.obj("function").str("name", name);
+            choice.text("type", kind);
+            choice.obj(kind).str("name", name);
         }
         Some(ToolChoice::Other(raw)) if cx.same => _ = obj.raw("tool_choice", raw.get()),
         Some(ToolChoice::Other(_)) => dropped.push("tool_choice"),

@@ -343,6 +343,15 @@ fn encode_part(part: &Part<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &
     }
 }
 
+/// Chat's word for a kind of sound.
+fn sound(mime: &str) -> &str {
+    match mime.strip_prefix("audio/").unwrap_or(mime) {
+        "mpeg" => "mp3",
+        "x-wav" | "wave" | "vnd.wave" => "wav",
+        other => other,
+    }
+}
+
 /// Writes the members of a content part; says whether chat has such a part.
 fn write_kind(part: &Part<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
     match &part.kind {
@@ -359,7 +368,7 @@ fn write_kind(part: &Part<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
             it.text("data", data);
             match format {
                 Some(format) => it.str("format", format),
-                None => it.text("format", mime.strip_prefix("audio/").unwrap_or(mime)),
+                None => it.text("format", sound(mime)),
             };
             nested("input_audio.", &part.rest, &mut it);
         }

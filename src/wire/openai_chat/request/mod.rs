@@ -1,5 +1,6 @@
 //! Requests.
 
+mod custom;
 mod decode;
 mod encode;
 mod message_in;

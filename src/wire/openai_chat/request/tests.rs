@@ -333,3 +333,15 @@ fn images_by_address_need_a_target_that_fetches_them() {
     request.stop = vec![Str::from_text("x")];
     assert!(write(&request, &Quirks::NONE).0.contains(r#""stop":["x"]"#));
 }
+
+#[test]
+fn custom_tools_keep_their_grammar_in_either_shape() {
+    let tool = r#"{"type":"custom","custom":{"name":"math","description":"d","format":{"type":"grammar","grammar":{"syntax":"lark","definition":"start: x"}}}}"#;
+    let choice = r#""tool_choice":{"type":"custom","custom":{"name":"math"}}"#;
+    let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"q"}}],"tools":[{tool}],{choice}}}"#);
+    let request = decode(&body).unwrap();
+    let ToolKind::Custom { format: Some(format), .. } = &request.tools[0].kind else { panic!("a custom tool") };
+    assert_eq!(format.get(), r#"{"type":"grammar","syntax":"lark","definition":"start: x"}"#);
+    let (out, dropped) = write(&request, &Quirks::NONE);
+    assert!(dropped.is_empty() && out.contains(tool) && out.contains(choice), "{dropped}: {out}");
+}

@@ -3,8 +3,11 @@
 mod call;
 mod decode;
 mod encode;
-#[cfg(test)]
-mod tests;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
+
+#[cfg(test)]
+pub(crate) mod grammar;
+#[cfg(test)]
+mod tests;

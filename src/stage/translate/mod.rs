@@ -10,7 +10,7 @@ use super::parse::Parsed;
 use super::route::Target;
 use crate::config::runtime::ApiChoice;
 use crate::error::{Error, Kind, Result};
-use crate::provider::{Api, Edits};
+use crate::provider::{Api, Edits, bedrock};
 use crate::wire::bridge::Bridge;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
@@ -21,10 +21,14 @@ use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
 use crate::wire::{self, Abilities, Dialect, Thinking};
 
+mod embeddings;
+mod rerank;
+
 /// An upstream request, but for its head.
 #[derive(Debug)]
 pub struct Prepared {
     pub dialect: Dialect,
+    pub edits: Edits,
     pub lane: Lane,
     /// Below the deployment's base URL; a query may follow.
     pub path: Cow<'static, str>,
@@ -34,8 +38,21 @@ pub struct Prepared {
     pub dropped: Dropped,
     /// Between the formats, where they differ.
     pub bridge: Option<Arc<Bridge>>,
+    /// How an answer of embeddings or of a ranking gets back into the client's shape.
+    pub turn: Option<Turn>,
+    /// Bodies that are asked before `body`, one after the other, where the provider takes less at once.
+    pub earlier: Vec<Bytes>,
+    /// Client and provider speak the same: its vendor's headers go out, its own words come back.
+    pub kept: bool,
     /// Answers of this endpoint are counted as this one's.
     pub endpoint: Endpoint,
+}
+
+/// See [`Prepared::turn`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Embeddings(wire::embeddings::Turn),
+    Rerank(wire::rerank::Turn),
 }
 
 impl Prepared {
@@ -43,14 +60,23 @@ impl Prepared {
     pub fn unseen() -> Self {
         Self {
             dialect: Dialect::OpenAiChat,
+            edits: Edits::None,
             lane: Lane::Pass,
             path: Cow::Borrowed(""),
             framing: Framing::Sse,
             body: Bytes::new(),
             dropped: Dropped::default(),
             bridge: None,
+            turn: None,
+            earlier: Vec::new(),
+            kept: true,
             endpoint: Endpoint::Pass,
         }
+    }
+
+    /// The format of a refusal: Bedrock refuses in its own words, whatever it was asked in.
+    pub fn refusals(&self) -> Dialect {
+        if self.edits == Edits::AnthropicBedrock { Dialect::Converse } else { self.dialect }
     }
 }
 
@@ -61,10 +87,30 @@ pub struct Source<'s> {
     pub body: &'s Bytes,
     pub parsed: &'s Parsed,
     pub strict: bool,
+    /// What an Anthropic client asks for in its head.
+    pub betas: &'s [String],
 }
 
 /// Writes the request for `target`.
 pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
+    let prepared = match source.endpoint {
+        Endpoint::Rerank => rerank::prepare(source, target),
+        endpoint => match endpoint.embeddings() {
+            Some(client) => embeddings::prepare(client, source, target),
+            None => generation(source, target),
+        },
+    }?;
+    let dropped = &prepared.dropped;
+    if source.strict && !dropped.is_empty() {
+        let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
+        return Err(
+            Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default())
+        );
+    }
+    Ok(prepared)
+}
+
+fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
     let Way { dialect, path, framing, edits } = way(source, target)?;
     let client = source.endpoint.dialect();
     let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
@@ -87,15 +133,22 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     };
     let body = match edits {
         Edits::None => body,
-        edits => Bytes::from(edited(edits, &body, source.parsed.stream)?),
+        edits => Bytes::from(edited(edits, &body, source, &mut dropped)?),
     };
-    if source.strict && !dropped.is_empty() {
-        let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
-        return Err(
-            Error::new(Kind::NotExpressible, message).with_param(dropped.paths().first().cloned().unwrap_or_default())
-        );
-    }
-    Ok(Prepared { dialect, lane, path, framing, body, dropped, bridge, endpoint: source.endpoint })
+    Ok(Prepared {
+        dialect,
+        edits,
+        lane,
+        path,
+        framing,
+        body,
+        dropped,
+        bridge,
+        turn: None,
+        earlier: Vec::new(),
+        kept: dialect == client,
+        endpoint: source.endpoint,
+    })
 }
 
 /// Where a request goes at its provider.
@@ -113,10 +166,12 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
         path.map(|path| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits: Edits::None })
     };
     let found = match source.endpoint {
-        Endpoint::MessagesCount => plain(paths.count_tokens, Dialect::Anthropic),
-        Endpoint::GenerateCount => plain(paths.count_tokens, Dialect::Gemini),
+        Endpoint::MessagesCount | Endpoint::GenerateCount => {
+            let dialect = source.endpoint.dialect();
+            let count = target.deployment.provider.count(dialect, &target.model);
+            count.map(|(path, edits)| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits })
+        }
         Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat),
-        Endpoint::Embeddings => plain(paths.embeddings, Dialect::OpenAiChat),
         endpoint => endpoint.generation().and_then(|client| api(client, target)).map(|api| {
             let stream_path = api.stream_path.filter(|_| source.parsed.stream);
             Way {
@@ -127,10 +182,12 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
             }
         }),
     };
-    found.ok_or_else(|| {
-        let message = format!("{} has no {} endpoint", target.deployment.provider.title, source.endpoint.as_str());
-        Error::new(Kind::InvalidRequest, message).with_param("model")
-    })
+    found.ok_or_else(|| no_endpoint(source, target))
+}
+
+fn no_endpoint(source: Source<'_>, target: &Target) -> Error {
+    let message = format!("{} has no {} endpoint", target.deployment.provider.title, source.endpoint.as_str());
+    Error::new(Kind::InvalidRequest, message).with_param("model")
 }
 
 /// The generation API for a client's format, by what the configuration says and the vendor has.
@@ -164,7 +221,7 @@ fn path_segment(text: &str) -> String {
     let only_dots = text.bytes().all(|b| b == b'.');
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && !only_dots) {
+        match byte.is_ascii_alphanumeric() || b"-_~@".contains(&byte) || (byte == b'.' && !only_dots) {
             true => out.push(char::from(byte)),
             false => out.push_str(&format!("%{byte:02X}")),
         }
@@ -173,17 +230,23 @@ fn path_segment(text: &str) -> String {
 }
 
 /// The body as a vendor takes it that serves another vendor's format.
-fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
+fn edited(edits: Edits, body: &[u8], source: Source<'_>, dropped: &mut Dropped) -> Result<Vec<u8>> {
     let envelope = Envelope::parse(body)?;
     let mut splice = Splice::new(&envelope);
-    splice.remove("model");
+    // Who counts is asked at one place for all models.
+    if source.endpoint != Endpoint::MessagesCount {
+        splice.remove("model");
+    }
     let version = match edits {
         Edits::AnthropicBedrock => {
             splice.remove("stream");
+            if let Some(betas) = betas(source.betas, dropped) {
+                splice.insert("anthropic_beta", betas);
+            }
             "\"bedrock-2023-05-31\""
         }
         Edits::AnthropicVertex => {
-            if stream {
+            if source.parsed.stream {
                 splice.set("stream", "true");
             }
             "\"vertex-2023-10-16\""
@@ -192,6 +255,15 @@ fn edited(edits: Edits, body: &[u8], stream: bool) -> Result<Vec<u8>> {
     };
     splice.insert("anthropic_version", version);
     Ok(splice.write())
+}
+
+/// The betas of the client's head as a list for the body: those that Bedrock takes, since it refuses a
+/// request for any other.
+fn betas(asked: &[String], dropped: &mut Dropped) -> Option<String> {
+    let (taken, others): (Vec<_>, Vec<_>) = asked.iter().partition(|beta| bedrock::BETAS.contains(&beta.as_str()));
+    others.iter().for_each(|beta| dropped.push(format_args!("anthropic-beta: {beta}")));
+    let names: Vec<_> = taken.iter().map(|beta| Str::from_text(beta).raw().to_owned()).collect();
+    (!names.is_empty()).then(|| format!("[{}]", names.join(",")))
 }
 
 /// The members that change where the format stays.

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::route;
+use super::route::{self, Target};
 use crate::config::runtime::{Key, Runtime};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::Rfc3339;
@@ -17,9 +17,14 @@ use crate::wire::Dialect;
 use crate::wire::json::{Arr, Obj, Str};
 use crate::wire_object;
 
-/// The whole list.
-pub fn list(dialect: Dialect, key: &Key, runtime: &Runtime) -> Bytes {
-    let names = route::names(key, runtime);
+mod page;
+
+use page::Page;
+
+/// The list, or the part of it that the query asks for.
+pub fn list(dialect: Dialect, query: Option<&str>, key: &Key, runtime: &Runtime) -> Result<Bytes> {
+    let all = route::names(key, runtime);
+    let Page { names, has_more } = Page::of(dialect, query, &all)?;
     let mut out = Vec::with_capacity(names.len() * 200 + 64);
     {
         let mut body = Obj::new(&mut out);
@@ -27,9 +32,12 @@ pub fn list(dialect: Dialect, key: &Key, runtime: &Runtime) -> Bytes {
             body.text("object", "list");
         }
         let list = body.arr(if dialect == Dialect::Gemini { "models" } else { "data" });
-        entries(list, dialect, &names, key, runtime);
+        entries(list, dialect, names, key, runtime);
+        if let Some(last) = names.last().filter(|_| dialect == Dialect::Gemini && has_more) {
+            body.text("nextPageToken", last);
+        }
         if dialect == Dialect::Anthropic {
-            body.bool("has_more", false);
+            body.bool("has_more", has_more);
             for (member, name) in [("first_id", names.first()), ("last_id", names.last())] {
                 match name {
                     Some(name) => body.text(member, name),
@@ -38,7 +46,7 @@ pub fn list(dialect: Dialect, key: &Key, runtime: &Runtime) -> Bytes {
             }
         }
     }
-    Bytes::from(out)
+    Ok(Bytes::from(out))
 }
 
 fn entries(mut list: Arr<'_>, dialect: Dialect, names: &[String], key: &Key, runtime: &Runtime) {
@@ -60,14 +68,15 @@ pub fn one(dialect: Dialect, id: &str, key: &Key, runtime: &Runtime) -> Result<B
 }
 
 fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &Runtime) {
-    let info =
-        route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.first().and_then(|t| t.info.clone()));
+    let target = route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.into_iter().next());
+    let info = target.as_ref().and_then(|target| target.info.clone());
     let owner = name.split_once('/').map_or("weir", |(owner, _)| owner);
     match dialect {
-        Dialect::Gemini => return gemini_entry(&mut entry, name, info.as_deref()),
+        Dialect::Gemini => gemini_entry(&mut entry, name, target.as_ref()),
         Dialect::Anthropic => {
             let created = Rfc3339(SystemTime::UNIX_EPOCH).to_string();
             entry.text("type", "model").text("id", name).text("display_name", name).text("created_at", &created);
+            info.as_deref().iter().for_each(|info| anthropic_limits(&mut entry, info));
         }
         _ => {
             let created = runtime.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -79,13 +88,34 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
     }
 }
 
+/// The names that Anthropic itself has for the limits.
+fn anthropic_limits(entry: &mut Obj<'_>, info: &ModelInfo) {
+    info.context_tokens.iter().for_each(|tokens| _ = entry.num("max_input_tokens", *tokens));
+    info.max_output_tokens.iter().for_each(|tokens| _ = entry.num("max_tokens", *tokens));
+}
+
 /// What the official SDKs look for: `name` with its prefix, the limits, and what can be asked of it.
-fn gemini_entry(entry: &mut Obj<'_>, name: &str, info: Option<&ModelInfo>) {
+fn gemini_entry(entry: &mut Obj<'_>, name: &str, target: Option<&Target>) {
+    let info = target.and_then(|target| target.info.as_deref());
     entry.text("name", &format!("models/{name}")).text("displayName", name);
     info.and_then(|i| i.context_tokens).iter().for_each(|tokens| _ = entry.num("inputTokenLimit", *tokens));
     info.and_then(|i| i.max_output_tokens).iter().for_each(|tokens| _ = entry.num("outputTokenLimit", *tokens));
     let mut methods = entry.arr("supportedGenerationMethods");
-    ["generateContent", "streamGenerateContent", "countTokens"].iter().for_each(|method| _ = methods.text(method));
+    asked_by(target).iter().for_each(|method| _ = methods.text(method));
+}
+
+/// The calls of Google's API that a model answers. Nobody's table tells models of embeddings and
+/// rankings from others, but their names do.
+fn asked_by(target: Option<&Target>) -> &'static [&'static str] {
+    let model = target.map_or_else(String::new, |target| target.model.to_lowercase());
+    let provider = target.map(|target| target.deployment.provider);
+    let embeds = provider.is_some_and(|provider| !provider.paths.embeddings.is_empty());
+    match () {
+        () if model.contains("rerank") => &[],
+        () if embeds && model.contains("embed") => &["embedContent", "batchEmbedContents"],
+        () if provider.is_some_and(|provider| provider.apis.is_empty()) => &[],
+        () => &["generateContent", "streamGenerateContent", "countTokens"],
+    }
 }
 
 wire_object! {

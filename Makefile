@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz fuzz-smoke docs sdk
+.PHONY: help setup demo test check bench fuzz fuzz-smoke docs sdk clients
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,3 +35,7 @@ docs:            ## the library's documentation
 sdk:             ## the official SDKs against the real binary
 	@scripts/setup test
 	@scripts/sdk-tests
+
+clients:         ## real clients and coding agents against the real binary (`scripts/clients --write`: table into README)
+	@scripts/setup test
+	@scripts/clients

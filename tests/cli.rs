@@ -144,6 +144,8 @@ fn settings_for_clients_are_lines_of_a_shell() {
     let out = shell.run(&["env", "claude-code"], &[("WEIR_API_KEY", "weir-k")]).stdout;
     let out = String::from_utf8(out).unwrap();
     assert_eq!(out, "export ANTHROPIC_BASE_URL=http://127.0.0.1:8080\nexport ANTHROPIC_AUTH_TOKEN=weir-k\n");
+    let (_, out, _) = shell.weir(&["env", "gemini", "--key", "weir-k"]);
+    assert_eq!(out, "export GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:8080\nexport GEMINI_API_KEY=weir-k\n");
     let (_, json, _) = shell.weir(&["env", "anthropic", "--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["ANTHROPIC_API_KEY"], "YOUR-WEIR-KEY");

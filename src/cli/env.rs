@@ -36,6 +36,8 @@ enum Client {
     ClaudeCode,
     /// Codex (speaks Responses)
     Codex,
+    /// Gemini CLI and Google's SDKs
+    Gemini,
 }
 
 /// One variable of a shell.
@@ -77,6 +79,7 @@ fn variables(client: Client, root: &str, key: &str) -> Vec<Variable> {
         Client::Anthropic => two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_API_KEY"),
         // A bearer token: an ANTHROPIC_API_KEY would have to be approved in a dialog first.
         Client::ClaudeCode => two("ANTHROPIC_BASE_URL", root.to_owned(), "ANTHROPIC_AUTH_TOKEN"),
+        Client::Gemini => two("GOOGLE_GEMINI_BASE_URL", root.to_owned(), "GEMINI_API_KEY"),
         // Its base URL is no variable: see `codex`.
         Client::Codex => vec![Variable { name: CODEX_KEY, value: key.to_owned() }],
     }

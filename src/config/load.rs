@@ -141,8 +141,8 @@ const SIMULATED: [(&str, &str); 5] = [
     ("simulator-cohere", "kind: cohere"),
     ("simulator-bedrock", "kind: bedrock"),
 ];
-/// Any will do.
-const SIMULATED_KEY: &str = "simulated";
+/// Any will do that is in none of the simulator's texts: there it would be taken out as a leaked secret.
+const SIMULATED_KEY: &str = "any-key-will-do";
 
 /// `weir demo`: the simulated provider at `simulator`, spoken to in every format it has.
 ///

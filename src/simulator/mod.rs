@@ -3,7 +3,7 @@
 //!
 //! Paths, each with and without `/v1`: `/chat/completions`, `/completions`, `/embeddings`,
 //! `/models`, `/messages`, `/messages/count_tokens`, `/responses`; `/v2/chat` (Cohere);
-//! `.../models/{model}:generateContent` and `:streamGenerateContent` (Gemini, Vertex AI);
+//! `.../models/{model}:generateContent`, `:streamGenerateContent` and `:countTokens` (Gemini, Vertex AI);
 //! `/model/{model}/converse` and `/converse-stream`, `/invoke` and `/invoke-with-response-stream` for Claude
 //! (Bedrock). Any credential is good.
 //!
@@ -27,13 +27,15 @@
 //! | `sim-embed` | as any other name on `/embeddings`: vectors follow the text |
 //!
 //! # Answers
-//! - The last text of the user decides: `reply with: X` answers X, `count to N` answers `1 2 ... N`,
+//! - The last text of the user decides: `reply with: X` answers X and calls nothing,
+//!   `count to N` answers `1 2 ... N`,
 //!   anything else `You said: <text>`, with ` (1 image)` or ` (1 document)` after it where
 //!   the last user turn has some. `n` > 1: answer i ends in ` [i]` from the second on.
 //! - A tool is called where the text names it, once per mention, in order (only the first where
 //!   parallel calls are switched off); `use the tool` calls the first one offered; so does a forced
 //!   choice. Arguments follow the schema, see `schema.rs`. After tool results the answer is
 //!   `The tool answered: <result>`, several joined by `; `.
+//!   `call NAME {...}` calls a tool that is offered with just these arguments, and nothing else.
 //! - A JSON schema (`response_format`, `output_config.format`, `output_format`) gets a value that
 //!   fits it, JSON mode gets `{"answer": "You said: ..."}`.
 //! - Thinking is `Let me think about this: <text>`, asked for by `reasoning_effort` (not `none`) or

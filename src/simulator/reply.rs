@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::prompt::{Choice, Form, Prompt, call_words, words};
@@ -118,10 +118,15 @@ fn leading_number(text: &str) -> Option<u32> {
 fn calls(prompt: &Prompt, index: usize, seed: &str) -> Vec<Call> {
     let forced = match &prompt.choice {
         Choice::None => return Vec::new(),
+        Choice::Auto if prompt.ask.contains("reply with: ") => return Vec::new(),
         Choice::Auto => None,
         Choice::Any => Some(None),
         Choice::Named(name) => Some(Some(name.as_str())),
     };
+    let dictated = dictated(prompt, index, seed);
+    if prompt.results.is_empty() && !dictated.is_empty() {
+        return dictated;
+    }
     if prompt.results.is_empty() || forced.is_some() {
         let mut wanted = mentions(prompt);
         if let Some(Some(name)) = forced {
@@ -143,6 +148,19 @@ fn calls(prompt: &Prompt, index: usize, seed: &str) -> Vec<Call> {
         return wanted.into_iter().enumerate().map(call).collect();
     }
     Vec::new()
+}
+
+/// The calls that the text spells out, `call NAME {...}` with the name of a tool offered: agents'
+/// prompts name their own tools all over, and arguments made from a schema would be no good command.
+fn dictated(prompt: &Prompt, index: usize, seed: &str) -> Vec<Call> {
+    let spelled = |after: &str| {
+        let (name, rest) = after.split_once(' ')?;
+        prompt.tools.iter().find(|tool| tool.name == name)?;
+        let arguments = serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>().next()?.ok()?;
+        Some((name.to_owned(), Value::Object(arguments).to_string()))
+    };
+    let calls = prompt.ask.split("call ").skip(1).filter_map(spelled).enumerate();
+    calls.map(|(nth, (name, arguments))| Call { id: format!("{seed}{index}{nth}"), name, arguments }).collect()
 }
 
 /// The tools that the text names, in its order, each with the text up to the next one.

@@ -86,6 +86,7 @@ impl State {
             ("POST", "/completions") => (Format::OpenAi, self.generate(asked, number, &COMPLETIONS)),
             ("POST", "/messages") => (Format::Anthropic, self.generate(asked, number, &MESSAGES)),
             ("POST", "/messages/count_tokens") => (Format::Anthropic, self.count(asked, number)),
+            ("POST", path) if path.ends_with(":countTokens") => (Format::OpenAi, self.count_meaning(asked, number)),
             ("POST", "/embeddings") => (Format::OpenAi, self.embed(asked, number)),
             ("GET", path) if path == "/models" || path.starts_with("/models/") => models(asked, path),
             _ => {
@@ -172,6 +173,15 @@ impl State {
         let input = messages::read_count(&body)?.input_tokens();
         self.log().count(number, Tokens { input, ..Tokens::default() });
         Ok(Answer::json(200, &json!({"input_tokens": input})))
+    }
+
+    /// As [`count`](Self::count), in Gemini's format.
+    fn count_meaning(&self, asked: &Asked, number: u64) -> Result<Answer, Failure> {
+        let body = std::str::from_utf8(&asked.body).map_err(|e| Failure::new(400, e.to_string()))?;
+        let ask = Ask { dialect: Dialect::Gemini, model: Some("sim-1".to_owned()), stream: Some(false) };
+        let input = meaning::read(&ask, body)?.input_tokens();
+        self.log().count(number, Tokens { input, ..Tokens::default() });
+        Ok(Answer::json(200, &json!({"totalTokens": input})))
     }
 
     fn embed(&self, asked: &Asked, number: u64) -> Result<Answer, Failure> {

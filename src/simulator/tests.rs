@@ -116,6 +116,27 @@ fn a_stream_says_what_the_whole_answer_says() {
 }
 
 #[test]
+fn a_call_that_is_spelled_out_is_made_as_it_stands() {
+    with_simulator(|to| async move {
+        let ask = r#"run_command may help. call run_command {"command": "echo a b", "wait": 1} or call nothing {}"#;
+        let tool = json!({"type": "function", "function": {"name": "run_command", "parameters": weather()}});
+        let mut body = chat("sim-1", ask);
+        body["tools"] = json!([tool]);
+        let (_, answer) = post(to, "/v1/chat/completions", body.clone()).await;
+        let calls = answer["choices"][0]["message"]["tool_calls"].clone();
+        assert_eq!(calls.as_array().map(Vec::len), Some(1), "{answer}");
+        assert_eq!(calls[0]["function"]["arguments"], r#"{"command":"echo a b","wait":1}"#);
+        let turns = [
+            json!({"role": "assistant", "tool_calls": calls}),
+            json!({"role": "tool", "tool_call_id": calls[0]["id"], "content": "a b"}),
+        ];
+        body["messages"].as_array_mut().unwrap().extend(turns);
+        let (_, answer) = post(to, "/v1/chat/completions", body).await;
+        assert_eq!(answer["choices"][0]["message"]["content"], "The tool answered: a b");
+    });
+}
+
+#[test]
 fn tools_are_called_where_the_text_names_them() {
     with_simulator(|to| async move {
         let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": weather()}});

@@ -148,12 +148,15 @@ const POST: &[Method] = &[Method::POST];
 
 /// The path without its version and without a slash at its end.
 fn below(path: &str) -> &str {
-    let version = ["/v1beta", "/v1"].iter().find_map(|version| path.strip_prefix(version));
-    let below = match version {
+    let below = unversioned(path);
+    if below.len() > 1 { below.strip_suffix('/').unwrap_or(below) } else { below }
+}
+
+fn unversioned(path: &str) -> &str {
+    match ["/v1beta", "/v1"].iter().find_map(|version| path.strip_prefix(version)) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
         _ => path,
-    };
-    if below.len() > 1 { below.strip_suffix('/').unwrap_or(below) } else { below }
+    }
 }
 
 /// What the path of a request says that passes.
@@ -231,9 +234,11 @@ pub struct GeminiCall<'p> {
     pub verb: &'p str,
 }
 
-/// Reads a path of Gemini's; models have slashes and colons of their own.
+/// Reads a path of Gemini's; models have slashes and colons of their own. Where the model has a slash,
+/// the Vercel AI SDK leaves `models/` out.
 pub fn gemini_call(path: &str) -> Option<GeminiCall<'_>> {
-    let (_, call) = path.split_once("/models/")?;
+    let bare = || unversioned(path).strip_prefix('/').filter(|call| call.contains('/'));
+    let call = path.split_once("/models/").map(|(_, call)| call).or_else(bare)?;
     let (model, verb) = call.rsplit_once(':')?;
     const VERBS: [&str; 5] =
         ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
@@ -337,6 +342,7 @@ mod tests {
         for (path, endpoint) in [
             ("/v1beta/models/gemini-2.5-flash:generateContent", Endpoint::Generate),
             ("/v1/models/openai/gpt-5:streamGenerateContent", Endpoint::Generate),
+            ("/v1beta/openai/gpt-5:streamGenerateContent", Endpoint::Generate),
             ("/v1beta/models/a%2Fb:free:countTokens", Endpoint::GenerateCount),
             ("/v1beta/models/gemini-embedding-001:embedContent", Endpoint::Embed),
             ("/v1/models/openai/text-embedding-3-small:batchEmbedContents", Endpoint::EmbedMany),
@@ -344,6 +350,8 @@ mod tests {
             assert_eq!(accept(&Method::POST, path).unwrap(), endpoint, "{path}");
         }
         assert_eq!(gemini_call("/v1beta/models/a%2Fb:free:countTokens").unwrap().model, "a/b:free");
+        assert_eq!(gemini_call("/v1beta/openai/gpt-5:generateContent").unwrap().model, "openai/gpt-5");
+        assert_eq!(gemini_call("/v1beta/gpt-5:generateContent"), None);
         assert_eq!(accept(&Method::GET, "/v1beta/models/gemini-2.5-flash").unwrap(), Endpoint::Model);
         assert_eq!(accept(&Method::POST, "/v1beta/models/x:sing").unwrap_err().kind(), Kind::MethodNotAllowed);
         let mut headers = HeaderMap::new();

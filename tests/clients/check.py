@@ -1,13 +1,20 @@
 """Python clients against a running gateway, each with every simulated provider.
 
-WEIR_URL and WEIR_KEY say where; PROVIDERS, separated by spaces, which models to ask for (`NAME/sim-1`).
-Each client does what its users do: a turn, a stream, a tool loop, an error. Prints one line per client,
-provider and check: `pass CLIENT | PROVIDER | CHECK`, or `FAIL ...: why`; then `N passed, N failed`.
+WEIR_URL and WEIR_KEY say where; PROVIDERS, separated by spaces, which models to ask for (`NAME/sim-1`). The
+arguments are the packages whose clients run: not all of them can be installed side by side.
+Each client does what its users do: a turn, a stream, a tool loop, an error. Prints `client CLIENT | VERSION`,
+then one line per provider and check: `pass CLIENT | PROVIDER | CHECK`, or `FAIL ...: why`; at the end
+`N passed, N failed`.
 """
 
+import asyncio
+import importlib.metadata
 import json
 import os
+import pathlib
+import subprocess
 import sys
+import tempfile
 
 URL = os.environ["WEIR_URL"]
 KEY = os.environ["WEIR_KEY"]
@@ -19,9 +26,9 @@ WEATHER = "get_weather for Oslo"
 CLIENTS = {}
 
 
-def client(name):
+def client(package, format=None):
     def add(make):
-        CLIENTS[name] = make
+        CLIENTS[f"{package} ({format})" if format else package] = (package, make)
         return make
 
     return add
@@ -122,7 +129,7 @@ def langchain(model, broken):
     return {"turn": turn, "stream": stream, "tools": tools, "error": error}
 
 
-@client("langchain-openai (chat)")
+@client("langchain-openai", "chat")
 def langchain_chat(provider):
     from langchain_openai import ChatOpenAI
 
@@ -130,7 +137,7 @@ def langchain_chat(provider):
     return langchain(make("sim-1"), make("sim-error-400"))
 
 
-@client("langchain-openai (responses)")
+@client("langchain-openai", "responses")
 def langchain_responses(provider):
     from langchain_openai import ChatOpenAI
 
@@ -171,8 +178,6 @@ def pydantic_ai(make):
         equal(agent().run_sync("one two three").output, SAID)
 
     def stream():
-        import asyncio
-
         async def run():
             async with agent().run_stream("one two three") as result:
                 return "".join([piece async for piece in result.stream_text(delta=True)])
@@ -189,7 +194,7 @@ def pydantic_ai(make):
     return {"turn": turn, "stream": stream, "tools": tools, "error": error}
 
 
-@client("pydantic-ai (chat)")
+@client("pydantic-ai-slim", "chat")
 def pydantic_chat(provider):
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
@@ -197,7 +202,7 @@ def pydantic_chat(provider):
     return pydantic_ai(lambda name: OpenAIChatModel(f"{provider}/{name}", provider=OpenAIProvider(base_url=URL + "/v1", api_key=KEY)))
 
 
-@client("pydantic-ai (responses)")
+@client("pydantic-ai-slim", "responses")
 def pydantic_responses(provider):
     from pydantic_ai.models.openai import OpenAIResponsesModel
     from pydantic_ai.providers.openai import OpenAIProvider
@@ -205,7 +210,7 @@ def pydantic_responses(provider):
     return pydantic_ai(lambda name: OpenAIResponsesModel(f"{provider}/{name}", provider=OpenAIProvider(base_url=URL + "/v1", api_key=KEY)))
 
 
-@client("pydantic-ai (messages)")
+@client("pydantic-ai-slim", "messages")
 def pydantic_messages(provider):
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
@@ -213,7 +218,7 @@ def pydantic_messages(provider):
     return pydantic_ai(lambda name: AnthropicModel(f"{provider}/{name}", provider=AnthropicProvider(base_url=URL, api_key=KEY)))
 
 
-@client("pydantic-ai (gemini)")
+@client("pydantic-ai-slim", "gemini")
 def pydantic_gemini(provider):
     from pydantic_ai.models.google import GoogleModel
     from pydantic_ai.providers.google import GoogleProvider
@@ -254,11 +259,11 @@ def litellm(prefix, base):
     return make
 
 
-client("litellm (openai)")(litellm("openai", URL + "/v1"))
-client("litellm (anthropic)")(litellm("anthropic", URL))
+client("litellm", "openai")(litellm("openai", URL + "/v1"))
+client("litellm", "anthropic")(litellm("anthropic", URL))
 
 
-@client("llama-index (openai-like)")
+@client("llama-index-llms-openai")
 def llama_index(provider):
     from llama_index.core.base.llms.types import ChatMessage
     from llama_index.llms.openai import OpenAI as LlamaOpenAI
@@ -286,9 +291,115 @@ def llama_index(provider):
     return {"turn": turn, "stream": stream}
 
 
+@client("instructor")
+def instructor(provider):
+    import instructor as library
+    import openai
+    from pydantic import BaseModel
+
+    class Trip(BaseModel):
+        city: str
+        days: int
+
+    client = library.from_openai(openai.OpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0))
+    ask = [{"role": "user", "content": "to Rome for 3 days"}]
+
+    def turn():
+        trip = client.chat.completions.create(model=f"{provider}/sim-1", messages=ask, response_model=Trip)
+        equal((trip.city, trip.days), ("Rome", 3))
+
+    def stream():
+        last = list(client.chat.completions.create_partial(model=f"{provider}/sim-1", messages=ask, response_model=Trip))[-1]
+        equal((last.city, last.days), ("Rome", 3))
+
+    def error():
+        raises(lambda: client.chat.completions.create(model=f"{provider}/sim-error-400", messages=ask, response_model=Trip, max_retries=1))
+
+    return {"turn": turn, "stream": stream, "error": error}
+
+
+def openai_agents(kind):
+    def make(provider):
+        import agents
+        import openai
+
+        agents.set_tracing_disabled(True)
+        @agents.function_tool
+        def get_weather(city: str) -> str:
+            """The weather."""
+            return f"rain in {city}"
+
+        def agent(name="sim-1"):
+            # Each run has a loop of its own, and a client belongs to one.
+            client = openai.AsyncOpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0)
+            model = getattr(agents, kind)(model=f"{provider}/{name}", openai_client=client)
+            return agents.Agent(name="check", model=model, tools=[get_weather])
+
+        def turn():
+            equal(agents.Runner.run_sync(agent(), "one two three").final_output, SAID)
+
+        def stream():
+            async def run():
+                result = agents.Runner.run_streamed(agent(), "one two three")
+                async for _ in result.stream_events():
+                    pass
+                return result.final_output
+
+            equal(asyncio.run(run()), SAID)
+
+        def tools():
+            equal(agents.Runner.run_sync(agent(), WEATHER).final_output, "The tool answered: rain in Oslo")
+
+        def error():
+            raises(lambda: agents.Runner.run_sync(agent("sim-error-400"), "x"))
+
+        return {"turn": turn, "stream": stream, "tools": tools, "error": error}
+
+    return make
+
+
+client("openai-agents", "chat")(openai_agents("OpenAIChatCompletionsModel"))
+client("openai-agents", "responses")(openai_agents("OpenAIResponsesModel"))
+
+
+@client("llm")
+def llm(provider):
+    folder = pathlib.Path(tempfile.mkdtemp())
+    models = [
+        {"model_id": name, "model_name": f"{provider}/{name}", "api_base": URL + "/v1", "api_key_name": "weir", "supports_tools": True}
+        for name in ("sim-1", "sim-error-400")
+    ]
+    (folder / "extra-openai-models.yaml").write_text(json.dumps(models))
+    (folder / "keys.json").write_text(json.dumps({"weir": KEY}))
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "llm", *arguments]
+        done = subprocess.run(command, env={**os.environ, "LLM_USER_PATH": str(folder)}, capture_output=True, text=True, timeout=60)
+        return (done.stdout + done.stderr).strip()
+
+    def turn():
+        equal(run("-m", "sim-1", "--no-stream", "one two three"), SAID)
+
+    def stream():
+        equal(run("-m", "sim-1", "one two three"), SAID)
+
+    def tools():
+        function = "def get_weather(city: str) -> str:\n    return 'rain in ' + city"
+        equal(run("-m", "sim-1", "--functions", function, WEATHER), "The tool answered: rain in Oslo")
+
+    def error():
+        said = run("-m", "sim-error-400", "x")
+        assert "simulated error 400" in said, said
+
+    return {"turn": turn, "stream": stream, "tools": tools, "error": error}
+
+
 def main():
     passed = failed = 0
-    for name, make in CLIENTS.items():
+    for name, (package, make) in CLIENTS.items():
+        if package not in sys.argv[1:]:
+            continue
+        print(f"client {name} | {importlib.metadata.version(package)}")
         for provider in PROVIDERS:
             try:
                 checks = make(provider)

@@ -3,12 +3,14 @@
 
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
+import { ApiError, GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 
 const url = process.env.WEIR_URL;
 const key = process.env.WEIR_KEY;
 const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0, timeout: 30_000 });
 const anthropic = new Anthropic({ baseURL: url, apiKey: key, maxRetries: 0, timeout: 30_000 });
+const google = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: url, timeout: 30_000 } });
 
 const city = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
 const fn = { type: "function", function: { name: "get_weather", description: "The weather.", parameters: city } };
@@ -103,6 +105,44 @@ const checks = {
     assert.equal(last.output_text, "The tools answered: sun; sun");
   },
 
+  async "gemini answer and stream"(provider) {
+    const answer = await google.models.generateContent({ model: `${provider}/sim-1`, contents: "one two three" });
+    assert.equal(answer.text, "You said: one two three");
+    assert.equal(answer.usageMetadata.totalTokenCount, 8);
+    let text = "";
+    for await (const chunk of await google.models.generateContentStream({ model: `${provider}/sim-drip`, contents: "héllo 👋" })) text += chunk.text ?? "";
+    assert.equal(text, "You said: héllo 👋");
+  },
+
+  async "gemini thinking and tools round trip"(provider) {
+    const config = {
+      tools: [{ functionDeclarations: [{ name: "get_weather", description: "The weather.", parametersJsonSchema: city }] }],
+      thinkingConfig: { includeThoughts: true, thinkingBudget: 2048 },
+    };
+    const options = { model: `${provider}/sim-think`, config };
+    const contents = [{ role: "user", parts: [{ text: askTwo }] }];
+    const parts = [];
+    for await (const chunk of await google.models.generateContentStream({ ...options, contents })) parts.push(...(chunk.candidates?.[0]?.content?.parts ?? []));
+    assert.equal(parts.filter((part) => part.thought).map((part) => part.text ?? "").join(""), `Let me think about this: ${askTwo}`);
+    const calls = parts.filter((part) => part.functionCall).map((part) => part.functionCall);
+    assert.deepEqual(calls.map((call) => call.args), [{ city: "Paris" }, { city: "Rome" }]);
+    const results = calls.map((call) => ({ functionResponse: { id: call.id, name: call.name, response: { output: "sun" } } }));
+    const last = await google.models.generateContent({ ...options, contents: [...contents, { role: "model", parts }, { role: "user", parts: results }] });
+    assert.match(last.text, /sun/);
+  },
+
+  async "gemini errors, token counts, models"(provider) {
+    for (const [model, status] of [["sim-error-400", 400], ["sim-error-429", 429]]) {
+      await assert.rejects(google.models.generateContent({ model: `${provider}/${model}`, contents: "hi" }), (error) => error instanceof ApiError && error.status === status);
+    }
+    await assert.rejects(google.models.generateContent({ model: `${provider}x/none`, contents: "hi" }), (error) => error.status === 404);
+    const { totalTokens } = await google.models.countTokens({ model: `${provider}/sim-1`, contents: "one two three" });
+    assert.ok(totalTokens >= 3);
+    const names = [];
+    for await (const model of await google.models.list()) names.push(model.name);
+    assert.ok(names.includes(`models/${provider}/sim-1`), names.join());
+  },
+
   async "token counts, models, embeddings"(provider) {
     const count = await anthropic.messages.countTokens({ model: `${provider}/sim-1`, messages: user("one two three") });
     assert.ok(count.input_tokens >= 3);
@@ -120,7 +160,7 @@ const checks = {
 let passed = 0;
 let failed = 0;
 for (const [name, run] of Object.entries(checks)) {
-  for (const provider of ["simulator", "simulator-anthropic", "simulator-responses"]) {
+  for (const provider of ["simulator", "simulator-anthropic", "simulator-responses", "simulator-gemini"]) {
     try {
       await run(provider);
       passed += 1;

@@ -1,8 +1,8 @@
 """The official Python SDKs against a running gateway.
 
-WEIR_URL and WEIR_KEY say where; the gateway serves the simulator under both formats, as
-`simulator/...` (OpenAI's) and `simulator-anthropic/...`. Every check runs for both, so that each SDK
-meets its own format and the other one. Prints `pass NAME` or `FAIL NAME: why` and a closing
+WEIR_URL and WEIR_KEY say where; the gateway serves the simulator under each format, as `simulator/...`
+(OpenAI's chat), `simulator-anthropic/...` and so on. Every check runs for each, so that each SDK meets its
+own format and the others. Prints `pass NAME` or `FAIL NAME: why` and a closing
 `N passed, N failed`.
 """
 
@@ -17,7 +17,10 @@ from urllib.parse import urlsplit
 
 import anthropic
 import openai
+import google.genai
+import google.genai.errors
 from anthropic.types import Message, RawMessageStreamEvent
+from google.genai import types as google_types
 from openai.types import CreateEmbeddingResponse, Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
@@ -27,7 +30,8 @@ URL = os.environ["WEIR_URL"]
 KEY = os.environ["WEIR_KEY"]
 OPENAI = openai.OpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0, timeout=30)
 ANTHROPIC = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=30)
-PROVIDERS = ["simulator", "simulator-anthropic", "simulator-responses"]
+GOOGLE = google.genai.Client(api_key=KEY, http_options=google_types.HttpOptions(base_url=URL, timeout=30_000))
+PROVIDERS = ["simulator", "simulator-anthropic", "simulator-responses", "simulator-gemini"]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 FUNCTION = {"type": "function", "function": {"name": "get_weather", "description": "The weather.", "parameters": CITY}}
 TOOL = {"name": "get_weather", "description": "The weather.", "input_schema": CITY}
@@ -251,9 +255,10 @@ def messages_thinking_round_trip(provider):
                 answer = events.get_final_message()
         else:
             answer = ANTHROPIC.messages.create(messages=messages, **options)
-        equal([block.type for block in answer.content], ["thinking", "tool_use"])
+        # A proof that its upstream gives apart from the thought is a block of its own.
+        equal(list(dict.fromkeys(block.type for block in answer.content)), ["thinking", "tool_use"])
         equal(answer.content[0].thinking, "Let me think about this: use get_weather for Oslo")
-        result = {"type": "tool_result", "tool_use_id": answer.content[1].id, "content": "rain"}
+        result = {"type": "tool_result", "tool_use_id": answer.content[-1].id, "content": "rain"}
         turns = [*messages, {"role": "assistant", "content": answer.content}, {"role": "user", "content": [result]}]
         answer = ANTHROPIC.messages.create(messages=turns, **options)
         equal(answer.content[-1].text, "The tool answered: rain")
@@ -384,10 +389,10 @@ def responses_thinking_survives_a_tool_loop(provider):
                 answer = events.get_final_response()
         else:
             answer = OPENAI.responses.create(input=turns, **options)
-        equal([item.type for item in answer.output], ["reasoning", "function_call"])
+        equal(list(dict.fromkeys(item.type for item in answer.output)), ["reasoning", "function_call"])
         equal(answer.output[0].summary[0].text, "Let me think about this: use get_weather for Oslo")
         turns += answer.output
-        turns.append({"type": "function_call_output", "call_id": answer.output[1].call_id, "output": "rain"})
+        turns.append({"type": "function_call_output", "call_id": answer.output[-1].call_id, "output": "rain"})
         answer = OPENAI.responses.create(input=turns, **options)
         equal(answer.output_text, "The tool answered: rain")
 
@@ -453,6 +458,110 @@ def responses_errors_are_the_right_exceptions(provider):
                 OPENAI.responses.create(model=f"{provider}/{model}", input="hi", stream=stream)
             except wanted as error:
                 assert error.message and isinstance(error.body, dict), error
+            else:
+                raise AssertionError(f"{model} did not raise")
+
+
+# --- Gemini
+
+
+def google_config(**more):
+    declaration = google_types.FunctionDeclaration(name="get_weather", description="The weather.", parameters_json_schema=CITY)
+    return google_types.GenerateContentConfig(
+        tools=[google_types.Tool(function_declarations=[declaration])],
+        automatic_function_calling=google_types.AutomaticFunctionCallingConfig(disable=True), **more,
+    )
+
+
+def google_turns(model, config, ask, stream):
+    """A tool loop: the parts of the model's turn, and the last answer."""
+    contents = [google_types.Content(role="user", parts=[google_types.Part(text=ask)])]
+    if stream:
+        chunks = GOOGLE.models.generate_content_stream(model=model, contents=contents, config=config)
+        said = [part for chunk in chunks for part in chunk.candidates[0].content.parts or []]
+    else:
+        said = GOOGLE.models.generate_content(model=model, contents=contents, config=config).candidates[0].content.parts
+    results = []
+    for part in said:
+        if part.function_call:
+            result = google_types.Part.from_function_response(name=part.function_call.name, response={"output": "sun in " + part.function_call.args["city"]})
+            result.function_response.id = part.function_call.id
+            results.append(result)
+    contents += [google_types.Content(role="model", parts=said), google_types.Content(role="user", parts=results)]
+    return said, GOOGLE.models.generate_content(model=model, contents=contents, config=config)
+
+
+@check
+def gemini_answers(provider):
+    config = google_types.GenerateContentConfig(system_instruction="be brief")
+    answer = GOOGLE.models.generate_content(model=f"{provider}/sim-1", contents="one two three", config=config)
+    equal((answer.text, answer.candidates[0].finish_reason.value), ("You said: one two three", "STOP"))
+    usage = answer.usage_metadata
+    equal((usage.prompt_token_count, usage.candidates_token_count, usage.total_token_count), (5, 5, 10))
+
+
+@check
+def gemini_streams(provider):
+    chunks = list(GOOGLE.models.generate_content_stream(model=f"{provider}/sim-drip", contents="héllo 👋"))
+    equal("".join(chunk.text or "" for chunk in chunks), "You said: héllo 👋")
+    equal((chunks[-1].candidates[0].finish_reason.value, chunks[-1].usage_metadata.candidates_token_count), ("STOP", 4))
+
+
+@check
+def gemini_tool_loop_with_parallel_calls(provider):
+    for stream in [False, True]:
+        said, answer = google_turns(f"{provider}/sim-1", google_config(), ASK_TWO, stream)
+        equal([part.function_call.args for part in said if part.function_call], [{"city": "Paris"}, {"city": "Rome"}])
+        assert "sun in Paris" in answer.text and "sun in Rome" in answer.text, answer.text
+
+
+@check
+def gemini_thinking_survives_a_tool_loop(provider):
+    config = google_config(thinking_config=google_types.ThinkingConfig(include_thoughts=True, thinking_budget=2048))
+    for stream in [False, True]:
+        said, answer = google_turns(f"{provider}/sim-think", config, "use get_weather for Oslo", stream)
+        thought = "".join(part.text for part in said if part.thought and part.text)
+        equal(thought, "Let me think about this: use get_weather for Oslo")
+        assert "sun in Oslo" in answer.text, answer.text
+
+
+@check
+def gemini_structured_output(provider):
+    class Trip(BaseModel):
+        city: str
+        days: int
+
+    config = google_types.GenerateContentConfig(response_mime_type="application/json", response_schema=Trip)
+    answer = GOOGLE.models.generate_content(model=f"{provider}/sim-1", contents="to Rome for 3 days", config=config)
+    equal(answer.parsed, Trip(city="Rome", days=3))
+
+
+@check
+def gemini_counts_and_lists(provider):
+    count = GOOGLE.models.count_tokens(model=f"{provider}/sim-1", contents="one two three").total_tokens
+    assert 3 <= count <= 20, count
+    names = [model.name for model in GOOGLE.models.list(config={"query_base": True})]
+    assert f"models/{provider}/sim-1" in names, names
+    equal(GOOGLE.models.get(model=f"{provider}/sim-1").name, f"models/{provider}/sim-1")
+
+
+@check
+def gemini_errors_are_the_right_exceptions(provider):
+    cases = [
+        ("sim-error-400", google.genai.errors.ClientError, 400),
+        ("sim-error-429", google.genai.errors.ClientError, 429),
+        ("sim-error-500", google.genai.errors.ServerError, None),
+        ("sim-stream-error", google.genai.errors.ServerError, None),
+    ]
+    for model, wanted, status in cases:
+        for stream in [False, True]:
+            try:
+                if stream:
+                    list(GOOGLE.models.generate_content_stream(model=f"{provider}/{model}", contents="hi"))
+                else:
+                    GOOGLE.models.generate_content(model=f"{provider}/{model}", contents="hi")
+            except wanted as error:
+                assert error.message and error.status and status in (None, error.code), error
             else:
                 raise AssertionError(f"{model} did not raise")
 

@@ -68,11 +68,10 @@ impl Said<'_> {
         if !self.reply.text.is_empty() {
             parts.push(PartKind::Text { text: Str::from_text(&self.reply.text), citations: None });
         }
-        // This format proves a thought by what follows it.
+        // This format proves a thought by the call that follows it, or at the end of the text.
         if let (Dialect::Gemini, Some(thought)) = (self.ask.dialect, thought) {
-            let at = parts.len().min(1);
             let signature = Some(Str::from_text(&redact(&thought.text)));
-            parts.insert(at, PartKind::Reasoning { text: Str::from_text(""), signature });
+            parts.push(PartKind::Reasoning { text: Str::from_text(""), signature });
         }
         parts.extend(self.reply.calls.iter().map(call));
         parts

@@ -1,5 +1,7 @@
 //! A request's meaning to what the simulator answers from.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::Ask;
@@ -62,7 +64,9 @@ fn add_turn(turn: &Turn<'_>, prompt: &mut Prompt) {
         Role::Assistant => prompt.results.clear(),
         _ => {}
     }
-    let said: Vec<_> = turn.parts.iter().filter_map(text_of).collect();
+    // An instruction in mid-conversation, as translators set it down, asks for nothing.
+    let is_asked = |text: &String| !text.starts_with("<system>");
+    let said: Vec<_> = turn.parts.iter().filter_map(text_of).filter(is_asked).collect();
     if turn.role == Role::User && !said.is_empty() {
         prompt.ask = said.join("\n");
     }
@@ -158,12 +162,19 @@ fn check_proofs(request: &Request<'_>, think: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the vendor takes in a signature's place, for calls that another model made: clients write it as
+/// it stands or in base64.
+fn is_placeholder(signature: &str) -> bool {
+    const PLACEHOLDERS: [&str; 2] = ["skip_thought_signature_validator", "context_engineering_is_the_way_to_go"];
+    PLACEHOLDERS.iter().any(|known| signature == *known || signature == STANDARD.encode(known))
+}
+
 fn check_proof(part: &Part<'_>, dialect: Dialect) -> Result<bool, Failure> {
     let good = match &part.kind {
         PartKind::Reasoning { text, signature: Some(signature) } => {
             let signature = signature.text();
             match dialect {
-                Dialect::Gemini => is_redacted(&signature),
+                Dialect::Gemini => is_redacted(&signature) || is_placeholder(&signature),
                 Dialect::Responses => {
                     let sealed = scan::member(&signature, "encrypted_content").and_then(Str::from_raw);
                     sealed.is_some_and(|sealed| is_redacted(&sealed.text()))

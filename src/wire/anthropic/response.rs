@@ -160,6 +160,7 @@ fn encode_parts(parts: &[Part<'_>], client: &Client<'_>, out: &mut Vec<u8>) {
     let mut list = Arr::new(out);
     for (index, part) in parts.iter().enumerate() {
         match &part.kind {
+            PartKind::Reasoning { text, .. } if text.is_empty() && ends_text(parts, index) => {}
             PartKind::Reasoning { text, signature } => {
                 let signature = signature.as_ref().filter(|signature| !signature.is_empty());
                 encode_thinking(text, signature, client.seal, list.item());
@@ -172,6 +173,15 @@ fn encode_parts(parts: &[Part<'_>], client: &Client<'_>, out: &mut Vec<u8>) {
             _ => {}
         }
     }
+}
+
+/// Whether what stands there follows a text and is followed by nothing: a bare proof has no place there,
+/// see [`super::stream`].
+fn ends_text(parts: &[Part<'_>], index: usize) -> bool {
+    let is_block = |part: &&Part<'_>| is_shown(part) || matches!(part.kind, PartKind::Reasoning { .. });
+    let before = parts.iter().take(index).rfind(is_block);
+    before.is_some_and(|part| matches!(part.kind, PartKind::Text { .. }))
+        && !parts.iter().skip(index + 1).any(|part| is_block(&part))
 }
 
 /// An id for a call that got none.
@@ -268,6 +278,19 @@ mod tests {
         let got = written(&of(vec![PartKind::Reasoning { text: text("t"), signature: None }], None));
         assert_eq!(got["content"][0]["thinking"], "t");
         assert_eq!(seal().open(got["content"][0]["signature"].as_str().unwrap()).unwrap().payload, b"");
+    }
+
+    #[test]
+    fn no_answer_ends_in_a_bare_proof_after_its_text() {
+        let said = || PartKind::Text { text: text("said"), citations: None };
+        let proof = || PartKind::Reasoning { text: text(""), signature: Some(text("PROOF")) };
+        let kinds = |parts| -> Vec<String> {
+            let got = written(&of(parts, None));
+            got["content"].as_array().unwrap().iter().map(|b| b["type"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(kinds(vec![said(), proof()]), ["text"]);
+        assert_eq!(kinds(vec![said(), proof(), said()]), ["text", "thinking", "text"]);
+        assert_eq!(kinds(vec![proof()]), ["thinking"]);
     }
 
     #[test]

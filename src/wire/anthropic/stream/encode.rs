@@ -29,6 +29,8 @@ pub struct Encoder {
     parts: VecDeque<Part>,
     /// A thinking block whose part has ended, kept open for what may still follow.
     thinking: Option<Thinking>,
+    /// The last block was text.
+    is_after_text: bool,
     next_block: u32,
     held: Held,
     stop: Option<Stop<'static>>,
@@ -72,6 +74,10 @@ enum Input {
 #[derive(Debug, Default)]
 struct Thinking {
     is_signed: bool,
+    /// Stands after a text and says nothing so far. Its block begins when something follows: no answer
+    /// of Anthropic's ends in thinking, and Claude Code prints nothing of one that does (28 Nov 2026).
+    is_withheld: bool,
+    proof: Option<Str<'static>>,
 }
 
 impl Encoder {
@@ -85,6 +91,7 @@ impl Encoder {
             over: false,
             parts: VecDeque::new(),
             thinking: None,
+            is_after_text: false,
             next_block: 0,
             held: Held::default(),
             stop: None,
@@ -184,20 +191,32 @@ impl Encoder {
         // The text of one thought and its proof are one block, which the proof ends.
         if !(is_thinking && self.thinking.as_ref().is_some_and(|thought| !thought.is_signed)) {
             self.end_thinking(out);
-            self.start_block(out);
+            match is_thinking && self.is_after_text {
+                true => self.thinking = Some(Thinking { is_withheld: true, ..Thinking::default() }),
+                false => self.start_block(out),
+            }
         }
         waiting.iter().for_each(|delta| self.write_delta(delta, out));
     }
 
     fn start_block(&mut self, out: &mut Vec<u8>) {
         let Some(part) = self.parts.front() else { return };
-        let index = self.next_block;
-        event("content_block_start", out, |data| {
-            data.num("index", u64::from(index));
-            write_block(&part.kind, data);
-        });
+        start_block(self.next_block, &part.kind, out);
+        self.is_after_text = matches!(part.kind, Kind::Text);
         if matches!(part.kind, Kind::Thinking) {
             self.thinking = Some(Thinking::default());
+        }
+    }
+
+    /// Begins the thinking block that was withheld, if one is.
+    fn release(&mut self, out: &mut Vec<u8>) {
+        let Some(thought) = self.thinking.as_mut().filter(|thought| thought.is_withheld) else { return };
+        thought.is_withheld = false;
+        let proof = thought.proof.take();
+        self.is_after_text = false;
+        start_block(self.next_block, &Kind::Thinking, out);
+        if let Some(proof) = proof {
+            self.block_delta("signature_delta", "signature", &proof, out);
         }
     }
 
@@ -216,6 +235,7 @@ impl Encoder {
 
     /// Ends the thinking block, if one is open, after its signature.
     fn end_thinking(&mut self, out: &mut Vec<u8>) {
+        self.release(out);
         let Some(thought) = self.thinking.take() else { return };
         if !thought.is_signed {
             let signature = Str::from_text(&self.seal.close(b""));
@@ -262,12 +282,17 @@ impl Encoder {
         if self.thinking.is_none() || text.is_empty() {
             return;
         }
+        self.release(out);
         self.block_delta("thinking_delta", "thinking", text, out);
     }
 
     fn signature_delta(&mut self, signature: &Str<'_>, out: &mut Vec<u8>) {
         let Some(thought) = self.thinking.as_mut().filter(|_| !signature.is_empty()) else { return };
         thought.is_signed = true;
+        if thought.is_withheld {
+            thought.proof = Some(signature.clone().into_owned());
+            return;
+        }
         self.block_delta("signature_delta", "signature", signature, out);
     }
 
@@ -303,6 +328,7 @@ impl Encoder {
         self.start(None, None, None, out);
         self.parts.iter_mut().for_each(|part| part.ended = true);
         self.advance(out);
+        self.thinking.take_if(|thought| thought.is_withheld);
         self.end_thinking(out);
         let usage = self.usage.unwrap_or_else(|| response::estimate(&self.client()));
         event("message_delta", out, |data| {
@@ -358,6 +384,13 @@ fn event(name: &str, out: &mut Vec<u8>, fill: impl FnOnce(&mut Obj<'_>)) {
         fill(&mut data);
     }
     out.extend_from_slice(b"\n\n");
+}
+
+fn start_block(index: u32, kind: &Kind, out: &mut Vec<u8>) {
+    event("content_block_start", out, |data| {
+        data.num("index", u64::from(index));
+        write_block(kind, data);
+    });
 }
 
 fn write_block(kind: &Kind, data: &mut Obj<'_>) {

@@ -275,6 +275,25 @@ fn a_thought_and_its_proof_are_one_block() {
 }
 
 #[test]
+fn a_proof_after_a_text_is_written_where_more_follows_and_never_ends_an_answer() {
+    let said = |index| {
+        let delta = Event::Delta { index, delta: Delta::Text(text("said")) };
+        [part(index, PartStart::Text), delta, Event::PartEnd { index }]
+    };
+    let proof = Event::Delta { index: 1, delta: Delta::Signature(text("PROOF")) };
+    let mut answer = vec![start()];
+    answer.extend(said(0));
+    answer.extend([part(1, PartStart::Reasoning), proof, Event::PartEnd { index: 1 }]);
+    let ending = [stop(StopReason::EndTurn), Event::End];
+    let alone = encode(&[answer.clone(), ending.to_vec()].concat());
+    assert!(!alone.contains("thinking") && alone.contains("message_stop"), "{alone}");
+    let followed = encode(&[answer, said(2).to_vec(), ending.to_vec()].concat());
+    let kinds: Vec<_> = assemble(&followed)["content"].as_array().unwrap().iter().map(|b| b["type"].clone()).collect();
+    assert_eq!(kinds, ["text", "thinking", "text"]);
+    assert_eq!(assemble(&followed)["content"][1]["signature"], "PROOF");
+}
+
+#[test]
 fn a_refusal_is_a_text_and_the_reason() {
     let out = encode(&[
         start(),

@@ -108,7 +108,7 @@ fn cloud(provider: &Provider, env: &dyn Env) -> Option<String> {
             if let Some(variable) = provider.env.iter().find(|name| set(name).is_some()) {
                 return Some(format!("api_key: \"${{{variable}}}\""));
             }
-            set("AWS_ACCESS_KEY_ID").and(set("AWS_SECRET_ACCESS_KEY"))?;
+            set("AWS_ACCESS_KEY_ID").and_then(|_| set("AWS_SECRET_ACCESS_KEY"))?;
             let keys = "access_key_id: \"${AWS_ACCESS_KEY_ID}\", secret_access_key: \"${AWS_SECRET_ACCESS_KEY}\"";
             let token = set("AWS_SESSION_TOKEN").map(|_| ", session_token: \"${AWS_SESSION_TOKEN}\"");
             Some(format!("{keys}{}", token.unwrap_or_default()))

@@ -16,7 +16,8 @@ use support::grammar::{contents, items};
 mod ask;
 #[cfg(test)]
 mod auth;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(feature = "aws")]
+#[cfg(test)]
 mod aws_chain;
 #[cfg(test)]
 mod azure;

@@ -129,7 +129,7 @@ fn tokens(seconds: &'static [u64]) -> Upstream {
     let given = AtomicUsize::new(0);
     Upstream::start(move |_, conn| {
         let nth = given.fetch_add(1, Ordering::SeqCst);
-        let seconds = seconds.get(nth).or(seconds.last()).unwrap();
+        let seconds = seconds.get(nth).or_else(|| seconds.last()).unwrap();
         let token =
             json!({"access_token": format!("token-{}", nth + 1), "expires_in": seconds, "token_type": "Bearer"});
         conn.json(200, &token.to_string());

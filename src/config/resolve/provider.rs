@@ -22,9 +22,6 @@ const TIMEOUTS: Timeouts = Timeouts {
     total: Duration::from_secs(600),
 };
 
-/// Kinds of the product that this version does not have.
-const LATER_KINDS: [&str; 1] = ["cohere"];
-
 /// Headers that belong to the connection or to the body, not to the operator.
 const RESERVED_HEADERS: [&str; 11] = [
     "host",
@@ -128,10 +125,7 @@ fn kind(name: &At<String>, raw: &raw::Provider, cx: &mut Context<'_>) -> Option<
     }
     let kinds: Vec<_> = PROVIDERS.iter().map(|p| p.kind).collect();
     let near = nearest(kind, kinds.iter().copied());
-    if LATER_KINDS.contains(&kind) {
-        cx.say(place, format!("the kind `{kind}` is not supported by this version of Weir"))
-            .label(format!("expected one of: {}", kinds.join(", ")));
-    } else if raw.kind.is_some() {
+    if raw.kind.is_some() {
         cx.say(place, format!("unknown kind `{kind}`"))
             .label(format!("expected one of: {}", kinds.join(", ")))
             .did_you_mean(near);

@@ -290,7 +290,7 @@ pub struct Told<'t> {
 pub fn given_tokens(input: &str) -> u64 {
     let is_digit = |b: &u8| b.is_ascii_digit();
     let first = input.trim_start_matches(['[', ' ', '\n', '\t', '\r']);
-    if !input.starts_with('[') || !first.as_bytes().first().is_some_and(|b| is_digit(b)) {
+    if !input.starts_with('[') || !first.as_bytes().first().is_some_and(is_digit) {
         return 0;
     }
     let starts = input.as_bytes().windows(2).filter(|pair| matches!(pair, [a, b] if !is_digit(a) && is_digit(b)));

@@ -87,7 +87,7 @@ impl Words {
     /// The vendor's word for what was said in anybody's; a word that nobody is known for stays.
     fn word(self, said: &str) -> Option<String> {
         let is = |word: &&str| word.eq_ignore_ascii_case(said);
-        let known = PURPOSES.iter().find(|(words, others)| words.iter().any(|w| is(w)) || others.iter().any(|w| is(w)));
+        let known = PURPOSES.iter().find(|(words, others)| words.iter().any(&is) || others.iter().any(&is));
         let Some((words, _)) = known else { return Some(said.to_owned()) };
         let [cohere, google, voyage, jina, nova] = words;
         let word = match self {

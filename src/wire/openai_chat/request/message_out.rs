@@ -399,14 +399,10 @@ fn image(part: &Part<'_>, media: &Media<'_>, detail: Option<&Str<'_>>, cx: &Cont
     true
 }
 
+/// What clients call base64 may be anything: it is escaped like any text.
 fn data_url(mime: &str, data: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() + 64);
-    write_text(&mut out, "data:");
-    out.pop();
-    out.extend_from_slice(mime.as_bytes());
-    out.extend_from_slice(b";base64,");
-    out.extend_from_slice(data.as_bytes());
-    out.push(b'"');
+    write_text(&mut out, &format!("data:{mime};base64,{data}"));
     out
 }
 

@@ -39,7 +39,7 @@ impl Coding {
         let mut said =
             headers.get_all(CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
         let mut found = None;
-        for name in said.by_ref().map(|name| name.trim_ascii().to_ascii_lowercase()) {
+        for name in said.map(|name| name.trim_ascii().to_ascii_lowercase()) {
             let coding = match name.as_slice() {
                 b"" | b"identity" => continue,
                 b"gzip" | b"x-gzip" => Self::Gzip,

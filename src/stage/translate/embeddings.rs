@@ -8,13 +8,12 @@ use super::{Prepared, Source, Turn, no_endpoint, rendered};
 use crate::error::{Error, Result};
 use crate::provider::Edits;
 use crate::stage::route::Target;
-use crate::wire::embeddings::{Request, Shape, renamed};
+use crate::wire::embeddings::{self, Request, Shape, renamed};
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
 use crate::wire::lane::Lane;
 use crate::wire::splice::Splice;
-use crate::wire::{self};
 
 /// Writes the request for `target`: the client's bytes where the shape stays.
 pub(super) fn prepare(client: Shape, source: Source<'_>, target: &Target) -> Result<Prepared> {
@@ -41,11 +40,7 @@ pub(super) fn prepare(client: Shape, source: Source<'_>, target: &Target) -> Res
         body,
         dropped,
         bridge: None,
-        turn: Some(Turn::Embeddings(wire::embeddings::Turn {
-            client,
-            upstream: api.shape,
-            encoding: request.encoding,
-        })),
+        turn: Some(Turn::Embeddings(embeddings::Turn { client, upstream: api.shape, encoding: request.encoding })),
         earlier: bodies,
         kept,
         endpoint: source.endpoint,

@@ -36,8 +36,7 @@ pub(super) enum Coding {
 impl Coding {
     /// What the head says; `None` where the body is as it is.
     pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>> {
-        let mut said =
-            headers.get_all(CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        let said = headers.get_all(CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
         let mut found = None;
         for name in said.map(|name| name.trim_ascii().to_ascii_lowercase()) {
             let coding = match name.as_slice() {

@@ -56,7 +56,7 @@ impl Echo {
     /// What is kept of a whole answer.
     pub(crate) fn message(self, answer: &Value) -> Value {
         match self {
-            Self::ChatPlain | Self::ChatDetails => self.chat(answer["choices"][0]["message"].clone()),
+            Self::ChatPlain | Self::ChatDetails => self.chat(&answer["choices"][0]["message"]),
             Self::Messages => json!({"role": "assistant", "content": answer["content"]}),
             Self::Responses => answer["output"].clone(),
             Self::Gemini | Self::GeminiAgent => self.contents(&[answer]),
@@ -82,7 +82,7 @@ impl Echo {
         json!({"role": "model", "parts": parts})
     }
 
-    fn chat(self, message: Value) -> Value {
+    fn chat(self, message: &Value) -> Value {
         let mut kept = json!({"role": "assistant", "content": message["content"]});
         let members: &[&str] =
             if self == Self::ChatDetails { &["tool_calls", "reasoning_details"] } else { &["tool_calls"] };
@@ -99,7 +99,7 @@ impl Echo {
         let data = stream.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
         let events: Vec<Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
         match self {
-            Self::ChatPlain | Self::ChatDetails => self.chat(chat(&events)),
+            Self::ChatPlain | Self::ChatDetails => self.chat(&chat(&events)),
             Self::Messages => json!({"role": "assistant", "content": messages(&events)}),
             // Agents take items as they are done.
             Self::Responses => {

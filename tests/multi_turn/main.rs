@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
 
 mod echo;
+#[cfg(test)]
 #[path = "../support/grammar.rs"]
 mod grammar;
 mod upstream;

@@ -121,7 +121,7 @@ pub(crate) fn whole(upstream: Dialect, answer: &[Piece]) -> Value {
         Dialect::Responses => {
             json!({"id": "resp_1", "object": "response", "status": "completed", "output": items(answer)})
         }
-        Dialect::Gemini => contents(parts(answer)),
+        Dialect::Gemini => contents(&parts(answer)),
         Dialect::Converse => json!({"output": {"message": {"role": "assistant", "content": converse_blocks(answer)}},
             "stopReason": "end_turn", "usage": {"inputTokens": 1, "outputTokens": 1}}),
         Dialect::Cohere => json!({"id": "c", "message": cohere_message(answer), "finish_reason": "COMPLETE"}),
@@ -160,7 +160,7 @@ fn cohere_message(answer: &[Piece]) -> Value {
     message
 }
 
-fn contents(parts: Vec<Value>) -> Value {
+fn contents(parts: &[Value]) -> Value {
     json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
         "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}, "responseId": "r"})
 }
@@ -247,7 +247,7 @@ pub(crate) fn stream(upstream: Dialect, answer: &[Piece]) -> Vec<u8> {
         Dialect::Anthropic => message_events(answer),
         Dialect::OpenAiChat => chat_chunks(answer),
         Dialect::Responses => response_events(answer),
-        Dialect::Gemini => parts(answer).into_iter().map(|part| contents(vec![part])).collect(),
+        Dialect::Gemini => parts(answer).into_iter().map(|part| contents(&[part])).collect(),
         Dialect::Converse => return converse_messages(answer),
         Dialect::Cohere => cohere_events(answer),
     };

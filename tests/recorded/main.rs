@@ -20,6 +20,7 @@ mod contents;
 mod corpus;
 mod events;
 mod exceptions;
+#[cfg(test)]
 #[path = "../support/grammar.rs"]
 mod grammar;
 mod items;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::connector::REFRESH;
@@ -62,16 +62,27 @@ impl BackgroundService for Drain {
 
 /// SIGHUP reloads.
 pub(super) struct HangUp {
-    pub(super) reloader: Arc<Reloader>,
+    reloader: Arc<Reloader>,
+    /// Until the service takes it.
+    received: Mutex<Option<Signal>>,
+}
+
+impl HangUp {
+    /// From here on SIGHUP waits for the service: unreceived, it would end the process.
+    pub(super) fn new(reloader: Arc<Reloader>) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| format!("no runtime: {e}"))?;
+        let _inside = runtime.enter();
+        let received = signal(SignalKind::hangup()).map_err(|e| format!("SIGHUP cannot be received: {e}"))?;
+        Ok(Self { reloader, received: Mutex::new(Some(received)) })
+    }
 }
 
 #[async_trait]
 impl BackgroundService for HangUp {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
-            tracing::error!("SIGHUP cannot be received");
-            return;
-        };
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut hang_up) = received else { return };
         loop {
             tokio::select! {
                 received = hang_up.recv() => if received.is_none() { return },

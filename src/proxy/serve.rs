@@ -108,7 +108,7 @@ pub(crate) fn prepare(
     beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
     let (live, counted) = (Arc::clone(&shared.live), Arc::clone(&telemetry));
     beside(&mut server, "credentials", Credentials { live, telemetry: counted });
-    beside(&mut server, "hang-up", HangUp { reloader: Arc::clone(&shared.reloader) });
+    beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     beside(&mut server, "drain", Drain { in_flight: Arc::clone(&in_flight), telemetry: Arc::clone(&telemetry) });
     Ok(Prepared { server, in_flight, telemetry, _watch: watch, addresses, urls, admin_url })

@@ -301,6 +301,7 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     telemetry.attempt("lab", "ok");
     telemetry.fallback("lab", "lab", "upstream_timeout");
     telemetry.upstream_healthy("lab", true);
+    telemetry.credential_refresh_failed("lab");
     let text = telemetry.render();
     let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut listed: Vec<&str> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();

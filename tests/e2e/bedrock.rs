@@ -220,6 +220,7 @@ fn claude() -> Value {
 fn claude_events() -> Vec<(&'static str, Value)> {
     let mut start = claude();
     start["content"] = json!([]);
+    start["stop_reason"] = Value::Null;
     let delta = |index: u8, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
     vec![
         ("message_start", json!({"type": "message_start", "message": start})),

@@ -345,3 +345,22 @@ fn custom_tools_keep_their_grammar_in_either_shape() {
     let (out, dropped) = write(&request, &Quirks::NONE);
     assert!(dropped.is_empty() && out.contains(tool) && out.contains(choice), "{dropped}: {out}");
 }
+
+/// What a client calls base64 is text of its making: it stays inside its string.
+#[test]
+fn nothing_in_inline_data_adds_members() {
+    let evil = r#"AA\",\"model\":\"other\r"#;
+    let body = format!(
+        r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":[
+            {{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{evil}"}}}},
+            {{"type":"document","source":{{"type":"base64","media_type":"application/pdf","data":"{evil}"}}}}]}}]}}"#
+    );
+    let out = foreign_out(&body, &Quirks::NONE).0;
+    let text: String = serde_json::from_str(&format!("\"{evil}\"")).unwrap();
+    let [image, file] = [("image_url", "url"), ("file", "file_data")].map(|(part, member)| {
+        let at = out.find(&format!("\"{part}\":{{")).unwrap();
+        let inner = out.get(at..).and_then(|rest| rest.get(rest.find('{')?..)).unwrap();
+        crate::wire::scan::member(inner, member).and_then(Str::from_raw).unwrap().text().into_owned()
+    });
+    assert_eq!((image, file), (format!("data:image/png;base64,{text}"), format!("data:application/pdf;base64,{text}")));
+}

@@ -93,9 +93,12 @@ fn the_documents_are_there() {
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "docs/cells.md",
+        "docs/clients.md",
         "docs/configuration.md",
+        "docs/embeddings.md",
         "docs/errors.md",
         "docs/metrics.md",
+        "docs/passing.md",
         "docs/providers.md",
         "docs/translation.md",
     ] {

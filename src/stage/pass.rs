@@ -284,8 +284,8 @@ fn is_native(target: &Target) -> bool {
     translate::api(Dialect::Responses, target).is_some_and(|api| api.dialect == Dialect::Responses)
 }
 
-/// Refuses to name what is kept for nobody or for another, where a provider would know it: each of
-/// these members has to have come sealed. Where the request is translated, translation refuses state.
+/// Refuses what a provider would do without the gateway seeing it, and to name what is kept for nobody
+/// or for another, where a provider would know it: each of these members has to have come sealed. Where the request is translated, translation refuses state.
 pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Plan, opened: &Opened) -> Result<()> {
     let members: &[&'static str] = match endpoint {
         Endpoint::Responses | Endpoint::Passed(Pass::Responses) => &["previous_response_id", "conversation"],
@@ -293,6 +293,10 @@ pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Pla
         _ => return Ok(()),
     };
     let envelope = Envelope::restore(body, outline)?;
+    if endpoint == Endpoint::Responses && envelope.present("background") == Some("true") {
+        let text = "answers in the background are not served, since what they use could not be counted: ask without `background`";
+        return Err(Error::invalid("background", text));
+    }
     for member in members {
         let Some(json) = envelope.present(member) else { continue };
         let id = owned::id_in(json);

@@ -391,3 +391,15 @@ fn compaction_and_counts_go_by_model() {
     let booked: Vec<&Value> = records.iter().filter(|r| !r["input_tokens"].is_null()).collect();
     assert_eq!((booked.len(), &booked[0]["input_tokens"], &booked[0]["output_tokens"]), (1, &json!(5), &json!(6)));
 }
+
+#[test]
+fn nothing_is_answered_in_the_background() {
+    let (openai, second) = (Upstream::start(keeper), Upstream::start(keeper));
+    let gateway = gateway(&openai, &second);
+    let body = json!({"model": "openai/gpt-5", "input": "x", "background": true});
+    let refused = call(&gateway, KEY, "POST", RESPONSES, &body);
+    assert_eq!((refused.status(), &refused.json()["error"]["param"]), (400, &json!("background")));
+    assert!(openai.requests().is_empty());
+    let body = with(body, json!({"background": false}));
+    assert_eq!(call(&gateway, KEY, "POST", RESPONSES, &body).status(), 200);
+}

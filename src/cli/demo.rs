@@ -105,6 +105,16 @@ const STOPS: &[Stop] = &[
         body: r#"{"model":"simulator/sim-1","max_tokens":100,"messages":[{"role":"user","content":"reply with: translated both ways"}]}"#,
     },
     Stop {
+        title: "OpenAI Responses -> Gemini",
+        path: "/v1/responses",
+        body: r#"{"model":"simulator-gemini/sim-1","input":"reply with: translated both ways"}"#,
+    },
+    Stop {
+        title: "Gemini -> Bedrock",
+        path: "/v1beta/models/simulator-bedrock/sim-1:generateContent",
+        body: r#"{"contents":[{"parts":[{"text":"reply with: translated both ways"}]}]}"#,
+    },
+    Stop {
         title: "a stream, OpenAI chat -> Anthropic",
         path: "/v1/chat/completions",
         body: r#"{"model":"simulator-anthropic/sim-1","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"count to 5"}]}"#,
@@ -147,7 +157,7 @@ fn describe(answer: &Answer) {
     }
 }
 
-/// What an answer of either format says, whole or streamed.
+/// What an answer of any format says, whole or streamed.
 #[derive(Default)]
 struct Seen {
     text: String,
@@ -161,8 +171,31 @@ struct Piece {
     choices: Vec<Choice>,
     content: Vec<Block>,
     delta: Block,
+    /// Responses
+    output: Vec<Item>,
+    /// Gemini
+    candidates: Vec<Candidate>,
+    #[serde(alias = "usageMetadata")]
     usage: Option<Usage>,
     error: Option<Failure>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Item {
+    content: Vec<Block>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Candidate {
+    content: Parts,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Parts {
+    parts: Vec<Block>,
 }
 
 #[derive(Deserialize, Default)]
@@ -201,9 +234,9 @@ struct Block {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Usage {
-    #[serde(alias = "prompt_tokens")]
+    #[serde(alias = "prompt_tokens", alias = "promptTokenCount")]
     input_tokens: u64,
-    #[serde(alias = "completion_tokens")]
+    #[serde(alias = "completion_tokens", alias = "candidatesTokenCount")]
     output_tokens: u64,
 }
 
@@ -235,7 +268,9 @@ impl Seen {
                 }
             }
         }
-        for block in piece.content.iter().chain([&piece.delta]) {
+        let items = piece.output.iter().flat_map(|item| &item.content);
+        let parts = piece.candidates.iter().flat_map(|candidate| &candidate.content.parts);
+        for block in piece.content.iter().chain([&piece.delta]).chain(items).chain(parts) {
             self.text.push_str(&block.text);
         }
         if let Some(usage) = piece.usage {

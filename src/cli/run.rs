@@ -66,7 +66,7 @@ fn without_file() -> ExitCode {
 
 /// A provider and how many of its models are known.
 fn found(deployment: &Deployment, runtime: &Runtime) -> String {
-    match runtime.prices.models(deployment.provider.catalogue).len() {
+    match runtime.prices.askable(deployment.provider.catalogue).count() {
         0 => format!("{} (any model)", deployment.name),
         known => format!("{} ({known} models known, any accepted)", deployment.name),
     }
@@ -101,7 +101,7 @@ pub(super) fn welcome(urls: &[String], admin_url: &str, key: &Secret, generated:
     let key = if generated { key.expose() } else { "$WEIR_API_KEY" };
     let why = if generated { "  (made up for this run; set WEIR_API_KEY to keep one)" } else { "" };
     format!(
-        "\n  key       {key}{why}\n  try       curl {url}/v1/chat/completions -H 'authorization: Bearer {key}' \\\n              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'\n  OpenAI SDK      export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}\n  Anthropic SDK   export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}\n  Claude Code     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}\n  metrics   curl {}/metrics\n",
+        "\n  key       {key}{why}\n  try       curl {url}/v1/chat/completions -H 'authorization: Bearer {key}' \\\n              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'\n  OpenAI SDK      export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}\n  Anthropic SDK   export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}\n  Claude Code     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}\n  Gemini CLI, SDK export GOOGLE_GEMINI_BASE_URL={url} GEMINI_API_KEY={key}\n  Codex           eval \"$(weir env codex --url {url} --key {key})\"\n  metrics   curl {}/metrics\n",
         admin_url
     )
 }

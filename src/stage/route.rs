@@ -192,10 +192,7 @@ pub fn names(key: &Key, runtime: &Runtime) -> Vec<String> {
             names.extend(deployment.discovered.iter().flat_map(Discovered::names).map(|name| full(&name)));
             names.extend(deployment.authored.keys().cloned());
             let catalogue = deployment.provider.catalogue;
-            // Bedrock's table has prices by region and commitment too, which are no names to ask for.
-            let askable = |name: &str| catalogue != "bedrock" || !name.contains('/');
-            let listed = runtime.prices.models(catalogue).into_iter().filter(|(name, _)| askable(name));
-            names.extend(listed.map(|(name, _)| full(name)));
+            names.extend(runtime.prices.askable(catalogue).map(|(name, _)| full(name)));
         }
     }
     names.retain(|name| allowed(key, name));

@@ -19,7 +19,7 @@ pub(super) fn names(
         _ => return HashMap::new(),
     };
     let mut best: HashMap<String, (u8, String)> = HashMap::new();
-    for (own, _) in prices.models(provider.catalogue) {
+    for (own, _) in prices.askable(provider.catalogue) {
         let Some((name, rank)) = read(own, region) else { continue };
         let candidate = (rank, own.to_owned());
         // Of several dates of one model the latest, which sorts last.
@@ -36,9 +36,6 @@ pub(super) fn names(
 /// (newer models have no other way), then the model itself, then the worldwide profile, which may
 /// process a request anywhere.
 fn bedrock(own: &str, region: &str) -> Option<(String, u8)> {
-    if own.contains('/') {
-        return None;
-    }
     let (prefix, rest) = match own.split_once('.') {
         Some((prefix, rest)) if is_profile(prefix) => (prefix, rest),
         _ => ("", own),
@@ -113,7 +110,6 @@ mod tests {
         assert_eq!(bedrock("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "us-east-1"), None);
         assert_eq!(bedrock("global.anthropic.claude-opus-4-7", "x"), Some(("anthropic/claude-opus-4-7".to_owned(), 1)));
         assert_eq!(bedrock("openai.gpt-5.4", ""), Some(("openai/gpt-5.4".to_owned(), 2)));
-        assert_eq!(bedrock("us-west-2/minimax.minimax-m2.5", "us-west-2"), None);
         assert_eq!(vertex("claude-sonnet-4-5@20250929", ""), Some((sonnet(), 1)));
         assert_eq!(vertex("meta/llama-4-maas", ""), Some(("meta/llama-4".to_owned(), 1)));
         assert_eq!(vertex("gemini-2.5-pro", ""), Some(("google/gemini-2.5-pro".to_owned(), 1)));

@@ -142,6 +142,13 @@ impl PriceTable {
         models
     }
 
+    /// Those that can be asked for: Bedrock's table has prices by region and commitment too.
+    pub fn askable(&self, catalogue: &str) -> impl Iterator<Item = (&str, &Arc<ModelInfo>)> {
+        let is_bedrock = catalogue == "bedrock";
+        let models = self.models(catalogue).into_iter();
+        models.filter(move |(name, _)| !is_bedrock || !(name.contains('/') || name.starts_with("regional.")))
+    }
+
     /// What is known of exactly this name.
     pub fn exact(&self, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
         let own = self.overrides.get(catalogue).and_then(|models| models.get(model));

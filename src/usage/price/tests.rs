@@ -500,3 +500,12 @@ proptest! {
         let _ = PriceTable::builtin().find("cerebras", &name);
     }
 }
+
+#[test]
+fn prices_by_region_are_no_names_to_ask_for() {
+    let table = PriceTable::builtin();
+    let has = |wanted: &str| table.askable("bedrock").any(|(name, _)| name == wanted);
+    assert!(has("anthropic.claude-3-5-haiku-20241022-v1:0"));
+    assert!(!table.askable("bedrock").any(|(name, _)| name.contains('/') || name.starts_with("regional.")));
+    assert!(table.askable("openrouter").any(|(name, _)| name.contains('/')), "elsewhere a slash is part of a name");
+}

@@ -211,7 +211,7 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
             None => wire::decode_error(attempt.prepared.refusals(), status, &text),
         },
     };
-    if refusal.status == 401 && !x.pass_through {
+    if error.kind() == Kind::UpstreamAuth && !x.pass_through {
         attempt.target.deployment.signer.doubt(SystemTime::now());
     }
     if let Some(after) =

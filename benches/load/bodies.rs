@@ -49,8 +49,12 @@ pub(crate) fn cells() -> Vec<Cell> {
     let (chat, messages) = (Dialect::OpenAiChat, Dialect::Anthropic);
     cells.push(Cell { provider: "signed", ..cell(chat, Dialect::Converse, 2, Stream::No) });
     cells.extend([(chat, chat), (chat, messages)].map(|(client, upstream)| cell(client, upstream, 100, Stream::No)));
-    for client in Dialect::CLIENTS {
-        cells.extend(Dialect::ALL.map(|upstream| cell(client, upstream, 2, Stream::Burst)));
+    for dialect in Dialect::CLIENTS {
+        cells.push(cell(dialect, dialect, 2, Stream::Burst));
+        cells.extend((dialect != chat).then(|| cell(dialect, chat, 2, Stream::Burst)));
+    }
+    for upstream in [messages, Dialect::Gemini, Dialect::Converse, Dialect::Cohere] {
+        cells.push(cell(chat, upstream, 2, Stream::Burst));
     }
     cells.extend([(chat, chat), (messages, chat)].map(|(client, upstream)| cell(client, upstream, 2, Stream::Paced)));
     cells

@@ -18,6 +18,9 @@ const tool = { name: "get_weather", description: "The weather.", input_schema: c
 const askTwo = "get_weather for Paris and get_weather for Rome";
 const user = (content) => [{ role: "user", content }];
 
+// A model that thinks by a budget, where `claude-sonnet-4-5` is no name of the vendor's.
+const thinks = { "simulator-bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0", "simulator-cohere": "command-a-reasoning-08-2025" };
+
 const checks = {
   async "chat answers"(provider) {
     const answer = await openai.chat.completions.create({ model: `${provider}/sim-1`, messages: user("one two three") });
@@ -74,7 +77,7 @@ const checks = {
   },
 
   async "messages thinking and tools round trip"(provider) {
-    const options = { model: `${provider}/claude-sonnet-4-5`, max_tokens: 4096, tools: [tool], thinking: { type: "enabled", budget_tokens: 1024 } };
+    const options = { model: `${provider}/${thinks[provider] ?? "claude-sonnet-4-5"}`, max_tokens: 4096, tools: [tool], thinking: { type: "enabled", budget_tokens: 1024 } };
     const messages = user("use get_weather for Oslo");
     const first = await anthropic.messages.stream({ ...options, messages }).finalMessage();
     assert.deepEqual(first.content.map((b) => b.type), ["thinking", "tool_use"]);
@@ -160,7 +163,7 @@ const checks = {
 let passed = 0;
 let failed = 0;
 for (const [name, run] of Object.entries(checks)) {
-  for (const provider of ["simulator", "simulator-anthropic", "simulator-responses", "simulator-gemini"]) {
+  for (const provider of ["simulator", "simulator-anthropic", "simulator-responses", "simulator-gemini", "simulator-bedrock", "simulator-cohere"]) {
     try {
       await run(provider);
       passed += 1;

@@ -31,7 +31,9 @@ KEY = os.environ["WEIR_KEY"]
 OPENAI = openai.OpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0, timeout=30)
 ANTHROPIC = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=30)
 GOOGLE = google.genai.Client(api_key=KEY, http_options=google_types.HttpOptions(base_url=URL, timeout=30_000))
-PROVIDERS = ["simulator", "simulator-anthropic", "simulator-responses", "simulator-gemini"]
+PROVIDERS = ["simulator", "simulator-anthropic", "simulator-responses", "simulator-gemini", "simulator-bedrock", "simulator-cohere"]
+# A model that thinks by a budget, where `claude-sonnet-4-5` is no name of the vendor's.
+THINKS = {"simulator-bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0", "simulator-cohere": "command-a-reasoning-08-2025"}
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 FUNCTION = {"type": "function", "function": {"name": "get_weather", "description": "The weather.", "parameters": CITY}}
 TOOL = {"name": "get_weather", "description": "The weather.", "input_schema": CITY}
@@ -245,7 +247,7 @@ def messages_tool_loop_with_parallel_calls(provider):
 @check
 def messages_thinking_round_trip(provider):
     options = {
-        "model": f"{provider}/claude-sonnet-4-5", "max_tokens": 4096, "tools": [TOOL],
+        "model": f"{provider}/{THINKS.get(provider, 'claude-sonnet-4-5')}", "max_tokens": 4096, "tools": [TOOL],
         "thinking": {"type": "enabled", "budget_tokens": 1024},
     }
     messages = user("use get_weather for Oslo")

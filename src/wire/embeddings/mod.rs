@@ -2,7 +2,7 @@
 //!
 //! Clients speak OpenAI's shape and Gemini's two. Numbers cross as the digits they came in; only
 //! between floats and base64 they are read, as the 32 bits they stand for. Where a vendor takes fewer
-//! inputs at once than the client sends, the request becomes several ([`Shape::most_inputs`]).
+//! inputs at once than the client sends, the request becomes several (`Shape::most_inputs`).
 
 use std::borrow::Cow;
 

@@ -114,9 +114,19 @@ impl Head {
 }
 
 fn repeated(request: &str) -> String {
-    let member = |name: &str| scan::member(request, name).filter(|value| *value != "null");
-    let pairs = REPEATED.iter().map(|(name, default)| format!("\"{name}\":{}", member(name).unwrap_or(default)));
-    pairs.collect::<Vec<_>>().join(",")
+    let mut values = REPEATED.map(|(_, default)| default);
+    // One pass, whatever the number of members: requests are large.
+    for (name, value) in scan::members(request).filter(|(_, value)| *value != "null") {
+        let known = values.iter_mut().zip(REPEATED).find(|(_, (known, _))| *known == name);
+        known.into_iter().for_each(|(kept, _)| *kept = value);
+    }
+    let mut out = String::with_capacity(values.iter().map(|value| value.len() + 32).sum());
+    for ((name, _), value) in REPEATED.iter().zip(values) {
+        for piece in [if out.is_empty() { "\"" } else { ",\"" }, name, "\":", value] {
+            out.push_str(piece);
+        }
+    }
+    out
 }
 
 /// How an answer that stopped is called. A refusal in words is a complete one.

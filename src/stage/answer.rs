@@ -163,7 +163,7 @@ impl Answer {
                 created: context.created,
                 stream_usage: parsed.stream_usage,
                 input_estimate_tokens: parsed.input_estimate_tokens,
-                request: std::str::from_utf8(context.body).unwrap_or_default(),
+                request: simdutf8::basic::from_utf8(context.body).unwrap_or_default(),
                 seal: &target.deployment.seal,
             };
             Box::new(Translator::new(bridge, prepared.framing, quirks, &client))
@@ -308,7 +308,7 @@ impl Whole {
     }
 
     fn finish(&mut self, body: Bytes) -> Result<Bytes> {
-        let text = std::str::from_utf8(&body).map_err(malformed)?;
+        let text = simdutf8::basic::from_utf8(&body).map_err(malformed)?;
         if !wire::scan::is_json(text) {
             return Err(malformed("not JSON"));
         }
@@ -342,7 +342,7 @@ impl Whole {
             created: to.created,
             stream_usage: true,
             input_estimate_tokens: self.input_estimate_tokens,
-            request: std::str::from_utf8(&to.request).unwrap_or_default(),
+            request: simdutf8::basic::from_utf8(&to.request).unwrap_or_default(),
             seal: &to.seal,
         };
         to.bridge.response(&mut response);

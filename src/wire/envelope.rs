@@ -71,7 +71,7 @@ impl<'a> Envelope<'a> {
     /// The envelope of a body whose outline was kept. Another body's outline finds nothing useful, but
     /// cannot do harm: all access is checked.
     pub fn restore(bytes: &'a [u8], outline: &'a Outline) -> Result<Self> {
-        let body = std::str::from_utf8(bytes).map_err(Error::internal)?;
+        let body = simdutf8::basic::from_utf8(bytes).map_err(Error::internal)?;
         let member = |span: &'a Span| Member {
             name: match &span.unescaped {
                 Some(name) => Cow::Borrowed(name.as_str()),
@@ -86,7 +86,7 @@ impl<'a> Envelope<'a> {
     /// Fails with `InvalidJson`: not UTF-8, not JSON, not an object, nested too deep, or a
     /// duplicate top-level member, which is named.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let body = std::str::from_utf8(bytes).map_err(|e| {
+        let body = simdutf8::compat::from_utf8(bytes).map_err(|e| {
             Error::new(Kind::InvalidJson, format!("the body is not valid UTF-8 at byte {}", e.valid_up_to()))
         })?;
         Self::parse_str(body)

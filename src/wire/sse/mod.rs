@@ -124,7 +124,7 @@ impl Framer {
             bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         }
         // Text is checked a frame at a time, never split: characters may come in pieces.
-        let text = match std::str::from_utf8(bytes) {
+        let text = match simdutf8::basic::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
             // Looks at each byte, so it is not asked before there is need.
             Err(_) => String::from_utf8_lossy(bytes),

@@ -279,3 +279,19 @@ fn row_8_responses_in_carries_reasoning_and_refuses_stored_state() {
         assert_eq!((error.status(), error.param()), (400, Some("previous_response_id")));
     }
 }
+
+/// Pieces of a thought that read alike are pieces all the same.
+#[test]
+fn a_thought_may_repeat_itself() {
+    let thought = Piece::Thought { text: "éé".to_owned(), proof: "A+0a".to_owned() };
+    let turns = [Turn { answer: vec![thought, Piece::Text("said".to_owned())], is_streamed: true }];
+    for upstream in upstream::ALL {
+        for echo in Echo::ALL.into_iter().filter(|echo| echo.client() != upstream && *echo != Echo::ChatPlain) {
+            let turns: Vec<Turn> = turns
+                .iter()
+                .map(|turn| Turn { answer: upstream::fitting(upstream, &turn.answer), ..turn.clone() })
+                .collect();
+            check(echo, upstream, &turns);
+        }
+    }
+}

@@ -268,8 +268,8 @@ impl Writer<'_> {
                 }
                 PartKind::Refusal { text } => said(text, &calls, &mut plan, &mut pieces),
                 PartKind::Reasoning { text, .. } if !text.is_empty() && (self.cx.same || thinks(self.cx.target)) => {
-                    // Some clients give the same twice, in two members.
-                    if !thoughts.contains(&text) {
+                    // Chat clients give the same twice, in two members; others give pieces, which may be alike.
+                    if self.client != Dialect::OpenAiChat || !thoughts.contains(&text) {
                         thoughts.push(text);
                         pieces.push(thought(text));
                     }

@@ -102,8 +102,8 @@ impl Fate {
 }
 
 /// What is written for a request, and what is named as dropped; `None` where it is refused.
-fn written(client: Dialect, upstream: &Upstream, request: &Value) -> Option<(String, Vec<String>)> {
-    let body = request.to_string();
+fn written(client: Dialect, upstream: &Upstream, sent: &Value) -> Option<(String, Vec<String>)> {
+    let body = sent.to_string();
     let seal = Seal::new("cells", b"key");
     let target = Target {
         model: upstream.model,
@@ -118,7 +118,14 @@ fn written(client: Dialect, upstream: &Upstream, request: &Value) -> Option<(Str
     let result = Bridge::request(&mut request, upstream.dialect, &target, &mut dropped)
         .and_then(|_| encode_request(upstream.dialect, &request, &target, &mut out, &mut dropped));
     match result {
-        Ok(()) => Some((String::from_utf8(out).unwrap(), dropped.paths().to_vec())),
+        Ok(()) => {
+            for path in dropped.paths() {
+                let member = path.split(['.', '[']).next().unwrap();
+                let at = upstream.title;
+                assert!(sent.get(member).is_some(), "`{path}` is no spelling of {client:?}'s, at {at}: {body}");
+            }
+            Some((String::from_utf8(out).unwrap(), dropped.paths().to_vec()))
+        }
         Err(error) => {
             assert_eq!(error.kind().face().status, 400, "{error:?}");
             assert!(!error.public().is_empty(), "a refusal says why");

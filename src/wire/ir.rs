@@ -179,6 +179,26 @@ impl Request<'_> {
         }
     }
 
+    /// The client's spelling of the member that holds [`Self::output`].
+    pub fn output_name(&self) -> &'static str {
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::Cohere => "response_format",
+            Dialect::Anthropic => "output_config.format",
+            Dialect::Responses => "text.format",
+            Dialect::Gemini if matches!(self.output, Output::JsonObject) => "generationConfig.responseMimeType",
+            Dialect::Gemini => "generationConfig.responseSchema",
+            Dialect::Converse => "outputConfig",
+        }
+    }
+
+    /// The same for a member beside the schema of the answer.
+    pub fn beside_schema(&self, name: &str) -> String {
+        match self.dialect {
+            Dialect::OpenAiChat => format!("response_format.json_schema.{name}"),
+            _ => format!("{}.{name}", self.output_name()),
+        }
+    }
+
     /// The client's spelling of the member that holds [`Self::choices`].
     pub fn choices_name(&self) -> &'static str {
         if self.dialect == Dialect::Gemini { "generationConfig.candidateCount" } else { "n" }

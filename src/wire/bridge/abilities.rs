@@ -102,7 +102,7 @@ pub(in crate::wire) fn schema_hint(schema: &str) -> String {
 }
 
 /// The client's spelling of the member that holds a schema.
-fn schema_name(client: Dialect) -> &'static str {
+pub(in crate::wire) fn schema_name(client: Dialect) -> &'static str {
     match client {
         Dialect::OpenAiChat | Dialect::Cohere => "response_format.json_schema",
         Dialect::Anthropic => "output_config.format.schema",

@@ -16,7 +16,7 @@ mod open;
 mod state;
 mod tools;
 
-pub(in crate::wire) use abilities::schema_hint;
+pub(in crate::wire) use abilities::{schema_hint, schema_name};
 pub use events::Events;
 
 use close::{Closer, Slots};

@@ -269,8 +269,8 @@ fn encode_format(output: &Output<'_>, config: &mut Obj<'_>) {
 fn foreign_output(request: &Request<'_>, tuning: &Tuning, body: &mut Obj<'_>, dropped: &mut Dropped) {
     tuning.thinking.encode(body);
     match &request.output {
-        Output::JsonObject | Output::Other(_) => dropped.push("response_format"),
-        Output::JsonSchema { description: Some(_), .. } => dropped.push("response_format.json_schema.description"),
+        Output::JsonObject | Output::Other(_) => dropped.push(request.output_name()),
+        Output::JsonSchema { description: Some(_), .. } => dropped.push(request.beside_schema("description")),
         _ => {}
     }
     let has_format = matches!(request.output, Output::JsonSchema { .. });

@@ -134,7 +134,7 @@ fn choice(request: &Request<'_>, tools: &[&Tool<'_>], same: bool, body: &mut Obj
 }
 
 fn output(request: &Request<'_>, free: bool, body: &mut Obj<'_>, dropped: &mut Dropped) {
-    let name = output_name(request.dialect);
+    let name = request.output_name();
     match &request.output {
         Output::Text => {}
         Output::Other(raw) if request.dialect == Dialect::Cohere => _ = body.raw("response_format", raw.get()),
@@ -143,16 +143,5 @@ fn output(request: &Request<'_>, free: bool, body: &mut Obj<'_>, dropped: &mut D
             body.obj("response_format").text("type", "json_object").raw("json_schema", schema.get());
         }
         Output::JsonObject | Output::JsonSchema { .. } | Output::Other(_) => dropped.push(name),
-    }
-}
-
-/// The client's spelling of the member that says the form of the answer.
-fn output_name(client: Dialect) -> &'static str {
-    match client {
-        Dialect::OpenAiChat | Dialect::Cohere => "response_format",
-        Dialect::Anthropic => "output_config.format",
-        Dialect::Responses => "text.format",
-        Dialect::Gemini => "generationConfig.responseSchema",
-        Dialect::Converse => "outputConfig",
     }
 }

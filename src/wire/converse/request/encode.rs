@@ -168,7 +168,7 @@ fn encode_choice(request: &Request<'_>, config: &mut Obj<'_>, dropped: &mut Drop
 }
 
 fn output(request: &Request<'_>, target: &Target<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
-    let name = output_name(request.dialect);
+    let name = request.output_name();
     let takes = target.abilities.json_schema.unwrap_or_else(|| model::keeps_to_schemas(target.model));
     match &request.output {
         Output::Text => {}
@@ -188,16 +188,5 @@ fn output(request: &Request<'_>, target: &Target<'_>, body: &mut Obj<'_>, droppe
             description.iter().for_each(|description| _ = json.str("description", description));
         }
         Output::JsonSchema { .. } | Output::JsonObject | Output::Other(_) => dropped.push(name),
-    }
-}
-
-/// The client's spelling of the member that says the form of the answer.
-fn output_name(client: Dialect) -> &'static str {
-    match client {
-        Dialect::OpenAiChat | Dialect::Cohere => "response_format",
-        Dialect::Anthropic => "output_config.format",
-        Dialect::Responses => "text.format",
-        Dialect::Gemini => "generationConfig.responseSchema",
-        Dialect::Converse => "outputConfig",
     }
 }

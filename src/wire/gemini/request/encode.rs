@@ -53,7 +53,7 @@ fn config(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped
     }
     request.choices.filter(|n| cx.same || *n > 1).iter().for_each(|n| _ = config.num("candidateCount", *n));
     stop(request, cx, config, dropped);
-    output(&request.output, cx, config, dropped);
+    output(request, cx, config, dropped);
     match &request.reasoning {
         Some(reasoning) if cx.same => thinking::encode_own(reasoning, config),
         Some(reasoning) => thinking::encode(reasoning, cx.target, config, dropped),
@@ -82,17 +82,17 @@ fn stop(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: 
     }
 }
 
-fn output(output: &Output<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
-    match output {
+fn output(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
+    match &request.output {
         Output::Text => {}
         Output::JsonObject => _ = config.text("responseMimeType", "application/json"),
         Output::JsonSchema { description, schema, .. } => {
             config.text("responseMimeType", "application/json").raw("responseJsonSchema", schema.get());
             if description.is_some() && !cx.same {
-                dropped.push("response_format.json_schema.description");
+                dropped.push(request.beside_schema("description"));
             }
         }
-        Output::Other(_) => dropped.push("response_format"),
+        Output::Other(_) => dropped.push(request.output_name()),
     }
 }
 

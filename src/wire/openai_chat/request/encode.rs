@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::error::Result;
+use crate::wire::bridge::schema_name;
 use crate::wire::ir::{Dropped, Output, Request, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
@@ -40,7 +41,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
         obj.num("n", n);
     }
     options_out::reasoning(request, &cx, &mut obj, dropped);
-    output(&request.output, &cx, &mut obj, dropped);
+    output(request, &cx, &mut obj, dropped);
     options_out::options(&request.options, &cx, &mut obj, dropped);
     Ok(())
 }
@@ -212,19 +213,18 @@ fn stop(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mu
         request.stop.iter().take(most).for_each(|s| _ = list.raw(s.raw()));
     }
     for index in most..request.stop.len() {
-        dropped.push(format_args!("stop_sequences[{index}]"));
+        dropped.push(format_args!("{}[{index}]", request.stop_name()));
     }
 }
 
-fn output(output: &Output<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
-    let name = if cx.same { "response_format" } else { "output_config.format" };
-    match output {
+fn output(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
+    match &request.output {
         Output::Text => {}
         Output::JsonObject => _ = obj.obj("response_format").text("type", "json_object"),
         Output::JsonSchema { .. } if !cx.target.quirks.json_schema => {
             // The schema goes into the instructions instead; see `message_out`.
             obj.obj("response_format").text("type", "json_object");
-            dropped.push(format_args!("{name}.{}", if cx.same { "json_schema" } else { "schema" }));
+            dropped.push(schema_name(request.dialect));
         }
         Output::JsonSchema { name, description, schema, strict } => {
             let mut format = obj.obj("response_format");
@@ -243,6 +243,6 @@ fn output(output: &Output<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mu
             }
         }
         Output::Other(raw) if cx.same => _ = obj.raw("response_format", raw.get()),
-        Output::Other(_) => dropped.push(name),
+        Output::Other(_) => dropped.push(request.output_name()),
     }
 }

@@ -173,7 +173,7 @@ fn form(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &m
     let verbosity = request.options.iter().find(|o| o.kind == SettingKind::Verbosity);
     let plain = matches!(request.output, Output::Text) || matches!(request.output, Output::Other(_)) && !cx.same;
     if matches!(request.output, Output::Other(_)) && !cx.same {
-        dropped.push("response_format");
+        dropped.push(request.output_name());
     }
     if plain && verbosity.is_none() && kept.peek().is_none() {
         return;

@@ -3,7 +3,7 @@
 //! `make bench` builds the gateway as it ships (profile `dist`) and runs this; the table it prints
 //! goes into `benches/RESULTS.md`. One executable has all roles, each a process of its own:
 //!
-//! - `mock` answers both formats from memory, whole and as streams of 100 events, at once or paced;
+//! - `mock` answers every format from memory, whole and as streams of 100 events, at once or paced;
 //! - `bare` is a Pingora proxy that passes everything on and knows nothing;
 //! - `generate` sends requests, closed loop (CPU per request) or at a fixed rate (latency);
 //! - without a role: the driver, which starts the others and the gateway and does the sums.

@@ -62,8 +62,6 @@ pub(crate) struct Exchange {
     pub(crate) betas: Vec<String>,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) attempts: u32,
-    /// Bytes of a body that passes.
-    pub(crate) passed_bytes: usize,
     /// Why passing was stopped.
     pub(crate) stopped: Option<Error>,
     /// A request went out whole.
@@ -152,7 +150,6 @@ impl Exchange {
             betas: Vec::new(),
             attempt: None,
             attempts: 0,
-            passed_bytes: 0,
             stopped: None,
             sent: false,
             end: End {

@@ -103,14 +103,11 @@ impl ProxyHttp for Gateway {
         }
     }
 
+    /// From here on, what realtime sessions take: nothing else goes to the pipeline.
     async fn upstream_peer(&self, _session: &mut Session, x: &mut Self::CTX) -> Pingora<Box<HttpPeer>> {
         let deployment = x.attempt_mut().map(|a| Arc::clone(&a.target.deployment)).map_err(to_pingora)?;
         let upstream = x.live.upstream(&deployment).map_err(to_pingora)?;
-        let peer = match x.passage {
-            Some(_) => upstream.session_peer(deployment.timeouts.total).await,
-            None => upstream.any_peer().await,
-        };
-        peer.map(Box::new).map_err(to_pingora)
+        upstream.session_peer(deployment.timeouts.total).await.map(Box::new).map_err(to_pingora)
     }
 
     async fn upstream_request_filter(
@@ -127,22 +124,6 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    /// Holds what passes to the same size as what is read; a session has no size.
-    async fn request_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        _end: bool,
-        x: &mut Self::CTX,
-    ) -> Pingora<()> {
-        x.passed_bytes += body.as_ref().map_or(0, Bytes::len);
-        let limit_bytes = x.live.runtime.server.max_body_bytes;
-        if x.passed_bytes > limit_bytes && x.passage.is_none() {
-            return Err(x.stop_passing(body::too_large(limit_bytes)));
-        }
-        Ok(())
-    }
-
     async fn upstream_response_filter(
         &self,
         _session: &mut Session,
@@ -150,7 +131,7 @@ impl ProxyHttp for Gateway {
         x: &mut Self::CTX,
     ) -> Pingora<()> {
         let own = match head.status.as_u16() {
-            101 if x.passage.is_some() => realtime::answer_head(x, head),
+            101 => realtime::answer_head(x, head),
             _ => hooks::pass_answer_head(x, head),
         };
         match own {

@@ -179,6 +179,19 @@ impl Request<'_> {
         }
     }
 
+    /// The stop sequences for a target that takes so many and no empty ones; others are named as dropped.
+    pub fn stops(&self, most: usize, dropped: &mut Dropped) -> Vec<&Str<'_>> {
+        let mut taken = Vec::new();
+        for (index, stop) in self.stop.iter().enumerate() {
+            match (index < most && !stop.is_empty(), self.stop.len()) {
+                (true, _) => taken.push(stop),
+                (false, 1) => dropped.push(self.stop_name()),
+                (false, _) => dropped.push(format_args!("{}[{index}]", self.stop_name())),
+            }
+        }
+        taken
+    }
+
     /// The client's spelling of the member that holds [`Self::output`].
     pub fn output_name(&self) -> &'static str {
         match self.dialect {

@@ -6,11 +6,9 @@ use bytes::Bytes;
 
 use super::{Prepared, Source, Turn, no_endpoint, rendered};
 use crate::error::{Error, Result};
-use crate::provider::Edits;
 use crate::stage::route::Target;
 use crate::wire::embeddings::{self, Request, Shape, renamed};
 use crate::wire::envelope::Envelope;
-use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
 use crate::wire::lane::Lane;
 use crate::wire::splice::Splice;
@@ -32,18 +30,14 @@ pub(super) fn prepare(client: Shape, source: Source<'_>, target: &Target) -> Res
     };
     let body = bodies.pop().ok_or_else(|| Error::internal("a request without a body"))?;
     Ok(Prepared {
-        dialect: api.shape.dialect(),
-        edits: Edits::None,
         lane,
         path: rendered(api.path, target),
-        framing: Framing::Sse,
         body,
         dropped,
-        bridge: None,
         turn: Some(Turn::Embeddings(embeddings::Turn { client, upstream: api.shape, encoding: request.encoding })),
         earlier: bodies,
         kept,
-        endpoint: source.endpoint,
+        ..Prepared::passed(api.shape.dialect(), source.endpoint)
     })
 }
 

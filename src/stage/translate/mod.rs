@@ -56,7 +56,7 @@ pub enum Turn {
 }
 
 impl Prepared {
-    /// For what passes in its own format; its path and body are still to come.
+    /// The same format and nothing changed; path and body are still to come.
     pub fn passed(dialect: Dialect, endpoint: Endpoint) -> Self {
         Self {
             dialect,

@@ -4,10 +4,8 @@ use bytes::Bytes;
 
 use super::{Prepared, Source, Turn, no_endpoint, rendered};
 use crate::error::Result;
-use crate::provider::Edits;
 use crate::stage::route::Target;
 use crate::wire::envelope::Envelope;
-use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
 use crate::wire::lane::Lane;
 use crate::wire::rerank::{self, Request};
@@ -30,17 +28,12 @@ pub(super) fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
         (false, _) => (Lane::Translate, Bytes::from(request.encode(api.shape, &target.model, &mut dropped)?)),
     };
     Ok(Prepared {
-        dialect: api.shape.dialect(),
-        edits: Edits::None,
         lane,
         path: rendered(api.path, target),
-        framing: Framing::Sse,
         body,
         dropped,
-        bridge: None,
         turn: Some(Turn::Rerank(rerank::Turn { client: request.client, upstream: api.shape, kept })),
-        earlier: Vec::new(),
         kept,
-        endpoint: source.endpoint,
+        ..Prepared::passed(api.shape.dialect(), source.endpoint)
     })
 }

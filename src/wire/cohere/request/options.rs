@@ -31,17 +31,10 @@ pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>
 }
 
 fn stop(request: &Request<'_>, same: bool, body: &mut Obj<'_>, dropped: &mut Dropped) {
-    let taken = |index: usize, stop: &Str<'_>| same || index < MOST_STOPS && !stop.is_empty();
-    let all = || request.stop.iter().enumerate();
-    for (index, _) in all().filter(|(index, stop)| !taken(*index, stop)) {
-        match request.stop.len() {
-            1 => dropped.push(request.stop_name()),
-            _ => dropped.push(format_args!("{}[{index}]", request.stop_name())),
-        }
-    }
-    if all().any(|(index, stop)| taken(index, stop)) {
+    let taken = if same { request.stop.iter().collect() } else { request.stops(MOST_STOPS, dropped) };
+    if !taken.is_empty() {
         let mut list = body.arr("stop_sequences");
-        all().filter(|(index, stop)| taken(*index, stop)).for_each(|(_, stop)| _ = list.raw(stop.raw()));
+        taken.into_iter().for_each(|stop| _ = list.raw(stop.raw()));
     }
 }
 

@@ -8,7 +8,7 @@
 use super::{thinking, tools, turns};
 use crate::error::Result;
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind};
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{Obj};
 use crate::wire::{Dialect, Target};
 
 const MOST_STOPS: usize = 5;
@@ -68,17 +68,10 @@ fn config(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped
 }
 
 fn stop(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
-    let taken = |index: usize, stop: &Str<'_>| cx.same || index < MOST_STOPS && !stop.is_empty();
-    let all = || request.stop.iter().enumerate();
-    for (index, _) in all().filter(|(index, stop)| !taken(*index, stop)) {
-        match request.stop.len() {
-            1 => dropped.push(request.stop_name()),
-            _ => dropped.push(format_args!("{}[{index}]", request.stop_name())),
-        }
-    }
-    if all().any(|(index, stop)| taken(index, stop)) {
+    let taken = if cx.same { request.stop.iter().collect() } else { request.stops(MOST_STOPS, dropped) };
+    if !taken.is_empty() {
         let mut list = config.arr("stopSequences");
-        all().filter(|(index, stop)| taken(*index, stop)).for_each(|(_, stop)| _ = list.raw(stop.raw()));
+        taken.into_iter().for_each(|stop| _ = list.raw(stop.raw()));
     }
 }
 

@@ -42,6 +42,11 @@ impl At {
         self.inner.map(|(list, _)| list)
     }
 
+    /// Whether both stood in the same top-level list.
+    pub fn same_list(self, other: Self) -> bool {
+        self.list == other.list
+    }
+
     /// Whether both stood in the same item of the same top-level list.
     pub fn same_item(self, other: Self) -> bool {
         (self.list, self.index) == (other.list, other.index)
@@ -166,56 +171,6 @@ pub enum SettingKind {
     State,
     /// No meaning outside its own format.
     Other,
-}
-
-impl Request<'_> {
-    /// The client's spelling of the member that holds [`Self::stop`].
-    pub fn stop_name(&self) -> &'static str {
-        match self.dialect {
-            Dialect::OpenAiChat | Dialect::Responses => "stop",
-            Dialect::Anthropic | Dialect::Cohere => "stop_sequences",
-            Dialect::Gemini => "generationConfig.stopSequences",
-            Dialect::Converse => "inferenceConfig.stopSequences",
-        }
-    }
-
-    /// The stop sequences for a target that takes so many and no empty ones; others are named as dropped.
-    pub fn stops(&self, most: usize, dropped: &mut Dropped) -> Vec<&Str<'_>> {
-        let mut taken = Vec::new();
-        for (index, stop) in self.stop.iter().enumerate() {
-            match (index < most && !stop.is_empty(), self.stop.len()) {
-                (true, _) => taken.push(stop),
-                (false, 1) => dropped.push(self.stop_name()),
-                (false, _) => dropped.push(format_args!("{}[{index}]", self.stop_name())),
-            }
-        }
-        taken
-    }
-
-    /// The client's spelling of the member that holds [`Self::output`].
-    pub fn output_name(&self) -> &'static str {
-        match self.dialect {
-            Dialect::OpenAiChat | Dialect::Cohere => "response_format",
-            Dialect::Anthropic => "output_config.format",
-            Dialect::Responses => "text.format",
-            Dialect::Gemini if matches!(self.output, Output::JsonObject) => "generationConfig.responseMimeType",
-            Dialect::Gemini => "generationConfig.responseSchema",
-            Dialect::Converse => "outputConfig",
-        }
-    }
-
-    /// The same for a member beside the schema of the answer.
-    pub fn beside_schema(&self, name: &str) -> String {
-        match self.dialect {
-            Dialect::OpenAiChat => format!("response_format.json_schema.{name}"),
-            _ => format!("{}.{name}", self.output_name()),
-        }
-    }
-
-    /// The client's spelling of the member that holds [`Self::choices`].
-    pub fn choices_name(&self) -> &'static str {
-        if self.dialect == Dialect::Gemini { "generationConfig.candidateCount" } else { "n" }
-    }
 }
 
 /// How hard to think.

@@ -24,6 +24,7 @@ pub mod rerank;
 pub mod responses;
 pub mod scan;
 pub mod seal;
+mod spelling;
 pub mod splice;
 pub mod sse;
 pub mod stream;

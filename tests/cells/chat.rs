@@ -67,6 +67,12 @@ fn conversation() -> Vec<Probe> {
             &json!({"messages": [{"role": "user", "name": "ann", "content": [{"type": "text", "text": "hi"}]}]}),
         ),
         with_part("image, inline", &json!({"type": "image_url", "image_url": {"url": PNG}})),
+        pair(
+            "`image_url.detail`",
+            &base,
+            &json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}]}]}),
+            &json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG, "detail": "high"}}]}]}),
+        ),
         with_part("image, by URL", &json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}})),
         with_part("audio", &json!({"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}})),
         with_part("file, inline (PDF)", &json!({"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}})),

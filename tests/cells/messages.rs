@@ -71,6 +71,18 @@ fn conversation() -> Vec<Probe> {
             "`search_result`",
             &json!({"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "x"}]}),
         ),
+        pair(
+            "`citations` of earlier answers",
+            &base,
+            &json!({"messages": [user("hi"), {"role": "assistant", "content": [{"type": "text", "text": "so"}]}, user("go")]}),
+            &json!({"messages": [user("hi"), {"role": "assistant", "content": [{"type": "text", "text": "so", "citations": [{"type": "web_search_result_location", "url": "https://example.com", "title": "t", "encrypted_index": "e", "cited_text": "c"}]}]}, user("go")]}),
+        ),
+        pair(
+            "`document.title`",
+            &base,
+            &json!({"messages": [{"role": "user", "content": [source(json!({"type": "text", "media_type": "text/plain", "data": "words"}))]}]}),
+            &json!({"messages": [{"role": "user", "content": [{"type": "document", "title": "t", "source": {"type": "text", "media_type": "text/plain", "data": "words"}}]}]}),
+        ),
         member("tool use and results", &base, &called(&[], &json!({}))),
         pair("`tool_result.is_error`", &base, &called(&[], &json!({})), &called(&[], &json!({"is_error": true}))),
         pair(

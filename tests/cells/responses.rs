@@ -8,6 +8,14 @@ fn user(parts: &Value) -> Value {
     json!({"type": "message", "role": "user", "content": parts})
 }
 
+const PNG: &str = "data:image/png;base64,iVBORw0KGgo=";
+
+/// An earlier answer.
+fn said(annotations: &Value) -> Value {
+    json!({"type": "message", "role": "assistant", "id": "msg_1", "status": "completed",
+        "content": [{"type": "output_text", "text": "so", "annotations": annotations}]})
+}
+
 fn base() -> Value {
     json!({"model": "m", "input": [user(&json!([{"type": "input_text", "text": "hi"}]))]})
 }
@@ -44,6 +52,18 @@ fn conversation() -> Vec<Probe> {
         with_part(
             "`input_image`, inline",
             &json!({"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}),
+        ),
+        pair(
+            "`input_image.detail`",
+            &base,
+            &json!({"input": [user(&json!([{"type": "input_image", "image_url": PNG}]))]}),
+            &json!({"input": [user(&json!([{"type": "input_image", "image_url": PNG, "detail": "high"}]))]}),
+        ),
+        pair(
+            "`annotations` of earlier answers",
+            &base,
+            &json!({"input": [base["input"][0], said(&json!([])), {"role": "user", "content": "go"}]}),
+            &json!({"input": [base["input"][0], said(&json!([{"type": "url_citation", "url": "https://example.com", "title": "t", "start_index": 0, "end_index": 2}])), {"role": "user", "content": "go"}]}),
         ),
         with_part("`input_image`, by URL", &json!({"type": "input_image", "image_url": "https://example.com/a.png"})),
         with_part("`input_image`, by id", &json!({"type": "input_image", "file_id": "file-1"})),

@@ -70,12 +70,13 @@ fn as_document(part: &mut Part<'_>, dropped: &mut Dropped) {
     let PartKind::Other { tag, json } = &part.kind else { return };
     let Some(found) = json.read::<SearchResult<'_>>().filter(|_| tag.is("search_result")) else { return };
     let said = items(found.content).into_iter().filter_map(|raw| text(read::<Said<'_>>(Some(raw))?.text));
-    let said: Vec<String> = said.map(|text| text.text().into_owned()).collect();
+    // Where it is from is read by every model, but has a slot of its own in few formats.
+    let said: Vec<String> = text(found.source).into_iter().chain(said).map(|text| text.text().into_owned()).collect();
     dropped.push_rest(part.at, &found.rest);
     part.kind = PartKind::Document {
         media: Media::Text(Str::from_text(&said.join("\n\n"))),
         title: text(found.title).map(Str::into_owned),
-        context: text(found.source).map(Str::into_owned),
+        context: None,
         citations: None,
     };
 }

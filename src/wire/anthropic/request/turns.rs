@@ -20,11 +20,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Error, Result};
-use crate::wire::Target;
 use crate::wire::anthropic::block::{self, Rests};
 use crate::wire::anthropic::thinking;
 use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Rest, Str};
+use crate::wire::{Dialect, Target};
 
 const FILLER: &str = ".";
 /// A result marked as an error must not be empty.
@@ -119,7 +119,7 @@ pub(super) fn arrange<'r>(
     }
     let mut messages = Vec::new();
     for turn in rest {
-        let blocks = sort(turn, target, dropped)?;
+        let blocks = sort(turn, request.dialect, target, dropped)?;
         append(&mut messages, turn.role != Role::Assistant, blocks);
     }
     if messages.first().is_none_or(|first: &Message<'_>| !first.is_user) {
@@ -153,11 +153,11 @@ pub(super) fn drop_rest(at: At, rest: &Rest<'_>, dropped: &mut Dropped) {
 }
 
 /// The blocks of one turn, in its order.
-fn sort<'r>(turn: &'r Turn<'_>, target: &Target<'_>, dropped: &mut Dropped) -> Result<Vec<Block<'r>>> {
+fn sort<'r>(turn: &'r Turn<'_>, client: Dialect, target: &Target<'_>, dropped: &mut Dropped) -> Result<Vec<Block<'r>>> {
     drop_members(turn, dropped);
     let mut blocks = Vec::with_capacity(turn.parts.len());
     for part in &turn.parts {
-        if let Some(block) = block_of(turn, part, target, dropped)? {
+        if let Some(block) = block_of(turn, part, client, target, dropped)? {
             drop_rest(part.at, &part.rest, dropped);
             blocks.push(block);
         }
@@ -171,6 +171,7 @@ fn sort<'r>(turn: &'r Turn<'_>, target: &Target<'_>, dropped: &mut Dropped) -> R
 fn block_of<'r>(
     turn: &Turn<'_>,
     part: &'r Part<'_>,
+    client: Dialect,
     target: &Target<'_>,
     dropped: &mut Dropped,
 ) -> Result<Option<Block<'r>>> {
@@ -182,7 +183,7 @@ fn block_of<'r>(
         PartKind::ToolResult { content, .. } => {
             let mut pieces = Vec::with_capacity(content.len());
             for part in content {
-                pieces.extend(piece(part, target, dropped)?);
+                pieces.extend(piece(part, client, target, dropped)?);
             }
             Some(Block::Result { part, id: String::new(), content: pieces })
         }
@@ -194,7 +195,7 @@ fn block_of<'r>(
             dropped.push(part.at);
             None
         }
-        _ => piece(part, target, dropped)?.map(Block::Plain),
+        _ => piece(part, client, target, dropped)?.map(Block::Plain),
     })
 }
 
@@ -205,18 +206,23 @@ fn verbatim(part: &Part<'_>) -> Raw<'static> {
 }
 
 /// A part with content as this format takes it; `None` where there is nothing to be seen in it.
-fn piece<'r>(part: &'r Part<'_>, target: &Target<'_>, dropped: &mut Dropped) -> Result<Option<Piece<'r>>> {
+fn piece<'r>(
+    part: &'r Part<'_>,
+    client: Dialect,
+    target: &Target<'_>,
+    dropped: &mut Dropped,
+) -> Result<Option<Piece<'r>>> {
     match &part.kind {
         PartKind::Text { text, citations } => {
             if citations.as_ref().is_some_and(|citations| citations.get() != "[]") {
-                dropped.push(format_args!("{}.annotations", part.at));
+                dropped.push(part.spelled(client, "citations"));
             }
             Ok(is_visible(text).then_some(Cow::Borrowed(part)))
         }
         PartKind::Refusal { text } => Ok(is_visible(text).then_some(Cow::Borrowed(part))),
         PartKind::Image { media, detail } => {
             if detail.as_ref().is_some_and(|detail| !detail.is("auto")) {
-                dropped.push(format_args!("{}.image_url.detail", part.at));
+                dropped.push(part.spelled(client, "detail"));
             }
             image(part, media, target).map(Some)
         }

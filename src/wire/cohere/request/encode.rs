@@ -43,7 +43,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
     if request.stream {
         body.bool("stream", true);
     }
-    encode_tools(&tools, cx.same, &mut body, dropped);
+    encode_tools(&tools, request.dialect, &mut body, dropped);
     choice(request, &tools, cx.same, &mut body, dropped);
     output(request, free, &mut body, dropped);
     options::encode(request, &cx, &mut body, dropped);
@@ -76,7 +76,7 @@ fn is_strict(tool: &Tool<'_>) -> bool {
     matches!(tool.kind, ToolKind::Function { strict: Some(true), .. })
 }
 
-fn encode_tools(tools: &[&Tool<'_>], same: bool, body: &mut Obj<'_>, dropped: &mut Dropped) {
+fn encode_tools(tools: &[&Tool<'_>], client: Dialect, body: &mut Obj<'_>, dropped: &mut Dropped) {
     if tools.is_empty() {
         return;
     }
@@ -89,7 +89,7 @@ fn encode_tools(tools: &[&Tool<'_>], same: bool, body: &mut Obj<'_>, dropped: &m
         if tool.cache.is_some() {
             dropped.push(format_args!("{}.cache_control", tool.at));
         }
-        if !same {
+        if client != Dialect::Cohere {
             dropped.push_rest(tool.at, &tool.rest);
         }
     }
@@ -98,7 +98,7 @@ fn encode_tools(tools: &[&Tool<'_>], same: bool, body: &mut Obj<'_>, dropped: &m
         true => _ = body.bool("strict_tools", true),
         // It holds for all of them or for none.
         false => tools.iter().filter(|tool| is_strict(tool)).for_each(|tool| {
-            dropped.push(format_args!("{}.strict", tool.at));
+            dropped.push(tool.spelled(client, "strict"));
         }),
     }
 }

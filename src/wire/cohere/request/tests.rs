@@ -253,7 +253,7 @@ fn a_choice_of_one_tool_is_that_tool_alone() {
     assert_eq!((&got["strict_tools"], dropped), (&json!(true), vec!["parallel_tool_calls".to_owned()]));
     let (got, dropped) = ask(json!([tool("f", true), tool("h", false)]), named);
     assert_eq!((got.get("tool_choice"), got.get("strict_tools")), (None, None));
-    assert_eq!(dropped, ["tools[0].strict", "tool_choice", "parallel_tool_calls"]);
+    assert_eq!(dropped, ["tools[0].function.strict", "tool_choice", "parallel_tool_calls"]);
     for (choice, word) in [("none", json!("NONE")), ("required", json!("REQUIRED")), ("auto", Value::Null)] {
         assert_eq!(ask(json!([tool("f", false)]), json!(choice)).0["tool_choice"], word);
     }

@@ -261,8 +261,7 @@ impl Writer<'_> {
             match &part.kind {
                 PartKind::Text { text, citations } => {
                     if citations.as_ref().is_some_and(|citations| citations.get() != "[]") {
-                        let name = if self.client == Dialect::Anthropic { "citations" } else { "annotations" };
-                        self.dropped.push(format_args!("{}.{name}", part.at));
+                        self.dropped.push(part.spelled(self.client, "citations"));
                     }
                     said(text, &calls, &mut plan, &mut pieces);
                 }

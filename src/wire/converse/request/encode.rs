@@ -51,7 +51,7 @@ fn tools(request: &Request<'_>, target: &Target<'_>, arranged: &Arranged<'_>, dr
         match &tool.kind {
             ToolKind::Function { .. } => {
                 any = true;
-                encode_tool(tool, target, &mut list, dropped);
+                encode_tool(tool, request.dialect, target, &mut list, dropped);
             }
             ToolKind::Other { json, .. } if request.dialect == Dialect::Converse => {
                 any = true;
@@ -75,7 +75,7 @@ fn tools(request: &Request<'_>, target: &Target<'_>, arranged: &Arranged<'_>, dr
 
 const EMPTY_SCHEMA: &str = r#"{"type":"object","properties":{}}"#;
 
-fn encode_tool(tool: &Tool<'_>, target: &Target<'_>, list: &mut Arr<'_>, dropped: &mut Dropped) {
+fn encode_tool(tool: &Tool<'_>, client: Dialect, target: &Target<'_>, list: &mut Arr<'_>, dropped: &mut Dropped) {
     let ToolKind::Function { name, description, schema, strict } = &tool.kind else { return };
     {
         let mut item = list.obj();
@@ -88,7 +88,7 @@ fn encode_tool(tool: &Tool<'_>, target: &Target<'_>, list: &mut Arr<'_>, dropped
         if *strict == Some(true) {
             match model::keeps_to_schemas(target.model) {
                 true => _ = spec.bool("strict", true),
-                false => dropped.push(format_args!("{}.strict", tool.at)),
+                false => dropped.push(tool.spelled(client, "strict")),
             }
         }
     }

@@ -216,14 +216,14 @@ fn has_block(part: &Part<'_>, client: Dialect, dropped: &mut Dropped) -> Result<
     match &part.kind {
         PartKind::Text { text, citations } => {
             if citations.as_ref().is_some_and(|citations| citations.get() != "[]") {
-                dropped.push(format_args!("{}.citations", part.at));
+                dropped.push(part.spelled(client, "citations"));
             }
             Ok(is_visible(text))
         }
         PartKind::Refusal { text } => Ok(is_visible(text)),
         PartKind::Image { media, detail } => {
             if detail.as_ref().is_some_and(|detail| !detail.is("auto")) {
-                dropped.push(format_args!("{}.image_url.detail", part.at));
+                dropped.push(part.spelled(client, "detail"));
             }
             source::image(media).map(|_| true).map_err(|why| refused(part.at, why))
         }

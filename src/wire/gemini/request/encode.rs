@@ -8,7 +8,7 @@
 use super::{thinking, tools, turns};
 use crate::error::Result;
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind};
-use crate::wire::json::{Obj};
+use crate::wire::json::Obj;
 use crate::wire::{Dialect, Target};
 
 const MOST_STOPS: usize = 5;

@@ -251,7 +251,7 @@ fn settings_stand_in_the_configuration() {
         got["tools"],
         json!([{"functionDeclarations":[{"name":"f","parametersJsonSchema":{"type":"object","properties":{},"additionalProperties":false}},{"name":"g"}]}])
     );
-    assert_eq!(dropped, ["tools[0].strict", "parallel_tool_calls", "stop[1]", "stop[5]", "stop[6]", "user"]);
+    assert_eq!(dropped, ["tools[0].function.strict", "parallel_tool_calls", "stop[1]", "stop[5]", "stop[6]", "user"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::decode::object;
 use crate::error::{Error, Result};
+use crate::wire::Dialect;
 use crate::wire::gemini::response::one_or_more;
 use crate::wire::gemini::schema;
 use crate::wire::ir::{At, Dropped, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
@@ -109,7 +110,11 @@ pub(super) fn encode(request: &Request<'_>, same: bool, body: &mut Obj<'_>, drop
         if has_functions {
             let mut group = list.obj();
             let mut declarations = group.arr("functionDeclarations");
-            request.tools.iter().filter(is_function).for_each(|tool| declare(tool, same, declarations.obj(), dropped));
+            request
+                .tools
+                .iter()
+                .filter(is_function)
+                .for_each(|tool| declare(tool, request.dialect, declarations.obj(), dropped));
         }
         others.iter().for_each(|json| _ = list.raw(json.get()));
     }
@@ -127,11 +132,12 @@ fn other<'t>(tool: &'t Tool<'_>, same: bool, dropped: &mut Dropped) -> Option<&'
     }
 }
 
-fn declare(tool: &Tool<'_>, same: bool, mut it: Obj<'_>, dropped: &mut Dropped) {
+fn declare(tool: &Tool<'_>, client: Dialect, mut it: Obj<'_>, dropped: &mut Dropped) {
     let ToolKind::Function { name, description, schema, strict } = &tool.kind else { return };
+    let same = client == Dialect::Gemini;
     it.str("name", name);
     if *strict == Some(true) {
-        dropped.push(format_args!("{}.strict", tool.at));
+        dropped.push(tool.spelled(client, "strict"));
     }
     description.iter().for_each(|d| _ = it.str("description", d));
     if let Some(schema) = schema.as_ref().filter(|schema| same || schema.is_object()) {

@@ -364,8 +364,7 @@ impl Writer<'_> {
         match &part.kind {
             PartKind::Text { text, citations } => {
                 if citations.as_ref().is_some_and(|citations| citations.get() != "[]") {
-                    let name = if self.dialect == Dialect::Anthropic { "citations" } else { "annotations" };
-                    self.dropped.push(format_args!("{}.{name}", part.at));
+                    self.dropped.push(part.spelled(self.dialect, "citations"));
                 }
                 self.text(part, text, slot, list);
             }
@@ -448,11 +447,11 @@ impl Writer<'_> {
     fn beside_media(&mut self, part: &Part<'_>) {
         let mut drop = |name: &str, given: bool| {
             if given {
-                self.dropped.push(format_args!("{}.{name}", part.at));
+                self.dropped.push(part.spelled(self.dialect, name));
             }
         };
         match &part.kind {
-            PartKind::Image { detail: Some(detail), .. } => drop("image_url.detail", !detail.is("auto")),
+            PartKind::Image { detail: Some(detail), .. } => drop("detail", !detail.is("auto")),
             PartKind::Document { title, context, citations, .. } => {
                 drop("title", title.is_some());
                 drop("context", context.is_some());

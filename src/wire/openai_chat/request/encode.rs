@@ -17,13 +17,14 @@ const STOPS_MAX: usize = 4;
 /// What every writer of a request needs.
 pub(super) struct Context<'c> {
     pub(super) target: &'c Target<'c>,
+    pub(super) client: Dialect,
     /// The client speaks chat as well: what has no field here goes out as it came in.
     pub(super) same: bool,
 }
 
 /// Writes a request for `target`; what it cannot express is added to `dropped`.
 pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
-    let cx = Context { target, same: request.dialect == Dialect::OpenAiChat };
+    let cx = Context { target, client: request.dialect, same: request.dialect == Dialect::OpenAiChat };
     message_out::refuse_what_would_vanish(request, &cx)?;
     let mut obj = Obj::new(out);
     obj.text("model", target.model);
@@ -114,7 +115,7 @@ fn encode_function(
         match strict {
             Some(strict) if cx.target.quirks.strict_tools => _ = function.bool("strict", strict),
             // Not strict is what it is without the member.
-            Some(true) => dropped.push(format_args!("{}.strict", tool.at)),
+            Some(true) => dropped.push(tool.spelled(cx.client, "strict")),
             _ => {}
         }
         if cx.same {

@@ -6,6 +6,7 @@
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
+use crate::wire::Dialect;
 use crate::wire::bridge::schema_hint;
 use crate::wire::ir::{Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Str, write_text};
@@ -173,7 +174,7 @@ impl Writer<'_, '_> {
             join(&texts, "", obj.key("content"));
         }
         if !self.cx.same {
-            left_out(turn, self.dropped);
+            left_out(turn, self.cx.client, self.dropped);
         }
         let refusals: Vec<Str<'_>> = turn.parts.iter().filter_map(refusal_of).collect();
         if !refusals.is_empty() {
@@ -231,12 +232,12 @@ fn is_said(part: &Part<'_>, cx: &Context<'_>) -> bool {
 /// Names what an assistant's turn of another format holds that chat has no slot for. Earlier
 /// thinking is not among it: a target without a slot does not want it, and clients send it with
 /// every turn.
-fn left_out(turn: &Turn<'_>, dropped: &mut Dropped) {
+fn left_out(turn: &Turn<'_>, client: Dialect, dropped: &mut Dropped) {
     for part in &turn.parts {
         match &part.kind {
             PartKind::Text { citations, .. } => {
-                if citations.is_some() {
-                    dropped.push(format_args!("{}.citations", part.at));
+                if citations.as_ref().is_some_and(|citations| citations.get() != "[]") {
+                    dropped.push(part.spelled(client, "citations"));
                 }
                 note(part, dropped);
             }

@@ -17,6 +17,7 @@ const MEDIUM_BELOW_TOKENS: u64 = 16_384;
 /// What every writer of a request needs.
 pub(super) struct Context<'c> {
     pub(super) target: &'c Target<'c>,
+    pub(super) client: Dialect,
     /// The client speaks Responses as well: what has no field here goes out as it came in.
     pub(super) same: bool,
 }
@@ -26,7 +27,7 @@ pub(super) struct Context<'c> {
 /// # Errors
 /// More than one answer wanted, and content that this format has no part for.
 pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
-    let cx = Context { target, same: request.dialect == Dialect::Responses };
+    let cx = Context { target, client: request.dialect, same: request.dialect == Dialect::Responses };
     if request.choices.is_some_and(|n| n > 1) {
         let name = request.choices_name();
         return Err(Error::invalid(name, format!("`{name}` over 1: this model gives one answer")));

@@ -166,7 +166,7 @@ impl Writer<'_, '_> {
         let (PartKind::Text { text, .. } | PartKind::Refusal { text }) = &part.kind else { return };
         self.list.obj().text("type", "message").text("role", "assistant").str("content", text);
         if matches!(&part.kind, PartKind::Text { citations: Some(list), .. } if list.get() != "[]") {
-            self.dropped.push(format_args!("{}.citations", part.at));
+            self.dropped.push(part.spelled(self.cx.client, "citations"));
         }
     }
 

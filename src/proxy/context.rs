@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::live::Live;
 use super::shutdown::Ticket;
-use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind};
 use crate::limit::door::Visit;
 use crate::limit::{Admission, Standing};
@@ -24,7 +23,6 @@ use crate::tenant::keys::Caller;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::Dialect;
-use crate::wire::owned::Owner;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ pub(crate) struct Exchange {
     /// Refuse what a target cannot express.
     pub(crate) strict: bool,
     /// What an Anthropic client asks for in its head.
-    pub(crate) betas: Vec<String>,
+    pub(crate) betas: Vec<HeaderValue>,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) attempts: u32,
     /// Why passing was stopped.
@@ -175,12 +173,6 @@ impl Exchange {
             }
             _ => translate::prepare(self.source()?, target),
         }
-    }
-
-    /// Who may come back to an answer of this deployment.
-    pub(crate) fn owner(&self, deployment: &Deployment) -> Owner {
-        let tenant = self.caller.as_ref().map(|caller| caller.key.tenant.id.clone()).unwrap_or_default();
-        Owner { seal: deployment.seal.clone(), tenant }
     }
 
     /// What is translated, the same for every attempt.

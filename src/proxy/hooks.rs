@@ -27,7 +27,8 @@ use crate::stage::{account, pass, respond};
 use crate::tenant::credential;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
-use crate::wire::{self, Dialect, multipart, owned};
+use crate::wire::owned::{self, Owner};
+use crate::wire::{self, Dialect, multipart};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// What a translated request speaks; a client of that format says its own.
@@ -254,9 +255,9 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         return Err(Error::new(Kind::UpstreamFailed, "the provider compressed its answer though asked not to"));
     }
     let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-    let owner = x.attempt.as_ref().map(|attempt| x.owner(&attempt.target.deployment));
     let max_bytes = x.live.runtime.server.max_answer_bytes;
-    let (Some(parsed), Some(attempt), Some(owner)) = (&x.parsed, x.attempt.as_mut(), owner) else {
+    let owner = owner(x);
+    let (Some(parsed), Some(attempt)) = (&x.parsed, x.attempt.as_mut()) else {
         return Err(Error::internal("an answer to nothing"));
     };
     if let Some(passage) = &x.passage {
@@ -264,9 +265,6 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         attempt.answer = Answer::passed(passed);
         return Ok(());
     }
-    let is_kept = x.endpoint == Some(Endpoint::Responses)
-        && pass::keeps(&attempt.target)
-        && Envelope::restore(&x.body, &parsed.outline).is_ok_and(|request| owned::is_stored(&request));
     let (request_id, id) = (x.request_id.hyphenated().to_string(), x.request_id.simple().to_string());
     let context = Context {
         target: &attempt.target,
@@ -278,7 +276,7 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         created: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         max_bytes,
         earlier: &attempt.earlier,
-        owner: is_kept.then_some(&owner),
+        owner: owner.as_ref(),
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
@@ -288,6 +286,21 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         (false, _) => Answer::whole(context),
     };
     Ok(())
+}
+
+/// Who may come back to the answer, where the provider keeps it.
+fn owner(x: &Exchange) -> Option<Owner> {
+    let attempt = x.attempt.as_ref()?;
+    let is_kept = match &x.passage {
+        Some(passage) => passage.seals,
+        None => {
+            x.endpoint == Some(Endpoint::Responses)
+                && pass::keeps(&attempt.target)
+                && Envelope::restore(&x.body, &x.parsed.as_ref()?.outline).is_ok_and(|body| owned::is_stored(&body))
+        }
+    };
+    let tenant = || x.caller.as_ref().map(|caller| caller.key.tenant.id.clone()).unwrap_or_default();
+    is_kept.then(|| Owner { seal: attempt.target.deployment.seal.clone(), tenant: tenant() })
 }
 
 /// A chunk of the answer: the upstream's in, the client's out.

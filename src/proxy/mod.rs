@@ -291,7 +291,7 @@ impl Gateway {
                     }
                 })?;
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
-        x.betas = parse::betas(&head.headers);
+        x.betas = head.headers.get_all("anthropic-beta").iter().cloned().collect();
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         Ok(())

@@ -118,12 +118,6 @@ fn asks_for_events(query: Option<&str>) -> bool {
     pairs.into_iter().any(|(name, value)| matches!(name, "alt" | "$alt" | "%24alt") && value.starts_with("sse"))
 }
 
-/// The betas that an Anthropic client names in its head.
-pub fn betas(headers: &HeaderMap) -> Vec<String> {
-    let lines = headers.get_all("anthropic-beta").iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|beta| !beta.is_empty()).map(str::to_owned).collect()
-}
-
 /// Whether this request asks for refusal where a member cannot be expressed.
 pub fn strict(headers: &HeaderMap) -> bool {
     headers.get("x-weir-strict").is_some_and(|v| v == "true" || v == "1")

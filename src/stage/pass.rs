@@ -20,6 +20,7 @@ use crate::wire::Dialect;
 use crate::wire::envelope::{Envelope, Outline};
 use crate::wire::multipart::{self, Form};
 use crate::wire::owned::{self, Taken};
+use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
 
 /// A request that passes, beside its body.
@@ -77,6 +78,10 @@ fn unknown(member: &str, id: &str) -> Error {
 
 /// Puts the providers' ids in place of the sealed ones in a JSON body; `None` where it has none.
 pub fn open_body(body: &Bytes, key: &Key, runtime: &Runtime) -> Result<Option<(Bytes, Opened)>> {
+    // Hardly any body has one, and every body comes by here.
+    if !Seal::may_be_in(body) {
+        return Ok(None);
+    }
     let Ok(text) = std::str::from_utf8(body) else { return Ok(None) };
     let mut opened = Opened::default();
     let mut plain = Vec::new();
@@ -285,7 +290,8 @@ fn is_native(target: &Target) -> bool {
 }
 
 /// Refuses what a provider would do without the gateway seeing it, and to name what is kept for nobody
-/// or for another, where a provider would know it: each of these members has to have come sealed. Where the request is translated, translation refuses state.
+/// or for another, where a provider would know it: each of these members has to have come sealed. Where
+/// the request is translated, translation refuses state.
 pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Plan, opened: &Opened) -> Result<()> {
     let members: &[&'static str] = match endpoint {
         Endpoint::Responses | Endpoint::Passed(Pass::Responses) => &["previous_response_id", "conversation"],

@@ -42,10 +42,9 @@ enum Mode {
 
 impl Passed {
     /// For an answer with that head.
-    pub fn new(passage: &Passage, status: u16, headers: &HeaderMap, owner: Owner, max_bytes: usize) -> Self {
+    pub fn new(passage: &Passage, status: u16, headers: &HeaderMap, owner: Option<Owner>, max_bytes: usize) -> Self {
         let get = |name| headers.get(&name).cloned();
         let begins = |with: &[u8]| headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(with));
-        let owner = passage.seals.then_some(owner);
         let is_empty = status == 204 || headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
         let mode = if is_empty || begins(b"application/json") && !passage.is_raw {
             Mode::Whole { held: BytesMut::new(), max_bytes, owner }
@@ -108,7 +107,7 @@ impl Passed {
                 held.extend_from_slice(&piece);
                 if end {
                     let body = std::mem::take(held).freeze();
-                    let text = std::str::from_utf8(&body).unwrap_or_default();
+                    let text = simdutf8::basic::from_utf8(&body).unwrap_or_default();
                     self.usage = if self.counts { counted(text) } else { None };
                     let sealed = owner.as_ref().and_then(|owner| owner.close(text));
                     *chunk = Some(sealed.map_or(body, Bytes::from));

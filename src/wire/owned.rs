@@ -171,10 +171,8 @@ pub struct Taken<'b> {
 /// of a call with state of its own: it counts only if it opens.
 pub fn taken(body: &str) -> Vec<Taken<'_>> {
     let mut finder = Finder { body, found: Vec::new() };
-    if Seal::may_be_in(body.as_bytes()) {
-        // What is not JSON is refused where it is parsed.
-        let _ = scan::value(scan::blank(body.as_bytes()), b"", 0, &mut finder);
-    }
+    // What is not JSON is refused where it is parsed.
+    let _ = scan::value(scan::blank(body.as_bytes()), b"", 0, &mut finder);
     finder.found
 }
 

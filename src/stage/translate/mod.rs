@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use super::accept::Endpoint;
 use super::parse::Parsed;
@@ -88,7 +89,8 @@ pub struct Source<'s> {
     pub parsed: &'s Parsed,
     pub strict: bool,
     /// What an Anthropic client asks for in its head.
-    pub betas: &'s [String],
+    /// What an Anthropic client asks for in its head, as it stands there.
+    pub betas: &'s [HeaderValue],
 }
 
 /// Writes the request for `target`.
@@ -119,24 +121,28 @@ fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
     let lane = Lane::choose(lane::Way {
         client,
         upstream: dialect,
-        edits: !splice.is_empty(),
+        edits: edits != Edits::None || !splice.is_empty(),
         reshape: may_change(source, target),
     });
     let mut dropped = Dropped::default();
     let (body, bridge) = match lane {
         Lane::Pass => (source.body.clone(), None),
-        Lane::Splice => (Bytes::from(splice.write()), None),
+        Lane::Splice => {
+            as_vendor(edits, &mut splice, source, &mut dropped);
+            (Bytes::from(splice.write()), None)
+        }
         Lane::Translate => {
-            let (body, bridge) = translate(source, dialect, envelope.body(), target, &mut dropped)?;
+            let (mut body, bridge) = translate(source, dialect, envelope.body(), target, &mut dropped)?;
+            if edits != Edits::None {
+                let envelope = Envelope::parse(&body)?;
+                let mut splice = Splice::new(&envelope);
+                as_vendor(edits, &mut splice, source, &mut dropped);
+                body = splice.write();
+            }
             (Bytes::from(body), Some(Arc::new(bridge)))
         }
     };
-    let body = match edits {
-        Edits::None => body,
-        edits => Bytes::from(edited(edits, &body, source, &mut dropped)?),
-    };
     Ok(Prepared {
-        dialect,
         edits,
         lane,
         path,
@@ -144,10 +150,8 @@ fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
         body,
         dropped,
         bridge,
-        turn: None,
-        earlier: Vec::new(),
         kept: dialect == client,
-        endpoint: source.endpoint,
+        ..Prepared::passed(dialect, source.endpoint)
     })
 }
 
@@ -229,15 +233,10 @@ pub(super) fn path_segment(text: &str) -> String {
     out
 }
 
-/// The body as a vendor takes it that serves another vendor's format.
-fn edited(edits: Edits, body: &[u8], source: Source<'_>, dropped: &mut Dropped) -> Result<Vec<u8>> {
-    let envelope = Envelope::parse(body)?;
-    let mut splice = Splice::new(&envelope);
-    // Who counts is asked at one place for all models.
-    if source.endpoint != Endpoint::MessagesCount {
-        splice.remove("model");
-    }
+/// Changes that a vendor needs who serves another vendor's format.
+fn as_vendor(edits: Edits, splice: &mut Splice<'_, '_>, source: Source<'_>, dropped: &mut Dropped) {
     let version = match edits {
+        Edits::None => return,
         Edits::AnthropicBedrock => {
             splice.remove("stream");
             if let Some(betas) = betas(source.betas, dropped) {
@@ -251,16 +250,20 @@ fn edited(edits: Edits, body: &[u8], source: Source<'_>, dropped: &mut Dropped) 
             }
             "\"vertex-2023-10-16\""
         }
-        Edits::None => return Ok(body.to_vec()),
     };
+    // Who counts is asked at one place for all models.
+    if source.endpoint != Endpoint::MessagesCount {
+        splice.remove("model");
+    }
     splice.insert("anthropic_version", version);
-    Ok(splice.write())
 }
 
 /// The betas of the client's head as a list for the body: those that Bedrock takes, since it refuses a
 /// request for any other.
-fn betas(asked: &[String], dropped: &mut Dropped) -> Option<String> {
-    let (taken, others): (Vec<_>, Vec<_>) = asked.iter().partition(|beta| bedrock::BETAS.contains(&beta.as_str()));
+fn betas(heads: &[HeaderValue], dropped: &mut Dropped) -> Option<String> {
+    let lines = heads.iter().filter_map(|line| line.to_str().ok());
+    let asked = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|beta| !beta.is_empty());
+    let (taken, others): (Vec<&str>, Vec<&str>) = asked.partition(|beta| bedrock::BETAS.contains(beta));
     others.iter().for_each(|beta| dropped.push(format_args!("anthropic-beta: {beta}")));
     let names: Vec<_> = taken.iter().map(|beta| Str::from_text(beta).raw().to_owned()).collect();
     (!names.is_empty()).then(|| format!("[{}]", names.join(",")))

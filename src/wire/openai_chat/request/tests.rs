@@ -305,7 +305,8 @@ fn quirks_are_honoured() {
         assert!(!out.contains(gone), "{gone} is in {out}");
     }
     assert!(out.contains(r#""response_format":{"type":"json_object"}"#) && out.contains("JSON Schema"), "{out}");
-    for named in ["tools[0].function.strict", "parallel_tool_calls", "reasoning_effort", "response_format.json_schema"] {
+    for named in ["tools[0].function.strict", "parallel_tool_calls", "reasoning_effort", "response_format.json_schema"]
+    {
         assert!(dropped.split(", ").any(|d| d == named), "{named} is not in {dropped}");
     }
 }

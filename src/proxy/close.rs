@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::context::Exchange;
 use crate::error::Kind;
+use crate::stage::translate::Turn;
 use crate::telemetry::{Outcome, Record};
 use crate::usage::price::amount;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -19,7 +20,15 @@ fn count(x: &mut Exchange) {
         let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
         (left && x.sent && input_tokens > 0).then_some((usage, UsageSource::Estimated))
     };
-    let Some((usage, source)) = attempt.answer.usage(input_tokens).or_else(abandoned) else { return };
+    // Where several were asked and one failed, the others are charged for.
+    let partial = || {
+        let Some(Turn::Embeddings(turn)) = &attempt.prepared.turn else { return None };
+        let bodies: Option<Vec<&str>> = attempt.earlier.iter().map(|body| std::str::from_utf8(body).ok()).collect();
+        let usage = bodies.filter(|bodies| !bodies.is_empty()).and_then(|bodies| turn.used(&bodies));
+        Some((usage?, UsageSource::Partial))
+    };
+    let counted = attempt.answer.usage(input_tokens).or_else(partial).or_else(abandoned);
+    let Some((usage, source)) = counted else { return };
     let info = attempt.target.info.as_ref();
     x.end.cost = info.and_then(|info| info.cost(&usage, attempt.answer.service_tier(), amount::day_of(x.started_at)));
     x.end.usage = Some(usage);

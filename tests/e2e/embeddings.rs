@@ -228,6 +228,19 @@ fn one_of_several_that_fails_fails_the_attempt() {
 }
 
 #[test]
+fn what_was_answered_before_one_of_several_failed_is_counted() {
+    let upstream = Upstream::start(|request, conn| match request.nth {
+        0 => conn.json(200, &answer(request)),
+        _ => conn.json(400, r#"{"message":"no"}"#),
+    });
+    let gateway = gateway(&upstream, "");
+    let body = json!({"model": "bedrock/amazon.titan-embed-text-v2:0", "input": ["a", "b", "c"]});
+    assert_eq!(gateway.post(EMBEDDINGS, &body).status(), 400);
+    let record = gateway.record(1);
+    assert_eq!((&record["input_tokens"], &record["usage_source"]), (&json!(5), &json!("partial")), "{record}");
+}
+
+#[test]
 fn geminis_clients_keep_their_bytes_and_reach_others() {
     let upstream = vendor();
     let gateway = gateway(&upstream, "");

@@ -247,9 +247,8 @@ impl Turn {
         if let (true, [body]) = (self.client == self.upstream, bodies) {
             return Ok((None, self.corrected(body)));
         }
-        let parts: Result<Vec<Answer<'_>>> = bodies.iter().map(|body| Answer::decode(self.upstream, body)).collect();
-        let answer = Answer::join(parts?);
-        let usage = answer.input_tokens.map(|fresh_input_tokens| Usage { fresh_input_tokens, ..Usage::default() });
+        let answer = self.joined(bodies)?;
+        let usage = used(&answer);
         let mut out = Vec::with_capacity(bodies.iter().map(|body| body.len()).sum::<usize>() + 512);
         match self.client {
             Shape::GeminiOne => gemini::encode_answer_one(&answer, &mut out)?,
@@ -257,6 +256,16 @@ impl Turn {
             _ => openai::encode_answer(&answer, self.encoding, told, &mut out)?,
         }
         Ok((usage, Some(out)))
+    }
+
+    /// What was used by then, where only some of several bodies were answered.
+    pub fn used(&self, bodies: &[&str]) -> Option<Usage> {
+        used(&self.joined(bodies).ok()?)
+    }
+
+    fn joined<'b>(&self, bodies: &[&'b str]) -> Result<Answer<'b>> {
+        let parts: Result<Vec<Answer<'_>>> = bodies.iter().map(|body| Answer::decode(self.upstream, body)).collect();
+        Ok(Answer::join(parts?))
     }
 
     /// The same shape, but floats for a client that asked for base64 (Ollama, llama.cpp and others do
@@ -276,6 +285,10 @@ impl Turn {
         splice.set("data", String::from_utf8(data).ok()?);
         Some(splice.write())
     }
+}
+
+fn used(answer: &Answer<'_>) -> Option<Usage> {
+    answer.input_tokens.map(|fresh_input_tokens| Usage { fresh_input_tokens, ..Usage::default() })
 }
 
 /// What an answer says that its vendor did not.

@@ -53,7 +53,7 @@ const REFUSED_CONTENT: &[&str] = &[
 /// How a bad request begins that is none, but an empty account.
 const BROKE: &[&str] = &[
     "your credit balance is too low",                                   // Anthropic
-    "you have reached your specified api usage",                        // Anthropic
+    "you have reached your specified ",                                 // Anthropic
     "billing hard limit has been reached",                              // OpenAI, images
     "access denied, please make sure your account is in good standing", // Alibaba
 ];

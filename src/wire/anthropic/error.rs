@@ -1,7 +1,10 @@
 //! Errors of this format: `{"type":"error","error":{"type","message"},"request_id"}`, whole or as
 //! the event `error` (<https://platform.claude.com/docs/en/api/errors>). `request_id` may be null or
 //! absent; an account without money or beyond the limit it set itself answers 400 with the word for a
-//! bad request (seen 2026-11).
+//! bad request, one beyond its tier's 429 with `enforced_spend_limit_reached` in the details (seen
+//! 2026-11).
+
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
 use crate::wire::cause;
@@ -13,7 +16,7 @@ wire_object! {
 }
 
 wire_object! {
-    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a> }
+    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a>, details: &'a RawValue }
 }
 
 /// Reads an error body. What the gateway's own credential is to blame for is not told to the
@@ -23,6 +26,10 @@ pub fn decode(status: u16, body: &str) -> Error {
     let inner = body.error.unwrap_or_default();
     let word = inner.kind.as_ref().map(Str::text).unwrap_or_default();
     let message = inner.message.or(body.message).map(|m| m.text().into_owned()).unwrap_or_default();
+    let over_its_tier = inner.details.is_some_and(|details| details.get().contains("enforced_spend_limit_reached"));
+    if over_its_tier && !message.is_empty() {
+        return Error::new(Kind::UpstreamQuota, message);
+    }
     of(status, &word, message)
 }
 
@@ -163,6 +170,14 @@ mod tests {
             assert_eq!(error.public(), "the provider refused the gateway's credential");
         }
         assert_eq!(bad("messages.0: 'Your credit balance is too low'").kind(), Kind::UpstreamRejected);
+    }
+
+    #[test]
+    fn a_tier_that_is_spent_is_no_passing_limit() {
+        let spent = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#;
+        assert_eq!((decode(429, spent).kind(), decode(429, spent).status()), (Kind::UpstreamQuota, 429));
+        let plain = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":null}}"#;
+        assert_eq!(decode(429, plain).kind(), Kind::UpstreamRateLimited);
     }
 
     #[test]

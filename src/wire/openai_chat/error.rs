@@ -188,19 +188,29 @@ fn is_wrong_key(report: &Report) -> bool {
         || ["incorrect api key", "invalid api key"].iter().any(|words| message.starts_with(words))
 }
 
+/// OpenRouter, xAI and Voyage say it in a sentence.
 fn is_unknown_model(report: &Report) -> bool {
+    let message = report.message.to_ascii_lowercase();
     report.code == "model_not_found"
         || report.kind == "invalid_model"
-        || report.message.to_ascii_lowercase().ends_with("is not a valid model id")
+        || message.starts_with("model not found")
+        || message.ends_with("is not a valid model id")
+        || (message.starts_with("model ") && message.contains(" is not supported. supported models are"))
 }
 
 fn is_billing(status: u16, report: &Report) -> bool {
-    let billing = |word: &str| {
-        // OpenAI, Moonshot, Alibaba.
-        let words = ["insufficient_quota", "billing_hard_limit_reached", "exceeded_current_quota_error", "Arrearage"];
-        words.contains(&word)
-    };
-    status == 402 || billing(&report.code) || billing(&report.kind)
+    // OpenAI; Moonshot, Alibaba.
+    let words = [
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "organization_usage_limit_exceeded",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "exceeded_current_quota_error",
+        "Arrearage",
+    ];
+    status == 402 || words.contains(&report.code.as_str()) || words.contains(&report.kind.as_str())
 }
 
 /// OpenAI's and Moonshot's words, beside Anthropic's, which many have taken over.
@@ -425,6 +435,21 @@ mod tests {
             Kind::UpstreamQuota,
             429,
             "insufficient_quota",
+        ),
+        (
+            400,
+            r#"{"code":"invalid-argument","error":"Model not found: m"}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "invalid-argument",
+        ),
+        // Voyage.
+        (
+            400,
+            r#"{"detail":"Model m is not supported. Supported models are ['n']."}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_found",
         ),
         // Groq.
         (

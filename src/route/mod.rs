@@ -1,0 +1,3 @@
+//! Where a request goes: what is known of the targets, and the choice among them.
+
+pub mod quota;

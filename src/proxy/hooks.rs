@@ -280,6 +280,7 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         max_bytes,
         earlier: &attempt.earlier,
         owner: owner.as_ref(),
+        resumable: false,
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),

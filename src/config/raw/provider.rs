@@ -7,6 +7,7 @@ use schemars::{Schema, json_schema};
 use super::{PriceList, Timeouts};
 use crate::config::read::{ApiKey, Either, Map, Scalar, SecretText, one_of, settings};
 use crate::config::runtime::ApiChoice;
+use crate::wire::resume::Mark;
 use crate::wire::{Dialect, Thinking};
 
 settings! {
@@ -147,6 +148,9 @@ settings! {
         reasoning_outside_completion: bool,
         /// Takes images as URLs; else only inline.
         image_urls: bool,
+        /// How it is told to go on with a last message of the assistant's: `prefix`,
+        /// `continue_final_message` or `none`.
+        prefill: PrefillWord,
     }
 }
 
@@ -181,6 +185,10 @@ words! {
     /// `quirks.max_tokens`
     MaxTokensMember(&'static str) {
         "max_tokens" => "max_tokens", "max_completion_tokens" => "max_completion_tokens"
+    }
+    /// `quirks.prefill`
+    PrefillWord(Option<Mark>) {
+        "prefix" => Some(Mark::Prefix), "continue_final_message" => Some(Mark::ContinueFinalMessage), "none" => None
     }
     /// `quirks.reasoning_echo`
     ReasoningMember(Option<&'static str>) {

@@ -1,6 +1,8 @@
 use super::*;
+use crate::wire::frames::Frames;
 use crate::wire::json::Str;
 use crate::wire::sse::Framer;
+use crate::wire::{Decode, Encode, ir};
 
 /// Reads one word per event, so that what is tested is the pipe and not a dialect.
 struct Words;

@@ -8,12 +8,14 @@ use super::connector::Upstream;
 use crate::config::runtime::{Deployment, Runtime};
 use crate::error::{Error, Result};
 use crate::limit::Limiter;
+use crate::route::board::Board;
 use crate::tenant::keys::Keyring;
 
 /// See the module documentation.
 pub(crate) struct Live {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) keyring: Keyring,
+    pub(crate) board: Board,
     upstreams: HashMap<String, Arc<Upstream>>,
 }
 
@@ -25,21 +27,22 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Fails where a file that the configuration names cannot be read.
-    pub(crate) fn new(runtime: Arc<Runtime>, limiter: &Limiter) -> Result<Self, String> {
+    pub(crate) fn new(runtime: Arc<Runtime>, limiter: &Limiter, old: Option<&Board>) -> Result<Self, String> {
         let mut upstreams = HashMap::with_capacity(runtime.deployments.len());
-        for deployment in &runtime.deployments {
-            let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.name))?;
-            upstreams.insert(deployment.name.clone(), Arc::new(upstream));
+        for deployment in runtime.endpoints() {
+            let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.id))?;
+            upstreams.insert(deployment.id.clone(), Arc::new(upstream));
         }
         let keyring = Keyring::new(&runtime, &limiter.bind(&runtime));
-        Ok(Self { runtime, keyring, upstreams })
+        let board = Board::bind(&runtime, old);
+        Ok(Self { runtime, keyring, board, upstreams })
     }
 
     /// Keeps what servers said of themselves, where they are still the same servers, and credentials
     /// that were fetched.
     pub(crate) fn keep_learnt(&self, old: &Self) {
-        for new in &self.runtime.deployments {
-            let Some(known) = old.runtime.deployments.iter().find(|d| d.name == new.name) else { continue };
+        for new in self.runtime.endpoints() {
+            let Some(known) = old.runtime.endpoints().find(|d| d.id == new.id) else { continue };
             new.signer.keep(&known.signer);
             let known = Some(known).filter(|known| known.base == new.base);
             if let (Some(new), Some(known)) = (&new.discovered, known.and_then(|d| d.discovered.as_ref())) {
@@ -49,7 +52,7 @@ impl Live {
     }
 
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {
-        self.upstreams.get(&deployment.name).ok_or_else(|| Error::internal("a deployment without an upstream"))
+        self.upstreams.get(&deployment.id).ok_or_else(|| Error::internal("a deployment without an upstream"))
     }
 
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &Arc<Upstream>)> {

@@ -146,12 +146,13 @@ impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
         let limiter = Limiter::new();
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
-        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter)?));
+        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, None)?));
         let apply = {
             let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
             move |runtime: &Arc<Runtime>| {
-                let next = Live::new(Arc::clone(runtime), &limiter)?;
-                next.keep_learnt(&live.load());
+                let old = live.load();
+                let next = Live::new(Arc::clone(runtime), &limiter, Some(&old.board))?;
+                next.keep_learnt(&old);
                 telemetry.bind(runtime)?;
                 live.store(Arc::new(next));
                 telemetry.reloaded(runtime);

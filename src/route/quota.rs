@@ -29,6 +29,34 @@ pub struct Learned {
     pub tokens: Option<Window>,
 }
 
+impl Learned {
+    /// The same with its moments on another clock, which shows `now_ms` at `unix_ms`.
+    #[must_use]
+    pub fn on_clock(self, unix_ms: u64, now_ms: u64) -> Self {
+        let moved = |window: Window| {
+            let resets_at_ms = now_ms.saturating_add(window.resets_at_ms.saturating_sub(unix_ms));
+            Window { resets_at_ms, ..window }
+        };
+        Self { requests: self.requests.map(moved), tokens: self.tokens.map(moved) }
+    }
+
+    /// Until when nothing is left, if so.
+    pub fn exhausted_until_ms(&self, now_ms: u64) -> Option<u64> {
+        let is_spent = |window: &Window| window.remaining == 0 && window.resets_at_ms > now_ms;
+        [self.requests, self.tokens].into_iter().flatten().filter(is_spent).map(|window| window.resets_at_ms).max()
+    }
+
+    /// Whether less than `percent` is left of anything, or less than a request of that many tokens needs.
+    pub fn is_low(&self, tokens: u64, percent: u64, now_ms: u64) -> bool {
+        let lives = |window: &Window| window.resets_at_ms > now_ms;
+        let small = |window: Window| {
+            window.limit.is_some_and(|limit| window.remaining.saturating_mul(100) < limit.saturating_mul(percent))
+        };
+        self.requests.filter(lives).is_some_and(small)
+            || self.tokens.filter(lives).is_some_and(|window| window.remaining < tokens || small(window))
+    }
+}
+
 /// One limit of a provider's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {

@@ -17,7 +17,7 @@ use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::bridge::Bridge;
 use crate::wire::gemini::array::AsArray;
 use crate::wire::owned::{Owned, Owner};
-use crate::wire::stream::{Ending, Next, Pipe, Said, Translator};
+use crate::wire::stream::{Ending, Next, Pipe, Said, Translator, aside};
 use crate::wire::watch::{self, StreamWatch, Watch};
 use crate::wire::{self, Client, Dialect, websocket};
 
@@ -278,6 +278,16 @@ impl Answer {
     /// A comment, where the client's format takes one.
     pub fn note(&mut self, text: &str) -> Bytes {
         self.written(|pipe, out| pipe.note(text, out))
+    }
+
+    /// The same before anything of an answer is there.
+    pub fn sign_of_life(client: Dialect, array: bool) -> Bytes {
+        let mut out = Vec::new();
+        match array {
+            true => out.push(b'\n'),
+            false => aside::keep_alive(client, &mut out),
+        }
+        Bytes::from(out)
     }
 
     /// What keeps the client's connection awake; empty where nothing may be written.

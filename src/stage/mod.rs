@@ -10,6 +10,7 @@ pub mod accept;
 pub mod account;
 pub mod answer;
 pub mod authenticate;
+pub mod choose;
 pub mod models;
 pub mod parse;
 pub mod pass;

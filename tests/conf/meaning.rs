@@ -43,9 +43,9 @@ fn timeouts_and_retries_come_from_the_nearest() {
     assert_eq!((a.timeouts.idle, b.timeouts.idle), (Duration::from_millis(250), Duration::from_secs(5)));
     assert_eq!((a.timeouts.connect, b.timeouts.first_token), (Duration::from_secs(1), Duration::from_secs(60)));
     let (r, s) = (&runtime.routes["r"], &runtime.routes["s"]);
-    assert_eq!((r.retries, s.retries, runtime.retries), (0, 4, 4));
-    assert_eq!((r.strategy, s.strategy), (Strategy::Fallback, Strategy::Weighted));
-    let weights: Vec<_> = s.targets.iter().map(|t| (t.deployment.name.as_str(), t.model.as_str(), t.weight)).collect();
+    assert_eq!((r.attempts.retries, s.attempts.retries, runtime.attempts.retries), (0, 4, 4));
+    assert_eq!((r.group.strategy, s.group.strategy), (Strategy::Fallback, Strategy::Weighted));
+    let weights: Vec<_> = s.targets().into_iter().map(|t| (t.deployment.name.as_str(), t.model.as_str(), t.weight)).collect();
     assert_eq!(weights, [("b", "y", 3), ("a", "x", 1)]);
     assert_eq!(runtime.tenants.iter().map(|t| t.strict).collect::<Vec<_>>(), [true, false]);
 }

@@ -6,4 +6,5 @@
 
 pub mod affinity;
 pub mod budget;
+pub mod fair;
 mod log2;

@@ -5,6 +5,7 @@
 //! talking to each other.
 
 pub mod affinity;
+pub mod auto;
 pub mod budget;
 pub mod fair;
 mod log2;

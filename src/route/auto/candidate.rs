@@ -69,10 +69,13 @@ pub(super) fn exclusion(need: &Need, candidate: &Candidate<'_>) -> Option<Exclud
         return Some(Excluded::Lacks(ability));
     }
     let all_tokens = need.input_tokens.saturating_add(need.output_tokens);
-    let output = candidate.max_output_tokens.filter(|most| need.output_tokens > *most);
     let context = candidate.context_tokens.filter(|most| all_tokens > *most);
-    let context = context.map(|most_tokens| Excluded::Context { most_tokens });
-    context.or(output.map(|most_tokens| Excluded::Output { most_tokens }))
+    let output = candidate.max_output_tokens.filter(|most| need.output_tokens > *most);
+    match (context, output) {
+        (Some(most_tokens), _) => Some(Excluded::Context { most_tokens }),
+        (None, Some(most_tokens)) => Some(Excluded::Output { most_tokens }),
+        (None, None) => None,
+    }
 }
 
 /// The abilities that the request needs, and whether the candidate has them.

@@ -91,6 +91,7 @@ pub struct Decision {
 }
 
 impl Policy {
+    /// `tags` are the request's own; `candidates` are the list that rules point into.
     pub fn choose(&self, need: &Need, tags: &[&str], candidates: &[Candidate<'_>]) -> Decision {
         let rule = self.rules.iter().position(|rule| rule.when.matches(need, tags));
         let held = rule.and_then(|place| self.rules.get(place));

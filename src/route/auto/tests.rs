@@ -210,7 +210,8 @@ fn the_first_rule_that_matches_narrows_and_prefers() {
         ],
     };
     let long = Need { input_tokens: 10_001, ..NEED };
-    let cases: [(Need, &[&str], Option<usize>, &[usize]); 8] = [
+    type Case<'c> = (Need, &'c [&'c str], Option<usize>, &'c [usize]);
+    let cases: [Case<'_>; 8] = [
         (NEED, &[], None, &[0, 2, 1]),
         (NEED, &["night"], None, &[0, 2, 1]),
         (NEED, &["night", "x", "batch"], Some(0), &[0]),

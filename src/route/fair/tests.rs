@@ -28,6 +28,8 @@ struct Served {
     /// Waited in vain.
     expired: u64,
     longest_wait_ms: u64,
+    /// What a refusal would have told each that waited, and how long it was.
+    told_and_real_ms: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,12 +39,20 @@ enum Event {
     Arrives { tenant: usize },
 }
 
+#[derive(Debug)]
+struct Waits {
+    ticket: Ticket,
+    tenant: usize,
+    since_ms: u64,
+    told_ms: u64,
+}
+
 /// Plays tenants that send at a steady rate, whatever becomes of their requests.
 struct Play {
     queue: FairQueue,
     names: Vec<Arc<str>>,
     events: BinaryHeap<Reverse<(u64, Event)>>,
-    waiting: HashMap<u64, (Ticket, usize, u64)>,
+    waiting: HashMap<u64, Waits>,
     served: Vec<Served>,
     grants: u64,
 }
@@ -73,14 +83,15 @@ impl Play {
             Event::Arrives { tenant } => self.arrive(*tenant, now_ms, tenants[*tenant]),
             Event::Done => {
                 if let Some(ticket) = self.queue.leave(now_ms) {
-                    let (_, tenant, since_ms) = self.waiting.remove(&ticket.number).unwrap();
-                    self.serve(tenant, since_ms, now_ms);
+                    let waits = self.waiting.remove(&ticket.number).unwrap();
+                    self.served[waits.tenant].told_and_real_ms.push((waits.told_ms, now_ms - waits.since_ms));
+                    self.serve(waits.tenant, waits.since_ms, now_ms);
                 }
             }
             Event::GivesUp { number } => {
-                if let Some((ticket, tenant, _)) = self.waiting.remove(number) {
-                    assert!(self.queue.give_up(&ticket));
-                    self.served[tenant].expired += 1;
+                if let Some(waits) = self.waiting.remove(number) {
+                    assert!(self.queue.give_up(&waits.ticket));
+                    self.served[waits.tenant].expired += 1;
                 }
             }
         }
@@ -90,13 +101,15 @@ impl Play {
         self.events.push(Reverse((now_ms + how.every_ms, Event::Arrives { tenant })));
         self.served[tenant].offered += 1;
         let deadline_ms = now_ms + how.patience_ms;
-        match self.queue.enter(&self.names[tenant], how.weight, now_ms, deadline_ms) {
+        let name = &self.names[tenant];
+        let told_ms = self.queue.expected_wait_ms(name, how.weight.into(), now_ms).unwrap_or_default();
+        match self.queue.enter(name, how.weight, now_ms, deadline_ms) {
             Entry::Admitted => self.serve(tenant, now_ms, now_ms),
             Entry::Refused { .. } => self.served[tenant].refused += 1,
             Entry::Waiting(ticket) => {
                 // A little before the queue itself would pass it over.
                 self.events.push(Reverse((deadline_ms - 1, Event::GivesUp { number: ticket.number })));
-                self.waiting.insert(ticket.number, (ticket, tenant, now_ms));
+                self.waiting.insert(ticket.number, Waits { ticket, tenant, since_ms: now_ms, told_ms });
             }
         }
     }
@@ -135,6 +148,22 @@ fn equal_tenants_get_the_same_however_much_one_sends() {
     let share = LENGTH_MS as f64 / SERVICE_MS as f64;
     assert!(counts.iter().all(|count| (0.9 * share..1.1 * share).contains(count)), "{counts:?}");
     assert!(served[0].refused > 40_000, "the flood is refused, not kept: {:?}", served[0]);
+}
+
+/// While others keep coming, too, whose turn is before those who wait.
+#[test]
+fn what_is_told_is_what_comes() {
+    let modest = Tenant { weight: 1, every_ms: 700, patience_ms: 20_000 };
+    let mut tenants = [modest; 10];
+    tenants[0].every_ms = 7;
+    tenants[1].weight = 3;
+    tenants[2].every_ms = 2_000;
+    let served = Play::run(SETTINGS, &tenants);
+    let pairs: Vec<_> =
+        served.iter().flat_map(|tenant| &tenant.told_and_real_ms).filter(|(_, real)| *real >= 500).collect();
+    let near = |(told, real): &&&(u64, u64)| told * 2 >= *real && *told <= real * 2;
+    let near = pairs.iter().filter(near).count();
+    assert!(near * 100 >= pairs.len() * 95, "{near} of {}", pairs.len());
 }
 
 /// What a queue without fairness does, so that the test above can fail.
@@ -329,15 +358,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn a_refusal_tells_the_wait_there_would_have_been(
-        waiting in proptest::collection::vec((1_usize..8, 1_u32..5), 4..200),
+        waiting in proptest::collection::vec(1_usize..8, 4..200),
+        weights in proptest::collection::vec(1_u32..5, 8),
         mine in 0_usize..8,
-        weight in 1_u32..5,
     ) {
         let all: [Arc<str>; 8] = names();
-        // A tenant has one weight.
-        let waiting: Vec<_> = waiting.into_iter().map(|(tenant, w)| (tenant, if tenant == mine { weight } else { w % 2 + 1 + tenant as u32 % 2 })).collect();
-        let last: BTreeMap<usize, u32> = waiting.iter().copied().collect();
-        let waiting: Vec<_> = waiting.iter().map(|(tenant, _)| (*tenant, last[tenant])).collect();
+        let waiting: Vec<_> = waiting.into_iter().map(|tenant| (tenant, weights[tenant])).collect();
+        let weight = weights[mine];
         let (mut queue, start_ms) = with_past(&waiting, &all);
         let Entry::Refused { retry_after_ms } = queue.enter(&all[mine], weight, start_ms, start_ms + 1) else {
             return Err(TestCaseError::fail("its turn cannot come within a millisecond"));

@@ -13,8 +13,9 @@
 //!
 //! # How it is bounded
 //! The queue, each line, and what one tenant may take of the queue: as many places as it leaves free,
-//! so that one alone fills half of it and a newcomer always finds room. A request whose turn cannot be
-//! expected to come before its deadline is refused at once, with the wait it would have had.
+//! so that one alone fills half of it, two a third each, and a newcomer finds room. A request whose
+//! turn cannot be expected to come before its deadline is refused at once, with the wait it would have
+//! had. A call costs a few steps for each tenant that waits.
 //!
 //! # How to wire it
 //! One lock around it, held for the call only. `enter` on arrival; whoever gets `Admitted` calls

@@ -1,8 +1,11 @@
-//! Whom to ask: what is known of endpoints, how one is chosen among targets, and what to do after an
-//! attempt that failed. Time, chance and load are numbers handed in, so all of it is tested without a
-//! clock, and no future waits in it.
+//! Where a request goes, and what is done when that fails: decided here, carried out by `proxy`.
 //!
-//! - [`board`] is what is known, for as long as the process lives; [`vital`] of one model at one endpoint.
+//! Pure state and arithmetic. Nothing in here reads a clock, sleeps or draws lots: moments, chance and
+//! load are numbers handed in, and names are hashed the same way in every process, so replicas agree
+//! without talking to each other.
+//!
+//! - [`board`] is what is known, for as long as the process lives; [`vital`] of one model at one
+//!   endpoint, [`quota`] what its answers say is left.
 //! - [`pick`] puts targets in the order to try them, by a route's strategy and by [`affinity`];
 //!   [`auto`] by what a request needs.
 //! - [`cause`] says why an attempt failed, [`attempts`] what follows from it, [`budget`] how often.
@@ -10,11 +13,11 @@
 
 pub mod affinity;
 pub mod attempts;
-//AUTO
+pub mod auto;
 pub mod board;
 pub mod budget;
 pub mod cause;
-//FAIR
+pub mod fair;
 mod latency;
 mod log2;
 pub mod pick;

@@ -15,7 +15,7 @@ const TOO_LONG: &[&str] = &[
     "context window",                               // OpenAI, MiniMax
     "maximum context length",                       // OpenAI, DeepSeek, OpenRouter, vLLM, Mistral
     "model's context length",                       // SGLang, Together
-    "context length exceeded",                      // xAI's predecessors, Cloudflare
+    "context length exceeded",                      // many, after OpenAI's code
     "greater than the context length",              // LM Studio
     "exceeds the context length",                   // Ollama, embeddings
     "exceeds the available context size",           // llama.cpp
@@ -89,7 +89,7 @@ pub(super) fn of_rejection(message: &str) -> Kind {
     }
 }
 
-/// Whether an answer that is about the account (a 402, 403 or 429) says that nothing is left of it.
+/// Whether an answer that is about the account (a 403 or 429) says that nothing is left of it.
 pub(super) fn is_spent(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     SPENT.iter().chain(BROKE).any(|words| message.contains(words))

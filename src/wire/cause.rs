@@ -1,5 +1,6 @@
 //! What is behind a provider's refusal where neither status nor code tells: the sentences of vendors,
-//! as seen until 2026-11 (recorded, or in their users' reports).
+//! as recorded or in their users' reports until 2026-11. Those of Copilot, GitHub, Hugging Face and
+//! Voyage, and Alibaba's on lengths and content, are from memory and have not been seen since.
 //!
 //! Sentences about the account count only where they cannot be the client's own words thrown back at
 //! it: a bad request may quote any of its values, and whoever could have a target taken for broke
@@ -68,6 +69,7 @@ const SPENT: &[&str] = &[
     "spending cap",                       // Gemini
     "spending limit",                     // Fireworks
     "usage limit for this billing cycle", // Kimi
+    "overdue account",                    // Alibaba
     "key limit exceeded",                 // OpenRouter
     "invalid_payment_instrument",         // Bedrock
     "tokens per day",                     // Groq, Bedrock

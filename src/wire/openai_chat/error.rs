@@ -5,8 +5,8 @@
 //! `{object: error, message, type, code}` (Mistral, Doubleword), `{detail}` (Mistral's 401),
 //! OpenRouter's own with the upstream's text in `metadata.raw`, and text that is not JSON. The kind
 //! follows from the status and the body together: xAI says 400 for a wrong key and 403 for content
-//! and for an empty account, Perplexity 401 for the latter, Mistral and OpenRouter 400 for an unknown
-//! model, Groq 413 for a limit of tokens, and a 200 may hold any of these.
+//! and for an empty account, Fireworks 412 for the latter, Mistral, OpenRouter, Voyage and xAI 400 for an
+//! unknown model, Groq 413 for a limit of tokens, and a 200 may hold any of these.
 
 use std::time::Duration;
 
@@ -423,7 +423,7 @@ mod tests {
             400,
             "invalid_request_error",
         ),
-        // Perplexity.
+        // A type that says more than its status.
         (
             401,
             r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":401}}"#,

@@ -307,6 +307,9 @@ impl Gateway {
 
     fn route(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let chance = self.tickets.fetch_add(1, Ordering::Relaxed);
+        if let Some(parsed) = &mut x.parsed {
+            x.tags.append(&mut parsed.tags);
+        }
         let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
             return Err(Error::internal("nothing to route"));
         };
@@ -322,7 +325,10 @@ impl Gateway {
             board: &x.live.board,
             parsed,
             body: &x.body,
+            dialect: x.endpoint.and_then(Endpoint::generation),
             headers: &head.headers,
+            tags: &x.tags,
+            prefer: parse::prefer(&head.headers)?,
             now_ms: self.clock.now_ms(),
             chance,
             day: amount::day_of(x.started_at),

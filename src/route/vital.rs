@@ -120,6 +120,8 @@ pub struct Report {
     pub standing: Standing,
     pub in_flight: u32,
     pub first_token_ms: Option<u64>,
+    /// Of a thousand requests of the last seconds, those that were faults.
+    pub fault_permille: u32,
     pub learned: Learned,
 }
 
@@ -166,7 +168,8 @@ impl Vital {
         let standing = self.standing(0, now_ms);
         let state = self.state();
         let first_token_ms = state.first_token.at(now_ms);
-        Report { standing, in_flight: self.in_flight(), first_token_ms, learned: state.learned }
+        let fault_permille = state.faults.saturating_mul(1_000).checked_div(state.asked).unwrap_or(0);
+        Report { standing, in_flight: self.in_flight(), first_token_ms, fault_permille, learned: state.learned }
     }
 }
 

@@ -7,12 +7,14 @@ use http::HeaderMap;
 
 use super::parse::Parsed;
 use super::route::{Plan, Target};
-use crate::config::runtime::{Deployment, Key, Route};
+use super::select;
+use crate::config::runtime::{Deployment, Key, Prefer, Route, Strategy};
 use crate::error::{Error, Kind, Result};
 use crate::route::affinity;
 use crate::route::board::Board;
 use crate::route::pick::{self, Ask, Choice, Seat};
 use crate::usage::tokens::Usage;
+use crate::wire::Dialect;
 use crate::wire::envelope::Envelope;
 use crate::wire::seal::Seal;
 
@@ -26,7 +28,12 @@ pub struct Asked<'a> {
     pub board: &'a Board,
     pub parsed: &'a Parsed,
     pub body: &'a [u8],
+    /// The format of a request for generation.
+    pub dialect: Option<Dialect>,
     pub headers: &'a HeaderMap,
+    pub tags: &'a [String],
+    /// What `auto` weighs most, where the request says so.
+    pub prefer: Option<Prefer>,
     pub now_ms: u64,
     /// A number that differs from request to request.
     pub chance: u64,
@@ -50,9 +57,21 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         Some(route) => places(route, &plan.targets),
         None => (0..plan.targets.len()).map(Some).collect(),
     };
-    let choices: Vec<Choice> = found.iter().map(|place| choice(place.and_then(|at| plan.targets.get(at)), asked)).collect();
+    let left = route.as_deref().and_then(|route| select::narrowed(route, asked));
+    let targets: Vec<Option<&Target>> = found
+        .iter()
+        .enumerate()
+        .map(|(at, place)| plan.targets.get((*place)?).filter(|_| left.is_none_or(|left| left.contains(&at))))
+        .collect();
+    let choices: Vec<Choice> = targets.iter().map(|target| choice(*target, asked)).collect();
     let ask = ask(route.as_deref(), &plan.targets, asked);
     let order = match &route {
+        Some(route) if route.group.strategy == Strategy::Auto => {
+            let selection = select::select(route, &targets, &choices, asked);
+            let order = select::order(&selection)?;
+            plan.reason = Some(selection.reason);
+            pick::sorted_by_rank(order, &choices)
+        }
         Some(route) => pick::targets(&route.group, &choices, &ask),
         None => (0..choices.len()).collect(),
     };

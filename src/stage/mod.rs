@@ -17,4 +17,5 @@ pub mod pass;
 pub mod passed;
 pub mod respond;
 pub mod route;
+pub mod select;
 pub mod translate;

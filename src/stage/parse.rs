@@ -6,12 +6,13 @@ use http::HeaderMap;
 
 use super::accept::{Endpoint, gemini_call};
 use crate::config::read::{Period, Scalar as _};
-use crate::config::runtime::Patience;
+use crate::config::runtime::{Patience, Prefer};
 use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
 use crate::wire::Dialect;
 use crate::wire::embeddings::given_tokens;
 use crate::wire::envelope::{Envelope, Outline};
+use crate::wire::json::Str;
 use crate::wire::scan;
 
 /// What later stages need to know of the body.
@@ -30,6 +31,8 @@ pub struct Parsed {
     pub input_estimate_tokens: u64,
     /// The bound on output the client set.
     pub max_output_tokens: Option<u64>,
+    /// What the body's metadata calls it.
+    pub tags: Vec<String>,
     /// Where the members stand, for the edits of each attempt.
     pub outline: Outline,
 }
@@ -37,6 +40,7 @@ pub struct Parsed {
 /// How long a client has patience, in place of what the route says.
 const TIMEOUT: &str = "x-weir-timeout";
 
+const PREFER: &str = "x-weir-prefer";
 const TAGS: &str = "x-weir-tags";
 const MOST_TAGS: usize = 16;
 const MOST_TAG_BYTES: usize = 64;
@@ -97,6 +101,7 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         array: call.is_some() && stream && !asks_for_events(query),
         choices: bounds.choices,
         input_estimate_tokens: estimate_request(&envelope).saturating_add(token_input),
+        tags: envelope.present("metadata").map(metadata_tags).unwrap_or_default(),
         outline: envelope.outline(),
         max_output_tokens: if generates { bounds.max_output_tokens } else { Some(0) },
     })
@@ -158,6 +163,23 @@ pub fn patience(headers: &HeaderMap) -> Result<Patience> {
         *said = Some(period);
     }
     Ok(patience)
+}
+
+/// `"metadata": {"team": "search"}` is the tag `team=search`.
+fn metadata_tags(json: &str) -> Vec<String> {
+    let tag = |(name, value): (&str, &str)| Some(format!("{name}={}", Str::from_raw(value)?.text()));
+    let tags = scan::members(json).filter_map(tag).filter(|tag| tag.len() <= MOST_TAG_BYTES);
+    tags.take(MOST_TAGS).collect()
+}
+
+/// What `auto` should weigh most (`x-weir-prefer`).
+pub fn prefer(headers: &HeaderMap) -> Result<Option<Prefer>> {
+    let Some(value) = headers.get(PREFER) else { return Ok(None) };
+    let word = Prefer::WORDS.iter().find(|(word, _)| value.as_bytes() == word.as_bytes());
+    match word {
+        Some((_, prefer)) => Ok(Some(*prefer)),
+        None => Err(Error::invalid(PREFER, "expected `balanced`, `cost`, `quality` or `latency`")),
+    }
 }
 
 /// `x-weir-tags`: `team=search, nightly`. Tags are for records and rules, so more than a few or long

@@ -193,6 +193,7 @@ fn unread(stream: bool) -> Parsed {
         choices: 1,
         input_estimate_tokens: 0,
         max_output_tokens: Some(0),
+        tags: Vec::new(),
         outline: Outline::default(),
     }
 }

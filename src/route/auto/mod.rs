@@ -6,7 +6,7 @@
 //! line how it came about.
 //!
 //! # The score
-//! A score and its parts are millionths (shown as thousandths); [`Prefer`] says what each part weighs.
+//! A score and its parts are millionths (shown as thousandths); `prefer` says what each part weighs.
 //! The sum is multiplied by the share of requests that succeed.
 //! - *cost*: 1 for the cheapest candidate, 0.5 for one that costs twice as much. A ten-thousandth of a
 //!   dollar is added to both: below it, nobody cares. Unknown: 0.
@@ -27,7 +27,7 @@ mod score;
 
 pub use candidate::{Ability, Candidate, Excluded, PricePerToken};
 pub use need::Need;
-pub use policy::{Decision, Policy, Prefer, Rule, Verdict, When};
+pub use policy::{Decision, Policy, Verdict};
 pub use score::Parts;
 
 #[cfg(test)]

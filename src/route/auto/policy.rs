@@ -5,58 +5,19 @@ use std::cmp::Reverse;
 use super::candidate::exclusion;
 use super::score::{Best, scored};
 use super::{Candidate, Excluded, Need, Parts};
-
-/// What the operator wants most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prefer {
-    Cost,
-    Quality,
-    Latency,
-    Balanced,
-}
-
-impl Prefer {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cost => "cost",
-            Self::Quality => "quality",
-            Self::Latency => "latency",
-            Self::Balanced => "balanced",
-        }
-    }
-}
+use crate::config::runtime::{Prefer, Rule, When};
 
 /// How to choose, from the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'p> {
     pub prefer: Prefer,
     /// The first that matches holds.
-    pub rules: Vec<Rule>,
-}
-
-/// For some requests: other candidates, or another preference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    pub when: When,
-    /// Places in the list of candidates; empty leaves all of them.
-    pub targets: Vec<usize>,
-    /// Instead of the policy's.
-    pub prefer: Option<Prefer>,
-}
-
-/// All that is said has to hold; nothing said matches every request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct When {
-    pub tokens_over: Option<u64>,
-    pub tokens_under: Option<u64>,
-    pub tools: Option<bool>,
-    pub images: Option<bool>,
-    /// The request has to have all of them.
-    pub tags: Vec<String>,
+    pub rules: &'p [Rule],
 }
 
 impl When {
-    fn matches(&self, need: &Need, tags: &[&str]) -> bool {
+    /// All that is said has to hold; nothing said matches every request.
+    pub fn matches(&self, need: &Need, tags: &[&str]) -> bool {
         self.tokens_over.is_none_or(|over| need.input_tokens > over)
             && self.tokens_under.is_none_or(|under| need.input_tokens < under)
             && self.tools.is_none_or(|tools| need.tools == tools)
@@ -90,7 +51,7 @@ pub struct Decision {
     pub rule: Option<usize>,
 }
 
-impl Policy {
+impl Policy<'_> {
     /// `tags` are the request's own; `candidates` are the list that rules point into.
     pub fn choose(&self, need: &Need, tags: &[&str], candidates: &[Candidate<'_>]) -> Decision {
         let rule = self.rules.iter().position(|rule| rule.when.matches(need, tags));

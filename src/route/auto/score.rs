@@ -2,7 +2,8 @@
 
 use super::super::log2::{FRACTION_BITS, log2};
 use super::candidate::needed;
-use super::{Candidate, Need, Prefer, Verdict};
+use super::{Candidate, Need, Verdict};
+use crate::config::runtime::Prefer;
 
 /// The highest score, and the highest part of one.
 const FULL: u128 = 1_000_000;

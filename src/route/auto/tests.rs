@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::runtime::{Prefer, Rule, When};
 use crate::wire::{Abilities, Thinking};
 
 const NEED: Need = Need {
@@ -59,7 +60,7 @@ fn market() -> [Candidate<'static>; 3] {
 }
 
 fn choose(prefer: Prefer, need: &Need, candidates: &[Candidate<'_>]) -> Decision {
-    Policy { prefer, rules: Vec::new() }.choose(need, &[], candidates)
+    Policy { prefer, rules: &[] }.choose(need, &[], candidates)
 }
 
 fn excluded(need: &Need, candidate: Candidate<'_>) -> Option<Excluded> {
@@ -202,7 +203,7 @@ fn the_first_rule_that_matches_narrows_and_prefers() {
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
     let policy = Policy {
         prefer: Prefer::Cost,
-        rules: vec![
+        rules: &[
             rule(When { tags: tags(&["batch", "night"]), ..When::default() }, &[0], None),
             rule(When { tokens_over: Some(10_000), tools: Some(true), ..When::default() }, &[], Some(Prefer::Quality)),
             rule(When { tokens_over: Some(10_000), ..When::default() }, &[1, 2], None),
@@ -235,14 +236,15 @@ fn the_reason_is_one_line() {
     list[1].abilities.images = Some(false);
     list[2].available = false;
     let need = Need { images: true, ..NEED };
-    let says = |policy: &Policy, need: &Need, list: &[Candidate<'_>]| policy.choose(need, &[], list).reason(list);
-    let mut policy = Policy { prefer: Prefer::Cost, rules: Vec::new() };
+    let says = |policy: &Policy<'_>, need: &Need, list: &[Candidate<'_>]| policy.choose(need, &[], list).reason(list);
+    let policy = Policy { prefer: Prefer::Cost, rules: &[] };
     assert_eq!(
         says(&policy, &need, &list),
         "auto: prefer=cost; groq/small scored 1000, first of 1; excluded: anthropic/large (no images), openai/middle (unavailable)"
     );
     list[0].context_tokens = Some(10);
-    policy.rules.push(Rule { when: When::default(), targets: vec![0, 1], prefer: Some(Prefer::Quality) });
+    let rules = [Rule { when: When::default(), targets: vec![0, 1], prefer: Some(Prefer::Quality) }];
+    let policy = Policy { rules: &rules, ..policy };
     assert_eq!(
         says(&policy, &need, &list),
         "auto: rule 1; prefer=quality; no model fits; excluded: groq/small (context of 10 tokens), anthropic/large (no images), openai/middle (not in the rule)"

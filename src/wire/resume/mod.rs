@@ -16,7 +16,8 @@ use super::stream::Said;
 use super::{Dialect, Target};
 use crate::error::{Error, Kind, Result};
 
-const INSTRUCTION: &str = "Continue exactly where your last message stops, without repeating anything.";
+const INSTRUCTION: &str = "Continue exactly where your last message stops, without repeating anything. \
+    Begin with a space if a new word begins there.";
 /// Some APIs refuse a lower bound of the output.
 const LEAST_TOKENS: u64 = 16;
 

@@ -54,7 +54,7 @@ fn rest(client: Dialect, more: &Value, said: &str, to: &To<'_>) -> Result<Value>
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
     Bridge::request(&mut request, to.upstream, &target, &mut dropped)?;
     encode_request(to.upstream, &request, &target, &mut out, &mut dropped)?;
-    let out = mark.map_or(Ok(out.clone()), |mark| mark.write(&out))?;
+    let out = mark.map_or_else(|| Ok(out.clone()), |mark| mark.write(&out))?;
     Ok(serde_json::from_slice(&out).unwrap())
 }
 

@@ -146,7 +146,11 @@ fn what_was_said_counts_towards_the_bound() {
         rest(Dialect::OpenAiChat, &json!({"max_tokens": most}), &long, &to).unwrap()["max_tokens"].as_u64().unwrap()
     };
     assert!((400..700).contains(&bound(1000)), "{}", bound(1000));
-    assert_eq!(bound(100), LEAST_TOKENS);
+    assert_eq!((bound(100), bound(10)), (LEAST_TOKENS, 10));
+    // A budget that does not fit below the bound is refused.
+    let thinking = json!({"max_tokens": 3000, "thinking": {"type": "enabled", "budget_tokens": 2900}});
+    let to = To { upstream: Dialect::Anthropic, ..To::default() };
+    assert_eq!(rest(Dialect::Anthropic, &thinking, &long, &to).unwrap()["max_tokens"], 2900 + LEAST_TOKENS);
 }
 
 #[test]

@@ -6,6 +6,9 @@
 #[cfg(test)]
 #[path = "support/grammar.rs"]
 mod grammar;
+#[cfg(feature = "proxy")]
+#[path = "resume/stage.rs"]
+mod stage;
 
 use serde_json::Value;
 use weir::error::{Error, Kind};

@@ -16,7 +16,8 @@ use super::stream::Said;
 use super::{Dialect, Target};
 use crate::error::{Error, Kind, Result};
 
-const INSTRUCTION: &str = "Continue exactly where your last message stops, without repeating anything.";
+const INSTRUCTION: &str = "Continue exactly where your last message stops, without repeating anything. \
+    Begin with a space if a new word begins there.";
 /// Some APIs refuse a lower bound of the output.
 const LEAST_TOKENS: u64 = 16;
 
@@ -33,7 +34,6 @@ pub fn request(request: &mut Request<'_>, said: &Said, upstream: Dialect, target
     if said.told().is_empty() {
         return Ok(None);
     }
-    request.max_tokens = request.max_tokens.map(|most| most.saturating_sub(said.output_tokens()).max(LEAST_TOKENS));
     append(request, Role::Assistant, said.told());
     match Prefill::of(upstream, target) {
         // Claude does not think about an answer that is begun.
@@ -41,7 +41,15 @@ pub fn request(request: &mut Request<'_>, said: &Said, upstream: Dialect, target
         Prefill::Native => {}
         Prefill::Instructed => append(request, Role::User, INSTRUCTION),
     }
+    bound(request, said);
     Ok(target.quirks.prefill.filter(|_| upstream == Dialect::OpenAiChat))
+}
+
+/// Takes what was said off the bound of the output, which also has to hold the thinking.
+fn bound(request: &mut Request<'_>, said: &Said) {
+    let budget = request.reasoning.as_ref().and_then(|reasoning| reasoning.budget_tokens).unwrap_or(0);
+    let least = budget.saturating_add(LEAST_TOKENS);
+    request.max_tokens = request.max_tokens.map(|most| most.saturating_sub(said.output_tokens()).max(least.min(most)));
 }
 
 /// Adds a text to the last turn if it is of this role, else as a turn.

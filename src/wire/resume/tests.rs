@@ -54,7 +54,7 @@ fn rest(client: Dialect, more: &Value, said: &str, to: &To<'_>) -> Result<Value>
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
     Bridge::request(&mut request, to.upstream, &target, &mut dropped)?;
     encode_request(to.upstream, &request, &target, &mut out, &mut dropped)?;
-    let out = mark.map_or(Ok(out.clone()), |mark| mark.write(&out))?;
+    let out = mark.map_or_else(|| Ok(out.clone()), |mark| mark.write(&out))?;
     Ok(serde_json::from_slice(&out).unwrap())
 }
 
@@ -146,7 +146,11 @@ fn what_was_said_counts_towards_the_bound() {
         rest(Dialect::OpenAiChat, &json!({"max_tokens": most}), &long, &to).unwrap()["max_tokens"].as_u64().unwrap()
     };
     assert!((400..700).contains(&bound(1000)), "{}", bound(1000));
-    assert_eq!(bound(100), LEAST_TOKENS);
+    assert_eq!((bound(100), bound(10)), (LEAST_TOKENS, 10));
+    // A budget that does not fit below the bound is refused.
+    let thinking = json!({"max_tokens": 3000, "thinking": {"type": "enabled", "budget_tokens": 2900}});
+    let to = To { upstream: Dialect::Anthropic, ..To::default() };
+    assert_eq!(rest(Dialect::Anthropic, &thinking, &long, &to).unwrap()["max_tokens"], 2900 + LEAST_TOKENS);
 }
 
 #[test]

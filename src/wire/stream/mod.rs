@@ -125,7 +125,8 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>);
 
     /// The upstream's body ended: closes the answer. What the client has begun to read is closed
-    /// with an error event where it is not complete; if it has read nothing, `out` stays empty.
+    /// with an error event where it is not complete; if it has read nothing, or the answer may go on
+    /// elsewhere, `out` stays empty.
     fn finish(&mut self, out: &mut Vec<u8>);
 
     /// Gives up on the upstream (a deadline passed): closes as [`finish`](Self::finish) does, with

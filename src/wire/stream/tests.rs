@@ -100,6 +100,19 @@ fn an_event_too_large_is_an_error_of_the_stream() {
 }
 
 #[test]
+fn what_is_too_long_to_be_told_again_does_not_go_on() {
+    let text = "x".repeat(900_000);
+    for (times, goes_on) in [(1, true), (2, false)] {
+        let mut pipe = Translator::of(Frames::default(), Box::new(Words), Box::new(Words)).recorded();
+        let mut out = Vec::new();
+        pipe.push(b"data: start\n\ndata: part\n\n", &mut out);
+        (0..times).for_each(|_| pipe.push(format!("data: {text}\n\n").as_bytes(), &mut out));
+        pipe.finish(&mut out);
+        assert_eq!((pipe.said().is_some(), pipe.is_open(), out.ends_with(b"!")), (goes_on, goes_on, !goes_on));
+    }
+}
+
+#[test]
 fn counts_are_never_zero_by_silence() {
     let account = |words: &[&str]| run(words).1.progress().account(7);
     let (usage, source) = account(&["start+usage", "part", "usage", "stop", "end"]);

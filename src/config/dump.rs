@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::runtime::{
-    AccessLog, AttemptRules, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule, Runtime,
-    Tenant, Timeouts,
+    AccessLog, AttemptRules, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule,
+    Runtime, Tenant, Timeouts,
 };
 
 /// What stands for a secret.

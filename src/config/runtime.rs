@@ -337,12 +337,8 @@ pub enum Prefer {
 }
 
 impl Prefer {
-    pub const WORDS: [(&str, Self); 4] = [
-        ("balanced", Self::Balanced),
-        ("cost", Self::Cost),
-        ("quality", Self::Quality),
-        ("latency", Self::Latency),
-    ];
+    pub const WORDS: [(&str, Self); 4] =
+        [("balanced", Self::Balanced), ("cost", Self::Cost), ("quality", Self::Quality), ("latency", Self::Latency)];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -404,6 +400,23 @@ pub struct AttemptRules {
     pub timeouts: Patience,
 }
 
+impl Default for AttemptRules {
+    /// What a file without a word about it comes to.
+    fn default() -> Self {
+        Self {
+            retries: 2,
+            backoff: Duration::from_millis(100),
+            max_wait: Duration::from_secs(2),
+            resend: false,
+            keepalive: Some(Duration::from_secs(10)),
+            longer_context: false,
+            continues: false,
+            hedge: false,
+            timeouts: Patience::default(),
+        }
+    }
+}
+
 /// `timeouts` of a route or a request: what is said of them. `total` holds for all attempts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Patience {
@@ -444,6 +457,13 @@ pub struct RetryShare {
     pub floor: u32,
 }
 
+impl Default for RetryShare {
+    /// As above.
+    fn default() -> Self {
+        Self { percent: 10, floor: 100 }
+    }
+}
+
 /// `tenants.<id>`
 #[derive(Debug)]
 pub struct Tenant {
@@ -469,7 +489,8 @@ impl Tenant {
     /// Whether its requests may go there, whatever the model.
     pub fn permits(&self, deployment: &Deployment) -> bool {
         let by_name = self.providers.is_empty() || self.providers.contains(&deployment.name);
-        let stands = || deployment.region.as_deref().is_some_and(|region| self.regions.iter().any(|r| r.matches(region)));
+        let stands =
+            || deployment.region.as_deref().is_some_and(|region| self.regions.iter().any(|r| r.matches(region)));
         by_name && deployment.labels.cover(self.require) && (self.regions.is_empty() || stands())
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::limit::clock;
 use crate::route::quota;
 use crate::stage::respond;
+use crate::telemetry::record::Why;
 
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -113,8 +114,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
         Ok(leg) => leg?,
         Err(_) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline).into()),
         Err(_) => {
-            let error =
-                Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)");
+            let error = Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)");
             return Err(error.with_retry(Retry::SameTarget).into());
         }
     };
@@ -249,7 +249,10 @@ async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Beg
     if !head.status.is_success() {
         return Err(refusal(x, attempt, leg).await);
     }
-    hooks::answer_begins(x, attempt, head)?;
+    match attempt.why {
+        Why::Continuation => hooks::answer_goes_on(attempt, head)?,
+        _ => hooks::answer_begins(x, attempt, head)?,
+    }
     match attempt.answer.is_stream() {
         true => beginning(attempt, leg).await.map(Begun::Stream),
         false => whole(attempt, leg).await.map(Begun::Whole),
@@ -383,11 +386,7 @@ impl From<Error> for Ended {
 
 /// Reads what the upstream has ready, up to one good write. Nothing is lost if it is dropped while it
 /// waits.
-pub(super) async fn next_batch(
-    attempt: &mut Attempt,
-    leg: &mut Leg,
-    timer: Pin<&mut Sleep>,
-) -> Result<Batch, Ended> {
+pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<&mut Sleep>) -> Result<Batch, Ended> {
     let first = tokio::select! {
         biased;
         piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer"))?,

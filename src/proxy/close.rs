@@ -86,6 +86,11 @@ impl Gateway {
         if let Some(run) = attempt.run.take() {
             run.failed(&failure, self.clock.now_ms());
         }
+        if failure.cause == Cause::RateLimited
+            && let Some(line) = x.live.line(&attempt.target.deployment)
+        {
+            line.refused();
+        }
         let provider = attempt.target.deployment.name.as_str();
         self.telemetry.attempt(provider, error.code());
         let detail = error.detail();
@@ -136,6 +141,9 @@ impl Gateway {
         let first_token_ms = whole_ms(attempt.began.elapsed());
         if let Some(run) = &attempt.run {
             run.succeeded(first_token_ms, self.clock.now_ms());
+        }
+        if let Some(line) = x.live.line(&attempt.target.deployment) {
+            line.answered();
         }
         let route = x.plan.as_ref().and_then(|plan| plan.route.as_ref());
         if let Some(times) = route.and_then(|route| x.live.board.route(&route.name)) {

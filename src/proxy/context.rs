@@ -26,6 +26,7 @@ use crate::tenant::keys::Caller;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::Dialect;
+use crate::wire::stream::Said;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -238,6 +239,17 @@ impl Exchange {
             }
             _ => translate::prepare(self.source()?, target),
         }
+    }
+
+    /// What the client has got of a stream that broke and is open for another target to go on with.
+    pub(crate) fn said(&self) -> Option<Said> {
+        self.end.first_byte?;
+        self.attempt.as_ref()?.answer.said()
+    }
+
+    /// The provider's request to go on with that.
+    pub(crate) fn prepare_continued(&self, target: &Target, said: &Said) -> Result<Prepared, Error> {
+        translate::prepare_continued(self.source()?, target, said)
     }
 
     /// What is translated, the same for every attempt.

@@ -12,8 +12,8 @@ use http::header::{
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 
-use super::context::{Attempt, Exchange};
 use super::attempt::Refusal;
+use super::context::{Attempt, Exchange};
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
@@ -302,6 +302,16 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &Response
         }
         (false, _) => Answer::whole(context),
     };
+    Ok(())
+}
+
+/// A good head has come from a target that goes on with the answer of another.
+pub(super) fn answer_goes_on(attempt: &mut Attempt, head: &ResponseHeader) -> Result<()> {
+    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    if is_json || head.headers.contains_key(CONTENT_ENCODING) {
+        return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"));
+    }
+    attempt.answer.resume(&attempt.prepared, &attempt.target);
     Ok(())
 }
 

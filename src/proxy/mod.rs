@@ -15,6 +15,7 @@ mod credentials;
 mod discover;
 pub(crate) mod examine;
 mod hooks;
+mod line;
 mod listen;
 mod live;
 mod local;
@@ -51,8 +52,8 @@ use crate::limit::door::Door;
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::{authenticate, choose, parse, pass, respond, route};
-use crate::usage::price::amount;
 use crate::telemetry::{Outcome, Telemetry};
+use crate::usage::price::amount;
 use crate::wire::Dialect;
 
 /// What a client calls its request; kept as `client_request_id`, never used as ours.

@@ -151,9 +151,7 @@ async fn parts(session: &Session, x: &Exchange, attempt: &Attempt) -> Result<Vec
     let client = session.req_header();
     let prepared = &attempt.prepared;
     let bodies = prepared.earlier.iter().skip(attempt.earlier.len()).chain(std::iter::once(&prepared.body));
-    let part = |body: &Bytes| {
-        Ok(Part { head: hooks::request_head(x, attempt, client, body)?, body: body.clone() })
-    };
+    let part = |body: &Bytes| Ok(Part { head: hooks::request_head(x, attempt, client, body)?, body: body.clone() });
     bodies.map(part).collect()
 }
 

@@ -48,7 +48,8 @@ impl Gateway {
         x.attempts = 1;
         let mut attempt = Attempt::new(target, prepared, Why::First);
         attempt.answer = Answer::session();
-        attempt.run = x.plan.as_ref().and_then(|plan| plan.vitals.first()).map(|vital| vital.begin(self.clock.now_ms()));
+        attempt.run =
+            x.plan.as_ref().and_then(|plan| plan.vitals.first()).map(|vital| vital.begin(self.clock.now_ms()));
         x.attempt = Some(attempt);
         Ok(())
     }

@@ -14,12 +14,14 @@ use pingora_proxy::Session;
 
 use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
+use super::line::Place;
 use super::{Gateway, race, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::route::attempts::{Attempts, Next, View};
 use crate::route::cause::Failure;
 use crate::route::vital::Standing;
+use crate::stage::answer::Answer;
 use crate::stage::route::Plan;
 use crate::telemetry::record::Why;
 
@@ -36,10 +38,14 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
         let (index, for_ms) = match next {
             Next::Ask(index) => (index, 0),
             Next::Wait { index, for_ms } => (index, for_ms),
-            Next::Stop { after_ms } => return Err(final_error(x, told, after_ms)),
+            Next::Stop { after_ms } => match told.take() {
+                Some((_, error, _)) if stream::is_open(x) => return stream::close(gateway, session, x, &error).await,
+                told => return Err(final_error(x, told, after_ms)),
+            },
         };
         wait(session, x, for_ms).await?;
         let why = match last {
+            _ if stream::is_open(x) => Why::Continuation,
             None => Why::First,
             Some(last) if last == index => Why::Retry,
             Some(_) => Why::Fallback,
@@ -63,7 +69,8 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
         let Err(error) = attempt_once(gateway, session, x, &mut attempts, index).await else { return Ok(()) };
         let error = super::hooks::clean_error(x, &error);
         let failure = gateway.attempt_failed(x, &error);
-        if x.end.first_byte.is_some() || error.kind() == Kind::ClientGone {
+        let is_over = x.end.first_byte.is_some() && !stream::is_open(x);
+        if is_over || error.kind() == Kind::ClientGone {
             return Err(error);
         }
         let now_ms = gateway.clock.now_ms();
@@ -87,9 +94,10 @@ fn final_error(x: &mut Exchange, told: Option<(Failure, Error, Verbatim)>, after
         x.end.verbatim = verbatim;
         return error;
     }
-    let limited = x.plan.as_ref().is_some_and(|plan| {
-        plan.vitals.iter().all(|vital| matches!(vital.standing(0, 0), Standing::Cooling { .. }))
-    });
+    let limited = x
+        .plan
+        .as_ref()
+        .is_some_and(|plan| plan.vitals.iter().all(|vital| matches!(vital.standing(0, 0), Standing::Cooling { .. })));
     let error = match limited {
         true => Error::new(Kind::UpstreamRateLimited, "every provider of this model is at its limit"),
         false => Error::new(Kind::NoHealthyUpstream, "no provider of this model is in a state to be asked"),
@@ -127,10 +135,15 @@ async fn wait(session: &mut Session, x: &Exchange, for_ms: u64) -> Result<()> {
 }
 
 /// An attempt at one of the plan's targets: written from the client's untouched bytes, not yet sent.
-pub(super) fn new_attempt(gateway: &Gateway, x: &mut Exchange, index: usize, why: Why) -> Result<Attempt> {
+/// Where a stream is open, it is one to go on with that.
+fn new_attempt(gateway: &Gateway, x: &mut Exchange, index: usize, why: Why) -> Result<Attempt> {
     x.clock.go();
-    let attempt = written(gateway, x, index, why);
+    let mut attempt = written(gateway, x, index, why);
     x.clock.pause();
+    // The stream that is open goes on, whoever feeds it.
+    if let (Why::Continuation, Ok(attempt), Some(broken)) = (why, &mut attempt, &mut x.attempt) {
+        attempt.answer = std::mem::replace(&mut broken.answer, Answer::unseen());
+    }
     attempt
 }
 
@@ -138,7 +151,10 @@ pub(super) fn new_attempt(gateway: &Gateway, x: &mut Exchange, index: usize, why
 pub(super) fn written(gateway: &Gateway, x: &Exchange, index: usize, why: Why) -> Result<Attempt> {
     let plan = x.plan.as_ref().ok_or_else(|| Error::internal("no plan"))?;
     let target = plan.targets.get(index).cloned().ok_or_else(|| Error::internal("no target"))?;
-    let prepared = x.prepare(&target)?;
+    let prepared = match x.said() {
+        Some(said) => x.prepare_continued(&target, &said)?,
+        None => x.prepare(&target)?,
+    };
     let mut attempt = Attempt::new(target, prepared, why);
     attempt.timeouts = x.patience.or(plan.attempts.timeouts).over(attempt.timeouts);
     attempt.deadline.at = attempt.began + attempt.timeouts.total;
@@ -157,6 +173,7 @@ async fn attempt_once(
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<()> {
+    let _place = place(session, x).await?;
     let (mut leg, begun) = race::ask(gateway, session, x, attempts, index).await?;
     let done = match begun {
         Begun::Whole(body) => whole(gateway, session, x, body).await,
@@ -167,6 +184,18 @@ async fn attempt_once(
         Err(error) => abandon(&mut leg, error).await,
     }
     done
+}
+
+/// A place at the endpoint, where they are scarce: in turn, as long as there is time and a client.
+async fn place(session: &mut Session, x: &Exchange) -> Result<Option<Place>> {
+    let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok(None) };
+    let Some(line) = x.live.line(&attempt.target.deployment) else { return Ok(None) };
+    let left = attempt.deadline.at.saturating_duration_since(Instant::now());
+    tokio::select! {
+        biased;
+        place = line.enter(&caller.key.tenant, left) => place.map(Some),
+        () = client_gone(session) => Err(gone()),
+    }
 }
 
 /// An answer that is not streamed.

@@ -1,5 +1,5 @@
-//! A stream on its way to the client, from its first event on. Nothing is tried again from here, but
-//! where a route wants it the answer goes on from another target.
+//! A stream on its way to the client, from its first event on. Nothing is tried again from here; but
+//! where a route wants that, an answer that breaks is left open for another target to go on with.
 
 use bytes::Bytes;
 use pingora_proxy::Session;
@@ -12,9 +12,11 @@ use super::context::Exchange;
 use super::relay::{client_gone, gone};
 use super::{Gateway, hooks};
 use crate::error::{Error, Kind, Result};
+use crate::telemetry::Outcome;
 use crate::wire;
 
-/// Passes the answer on until it ends; an error is an event of it.
+/// Passes the answer on until it ends; an error is an event of it, unless another target may go on
+/// with the answer: then the error is given back, and the stream is open.
 pub(super) async fn run(
     gateway: &Gateway,
     session: &mut Session,
@@ -23,13 +25,25 @@ pub(super) async fn run(
     first: Batch,
 ) -> Result<()> {
     gateway.attempt_answered(x);
-    commit(session, x).await?;
+    match x.end.first_byte {
+        None => commit(session, x).await?,
+        Some(_) => {
+            let attempt = x.attempt_mut()?;
+            let by = format!("continued on {}/{}", attempt.target.deployment.name, attempt.target.model);
+            let note = attempt.answer.note(&by);
+            write(session, x, note, false).await?;
+        }
+    }
     let timer = sleep_until(x.attempt_mut()?.deadline.at.into());
     tokio::pin!(timer);
     let mut alive = Alive::new(x);
     let mut batch = first;
     loop {
         if let Some(error) = x.attempt_mut()?.answer.error().cloned() {
+            if x.attempt_mut()?.answer.said().is_some() {
+                write(session, x, batch.out, false).await?;
+                return Err(error);
+            }
             gateway.stream_failed(x, &error);
             let out = hooks::redacted(x, batch.out);
             return last(gateway, session, x, out).await;
@@ -74,6 +88,9 @@ async fn commit(session: &mut Session, x: &mut Exchange) -> Result<()> {
 }
 
 pub(super) async fn write(session: &mut Session, x: &Exchange, out: Bytes, end: bool) -> Result<()> {
+    if out.is_empty() && !end {
+        return Ok(());
+    }
     let within = x.live.runtime.server.write_timeout;
     match timeout(within, session.downstream_session.write_response_body(out, end)).await {
         Ok(written) => written.map_err(super::body::gone),
@@ -112,6 +129,24 @@ async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: 
         return Err(error);
     }
     let event = x.attempt_mut()?.answer.fail(error.clone());
+    if x.attempt_mut()?.answer.said().is_some() {
+        write(session, x, event, false).await?;
+        return Err(error);
+    }
     gateway.stream_failed(x, &error);
     last(gateway, session, x, event).await
+}
+
+/// Whether the answer broke after the client had begun to read it, and is open for another target.
+pub(super) fn is_open(x: &Exchange) -> bool {
+    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| attempt.answer.said().is_some())
+}
+
+/// Ends a stream that was left open: nobody goes on with it.
+pub(super) async fn close(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
+    let out = x.attempt_mut()?.answer.close();
+    x.end.error = Some(error.clone());
+    x.end.outcome = Outcome::UpstreamCut;
+    let out = hooks::redacted(x, out);
+    last(gateway, session, x, out).await
 }

@@ -48,7 +48,9 @@ pub struct Attempts {
 enum Tried {
     Not,
     /// It may be asked again, not before then.
-    Again { from_ms: u64 },
+    Again {
+        from_ms: u64,
+    },
     /// It has had its chance.
     Done,
 }
@@ -84,7 +86,9 @@ impl Attempts {
         let pause_ms = self.pause_ms(view.chance());
         if let Some(tried) = self.targets.get_mut(index) {
             *tried = match again(failure, &self.rules) {
-                true => Tried::Again { from_ms: now_ms.saturating_add(failure.retry_after_ms.unwrap_or(0).max(pause_ms)) },
+                true => {
+                    Tried::Again { from_ms: now_ms.saturating_add(failure.retry_after_ms.unwrap_or(0).max(pause_ms)) }
+                }
                 false => Tried::Done,
             };
         }
@@ -94,13 +98,15 @@ impl Attempts {
         let next = match failure.retry {
             Retry::No if failure.cause == Cause::ContextTooLong && self.rules.longer_context => {
                 let fresh = self.indices().filter(|next| self.targets.get(*next) == Some(&Tried::Not));
-                fresh.filter(|next| view.is_longer(*next, index)).find(|next| !view.standing(*next).is_out()).map(Next::Ask)
+                fresh
+                    .filter(|next| view.is_longer(*next, index))
+                    .find(|next| !view.standing(*next).is_out())
+                    .map(Next::Ask)
             }
             Retry::No => None,
-            Retry::SameTarget | Retry::NextTarget => self
-                .first_well(view)
-                .map(Next::Ask)
-                .or_else(|| self.again_soonest(view, now_ms, until_ms)),
+            Retry::SameTarget | Retry::NextTarget => {
+                self.first_well(view).map(Next::Ask).or_else(|| self.again_soonest(view, now_ms, until_ms))
+            }
         };
         match next {
             Some(next) if view.may_retry() => {
@@ -157,7 +163,7 @@ impl Attempts {
             let standing = view.standing(index);
             let cool_ms = match standing {
                 Standing::Cooling { until_ms } => until_ms,
-                Standing::Good | Standing::Low => now_ms,
+                Standing::Good | Standing::Low | Standing::Full => now_ms,
                 _ => return None,
             };
             match self.targets.get(index)? {

@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub(super) in_flight: AtomicU32,
     drained: AtomicBool,
     unwell: AtomicBool,
+    /// All its places are taken.
+    full: AtomicBool,
     /// Its credential was refused; the numbers are in `lock`.
     locked: AtomicBool,
     lock: Mutex<Lock>,
@@ -48,6 +50,7 @@ impl Endpoint {
             in_flight: AtomicU32::new(0),
             drained: AtomicBool::new(false),
             unwell: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             locked: AtomicBool::new(false),
             lock: Mutex::default(),
             models: ArcSwap::default(),
@@ -101,6 +104,15 @@ impl Endpoint {
 
     pub fn is_drained(&self) -> bool {
         self.drained.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request would have to wait for a place.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// What the active check found; says whether that is news.

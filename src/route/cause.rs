@@ -31,6 +31,8 @@ pub enum Cause {
     ClientGone,
     /// Another attempt of the same request was faster.
     Cancelled,
+    /// All its places are taken, and so is the line.
+    NoPlace,
     /// A defect of ours, or a refusal before anybody was asked.
     Internal,
 }
@@ -50,6 +52,7 @@ impl Cause {
             Kind::UpstreamTimeout => Self::Timeout,
             Kind::UpstreamFailed => Self::Failed,
             Kind::ClientGone => Self::ClientGone,
+            Kind::RateLimited => Self::NoPlace,
             _ => Self::Internal,
         }
     }
@@ -70,6 +73,7 @@ impl Cause {
             Self::Failed => "failed",
             Self::ClientGone => "client_gone",
             Self::Cancelled => "cancelled",
+            Self::NoPlace => "no_place",
             Self::Internal => "internal",
         }
     }
@@ -81,7 +85,7 @@ impl Cause {
             // About the request itself: the client can mend it.
             Self::Rejected | Self::ContextTooLong | Self::ContentRefused => 8,
             // It knows when to come back.
-            Self::RateLimited => 7,
+            Self::RateLimited | Self::NoPlace => 7,
             Self::Overloaded => 6,
             Self::Timeout => 5,
             Self::Failed => 4,

@@ -9,7 +9,7 @@
 //! - [`pick`] puts targets in the order to try them, by a route's strategy and by [`affinity`];
 //!   [`auto`] by what a request needs.
 //! - [`cause`] says why an attempt failed, [`attempts`] what follows from it, [`budget`] how often.
-//! - [`fair`] is the queue before an endpoint whose places are taken.
+//! - [`fair`] is the queue before an endpoint whose [`places`] are taken.
 
 pub mod affinity;
 pub mod attempts;
@@ -21,5 +21,6 @@ pub mod fair;
 mod latency;
 mod log2;
 pub mod pick;
+pub mod places;
 pub mod quota;
 pub mod vital;

@@ -39,14 +39,22 @@ pub enum Standing {
     Good,
     /// Its quota is nearly used up: others first.
     Low,
+    /// All its places are taken: others first, else in line.
+    Full,
     /// It asked for peace until then, having refused for its limits.
-    Cooling { until_ms: u64 },
+    Cooling {
+        until_ms: u64,
+    },
     /// Its breaker is open until then.
-    Broken { until_ms: u64 },
+    Broken {
+        until_ms: u64,
+    },
     /// Somebody is finding out whether it is back.
     Probing,
     /// Its credential was refused; looked at again then.
-    Locked { until_ms: u64 },
+    Locked {
+        until_ms: u64,
+    },
     /// The active check failed.
     Unwell,
     /// Taken out by hand.
@@ -58,7 +66,7 @@ impl Standing {
     pub fn rank(self) -> u8 {
         match self {
             Self::Good => 0,
-            Self::Low => 1,
+            Self::Low | Self::Full => 1,
             _ => 2,
         }
     }
@@ -79,6 +87,7 @@ impl Standing {
         match self {
             Self::Good => "good",
             Self::Low => "low_quota",
+            Self::Full => "full",
             Self::Cooling { .. } => "cooling",
             Self::Broken { .. } => "broken",
             Self::Probing => "probing",
@@ -143,7 +152,10 @@ impl Vital {
         if let Some(out) = self.endpoint.out(now_ms) {
             return out;
         }
-        self.state().standing(tokens, now_ms)
+        match self.state().standing(tokens, now_ms) {
+            Standing::Good if self.endpoint.is_full() => Standing::Full,
+            standing => standing,
+        }
     }
 
     /// Milliseconds to the first token, times those in line for it; none before anything is known.
@@ -273,7 +285,7 @@ impl Run {
             Cause::Rejected | Cause::ContextTooLong | Cause::ContentRefused | Cause::NotFound => {
                 state.succeeded(now_ms);
             }
-            Cause::ClientGone | Cause::Cancelled | Cause::Internal => {}
+            Cause::ClientGone | Cause::Cancelled | Cause::NoPlace | Cause::Internal => {}
         }
     }
 }

@@ -144,7 +144,8 @@ pub fn strict(headers: &HeaderMap) -> bool {
 pub fn patience(headers: &HeaderMap) -> Result<Patience> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(Patience::default()) };
     let wrong = || {
-        let text = "expected a duration like `30s` or `500ms`, or some of `total=30s, first_token=5s, idle=10s, connect=1s`";
+        let text =
+            "expected a duration like `30s` or `500ms`, or some of `total=30s, first_token=5s, idle=10s, connect=1s`";
         Error::invalid(TIMEOUT, text)
     };
     let mut patience = Patience::default();

@@ -190,11 +190,10 @@ impl Seal {
 
     /// Which key made the last seal in a request body: that of the latest turn.
     pub fn last_maker(body: &[u8]) -> Option<[u8; NAME_BYTES]> {
-        // Sealed are the tag, then the name: 20 bytes are 27 letters.
-        const LETTERS: usize = (TAG_BYTES + NAME_BYTES) * 8 / 6 + 1;
+        // The tag and the name are 20 bytes: 27 letters if that is all, else the first of 28.
         let at = memchr::memmem::rfind(body, MARK.as_bytes())?;
-        let letters = body.get(at + MARK.len()..)?.get(..LETTERS.next_multiple_of(4))?;
-        let bytes = URL_SAFE_NO_PAD.decode(letters).ok()?;
+        let sealed = body.get(at + MARK.len()..)?;
+        let bytes = [28, 27].into_iter().find_map(|letters| URL_SAFE_NO_PAD.decode(sealed.get(..letters)?).ok())?;
         Some(first(bytes.get(TAG_BYTES..TAG_BYTES + NAME_BYTES)?.iter().copied()))
     }
 

@@ -79,7 +79,10 @@ fn a_good_file_is_taken_over_and_a_bad_one_changes_nothing() {
     let report = reloader.reload().unwrap_err();
     assert!(report.len() >= 2, "{report}");
     let after = reloader.status();
-    assert_eq!((reloader.current().attempts.retries, after.hash.as_str(), after.failures), (3, status.hash.as_str(), 1));
+    assert_eq!(
+        (reloader.current().attempts.retries, after.hash.as_str(), after.failures),
+        (3, status.hash.as_str(), 1)
+    );
     let error = after.last_error.unwrap();
     assert!(error.contains("weir.yaml:1:25") && !error.contains("sk-very"), "{error}");
 

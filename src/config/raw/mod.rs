@@ -9,11 +9,13 @@ mod tenant;
 
 pub use price::PriceList;
 pub use provider::{
-    Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges, ReasoningMember, ThinkingWord,
+    Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
+    ReasoningMember, ThinkingWord,
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry, Timeouts, TlsPath,
+    AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry, Timeouts,
+    TlsPath,
 };
 pub use tenant::{Key, Limits, Tenant};
 

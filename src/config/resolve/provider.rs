@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::{authored, aws, azure, base_url, endpoints, google, server};
 use crate::config::raw::{self, Capabilities, Config, ModelFull, Promise, QuirkChanges};
 use crate::config::read::{At, Context, Either, Period, nearest};
-use crate::config::runtime::{
-    ApiChoice, BaseUrl, Check, Deployment, Discovered, Labels, ModelEntry, Queue, Timeouts,
-};
+use crate::config::runtime::{ApiChoice, BaseUrl, Check, Deployment, Discovered, Labels, ModelEntry, Queue, Timeouts};
 use crate::provider::{self, Auth, PROVIDERS, Provider};
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;

@@ -54,9 +54,7 @@ pub(super) fn any(
     }
     let mut members: Vec<Member> = Vec::with_capacity(all.len());
     for target in all {
-        let is_it = |member: &Member| {
-            matches!(member, Member::Target(t) if t.deployment.name == target.deployment.name && t.model == target.model)
-        };
+        let is_it = |member: &Member| matches!(member, Member::Target(t) if t.deployment.name == target.deployment.name && t.model == target.model);
         if !members.iter().any(is_it) {
             members.push(Member::Target(target));
         }
@@ -162,7 +160,9 @@ impl Groups<'_, '_, '_> {
     fn member(&mut self, raw: &Target, depth: usize) -> Option<Member> {
         let Some(inner) = &raw.targets else {
             if let Some(strategy) = &raw.strategy {
-                self.cx.say(strategy.place, "a `strategy` without `targets`").label("expected the targets of the group");
+                self.cx
+                    .say(strategy.place, "a `strategy` without `targets`")
+                    .label("expected the targets of the group");
             }
             return target(raw, self.config, self.deployments, self.cx).map(Member::Target);
         };

@@ -25,6 +25,8 @@ use crate::telemetry::record::Why;
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// Enough for one write; more would only delay it.
 const BATCH_BYTES: usize = 16 * 1024;
+/// A pooled connection that breaks later than this after a request went out was alive.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request of the provider's, ready to go out.
 pub(super) struct Part {
@@ -145,6 +147,7 @@ async fn send_and_wait(
 ) -> Result<(), Broken> {
     let up = &mut leg.session;
     let is_out = &mut attempt.sent;
+    let since = Instant::now();
     let work = async {
         let sent = match up.write_request_header(Box::new(head)).await {
             Ok(()) => up.write_request_body(body, true).await,
@@ -167,7 +170,7 @@ async fn send_and_wait(
     match timeout(patience.min(left(attempt.deadline)), work).await {
         Ok(done) => done.map_err(|e| Broken {
             error: upstream_error(&e, "before its answer began"),
-            is_stale: closed_without_answer(&e),
+            is_stale: since.elapsed() < STALE_WITHIN && was_closed(&e),
         }),
         Err(_) if left(attempt.deadline).is_zero() => Err(too_long(attempt.deadline).into()),
         Err(_) => {
@@ -194,12 +197,17 @@ fn left(deadline: Deadline) -> Duration {
     deadline.at.saturating_duration_since(Instant::now())
 }
 
-/// Whether the connection was closed rather than broken by us or by time.
-fn closed_without_answer(error: &pingora_core::Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError | ErrorType::H2Error
-    )
+/// Whether the provider had closed the connection before it read the request. One that it resets is
+/// another matter: it may have worked on the request by then.
+fn was_closed(error: &pingora_core::Error) -> bool {
+    match error.etype() {
+        ErrorType::ConnectionClosed | ErrorType::H2Error => true,
+        ErrorType::WriteError | ErrorType::ReadError => {
+            let io = error.root_cause().downcast_ref::<std::io::Error>();
+            io.is_none_or(|io| io.kind() != std::io::ErrorKind::ConnectionReset)
+        }
+        _ => false,
+    }
 }
 
 fn upstream_error(error: &pingora_core::Error, when: &str) -> Error {

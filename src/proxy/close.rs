@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Retry};
 use crate::limit::clock::whole_ms;
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
@@ -81,7 +81,7 @@ impl Gateway {
         let mut failure = Failure::of(error);
         // The client's own credential was refused: nothing to blame the endpoint for.
         if x.pass_through && failure.cause == Cause::Auth {
-            failure.cause = Cause::Rejected;
+            (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
         if let Some(run) = attempt.run.take() {
             run.failed(&failure, self.clock.now_ms());
@@ -127,11 +127,11 @@ impl Gateway {
     }
 
     /// Another target is asked.
-    pub(super) fn fell_back(&self, x: &Exchange, from: usize, to: usize, error: Option<&Error>) {
+    pub(super) fn fell_back(&self, x: &Exchange, from: usize, to: usize, reason: &str) {
         let name =
             |index: usize| x.plan.as_ref().and_then(|p| p.targets.get(index)).map(|t| t.deployment.name.as_str());
         if let (Some(from), Some(to), true) = (name(from), name(to), from != to) {
-            self.telemetry.fallback(from, to, error.map_or("not_expressible", Error::code));
+            self.telemetry.fallback(from, to, reason);
         }
     }
 
@@ -146,7 +146,8 @@ impl Gateway {
             line.answered();
         }
         let route = x.plan.as_ref().and_then(|plan| plan.route.as_ref());
-        if let Some(times) = route.and_then(|route| x.live.board.route(&route.name)) {
+        let hedged = route.filter(|route| route.attempts.hedge);
+        if let Some(times) = hedged.and_then(|route| x.live.board.route(&route.name)) {
             times.add(first_token_ms);
         }
         self.telemetry.attempt(&attempt.target.deployment.name, "ok");

@@ -167,10 +167,13 @@ impl Vital {
     /// One more request goes to it. Where it is out, that is an attempt to find out whether it is back,
     /// and as long as that runs it is [`Standing::Probing`].
     pub fn begin(self: &Arc<Self>, now_ms: u64) -> Run {
-        let probes = self.standing(0, now_ms).is_out() || self.state().open_until_ms.is_some();
-        if probes {
-            self.state().probing = true;
-        }
+        let is_out = self.endpoint.out(now_ms).is_some();
+        let probes = {
+            let mut state = self.state();
+            let probes = is_out || state.open_until_ms.is_some() || state.cool_until_ms > now_ms;
+            state.probing |= probes;
+            probes
+        };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         Run { vital: Arc::clone(self), probes }

@@ -85,11 +85,10 @@ impl Gateway {
         }
         if let Some(run) = attempt.run.take() {
             run.failed(&failure, self.clock.now_ms());
-        }
-        if failure.cause == Cause::RateLimited
-            && let Some(line) = x.live.line(&attempt.target.deployment)
-        {
-            line.refused();
+            let lines = x.live.lines(&attempt.target.deployment).filter(|_| failure.cause == Cause::RateLimited);
+            if let Some(lines) = lines {
+                lines.refused(run.vital(), &attempt.target.model);
+            }
         }
         let provider = attempt.target.deployment.name.as_str();
         self.telemetry.attempt(provider, error.code());
@@ -142,8 +141,8 @@ impl Gateway {
         if let Some(run) = &attempt.run {
             run.succeeded(first_token_ms, self.clock.now_ms());
         }
-        if let Some(line) = x.live.line(&attempt.target.deployment) {
-            line.answered();
+        if let Some(lines) = x.live.lines(&attempt.target.deployment) {
+            lines.answered(&attempt.target.model);
         }
         let route = x.plan.as_ref().and_then(|plan| plan.route.as_ref());
         let hedged = route.filter(|route| route.attempts.hedge);

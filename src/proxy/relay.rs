@@ -201,16 +201,17 @@ async fn attempt_once(
 }
 
 /// A place at the endpoint, where they are scarce: in turn, as long as there is time and a client.
-async fn place(session: &mut Session, x: &Exchange, alive: &mut Alive) -> Result<Option<Place>> {
-    let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok(None) };
-    let Some(line) = x.live.line(&attempt.target.deployment) else { return Ok(None) };
+async fn place(session: &mut Session, x: &Exchange, alive: &mut Alive) -> Result<[Option<Place>; 2]> {
+    let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok([None, None]) };
+    let target = &attempt.target;
+    let Some(lines) = x.live.lines(&target.deployment) else { return Ok([None, None]) };
     let left = attempt.deadline.at.saturating_duration_since(Instant::now());
-    let enter = line.enter(&caller.key.tenant, left);
+    let enter = lines.enter(&target.model, &caller.key.tenant, left);
     tokio::pin!(enter);
     loop {
         tokio::select! {
             biased;
-            place = enter.as_mut() => return place.map(Some),
+            places = enter.as_mut() => return places,
             () = client_gone(session) => return Err(gone()),
             () = alive.silent() => alive.sign(session, x).await?,
         }

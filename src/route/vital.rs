@@ -6,7 +6,7 @@
 //! one request at a time goes through to find out. After a while (twice as long each time) one is let
 //! through in any case, and [`CLOSE_AFTER`] good answers close it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::board::Endpoint;
@@ -103,6 +103,8 @@ impl Standing {
 pub struct Vital {
     pub endpoint: Arc<Endpoint>,
     in_flight: AtomicU32,
+    /// All places that it was found to have are taken.
+    full: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -136,7 +138,7 @@ pub struct Report {
 
 impl Vital {
     pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, in_flight: AtomicU32::new(0), state: Mutex::default() }
+        Self { endpoint, in_flight: AtomicU32::new(0), full: AtomicBool::new(false), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,13 +149,18 @@ impl Vital {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Whether a request would have to wait for a place.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
     /// Whether it should be asked for something of that many tokens.
     pub fn standing(&self, tokens: u64, now_ms: u64) -> Standing {
         if let Some(out) = self.endpoint.out(now_ms) {
             return out;
         }
         match self.state().standing(tokens, now_ms) {
-            Standing::Good if self.endpoint.is_full() => Standing::Full,
+            Standing::Good if self.full.load(Ordering::Relaxed) || self.endpoint.is_full() => Standing::Full,
             standing => standing,
         }
     }
@@ -252,6 +259,10 @@ pub struct Run {
 }
 
 impl Run {
+    pub fn vital(&self) -> &Arc<Vital> {
+        &self.vital
+    }
+
     /// What the head of an answer says of the quota.
     pub fn learned(&self, learned: Learned) {
         if learned != Learned::default() {

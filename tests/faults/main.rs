@@ -4,7 +4,9 @@
 //! - `format`: the formats of clients, how they ask and what they may get;
 //! - `fault`: what can go wrong, how it is played on the socket, what has to come of it;
 //! - `table`: many cases side by side against one gateway;
-//! - `matrix`: the tables.
+//! - `matrix`: the tables;
+//! - `again`: asking the same target again;
+//! - `rows`: failures known from elsewhere that are no line of a table.
 #![expect(clippy::disallowed_types, reason = "tests look into JSON of any shape")]
 
 #[cfg(test)]
@@ -13,11 +15,15 @@
 mod support;
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod fault;
 #[cfg(test)]
 mod format;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -51,21 +52,17 @@ pub(crate) fn cases(faults: &[Fault], voices: &[Voice], formats: &[Format], fall
 }
 
 /// What came of a case.
-struct Seen {
-    answer: Answer,
+pub(crate) struct Seen {
+    pub(crate) answer: Answer,
     took: Duration,
 }
 
 /// Runs a table; fails with every case that went wrong.
 pub(crate) fn check(cases: &[Case]) {
     let upstream = play(cases.to_vec());
-    let gateway = Gateway::start(&config(cases, &upstream));
+    let gateway = Gateway::start(&config(cases, &upstream, DEFAULTS));
     let seen = ask_all(&gateway, cases);
-    let records: HashMap<String, Value> = gateway
-        .wait_records(cases.len())
-        .into_iter()
-        .map(|record| (record["model"].as_str().unwrap_or_default().to_owned(), record))
-        .collect();
+    let records = records(&gateway, cases.len());
     let asked = Asked::of(&upstream);
     let metrics = Counts::of_gateway(&gateway);
     let mut wrong = String::new();
@@ -93,6 +90,12 @@ pub(crate) fn check(cases: &[Case]) {
     assert!(wrong.is_empty(), "{count} of {} cases:\n{wrong}", cases.len());
 }
 
+/// The record of each case, by its route.
+pub(crate) fn records(gateway: &Gateway, count: usize) -> HashMap<String, Value> {
+    let all = gateway.wait_records(count).into_iter();
+    all.map(|record| (record["model"].as_str().unwrap_or_default().to_owned(), record)).collect()
+}
+
 /// One upstream for all: the path names the case.
 fn play(cases: Vec<Case>) -> Upstream {
     Upstream::start(move |request, conn| match target(&request.path) {
@@ -109,16 +112,17 @@ fn spare(request: &Request, conn: &mut Conn) {
     fault::good(Voice::Chat, is_stream(Voice::Chat, request), conn);
 }
 
-fn is_stream(voice: Voice, request: &Request) -> bool {
+pub(crate) fn is_stream(voice: Voice, request: &Request) -> bool {
     voice.wants_stream(&request.path, &request.json())
 }
 
 /// `/p17/v1/...` is asked for the case 17.
-fn target(path: &str) -> Option<usize> {
+pub(crate) fn target(path: &str) -> Option<usize> {
     path.strip_prefix("/p")?.split('/').next()?.parse().ok()
 }
 
-fn config(cases: &[Case], upstream: &Upstream) -> String {
+/// A provider and a route for each case.
+pub(crate) fn config(cases: &[Case], upstream: &Upstream, defaults: &str) -> String {
     let (here, nobody) = (upstream.address, Upstream::nobody());
     let (mut providers, mut routes) = (String::new(), String::new());
     for (n, case) in cases.iter().enumerate() {
@@ -129,15 +133,25 @@ fn config(cases: &[Case], upstream: &Upstream) -> String {
         let spare = if case.fallback { ", {model: spare/m}" } else { "" };
         let _ = writeln!(routes, "  r{n}: {{targets: [{{model: p{n}/m}}{spare}]}}");
     }
+    let spare = Voice::Chat.provider(&format!("http://{here}/spare"));
+    whole_config(&format!("  spare: {{{spare}}}\n{providers}"), &format!("routes:\n{routes}"), defaults)
+}
+
+fn whole_config(providers: &str, routes: &str, defaults: &str) -> String {
     format!(
         "server: {{listen: \"127.0.0.1:0\", threads: 2}}\nadmin: {{listen: \"127.0.0.1:0\"}}\nstate: {{dir: \"@DIR@/data\"}}\n\
-         providers:\n  spare: {{{}}}\n{providers}routes:\n{routes}defaults: {{{DEFAULTS}}}\n\
-         tenants: {{acme: {{keys: [{{id: dev, secret: \"{KEY}\"}}]}}}}\ntelemetry: {{access_log: stdout}}\n",
-        Voice::Chat.provider(&format!("http://{here}/spare"))
+         providers:\n{providers}{routes}defaults: {{{defaults}}}\n\
+         tenants: {{acme: {{keys: [{{id: dev, secret: \"{KEY}\"}}]}}}}\ntelemetry: {{access_log: stdout}}\n"
     )
 }
 
-fn ask_all(gateway: &Gateway, cases: &[Case]) -> Vec<Seen> {
+/// A configuration with one provider, `it`.
+pub(crate) fn one_provider(voice: Voice, at: SocketAddr, defaults: &str) -> String {
+    whole_config(&format!("  it: {{{}}}\n", voice.provider(&format!("http://{at}"))), "", defaults)
+}
+
+/// What came of each case, in their order.
+pub(crate) fn ask_all(gateway: &Gateway, cases: &[Case]) -> Vec<Seen> {
     let next = AtomicUsize::new(0);
     let ask = || {
         let mut seen = Vec::new();
@@ -176,18 +190,18 @@ impl Asked {
     }
 }
 
-type Checked = Result<(), String>;
+pub(crate) type Checked = Result<(), String>;
 
 fn ensure(is_right: bool, what: impl FnOnce() -> String) -> Checked {
     if is_right { Ok(()) } else { Err(what()) }
 }
 
 impl Case {
-    fn model(&self, n: usize) -> String {
+    pub(crate) fn model(&self, n: usize) -> String {
         format!("r{n}")
     }
 
-    fn fate(&self) -> Fate {
+    pub(crate) fn fate(&self) -> Fate {
         self.fault.fate(self.stream)
     }
 
@@ -235,7 +249,7 @@ impl Case {
         ensure(answer.text().contains(named), || format!("does not name the {named}"))
     }
 
-    fn check_text(&self, answer: &Answer) -> Checked {
+    pub(crate) fn check_text(&self, answer: &Answer) -> Checked {
         let expected = match self.fault {
             Fault::Giant => "x".repeat(fault::GIANT_BYTES),
             _ => PIECES.concat(),

@@ -166,7 +166,7 @@ fn advice_is_followed_within_the_longest_wait() {
 #[test]
 fn a_callers_own_deadline_is_named() {
     let upstream = Upstream::start(|_, conn| Fault::StallBeforeHead.play(Voice::Chat, false, conn));
-    let patient = "timeouts: {connect: 2s, first_token: 20s, idle: 20s, total: 25s}";
+    let patient = "timeouts: {connect: 2s, first_token: 5s, idle: 5s, total: 8s}";
     let gateway = Gateway::start(&one_provider(Voice::Chat, upstream.address, patient));
     std::thread::scope(|scope| {
         for format in FORMATS {

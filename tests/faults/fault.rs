@@ -322,7 +322,10 @@ impl Fault {
             LengthTooShort => Some(voice.opening().len() + voice.first(one).len() + 5),
             _ => None,
         };
-        let framing = counted.map_or("transfer-encoding: chunked".to_owned(), |n| format!("content-length: {n}"));
+        let framing = match counted {
+            Some(length) => format!("content-length: {length}"),
+            None => "transfer-encoding: chunked".to_owned(),
+        };
         conn.raw(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n{framing}\r\n\r\n"));
         let send = |conn: &mut Conn, bytes: &[u8]| if counted.is_some() { conn.raw(bytes) } else { conn.chunk(bytes) };
         if matches!(self, ErrorEventFirst | ErrorAfterOpening | LimitInStream) {

@@ -59,8 +59,14 @@ pub enum Kind {
     UpstreamTimeout,
     /// The upstream limits us.
     UpstreamRateLimited,
+    /// The account's money or its quota of the day is gone.
+    UpstreamQuota,
     /// The upstream says that the request itself is wrong.
     UpstreamRejected,
+    /// The request is longer than the model can read.
+    UpstreamContextTooLong,
+    /// The upstream will not answer such content.
+    UpstreamRefusedContent,
     /// The upstream refuses the gateway's own credential.
     UpstreamAuth,
     /// The upstream does not know the model or the path.
@@ -142,7 +148,9 @@ impl Kind {
             }
             Self::UpstreamTimeout => face(504, "api_error", "upstream_timeout", "timeout_error"),
             Self::UpstreamRateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
-            Self::UpstreamRejected => face(400, BAD, "invalid_request", BAD),
+            Self::UpstreamQuota => face(429, "rate_limit_error", "insufficient_quota", "rate_limit_error"),
+            Self::UpstreamRejected | Self::UpstreamRefusedContent => face(400, BAD, "invalid_request", BAD),
+            Self::UpstreamContextTooLong => face(400, BAD, "context_length_exceeded", BAD),
             // Our own credential is not the caller's affair: to them the provider failed.
             Self::UpstreamAuth => face(502, "api_error", "upstream_error", "api_error"),
             Self::UpstreamNotFound => face(404, BAD, "model_not_found", "not_found_error"),
@@ -158,7 +166,10 @@ impl Kind {
             | Self::UpstreamOverloaded
             | Self::UpstreamTimeout
             | Self::UpstreamRateLimited
+            | Self::UpstreamQuota
             | Self::UpstreamRejected
+            | Self::UpstreamContextTooLong
+            | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
             Self::Internal => Origin::Gateway,
@@ -174,10 +185,32 @@ impl Kind {
             | Self::UpstreamOverloaded
             | Self::UpstreamTimeout
             | Self::UpstreamRateLimited
+            | Self::UpstreamQuota
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Retry::NextTarget,
             _ => Retry::No,
         }
+    }
+
+    /// Whether the upstream turned down the request itself, which says nothing against the upstream.
+    pub const fn is_clients_own(self) -> bool {
+        matches!(self, Self::UpstreamRejected | Self::UpstreamContextTooLong | Self::UpstreamRefusedContent)
+    }
+
+    /// Whether an upstream that answers so has surely done no work for it. Not where content was
+    /// refused: it may be that of the answer.
+    const fn is_unbilled(self) -> bool {
+        matches!(
+            self,
+            Self::NoHealthyUpstream
+                | Self::UpstreamOverloaded
+                | Self::UpstreamRateLimited
+                | Self::UpstreamQuota
+                | Self::UpstreamRejected
+                | Self::UpstreamContextTooLong
+                | Self::UpstreamAuth
+                | Self::UpstreamNotFound
+        )
     }
 }
 
@@ -188,6 +221,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: Kind,
+    shown: Kind,
     retry: Retry,
     status: Option<u16>,
     public: Cow<'static, str>,
@@ -202,6 +236,7 @@ impl Error {
     pub fn new(kind: Kind, public: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
+            shown: kind,
             retry: kind.retry(),
             status: None,
             public: public.into(),
@@ -264,6 +299,14 @@ impl Error {
         self
     }
 
+    /// Has callers see the face of another kind: what became of the gateway's own account is not
+    /// theirs to know.
+    #[must_use]
+    pub fn shown_as(mut self, shown: Kind) -> Self {
+        self.0.shown = shown;
+        self
+    }
+
     /// Rewrites what it says, to the caller and to the log.
     #[must_use]
     pub fn map_text(mut self, rewrite: impl Fn(&str) -> String) -> Self {
@@ -278,8 +321,19 @@ impl Error {
         self.0.kind
     }
 
+    /// The kind that callers are told.
+    pub fn shown(&self) -> Kind {
+        self.0.shown
+    }
+
     pub fn retry(&self) -> Retry {
         self.0.retry
+    }
+
+    /// Whether no upstream has done any work for it, so that asking again costs nothing twice. False
+    /// where that is not certain.
+    pub fn is_unbilled(&self) -> bool {
+        self.0.retry == Retry::SameTarget || self.0.kind.is_unbilled()
     }
 
     pub fn public(&self) -> &str {
@@ -300,17 +354,17 @@ impl Error {
 
     /// Status for an OpenAI-format caller.
     pub fn status(&self) -> u16 {
-        self.0.status.unwrap_or_else(|| self.0.kind.face().status)
+        self.0.status.unwrap_or_else(|| self.0.shown.face().status)
     }
 
     /// Status for an Anthropic-format caller.
     pub fn anthropic_status(&self) -> u16 {
-        self.0.status.unwrap_or_else(|| self.0.kind.face().anthropic_status)
+        self.0.status.unwrap_or_else(|| self.0.shown.face().anthropic_status)
     }
 
     /// The code as an OpenAI-format caller sees it.
     pub fn code(&self) -> &str {
-        self.0.code.as_deref().unwrap_or_else(|| self.0.kind.face().code)
+        self.0.code.as_deref().unwrap_or_else(|| self.0.shown.face().code)
     }
 
     /// Whether SDKs are told not to repeat the call (`x-should-retry: false`): where they would
@@ -337,3 +391,37 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_surely_did_no_work_costs_nothing_twice() {
+        for kind in [Kind::UpstreamRateLimited, Kind::UpstreamOverloaded, Kind::UpstreamQuota, Kind::UpstreamAuth] {
+            assert!(Error::new(kind, "x").is_unbilled(), "{kind:?}");
+        }
+        for kind in [Kind::UpstreamFailed, Kind::UpstreamTimeout, Kind::UpstreamRefusedContent, Kind::ClientGone] {
+            assert!(!Error::new(kind, "x").is_unbilled(), "{kind:?}");
+        }
+        let never_connected = Error::new(Kind::UpstreamFailed, "x").with_retry(Retry::SameTarget);
+        assert!(never_connected.is_unbilled());
+    }
+
+    #[test]
+    fn what_is_not_the_callers_has_another_face() {
+        let error = Error::new(Kind::UpstreamQuota, "x").shown_as(Kind::UpstreamAuth);
+        assert_eq!((error.kind(), error.status(), error.code()), (Kind::UpstreamQuota, 502, "upstream_error"));
+        assert_eq!((error.shown(), error.retry()), (Kind::UpstreamAuth, Retry::NextTarget));
+    }
+
+    #[test]
+    fn the_clients_own_is_not_tried_again() {
+        for kind in [Kind::UpstreamRejected, Kind::UpstreamContextTooLong, Kind::UpstreamRefusedContent] {
+            assert!(
+                kind.is_clients_own() && kind.retry() == Retry::No && kind.origin() == Origin::Upstream,
+                "{kind:?}"
+            );
+        }
+    }
+}

@@ -22,6 +22,7 @@ pub mod limit;
 pub mod provider;
 #[cfg(feature = "proxy")]
 mod proxy;
+pub mod route;
 pub mod secret;
 #[cfg(feature = "proxy")]
 pub mod simulator;

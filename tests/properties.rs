@@ -10,12 +10,14 @@ mod grammar;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
+use weir::error::Origin;
 use weir::wire::bridge::Bridge;
 use weir::wire::envelope::{Envelope, Member};
 use weir::wire::frames::Framing;
@@ -25,7 +27,7 @@ use weir::wire::splice::Splice;
 use weir::wire::sse::{Frame, Framer};
 use weir::wire::stream::{Ending, Pipe, Translator};
 use weir::wire::watch::{StreamWatch, Watch};
-use weir::wire::{Client, Dialect, Quirks, eventstream};
+use weir::wire::{Client, Dialect, Quirks, decode_error, decode_error_event, eventstream};
 
 /// A sample stream.
 struct Sample {
@@ -338,6 +340,12 @@ fn check_verdict(bytes: &[u8]) {
     }
 }
 
+/// What vendors call their errors, and how their sentences begin.
+const REFUSALS: &[&str] =
+    &["", "insufficient_quota", "invalid_request_error", "RESOURCE_EXHAUSTED", "ThrottlingException", "content_filter"];
+const SENTENCES: &[&str] =
+    &["", "Please try again in ", "Please try again in 99999999999999999999h", "prompt is too long", "9e99s", "Model "];
+
 fn value_of(body: &str, member: &Member<'_>) -> String {
     body.get(member.value_span.clone()).unwrap().to_owned()
 }
@@ -412,6 +420,28 @@ proptest! {
             }
         }
         check_verdict(&bytes);
+    }
+
+    /// Whatever a provider says, it is the provider's error, and nobody is sent away for more than a day.
+    #[test]
+    fn any_refusal_has_a_cause(
+        status in 400_u16..600,
+        word in prop::sample::select(REFUSALS),
+        message in prop::sample::select(SENTENCES),
+        tail in ".{0,30}",
+        noise in ".{0,60}",
+    ) {
+        let message = serde_json::to_string(&format!("{message}{tail}")).unwrap();
+        let shaped = format!(
+            r#"{{"message":{message},"__type":"{word}","error":{{"code":"{word}","type":"{word}","status":"{word}","message":{message},"details":[{{"reason":"{word}","retryDelay":{message},"violations":{message}}}]}}}}"#
+        );
+        for (dialect, body) in Dialect::ALL.into_iter().flat_map(|d| [(d, &shaped), (d, &noise)]) {
+            for error in [decode_error(dialect, status, body), decode_error_event(dialect, body)] {
+                prop_assert_eq!(error.kind().origin(), Origin::Upstream);
+                prop_assert!((400..600).contains(&error.status()) && !error.public().is_empty());
+                prop_assert!(error.retry_after().is_none_or(|after| after <= Duration::from_secs(86_400)));
+            }
+        }
     }
 
     #[test]

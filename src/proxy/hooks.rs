@@ -222,8 +222,11 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
     }
     // Same format: the vendor's own words are worth more than ours, and clients match on them.
     let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-    let theirs = matches!(error.kind(), Kind::UpstreamRejected | Kind::UpstreamRateLimited | Kind::UpstreamNotFound)
-        || (error.kind() == Kind::UpstreamAuth && x.pass_through);
+    let theirs = match error.shown() {
+        Kind::UpstreamRateLimited | Kind::UpstreamQuota | Kind::UpstreamNotFound => true,
+        Kind::UpstreamAuth => x.pass_through,
+        kind => kind.is_clients_own(),
+    };
     if attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && is_json && theirs {
         x.end.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }

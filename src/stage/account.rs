@@ -6,20 +6,19 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 
 use crate::secret::Secret;
+use crate::wire::wait;
 
-/// Seconds or a date in `retry-after`, or milliseconds in `retry-after-ms`, which wins. Absurd values
-/// are cut to a day; what is no number and no date is no advice.
+/// Seconds (or a fraction of one) or a date in `retry-after`, or milliseconds in `retry-after-ms`, which
+/// wins. Absurd values are cut to a day; what is no number and no date is no advice.
 pub fn retry_after(plain: Option<&HeaderValue>, ms: Option<&HeaderValue>, now: SystemTime) -> Option<Duration> {
-    const MOST: Duration = Duration::from_secs(24 * 60 * 60);
     let text = |v: Option<&HeaderValue>| v.and_then(|v| v.to_str().ok()).map(|v| v.trim().to_owned());
     let by_ms = text(ms).and_then(|v| v.parse::<u64>().ok()).map(Duration::from_millis);
     let by_text = || {
         let plain = text(plain)?;
-        let seconds = plain.split('.').next().and_then(|whole| whole.parse::<u64>().ok()).map(Duration::from_secs);
         let date = || httpdate::parse_http_date(&plain).ok().map(|at| at.duration_since(now).unwrap_or_default());
-        seconds.or_else(date)
+        wait::seconds(&plain).or_else(date)
     };
-    by_ms.or_else(by_text).map(|after| after.min(MOST))
+    by_ms.or_else(by_text).map(|after| after.min(wait::LONGEST))
 }
 
 /// Providers have been seen to repeat the credential in their errors.
@@ -42,7 +41,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let after = |plain: &'static str| retry_after(Some(&HeaderValue::from_static(plain)), None, now);
         assert_eq!(after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(after("0.5"), Some(Duration::ZERO));
+        assert_eq!(after("0.5"), Some(Duration::from_millis(500)));
         assert_eq!(after("Mon, 12 Jan 1970 13:46:50 GMT"), Some(Duration::from_secs(10)));
         assert_eq!(after("1000000000"), Some(Duration::from_secs(86_400)));
         assert_eq!((after("-3"), after("NaN"), after("")), (None, None, None));

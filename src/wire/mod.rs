@@ -6,6 +6,7 @@
 
 pub mod anthropic;
 pub mod bridge;
+mod cause;
 pub mod cohere;
 pub mod converse;
 pub mod embeddings;
@@ -28,6 +29,7 @@ mod spelling;
 pub mod splice;
 pub mod sse;
 pub mod stream;
+pub mod wait;
 pub mod watch;
 pub mod websocket;
 

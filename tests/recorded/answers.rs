@@ -164,7 +164,7 @@ fn kinds(status: u16, body: &str) -> &'static [Kind] {
         404 => &[Kind::UpstreamNotFound],
         429 => &[Kind::UpstreamRateLimited],
         500.. => &[Kind::UpstreamFailed, Kind::UpstreamOverloaded],
-        _ => &[Kind::UpstreamRejected, Kind::UpstreamNotFound],
+        _ => &[Kind::UpstreamRejected, Kind::UpstreamNotFound, Kind::UpstreamContextTooLong],
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod answers;
 mod blocks;
+mod causes;
 mod chat;
 mod commands;
 mod contents;

@@ -1,8 +1,13 @@
 //! Errors of this format: `{"type":"error","error":{"type","message"},"request_id"}`, whole or as
 //! the event `error` (<https://platform.claude.com/docs/en/api/errors>). `request_id` may be null or
-//! absent (seen 2026-11).
+//! absent; an account without money or beyond the limit it set itself answers 400 with the word for a
+//! bad request, one beyond its tier's 429 with `enforced_spend_limit_reached` in the details (seen
+//! 2026-11).
+
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
+use crate::wire::cause;
 use crate::wire::json::{Obj, Str};
 use crate::wire_object;
 
@@ -11,7 +16,7 @@ wire_object! {
 }
 
 wire_object! {
-    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a> }
+    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a>, details: &'a RawValue }
 }
 
 /// Reads an error body. What the gateway's own credential is to blame for is not told to the
@@ -21,6 +26,10 @@ pub fn decode(status: u16, body: &str) -> Error {
     let inner = body.error.unwrap_or_default();
     let word = inner.kind.as_ref().map(Str::text).unwrap_or_default();
     let message = inner.message.or(body.message).map(|m| m.text().into_owned()).unwrap_or_default();
+    let over_its_tier = inner.details.is_some_and(|details| details.get().contains("enforced_spend_limit_reached"));
+    if over_its_tier && !message.is_empty() {
+        return Error::new(Kind::UpstreamQuota, message);
+    }
     of(status, &word, message)
 }
 
@@ -32,9 +41,10 @@ pub(super) fn decode_event(data: &str) -> Error {
 
 fn of(status: u16, word: &str, message: String) -> Error {
     match kind(status, word, &message) {
-        kind @ (Kind::UpstreamRejected | Kind::UpstreamNotFound) => rejected(kind, status, message),
-        Kind::UpstreamAuth => {
-            Error::new(Kind::UpstreamAuth, "the provider refused the gateway's credential").with_detail(message)
+        kind if kind.is_clients_own() || kind == Kind::UpstreamNotFound => rejected(kind, status, message),
+        kind @ (Kind::UpstreamAuth | Kind::UpstreamQuota) => {
+            let error = Error::new(kind, "the provider refused the gateway's credential");
+            error.with_detail(message).shown_as(Kind::UpstreamAuth)
         }
         kind if message.is_empty() => Error::new(kind, "the provider failed to answer"),
         kind => Error::new(kind, message),
@@ -42,43 +52,41 @@ fn of(status: u16, word: &str, message: String) -> Error {
 }
 
 fn kind(status: u16, word: &str, message: &str) -> Kind {
-    // An empty account answers 400 with the word for a bad request (seen 2026-11).
-    if word == "invalid_request_error" && message.contains("credit balance is too low") {
-        return Kind::UpstreamAuth;
-    }
     match word {
-        "invalid_request_error" | "request_too_large" | "conflict_error" => Kind::UpstreamRejected,
-        "authentication_error" | "permission_error" | "billing_error" => Kind::UpstreamAuth,
+        "invalid_request_error" if message.starts_with("This organization has been disabled") => Kind::UpstreamAuth,
+        "invalid_request_error" => cause::of_rejection(message),
+        "request_too_large" | "conflict_error" => Kind::UpstreamRejected,
+        "authentication_error" | "permission_error" => Kind::UpstreamAuth,
+        "billing_error" => Kind::UpstreamQuota,
         "not_found_error" => Kind::UpstreamNotFound,
         "rate_limit_error" => Kind::UpstreamRateLimited,
         "timeout_error" => Kind::UpstreamTimeout,
         "overloaded_error" => Kind::UpstreamOverloaded,
-        _ => by_status(status),
+        _ => by_status(status, message),
     }
 }
 
-fn by_status(status: u16) -> Kind {
+fn by_status(status: u16, message: &str) -> Kind {
     match status {
-        401..=403 => Kind::UpstreamAuth,
+        401 | 403 => Kind::UpstreamAuth,
+        402 => Kind::UpstreamQuota,
         404 => Kind::UpstreamNotFound,
         408 | 504 => Kind::UpstreamTimeout,
         429 => Kind::UpstreamRateLimited,
         503 | 529 => Kind::UpstreamOverloaded,
-        400..=499 => Kind::UpstreamRejected,
+        400..=499 => cause::of_rejection(message),
         _ => Kind::UpstreamFailed,
     }
 }
 
 fn rejected(kind: Kind, status: u16, message: String) -> Error {
-    let too_long = ["prompt is too long", "exceed context limit", "context window"].iter().any(|s| message.contains(s));
     let message = if message.is_empty() { "the provider refused the request".to_owned() } else { message };
     let mut error = Error::new(kind, message);
     if (400..500).contains(&status) {
         error = error.with_status(status);
     }
-    match (too_long, status) {
-        (true, _) => error.with_code("context_length_exceeded"),
-        (false, 413) => error.with_code("request_too_large"),
+    match (kind, status) {
+        (Kind::UpstreamRejected, 413) => error.with_code("request_too_large"),
         _ => error,
     }
 }
@@ -86,7 +94,7 @@ fn rejected(kind: Kind, status: u16, message: String) -> Error {
 /// Writes an error body; gives back its status.
 pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
     let status = error.anthropic_status();
-    let word = match (error.kind(), status) {
+    let word = match (error.shown(), status) {
         (Kind::UpstreamRejected, 413) => "request_too_large",
         (kind, _) => kind.face().anthropic_type,
     };
@@ -118,7 +126,8 @@ mod tests {
         let table = [
             (400, "invalid_request_error", Kind::UpstreamRejected),
             (401, "authentication_error", Kind::UpstreamAuth),
-            (402, "billing_error", Kind::UpstreamAuth),
+            (402, "billing_error", Kind::UpstreamQuota),
+            (402, "new_error", Kind::UpstreamQuota),
             (403, "permission_error", Kind::UpstreamAuth),
             (404, "not_found_error", Kind::UpstreamNotFound),
             (413, "request_too_large", Kind::UpstreamRejected),
@@ -141,19 +150,34 @@ mod tests {
         let error = decode(400, &body("invalid_request_error", "prompt is too long: 1 tokens > 0 maximum"));
         assert_eq!((error.status(), error.code()), (400, "context_length_exceeded"));
         assert_eq!(error.public(), "prompt is too long: 1 tokens > 0 maximum");
-        assert_eq!(error.retry(), Retry::No);
+        assert_eq!((error.kind(), error.retry()), (Kind::UpstreamContextTooLong, Retry::No));
+        let error = decode(400, &body("invalid_request_error", "Output blocked by content filtering policy"));
+        assert_eq!((error.kind(), error.status()), (Kind::UpstreamRefusedContent, 400));
         assert_eq!(decode(413, &body("request_too_large", "big")).code(), "request_too_large");
     }
 
     #[test]
     fn the_gateways_own_credential_stays_its_own_affair() {
-        for error in [
-            decode(401, &body("authentication_error", "invalid x-api-key sk-ant-1")),
-            decode(400, &body("invalid_request_error", "Your credit balance is too low to access the API")),
+        let bad = |message| decode(400, &body("invalid_request_error", message));
+        for (error, kind) in [
+            (decode(401, &body("authentication_error", "invalid x-api-key sk-ant-1")), Kind::UpstreamAuth),
+            (bad("This organization has been disabled."), Kind::UpstreamAuth),
+            (bad("Your credit balance is too low to access the API"), Kind::UpstreamQuota),
+            (bad("You have reached your specified API usage limits. You will regain access on"), Kind::UpstreamQuota),
+            (decode(402, &body("billing_error", "m")), Kind::UpstreamQuota),
         ] {
-            assert_eq!((error.kind(), error.status()), (Kind::UpstreamAuth, 502));
+            assert_eq!((error.kind(), error.status(), error.code()), (kind, 502, "upstream_error"));
             assert_eq!(error.public(), "the provider refused the gateway's credential");
         }
+        assert_eq!(bad("messages.0: 'Your credit balance is too low'").kind(), Kind::UpstreamRejected);
+    }
+
+    #[test]
+    fn a_tier_that_is_spent_is_no_passing_limit() {
+        let spent = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#;
+        assert_eq!((decode(429, spent).kind(), decode(429, spent).status()), (Kind::UpstreamQuota, 429));
+        let plain = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":null}}"#;
+        assert_eq!(decode(429, plain).kind(), Kind::UpstreamRateLimited);
     }
 
     #[test]

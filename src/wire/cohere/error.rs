@@ -1,10 +1,11 @@
 //! Errors of this format: `{"id","message"}`, seldom with an `error_type`
-//! (<https://docs.cohere.com/reference/errors>). The kind comes from the status; a failure behind the
-//! first byte is a `finish_reason` in the last event of the stream.
+//! (<https://docs.cohere.com/reference/errors>). The kind comes from the status, and within one from the
+//! words; a failure behind the first byte is a `finish_reason` in the last event of the stream.
 
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
+use crate::wire::cause;
 use crate::wire::json::{Obj, Str};
 use crate::wire::lenient::filled;
 use crate::wire_object;
@@ -36,7 +37,7 @@ pub(super) fn unfinished(word: &str, message: Option<&Str<'_>>) -> Option<Error>
 }
 
 fn judge(status: u16, message: Option<String>) -> Error {
-    let kind = kind(status);
+    let kind = kind(status, message.as_deref().unwrap_or_default());
     if kind == Kind::UpstreamAuth {
         let error = Error::new(kind, "the provider refused the gateway's credential");
         return error.with_detail(message.unwrap_or_default());
@@ -53,28 +54,35 @@ fn judge(status: u16, message: Option<String>) -> Error {
     }
 }
 
-fn kind(status: u16) -> Kind {
+fn kind(status: u16, message: &str) -> Kind {
     match status {
         401 | 403 => Kind::UpstreamAuth,
-        402 | 429 => Kind::UpstreamRateLimited,
+        402 => Kind::UpstreamQuota,
+        // A trial key has so many calls a month.
+        429 if cause::is_spent(message) => Kind::UpstreamQuota,
+        429 => Kind::UpstreamRateLimited,
         404 => Kind::UpstreamNotFound,
         408 | 504 => Kind::UpstreamTimeout,
+        498 => Kind::UpstreamRefusedContent,
         // Of a request that another sent: the provider's own affair.
         499 => Kind::UpstreamFailed,
         503 | 529 => Kind::UpstreamOverloaded,
-        400..=498 => Kind::UpstreamRejected,
+        413 => Kind::UpstreamRejected,
+        400..=497 if is_too_long(message) => Kind::UpstreamContextTooLong,
+        400..=497 => cause::of_rejection(message),
         _ => Kind::UpstreamFailed,
     }
 }
 
+/// `too many tokens: max tokens must be ...` is about the answer.
+fn is_too_long(message: &str) -> bool {
+    message.contains("too many tokens") && !message.contains("max tokens must be")
+}
+
+/// Where the table's code says less.
 fn code(status: u16, message: &str) -> Option<&'static str> {
-    let says = |words: &str| message.contains(words);
-    // `too many tokens: max tokens must be ...` is about the answer.
-    let too_long = says("too many tokens") && !says("max tokens must be");
     match status {
-        402 => Some("insufficient_quota"),
-        429 if says("Trial key") || says("/ month") => Some("insufficient_quota"),
-        400 | 422 if too_long => Some("context_length_exceeded"),
+        429 if message.contains("Trial key") => Some("insufficient_quota"),
         413 => Some("request_too_large"),
         _ => None,
     }
@@ -104,11 +112,11 @@ mod tests {
         let table = [
             (400, Kind::UpstreamRejected),
             (401, Kind::UpstreamAuth),
-            (402, Kind::UpstreamRateLimited),
+            (402, Kind::UpstreamQuota),
             (404, Kind::UpstreamNotFound),
             (422, Kind::UpstreamRejected),
             (429, Kind::UpstreamRateLimited),
-            (498, Kind::UpstreamRejected),
+            (498, Kind::UpstreamRefusedContent),
             (499, Kind::UpstreamFailed),
             (500, Kind::UpstreamFailed),
             (503, Kind::UpstreamOverloaded),
@@ -125,11 +133,14 @@ mod tests {
         let long = "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292.";
         let error = decode(400, &format!(r#"{{"message":"{long}"}}"#));
         assert_eq!((error.status(), error.code(), error.retry()), (400, "context_length_exceeded", Retry::No));
-        assert_eq!(error.public(), long);
+        assert_eq!((error.kind(), error.public()), (Kind::UpstreamContextTooLong, long));
         let most = r#"{"message":"too many tokens: max tokens must be less than or equal to 4096"}"#;
         assert_eq!(decode(400, most).code(), "invalid_request");
         let trial = r#"{"message":"You are using a Trial key, which is limited to 1000 API calls / month."}"#;
         assert_eq!((decode(429, trial).status(), decode(429, trial).code()), (429, "insufficient_quota"));
+        assert_eq!(decode(429, trial).kind(), Kind::UpstreamQuota);
+        let minute = r#"{"message":"You are using a Trial key, which is limited to 40 API calls / minute."}"#;
+        assert_eq!(decode(429, minute).kind(), Kind::UpstreamRateLimited);
         let error = decode(401, r#"{"id":"x","message":"Incorrect API key provided: abc"}"#);
         assert_eq!((error.status(), error.public()), (502, "the provider refused the gateway's credential"));
     }

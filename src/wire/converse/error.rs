@@ -6,6 +6,7 @@
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
+use crate::wire::cause;
 use crate::wire::eventstream;
 use crate::wire::json::Obj;
 use crate::wire::lenient::{count, text};
@@ -58,27 +59,32 @@ fn read(name: &str, status: u16, body: &str) -> Error {
 
 fn of(kind: Kind, status: u16, message: String) -> Error {
     match kind {
-        Kind::UpstreamRejected | Kind::UpstreamNotFound => rejected(kind, status, message),
-        Kind::UpstreamAuth => {
-            Error::new(Kind::UpstreamAuth, "the provider refused the gateway's credential").with_detail(message)
-        }
+        kind if kind.is_clients_own() || kind == Kind::UpstreamNotFound => rejected(kind, status, message),
+        Kind::UpstreamAuth => refused(kind, message),
+        Kind::UpstreamQuota if matches!(status, 401..=403) => refused(kind, message),
         kind if message.is_empty() => Error::new(kind, "the provider failed to answer"),
         kind => Error::new(kind, message),
     }
+}
+
+/// What became of our own account is the log's affair.
+fn refused(kind: Kind, message: String) -> Error {
+    let error = Error::new(kind, "the provider refused the gateway's credential");
+    error.with_detail(message).shown_as(Kind::UpstreamAuth)
 }
 
 fn kind(word: &str, status: u16, original: Option<u64>, message: &str) -> Kind {
     // The names of exceptions in a stream begin small.
     match word.to_ascii_lowercase().as_str() {
         "validationexception" => invalid(message),
-        "accessdeniedexception"
-        | "unrecognizedclientexception"
+        "accessdeniedexception" => denied(message),
+        "unrecognizedclientexception"
         | "expiredtokenexception"
         | "invalidsignatureexception"
         | "incompletesignatureexception"
         | "missingauthenticationtokenexception" => Kind::UpstreamAuth,
         "resourcenotfoundexception" => Kind::UpstreamNotFound,
-        "throttlingexception" | "servicequotaexceededexception" => Kind::UpstreamRateLimited,
+        "throttlingexception" | "servicequotaexceededexception" => throttled(message),
         "serviceunavailableexception" | "modelnotreadyexception" => Kind::UpstreamOverloaded,
         "modeltimeoutexception" => Kind::UpstreamTimeout,
         "internalserverexception" => Kind::UpstreamFailed,
@@ -99,45 +105,43 @@ fn by_model(status: u64) -> Kind {
 
 /// A name of a model that does not exist is a validation error here.
 fn invalid(message: &str) -> Kind {
-    match message.contains("model identifier is invalid") {
+    match message.starts_with("The provided model identifier is invalid") {
         true => Kind::UpstreamNotFound,
-        false => Kind::UpstreamRejected,
+        false => cause::of_rejection(message),
     }
+}
+
+/// There are tokens per minute and tokens per day.
+fn throttled(message: &str) -> Kind {
+    if cause::is_spent(message) { Kind::UpstreamQuota } else { Kind::UpstreamRateLimited }
+}
+
+/// A model of the marketplace asks for a way to pay.
+fn denied(message: &str) -> Kind {
+    if cause::is_spent(message) { Kind::UpstreamQuota } else { Kind::UpstreamAuth }
 }
 
 fn by_status(status: u16, message: &str) -> Kind {
     match status {
         400 => invalid(message),
-        401..=403 => Kind::UpstreamAuth,
+        401..=403 => denied(message),
         404 => Kind::UpstreamNotFound,
         408 | 504 => Kind::UpstreamTimeout,
         // The model failed: the service model gives this status to nothing else.
         424 => Kind::UpstreamFailed,
-        429 => Kind::UpstreamRateLimited,
+        429 => throttled(message),
         503 => Kind::UpstreamOverloaded,
-        405..=499 => Kind::UpstreamRejected,
+        405..=499 => cause::of_rejection(message),
         _ => Kind::UpstreamFailed,
     }
 }
 
 fn rejected(kind: Kind, status: u16, message: String) -> Error {
-    const TOO_LONG: [&str; 5] = [
-        "prompt is too long",
-        "Input is too long",
-        "Input Tokens Exceeded",
-        "exceed context limit",
-        "maximum context length",
-    ];
-    let too_long = TOO_LONG.iter().any(|words| message.contains(words));
     let message = if message.is_empty() { "the provider refused the request".to_owned() } else { message };
     let error = Error::new(kind, message);
-    let error = match (kind, status) {
-        (Kind::UpstreamRejected, 400..=499) => error.with_status(status),
-        _ => error,
-    };
-    match (too_long, status) {
-        (true, _) => error.with_code("context_length_exceeded"),
-        (false, 413) => error.with_code("request_too_large"),
+    let error = if kind.is_clients_own() && (400..500).contains(&status) { error.with_status(status) } else { error };
+    match (kind, status) {
+        (Kind::UpstreamRejected, 413) => error.with_code("request_too_large"),
         _ => error,
     }
 }
@@ -182,6 +186,17 @@ mod tests {
             ("", 424, "The system encountered an unexpected error", Kind::UpstreamFailed),
             ("", 429, "Too many tokens", Kind::UpstreamRateLimited),
             ("", 503, "m", Kind::UpstreamOverloaded),
+            (
+                "ThrottlingException",
+                429,
+                "Too many tokens, please wait before trying again.",
+                Kind::UpstreamRateLimited,
+            ),
+            ("ThrottlingException", 429, "Too many tokens per day, please wait.", Kind::UpstreamQuota),
+            ("AccessDeniedException", 403, "denied due to INVALID_PAYMENT_INSTRUMENT:A valid", Kind::UpstreamQuota),
+            ("ValidationException", 400, "Input is too long for requested model.", Kind::UpstreamContextTooLong),
+            ("ValidationException", 400, "blocked by our content filters.", Kind::UpstreamRefusedContent),
+            ("ValidationException", 400, "'x model identifier is invalid'", Kind::UpstreamRejected),
             ("", 500, "m", Kind::UpstreamFailed),
         ];
         for (name, status, message, kind) in table {
@@ -197,6 +212,10 @@ mod tests {
 
     #[test]
     fn a_refusal_keeps_status_words_and_code() {
+        let spent = decode(429, r#"{"message":"Too many tokens per day"}"#);
+        assert_eq!((spent.status(), spent.public()), (429, "Too many tokens per day"));
+        let unpaid = decode(403, r#"{"message":"INVALID_PAYMENT_INSTRUMENT of arn:aws:iam::1"}"#);
+        assert_eq!((unpaid.status(), unpaid.public()), (502, "the provider refused the gateway's credential"));
         let error = decode(400, r#"{"message":"The model returned the following errors: Input Tokens Exceeded: ..."}"#);
         assert_eq!((error.status(), error.code(), error.retry()), (400, "context_length_exceeded", Retry::No));
         assert!(error.public().starts_with("The model returned"));

@@ -2,7 +2,8 @@
 //! "details":[..]}}` (<https://cloud.google.com/apis/design/errors>).
 //!
 //! Seen 2026-11: a wrong key is status 400 with the reason `API_KEY_INVALID`; a limit says in
-//! `RetryInfo` when to come back; a stream that is an array answers with an array of one error; some
+//! `RetryInfo` when to come back (or in its sentence alone), and in `QuotaFailure` whether it is one of
+//! the day, though then the time it says is that of the minute; a stream that is an array answers with an array of one error; some
 //! errors have no `details`.
 
 use std::time::Duration;
@@ -11,7 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
 use crate::wire::json::Obj;
-use crate::wire::lenient::{count, filled, items, read};
+use crate::wire::lenient::{Value, count, filled, items, read};
+use crate::wire::{cause, wait};
 use crate::wire_object;
 
 wire_object! {
@@ -25,6 +27,7 @@ wire_object! {
 wire_object! {
     struct Detail<'a> {
         reason: &'a RawValue,
+        violations: &'a RawValue,
         retry_delay: &'a RawValue = "retryDelay" | "retry_delay",
     }
 }
@@ -36,6 +39,8 @@ struct Report {
     word: String,
     message: String,
     reason: String,
+    /// A quota of the day is among those that are gone.
+    for_the_day: bool,
     retry_after: Option<Duration>,
 }
 
@@ -69,69 +74,77 @@ fn report(body: &str) -> Report {
             .map(|s| s.text().into_owned())
             .unwrap_or_default(),
         reason: details.iter().find_map(|d| filled(d.reason)).map(|s| s.text().into_owned()).unwrap_or_default(),
-        retry_after: details.iter().find_map(|d| seconds(&filled(d.retry_delay)?.text())),
+        for_the_day: details.iter().any(|d| is_for_the_day(d.violations)),
+        retry_after: details.iter().find_map(|d| wait::span(&filled(d.retry_delay)?.text())),
     }
 }
 
-/// A duration as protobuf's JSON has it: `48.9s`.
-fn seconds(text: &str) -> Option<Duration> {
-    let number: f64 = text.strip_suffix('s')?.parse().ok()?;
-    Duration::try_from_secs_f64(number).ok()
+/// `GenerateRequestsPerDayPerProjectPerModel`, `.../generate_requests_per_model_per_day`.
+fn is_for_the_day(violations: Value<'_>) -> bool {
+    violations.is_some_and(|v| v.get().contains("PerDay") || v.get().contains("per_day"))
 }
 
 fn judge(report: Report) -> Error {
     let kind = kind(&report);
-    if kind == Kind::UpstreamAuth {
-        return Error::new(kind, "the provider refused the gateway's credential").with_detail(report.message);
+    if kind == Kind::UpstreamAuth || report.reason == "BILLING_DISABLED" {
+        let error = Error::new(kind, "the provider refused the gateway's credential");
+        return error.with_detail(report.message).shown_as(Kind::UpstreamAuth);
     }
+    let after = report.retry_after.or_else(|| limits(kind).then(|| wait::advice(&report.message))?);
     let message = match report.message.is_empty() {
         true => format!("the provider answered with status {}", report.status),
         false => report.message,
     };
-    let too_long = kind == Kind::UpstreamRejected && message.contains("exceeds the maximum number of tokens");
     let mut error = Error::new(kind, message).with_detail(format_args!("upstream status {}", report.status));
     if (400..500).contains(&report.status) {
         error = error.with_status(report.status);
     }
-    if too_long {
-        error = error.with_code("context_length_exceeded");
-    }
-    match report.retry_after {
+    match after {
         Some(after) => error.with_retry_after(after),
         None => error,
     }
 }
 
+const fn limits(kind: Kind) -> bool {
+    matches!(kind, Kind::UpstreamRateLimited | Kind::UpstreamQuota)
+}
+
 fn kind(report: &Report) -> Kind {
-    let is_credential = matches!(
-        report.reason.as_str(),
-        "API_KEY_INVALID"
-            | "API_KEY_SERVICE_BLOCKED"
-            | "ACCESS_TOKEN_EXPIRED"
-            | "BILLING_DISABLED"
-            | "SERVICE_DISABLED"
-    );
+    match report.reason.as_str() {
+        "BILLING_DISABLED" => return Kind::UpstreamQuota,
+        "API_KEY_INVALID" | "API_KEY_SERVICE_BLOCKED" | "ACCESS_TOKEN_EXPIRED" | "SERVICE_DISABLED" => {
+            return Kind::UpstreamAuth;
+        }
+        _ => {}
+    }
     match (report.word.as_str(), report.status) {
-        _ if is_credential => Kind::UpstreamAuth,
         ("UNAUTHENTICATED", _) => Kind::UpstreamAuth,
         // A file of another account is the client's mistake; all else that is forbidden is ours.
         ("PERMISSION_DENIED", _) if report.message.contains("access the File") => Kind::UpstreamRejected,
         ("PERMISSION_DENIED", _) => Kind::UpstreamAuth,
         // The account's country or billing, as far as is known.
         ("FAILED_PRECONDITION", _) => Kind::UpstreamAuth,
-        ("INVALID_ARGUMENT" | "OUT_OF_RANGE" | "ALREADY_EXISTS" | "ABORTED", _) => Kind::UpstreamRejected,
+        ("INVALID_ARGUMENT" | "OUT_OF_RANGE", _) => cause::of_rejection(&report.message),
+        ("ALREADY_EXISTS" | "ABORTED", _) => Kind::UpstreamRejected,
         ("NOT_FOUND", _) => Kind::UpstreamNotFound,
-        ("RESOURCE_EXHAUSTED", _) => Kind::UpstreamRateLimited,
+        ("RESOURCE_EXHAUSTED", _) => exhausted(report),
         ("DEADLINE_EXCEEDED", _) => Kind::UpstreamTimeout,
         ("UNAVAILABLE", _) => Kind::UpstreamOverloaded,
         ("INTERNAL" | "UNKNOWN" | "DATA_LOSS", _) => Kind::UpstreamFailed,
         (_, 401 | 403) => Kind::UpstreamAuth,
         (_, 404) => Kind::UpstreamNotFound,
         (_, 408 | 504) => Kind::UpstreamTimeout,
-        (_, 429) => Kind::UpstreamRateLimited,
+        (_, 402 | 429) => exhausted(report),
         (_, 503 | 529) => Kind::UpstreamOverloaded,
-        (_, 400..=499) => Kind::UpstreamRejected,
+        (_, 400..=499) => cause::of_rejection(&report.message),
         _ => Kind::UpstreamFailed,
+    }
+}
+
+fn exhausted(report: &Report) -> Kind {
+    match report.status == 402 || report.for_the_day || cause::is_spent(&report.message) {
+        true => Kind::UpstreamQuota,
+        false => Kind::UpstreamRateLimited,
     }
 }
 
@@ -219,6 +232,26 @@ mod tests {
         let error =
             decode(400, &body(400, "INVALID_ARGUMENT", "(9) exceeds the maximum number of tokens allowed (8)", ""));
         assert_eq!((error.code(), error.status()), ("context_length_exceeded", 400));
+        assert_eq!(error.kind(), Kind::UpstreamContextTooLong);
+        let told = decode(429, &body(429, "RESOURCE_EXHAUSTED", "Please retry in 20.5s.", ""));
+        assert_eq!((told.kind(), told.retry_after()), (Kind::UpstreamRateLimited, Some(Duration::from_millis(20_500))));
+    }
+
+    #[test]
+    fn what_is_gone_for_the_day_or_for_want_of_money_is_a_quota() {
+        let quota = |id: &str| {
+            let violation = format!(r#"{{"@type":"x.QuotaFailure","violations":[{{"quotaId":"{id}"}}]}}"#);
+            decode(429, &body(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", &violation))
+        };
+        assert_eq!(quota("GenerateContentInputTokensPerModelPerMinute-FreeTier").kind(), Kind::UpstreamRateLimited);
+        let of_the_day = quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier");
+        assert_eq!((of_the_day.kind(), of_the_day.status()), (Kind::UpstreamQuota, 429));
+        let spent = decode(429, &body(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted.", ""));
+        assert_eq!((spent.kind(), spent.code()), (Kind::UpstreamQuota, "insufficient_quota"));
+        let disabled = r#"{"@type":"x","reason":"BILLING_DISABLED"}"#;
+        let error = decode(403, &body(403, "PERMISSION_DENIED", "enable billing on project p", disabled));
+        assert_eq!((error.kind(), error.status()), (Kind::UpstreamQuota, 502));
+        assert!(!error.public().contains("project"));
     }
 
     #[test]

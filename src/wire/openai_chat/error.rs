@@ -4,16 +4,19 @@
 //! the code a word, digits in a string, a number or null), `{error: text, code}` (xAI, Venice),
 //! `{object: error, message, type, code}` (Mistral, Doubleword), `{detail}` (Mistral's 401),
 //! OpenRouter's own with the upstream's text in `metadata.raw`, and text that is not JSON. The kind
-//! follows from the status and the body together: xAI says 400 for a wrong key, Mistral and
-//! OpenRouter for an unknown model, and a 200 may hold any of these.
+//! follows from the status and the body together: xAI says 400 for a wrong key and 403 for content
+//! and for an empty account, Perplexity 401 for the latter, Mistral and OpenRouter 400 for an unknown
+//! model, Groq 413 for a limit of tokens, and a 200 may hold any of these.
+
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
 use crate::wire::json::Obj;
-use crate::wire_object;
-
 use crate::wire::lenient::{Value, count, filled, items, read};
+use crate::wire::{cause, wait};
+use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
@@ -117,70 +120,125 @@ fn excerpt(body: &str) -> String {
 
 fn judge(status: u16, report: Report) -> Error {
     let kind = kind(status, &report);
-    let quota = is_quota(status, &report);
-    let too_long = kind == Kind::UpstreamRejected && is_too_long(&report);
+    let told_by_kind = kind == Kind::UpstreamContextTooLong || is_billing(status, &report);
     let message =
         if report.message.is_empty() { format!("the provider answered with status {status}") } else { report.message };
+    let after = advice(kind, &message);
     let mut error = Error::new(kind, message).with_detail(format_args!("upstream status {status}"));
-    // Trouble with our own credential is not the caller's, so they get neither its status nor code.
-    if kind == Kind::UpstreamAuth {
-        return error;
+    if let Some(after) = after {
+        error = error.with_retry_after(after);
+    }
+    // Trouble with our own account is not the caller's, so they get neither its status nor code.
+    if kind == Kind::UpstreamAuth || (kind == Kind::UpstreamQuota && matches!(status, 401 | 403 | 412)) {
+        return error.shown_as(Kind::UpstreamAuth);
+    }
+    if kind == Kind::UpstreamOverloaded && status == 429 {
+        error = error.shown_as(Kind::UpstreamRateLimited);
     }
     if (400..500).contains(&status) {
         error = error.with_status(status);
     }
-    if quota {
-        error = error.with_code("insufficient_quota");
-    } else if too_long {
-        error = error.with_code("context_length_exceeded");
-    } else if !report.code.is_empty() {
+    if !told_by_kind && !report.code.is_empty() {
         error = error.with_code(report.code);
     }
     if report.param.is_empty() { error } else { error.with_param(report.param) }
 }
 
+/// When to come back, where that may help.
+fn advice(kind: Kind, message: &str) -> Option<Duration> {
+    let passes = matches!(kind, Kind::UpstreamRateLimited | Kind::UpstreamQuota | Kind::UpstreamOverloaded);
+    passes.then(|| wait::advice(message))?
+}
+
 fn kind(status: u16, report: &Report) -> Kind {
     match status {
+        400..500 if is_billing(status, report) => Kind::UpstreamQuota,
         401 => Kind::UpstreamAuth,
-        403 if report.flagged => Kind::UpstreamRejected,
+        402 | 403 | 412 | 429 if cause::is_spent(&report.message) => Kind::UpstreamQuota,
+        403 if is_refused_content(report) => Kind::UpstreamRefusedContent,
         403 => Kind::UpstreamAuth,
         404 => Kind::UpstreamNotFound,
-        402 | 429 => Kind::UpstreamRateLimited,
+        429 if is_overloaded(report) => Kind::UpstreamOverloaded,
+        429 => Kind::UpstreamRateLimited,
         408 | 504 | 524 => Kind::UpstreamTimeout,
         503 | 529 => Kind::UpstreamOverloaded,
-        500.. if report.kind == "overloaded_error" => Kind::UpstreamOverloaded,
+        500.. if is_overloaded(report) => Kind::UpstreamOverloaded,
         500.. => Kind::UpstreamFailed,
-        _ if is_wrong_key(report) => Kind::UpstreamAuth,
-        _ if is_unknown_model(report) => Kind::UpstreamNotFound,
-        _ if is_quota(status, report) => Kind::UpstreamRateLimited,
-        _ => Kind::UpstreamRejected,
+        _ => of_bad_request(report),
     }
 }
 
-fn says(report: &Report, any: &[&str]) -> bool {
-    let message = report.message.to_ascii_lowercase();
-    any.iter().any(|words| message.contains(words))
+/// What a status says that is given to any request that does not work.
+fn of_bad_request(report: &Report) -> Kind {
+    match () {
+        () if is_wrong_key(report) => Kind::UpstreamAuth,
+        () if is_unknown_model(report) => Kind::UpstreamNotFound,
+        () if report.code == "rate_limit_exceeded" => Kind::UpstreamRateLimited,
+        () if is_too_long(report) => Kind::UpstreamContextTooLong,
+        () if is_refused_content(report) => Kind::UpstreamRefusedContent,
+        () => cause::of_rejection(&report.message),
+    }
 }
 
+/// The sentence stands at the front: what is behind may be the client's own words.
 fn is_wrong_key(report: &Report) -> bool {
+    let message = report.message.to_ascii_lowercase();
     report.code == "invalid_api_key"
         || report.kind == "authentication_error"
-        || says(report, &["incorrect api key", "invalid api key"])
+        || ["incorrect api key", "invalid api key"].iter().any(|words| message.starts_with(words))
 }
 
+/// OpenRouter, xAI and Voyage say it in a sentence.
 fn is_unknown_model(report: &Report) -> bool {
-    report.code == "model_not_found" || report.kind == "invalid_model" || says(report, &["is not a valid model id"])
+    let message = report.message.to_ascii_lowercase();
+    report.code == "model_not_found"
+        || report.kind == "invalid_model"
+        || message.starts_with("model not found")
+        || message.ends_with("is not a valid model id")
+        || (message.starts_with("model ") && message.contains(" is not supported. supported models are"))
 }
 
-fn is_quota(status: u16, report: &Report) -> bool {
-    let quota = |word: &str| word == "insufficient_quota" || word == "billing_hard_limit_reached";
-    status == 402 || quota(&report.code) || quota(&report.kind)
+fn is_billing(status: u16, report: &Report) -> bool {
+    // OpenAI; Moonshot, Alibaba.
+    let words = [
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "organization_usage_limit_exceeded",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "exceeded_current_quota_error",
+        "Arrearage",
+    ];
+    status == 402 || words.contains(&report.code.as_str()) || words.contains(&report.kind.as_str())
+}
+
+/// OpenAI's and Moonshot's words, beside Anthropic's, which many have taken over.
+fn is_overloaded(report: &Report) -> bool {
+    let words = ["overloaded_error", "engine_overloaded_error", "server_is_overloaded", "slow_down"];
+    words.contains(&report.kind.as_str()) || words.contains(&report.code.as_str())
 }
 
 fn is_too_long(report: &Report) -> bool {
-    report.code == "context_length_exceeded"
+    // OpenAI, Z.ai; llama.cpp.
+    matches!(report.code.as_str(), "context_length_exceeded" | "model_context_window_exceeded")
         || report.kind == "exceed_context_size_error"
-        || says(report, &["maximum context length", "context length exceeded", "prompt is too long"])
+}
+
+fn is_refused_content(report: &Report) -> bool {
+    // OpenAI, Azure, Alibaba; Moonshot has it as a type.
+    let words = [
+        "content_policy_violation",
+        "content_filter",
+        "moderation_blocked",
+        "ResponsibleAIPolicyViolation",
+        "data_inspection_failed",
+        "DataInspectionFailed",
+    ];
+    report.flagged
+        || words.contains(&report.code.as_str())
+        || words.contains(&report.kind.as_str())
+        || cause::is_refused_content(&report.message)
 }
 
 /// Writes the JSON body of an error answer; gives back its status.
@@ -188,7 +246,7 @@ pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
     let mut body = Obj::new(out);
     {
         let mut it = body.obj("error");
-        it.text("message", error.public()).text("type", error.kind().face().openai_type);
+        it.text("message", error.public()).text("type", error.shown().face().openai_type);
         match error.param() {
             Some(param) => it.text("param", param),
             None => it.null("param"),
@@ -215,7 +273,7 @@ mod tests {
         (
             400,
             r#"{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
-            Kind::UpstreamRejected,
+            Kind::UpstreamContextTooLong,
             "too long",
             400,
             "context_length_exceeded",
@@ -223,12 +281,12 @@ mod tests {
         (
             429,
             r#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
-            Kind::UpstreamRateLimited,
+            Kind::UpstreamQuota,
             "quota",
             429,
             "insufficient_quota",
         ),
-        (402, r#"{"error":{"message":"pay","code":402}}"#, Kind::UpstreamRateLimited, "pay", 402, "insufficient_quota"),
+        (402, r#"{"error":{"message":"pay","code":402}}"#, Kind::UpstreamQuota, "pay", 402, "insufficient_quota"),
         (401, r#"{"detail":"Invalid API Key"}"#, Kind::UpstreamAuth, "Invalid API Key", 502, "upstream_error"),
         (
             400,
@@ -257,7 +315,7 @@ mod tests {
         (
             400,
             r#"{"error":{"code":400,"message":"request (9 tokens) exceeds the available context size","type":"exceed_context_size_error"}}"#,
-            Kind::UpstreamRejected,
+            Kind::UpstreamContextTooLong,
             "exceeds",
             400,
             "context_length_exceeded",
@@ -276,6 +334,192 @@ mod tests {
             assert_eq!((error.kind(), error.status(), error.code()), (*kind, *shown, *code), "{body}");
             assert!(error.to_string().contains(message), "{body}: {error}");
         }
+    }
+
+    /// Vendors' own bodies, as seen until 2026-11: status, body, kind; status and code shown.
+    const CAUSES: &[(u16, &str, Kind, u16, &str)] = &[
+        // Azure.
+        (
+            400,
+            r#"{"error":{"message":"The response was filtered","type":null,"param":"prompt","code":"content_filter","status":400}}"#,
+            Kind::UpstreamRefusedContent,
+            400,
+            "content_filter",
+        ),
+        // OpenAI.
+        (
+            400,
+            r#"{"error":{"message":"Invalid prompt: your prompt was flagged as potentially violating our usage policy.","type":"invalid_request_error","param":null,"code":"invalid_prompt"}}"#,
+            Kind::UpstreamRefusedContent,
+            400,
+            "invalid_prompt",
+        ),
+        (
+            429,
+            r#"{"error":{"message":"m","type":"insufficient_quota","code":"project_spend_limit_exceeded"}}"#,
+            Kind::UpstreamQuota,
+            429,
+            "insufficient_quota",
+        ),
+        (
+            400,
+            r#"{"error":{"code":"billing_hard_limit_reached","message":"Billing hard limit has been reached","type":"billing_limit_user_error"}}"#,
+            Kind::UpstreamQuota,
+            400,
+            "insufficient_quota",
+        ),
+        // OpenRouter.
+        (
+            403,
+            r#"{"error":{"code":403,"message":"m requires moderation. Your input was flagged","metadata":{"reasons":["violence"],"flagged_input":"x"}}}"#,
+            Kind::UpstreamRefusedContent,
+            403,
+            "invalid_request",
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Key limit exceeded (total limit).","code":403}}"#,
+            Kind::UpstreamQuota,
+            502,
+            "upstream_error",
+        ),
+        // xAI.
+        (
+            403,
+            r#"{"code":"The caller does not have permission","error":"Content violates usage guidelines. Team: t, Failed check: SAFETY_CHECK_TYPE_BIO"}"#,
+            Kind::UpstreamRefusedContent,
+            403,
+            "The caller does not have permission",
+        ),
+        (
+            429,
+            r#"{"code":"Some resource has been exhausted","error":"Your team t has either used all available credits or reached its monthly spending limit."}"#,
+            Kind::UpstreamQuota,
+            429,
+            "Some resource has been exhausted",
+        ),
+        // DeepSeek.
+        (
+            402,
+            r#"{"error":{"message":"Insufficient Balance","type":"unknown_error","param":null,"code":"invalid_request_error"}}"#,
+            Kind::UpstreamQuota,
+            402,
+            "insufficient_quota",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Content Exists Risk","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#,
+            Kind::UpstreamRefusedContent,
+            400,
+            "invalid_request_error",
+        ),
+        // Perplexity.
+        (
+            401,
+            r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":401}}"#,
+            Kind::UpstreamQuota,
+            502,
+            "upstream_error",
+        ),
+        // Moonshot.
+        (
+            429,
+            r#"{"error":{"message":"The engine is currently overloaded","type":"engine_overloaded_error"}}"#,
+            Kind::UpstreamOverloaded,
+            429,
+            "rate_limit_exceeded",
+        ),
+        (
+            429,
+            r#"{"error":{"message":"please check your plan","type":"exceeded_current_quota_error"}}"#,
+            Kind::UpstreamQuota,
+            429,
+            "insufficient_quota",
+        ),
+        (
+            400,
+            r#"{"code":"invalid-argument","error":"Model not found: m"}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "invalid-argument",
+        ),
+        // Voyage.
+        (
+            400,
+            r#"{"detail":"Model m is not supported. Supported models are ['n']."}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_found",
+        ),
+        // Groq.
+        (
+            413,
+            r#"{"error":{"message":"Request too large for model on tokens per minute (TPM): Limit 6000","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            Kind::UpstreamRateLimited,
+            413,
+            "rate_limit_exceeded",
+        ),
+        (
+            429,
+            r#"{"error":{"message":"Rate limit reached on tokens per day (TPD): Limit 100000","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            Kind::UpstreamQuota,
+            429,
+            "rate_limit_exceeded",
+        ),
+        // Z.ai.
+        (
+            429,
+            r#"{"error":{"code":"1113","message":"Insufficient balance or no resource package. Please recharge."}}"#,
+            Kind::UpstreamQuota,
+            429,
+            "insufficient_quota",
+        ),
+        (
+            400,
+            r#"{"error":{"code":"1261","message":"Prompt too long"}}"#,
+            Kind::UpstreamContextTooLong,
+            400,
+            "context_length_exceeded",
+        ),
+        // Fireworks.
+        (
+            412,
+            r#"{"error":{"message":"Account a is suspended, possibly due to reaching the monthly spending limit","code":"PRECONDITION_FAILED","type":"error"}}"#,
+            Kind::UpstreamQuota,
+            502,
+            "upstream_error",
+        ),
+        // Alibaba.
+        (
+            400,
+            r#"{"error":{"message":"Access denied, please make sure your account is in good standing.","type":"Arrearage","code":"Arrearage"}}"#,
+            Kind::UpstreamQuota,
+            400,
+            "insufficient_quota",
+        ),
+        // The client's own words thrown back at it.
+        (
+            400,
+            r#"{"error":{"message":"Invalid value: 'incorrect api key, insufficient balance, x is not a valid model id'.","code":"invalid_value"}}"#,
+            Kind::UpstreamRejected,
+            400,
+            "invalid_value",
+        ),
+    ];
+
+    #[test]
+    fn every_cause_is_known_and_keeps_its_face() {
+        for (status, body, kind, shown, code) in CAUSES {
+            let error = decode(*status, body);
+            assert_eq!((error.kind(), error.status(), error.code()), (*kind, *shown, *code), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_limit_says_when_to_come_back() {
+        let body = r#"{"error":{"message":"Rate limit reached. Please try again in 6m0s.","type":"tokens","code":"rate_limit_exceeded"}}"#;
+        assert_eq!(decode(429, body).retry_after(), Some(Duration::from_secs(360)));
+        assert_eq!(decode(400, r#"{"error":"try again in 5s"}"#).retry_after(), None);
     }
 
     #[test]

@@ -93,7 +93,7 @@ mod tests {
         let typed = r#"{"type":"error","error":{"type":"invalid_request_error","code":"context_length_exceeded","message":"too long"}}"#;
         assert_eq!(
             (decode_in_band(typed).code(), decode_in_band(typed).kind()),
-            ("context_length_exceeded", Kind::UpstreamRejected)
+            ("context_length_exceeded", Kind::UpstreamContextTooLong)
         );
         let event = r#"{"type":"error","code":"server_error","message":"it broke","param":null,"sequence_number":3}"#;
         assert_eq!(decode_in_band(event).public(), "it broke");

@@ -119,7 +119,7 @@ fn refusals_and_several_choices_go_through() {
 #[test]
 fn an_error_in_an_answers_place_is_an_error() {
     for (body, kind) in [
-        (r#"{"error":{"message":"m","code":"content_filter","status":400}}"#, Kind::UpstreamRejected),
+        (r#"{"error":{"message":"m","code":"content_filter","status":400}}"#, Kind::UpstreamRefusedContent),
         (r#"{"error":{"message":"m","code":429}}"#, Kind::UpstreamRateLimited),
         (r#"{"object":"error","message":"m","code":503}"#, Kind::UpstreamOverloaded),
         (r#"{"choices":[{"error":{"message":"m","code":502},"finish_reason":"error"}]}"#, Kind::UpstreamFailed),

@@ -413,10 +413,10 @@ impl Item {
 
 /// The code of a failed answer: the SDKs' types know a few only, and clients go by them.
 fn failure(error: &Error) -> &str {
-    match (error.kind(), error.code()) {
-        (Kind::UpstreamRateLimited | Kind::RateLimited, _) => "rate_limit_exceeded",
-        (Kind::UpstreamRejected, "context_length_exceeded") => "context_length_exceeded",
-        (Kind::UpstreamRejected, _) => "invalid_prompt",
+    match error.shown() {
+        Kind::UpstreamRateLimited | Kind::UpstreamQuota | Kind::RateLimited => "rate_limit_exceeded",
+        Kind::UpstreamContextTooLong => "context_length_exceeded",
+        kind if kind.is_clients_own() => "invalid_prompt",
         _ => "server_error",
     }
 }

@@ -186,3 +186,30 @@ fn a_callers_own_deadline_is_named() {
         }
     });
 }
+
+/// A pooled connection that dies while the provider works is no stale one: the request went out, and
+/// may be billed.
+#[test]
+fn what_was_worked_on_is_not_sent_over_another_connection() {
+    let upstream = Upstream::start(|request, conn| {
+        if request.nth > 0 {
+            std::thread::sleep(Duration::from_secs(1));
+            return conn.close();
+        }
+        conn.json(200, &Voice::Chat.whole("ok"));
+    });
+    let patient = "timeouts: {connect: 1s, first_token: 20s, idle: 20s, total: 60s}, retries: 0";
+    let gateway = Gateway::start(&one_provider(Voice::Chat, upstream.address, patient));
+    // The pool does not promise to use a connection again.
+    for _ in 0..20 {
+        let before = upstream.requests().len();
+        let answer = post(&gateway, Format::Chat, false, &[]);
+        let sent = upstream.requests().split_off(before);
+        assert_eq!(sent.len(), 1, "sent {} times: {}", sent.len(), answer.text());
+        if sent[0].nth > 0 {
+            assert_eq!(answer.status(), 502, "{}", answer.text());
+            return;
+        }
+    }
+    panic!("no connection was used twice");
+}

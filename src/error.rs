@@ -49,8 +49,10 @@ pub enum Kind {
     RateLimited,
     /// A budget is spent.
     BudgetExhausted,
-    /// The upstream could not be reached, or every attempt failed.
+    /// The upstream answered with a status 500, or with what cannot be read.
     UpstreamFailed,
+    /// The upstream could not be reached, or the connection to it broke.
+    UpstreamBroken,
     /// No upstream is in a state to be asked.
     NoHealthyUpstream,
     /// The upstream is up and has no capacity.
@@ -137,7 +139,7 @@ impl Kind {
             Self::BodyTimeout => face(408, BAD, "request_timeout", "timeout_error"),
             Self::RateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
             Self::BudgetExhausted => face(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
-            Self::UpstreamFailed => face(502, "api_error", "upstream_error", "api_error"),
+            Self::UpstreamFailed | Self::UpstreamBroken => face(502, "api_error", "upstream_error", "api_error"),
             // Nobody is left to read it; the code is for the record.
             Self::ClientGone => face(499, "api_error", "client_closed", "api_error"),
             Self::NoHealthyUpstream => {
@@ -162,6 +164,7 @@ impl Kind {
     pub const fn origin(self) -> Origin {
         match self {
             Self::UpstreamFailed
+            | Self::UpstreamBroken
             | Self::NoHealthyUpstream
             | Self::UpstreamOverloaded
             | Self::UpstreamTimeout
@@ -181,6 +184,7 @@ impl Kind {
     pub const fn retry(self) -> Retry {
         match self {
             Self::UpstreamFailed
+            | Self::UpstreamBroken
             | Self::NoHealthyUpstream
             | Self::UpstreamOverloaded
             | Self::UpstreamTimeout

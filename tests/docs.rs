@@ -285,6 +285,7 @@ const KINDS: &[Kind] = &[
     Kind::RateLimited,
     Kind::BudgetExhausted,
     Kind::UpstreamFailed,
+    Kind::UpstreamBroken,
     Kind::NoHealthyUpstream,
     Kind::UpstreamOverloaded,
     Kind::UpstreamTimeout,

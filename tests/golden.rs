@@ -21,7 +21,7 @@ use weir::wire::eventstream;
 use weir::wire::frames::Framing;
 use weir::wire::ir::Dropped;
 use weir::wire::seal::Seal;
-use weir::wire::stream::{Pipe as _, Translator};
+use weir::wire::stream::{Next, Pipe as _, Translator};
 use weir::wire::{
     Abilities, Client, Dialect, Quirks, Target, Thinking, decode_error, decode_request, decode_response, encode_error,
     encode_error_event, encode_request, encode_response,
@@ -197,6 +197,45 @@ fn streams() {
             assert_eq!(stream_in_pieces(&body, 1, from, to), text, "{name}");
             grammar::assemble(to, &text);
             snapshot(&format!("stream.{}_to_{}.{name}", from.as_str(), to.as_str()), &text);
+        }
+    }
+}
+
+/// The first events of one stream, and then another whole one, as a client gets them.
+fn resumed(first: (Dialect, &str, usize), then: (Dialect, &str), to: Dialect) -> String {
+    let seal = seal();
+    let (from, name, events) = first;
+    let body: String = fixture(from, name).split_inclusive("\n\n").take(events).collect();
+    let bridge = Bridge::plain(to, from, &seal);
+    let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).recorded();
+    let mut out = Vec::new();
+    pipe.push(body.as_bytes(), &mut out);
+    pipe.finish(&mut out);
+    if pipe.said().is_some() {
+        let (bridge, body) = (Bridge::plain(to, then.0, &seal), fixture(then.0, then.1));
+        pipe.resume(&Next { bridge: &bridge, framing: Framing::Sse, quirks: &Quirks::NONE });
+        pipe.note(&format!("continued on {}/model", then.0.as_str()), &mut out);
+        pipe.push(body.as_bytes(), &mut out);
+        pipe.finish(&mut out);
+    }
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn resumed_streams() {
+    let (text, thinking) = ((Dialect::OpenAiChat, "stream/text.sse", 3), "stream/thinking_and_tool.sse");
+    for (name, first, then) in [
+        ("text", text, (Dialect::Anthropic, "stream/text.sse")),
+        ("text_then_thinking", text, (Dialect::Anthropic, thinking)),
+        ("text_then_gemini", text, (Dialect::Gemini, "stream/text.sse")),
+        ("thinking", (Dialect::Anthropic, thinking, 5), (Dialect::OpenAiChat, "stream/reasoning_text.sse")),
+        // Nobody goes on from a call.
+        ("call", (Dialect::Anthropic, thinking, 10), (Dialect::OpenAiChat, "stream/text.sse")),
+    ] {
+        for to in Dialect::CLIENTS {
+            let stream = resumed(first, then, to);
+            grammar::assemble(to, &stream);
+            snapshot(&format!("resumed.{name}_to_{}", to.as_str()), &stream.replace("\r\n", "\n"));
         }
     }
 }

@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("admin", &["config", "error", "limit", "secret", "telemetry", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),
-    ("route", &["config", "error", "provider", "usage", "wire"]),
+    ("route", &["config", "error", "limit", "provider", "usage", "wire"]),
     ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "usage", "wire"]),
     (
         "proxy",

@@ -28,7 +28,17 @@ fn concurrency(limit: u64) -> Limits {
 
 fn tenant(limits: Limits, model_limits: &[(&str, Limits)]) -> Arc<Tenant> {
     let model_limits = model_limits.iter().map(|(p, l)| (ModelPattern((*p).to_owned()), *l)).collect();
-    Arc::new(Tenant { id: "acme".into(), models: Vec::new(), limits, model_limits, strict: false })
+    Arc::new(Tenant {
+        id: "acme".into(),
+        models: Vec::new(),
+        limits,
+        model_limits,
+        strict: false,
+        providers: Vec::new(),
+        regions: Vec::new(),
+        require: runtime::Labels::default(),
+        weight: 1,
+    })
 }
 
 fn key(tenant: &Arc<Tenant>, id: impl Into<String>, limits: Limits) -> Key {
@@ -60,7 +70,9 @@ fn runtime(keys: Vec<Key>) -> Runtime {
         state_dir: PathBuf::new(),
         deployments: Vec::new(),
         routes: HashMap::new(),
-        retries: 2,
+        any: None,
+        attempts: runtime::AttemptRules::default(),
+        retry_budget: runtime::RetryShare::default(),
         tenants: Vec::new(),
         keys: (0..).map(digest).zip(keys.into_iter().map(Arc::new)).collect(),
         prices: Arc::new(PriceTable::default()),

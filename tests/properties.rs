@@ -21,6 +21,8 @@ use weir::error::Origin;
 use weir::wire::bridge::Bridge;
 use weir::wire::envelope::{Envelope, Member};
 use weir::wire::frames::Framing;
+use weir::wire::gemini::array::AsArray;
+use weir::wire::owned::{Owned, Owner};
 use weir::wire::scan::MAX_DEPTH;
 use weir::wire::seal::Seal;
 use weir::wire::splice::Splice;
@@ -198,6 +200,64 @@ fn every_cell_gives_events_of_the_clients_format() {
                 (_, true) => {}
                 (_, false) => assert_eq!(begun, String::from_utf8_lossy(&out).contains("\"error\""), "{cell}"),
             }
+        }
+    }
+}
+
+/// What a client of events makes of a stream: names and data, without Anthropic's pings.
+fn read_by_client(out: &[u8]) -> Vec<(String, String)> {
+    let events = frames(&[out]).into_iter().filter_map(|(name, data, _)| Some((name, data?)));
+    events.filter(|(name, _)| name != "ping").collect()
+}
+
+/// What a pipe gives out where it is kept awake, and noted upon, between any two pieces.
+fn awake(mut pipe: impl Pipe, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    assert!(pipe.keep_alive(&mut out) && !out.is_empty() && !pipe.is_committed());
+    for piece in pieces {
+        pipe.push(piece, &mut out);
+        let (len_before, is_open) = (out.len(), pipe.is_open());
+        pipe.note("a\nb", &mut out);
+        assert_eq!(pipe.keep_alive(&mut out), is_open);
+        assert_eq!(out.len() > len_before, is_open);
+    }
+    pipe.finish(&mut out);
+    let len_before = out.len();
+    assert!(!pipe.keep_alive(&mut out) && out.len() == len_before);
+    out
+}
+
+/// The same sample kept awake and not: no client sees a difference.
+fn check_awake(sample: &Sample, pieces: &[&[u8]]) {
+    let name = &sample.name;
+    if Dialect::CLIENTS.contains(&sample.dialect) {
+        let plain = read_by_client(run(watch(sample, false), pieces).0.as_bytes());
+        assert_eq!(read_by_client(&awake(watch(sample, false), pieces)), plain, "{name} watched");
+        let owner = || Owner { seal: Seal::new("sample", b"key"), tenant: "t".to_owned() };
+        let owned = || Owned::new(Box::new(watch(sample, false)), owner());
+        let kinds = |out: &[u8]| -> Vec<String> { read_by_client(out).into_iter().map(|(name, _)| name).collect() };
+        assert_eq!(kinds(&awake(owned(), pieces)), kinds(run(owned(), pieces).0.as_bytes()), "{name} owned");
+    }
+    for client in Dialect::CLIENTS {
+        let plain = read_by_client(run(translator(sample, client, true), pieces).0.as_bytes());
+        assert_eq!(read_by_client(&awake(translator(sample, client, true), pieces)), plain, "{name} to {client:?}");
+    }
+    let array = || AsArray::new(Box::new(translator(sample, Dialect::Gemini, true)));
+    let (plain, kept) = (run(array(), pieces).0, awake(array(), pieces));
+    match plain.is_empty() {
+        true => assert!(kept.iter().all(|byte| *byte == b'\n'), "{name}"),
+        false => {
+            let items = |json: &[u8]| serde_json::from_slice::<Vec<serde_json::Value>>(json).unwrap();
+            assert_eq!(items(&kept), items(plain.as_bytes()), "{name} as an array");
+        }
+    }
+}
+
+#[test]
+fn what_keeps_a_client_awake_is_no_event() {
+    for sample in samples() {
+        for piece_bytes in [1, 7, 100, usize::MAX] {
+            check_awake(&sample, &sample.bytes.chunks(piece_bytes).collect::<Vec<_>>());
         }
     }
 }
@@ -461,6 +521,7 @@ proptest! {
     fn the_output_does_not_depend_on_the_cuts(at in vec(0_usize..1000, 0..12)) {
         for sample in samples() {
             check_cut(&sample, &cut(&sample.bytes, &at));
+            check_awake(&sample, &cut(&sample.bytes, &at));
         }
     }
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use weir::provider::{Auth, PROVIDERS, Provider, find};
+use weir::wire::resume::Mark;
 use weir::wire::{Dialect, Quirks};
 
 #[path = "recorded/kinds.rs"]
@@ -373,6 +374,12 @@ fn differences(q: &Quirks) -> Vec<String> {
     say(!q.parallel_tool_calls, "no `parallel_tool_calls`".to_owned());
     say(q.reasoning_outside_completion, "reasoning is counted beside `completion_tokens`".to_owned());
     say(!q.image_urls, "images inline only".to_owned());
+    let mark = match q.prefill {
+        Some(Mark::Prefix) => "`prefix`",
+        Some(Mark::ContinueFinalMessage) => "`continue_final_message`",
+        None => "",
+    };
+    say(q.prefill.is_some(), format!("goes on with a last message by {mark}"));
     said
 }
 

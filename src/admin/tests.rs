@@ -56,6 +56,14 @@ fn deployment() -> Arc<Deployment> {
     };
     Arc::new(Deployment {
         name: "lab".into(),
+        id: "lab".into(),
+        weight: 1,
+        others: Vec::new(),
+        region: None,
+        labels: runtime::Labels::default(),
+        max_concurrency: None,
+        queue: runtime::Queue { waiting: 0, patience: Duration::ZERO },
+        check: None,
         provider: &simulator::PROVIDER,
         base,
         api_key: Some(Secret::new("sk-upstream-secret")),
@@ -84,6 +92,10 @@ fn tenant() -> Arc<Tenant> {
         limits,
         model_limits,
         strict: false,
+        providers: Vec::new(),
+        regions: Vec::new(),
+        require: runtime::Labels::default(),
+        weight: 1,
     })
 }
 
@@ -109,7 +121,9 @@ fn runtime(token: Option<&str>) -> Runtime {
         state_dir: PathBuf::new(),
         deployments: vec![deployment()],
         routes: HashMap::new(),
-        retries: 2,
+        any: None,
+        attempts: runtime::AttemptRules::default(),
+        retry_budget: runtime::RetryShare::default(),
         tenants: vec![tenant],
         keys: HashMap::from([([7; 32], Arc::new(key))]),
         prices: Arc::new(PriceTable::default()),

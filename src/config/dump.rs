@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use super::runtime::{AccessLog, Deployment, Key, Limits, ModelPattern, Route, Runtime, Strategy, Tenant, Timeouts};
+use super::runtime::{
+    AccessLog, AttemptRules, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule,
+    Runtime, Tenant, Timeouts,
+};
 
 /// What stands for a secret.
 const SET: &str = "[secret]";
@@ -34,7 +37,10 @@ pub fn json(runtime: &Runtime) -> Value {
         "state": {"dir": runtime.state_dir},
         "providers": runtime.deployments.iter().map(|d| (d.name.clone(), deployment(d))).collect::<Map<_, _>>(),
         "routes": routes,
-        "defaults": {"retries": runtime.retries},
+        "defaults": {
+            "attempts": attempts(&runtime.attempts),
+            "retry_budget": {"percent": runtime.retry_budget.percent, "floor": runtime.retry_budget.floor},
+        },
         "tenants": tenants,
         "prices": {"version": runtime.prices.version},
         "telemetry": {"access_log": match &runtime.telemetry.access_log {
@@ -58,11 +64,52 @@ fn deployment(d: &Deployment) -> Value {
         "models": models,
         "models_only": d.models_only,
         "ca_file": d.ca_file,
+        "region": d.region,
+        "labels": labels(d.labels),
+        "max_concurrency": d.max_concurrency,
+        "queue": {"waiting": d.queue.waiting, "patience": seconds(d.queue.patience)},
+        "check": d.check.as_ref().map(|c| json!({"path": c.path, "every": seconds(c.every)})),
+        "endpoints": std::iter::once(d).chain(d.others.iter().map(AsRef::as_ref)).map(endpoint).collect::<Vec<_>>(),
     });
     if let Some(members) = all.as_object_mut() {
         members.extend(d.vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())));
     }
     all
+}
+
+fn endpoint(d: &Deployment) -> Value {
+    let scheme = if d.base.tls { "https" } else { "http" };
+    json!({
+        "id": d.id,
+        "base_url": format!("{scheme}://{}{}", d.base.authority, d.base.path),
+        "region": d.region,
+        "weight": d.weight,
+        "max_concurrency": d.max_concurrency,
+    })
+}
+
+fn labels(labels: Labels) -> Vec<&'static str> {
+    let all = [("no_training", labels.no_training), ("zero_retention", labels.zero_retention)];
+    all.into_iter().filter(|(_, promised)| *promised).map(|(word, _)| word).collect()
+}
+
+fn attempts(rules: &AttemptRules) -> Value {
+    json!({
+        "retries": rules.retries,
+        "backoff": seconds(rules.backoff),
+        "max_wait": seconds(rules.max_wait),
+        "resend": rules.resend,
+        "keepalive": rules.keepalive.map(seconds),
+        "longer_context": rules.longer_context,
+        "continuation": rules.continues,
+        "hedge": rules.hedge,
+        "timeouts": {
+            "connect": rules.timeouts.connect.map(seconds),
+            "first_token": rules.timeouts.first_token.map(seconds),
+            "idle": rules.timeouts.idle.map(seconds),
+            "total": rules.timeouts.total.map(seconds),
+        },
+    })
 }
 
 fn timeouts(t: Timeouts) -> Value {
@@ -75,13 +122,45 @@ fn timeouts(t: Timeouts) -> Value {
 }
 
 fn route(r: &Route) -> Value {
-    let targets = r.targets.iter();
-    let targets = targets.map(|t| json!({"model": format!("{}/{}", t.deployment.name, t.model), "weight": t.weight}));
-    let strategy = match r.strategy {
-        Strategy::Fallback => "fallback",
-        Strategy::Weighted => "weighted",
+    let mut all = group(&r.group);
+    if let Some(members) = all.as_object_mut() {
+        members.insert("attempts".to_owned(), attempts(&r.attempts));
+        members.insert("affinity".to_owned(), json!(r.affinity));
+        members.insert("prefer".to_owned(), json!(r.prefer.as_str()));
+        members.insert("rules".to_owned(), r.rules.iter().map(|rule| self::rule(rule, r)).collect());
+    }
+    all
+}
+
+fn group(g: &Group) -> Value {
+    let member = |member: &Member| match member {
+        Member::Target(t) => {
+            json!({"model": format!("{}/{}", t.deployment.name, t.model), "weight": t.weight, "quality": t.quality})
+        }
+        Member::Group { group: inner, weight } => {
+            let mut all = group(inner);
+            if let Some(members) = all.as_object_mut() {
+                members.insert("weight".to_owned(), json!(weight));
+            }
+            all
+        }
     };
-    json!({"strategy": strategy, "targets": targets.collect::<Vec<_>>(), "retries": r.retries})
+    json!({"strategy": g.strategy.as_str(), "targets": g.members.iter().map(member).collect::<Vec<_>>()})
+}
+
+fn rule(rule: &Rule, route: &Route) -> Value {
+    let targets = route.targets();
+    let named = rule.targets.iter().filter_map(|place| targets.get(*place));
+    let named: Vec<_> = named.map(|t| format!("{}/{}", t.deployment.name, t.model)).collect();
+    let when = &rule.when;
+    json!({
+        "when": {
+            "tokens_over": when.tokens_over, "tokens_under": when.tokens_under, "tools": when.tools,
+            "images": when.images, "tags": when.tags,
+        },
+        "to": named,
+        "prefer": rule.prefer.map(Prefer::as_str),
+    })
 }
 
 fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
@@ -94,6 +173,10 @@ fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
         "limits": limits(&t.limits),
         "model_limits": model_limits,
         "strict": t.strict,
+        "providers": t.providers,
+        "regions": patterns(&t.regions),
+        "require": labels(t.require),
+        "weight": t.weight,
     })
 }
 

@@ -120,6 +120,8 @@ impl Report {
 
     pub(super) fn add(&mut self, file: &str, text: &str, mut drafts: Vec<Draft>, hidden: &[Place]) {
         drafts.sort_by_key(|d| d.place);
+        // What several endpoints of one provider have in common is wrong once.
+        drafts.dedup_by(|a, b| a.place == b.place && a.message == b.message);
         let lines = Lines::new(text, hidden);
         for draft in drafts {
             if self.problems.len() < MOST {

@@ -29,8 +29,11 @@ pub struct Runtime {
     pub deployments: Vec<Arc<Deployment>>,
     /// Virtual models by name.
     pub routes: HashMap<String, Arc<Route>>,
-    /// Attempts after the first, where no route says otherwise.
-    pub retries: u32,
+    /// What the model `auto` stands for where no route is called so: all models that the file names.
+    pub any: Option<Arc<Route>>,
+    /// What holds for a request that names its model itself.
+    pub attempts: AttemptRules,
+    pub retry_budget: RetryShare,
     /// In the order of the file.
     pub tenants: Vec<Arc<Tenant>>,
     /// Every key by the SHA-256 of its secret.
@@ -78,11 +81,34 @@ pub struct Admin {
     pub token: Option<Secret>,
 }
 
-/// One provider of the file: a vendor with an address and a credential.
+impl Runtime {
+    /// Every endpoint of every provider.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Deployment>> {
+        self.deployments.iter().flat_map(|first| std::iter::once(first).chain(&first.others))
+    }
+}
+
+/// One provider of the file: a vendor with an address and a credential. Where a provider has several
+/// endpoints, each is one of these; the first stands for the provider.
 #[derive(Debug)]
 pub struct Deployment {
-    /// The prefix of its models; also the metric label.
+    /// The provider's name: the prefix of its models; also the metric label.
     pub name: String,
+    /// Of the endpoint: the provider's name where it has only one, else `name#1` or `name#id`.
+    pub id: String,
+    /// Its share among the provider's endpoints.
+    pub weight: u32,
+    /// The provider's other endpoints; empty but at the first.
+    pub others: Vec<Arc<Deployment>>,
+    /// Where it stands, for tenants that care.
+    pub region: Option<String>,
+    /// What its operator promises of it.
+    pub labels: Labels,
+    /// Requests it takes at the same time; more of them wait.
+    pub max_concurrency: Option<u32>,
+    pub queue: Queue,
+    /// How a server of one's own is asked whether it is well.
+    pub check: Option<Check>,
     pub provider: &'static Provider,
     pub base: BaseUrl,
     pub api_key: Option<Secret>,
@@ -184,22 +210,144 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
+/// Promises about what becomes of prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Labels {
+    /// Nothing is trained on them.
+    pub no_training: bool,
+    /// Nothing of them is kept.
+    pub zero_retention: bool,
+}
+
+impl Labels {
+    /// Whether these promise all that `wanted` asks for.
+    pub fn cover(self, wanted: Self) -> bool {
+        (self.no_training || !wanted.no_training) && (self.zero_retention || !wanted.zero_retention)
+    }
+}
+
+/// `queue`: requests that wait for a place at an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    pub waiting: usize,
+    pub patience: Duration,
+}
+
+/// `check`: an active health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    pub path: String,
+    pub every: Duration,
+}
+
 /// A virtual model.
 #[derive(Debug)]
 pub struct Route {
     pub name: String,
-    pub strategy: Strategy,
-    pub targets: Vec<RouteTarget>,
-    /// Attempts after the first.
-    pub retries: u32,
+    pub group: Group,
+    pub attempts: AttemptRules,
+    /// Keep conversations where their prompt cache is; `None`: where several endpoints serve one model.
+    pub affinity: Option<bool>,
+    /// What `auto` weighs most, where the request does not say.
+    pub prefer: Prefer,
+    pub rules: Vec<Rule>,
 }
 
+impl Route {
+    /// Every target, in the order of the file.
+    pub fn targets(&self) -> Vec<&RouteTarget> {
+        self.group.targets()
+    }
+}
+
+/// Targets, and how one is chosen among them.
+#[derive(Debug)]
+pub struct Group {
+    pub strategy: Strategy,
+    pub members: Vec<Member>,
+}
+
+impl Group {
+    fn targets(&self) -> Vec<&RouteTarget> {
+        let mut all = Vec::with_capacity(self.members.len());
+        for member in &self.members {
+            match member {
+                Member::Target(target) => all.push(target),
+                Member::Group { group, .. } => all.extend(group.targets()),
+            }
+        }
+        all
+    }
+}
+
+/// One choice of a group.
+#[derive(Debug)]
+pub enum Member {
+    Target(RouteTarget),
+    Group { group: Group, weight: u32 },
+}
+
+impl Member {
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Target(target) => target.weight,
+            Self::Group { weight, .. } => *weight,
+        }
+    }
+}
+
+/// How a target is chosen; the others come after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
     /// In their order.
     Fallback,
-    /// By weight, the others after it.
+    /// By weight.
     Weighted,
+    /// The soonest first token.
+    Latency,
+    /// The fewest requests in flight.
+    LeastBusy,
+    /// The cheapest for this request.
+    Cost,
+    /// By what the request needs, and a preference.
+    Auto,
+}
+
+impl Strategy {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fallback => "fallback",
+            Self::Weighted => "weighted",
+            Self::Latency => "latency",
+            Self::LeastBusy => "least_busy",
+            Self::Cost => "cost",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// What `auto` weighs most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prefer {
+    #[default]
+    Balanced,
+    Cost,
+    Quality,
+    Latency,
+}
+
+impl Prefer {
+    pub const WORDS: [(&str, Self); 4] =
+        [("balanced", Self::Balanced), ("cost", Self::Cost), ("quality", Self::Quality), ("latency", Self::Latency)];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Cost => "cost",
+            Self::Quality => "quality",
+            Self::Latency => "latency",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -207,6 +355,113 @@ pub struct RouteTarget {
     pub deployment: Arc<Deployment>,
     pub model: String,
     pub weight: u32,
+    /// 0 to 100, for `auto`; `None` is judged by its price.
+    pub quality: Option<u32>,
+}
+
+/// A rule of a route: which requests it is about, and what it narrows them to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    pub when: When,
+    /// Places in [`Route::targets`]; empty narrows nothing.
+    pub targets: Vec<usize>,
+    pub prefer: Option<Prefer>,
+}
+
+/// What has to be so for a rule to hold; all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct When {
+    pub tokens_over: Option<u64>,
+    pub tokens_under: Option<u64>,
+    pub tools: Option<bool>,
+    pub images: Option<bool>,
+    pub tags: Vec<String>,
+}
+
+/// How often, when and whom to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptRules {
+    /// Attempts after the first.
+    pub retries: u32,
+    /// The first wait before a target is asked again.
+    pub backoff: Duration,
+    /// The longest wait for a target that says when to come back.
+    pub max_wait: Duration,
+    /// Ask a target again also where it may have billed.
+    pub resend: bool,
+    /// Of a stream's silence; `None` never breaks it.
+    pub keepalive: Option<Duration>,
+    /// After a context that was too long, a target with a longer window.
+    pub longer_context: bool,
+    /// A stream that breaks goes on from another target.
+    pub continues: bool,
+    /// A second attempt when the first is late.
+    pub hedge: bool,
+    pub timeouts: Patience,
+}
+
+impl Default for AttemptRules {
+    /// What a file without a word about it comes to.
+    fn default() -> Self {
+        Self {
+            retries: 2,
+            backoff: Duration::from_millis(100),
+            max_wait: Duration::from_secs(2),
+            resend: false,
+            keepalive: Some(Duration::from_secs(10)),
+            longer_context: false,
+            continues: false,
+            hedge: false,
+            timeouts: Patience::default(),
+        }
+    }
+}
+
+/// `timeouts` of a route or a request: what is said of them. `total` holds for all attempts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Patience {
+    pub connect: Option<Duration>,
+    pub first_token: Option<Duration>,
+    pub idle: Option<Duration>,
+    pub total: Option<Duration>,
+}
+
+impl Patience {
+    /// A deployment's own where nothing else is said.
+    pub fn over(&self, own: Timeouts) -> Timeouts {
+        Timeouts {
+            connect: self.connect.unwrap_or(own.connect),
+            first_token: self.first_token.unwrap_or(own.first_token),
+            idle: self.idle.unwrap_or(own.idle),
+            total: own.total,
+        }
+    }
+
+    /// What is said here, then what is said there.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            connect: self.connect.or(other.connect),
+            first_token: self.first_token.or(other.first_token),
+            idle: self.idle.or(other.idle),
+            total: self.total.or(other.total),
+        }
+    }
+}
+
+/// `retry_budget`: second attempts in any ten seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryShare {
+    /// Of the first attempts.
+    pub percent: u32,
+    /// That many are always allowed.
+    pub floor: u32,
+}
+
+impl Default for RetryShare {
+    /// As above.
+    fn default() -> Self {
+        Self { percent: 10, floor: 100 }
+    }
 }
 
 /// `tenants.<id>`
@@ -220,6 +475,24 @@ pub struct Tenant {
     pub model_limits: Vec<(ModelPattern, Limits)>,
     /// Refuse what a target cannot express instead of dropping it.
     pub strict: bool,
+    /// Providers it may be served by; empty allows all.
+    pub providers: Vec<String>,
+    /// Regions it may be served in; empty allows all.
+    pub regions: Vec<ModelPattern>,
+    /// What a provider must promise.
+    pub require: Labels,
+    /// Its share where places at an endpoint are scarce.
+    pub weight: u32,
+}
+
+impl Tenant {
+    /// Whether its requests may go there, whatever the model.
+    pub fn permits(&self, deployment: &Deployment) -> bool {
+        let by_name = self.providers.is_empty() || self.providers.contains(&deployment.name);
+        let stands =
+            || deployment.region.as_deref().is_some_and(|region| self.regions.iter().any(|r| r.matches(region)));
+        by_name && deployment.labels.cover(self.require) && (self.regions.is_empty() || stands())
+    }
 }
 
 /// `openai/*`, `fast`, `*`: a star stands for any text.

@@ -18,6 +18,11 @@ impl Clock {
     }
 }
 
+/// Milliseconds since 1970.
+pub fn unix_ms() -> u64 {
+    whole_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
 /// Milliseconds of a duration, without the cast.
 pub fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

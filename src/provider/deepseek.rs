@@ -15,6 +15,8 @@
 //! - takes `reasoning_effort` (deepseek-chat_completions-0d83c1d00fff), `strict` tools
 //!   (deepseek-chat_completions-856ade937b34, seen 2026-06-10) and `parallel_tool_calls`
 //!   (deepseek-chat_completions-0ad69a9903cc)
+//! - goes on with an assistant's message that has `prefix: true`, below `/beta` only: with that base URL
+//!   `quirks.prefill` may say so (by its reference, 2026-11)
 //! - roles are a closed set without `developer`; image parts are refused by the models without
 //!   vision (deepseek-chat_completions-acdb1667b3bf)
 

@@ -18,11 +18,14 @@
 //!   (mistral-chat_completions-1579f0ceb528), image URLs (mistral-chat_completions-1fd25b2553dd,
 //!   seen 2026-02-10)
 //! - refuses ids of calls that are not nine letters or digits (code 3280, reported until 2026-09)
+//! - goes on with an assistant's message that has `prefix: true`, and repeats it in its answer (by its
+//!   reference, 2026-11)
 //! - errors are flat, a wrong key is `{"detail": ...}` (mistral-chat_completions-0f77ace00ffb)
 
 use super::{Api, Auth, Embeddings, Pass, Paths, Provider};
 use crate::wire::Quirks;
 use crate::wire::embeddings::Shape;
+use crate::wire::resume::Mark;
 
 pub static PROVIDER: Provider = Provider {
     kind: "mistral",
@@ -37,7 +40,7 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::Bearer,
     env: &["MISTRAL_API_KEY"],
     key_optional: false,
-    quirks: Quirks { stream_options: false, short_call_ids: true, ..Quirks::NONE },
+    quirks: Quirks { stream_options: false, short_call_ids: true, prefill: Some(Mark::Prefix), ..Quirks::NONE },
     http2: true,
     catalogue: "mistral",
     docs_url: "https://docs.mistral.ai/api",

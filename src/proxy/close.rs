@@ -1,24 +1,28 @@
 //! The end of an exchange: usage, money, limits settled, one record.
 
+use std::sync::Arc;
+
 use super::Gateway;
-use super::context::Exchange;
-use crate::error::Kind;
+use super::context::{Attempt, Exchange};
+use crate::error::{Error, Kind};
+use crate::limit::clock::whole_ms;
+use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
+use crate::telemetry::record::Tried;
 use crate::telemetry::{Outcome, Record};
-use crate::usage::price::amount;
+use crate::usage::price::{PicoUsd, amount};
 use crate::usage::tokens::{Usage, UsageSource};
 
 const CLIENT_CLOSED: u16 = 499;
 
-/// Reads off the answer what was used, and prices it. May be called again as more is known.
-fn count(x: &mut Exchange) {
-    let Some(attempt) = &x.attempt else { return };
+/// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
+fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage, UsageSource)> {
     let input_tokens = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
     // A provider that was left alone with a request has read it, and will charge for it.
     let abandoned = || {
-        let left = x.end.error.as_ref().is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::UpstreamTimeout));
+        let left = error.is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::UpstreamTimeout));
         let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
-        (left && x.sent && input_tokens > 0).then_some((usage, UsageSource::Estimated))
+        (left && attempt.sent && input_tokens > 0).then_some((usage, UsageSource::Estimated))
     };
     // Where several were asked and one failed, the others are charged for.
     let partial = || {
@@ -27,22 +31,143 @@ fn count(x: &mut Exchange) {
         let usage = bodies.filter(|bodies| !bodies.is_empty()).and_then(|bodies| turn.used(&bodies));
         Some((usage?, UsageSource::Partial))
     };
-    let counted = attempt.answer.usage(input_tokens).or_else(partial).or_else(abandoned);
-    let Some((usage, source)) = counted else { return };
-    let info = attempt.target.info.as_ref();
-    x.end.cost = info.and_then(|info| info.cost(&usage, attempt.answer.service_tier(), amount::day_of(x.started_at)));
+    attempt.answer.usage(input_tokens).or_else(partial).or_else(abandoned)
+}
+
+fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
+    let info = attempt.target.info.as_ref()?;
+    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at))
+}
+
+/// Reads off the answer what was used, and prices it. May be called again as more is known.
+fn count(x: &mut Exchange) {
+    let Some(attempt) = &x.attempt else { return };
+    let Some((usage, source)) = used(x, attempt, x.end.error.as_ref()) else { return };
+    x.end.cost = price(x, attempt, &usage);
     x.end.usage = Some(usage);
     x.end.usage_source = source;
 }
 
+/// Puts an attempt on record, once.
+fn put(x: &mut Exchange, attempt: &mut Attempt, outcome: &'static str, error: Option<&Error>) {
+    if std::mem::replace(&mut attempt.recorded, true) {
+        return;
+    }
+    x.timeline.push(Tried {
+        deployment: Arc::clone(&attempt.target.deployment),
+        model: attempt.target.model.clone(),
+        why: attempt.why,
+        at: attempt.began.saturating_duration_since(x.started),
+        duration: attempt.began.elapsed(),
+        outcome,
+        status: attempt.status,
+        error: error.map(|error| error.code().to_owned()),
+        usage: None,
+        cost: None,
+    });
+}
+
 impl Gateway {
+    /// The attempt is over without an answer for the client, or broke in the middle of one: what that
+    /// means for its target, on record.
+    pub(super) fn attempt_failed(&self, x: &mut Exchange, error: &Error) -> Failure {
+        let Some(mut attempt) = x.attempt.take() else { return Failure::of(error) };
+        let failure = self.attempt_over(x, &mut attempt, error);
+        x.attempt = Some(attempt);
+        failure
+    }
+
+    fn attempt_over(&self, x: &mut Exchange, attempt: &mut Attempt, error: &Error) -> Failure {
+        let mut failure = Failure::of(error);
+        // The client's own credential was refused: nothing to blame the endpoint for.
+        if x.pass_through && failure.cause == Cause::Auth {
+            failure.cause = Cause::Rejected;
+        }
+        if let Some(run) = attempt.run.take() {
+            run.failed(&failure, self.clock.now_ms());
+        }
+        if failure.cause == Cause::RateLimited
+            && let Some(line) = x.live.line(&attempt.target.deployment)
+        {
+            line.refused();
+        }
+        let provider = attempt.target.deployment.name.as_str();
+        self.telemetry.attempt(provider, error.code());
+        let detail = error.detail();
+        tracing::debug!(request_id = %x.request_id, provider, cause = failure.cause.as_str(), detail, "attempt failed");
+        put(x, attempt, failure.cause.as_str(), Some(error));
+        failure
+    }
+
+    /// Another attempt follows: what this one used is booked beside it, for no later count will see it.
+    pub(super) fn book_lost(&self, x: &mut Exchange, error: &Error) {
+        let Some(attempt) = &x.attempt else { return };
+        let used = used(x, attempt, Some(error));
+        let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
+        if let Some(tried) = x.timeline.last_mut() {
+            (tried.usage, tried.cost) = (used, cost);
+        }
+    }
+
+    /// Of two attempts side by side the other one answered, or failed last.
+    pub(super) fn lost(&self, x: &mut Exchange, attempt: &mut Attempt, error: Option<Error>) {
+        let cancelled = Error::new(Kind::ClientGone, "another attempt was faster");
+        match &error {
+            Some(error) => _ = self.attempt_over(x, attempt, error),
+            None => {
+                drop(attempt.run.take());
+                put(x, attempt, Cause::Cancelled.as_str(), None);
+            }
+        }
+        let used = used(x, attempt, Some(error.as_ref().unwrap_or(&cancelled)));
+        let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
+        if let Some(tried) = x.timeline.last_mut() {
+            (tried.usage, tried.cost) = (used, cost);
+        }
+    }
+
+    /// Another target is asked.
+    pub(super) fn fell_back(&self, x: &Exchange, from: usize, to: usize, error: Option<&Error>) {
+        let name =
+            |index: usize| x.plan.as_ref().and_then(|p| p.targets.get(index)).map(|t| t.deployment.name.as_str());
+        if let (Some(from), Some(to), true) = (name(from), name(to), from != to) {
+            self.telemetry.fallback(from, to, error.map_or("not_expressible", Error::code));
+        }
+    }
+
+    /// The client has its answer, or its beginning.
+    pub(super) fn attempt_answered(&self, x: &mut Exchange) {
+        let Some(attempt) = &x.attempt else { return };
+        let first_token_ms = whole_ms(attempt.began.elapsed());
+        if let Some(run) = &attempt.run {
+            run.succeeded(first_token_ms, self.clock.now_ms());
+        }
+        if let Some(line) = x.live.line(&attempt.target.deployment) {
+            line.answered();
+        }
+        let route = x.plan.as_ref().and_then(|plan| plan.route.as_ref());
+        if let Some(times) = route.and_then(|route| x.live.board.route(&route.name)) {
+            times.add(first_token_ms);
+        }
+        self.telemetry.attempt(&attempt.target.deployment.name, "ok");
+    }
+
+    /// A stream that has begun ended with an error event.
+    pub(super) fn stream_failed(&self, x: &mut Exchange, error: &Error) {
+        self.attempt_failed(x, error);
+        x.end.error = Some(error.clone());
+        x.end.outcome = Outcome::UpstreamCut;
+    }
+
     /// Counts what was used and charges it in place of what was reserved. Only the first charge
     /// counts.
     pub(super) fn settle(&self, x: &mut Exchange) {
         count(x);
+        let lost: u64 = x.timeline.iter().filter_map(|tried| tried.usage).map(|(usage, _)| usage.total_tokens()).sum();
         let Some(admission) = &mut x.admission else { return };
         match x.end.usage {
-            Some(usage) => admission.settle(usage.total_tokens(), self.clock.now_ms()),
+            Some(usage) => admission.settle(usage.total_tokens().saturating_add(lost), self.clock.now_ms()),
+            None if lost > 0 => admission.settle(lost, self.clock.now_ms()),
             None => admission.refund(self.clock.now_ms()),
         }
     }
@@ -54,6 +179,16 @@ impl Gateway {
         }
         x.clock.pause();
         self.settle(x);
+        if let Some(mut attempt) = x.attempt.take() {
+            let outcome = match x.end.outcome {
+                Outcome::Finished => "ok",
+                Outcome::ClientCut => Cause::ClientGone.as_str(),
+                _ => x.end.error.as_ref().map_or("ok", |error| Cause::of(error).as_str()),
+            };
+            put(x, &mut attempt, outcome, None);
+            drop(attempt.run.take());
+            x.attempt = Some(attempt);
+        }
         self.telemetry.finish(&record(x));
     }
 }
@@ -84,6 +219,8 @@ fn record(x: &Exchange) -> Record<'_> {
         outcome: x.end.outcome,
         attempts: x.attempts,
         fallback: x.fallback_used(),
+        timeline: &x.timeline,
+        tags: &x.tags,
         usage: x.end.usage,
         usage_source: x.end.usage.map(|_| x.end.usage_source),
         cost: x.end.cost,

@@ -194,7 +194,7 @@ fn authorities(pem: &[u8]) -> Option<Arc<[WrappedX509]>> {
 }
 
 fn unreachable_error(detail: &str) -> Error {
-    Error::new(Kind::UpstreamFailed, "the provider could not be reached")
+    Error::new(Kind::UpstreamBroken, "the provider could not be reached")
         .with_detail(detail)
         .with_retry(Retry::SameTarget)
 }

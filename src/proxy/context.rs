@@ -9,20 +9,24 @@ use uuid::Uuid;
 
 use super::live::Live;
 use super::shutdown::Ticket;
+use crate::config::runtime::{Patience, Strategy, Timeouts};
 use crate::error::{Error, Kind};
 use crate::limit::door::Visit;
 use crate::limit::{Admission, Standing};
+use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
 use crate::stage::translate::{self, Prepared, Source};
+use crate::telemetry::record::{Tried, Why};
 use crate::telemetry::{self, Outcome};
 use crate::tenant::keys::Caller;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::Dialect;
+use crate::wire::stream::Said;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -58,12 +62,19 @@ pub(crate) struct Exchange {
     pub(crate) strict: bool,
     /// What an Anthropic client asks for in its head.
     pub(crate) betas: Vec<HeaderValue>,
+    /// What the client calls the request, for records and rules.
+    pub(crate) tags: Vec<String>,
+    /// How long the client has patience, where it says so.
+    pub(crate) patience: Patience,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) attempts: u32,
+    /// The attempts that are over.
+    pub(crate) timeline: Vec<Tried>,
+    /// The client has the head of a stream, so that its connection is not taken for dead: and nothing
+    /// else yet, as long as there is no first byte.
+    pub(crate) head_is_out: bool,
     /// Why passing was stopped.
     pub(crate) stopped: Option<Error>,
-    /// A request went out whole.
-    pub(crate) sent: bool,
     pub(crate) end: End,
 }
 
@@ -75,6 +86,53 @@ pub(crate) struct Attempt {
     pub(crate) answer: Answer,
     /// Answers to the bodies that were asked before the last one.
     pub(crate) earlier: Vec<Bytes>,
+    pub(crate) why: Why,
+    pub(crate) began: Instant,
+    pub(crate) timeouts: Timeouts,
+    /// For all of it.
+    pub(crate) deadline: Deadline,
+    /// Counted at the target as long as it runs.
+    pub(crate) run: Option<Run>,
+    /// The request went out whole.
+    pub(crate) sent: bool,
+    /// Time spent here on its answer before it proved good.
+    pub(crate) work: Duration,
+    /// On record: what happens to it now is another's.
+    pub(crate) recorded: bool,
+    /// What the provider said.
+    pub(crate) status: Option<u16>,
+    /// The provider's own error answer, for a caller of its format.
+    pub(crate) verbatim: Option<(u16, Bytes)>,
+}
+
+impl Attempt {
+    pub(crate) fn new(target: Target, prepared: Prepared, why: Why) -> Self {
+        let (began, timeouts) = (Instant::now(), target.deployment.timeouts);
+        Self {
+            target,
+            prepared,
+            answer: Answer::unseen(),
+            earlier: Vec::new(),
+            why,
+            began,
+            timeouts,
+            deadline: Deadline { at: began + timeouts.total, is_clients: false },
+            run: None,
+            sent: false,
+            work: Duration::ZERO,
+            recorded: false,
+            status: None,
+            verbatim: None,
+        }
+    }
+}
+
+/// When all has to be over, and whose wish that is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    /// The client said so (`x-weir-timeout`).
+    pub(crate) is_clients: bool,
 }
 
 /// What the ledger row says of the end.
@@ -88,7 +146,7 @@ pub(crate) struct End {
     pub(crate) cost: Option<PicoUsd>,
     /// To the first byte for the client.
     pub(crate) first_byte: Option<Duration>,
-    /// The upstream's own error answer, for a caller of its format.
+    /// The provider's own error answer, for a caller of its format.
     pub(crate) verbatim: Option<(u16, Bytes)>,
     /// The row is written.
     pub(crate) closed: bool,
@@ -114,6 +172,11 @@ impl Clock {
 
     pub(crate) fn go(&mut self) {
         self.running.get_or_insert_with(Instant::now);
+    }
+
+    /// Adds what was spent beside it.
+    pub(crate) fn spend(&mut self, work: Duration) {
+        self.spent += work;
     }
 
     pub(crate) fn spent(&self) -> Duration {
@@ -146,10 +209,13 @@ impl Exchange {
             denied: None,
             strict: false,
             betas: Vec::new(),
+            tags: Vec::new(),
+            patience: Patience::default(),
             attempt: None,
             attempts: 0,
+            timeline: Vec::new(),
+            head_is_out: false,
             stopped: None,
-            sent: false,
             end: End {
                 status: 0,
                 outcome: Outcome::Failed,
@@ -175,6 +241,17 @@ impl Exchange {
         }
     }
 
+    /// What the client has got of a stream that broke and is open for another target to go on with.
+    pub(crate) fn said(&self) -> Option<Said> {
+        self.end.first_byte?;
+        self.attempt.as_ref()?.answer.said()
+    }
+
+    /// The provider's request to go on with that.
+    pub(crate) fn prepare_continued(&self, target: &Target, said: &Said) -> Result<Prepared, Error> {
+        translate::prepare_continued(self.source()?, target, said)
+    }
+
     /// What is translated, the same for every attempt.
     fn source(&self) -> Result<Source<'_>, Error> {
         match (self.endpoint, &self.parsed) {
@@ -192,13 +269,19 @@ impl Exchange {
 
     /// Another target than the first one answered.
     pub(crate) fn fallback_used(&self) -> bool {
-        let first = self.plan.as_ref().and_then(|p| p.targets.first());
-        match (first, &self.attempt) {
-            (Some(first), Some(attempt)) => {
-                !Arc::ptr_eq(&first.deployment, &attempt.target.deployment) || first.model != attempt.target.model
-            }
-            _ => false,
+        let (Some(plan), Some(attempt)) = (&self.plan, &self.attempt) else { return false };
+        let ordered = plan.route.as_ref().is_some_and(|route| route.group.strategy == Strategy::Fallback);
+        match (ordered, plan.targets.first()) {
+            // Also where the first was known to be out, and was not even asked.
+            (true, _) => plan.targets.iter().any(|target| target.place < attempt.target.place),
+            (false, Some(first)) => !Arc::ptr_eq(&first.deployment, &attempt.target.deployment),
+            (false, None) => false,
         }
+    }
+
+    /// The client has the head of a stream and signs of life, and nothing of an answer.
+    pub(crate) fn is_silent_so_far(&self) -> bool {
+        self.head_is_out && self.end.first_byte.is_none()
     }
 
     /// A WebSocket is open, or was.

@@ -54,7 +54,7 @@ impl Credentials {
     async fn refresh_due(&self, calls: &Arc<Calls>) {
         let now = SystemTime::now();
         let mut running = JoinSet::new();
-        for deployment in self.live.load().runtime.deployments.iter().filter(|d| d.signer.is_due(now)) {
+        for deployment in self.live.load().runtime.endpoints().filter(|d| d.signer.is_due(now)) {
             let (deployment, calls) = (Arc::clone(deployment), Arc::clone(calls));
             running.spawn(async move {
                 let result = deployment.signer.refresh(calls.as_ref()).await;

@@ -12,8 +12,8 @@ use http::header::{
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 
-use super::context::Exchange;
-use super::relay::Refusal;
+use super::attempt::Refusal;
+use super::context::{Attempt, Exchange};
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
@@ -36,10 +36,14 @@ const ANTHROPIC_VERSION_SPOKEN: HeaderValue = HeaderValue::from_static("2023-06-
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION")));
 
-/// Writes the head of a provider's request. It is built from nothing: of the client's headers only
-/// those of the provider's own vendor pass, and only where the format stays.
-pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool) -> Result<RequestHeader> {
-    let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
+/// Writes the head of a provider's request, as HTTP/1.1 has it. It is built from nothing: of the
+/// client's headers only those of the provider's own vendor pass, and only where the format stays.
+pub(super) fn request_head(
+    x: &Exchange,
+    attempt: &Attempt,
+    client: &RequestHeader,
+    body: &[u8],
+) -> Result<RequestHeader> {
     let deployment = &attempt.target.deployment;
     let prepared = &attempt.prepared;
     let same_format = prepared.kept;
@@ -47,10 +51,10 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     let all_in_body = prepared.edits == Edits::AnthropicBedrock;
     let beside_body = same_format && !all_in_body;
     let query = client.uri.query().filter(|_| beside_body).and_then(|query| beside(query, &prepared.path));
-    let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query.as_deref(), http2)?;
-    if !prepared.body.is_empty() || client.method == Method::POST {
+    let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query.as_deref(), false)?;
+    if !body.is_empty() || client.method == Method::POST {
         let _ = head.insert_header(CONTENT_TYPE, content_type(x, client));
-        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(prepared.body.len()));
+        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     let accept = match (x.parsed.as_ref().is_some_and(|p| p.stream), prepared.framing) {
         (false, _) => "application/json",
@@ -65,8 +69,20 @@ pub(super) fn request_head(x: &mut Exchange, client: &RequestHeader, http2: bool
     if prepared.dialect == Dialect::Anthropic && !all_in_body && !head.headers.contains_key(ANTHROPIC_VERSION) {
         let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
-    credentials(&mut head, deployment, client, &prepared.body, x)?;
+    credentials(&mut head, deployment, client, body, x)?;
     Ok(head)
+}
+
+/// The same head for HTTP/2, which takes scheme and authority from the URI: without them the scheme is
+/// a guess.
+pub(super) fn for_http2(head: &mut RequestHeader, deployment: &Deployment) -> Result<()> {
+    let base = &deployment.base;
+    let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let scheme = if base.tls { "https" } else { "http" };
+    let target = format!("{scheme}://{}{path}", base.authority);
+    head.set_uri(target.parse().map_err(Error::internal)?);
+    let _ = head.remove_header(&HOST);
+    Ok(())
 }
 
 /// JSON, but for forms, whose boundary it names.
@@ -201,8 +217,7 @@ pub(super) fn own_head(
 }
 
 /// An answer that refuses: what it means, and whether another target may do better.
-pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error {
-    let Some(attempt) = x.attempt.as_mut() else { return Error::internal("no attempt runs") };
+pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, body: &[u8]) -> Error {
     let text = String::from_utf8_lossy(body);
     let text = account::redact(&text, &attempt.target.deployment.signer.secrets());
     let mut error = match refusal.status {
@@ -228,7 +243,7 @@ pub(super) fn refused(x: &mut Exchange, refusal: &Refusal, body: &[u8]) -> Error
         kind => kind.is_clients_own(),
     };
     if attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && is_json && theirs {
-        x.end.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
+        attempt.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }
     error
 }
@@ -252,17 +267,15 @@ fn secrets(x: &Exchange) -> Vec<Secret> {
 }
 
 /// A good head has come: how its body will be read.
-pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<()> {
+pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &ResponseHeader) -> Result<()> {
     let encoded = head.headers.get(CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
         return Err(Error::new(Kind::UpstreamFailed, "the provider compressed its answer though asked not to"));
     }
     let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let max_bytes = x.live.runtime.server.max_answer_bytes;
-    let owner = owner(x);
-    let (Some(parsed), Some(attempt)) = (&x.parsed, x.attempt.as_mut()) else {
-        return Err(Error::internal("an answer to nothing"));
-    };
+    let owner = owner(x, attempt);
+    let parsed = x.parsed.as_ref().ok_or_else(|| Error::internal("an answer to nothing"))?;
     if let Some(passage) = &x.passage {
         let passed = Passed::new(passage, head.status.as_u16(), &head.headers, owner, max_bytes);
         attempt.answer = Answer::passed(passed);
@@ -280,6 +293,7 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
         max_bytes,
         earlier: &attempt.earlier,
         owner: owner.as_ref(),
+        resumable: x.plan.as_ref().is_some_and(|plan| plan.attempts.continues),
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
@@ -291,9 +305,18 @@ pub(super) fn answer_begins(x: &mut Exchange, head: &ResponseHeader) -> Result<(
     Ok(())
 }
 
+/// A good head has come from a target that goes on with the answer of another.
+pub(super) fn answer_goes_on(attempt: &mut Attempt, head: &ResponseHeader) -> Result<()> {
+    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    if is_json || head.headers.contains_key(CONTENT_ENCODING) {
+        return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"));
+    }
+    attempt.answer.resume(&attempt.prepared, &attempt.target);
+    Ok(())
+}
+
 /// Who may come back to the answer, where the provider keeps it.
-fn owner(x: &Exchange) -> Option<Owner> {
-    let attempt = x.attempt.as_ref()?;
+fn owner(x: &Exchange, attempt: &Attempt) -> Option<Owner> {
     let is_kept = match &x.passage {
         Some(passage) => passage.seals,
         None => {
@@ -358,6 +381,15 @@ pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeade
     Ok(head)
 }
 
+/// The head of a stream before anybody has answered: who will is not known.
+pub(super) fn early_head(x: &Exchange, http1: bool) -> Result<ResponseHeader> {
+    let is_array = x.parsed.as_ref().is_some_and(|parsed| parsed.array);
+    let mut head =
+        respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1).map_err(Error::internal)?;
+    identify(&mut head, x);
+    Ok(head)
+}
+
 /// Who answered, and what it took.
 pub(super) fn describe(head: &mut ResponseHeader, x: &Exchange) {
     identify(head, x);
@@ -373,6 +405,9 @@ pub(super) fn describe(head: &mut ResponseHeader, x: &Exchange) {
     respond::set(head, respond::ATTEMPTS, HeaderValue::from(x.attempts));
     if x.fallback_used() {
         respond::set(head, respond::FALLBACK_USED, HeaderValue::from_static("1"));
+    }
+    if let Some(reason) = x.plan.as_ref().and_then(|plan| plan.reason.as_deref()) {
+        respond::set(head, respond::ROUTE_REASON, reason);
     }
     let overhead = x.clock.spent().as_micros();
     respond::set(head, respond::OVERHEAD, format!("{}.{:03}", overhead / 1000, overhead % 1000));

@@ -5,16 +5,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::connector::Upstream;
+use super::line::Line;
 use crate::config::runtime::{Deployment, Runtime};
 use crate::error::{Error, Result};
 use crate::limit::Limiter;
+use crate::limit::clock::Clock;
+use crate::route::board::Board;
 use crate::tenant::keys::Keyring;
 
 /// See the module documentation.
 pub(crate) struct Live {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) keyring: Keyring,
+    pub(crate) board: Board,
     upstreams: HashMap<String, Arc<Upstream>>,
+    lines: HashMap<String, Arc<Line>>,
 }
 
 impl std::fmt::Debug for Live {
@@ -25,21 +30,35 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Fails where a file that the configuration names cannot be read.
-    pub(crate) fn new(runtime: Arc<Runtime>, limiter: &Limiter) -> Result<Self, String> {
+    pub(crate) fn new(
+        runtime: Arc<Runtime>,
+        limiter: &Limiter,
+        clock: Clock,
+        old: Option<&Self>,
+    ) -> Result<Self, String> {
         let mut upstreams = HashMap::with_capacity(runtime.deployments.len());
-        for deployment in &runtime.deployments {
-            let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.name))?;
-            upstreams.insert(deployment.name.clone(), Arc::new(upstream));
+        for deployment in runtime.endpoints() {
+            let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.id))?;
+            upstreams.insert(deployment.id.clone(), Arc::new(upstream));
         }
         let keyring = Keyring::new(&runtime, &limiter.bind(&runtime));
-        Ok(Self { runtime, keyring, upstreams })
+        let board = Board::bind(&runtime, old.map(|old| &old.board));
+        let line = |deployment: &Arc<Deployment>| {
+            // Those who wait keep their places, as long as the line is the same.
+            let known = old.and_then(|old| old.kept_line(deployment)).cloned();
+            let endpoint = board.endpoint(&deployment.id)?;
+            let line = known.unwrap_or_else(|| Arc::new(Line::new(deployment, Arc::clone(endpoint), clock)));
+            Some((deployment.id.clone(), line))
+        };
+        let lines = runtime.endpoints().filter_map(line).collect();
+        Ok(Self { runtime, keyring, board, upstreams, lines })
     }
 
     /// Keeps what servers said of themselves, where they are still the same servers, and credentials
     /// that were fetched.
     pub(crate) fn keep_learnt(&self, old: &Self) {
-        for new in &self.runtime.deployments {
-            let Some(known) = old.runtime.deployments.iter().find(|d| d.name == new.name) else { continue };
+        for new in self.runtime.endpoints() {
+            let Some(known) = old.runtime.endpoints().find(|d| d.id == new.id) else { continue };
             new.signer.keep(&known.signer);
             let known = Some(known).filter(|known| known.base == new.base);
             if let (Some(new), Some(known)) = (&new.discovered, known.and_then(|d| d.discovered.as_ref())) {
@@ -49,7 +68,18 @@ impl Live {
     }
 
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {
-        self.upstreams.get(&deployment.name).ok_or_else(|| Error::internal("a deployment without an upstream"))
+        self.upstreams.get(&deployment.id).ok_or_else(|| Error::internal("a deployment without an upstream"))
+    }
+
+    /// The line before an endpoint.
+    pub(crate) fn line(&self, deployment: &Deployment) -> Option<&Arc<Line>> {
+        self.lines.get(&deployment.id)
+    }
+
+    fn kept_line(&self, new: &Deployment) -> Option<&Arc<Line>> {
+        let old = self.runtime.endpoints().find(|old| old.id == new.id)?;
+        let same = (old.max_concurrency, old.queue) == (new.max_concurrency, new.queue);
+        self.lines.get(&new.id).filter(|_| same)
     }
 
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &Arc<Upstream>)> {

@@ -3,7 +3,9 @@
 //! [`Gateway`] is the `ProxyHttp`. Generation traffic is driven by the attempt loop ([`relay`]) from
 //! `request_filter`; what only passes through takes Pingora's pipeline. Both go through [`hooks`].
 
+mod alive;
 mod ask;
+mod attempt;
 mod background;
 mod body;
 mod close;
@@ -13,14 +15,17 @@ mod credentials;
 mod discover;
 pub(crate) mod examine;
 mod hooks;
+mod line;
 mod listen;
 mod live;
 mod local;
 pub(crate) mod probe;
+mod race;
 mod realtime;
 mod relay;
 pub(crate) mod serve;
 mod shutdown;
+mod stream;
 mod unpack;
 
 use std::net::{IpAddr, SocketAddr};
@@ -41,13 +46,14 @@ use self::connector::Pools;
 use self::context::Exchange;
 use self::live::Live;
 use self::shutdown::InFlight;
-use crate::error::{Error, Kind, Origin, Result, Retry};
+use crate::error::{Error, Kind, Result};
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
-use crate::stage::{authenticate, parse, pass, respond, route};
+use crate::stage::{authenticate, choose, parse, pass, respond, route};
 use crate::telemetry::{Outcome, Telemetry};
+use crate::usage::price::amount;
 use crate::wire::Dialect;
 
 /// What a client calls its request; kept as `client_request_id`, never used as ours.
@@ -91,7 +97,8 @@ impl ProxyHttp for Gateway {
             Ok(Served::Answered) => Ok(true),
             Ok(Served::Pipeline) => Ok(false),
             Err(error) => {
-                let is_half = session.response_written().is_some() && error.kind() != Kind::ClientGone;
+                let is_begun = session.response_written().is_some() && !x.is_silent_so_far();
+                let is_half = is_begun && error.kind() != Kind::ClientGone;
                 self.refuse(session, x, &error).await;
                 if is_half {
                     // Said to be answered, the framework would end half an answer as if it were whole.
@@ -293,22 +300,41 @@ impl Gateway {
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
         x.betas = head.headers.get_all("anthropic-beta").iter().cloned().collect();
         x.pass_through = known.pass_through;
+        x.patience = parse::patience(&head.headers)?;
+        x.tags = parse::tags(&head.headers);
         x.caller = Some(known.caller);
         Ok(())
     }
 
     fn route(&self, session: &Session, x: &mut Exchange) -> Result<()> {
-        let spread = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let chance = self.tickets.fetch_add(1, Ordering::Relaxed);
+        if let Some(parsed) = &mut x.parsed {
+            x.tags.append(&mut parsed.tags);
+        }
         let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
             return Err(Error::internal("nothing to route"));
         };
         let head = session.req_header();
         let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
-        let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect, spread };
+        let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect };
         let mut plan = match (&mut x.passage, accept::call(head.uri.path())) {
             (Some(passage), Some(call)) => pass::plan(call, &parsed.model, passage, &mut x.opened, ask)?,
-            _ => route::named(&parsed.model, named, &caller.key, &x.live.runtime, spread)?,
+            _ => route::named(&parsed.model, named, &caller.key, &x.live.runtime)?,
         };
+        let asked = choose::Asked {
+            key: &caller.key,
+            board: &x.live.board,
+            parsed,
+            body: &x.body,
+            dialect: x.endpoint.and_then(Endpoint::generation),
+            headers: &head.headers,
+            tags: &x.tags,
+            prefer: parse::prefer(&head.headers)?,
+            now_ms: self.clock.now_ms(),
+            chance,
+            day: amount::day_of(x.started_at),
+        };
+        choose::choose(&mut plan, &asked)?;
         pass::pin(&mut plan, &x.opened)?;
         if let Some(endpoint) = x.endpoint {
             pass::check_kept(endpoint, &x.body, &parsed.outline, &plan, &x.opened)?;
@@ -366,6 +392,12 @@ impl Gateway {
             session.set_keepalive(None);
             return;
         }
+        if x.is_silent_so_far() {
+            if let Err(e) = stream::refuse(session, x, error).await {
+                tracing::debug!(request_id = %x.request_id, "the error could not be sent: {e}");
+            }
+            return;
+        }
         if session.response_written().is_some() {
             // Half an answer is out: closing is all that says so.
             session.set_keepalive(None);
@@ -398,41 +430,6 @@ impl Gateway {
             let _ = session.downstream_session.drain_request_body().await;
         }
         Ok(())
-    }
-
-    /// An attempt is over without an answer for the client.
-    fn attempt_failed(&self, x: &Exchange, error: &Error) {
-        let Some(attempt) = &x.attempt else { return };
-        let provider = attempt.target.deployment.name.as_str();
-        self.telemetry.attempt(provider, error.code());
-        if error.kind().origin() == Origin::Upstream && error.retry() != Retry::No {
-            self.telemetry.upstream_healthy(provider, false);
-        }
-        tracing::debug!(request_id = %x.request_id, provider, code = error.code(), detail = error.detail(), "attempt failed");
-    }
-
-    /// Another target is asked.
-    fn fell_back(&self, x: &Exchange, from: usize, to: usize, error: &Error) {
-        let name =
-            |index: usize| x.plan.as_ref().and_then(|p| p.targets.get(index)).map(|t| t.deployment.name.as_str());
-        if let (Some(from), Some(to), true) = (name(from), name(to), from != to) {
-            self.telemetry.fallback(from, to, error.code());
-        }
-    }
-
-    /// The client has its answer, or its beginning.
-    fn attempt_answered(&self, x: &Exchange) {
-        let Some(attempt) = &x.attempt else { return };
-        let provider = attempt.target.deployment.name.as_str();
-        self.telemetry.attempt(provider, "ok");
-        self.telemetry.upstream_healthy(provider, true);
-    }
-
-    /// A stream that has begun ended with an error event.
-    fn stream_failed(&self, x: &mut Exchange, error: &Error) {
-        self.attempt_failed(x, error);
-        x.end.error = Some(error.clone());
-        x.end.outcome = Outcome::UpstreamCut;
     }
 }
 

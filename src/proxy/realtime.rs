@@ -22,6 +22,7 @@ use super::{Gateway, hooks};
 use crate::error::{Error, Kind, Result};
 use crate::stage::answer::Answer;
 use crate::stage::pass;
+use crate::telemetry::record::Why;
 use crate::tenant::credential;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -45,7 +46,11 @@ impl Gateway {
         session.downstream_session.set_read_timeout(Some(target.deployment.timeouts.total));
         x.clock.pause();
         x.attempts = 1;
-        x.attempt = Some(Attempt { target, prepared, answer: Answer::session(), earlier: Vec::new() });
+        let mut attempt = Attempt::new(target, prepared, Why::First);
+        attempt.answer = Answer::session();
+        attempt.run =
+            x.plan.as_ref().and_then(|plan| plan.vitals.first()).map(|vital| vital.begin(self.clock.now_ms()));
+        x.attempt = Some(attempt);
         Ok(())
     }
 }

@@ -140,18 +140,20 @@ struct Shared {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     reloader: Arc<Reloader>,
+    clock: Clock,
 }
 
 impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
-        let limiter = Limiter::new();
+        let (limiter, clock) = (Limiter::new(), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
-        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter)?));
+        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         let apply = {
             let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
             move |runtime: &Arc<Runtime>| {
-                let next = Live::new(Arc::clone(runtime), &limiter)?;
-                next.keep_learnt(&live.load());
+                let old = live.load();
+                let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
+                next.keep_learnt(&old);
                 telemetry.bind(runtime)?;
                 live.store(Arc::new(next));
                 telemetry.reloaded(runtime);
@@ -167,7 +169,7 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), reloader })
+        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), reloader, clock })
     }
 }
 
@@ -180,7 +182,7 @@ fn gateway_service(
         live: Arc::clone(&shared.live),
         pools: Pools::new(ConnectorOptions::from_server_conf(conf)),
         door: Door::new(DoorLimits::default()),
-        clock: Clock::start(),
+        clock: shared.clock,
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),

@@ -18,7 +18,6 @@
 
 use std::time::Duration;
 
-use crate::limit::clock::whole_ms;
 use crate::wire::wait;
 
 /// What is known after an answer.
@@ -27,6 +26,34 @@ pub struct Learned {
     pub requests: Option<Window>,
     /// The tightest, where several kinds of tokens are counted.
     pub tokens: Option<Window>,
+}
+
+impl Learned {
+    /// The same with its moments on another clock, which shows `now_ms` at `unix_ms`.
+    #[must_use]
+    pub fn on_clock(self, unix_ms: u64, now_ms: u64) -> Self {
+        let moved = |window: Window| {
+            let resets_at_ms = now_ms.saturating_add(window.resets_at_ms.saturating_sub(unix_ms));
+            Window { resets_at_ms, ..window }
+        };
+        Self { requests: self.requests.map(moved), tokens: self.tokens.map(moved) }
+    }
+
+    /// Until when nothing is left, if so.
+    pub fn exhausted_until_ms(&self, now_ms: u64) -> Option<u64> {
+        let is_spent = |window: &Window| window.remaining == 0 && window.resets_at_ms > now_ms;
+        [self.requests, self.tokens].into_iter().flatten().filter(is_spent).map(|window| window.resets_at_ms).max()
+    }
+
+    /// Whether less than `percent` is left of anything, or less than a request of that many tokens needs.
+    pub fn is_low(&self, tokens: u64, percent: u64, now_ms: u64) -> bool {
+        let lives = |window: &Window| window.resets_at_ms > now_ms;
+        let small = |window: Window| {
+            window.limit.is_some_and(|limit| window.remaining.saturating_mul(100) < limit.saturating_mul(percent))
+        };
+        self.requests.filter(lives).is_some_and(small)
+            || self.tokens.filter(lives).is_some_and(|window| window.remaining < tokens || small(window))
+    }
 }
 
 /// One limit of a provider's.
@@ -153,14 +180,17 @@ fn drafted(field: &str, now_ms: u64) -> Option<Window> {
         let mut parts = field.split(',').next()?.split(';').map(str::trim);
         parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
     };
-    let resets_at_ms = member("t").map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1_000)));
+    let resets_at_ms = member("t").map(|seconds| later(now_ms, Duration::from_secs(seconds)));
     Some(Window { limit: None, remaining: member("r")?, resets_at_ms: bounded(resets_at_ms, now_ms) })
 }
 
 /// When nothing is said, a minute: most windows are of that length.
 fn bounded(resets_at_ms: Option<u64>, now_ms: u64) -> u64 {
-    let after = |wait: Duration| now_ms.saturating_add(whole_ms(wait));
-    resets_at_ms.unwrap_or_else(|| after(MINUTE)).clamp(now_ms, after(wait::LONGEST))
+    resets_at_ms.unwrap_or_else(|| later(now_ms, MINUTE)).clamp(now_ms, later(now_ms, wait::LONGEST))
+}
+
+fn later(at_ms: u64, wait: Duration) -> u64 {
+    at_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The moment, in whichever form it is said.
@@ -174,7 +204,7 @@ fn reset(text: &str, window: Duration, now_ms: u64) -> Option<u64> {
         Ok(seconds) if seconds >= UNIX_SECONDS => Some(seconds * 1_000),
         Ok(ms) if ms > window.as_secs() => Some(now_ms.saturating_add(ms)),
         _ => match wait::span(text).or_else(|| wait::seconds(text)) {
-            Some(wait) => Some(now_ms.saturating_add(whole_ms(wait))),
+            Some(wait) => Some(later(now_ms, wait)),
             None => rfc3339_ms(text),
         },
     }
@@ -194,7 +224,7 @@ fn rfc3339_ms(text: &str) -> Option<u64> {
     if !fits || hour > 23 || minute > 59 || of_minute > MINUTE {
         return None;
     }
-    let local_ms = (days(year, month, day) * 1_440 + hour * 60 + minute) * 60_000 + whole_ms(of_minute);
+    let local_ms = later((days(year, month, day) * 1_440 + hour * 60 + minute) * 60_000, of_minute);
     let offset = || -> Option<u64> {
         let (hours, minutes) = zone.get(1..)?.split_once(':')?;
         Some((hours.parse::<u64>().ok()?.min(23) * 60 + minutes.parse::<u64>().ok()?.min(59)) * 60_000)

@@ -17,7 +17,7 @@ use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::bridge::Bridge;
 use crate::wire::gemini::array::AsArray;
 use crate::wire::owned::{Owned, Owner};
-use crate::wire::stream::{Ending, Pipe, Translator};
+use crate::wire::stream::{Ending, Next, Pipe, Said, Translator, aside};
 use crate::wire::watch::{self, StreamWatch, Watch};
 use crate::wire::{self, Client, Dialect, websocket};
 
@@ -105,6 +105,9 @@ pub struct Context<'c> {
     pub earlier: &'c [Bytes],
     /// Who may come back to the answer, where the provider keeps it.
     pub owner: Option<&'c Owner>,
+    /// Another target may go on with the answer where it breaks: it is recorded, and translated for
+    /// that also where the formats agree.
+    pub resumable: bool,
 }
 
 impl Answer {
@@ -155,8 +158,11 @@ impl Answer {
     /// For a stream.
     pub fn stream(context: Context<'_>) -> Self {
         let (prepared, parsed, target) = (context.prepared, context.parsed, context.target);
-        let quirks = &target.deployment.quirks;
-        let pipe: Box<dyn Pipe> = if let Some(bridge) = &prepared.bridge {
+        let (quirks, seal) = (&target.deployment.quirks, &target.deployment.seal);
+        let recorded = context.resumable && parsed.choices == 1;
+        let plain = || Arc::new(Bridge::plain(prepared.dialect, prepared.dialect, seal));
+        let bridge = prepared.bridge.clone().or_else(|| recorded.then(plain));
+        let pipe: Box<dyn Pipe> = if let Some(bridge) = &bridge {
             let client = Client {
                 model: &target.model,
                 id: context.id,
@@ -164,9 +170,10 @@ impl Answer {
                 stream_usage: parsed.stream_usage,
                 input_estimate_tokens: parsed.input_estimate_tokens,
                 request: simdutf8::basic::from_utf8(context.body).unwrap_or_default(),
-                seal: &target.deployment.seal,
+                seal,
             };
-            Box::new(Translator::new(bridge, prepared.framing, quirks, &client))
+            let translator = Translator::new(bridge, prepared.framing, quirks, &client);
+            Box::new(if recorded { translator.recorded() } else { translator })
         } else {
             Box::new(StreamWatch::new(&Watch {
                 dialect: prepared.dialect,
@@ -246,13 +253,68 @@ impl Answer {
         }
     }
 
-    /// Gives up on a stream; what comes back closes it for a client that has begun to read.
-    pub fn fail(&mut self, error: Error) -> Bytes {
+    /// What was said of a stream that broke and may go on elsewhere: by [`resume`](Self::resume), else
+    /// by [`close`](Self::close).
+    pub fn said(&self) -> Option<Said> {
+        match &self.mode {
+            Mode::Stream(pipe) => pipe.said(),
+            _ => None,
+        }
+    }
+
+    /// Goes on with the answer of a target that was asked by
+    /// [`prepare_continued`](super::translate::prepare_continued).
+    pub fn resume(&mut self, prepared: &Prepared, target: &Target) {
+        if let (Mode::Stream(pipe), Some(bridge)) = (&mut self.mode, &prepared.bridge) {
+            pipe.resume(&Next { bridge, framing: prepared.framing, quirks: &target.deployment.quirks });
+        }
+    }
+
+    /// Ends a stream that broke and goes on nowhere.
+    pub fn close(&mut self) -> Bytes {
+        self.written(|pipe, out| pipe.close(out))
+    }
+
+    /// A comment, where the client's format takes one.
+    pub fn note(&mut self, text: &str) -> Bytes {
+        self.written(|pipe, out| pipe.note(text, out))
+    }
+
+    /// The same before anything of an answer is there.
+    pub fn sign_of_life(client: Dialect, array: bool) -> Bytes {
         let mut out = Vec::new();
-        if let Mode::Stream(pipe) = &mut self.mode {
-            pipe.fail(error, &mut out);
+        match array {
+            true => out.push(b'\n'),
+            false => aside::keep_alive(client, &mut out),
         }
         Bytes::from(out)
+    }
+
+    /// What keeps the client's connection awake; empty where nothing may be written.
+    pub fn keep_alive(&mut self) -> Bytes {
+        self.written(|pipe, out| _ = pipe.keep_alive(out))
+    }
+
+    fn written(&mut self, write: impl FnOnce(&mut dyn Pipe, &mut Vec<u8>)) -> Bytes {
+        let mut out = Vec::new();
+        if let Mode::Stream(pipe) = &mut self.mode {
+            write(pipe.as_mut(), &mut out);
+        }
+        Bytes::from(out)
+    }
+
+    /// What is to be booked for the targets that a stream went on from, in their order.
+    pub fn earlier(&self) -> &[(Usage, UsageSource)] {
+        match &self.mode {
+            Mode::Stream(pipe) => &pipe.progress().earlier,
+            _ => &[],
+        }
+    }
+
+    /// Gives up on a stream; what comes back closes it for a client that has begun to read, unless
+    /// it may go on elsewhere.
+    pub fn fail(&mut self, error: Error) -> Bytes {
+        self.written(|pipe, out| pipe.fail(error, out))
     }
 
     /// The error a stream ended with.

@@ -1,13 +1,18 @@
 //! The request body: checked once, and the few members that routing and limits need.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 
 use super::accept::{Endpoint, gemini_call};
+use crate::config::read::{Period, Scalar as _};
+use crate::config::runtime::{Patience, Prefer};
 use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
 use crate::wire::Dialect;
 use crate::wire::embeddings::given_tokens;
 use crate::wire::envelope::{Envelope, Outline};
+use crate::wire::json::Str;
 use crate::wire::scan;
 
 /// What later stages need to know of the body.
@@ -26,9 +31,19 @@ pub struct Parsed {
     pub input_estimate_tokens: u64,
     /// The bound on output the client set.
     pub max_output_tokens: Option<u64>,
+    /// What the body's metadata calls it.
+    pub tags: Vec<String>,
     /// Where the members stand, for the edits of each attempt.
     pub outline: Outline,
 }
+
+/// How long a client has patience, in place of what the route says.
+const TIMEOUT: &str = "x-weir-timeout";
+
+const PREFER: &str = "x-weir-prefer";
+const TAGS: &str = "x-weir-tags";
+const MOST_TAGS: usize = 16;
+const MOST_TAG_BYTES: usize = 64;
 
 /// Output reserved for a request that sets no bound of its own. Settled on what was really used.
 const ASSUMED_OUTPUT_TOKENS: u64 = 512;
@@ -86,6 +101,7 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         array: call.is_some() && stream && !asks_for_events(query),
         choices: bounds.choices,
         input_estimate_tokens: estimate_request(&envelope).saturating_add(token_input),
+        tags: envelope.present("metadata").map(metadata_tags).unwrap_or_default(),
         outline: envelope.outline(),
         max_output_tokens: if generates { bounds.max_output_tokens } else { Some(0) },
     })
@@ -121,4 +137,56 @@ fn asks_for_events(query: Option<&str>) -> bool {
 /// Whether this request asks for refusal where a member cannot be expressed.
 pub fn strict(headers: &HeaderMap) -> bool {
     headers.get("x-weir-strict").is_some_and(|v| v == "true" || v == "1")
+}
+
+/// `x-weir-timeout`: `30s`, `500ms`, a number of seconds; or several by name, `total=30s,
+/// first_token=5s`.
+pub fn patience(headers: &HeaderMap) -> Result<Patience> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(Patience::default()) };
+    let wrong = || {
+        let text =
+            "expected a duration like `30s` or `500ms`, or some of `total=30s, first_token=5s, idle=10s, connect=1s`";
+        Error::invalid(TIMEOUT, text)
+    };
+    let mut patience = Patience::default();
+    for part in value.to_str().map_err(|_| wrong())?.split(',') {
+        let (name, text) = part.split_once('=').unwrap_or(("total", part));
+        let text = text.trim();
+        let seconds = || text.parse::<u64>().ok().filter(|s| *s > 0).map(Duration::from_secs);
+        let period = Period::parse(text).ok().map(|period| period.0).or_else(seconds).ok_or_else(wrong)?;
+        let said = match name.trim() {
+            "total" => &mut patience.total,
+            "first_token" => &mut patience.first_token,
+            "idle" => &mut patience.idle,
+            "connect" => &mut patience.connect,
+            _ => return Err(wrong()),
+        };
+        *said = Some(period);
+    }
+    Ok(patience)
+}
+
+/// `"metadata": {"team": "search"}` is the tag `team=search`.
+fn metadata_tags(json: &str) -> Vec<String> {
+    let tag = |(name, value): (&str, &str)| Some(format!("{name}={}", Str::from_raw(value)?.text()));
+    let tags = scan::members(json).filter_map(tag).filter(|tag| tag.len() <= MOST_TAG_BYTES);
+    tags.take(MOST_TAGS).collect()
+}
+
+/// What `auto` should weigh most (`x-weir-prefer`).
+pub fn prefer(headers: &HeaderMap) -> Result<Option<Prefer>> {
+    let Some(value) = headers.get(PREFER) else { return Ok(None) };
+    let word = Prefer::WORDS.iter().find(|(word, _)| value.as_bytes() == word.as_bytes());
+    match word {
+        Some((_, prefer)) => Ok(Some(*prefer)),
+        None => Err(Error::invalid(PREFER, "expected `balanced`, `cost`, `quality` or `latency`")),
+    }
+}
+
+/// `x-weir-tags`: `team=search, nightly`. Tags are for records and rules, so more than a few or long
+/// ones are left out.
+pub fn tags(headers: &HeaderMap) -> Vec<String> {
+    let all = headers.get_all(TAGS).iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    let tags = all.map(str::trim).filter(|tag| !tag.is_empty() && tag.len() <= MOST_TAG_BYTES);
+    tags.take(MOST_TAGS).map(str::to_owned).collect()
 }

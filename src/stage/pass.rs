@@ -12,7 +12,7 @@ use super::accept::{self, Call, Endpoint};
 use super::parse::Parsed;
 use super::route::{self, Plan, Target};
 use super::translate::{self, Prepared};
-use crate::config::runtime::{Deployment, Key, Runtime};
+use crate::config::runtime::{AttemptRules, Deployment, Key, Runtime};
 use crate::error::{Error, Kind, Result};
 use crate::provider::Pass;
 use crate::usage::estimate::estimate_request;
@@ -50,7 +50,7 @@ impl Opened {
     fn add(&mut self, id: &str, owner: &Arc<Deployment>) -> Result<()> {
         self.ids.push(id.to_owned());
         match self.owner.replace(Arc::clone(owner)) {
-            Some(other) if other.name != owner.name => {
+            Some(other) if other.id != owner.id => {
                 Err(Error::new(Kind::InvalidRequest, "the ids in this request belong to different providers"))
             }
             _ => Ok(()),
@@ -62,7 +62,7 @@ impl Opened {
 /// the same: unknown.
 fn open<'i>(id: &'i str, key: &Key, runtime: &Runtime) -> Option<(&'i str, Arc<Deployment>)> {
     let tenant = &key.tenant.id;
-    runtime.deployments.iter().find_map(|d| Some((d.seal.open_owned(id, tenant)?, Arc::clone(d))))
+    runtime.endpoints().find_map(|d| Some((d.seal.open_owned(id, tenant)?, Arc::clone(d))))
 }
 
 fn unknown(member: &str, id: &str) -> Error {
@@ -193,6 +193,7 @@ fn unread(stream: bool) -> Parsed {
         choices: 1,
         input_estimate_tokens: 0,
         max_output_tokens: Some(0),
+        tags: Vec::new(),
         outline: Outline::default(),
     }
 }
@@ -206,7 +207,6 @@ pub struct Ask<'a> {
     pub named: Option<&'a str>,
     /// The caller's format.
     pub dialect: Dialect,
-    pub spread: u64,
 }
 
 /// Finds where the request goes, and completes its path.
@@ -218,18 +218,18 @@ pub fn plan(call: Call<'_>, model: &str, passage: &mut Passage, opened: &mut Ope
         }
         passage.path = format!("{}/{}{}", call.root, translate::path_segment(plain), call.action);
         opened.add(plain, &owner)?;
-        return Ok(at(&owner));
+        return Ok(at(&owner, ask.runtime));
     }
     if model.is_empty() {
         let owner = provider(call, opened.owner.as_ref(), ask)?;
-        let plan = at(&owner);
+        let plan = at(&owner, ask.runtime);
         // What the request makes use of is not read here, so only a key that may use all of it passes.
         return match route::allowed(ask.key, &plan.public) {
             true => Ok(plan),
             false => Err(Error::new(Kind::ModelNotAllowed, "this key may not use all models of that provider")),
         };
     }
-    let mut plan = route::named(model, ask.named, ask.key, ask.runtime, ask.spread)?;
+    let mut plan = route::named(model, ask.named, ask.key, ask.runtime)?;
     plan.targets.retain(|target| has(&target.deployment, call.pass, ask.dialect));
     match plan.targets.is_empty() {
         false => Ok(plan),
@@ -262,15 +262,23 @@ fn provider(call: Call<'_>, owner: Option<&Arc<Deployment>>, ask: Ask<'_>) -> Re
 }
 
 /// A plan of one provider, whatever its models.
-fn at(deployment: &Arc<Deployment>) -> Plan {
-    let target = Target { deployment: Arc::clone(deployment), model: String::new(), info: None, api: None };
-    Plan { public: format!("{}/*", deployment.name), route: None, targets: vec![target], retries: 0 }
+fn at(deployment: &Arc<Deployment>, runtime: &Runtime) -> Plan {
+    let attempts = AttemptRules { retries: 0, ..runtime.attempts };
+    let target = Target { deployment: Arc::clone(deployment), model: String::new(), info: None, api: None, place: 0 };
+    Plan::single(format!("{}/*", deployment.name), target, attempts)
 }
 
 /// Keeps to the provider that keeps what the request refers to.
 pub fn pin(plan: &mut Plan, opened: &Opened) -> Result<()> {
     let Some(owner) = &opened.owner else { return Ok(()) };
-    plan.targets.retain(|target| target.deployment.name == owner.name);
+    let mut vitals = std::mem::take(&mut plan.vitals).into_iter();
+    // Both lists are of the same targets.
+    plan.targets.retain(|target| {
+        let vital = vitals.next();
+        let keeps = target.deployment.id == owner.id;
+        plan.vitals.extend(vital.filter(|_| keeps));
+        keeps
+    });
     match plan.targets.is_empty() {
         false => Ok(()),
         true => {

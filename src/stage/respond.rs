@@ -14,6 +14,7 @@ pub const PROVIDER: HeaderName = HeaderName::from_static("x-weir-provider");
 pub const MODEL: HeaderName = HeaderName::from_static("x-weir-model");
 pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
 pub const FALLBACK_USED: HeaderName = HeaderName::from_static("x-weir-fallback-used");
+pub const ROUTE_REASON: HeaderName = HeaderName::from_static("x-weir-route-reason");
 pub const OVERHEAD: HeaderName = HeaderName::from_static("x-weir-overhead-ms");
 pub const COST: HeaderName = HeaderName::from_static("x-weir-cost-usd");
 pub const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::config::runtime::{ApiChoice, Deployment, Discovered, Key, ModelPattern, Route, Runtime, Strategy};
+use crate::config::runtime::{
+    ApiChoice, AttemptRules, Deployment, Discovered, Key, ModelPattern, Route, RouteTarget, Runtime,
+};
 use crate::error::{Error, Kind, Result};
 use crate::provider;
+use crate::route::vital::Vital;
 use crate::usage::price::ModelInfo;
 
 /// One deployment and the upstream's name of the model there.
@@ -15,6 +18,8 @@ pub struct Target {
     pub info: Option<Arc<ModelInfo>>,
     /// Where the model's entry says which API is used.
     pub api: Option<ApiChoice>,
+    /// Its place among the targets of its route.
+    pub place: usize,
 }
 
 impl Target {
@@ -25,12 +30,14 @@ impl Target {
                 model: entry.upstream.clone(),
                 info: Some(Arc::clone(&entry.info)),
                 api: entry.api,
+                place: 0,
             },
             None => Self {
                 deployment: Arc::clone(deployment),
                 model: name.to_owned(),
                 info: known(deployment, name, runtime),
                 api: None,
+                place: 0,
             },
         }
     }
@@ -42,10 +49,20 @@ pub struct Plan {
     /// The name that allow-lists and limits see: the route's, or `provider/model`.
     pub public: String,
     pub route: Option<Arc<Route>>,
-    /// In the order to try them; never empty.
+    /// In the order to try them, once [`super::choose`] has been here; never empty.
     pub targets: Vec<Target>,
-    /// Attempts after the first.
-    pub retries: u32,
+    /// How each target is doing, in the same order.
+    pub vitals: Vec<Arc<Vital>>,
+    pub attempts: AttemptRules,
+    /// Why these targets in this order, where `auto` has chosen.
+    pub reason: Option<String>,
+}
+
+impl Plan {
+    /// Of one target.
+    pub fn single(public: String, target: Target, attempts: AttemptRules) -> Self {
+        Self { public, route: None, targets: vec![target], vitals: Vec::new(), attempts, reason: None }
+    }
 }
 
 /// Whether this deployment may be asked for `name`.
@@ -75,11 +92,10 @@ fn has(deployment: &Deployment, name: &str, runtime: &Runtime) -> bool {
                 || runtime.prices.find(deployment.provider.catalogue, name).is_some()))
 }
 
-/// Finds the targets of `model`, if this key may use it. `spread` (any number that differs from
-/// request to request) picks among weighted targets.
-pub fn route(model: &str, key: &Key, runtime: &Runtime, spread: u64) -> Result<Plan> {
-    let plan = resolve(model, runtime, spread).ok_or_else(|| unknown(model, key, runtime))?;
-    if allowed(key, &plan.public) {
+/// Finds the targets of `model`, if this key may use it: as the configuration lists them.
+pub fn route(model: &str, key: &Key, runtime: &Runtime) -> Result<Plan> {
+    let plan = resolve(model, key, runtime).ok_or_else(|| unknown(model, key, runtime))?;
+    if is_any(&plan, runtime) || allowed(key, &plan.public) {
         return Ok(plan);
     }
     Err(Error::new(Kind::ModelNotAllowed, format!("this key may not use the model {}", quoted(&plan.public)))
@@ -87,16 +103,19 @@ pub fn route(model: &str, key: &Key, runtime: &Runtime, spread: u64) -> Result<P
 }
 
 /// The same, for a request that may name the provider beside the model.
-pub fn named(model: &str, provider: Option<&str>, key: &Key, runtime: &Runtime, spread: u64) -> Result<Plan> {
+pub fn named(model: &str, provider: Option<&str>, key: &Key, runtime: &Runtime) -> Result<Plan> {
     match provider {
-        Some(provider) => route(&format!("{provider}/{model}"), key, runtime, spread),
-        None => route(model, key, runtime, spread),
+        Some(provider) => route(&format!("{provider}/{model}"), key, runtime),
+        None => route(model, key, runtime),
     }
 }
 
 /// The first target of a model, for questions of the operator's own.
 pub fn find(model: &str, runtime: &Runtime) -> Result<Target> {
-    let plan = resolve(model, runtime, 0);
+    let plan = match runtime.routes.get(model) {
+        Some(route) => Some(by_route(route, runtime)),
+        None => by_name(model, runtime),
+    };
     plan.and_then(|plan| plan.targets.into_iter().next())
         .ok_or_else(|| Error::new(Kind::UnknownModel, format!("no provider serves the model {}", quoted(model))))
 }
@@ -107,21 +126,37 @@ pub fn allowed(key: &Key, public: &str) -> bool {
     permits(&key.tenant.models) && permits(&key.models)
 }
 
-fn resolve(model: &str, runtime: &Runtime, spread: u64) -> Option<Plan> {
+fn resolve(model: &str, key: &Key, runtime: &Runtime) -> Option<Plan> {
     if let Some(route) = runtime.routes.get(model) {
-        return Some(by_route(route, runtime, spread));
+        return Some(by_route(route, runtime));
     }
-    let single = |deployment: &Arc<Deployment>, name: &str| Plan {
-        public: format!("{}/{name}", deployment.name),
-        route: None,
-        targets: vec![Target::new(deployment, name, runtime)],
-        retries: runtime.retries,
+    if let Some(any) = runtime.any.as_ref().filter(|any| any.name == model) {
+        let mut plan = by_route(any, runtime);
+        // Where the key says which models, these are what `auto` is about.
+        plan.targets.retain(|target| allowed(key, &format!("{}/{}", target.deployment.name, target.model)));
+        return (!plan.targets.is_empty()).then_some(plan);
+    }
+    by_name(model, runtime)
+}
+
+/// Whether it is the model `auto` that no route defines.
+fn is_any(plan: &Plan, runtime: &Runtime) -> bool {
+    match (&plan.route, &runtime.any) {
+        (Some(route), Some(any)) => Arc::ptr_eq(route, any),
+        _ => false,
+    }
+}
+
+fn by_name(model: &str, runtime: &Runtime) -> Option<Plan> {
+    let single = |deployment: &Arc<Deployment>, name: &str| {
+        let target = Target::new(deployment, name, runtime);
+        Plan::single(format!("{}/{name}", deployment.name), target, runtime.attempts)
     };
-    let by_name = |name: &str| runtime.deployments.iter().find(|d| d.name == name);
+    let called = |name: &str| runtime.deployments.iter().find(|d| d.name == name);
     if let Some((prefix, name)) = model.split_once('/') {
         // author/model:provider pins one, also where the author is a provider, which takes any name.
-        let pin = model.rsplit_once(':').and_then(|(author_model, pin)| Some((author_model, by_name(pin)?)));
-        let own = by_name(prefix).filter(|d| serves(d, name));
+        let pin = model.rsplit_once(':').and_then(|(author_model, pin)| Some((author_model, called(pin)?)));
+        let own = called(prefix).filter(|d| serves(d, name));
         if let Some(deployment) = own.filter(|d| pin.is_none() || says(d, name)) {
             return Some(single(deployment, name));
         }
@@ -156,36 +191,26 @@ fn sold_as<'d>(deployment: &'d Deployment, model: &str) -> Option<&'d str> {
     serves(deployment, name).then_some(name)
 }
 
-fn by_route(route: &Arc<Route>, runtime: &Runtime, spread: u64) -> Plan {
-    let mut targets: Vec<(u64, Target)> =
-        route.targets.iter().map(|t| (u64::from(t.weight), Target::new(&t.deployment, &t.model, runtime))).collect();
-    if route.strategy == Strategy::Weighted {
-        let total: u64 = targets.iter().map(|(weight, _)| weight).sum();
-        let mut ticket = spread.checked_rem(total).unwrap_or(0);
-        let first = targets.iter().position(|(weight, _)| match ticket.checked_sub(*weight) {
-            Some(left) => {
-                ticket = left;
-                false
-            }
-            None => true,
-        });
-        if let Some(chosen) = first {
-            let chosen = targets.remove(chosen);
-            targets.insert(0, chosen);
-        }
-    }
+fn by_route(route: &Arc<Route>, runtime: &Runtime) -> Plan {
+    let target = |(place, t): (usize, &RouteTarget)| Target { place, ..Target::new(&t.deployment, &t.model, runtime) };
     Plan {
         public: route.name.clone(),
         route: Some(Arc::clone(route)),
-        targets: targets.into_iter().map(|(_, target)| target).collect(),
-        retries: route.retries,
+        targets: route.targets().into_iter().enumerate().map(target).collect(),
+        vitals: Vec::new(),
+        attempts: route.attempts,
+        reason: None,
     }
 }
 
 /// Names this key could ask for, for lists and suggestions.
 pub fn names(key: &Key, runtime: &Runtime) -> Vec<String> {
-    let mut names: Vec<String> = runtime.routes.keys().cloned().collect();
-    for deployment in &runtime.deployments {
+    let serves = |deployment: &Deployment| {
+        key.tenant.permits(deployment) || deployment.others.iter().any(|other| key.tenant.permits(other))
+    };
+    let routes = runtime.routes.values().filter(|route| route.targets().iter().any(|t| serves(&t.deployment)));
+    let mut names: Vec<String> = routes.map(|route| route.name.clone()).collect();
+    for deployment in runtime.deployments.iter().filter(|deployment| serves(deployment)) {
         let full = |name: &str| format!("{}/{name}", deployment.name);
         names.extend(deployment.models.keys().map(|name| full(name)));
         if !deployment.models_only {

@@ -204,7 +204,7 @@ impl Resolved {
                 (deployment.name.clone(), provider)
             })
             .collect();
-        for target in runtime.routes.values().flat_map(|route| &route.targets) {
+        for target in runtime.routes.values().flat_map(|route| route.targets()) {
             if let Some(provider) = providers.get_mut(&target.deployment.name) {
                 provider.models.insert(target.model.clone());
             }

@@ -107,6 +107,11 @@ impl Telemetry {
         self.metrics.fallbacks.with_label_values(&[from.as_str(), to.as_str(), labels::outcome(reason)]).inc();
     }
 
+    /// An attempt was not made, because there were too many second ones.
+    pub fn retry_refused(&self) {
+        self.metrics.retries_refused.inc();
+    }
+
     /// Whether a provider is in a state to be asked.
     pub fn upstream_healthy(&self, provider: &str, healthy: bool) {
         let provider = self.resolver.provider(provider);

@@ -89,6 +89,8 @@ metrics! {
         "Attempts at upstreams by how they ended: ok, or an error code.";
     Fallbacks = "weir_fallbacks_total", Kind::Counter, &["from", "to", "reason"],
         "Requests that went on to another provider.";
+    RetriesRefused = "weir_retries_refused_total", Kind::Counter, &[],
+        "Second attempts that were not made because the retry budget was used up.";
     Inflight = "weir_inflight_requests", Kind::Gauge, &[],
         "Requests between their first byte in and their last byte out.";
     UpstreamHealthy = "weir_upstream_healthy", Kind::Gauge, &["provider"],

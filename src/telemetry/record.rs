@@ -2,10 +2,12 @@
 //! same names.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use crate::config::runtime::Deployment;
 use crate::limit::clock::Rfc3339;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -34,6 +36,76 @@ impl Outcome {
     }
 }
 
+/// Why an attempt was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    First,
+    /// The same target again.
+    Retry,
+    /// Another target.
+    Fallback,
+    /// The first one was late.
+    Hedge,
+    /// A stream broke and goes on from another target.
+    Continuation,
+}
+
+impl Why {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Retry => "retry",
+            Self::Fallback => "fallback",
+            Self::Hedge => "hedge",
+            Self::Continuation => "continuation",
+        }
+    }
+}
+
+/// One attempt, once it is over.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    pub deployment: Arc<Deployment>,
+    pub model: String,
+    pub why: Why,
+    /// From the request's beginning.
+    pub at: Duration,
+    pub duration: Duration,
+    /// `ok`, or the cause of its failure.
+    pub outcome: &'static str,
+    /// The provider's.
+    pub status: Option<u16>,
+    /// The error's code.
+    pub error: Option<String>,
+    /// What an attempt used that is not the one that answered: it is in no other count of the row.
+    pub usage: Option<(Usage, UsageSource)>,
+    pub cost: Option<PicoUsd>,
+}
+
+impl Tried {
+    fn write(&self, row: &mut Obj<'_>) {
+        row.text("provider", &self.deployment.name).text("endpoint", &self.deployment.id);
+        row.text("model", &self.model).text("kind", self.why.as_str());
+        write_ms(row.key("at_ms"), self.at);
+        write_ms(row.key("duration_ms"), self.duration);
+        row.text("outcome", self.outcome);
+        number(row, "status", self.status.map(u64::from));
+        text(row, "error", self.error.as_deref());
+        if let Some((usage, source)) = &self.usage {
+            row.num("input_tokens", usage.input_tokens()).num("output_tokens", usage.output_tokens());
+            row.text("usage_source", source.as_str());
+            match self.cost {
+                Some(cost) => {
+                    let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
+                }
+                None => {
+                    row.null("cost_pico_usd");
+                }
+            }
+        }
+    }
+}
+
 /// See the module documentation. What is not known is `None`, and `null` in the line; a count that is
 /// not known is never 0.
 #[derive(Debug, Clone)]
@@ -43,7 +115,7 @@ pub struct Record<'a> {
     pub started_at: SystemTime,
     pub tenant: Option<&'a str>,
     pub key_id: Option<&'a str>,
-    pub tags: &'a [&'a str],
+    pub tags: &'a [String],
     /// `chat`, `messages` ...: what the client spoke.
     pub format: &'a str,
     /// Of a virtual model; none where the client named `provider/model`.
@@ -59,6 +131,7 @@ pub struct Record<'a> {
     pub outcome: Outcome,
     pub attempts: u32,
     pub fallback: bool,
+    pub timeline: &'a [Tried],
     pub usage: Option<Usage>,
     pub usage_source: Option<UsageSource>,
     pub cost: Option<PicoUsd>,
@@ -92,6 +165,7 @@ impl<'a> Record<'a> {
             outcome: Outcome::Failed,
             attempts: 0,
             fallback: false,
+            timeline: &[],
             usage: None,
             usage_source: None,
             cost: None,
@@ -176,6 +250,10 @@ impl<'a> Record<'a> {
         }
         drop(dropped);
         text(row, "error", self.error);
+        let mut timeline = row.arr("timeline");
+        for tried in self.timeline {
+            tried.write(&mut timeline.obj());
+        }
     }
 }
 

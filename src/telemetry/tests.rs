@@ -22,6 +22,14 @@ fn deployment(name: &str) -> Arc<Deployment> {
     let second = Duration::from_secs(1);
     Arc::new(Deployment {
         name: name.into(),
+        id: name.into(),
+        weight: 1,
+        others: Vec::new(),
+        region: None,
+        labels: runtime::Labels::default(),
+        max_concurrency: None,
+        queue: runtime::Queue { waiting: 0, patience: Duration::ZERO },
+        check: None,
         provider: &simulator::PROVIDER,
         base: BaseUrl { tls: false, host: "h".into(), port: 1, path: String::new(), authority: "h".into() },
         api_key: None,
@@ -58,6 +66,10 @@ fn runtime(target: Target) -> Runtime {
         limits: Limits::default(),
         model_limits: Vec::new(),
         strict: false,
+        providers: Vec::new(),
+        regions: Vec::new(),
+        require: runtime::Labels::default(),
+        weight: 1,
     };
     Runtime {
         hash: "abc123".into(),
@@ -67,7 +79,9 @@ fn runtime(target: Target) -> Runtime {
         state_dir: PathBuf::new(),
         deployments: vec![deployment("lab")],
         routes: HashMap::new(),
-        retries: 2,
+        any: None,
+        attempts: runtime::AttemptRules::default(),
+        retry_budget: runtime::RetryShare::default(),
         tenants: vec![Arc::new(tenant)],
         keys: HashMap::new(),
         prices: Arc::new(PriceTable::builtin()),
@@ -131,7 +145,7 @@ fn the_line_has_exactly_the_names_of_the_contract() {
         "input_tokens": 15, "output_tokens": 9, "cached_tokens": 5, "cache_write_tokens": 0,
         "reasoning_tokens": 2, "usage_source": "reported", "cost_pico_usd": 1_500_000_000_u64,
         "cost_usd": 0.0015, "price_version": "2026-11-22", "duration_ms": 12.345, "ttft_ms": 8.0,
-        "overhead_ms": 0.21, "dropped": [], "error": null,
+        "overhead_ms": 0.21, "dropped": [], "error": null, "timeline": [],
     });
     assert_eq!(row, expected);
 }
@@ -139,7 +153,8 @@ fn the_line_has_exactly_the_names_of_the_contract() {
 #[test]
 fn what_is_unknown_is_null_and_text_is_escaped() {
     let dropped = ["tools[2].cache_control".to_owned(), "messages[0].\"odd\"\n".to_owned()];
-    let unknown = Record { tags: &["a\u{1}b"], dropped: &dropped, error: Some("upstream_error"), ..record() };
+    let tags = ["a\u{1}b".to_owned()];
+    let unknown = Record { tags: &tags, dropped: &dropped, error: Some("upstream_error"), ..record() };
     let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, ..unknown };
     let mut line = Vec::new();
     unknown.write_line(&mut line);

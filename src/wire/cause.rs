@@ -1,5 +1,6 @@
 //! What is behind a provider's refusal where neither status nor code tells: the sentences of vendors,
-//! as seen until 2026-11 (recorded, or in their users' reports).
+//! as recorded or in their users' reports until 2026-11. Those of Copilot, GitHub, Hugging Face and
+//! Voyage, and Alibaba's on lengths and content, are from memory and have not been seen since.
 //!
 //! Sentences about the account count only where they cannot be the client's own words thrown back at
 //! it: a bad request may quote any of its values, and whoever could have a target taken for broke
@@ -15,7 +16,7 @@ const TOO_LONG: &[&str] = &[
     "context window",                               // OpenAI, MiniMax
     "maximum context length",                       // OpenAI, DeepSeek, OpenRouter, vLLM, Mistral
     "model's context length",                       // SGLang, Together
-    "context length exceeded",                      // xAI's predecessors, Cloudflare
+    "context length exceeded",                      // many, after OpenAI's code
     "greater than the context length",              // LM Studio
     "exceeds the context length",                   // Ollama, embeddings
     "exceeds the available context size",           // llama.cpp
@@ -68,6 +69,7 @@ const SPENT: &[&str] = &[
     "spending cap",                       // Gemini
     "spending limit",                     // Fireworks
     "usage limit for this billing cycle", // Kimi
+    "overdue account",                    // Alibaba
     "key limit exceeded",                 // OpenRouter
     "invalid_payment_instrument",         // Bedrock
     "tokens per day",                     // Groq, Bedrock
@@ -89,7 +91,7 @@ pub(super) fn of_rejection(message: &str) -> Kind {
     }
 }
 
-/// Whether an answer that is about the account (a 402, 403 or 429) says that nothing is left of it.
+/// Whether an answer that is about the account (a 403 or 429) says that nothing is left of it.
 pub(super) fn is_spent(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     SPENT.iter().chain(BROKE).any(|words| message.contains(words))

@@ -23,6 +23,7 @@ pub mod openai_chat;
 pub mod owned;
 pub mod rerank;
 pub mod responses;
+pub mod resume;
 pub mod scan;
 pub mod seal;
 mod spelling;
@@ -98,6 +99,8 @@ pub struct Quirks {
     pub image_urls: bool,
     /// Takes ids of calls that are nine letters or digits, and no others.
     pub short_call_ids: bool,
+    /// Goes on with a last message of the assistant's that is marked so, in OpenAI's format.
+    pub prefill: Option<resume::Mark>,
     /// Takes ids of calls at all, in Gemini's format; else calls and results are told by their order.
     pub call_ids: bool,
 }
@@ -116,6 +119,7 @@ impl Quirks {
         reasoning_outside_completion: false,
         image_urls: true,
         short_call_ids: false,
+        prefill: None,
         call_ids: true,
     };
 }

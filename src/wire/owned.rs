@@ -16,7 +16,7 @@ use super::scan::{self, Escapes};
 use super::seal::Seal;
 use super::splice::Splice;
 use super::sse::{Frame, Framer};
-use super::stream::{Pipe, Progress};
+use super::stream::{Next, Pipe, Progress, Said};
 use crate::error::{Error, Result};
 
 /// The tenant that asks, at the deployment that answers.
@@ -117,7 +117,7 @@ impl Owned {
     fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         // The inner pipe has cut the same events already, and refused what is too big.
         let _ = self.events.push(bytes, out);
-        if self.inner.progress().ending.is_some() {
+        if !self.inner.is_open() {
             self.events.finish(out);
         }
     }
@@ -154,6 +154,32 @@ impl Pipe for Owned {
 
     fn progress(&self) -> &Progress {
         self.inner.progress()
+    }
+
+    fn is_open(&self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn said(&self) -> Option<Said> {
+        self.inner.said()
+    }
+
+    fn resume(&mut self, next: &Next<'_>) {
+        self.inner.resume(next);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        let mut bytes = Vec::new();
+        self.inner.close(&mut bytes);
+        self.write(&bytes, out);
+    }
+
+    fn note(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.inner.note(text, out);
+    }
+
+    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
+        self.inner.keep_alive(out)
     }
 }
 

@@ -187,11 +187,35 @@ impl Seal {
     pub fn may_be_in(body: &[u8]) -> bool {
         memchr::memmem::find(body, MARK.as_bytes()).is_some()
     }
+
+    /// Which key made the last seal in a request body: that of the latest turn.
+    pub fn last_maker(body: &[u8]) -> Option<[u8; NAME_BYTES]> {
+        // The tag and the name are 20 bytes: 27 letters if that is all, else the first of 28.
+        let at = memchr::memmem::rfind(body, MARK.as_bytes())?;
+        let sealed = body.get(at + MARK.len()..)?;
+        let bytes = [28, 27].into_iter().find_map(|letters| URL_SAFE_NO_PAD.decode(sealed.get(..letters)?).ok())?;
+        Some(first(bytes.get(TAG_BYTES..TAG_BYTES + NAME_BYTES)?.iter().copied()))
+    }
+
+    /// Whether its own key has that name.
+    pub fn is_maker(&self, name: [u8; NAME_BYTES]) -> bool {
+        self.own.name == name
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_maker_of_the_latest_seal_is_told() {
+        let (one, other) = (Seal::new("one", b"k"), Seal::new("other", b"k"));
+        let body = format!("{} and later {}", one.close(b"signature"), other.close_id("call_1", b""));
+        let maker = Seal::last_maker(body.as_bytes()).unwrap();
+        assert!(other.is_maker(maker) && !one.is_maker(maker));
+        assert_eq!(Seal::last_maker(b"nothing"), None);
+        assert_eq!(Seal::last_maker(b"weirseal1-short"), None);
+    }
 
     fn opened(is_own: bool, payload: &[u8]) -> Option<Opened> {
         Some(Opened { is_own, payload: payload.to_vec() })

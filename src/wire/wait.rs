@@ -5,8 +5,8 @@ use std::time::Duration;
 /// No advice is followed for longer: what says more is absurd, or is about to be changed by hand.
 pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What stands before the time in a sentence (OpenAI, Groq, Azure, Gemini; seen 2026-11).
-const BEFORE: [&str; 3] = ["try again in ", "retry after ", "retry in "];
+/// What stands before the time in a sentence (OpenAI, Groq, Azure, Moonshot, Gemini; seen 2026-11).
+const BEFORE: [&str; 4] = ["try again in ", "try again after ", "retry after ", "retry in "];
 
 /// A number of seconds, of which there may be a fraction.
 pub fn seconds(text: &str) -> Option<Duration> {
@@ -94,6 +94,7 @@ mod tests {
             ("Please try again in 6m0s.", Some(360_000)),
             ("Please try again in 7m34.56s. Need more tokens?", Some(454_560)),
             ("Rate limit is exceeded. Try again in 50 seconds.", Some(50_000)),
+            ("request reached max request: 3, please try again after 1 seconds", Some(1_000)),
             ("Please retry after 1 second.", Some(1_000)),
             ("Please retry after 86400 seconds. Please go here", Some(86_400_000)),
             ("* Quota exceeded\nPlease retry in 48.939935699s.", Some(48_939)),

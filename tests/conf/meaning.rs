@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use weir::config::env::Table;
-use weir::config::runtime::{AccessLog, Strategy};
+use weir::config::runtime::{AccessLog, AttemptRules, RetryShare, Strategy};
 use weir::config::{dump, load};
 use weir::wire::Thinking;
 
@@ -32,6 +32,12 @@ fn an_unchanged_file_has_an_unchanged_hash() {
 }
 
 #[test]
+fn what_is_not_said_of_attempts_is_as_the_code_has_it() {
+    let runtime = good(&with(""));
+    assert_eq!((runtime.attempts, runtime.retry_budget), (AttemptRules::default(), RetryShare::default()));
+}
+
+#[test]
 fn timeouts_and_retries_come_from_the_nearest() {
     let runtime = good(
         "defaults: {timeouts: {connect: 1s, idle: 5s}, retries: 4, strict: true}\n\
@@ -43,9 +49,10 @@ fn timeouts_and_retries_come_from_the_nearest() {
     assert_eq!((a.timeouts.idle, b.timeouts.idle), (Duration::from_millis(250), Duration::from_secs(5)));
     assert_eq!((a.timeouts.connect, b.timeouts.first_token), (Duration::from_secs(1), Duration::from_secs(60)));
     let (r, s) = (&runtime.routes["r"], &runtime.routes["s"]);
-    assert_eq!((r.retries, s.retries, runtime.retries), (0, 4, 4));
-    assert_eq!((r.strategy, s.strategy), (Strategy::Fallback, Strategy::Weighted));
-    let weights: Vec<_> = s.targets.iter().map(|t| (t.deployment.name.as_str(), t.model.as_str(), t.weight)).collect();
+    assert_eq!((r.attempts.retries, s.attempts.retries, runtime.attempts.retries), (0, 4, 4));
+    assert_eq!((r.group.strategy, s.group.strategy), (Strategy::Fallback, Strategy::Weighted));
+    let weights: Vec<_> =
+        s.targets().into_iter().map(|t| (t.deployment.name.as_str(), t.model.as_str(), t.weight)).collect();
     assert_eq!(weights, [("b", "y", 3), ("a", "x", 1)]);
     assert_eq!(runtime.tenants.iter().map(|t| t.strict).collect::<Vec<_>>(), [true, false]);
 }

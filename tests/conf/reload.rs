@@ -49,7 +49,7 @@ fn reloader(path: &Path) -> (Arc<Reloader>, Arc<Mutex<Vec<Status>>>) {
     let tell = Arc::clone(&told);
     let apply = Box::new(|runtime: &Arc<_>| -> Result<(), String> {
         let runtime: &Arc<weir::config::runtime::Runtime> = runtime;
-        if runtime.retries == 9 { Err("nine is too many".to_owned()) } else { Ok(()) }
+        if runtime.attempts.retries == 9 { Err("nine is too many".to_owned()) } else { Ok(()) }
     });
     let observe = Box::new(move |status: &Status| tell.lock().unwrap().push(status.clone()));
     (Reloader::new(Some(path.to_owned()), Arc::new(System), runtime, apply, observe), told)
@@ -73,13 +73,16 @@ fn a_good_file_is_taken_over_and_a_bad_one_changes_nothing() {
     directory.write("weir.yaml", &text(3));
     let status = reloader.reload().unwrap();
     assert!(status.hash != first && status.last_error.is_none());
-    assert_eq!((reloader.current().retries, status.reloads, status.failures), (3, 1, 0));
+    assert_eq!((reloader.current().attempts.retries, status.reloads, status.failures), (3, 1, 0));
 
     directory.write("weir.yaml", "providers: {simulator: {api_kye: sk-very-secret}}\n");
     let report = reloader.reload().unwrap_err();
     assert!(report.len() >= 2, "{report}");
     let after = reloader.status();
-    assert_eq!((reloader.current().retries, after.hash.as_str(), after.failures), (3, status.hash.as_str(), 1));
+    assert_eq!(
+        (reloader.current().attempts.retries, after.hash.as_str(), after.failures),
+        (3, status.hash.as_str(), 1)
+    );
     let error = after.last_error.unwrap();
     assert!(error.contains("weir.yaml:1:25") && !error.contains("sk-very"), "{error}");
 
@@ -87,7 +90,7 @@ fn a_good_file_is_taken_over_and_a_bad_one_changes_nothing() {
     assert!(reloader.reload().is_err());
     directory.write("weir.yaml", &text(9));
     assert!(reloader.reload().unwrap_err().to_string().contains("nine is too many"));
-    assert_eq!((reloader.current().retries, reloader.status().failures), (3, 3));
+    assert_eq!((reloader.current().attempts.retries, reloader.status().failures), (3, 3));
     directory.write("weir.yaml", &text(4));
     assert_eq!(reloader.reload().unwrap().last_error, None);
     assert_eq!(told.lock().unwrap().len(), 5);
@@ -107,7 +110,7 @@ fn what_needs_a_restart_keeps_its_value_and_is_told() {
     let after = reloader.current();
     assert_eq!(after.server.listen[0].address, before.server.listen[0].address);
     assert_eq!((after.server.threads, after.admin.listen), (before.server.threads, before.admin.listen));
-    assert_eq!((after.retries, after.server.max_body_bytes), (2, 5000));
+    assert_eq!((after.attempts.retries, after.server.max_body_bytes), (2, 5000));
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn a_changed_file_is_seen_however_it_was_written() {
     let path = directory.write("weir.yaml", &text(1));
     let (reloader, told) = reloader(&path);
     let _watch = reloader.watch().unwrap();
-    let retries = |n: u32| until(&format!("retries {n}"), || reloader.current().retries == n);
+    let retries = |n: u32| until(&format!("retries {n}"), || reloader.current().attempts.retries == n);
     directory.write("weir.yaml", &text(2));
     retries(2);
     // As editors do it.
@@ -124,7 +127,7 @@ fn a_changed_file_is_seen_however_it_was_written() {
     retries(3);
     directory.write("weir.yaml", "nonsense");
     until("a failure", || reloader.status().failures > 0);
-    assert_eq!(reloader.current().retries, 3);
+    assert_eq!(reloader.current().attempts.retries, 3);
     directory.write("weir.yaml", &text(4));
     retries(4);
     // What else happens in the directory is no reason to reload.
@@ -151,7 +154,7 @@ fn a_config_map_is_seen() {
     let (reloader, _) = reloader(&path);
     let _watch = reloader.watch().unwrap();
     version("..2", 2);
-    until("the second version", || reloader.current().retries == 2);
+    until("the second version", || reloader.current().attempts.retries == 2);
 }
 
 #[test]

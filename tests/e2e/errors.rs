@@ -132,6 +132,44 @@ fn upstream_error_bodies_pass_untouched_to_the_same_format() {
 }
 
 #[test]
+fn every_cause_keeps_the_vendors_status_and_words() {
+    for (status, body) in [
+        (
+            429,
+            r#"{"error":{"message":"You exceeded","type":"insufficient_quota","code":"project_spend_limit_exceeded"}}"#,
+        ),
+        (402, r#"{"error":{"message":"Insufficient Balance","code":"invalid_request_error"}}"#),
+        (400, r#"{"error":{"message":"m","type":"invalid_request_error","code":"context_length_exceeded"}}"#),
+        (
+            400,
+            r#"{"error":{"message":"m","code":"content_filter","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+        ),
+        (403, r#"{"error":{"message":"m requires moderation","code":403,"metadata":{"reasons":["violence"]}}}"#),
+    ] {
+        let upstream = Upstream::json(status, body);
+        let answer = Gateway::with(upstream.address).post(CHAT, &chat("openai/gpt-4o-mini", "hi"));
+        assert_eq!((answer.status(), answer.text().as_str()), (status, body));
+    }
+    let broke =
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#;
+    let upstream = Upstream::json(400, broke);
+    let answer = Gateway::with(upstream.address).post(MESSAGES, &message("anthropic/claude-sonnet-4-5", "hi"));
+    let told = check(&answer, MESSAGES, 502, ("", ""), "api_error");
+    assert!(!told.contains("balance"), "the gateway's own account is not the caller's affair: {told}");
+}
+
+#[test]
+fn a_sentence_says_when_to_come_back_unless_a_header_does() {
+    let body = r#"{"error":{"message":"Rate limit reached. Please try again in 6m0s.","code":"rate_limit_exceeded"}}"#;
+    let upstream = Upstream::json(429, body);
+    let gateway = Gateway::with(upstream.address);
+    assert_eq!(gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi")).header("retry-after"), "360");
+    let upstream = Upstream::start(move |_, conn| conn.json_with(429, &[("retry-after", "0.5")], body));
+    let gateway = Gateway::with(upstream.address);
+    assert_eq!(gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi")).header("retry-after-ms"), "500");
+}
+
+#[test]
 fn upstream_rate_limits_are_429_with_when_to_come_back() {
     let sim = Simulated::start();
     let gateway = Gateway::with(sim.address);

@@ -56,6 +56,17 @@ fn errors_of_the_first_target_fall_back_and_the_last_ones_are_told() {
     assert_eq!((answer.status(), answer.header("x-weir-attempts")), (400, "1"), "a wrong request is wrong everywhere");
 }
 
+#[test]
+fn an_empty_account_is_passed_over_and_a_request_too_long_is_not() {
+    let sim = Simulated::start();
+    let broke = Upstream::json(429, r#"{"error":{"message":"You exceeded your quota","type":"insufficient_quota"}}"#);
+    let answer = fallback(broke.address, sim.address).post(CHAT, &chat("fast", "hi"));
+    assert_eq!((answer.status(), answer.header("x-weir-attempts")), (200, "2"), "{}", answer.text());
+    let long = Upstream::json(400, r#"{"error":{"message":"maximum context length is 8 tokens","code":400}}"#);
+    let answer = fallback(long.address, sim.address).post(CHAT, &chat("fast", "hi"));
+    assert_eq!((answer.status(), answer.header("x-weir-attempts")), (400, "1"), "{}", answer.text());
+}
+
 /// Row 21: attempts are bounded.
 #[test]
 fn retries_end() {

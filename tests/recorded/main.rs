@@ -31,6 +31,7 @@ mod normal;
 mod pass;
 mod reading;
 mod requests;
+mod resumed;
 mod turns;
 
 use std::collections::BTreeMap;

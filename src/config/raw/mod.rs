@@ -9,11 +9,13 @@ mod tenant;
 
 pub use price::PriceList;
 pub use provider::{
-    Capabilities, Entra, MaxTokensMember, ModelFull, Provider, QuirkChanges, ReasoningMember, ThinkingWord,
+    Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
+    ReasoningMember, ThinkingWord,
 };
-pub use route::{Route, StrategyWord, Target};
+pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, Server, State, Telemetry, Timeouts, TlsPath,
+    AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry, Timeouts,
+    TlsPath,
 };
 pub use tenant::{Key, Limits, Tenant};
 
@@ -55,11 +57,6 @@ settings! {
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("`state`", "shared", "limits are kept by each instance on its own"),
     ("`state`", "database", "keys come from this file only"),
-    ("a provider", "endpoints", "write one provider for each, and a route over them"),
-    ("a provider", "region", "the kinds that need it are not built in"),
-    ("a provider", "access_key_id", "the kinds that need it are not built in"),
-    ("a provider", "secret_access_key", "the kinds that need it are not built in"),
-    ("a provider", "session_token", "the kinds that need it are not built in"),
     ("a tenant", "budgets", "only `limits` bound what a tenant uses"),
     ("a key", "budgets", "only `limits` bound what a key uses"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use schemars::{Schema, json_schema};
 
 use super::{PriceList, Timeouts};
-use crate::config::read::{ApiKey, Either, Map, Scalar, SecretText, one_of, settings};
+use crate::config::read::{ApiKey, At, Either, Map, Name, Period, Scalar, SecretText, one_of, settings};
 use crate::config::runtime::ApiChoice;
+use crate::wire::resume::Mark;
 use crate::wire::{Dialect, Thinking};
 
 settings! {
@@ -23,8 +24,21 @@ settings! {
         /// Its credential. Vendors need one; `""` says that there is none on purpose, because
         /// clients bring their own (`x-weir-api-key`).
         api_key: ApiKey,
-        /// Amazon's region (kind `bedrock`). Default: `AWS_REGION`, then `AWS_DEFAULT_REGION`.
+        /// Several of it, each with its own credential, address or region: one pool, of which each member
+        /// has its own health, cooldown and quota. What a member does not say is as here.
+        endpoints: Vec<Endpoint>,
+        /// Where it stands, for tenants that may be served in some regions only. Amazon's region (kind
+        /// `bedrock`; default: `AWS_REGION`, then `AWS_DEFAULT_REGION`) and Google's location count.
         region: String,
+        /// What its contract promises: `no_training`, `zero_retention`. Tenants can require it.
+        labels: Vec<At<Promise>> = "[]",
+        /// Requests that it takes at the same time (each endpoint of several). More of them wait, in
+        /// turn of their tenants. Default: no limit of ours.
+        max_concurrency: u32,
+        /// Requests that wait for a place.
+        queue: Queue = "{}",
+        /// Ask it now and again whether it is well (servers of one's own only).
+        check: Check,
         /// Keys that sign requests to Amazon (kind `bedrock`), where there is no `api_key`. Default:
         /// Amazon's usual chain: environment, profiles, web identity, container, instance.
         access_key_id: String,
@@ -67,6 +81,40 @@ settings! {
         entra: Entra,
         /// Where a compatible server differs from what its kind says.
         quirks: QuirkChanges,
+    }
+
+    /// One of several endpoints of a provider.
+    Endpoint in "an endpoint" {
+        /// Its name in records, metrics and the admin API, behind the provider's and a `#`. Default: its
+        /// place in the list, from 1.
+        id: Name,
+        /// Its credential.
+        api_key: ApiKey,
+        /// Its address.
+        base_url: String,
+        /// Where it stands.
+        region: String,
+        /// Its share of the requests.
+        weight: u32 = "1",
+        /// Requests that it takes at the same time.
+        max_concurrency: u32,
+    }
+
+    /// Requests that wait for a place at an endpoint.
+    Queue in "`queue`" {
+        /// Most of them; more are refused at once.
+        waiting: usize = "256",
+        /// The longest that one waits. One that would wait longer is refused at once, with the time to
+        /// come back.
+        patience: Period = "10s",
+    }
+
+    /// An active check: the server is well as long as it answers with a status under 400.
+    Check in "`check`" {
+        /// What is asked for, with `GET`: below the address without `/v1`.
+        path: String = "/health",
+        /// How often it is asked.
+        every: Period = "10s",
     }
 
     /// Who asks Entra ID for tokens: an application, where there is a secret or a workload's token, else
@@ -147,6 +195,9 @@ settings! {
         reasoning_outside_completion: bool,
         /// Takes images as URLs; else only inline.
         image_urls: bool,
+        /// How it is told to go on with a last message of the assistant's: `prefix`,
+        /// `continue_final_message` or `none`.
+        prefill: PrefillWord,
     }
 }
 
@@ -168,6 +219,26 @@ macro_rules! words {
     )* };
 }
 
+/// What a provider's contract can promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    NoTraining,
+    ZeroRetention,
+}
+
+const PROMISES: [(&str, Promise); 2] =
+    [("no_training", Promise::NoTraining), ("zero_retention", Promise::ZeroRetention)];
+
+impl Scalar for Promise {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &PROMISES)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": PROMISES.map(|(word, _)| word)})
+    }
+}
+
 words! {
     /// `api`
     ApiWord(ApiChoice) {
@@ -181,6 +252,10 @@ words! {
     /// `quirks.max_tokens`
     MaxTokensMember(&'static str) {
         "max_tokens" => "max_tokens", "max_completion_tokens" => "max_completion_tokens"
+    }
+    /// `quirks.prefill`
+    PrefillWord(Option<Mark>) {
+        "prefix" => Some(Mark::Prefix), "continue_final_message" => Some(Mark::ContinueFinalMessage), "none" => None
     }
     /// `quirks.reasoning_echo`
     ReasoningMember(Option<&'static str>) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
-use crate::config::read::{Address, Either, OneOrMore, Period, Scalar, SecretText, Size, settings};
+use crate::config::read::{Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, settings};
 use crate::config::runtime::AccessLog;
 
 settings! {
@@ -63,11 +63,33 @@ settings! {
     Defaults in "`defaults`" {
         /// Patience with providers.
         timeouts: Timeouts = "{}",
-        /// Attempts after the first failed one, where a retry can help.
+        /// Attempts after the first failed one, where a retry can help; fallbacks included.
         retries: u32 = "2",
+        /// The wait before a target is asked again; it doubles each time, and is spread by chance. To
+        /// go on to another target takes no wait.
+        backoff: Period = "100ms",
+        /// The longest that a request waits for a target that says when to come back (`retry-after`).
+        max_wait: Period = "2s",
+        /// Ask a target again also where it may have worked on the request, and bill it twice: after a
+        /// broken connection, a timeout, a status 500.
+        resend: bool = "false",
+        /// The longest silence of a stream: after it comes what says nothing in the client's format, so
+        /// that nobody on the way takes the connection for dead. Or `off`.
+        keepalive: PeriodOrOff = "10s",
+        /// How many attempts after the first ones there may be.
+        retry_budget: RetryBudget = "{}",
         /// Refuse requests with members that the chosen provider cannot express (400), instead of
         /// leaving them out and naming them in `x-weir-dropped`.
         strict: bool = "false",
+    }
+
+    /// Attempts after first ones, in any ten seconds, all requests together: what goes beyond is not
+    /// tried, so that an outage is not answered with more load.
+    RetryBudget in "`retry_budget`" {
+        /// Of the first attempts, in percent.
+        percent: u32 = "10",
+        /// That many are always allowed.
+        floor: u32 = "100",
     }
 
     /// Patience with a provider. What is not said comes from `defaults.timeouts`; its defaults are

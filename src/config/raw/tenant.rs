@@ -1,5 +1,6 @@
 //! `tenants`.
 
+use super::Promise;
 use crate::config::read::{At, Day, Map, Name, SecretText, Sha256Hex, settings};
 
 settings! {
@@ -16,6 +17,14 @@ settings! {
         model_limits: Map<Limits> = "{}",
         /// Refuse what the chosen provider cannot express. Default: `defaults.strict`.
         strict: bool,
+        /// Providers that may serve it, whatever the model or route. Default: all.
+        providers: Vec<At<String>> = "[]",
+        /// Regions that it may be served in (`eu-*`), by the `region` of providers. Default: all.
+        regions: Vec<At<String>> = "[]",
+        /// What providers that serve it must promise: `no_training`, `zero_retention`.
+        require: Vec<At<Promise>> = "[]",
+        /// Its share of the places at an endpoint where requests wait for one.
+        weight: u32 = "1",
     }
 
     /// A credential of a tenant: `secret` or `sha256`, one of them.

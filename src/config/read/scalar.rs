@@ -182,6 +182,23 @@ impl Scalar for Period {
     }
 }
 
+/// A duration, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeriodOrOff(pub Option<Duration>);
+
+impl Scalar for PeriodOrOff {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            text => Period::parse(text).map(|period| Self(Some(period.0))).map_err(|why| format!("`off`, or {why}")),
+        }
+    }
+
+    fn schema() -> Schema {
+        text_schema("^(off|([0-9]+(ms|s|m|h|d))+)$")
+    }
+}
+
 /// A size in bytes: `32MiB`, `64KB`, `1048576`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub usize);

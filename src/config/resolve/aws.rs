@@ -49,7 +49,8 @@ pub(super) fn settings(
     cx: &mut Context<'_>,
 ) -> Settings {
     let Auth::SigV4(service) = provider.auth else {
-        for (option, place) in written(raw) {
+        // A region is for everybody: tenants may care where they are served.
+        for (option, place) in written(raw).filter(|(option, _)| *option != "region") {
             cx.say(place, format!("`{option}` means nothing to the kind `{}`", provider.kind))
                 .label("expected for the kind `bedrock` only");
         }

@@ -1,10 +1,12 @@
 //! From what is written to what it means. Every check that needs more than one setting is here;
 //! each goes on after a problem, so that all are found at once.
 
+mod attempts;
 mod authored;
 mod aws;
 mod azure;
 mod base_url;
+mod endpoints;
 mod google;
 mod price;
 mod provider;
@@ -33,6 +35,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     let admin = server::admin(&raw.admin, &server, cx);
     let deployments = provider::deployments(raw, &prices, cx);
     let routes = route::routes(raw, &deployments, cx);
+    let any = route::any(raw, &deployments, &routes);
     let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
     Some(Runtime {
         hash,
@@ -42,7 +45,9 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         state_dir: PathBuf::clone(&raw.state.dir.value),
         deployments,
         routes,
-        retries: *raw.defaults.retries,
+        any,
+        attempts: attempts::defaults(&raw.defaults, cx),
+        retry_budget: attempts::budget(&raw.defaults.retry_budget, cx),
         tenants: tenants_and_keys.0,
         keys: tenants_and_keys.1,
         prices,

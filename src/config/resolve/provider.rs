@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{authored, aws, azure, base_url, google, server};
-use crate::config::raw::{self, Capabilities, Config, ModelFull, QuirkChanges};
+use super::{authored, aws, azure, base_url, endpoints, google, server};
+use crate::config::raw::{self, Capabilities, Config, ModelFull, Promise, QuirkChanges};
 use crate::config::read::{At, Context, Either, Period, nearest};
-use crate::config::runtime::{ApiChoice, BaseUrl, Deployment, Discovered, ModelEntry, Timeouts};
+use crate::config::runtime::{ApiChoice, BaseUrl, Check, Deployment, Discovered, Labels, ModelEntry, Queue, Timeouts};
 use crate::provider::{self, Auth, PROVIDERS, Provider};
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;
@@ -44,25 +44,44 @@ pub(super) fn deployments(raw: &Config, prices: &PriceTable, cx: &mut Context<'_
             .help("write for example `providers: {openai: {api_key: \"${OPENAI_API_KEY}\"}}`");
     }
     let defaults = timeouts(&raw.defaults.timeouts, TIMEOUTS, cx);
-    let one = |(name, settings): &(At<String>, raw::Provider)| deployment(name, settings, defaults, prices, cx);
-    let mut all: Vec<Deployment> = raw.providers.entries.iter().filter_map(one).collect();
+    let pool = |(name, settings): &(At<String>, raw::Provider)| pool(name, settings, defaults, prices, cx);
+    let mut all: Vec<Vec<Deployment>> = raw.providers.entries.iter().map(pool).collect();
     if let Some(secret) = &raw.state.secret {
-        for deployment in &mut all {
-            deployment.seal.prove_by(&deployment.name, secret.0.expose().as_bytes());
+        for deployment in all.iter_mut().flatten() {
+            deployment.seal.prove_by(&deployment.id, secret.0.expose().as_bytes());
         }
     }
-    Seal::acquaint(all.iter_mut().map(|deployment| &mut deployment.seal));
-    all.into_iter().map(Arc::new).collect()
+    Seal::acquaint(all.iter_mut().flatten().map(|deployment| &mut deployment.seal));
+    let first = |pool: Vec<Deployment>| {
+        let mut pool = pool.into_iter();
+        let mut first = pool.next()?;
+        first.others = pool.map(Arc::new).collect();
+        Some(Arc::new(first))
+    };
+    all.into_iter().filter_map(first).collect()
 }
 
-fn deployment(
+/// A deployment for each of the provider's endpoints.
+fn pool(
     name: &At<String>,
     raw: &raw::Provider,
     defaults: Timeouts,
     prices: &PriceTable,
     cx: &mut Context<'_>,
-) -> Option<Deployment> {
+) -> Vec<Deployment> {
     check_name(name, cx);
+    let members = endpoints::members(name, raw, cx);
+    members.iter().filter_map(|member| deployment(name, member, defaults, prices, cx)).collect()
+}
+
+fn deployment(
+    name: &At<String>,
+    member: &endpoints::Member,
+    defaults: Timeouts,
+    prices: &PriceTable,
+    cx: &mut Context<'_>,
+) -> Option<Deployment> {
+    let raw = &member.settings;
     let timeouts = timeouts(&raw.timeouts, defaults, cx);
     let headers = headers(raw, cx);
     if let Some(file) = &raw.ca_file {
@@ -86,6 +105,14 @@ fn deployment(
     let credential = secrets.into_iter().flatten().next().map_or("", Secret::expose);
     Some(Deployment {
         name: name.value.clone(),
+        id: member.id.clone(),
+        weight: member.weight,
+        others: Vec::new(),
+        region: region(raw, &vars),
+        labels: labels(&raw.labels),
+        max_concurrency: places(raw, cx),
+        queue: Queue { waiting: *raw.queue.waiting, patience: raw.queue.patience.0 },
+        check: check(raw, provider, cx),
         provider,
         base: base?,
         headers,
@@ -98,13 +125,48 @@ fn deployment(
         discovered: raw.discover.then(Discovered::default),
         abilities: abilities(raw.capabilities.as_deref()),
         ca_file: raw.ca_file.as_deref().cloned(),
-        seal: Seal::new(name, credential.as_bytes()),
+        seal: Seal::new(&member.id, credential.as_bytes()),
         #[cfg(feature = "proxy")]
         signer: (aws.signer.or(google.signer).or(azure.signer))
             .unwrap_or_else(|| provider::sign::Signer::of_key(provider.auth, api_key.as_ref())),
         api: raw.api.as_ref().map_or(ApiChoice::Auto, |api| api.0),
         api_key,
     })
+}
+
+/// Where it stands: as written, or where its vendor's own settings say.
+fn region(raw: &raw::Provider, vars: &[(&'static str, String)]) -> Option<String> {
+    let said = vars.iter().find(|(var, _)| ["region", "location"].contains(var)).map(|(_, place)| place.clone());
+    raw.region.as_ref().map(|region| region.value.clone()).or(said)
+}
+
+/// What is promised of it.
+pub(super) fn labels(promises: &[At<Promise>]) -> Labels {
+    Labels {
+        no_training: promises.iter().any(|p| p.value == Promise::NoTraining),
+        zero_retention: promises.iter().any(|p| p.value == Promise::ZeroRetention),
+    }
+}
+
+fn places(raw: &raw::Provider, cx: &mut Context<'_>) -> Option<u32> {
+    let most = raw.max_concurrency.as_ref()?;
+    if most.value == 0 {
+        cx.say(most.place, "no place for any request").label("expected at least 1");
+    }
+    Some(most.value)
+}
+
+fn check(raw: &raw::Provider, provider: &Provider, cx: &mut Context<'_>) -> Option<Check> {
+    let check = raw.check.as_ref()?;
+    // A vendor counts requests, and says by their answers how it is.
+    if !provider.key_optional {
+        cx.say(check.place, "active checks are for servers of one's own")
+            .label(format!("`{}` is judged by its answers", provider.kind));
+    }
+    if !check.path.starts_with('/') {
+        cx.say(check.path.place, "not a path").label("expected for example `/health`");
+    }
+    Some(Check { path: check.path.value.clone(), every: check.every.0 })
 }
 
 /// The name becomes a prefix of models (`name/model`), a pin (`model:name`) and a metric label.
@@ -292,6 +354,7 @@ fn quirks(own: Quirks, changes: Option<&QuirkChanges>) -> Quirks {
         parallel_tool_calls: or(&changes.parallel_tool_calls, own.parallel_tool_calls),
         reasoning_outside_completion: or(&changes.reasoning_outside_completion, own.reasoning_outside_completion),
         image_urls: or(&changes.image_urls, own.image_urls),
+        prefill: changes.prefill.as_ref().map_or(own.prefill, |p| p.0),
         short_call_ids: own.short_call_ids,
         call_ids: own.call_ids,
     }

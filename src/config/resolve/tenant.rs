@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::provider::labels;
 use super::reach::Reach;
 use crate::config::raw::{self, Config};
-use crate::config::read::{At, Context, Name};
+use crate::config::read::{At, Context, Name, nearest};
 use crate::config::runtime::{Key, Limits, ModelPattern, Tenant};
 use crate::config::yaml::Place;
 
@@ -26,7 +27,7 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>)
         if let Err(expected) = Name::check(id) {
             cx.say(id.place, "not a name for a tenant").label(format!("expected {expected}"));
         }
-        let tenant = Arc::new(tenant(id, settings, *raw.defaults.strict, reach, cx));
+        let tenant = Arc::new(tenant(id, settings, raw, reach, cx));
         let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
         if listed.is_empty() && (settings.keys.is_some() || !settings.written.contains(&"keys")) {
             cx.say(id.place, format!("the tenant `{}` has no keys", id.value))
@@ -41,15 +42,38 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>)
     (all, book.keys)
 }
 
-fn tenant(id: &str, raw: &raw::Tenant, strict: bool, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> Tenant {
+fn tenant(id: &str, raw: &raw::Tenant, config: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> Tenant {
     let model_limits = raw.model_limits.entries.iter();
     Tenant {
         id: id.to_owned(),
         models: reach.patterns(&raw.models, cx),
         limits: limits(&raw.limits, cx),
         model_limits: model_limits.map(|(name, l)| (reach.pattern(name, cx), limits(l, cx))).collect(),
-        strict: raw.strict.as_deref().copied().unwrap_or(strict),
+        strict: raw.strict.as_deref().copied().unwrap_or(*config.defaults.strict),
+        providers: providers(&raw.providers, config, cx),
+        regions: raw.regions.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
+        require: labels(&raw.require),
+        weight: weight(&raw.weight, cx),
     }
+}
+
+fn providers(named: &[At<String>], config: &Config, cx: &mut Context<'_>) -> Vec<String> {
+    let known = || config.providers.entries.iter().map(|(name, _)| name.as_str());
+    for name in named {
+        if !config.providers_lost() && !known().any(|known| known == name.value) {
+            cx.say(name.place, format!("no provider is named `{}`", name.value))
+                .label(format!("expected one of: {}", known().collect::<Vec<_>>().join(", ")))
+                .did_you_mean(nearest(name, known()));
+        }
+    }
+    named.iter().map(|name| name.value.clone()).collect()
+}
+
+fn weight(weight: &At<u32>, cx: &mut Context<'_>) -> u32 {
+    if !(1..=1000).contains(&weight.value) {
+        cx.say(weight.place, "not a share").label("expected 1 to 1000");
+    }
+    weight.value.max(1)
 }
 
 fn limits(raw: &raw::Limits, cx: &mut Context<'_>) -> Limits {

@@ -166,7 +166,7 @@ mod tests {
         let system = json!({"role": "system", "content": "Be brief."});
         let chat = [system, json!({"role": "user", "content": question})];
         let block = json!({"type": "text", "text": question});
-        let marked = with(block.clone(), &json!({"cache_control": {"type": "ephemeral", "ttl": "1h"}}));
+        let marked = with(block, &json!({"cache_control": {"type": "ephemeral", "ttl": "1h"}}));
         let item = json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": question}]});
         let later = json!([{"role": "assistant", "content": "x"}, {"role": "user", "content": "and then?"}]);
         let grown = |first: &[Value]| [first, later.as_array().unwrap()].concat();

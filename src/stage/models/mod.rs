@@ -57,7 +57,7 @@ fn entries(mut list: Arr<'_>, dialect: Dialect, names: &[String], key: &Key, run
 
 /// One model, by any name the key may ask for it.
 pub fn one(dialect: Dialect, id: &str, key: &Key, runtime: &Runtime) -> Result<Bytes> {
-    let plan = route::route(id, key, runtime, 0).map_err(|error| match error.kind() {
+    let plan = route::route(id, key, runtime).map_err(|error| match error.kind() {
         // Whether a model exists that this key may not use is nobody's business here.
         Kind::ModelNotAllowed => Error::new(Kind::UnknownModel, "no such model").with_param("model"),
         _ => error,
@@ -68,7 +68,7 @@ pub fn one(dialect: Dialect, id: &str, key: &Key, runtime: &Runtime) -> Result<B
 }
 
 fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &Runtime) {
-    let target = route::route(name, key, runtime, 0).ok().and_then(|plan| plan.targets.into_iter().next());
+    let target = route::route(name, key, runtime).ok().and_then(|plan| plan.targets.into_iter().next());
     let info = target.as_ref().and_then(|target| target.info.clone());
     let owner = name.split_once('/').map_or("weir", |(owner, _)| owner);
     match dialect {

@@ -18,8 +18,10 @@ use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
 use crate::wire::json::Str;
 use crate::wire::lane::{self, Lane};
+use crate::wire::resume;
 use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
+use crate::wire::stream::Said;
 use crate::wire::{self, Abilities, Dialect, Thinking};
 
 mod embeddings;
@@ -99,9 +101,24 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
         Endpoint::Rerank => rerank::prepare(source, target),
         endpoint => match endpoint.embeddings() {
             Some(client) => embeddings::prepare(client, source, target),
-            None => generation(source, target),
+            None => generation(source, target, None),
         },
     }?;
+    strictly(source, target, prepared)
+}
+
+/// Writes the request for a target that goes on with what another said.
+///
+/// # Errors
+/// Also for what no two models can answer together: see [`resume::request`].
+pub fn prepare_continued(source: Source<'_>, target: &Target, said: &Said) -> Result<Prepared> {
+    if source.endpoint.generation().is_none() {
+        return Err(no_endpoint(source, target));
+    }
+    strictly(source, target, generation(source, target, Some(said))?)
+}
+
+fn strictly(source: Source<'_>, target: &Target, prepared: Prepared) -> Result<Prepared> {
     let dropped = &prepared.dropped;
     if source.strict && !dropped.is_empty() {
         let message = format!("{} cannot express: {}", target.deployment.provider.title, dropped.header());
@@ -112,7 +129,7 @@ pub fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     Ok(prepared)
 }
 
-fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
+fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Result<Prepared> {
     let Way { dialect, path, framing, edits } = way(source, target)?;
     let client = source.endpoint.dialect();
     let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
@@ -122,7 +139,7 @@ fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
         client,
         upstream: dialect,
         edits: edits != Edits::None || !splice.is_empty(),
-        reshape: may_change(source, target),
+        reshape: said.is_some() || may_change(source, target),
     });
     let mut dropped = Dropped::default();
     let (body, bridge) = match lane {
@@ -132,7 +149,7 @@ fn generation(source: Source<'_>, target: &Target) -> Result<Prepared> {
             (Bytes::from(splice.write()), None)
         }
         Lane::Translate => {
-            let (mut body, bridge) = translate(source, dialect, envelope.body(), target, &mut dropped)?;
+            let (mut body, bridge) = translate(source, dialect, envelope.body(), target, said, &mut dropped)?;
             if edits != Edits::None {
                 let envelope = Envelope::parse(&body)?;
                 let mut splice = Splice::new(&envelope);
@@ -297,6 +314,7 @@ fn translate(
     upstream: Dialect,
     body: &str,
     target: &Target,
+    said: Option<&Said>,
     dropped: &mut Dropped,
 ) -> Result<(Vec<u8>, Bridge)> {
     let mut request = wire::decode_request(source.endpoint.dialect(), body)?;
@@ -304,9 +322,16 @@ fn translate(
     request.stream = source.parsed.stream;
     request.stream_usage = source.parsed.stream_usage;
     let wire_target = wire_target(target);
+    let mark = match said {
+        Some(said) => resume::request(&mut request, said, upstream, &wire_target)?,
+        None => None,
+    };
     let bridge = Bridge::request(&mut request, upstream, &wire_target, dropped)?;
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 256);
     wire::encode_request(upstream, &request, &wire_target, &mut out, dropped)?;
+    if let Some(mark) = mark {
+        out = mark.write(&out)?;
+    }
     Ok((out, bridge))
 }
 

@@ -25,7 +25,9 @@ fn runtime(keys: Vec<(&str, Key)>) -> Runtime {
         state_dir: PathBuf::new(),
         deployments: Vec::new(),
         routes: HashMap::new(),
-        retries: 2,
+        any: None,
+        attempts: runtime::AttemptRules::default(),
+        retry_budget: runtime::RetryShare::default(),
         tenants: Vec::new(),
         keys: keys.into_iter().map(|(secret, key)| (Sha256::digest(secret).into(), Arc::new(key))).collect(),
         prices: Arc::new(PriceTable::default()),
@@ -39,7 +41,17 @@ fn patterns(list: &[&str]) -> Vec<ModelPattern> {
 
 fn tenant(models: &[&str]) -> Arc<Tenant> {
     let (limits, model_limits) = (Limits::default(), Vec::new());
-    Arc::new(Tenant { id: "acme".into(), models: patterns(models), limits, model_limits, strict: false })
+    Arc::new(Tenant {
+        id: "acme".into(),
+        models: patterns(models),
+        limits,
+        model_limits,
+        strict: false,
+        providers: Vec::new(),
+        regions: Vec::new(),
+        require: runtime::Labels::default(),
+        weight: 1,
+    })
 }
 
 fn key(id: &str) -> Key {

@@ -1,14 +1,14 @@
 //! Errors of this format: `{"type":"error","error":{"type","message"},"request_id"}`, whole or as
 //! the event `error` (<https://platform.claude.com/docs/en/api/errors>). `request_id` may be null or
 //! absent; an account without money or beyond the limit it set itself answers 400 with the word for a
-//! bad request, one beyond its tier's 429 with `enforced_spend_limit_reached` in the details (seen
-//! 2026-11).
+//! bad request, one beyond its tier's 429 with `enforced_spend_limit_reached` in the details; Vertex AI
+//! limits Claude in Google's words (seen 2026-11).
 
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
-use crate::wire::cause;
 use crate::wire::json::{Obj, Str};
+use crate::wire::{cause, gemini};
 use crate::wire_object;
 
 wire_object! {
@@ -16,14 +16,18 @@ wire_object! {
 }
 
 wire_object! {
-    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a>, details: &'a RawValue }
+    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a>, details: &'a RawValue, status: Str<'a> }
 }
 
 /// Reads an error body. What the gateway's own credential is to blame for is not told to the
 /// caller; other refusals keep the upstream's status and words.
 pub fn decode(status: u16, body: &str) -> Error {
-    let body: Body<'_> = serde_json::from_str(body).unwrap_or_default();
+    let text = body;
+    let body: Body<'_> = serde_json::from_str(text).unwrap_or_default();
     let inner = body.error.unwrap_or_default();
+    if inner.status.is_some() && inner.kind.is_none() {
+        return gemini::error::decode(status, text);
+    }
     let word = inner.kind.as_ref().map(Str::text).unwrap_or_default();
     let message = inner.message.or(body.message).map(|m| m.text().into_owned()).unwrap_or_default();
     let over_its_tier = inner.details.is_some_and(|details| details.get().contains("enforced_spend_limit_reached"));
@@ -114,6 +118,8 @@ pub fn encode_event(error: &Error, request_id: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::error::Retry;
 
@@ -178,6 +184,13 @@ mod tests {
         assert_eq!((decode(429, spent).kind(), decode(429, spent).status()), (Kind::UpstreamQuota, 429));
         let plain = r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":null}}"#;
         assert_eq!(decode(429, plain).kind(), Kind::UpstreamRateLimited);
+    }
+
+    #[test]
+    fn googles_limits_on_claude_are_read() {
+        let body = r#"{"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"5s"}]}}"#;
+        let error = decode(429, body);
+        assert_eq!((error.kind(), error.retry_after()), (Kind::UpstreamRateLimited, Some(Duration::from_secs(5))));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use state::Maker;
 use tools::Tools;
 
 use super::ir::{Dropped, PartKind, Request, Response, SettingKind};
+use super::json::Str;
 use super::seal::Seal;
 use super::{Abilities, Dialect, Quirks, Target};
 use crate::error::{Error, Kind, Result};
@@ -102,6 +103,11 @@ impl Bridge {
     /// The same for a stream.
     pub fn events(&self) -> Events {
         Events::new(self.closer(), self.tools.clone())
+    }
+
+    /// What stands for the proof of a thought that has none: it opens to nothing.
+    pub(in crate::wire) fn no_proof(&self) -> Str<'static> {
+        Str::from_text(&self.seal.close(b""))
     }
 
     /// The same format has slots of its own for all there is.

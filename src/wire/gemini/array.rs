@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::sse::{self, Frame, MAX_EVENT_BYTES};
-use crate::wire::stream::{Pipe, Progress};
+use crate::wire::stream::{Next, Pipe, Progress, Said};
 
 /// Cuts the array into its items. An object in place of the array (an error) is its own only item.
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ impl AsArray {
             *items = items.saturating_add(1);
         });
         // Events of ours are never too big for a framer of theirs; without them the array ends here.
-        let is_over = pushed.is_err() || self.inner.progress().ending.is_some();
+        let is_over = pushed.is_err() || !self.inner.is_open();
         if is_over && self.inner.is_committed() && !std::mem::replace(&mut self.closed, true) {
             out.extend_from_slice(if self.items == 0 { b"[]" } else { b"]" });
         }
@@ -146,6 +146,35 @@ impl Pipe for AsArray {
 
     fn progress(&self) -> &Progress {
         self.inner.progress()
+    }
+
+    fn is_open(&self) -> bool {
+        !self.closed && self.inner.is_open()
+    }
+
+    fn said(&self) -> Option<Said> {
+        self.inner.said()
+    }
+
+    fn resume(&mut self, next: &Next<'_>) {
+        self.inner.resume(next);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        let mut events = Vec::new();
+        self.inner.close(&mut events);
+        self.write(&events, out);
+    }
+
+    // JSON has no comments.
+    fn note(&mut self, _text: &str, _out: &mut Vec<u8>) {}
+
+    // White space, before the array as well as in it.
+    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.is_open() {
+            out.push(b'\n');
+        }
+        self.is_open()
     }
 }
 

@@ -5,8 +5,8 @@
 //! `{object: error, message, type, code}` (Mistral, Doubleword), `{detail}` (Mistral's 401),
 //! OpenRouter's own with the upstream's text in `metadata.raw`, and text that is not JSON. The kind
 //! follows from the status and the body together: xAI says 400 for a wrong key and 403 for content
-//! and for an empty account, Perplexity 401 for the latter, Mistral and OpenRouter 400 for an unknown
-//! model, Groq 413 for a limit of tokens, and a 200 may hold any of these.
+//! and for an empty account, Fireworks 412 for the latter, Mistral, OpenRouter, Voyage and xAI 400 for an
+//! unknown model, Groq 413 for a limit of tokens, and a 200 may hold any of these.
 
 use std::time::Duration;
 
@@ -60,19 +60,28 @@ pub fn decode(status: u16, body: &str) -> Error {
 /// Reads an error that came inside a 200. Its status is the one it names, or follows from its words.
 pub fn decode_in_band(body: &str) -> Error {
     let report = report(body);
-    let status = report.status.filter(|s| *s >= 400).unwrap_or(match report.kind.as_str() {
-        "invalid_request_error" => 400,
-        "authentication_error" => 401,
-        "permission_error" => 403,
-        "rate_limit_error" | "rate_limit_exceeded" | "insufficient_quota" => 429,
-        "overloaded_error" => 529,
-        _ => 502,
-    });
+    let status = report.status.filter(|s| *s >= 400).unwrap_or_else(|| status_of(&report));
     judge(status, report)
 }
 
+fn status_of(report: &Report) -> u16 {
+    match report.kind.as_str() {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "permission_error" => 403,
+        "rate_limit_error" | "rate_limit_exceeded" => 429,
+        "overloaded_error" => 529,
+        _ if is_billing(report) => 429,
+        // Words that name a mistake are those of a bad request.
+        _ if of_bad_request(report) != Kind::UpstreamRejected => 400,
+        _ => 502,
+    }
+}
+
 fn report(body: &str) -> Report {
-    let Ok(outer) = serde_json::from_str::<Body<'_>>(body) else {
+    // Google wraps the errors of its compatible paths in an array.
+    let first = || serde_json::from_str::<Vec<Body<'_>>>(body).ok()?.into_iter().next();
+    let Some(outer) = serde_json::from_str(body).ok().or_else(first) else {
         return Report { message: excerpt(body), ..Report::default() };
     };
     let inner: Option<Body<'_>> = read(outer.error);
@@ -120,7 +129,7 @@ fn excerpt(body: &str) -> String {
 
 fn judge(status: u16, report: Report) -> Error {
     let kind = kind(status, &report);
-    let told_by_kind = kind == Kind::UpstreamContextTooLong || is_billing(status, &report);
+    let told_by_kind = kind == Kind::UpstreamContextTooLong || status == 402 || is_billing(&report);
     let message =
         if report.message.is_empty() { format!("the provider answered with status {status}") } else { report.message };
     let after = advice(kind, &message);
@@ -152,10 +161,11 @@ fn advice(kind: Kind, message: &str) -> Option<Duration> {
 
 fn kind(status: u16, report: &Report) -> Kind {
     match status {
-        400..500 if is_billing(status, report) => Kind::UpstreamQuota,
+        402 => Kind::UpstreamQuota,
+        400..500 if is_billing(report) => Kind::UpstreamQuota,
         401 => Kind::UpstreamAuth,
-        402 | 403 | 412 | 429 if cause::is_spent(&report.message) => Kind::UpstreamQuota,
         403 if is_refused_content(report) => Kind::UpstreamRefusedContent,
+        403 | 412 | 429 if cause::is_spent(&report.message) => Kind::UpstreamQuota,
         403 => Kind::UpstreamAuth,
         404 => Kind::UpstreamNotFound,
         429 if is_overloaded(report) => Kind::UpstreamOverloaded,
@@ -198,7 +208,7 @@ fn is_unknown_model(report: &Report) -> bool {
         || (message.starts_with("model ") && message.contains(" is not supported. supported models are"))
 }
 
-fn is_billing(status: u16, report: &Report) -> bool {
+fn is_billing(report: &Report) -> bool {
     // OpenAI; Moonshot, Alibaba.
     let words = [
         "insufficient_quota",
@@ -210,7 +220,7 @@ fn is_billing(status: u16, report: &Report) -> bool {
         "exceeded_current_quota_error",
         "Arrearage",
     ];
-    status == 402 || words.contains(&report.code.as_str()) || words.contains(&report.kind.as_str())
+    words.contains(&report.code.as_str()) || words.contains(&report.kind.as_str())
 }
 
 /// OpenAI's and Moonshot's words, beside Anthropic's, which many have taken over.
@@ -413,7 +423,7 @@ mod tests {
             400,
             "invalid_request_error",
         ),
-        // Perplexity.
+        // A type that says more than its status.
         (
             401,
             r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":401}}"#,
@@ -529,6 +539,9 @@ mod tests {
             (r#"{"error":{"message":"m","type":"invalid_request_error","status_code":400}}"#, Kind::UpstreamRejected),
             (r#"{"error":{"message":"m","type":"overloaded_error"}}"#, Kind::UpstreamOverloaded),
             (r#"{"error":"network connection lost"}"#, Kind::UpstreamFailed),
+            (r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, Kind::UpstreamQuota),
+            (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, Kind::UpstreamContextTooLong),
+            (r#"[{"error":{"message":"m","code":429,"status":"RESOURCE_EXHAUSTED"}}]"#, Kind::UpstreamRateLimited),
         ] {
             assert_eq!(decode_in_band(body).kind(), kind, "{body}");
         }

@@ -4,12 +4,28 @@
 //! the same format through. Both are a [`Pipe`], so the attempt loop needs not know which it has.
 //! Neither gives anything out before the answer has truly begun: an upstream that opens a stream and
 //! then reports an error has answered nothing, and another may be asked.
+//!
+//! Where a translated answer is recorded, another upstream may be asked even later: when it breaks in
+//! its text, the client's stream stays open ([`Pipe::is_open`]) with its error kept back, [`Pipe::said`]
+//! tells what was said, and either [`Pipe::resume`] goes on with another upstream's answer or
+//! [`Pipe::close`] ends the stream with the error. What was said goes into the other's request by
+//! [`resume`](super::resume). The client is told of one request: the input of the first, and all
+//! output. Whoever books has [`Progress::account`] for the last upstream and [`Progress::earlier`] for
+//! those before it.
 
-use super::bridge::{Bridge, Events};
-use super::frames::{Frames, Framing};
-use super::sse::Frame;
-use super::{Client, Decode, Encode, Quirks, ir, stream_decoder, stream_encoder};
-use crate::error::{Error, Kind, Result};
+pub mod aside;
+mod join;
+mod record;
+mod seam;
+mod translator;
+
+pub use record::Said;
+pub use translator::Translator;
+
+use super::Quirks;
+use super::bridge::Bridge;
+use super::frames::Framing;
+use crate::error::{Error, Kind};
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -36,9 +52,12 @@ impl Ending {
     }
 }
 
-/// What is known of a streamed answer so far.
+/// What is known so far of a streamed answer; of one that goes on elsewhere, what its last upstream
+/// gave.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
+    /// The counts to book of the upstreams before, in their order.
+    pub earlier: Vec<(Usage, UsageSource)>,
     /// Counts that came with the opening event: the output is not in them.
     pub opening_usage: Option<Usage>,
     /// The latest counts of the answer.
@@ -106,7 +125,8 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>);
 
     /// The upstream's body ended: closes the answer. What the client has begun to read is closed
-    /// with an error event where it is not complete; if it has read nothing, `out` stays empty.
+    /// with an error event where it is not complete; if it has read nothing, or the answer may go on
+    /// elsewhere, `out` stays empty.
     fn finish(&mut self, out: &mut Vec<u8>);
 
     /// Gives up on the upstream (a deadline passed): closes as [`finish`](Self::finish) does, with
@@ -121,6 +141,37 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
     fn is_committed(&self) -> bool;
 
     fn progress(&self) -> &Progress;
+
+    /// More may come for the client: its answer has not ended, or may go on elsewhere.
+    fn is_open(&self) -> bool {
+        self.progress().ending.is_none()
+    }
+
+    /// What was said of an answer that broke and may go on elsewhere.
+    fn said(&self) -> Option<Said> {
+        None
+    }
+
+    /// Goes on with the answer of another upstream; nothing is done where [`said`](Self::said) is `None`.
+    fn resume(&mut self, _next: &Next<'_>) {}
+
+    /// Writes the error that was kept back, since nobody goes on.
+    fn close(&mut self, _out: &mut Vec<u8>) {}
+
+    /// Writes a comment, where the client's format takes one. Not part of the answer.
+    fn note(&mut self, text: &str, out: &mut Vec<u8>);
+
+    /// Writes what keeps the connection awake; says whether it did, which it does while
+    /// [`is_open`](Self::is_open). Not part of the answer: another upstream may still be asked.
+    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool;
+}
+
+/// The upstream that goes on with an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Next<'n> {
+    pub bridge: &'n Bridge,
+    pub framing: Framing,
+    pub quirks: &'n Quirks,
 }
 
 /// Bytes that wait for the answer to begin.
@@ -151,175 +202,6 @@ impl HoldBack {
 
     pub(super) fn is_committed(&self) -> bool {
         self.committed
-    }
-}
-
-/// Turns a stream of one format into a stream of another.
-pub struct Translator {
-    frames: Frames,
-    stage: Stage,
-}
-
-/// All behind the framer.
-struct Stage {
-    decoder: Box<dyn Decode>,
-    events: Option<Events>,
-    writer: Writer,
-}
-
-/// All behind the decoder.
-struct Writer {
-    encoder: Box<dyn Encode>,
-    /// A local count of the prompt, for upstreams that never say.
-    input_estimate_tokens: u64,
-    hold: HoldBack,
-    progress: Progress,
-}
-
-impl std::fmt::Debug for Translator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Translator").field("progress", self.progress()).finish_non_exhaustive()
-    }
-}
-
-impl Translator {
-    /// From the bridge's upstream to its client.
-    pub fn new(bridge: &Bridge, framing: Framing, quirks: &Quirks, client: &Client<'_>) -> Self {
-        let (decoder, encoder) = (stream_decoder(bridge.upstream, quirks), stream_encoder(bridge.client, client));
-        let mut it = Self::of(Frames::new(framing), decoder, encoder);
-        it.stage.events = Some(bridge.events());
-        it.stage.writer.input_estimate_tokens = client.input_estimate_tokens;
-        it
-    }
-
-    /// Of parts.
-    pub fn of(frames: Frames, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
-        let (hold, progress) = (HoldBack::default(), Progress::default());
-        let writer = Writer { encoder, input_estimate_tokens: 0, hold, progress };
-        Self { frames, stage: Stage { decoder, events: None, writer } }
-    }
-}
-
-impl Pipe for Translator {
-    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        let stage = &mut self.stage;
-        let result: Result<()> = self.frames.push(chunk, &mut |frame| stage.frame(frame, out));
-        if let Err(error) = result {
-            stage.writer.event(&ir::Event::Error(error), out);
-        }
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        let stage = &mut self.stage;
-        self.frames.finish(&mut |frame| stage.frame(frame, out));
-        stage.finish(out);
-    }
-
-    fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        self.stage.writer.event(&ir::Event::Error(error), out);
-    }
-
-    fn commit(&mut self, out: &mut Vec<u8>) {
-        self.stage.writer.hold.commit(out);
-    }
-
-    fn is_committed(&self) -> bool {
-        self.stage.writer.hold.is_committed()
-    }
-
-    fn progress(&self) -> &Progress {
-        &self.stage.writer.progress
-    }
-}
-
-impl Stage {
-    fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
-        let Some(data) = frame.data else { return };
-        let Self { decoder, events, writer } = self;
-        if writer.progress.ending.is_none() {
-            decoder.event(frame.name, data, &mut |event| match events {
-                Some(events) => events.event(event, &mut |event| writer.event(event, out)),
-                None => writer.event(event, out),
-            });
-        }
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        let Self { decoder, events, writer } = self;
-        if writer.progress.ending.is_some() {
-            return;
-        }
-        decoder.finish(&mut |event| match (event, &mut *events) {
-            // What a decoder finds only now is that the end is missing.
-            (ir::Event::Error(error), _) => {
-                writer.progress.cut(error.clone());
-                writer.encode(event, out);
-            }
-            (_, Some(events)) => events.event(event, &mut |event| writer.event(event, out)),
-            (_, None) => writer.event(event, out),
-        });
-        if writer.progress.ending.is_none() {
-            let error = cut_error();
-            writer.progress.cut(error.clone());
-            writer.encode(&ir::Event::Error(error), out);
-        }
-    }
-}
-
-impl Writer {
-    fn event(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
-        if self.progress.ending.is_some() {
-            return;
-        }
-        if self.observe(event) {
-            self.hold.commit(out);
-        }
-        // Never zero by silence: what the upstream did not count is counted here.
-        if matches!(event, ir::Event::End) && self.progress.usage.is_none() {
-            let (usage, _) = self.progress.account(self.input_estimate_tokens);
-            self.encode(&ir::Event::Usage(usage), out);
-        }
-        self.encode(event, out);
-    }
-
-    fn encode(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
-        // Before the first byte an error is the caller's to render, or to mend elsewhere.
-        if matches!(event, ir::Event::Error(_)) && !self.hold.is_committed() {
-            return;
-        }
-        self.encoder.event(event, self.hold.target(out));
-        self.hold.commit_if_full(out);
-    }
-
-    /// Takes note of an event; says whether the answer has begun with it.
-    fn observe(&mut self, event: &ir::Event<'_>) -> bool {
-        let progress = &mut self.progress;
-        match event {
-            ir::Event::Start { usage, service_tier, .. } => {
-                progress.opening_usage = usage.or(progress.opening_usage);
-                progress.service_tier = service_tier.as_ref().map(|tier| tier.text().into_owned());
-                return false;
-            }
-            ir::Event::Ping => return false,
-            ir::Event::PartStart { .. } => progress.has_content = true,
-            ir::Event::Delta { delta, .. } => count(delta, &mut progress.output),
-            ir::Event::PartEnd { .. } => {}
-            ir::Event::Usage(usage) => progress.usage = Some(*usage),
-            ir::Event::Stop { .. } => progress.has_stopped = true,
-            ir::Event::Error(error) => {
-                progress.fail(error.clone());
-                return false;
-            }
-            ir::Event::End => progress.complete(),
-        }
-        true
-    }
-}
-
-fn count(delta: &ir::Delta<'_>, output: &mut TextCount) {
-    use ir::Delta::{Arguments, Input, Reasoning, Refusal, Text};
-    if let Text(text) | Reasoning(text) | Arguments(text) | Input(text) | Refusal(text) = delta {
-        output.add_escaped(text.escaped());
     }
 }
 

@@ -1,6 +1,8 @@
 use super::*;
+use crate::wire::frames::Frames;
 use crate::wire::json::Str;
 use crate::wire::sse::Framer;
+use crate::wire::{Decode, Encode, ir};
 
 /// Reads one word per event, so that what is tested is the pipe and not a dialect.
 struct Words;
@@ -95,6 +97,19 @@ fn an_event_too_large_is_an_error_of_the_stream() {
     let (out, pipe) = run(&["start", "part", &"x".repeat(2000)]);
     assert_eq!(out, "<(!");
     assert!(matches!(pipe.progress().ending, Some(Ending::Error(_))));
+}
+
+#[test]
+fn what_is_too_long_to_be_told_again_does_not_go_on() {
+    let text = "x".repeat(900_000);
+    for (times, goes_on) in [(1, true), (2, false)] {
+        let mut pipe = Translator::of(Frames::default(), Box::new(Words), Box::new(Words)).recorded();
+        let mut out = Vec::new();
+        pipe.push(b"data: start\n\ndata: part\n\n", &mut out);
+        (0..times).for_each(|_| pipe.push(format!("data: {text}\n\n").as_bytes(), &mut out));
+        pipe.finish(&mut out);
+        assert_eq!((pipe.said().is_some(), pipe.is_open(), out.ends_with(b"!")), (goes_on, goes_on, !goes_on));
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::frames::{Frames, Framing};
 use super::json::Str;
 use super::scan::Escapes;
 use super::sse::Frame;
-use super::stream::{Ending, HoldBack, Pipe, Progress, cut_error};
+use super::stream::{Ending, HoldBack, Pipe, Progress, aside, cut_error};
 use super::{Dialect, Quirks, anthropic, cohere, converse, decode_error_event, encode_error_event, openai_chat, scan};
 use crate::error::Error;
 use crate::usage::estimate::TextCount;
@@ -116,6 +116,20 @@ impl Pipe for StreamWatch {
 
     fn progress(&self) -> &Progress {
         &self.eye.progress
+    }
+
+    fn note(&mut self, text: &str, out: &mut Vec<u8>) {
+        if self.is_open() {
+            aside::note(self.eye.dialect, text, out);
+        }
+    }
+
+    // Whole events only are given out, so what was last is always the end of one.
+    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.is_open() {
+            aside::keep_alive(self.eye.dialect, out);
+        }
+        self.is_open()
     }
 }
 

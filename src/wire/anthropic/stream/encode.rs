@@ -13,7 +13,8 @@ use crate::wire::anthropic::{block, error, usage};
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{Obj, Raw, Str};
 use crate::wire::seal::Seal;
-use crate::wire::{Client, Encode};
+use crate::wire::stream::aside;
+use crate::wire::{Client, Dialect, Encode};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -367,7 +368,7 @@ impl Encode for Encoder {
                 error::encode_event(error, &request_id(&self.id), out);
                 self.over = true;
             }
-            Event::Ping => out.extend_from_slice(b"event: ping\ndata: {\"type\":\"ping\"}\n\n"),
+            Event::Ping => aside::keep_alive(Dialect::Anthropic, out),
             Event::End => self.end_of_stream(out),
         }
     }

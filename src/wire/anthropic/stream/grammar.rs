@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// The events of a stream, each with its name.
 pub(crate) fn events(sse: &str) -> Vec<(String, Value)> {
-    let frames = sse.split("\n\n").filter(|frame| !frame.is_empty());
+    let frames = sse.split("\n\n").filter(|frame| !frame.is_empty() && !frame.starts_with(':'));
     frames.map(frame).collect()
 }
 

@@ -8,7 +8,8 @@ use crate::wire::gemini::response::{CANDIDATE, Members, Slot, is_part, reason_wo
 use crate::wire::gemini::{error, part, usage};
 use crate::wire::ir::{Arguments, Delta, Event, PartStart, Stop};
 use crate::wire::json::{Arr, Obj, Raw, Str};
-use crate::wire::{Client, Encode};
+use crate::wire::stream::aside;
+use crate::wire::{Client, Dialect, Encode};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -257,8 +258,7 @@ impl Encode for Encoder {
                 error::encode_event(error, &request_id(&self.request_id), out);
                 self.over = true;
             }
-            // A comment would break the SDKs; a blank line says as much.
-            Event::Ping => out.extend_from_slice(b"\r\n"),
+            Event::Ping => aside::keep_alive(Dialect::Gemini, out),
             Event::End => self.end(out),
         }
     }

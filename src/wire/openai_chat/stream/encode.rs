@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{Obj, Raw, Str};
-use crate::wire::{Client, Encode};
+use crate::wire::stream::aside;
+use crate::wire::{Client, Dialect, Encode};
 
 use super::super::details;
 use super::super::response::{annotation, known_tier, nests_member};
@@ -364,8 +365,7 @@ impl Encode for Encoder {
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Stop { choice, stop } => self.stop(*choice, stop, out),
             Event::Error(error) => self.error(error, out),
-            // A comment: every event-stream reader skips it, and nothing on the way falls asleep.
-            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::Ping => aside::keep_alive(Dialect::OpenAiChat, out),
             Event::End => self.end(out),
         }
     }

@@ -12,7 +12,8 @@ use crate::usage::tokens::Usage;
 use crate::wire::ir::{Arguments, Delta, Event, PartStart, StopReason};
 use crate::wire::json::{Obj, Str};
 use crate::wire::seal::Seal;
-use crate::wire::{Client, Encode};
+use crate::wire::stream::aside;
+use crate::wire::{Client, Dialect, Encode};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -366,8 +367,7 @@ impl Encode for Encoder {
             // There is room for one answer only.
             Event::PartStart { .. } | Event::Stop { .. } => {}
             Event::Error(error) => self.fail(error, out),
-            // The format has no event for it; a comment keeps a connection as well.
-            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::Ping => aside::keep_alive(Dialect::Responses, out),
             Event::End => self.end(out),
         }
     }

@@ -305,5 +305,5 @@ fn a_ping_is_a_comment() {
     encoder.event(&Event::Ping, &mut out);
     let mut line = String::new();
     let _ = write!(line, "{}", String::from_utf8_lossy(&out));
-    assert_eq!(line, ": ping\n\n");
+    assert_eq!(line, ": keep-alive\n\n");
 }

@@ -1,0 +1,425 @@
+//! One attempt, up to where its answer proves good: a whole answer, or the first event of a stream.
+//! Nothing here touches the client, so two of them can run side by side.
+
+use std::future::ready;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use pingora_core::ErrorType;
+use pingora_http::{RequestHeader, ResponseHeader};
+use tokio::time::{Sleep, sleep_until, timeout};
+
+use super::connector::Leg;
+use super::context::{Attempt, Deadline, Exchange};
+use super::{Gateway, hooks};
+use crate::error::{Error, Kind, Result, Retry};
+use crate::limit::clock;
+use crate::route::quota;
+use crate::stage::respond;
+use crate::telemetry::record::Why;
+
+/// An error answer longer than this is not one.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// Enough for one write; more would only delay it.
+const BATCH_BYTES: usize = 16 * 1024;
+
+/// A request of the provider's, ready to go out.
+pub(super) struct Part {
+    pub(super) head: RequestHeader,
+    pub(super) body: Bytes,
+}
+
+/// An answer that has proved good.
+pub(super) enum Begun {
+    /// All of it.
+    Whole(Bytes),
+    /// Its beginning.
+    Stream(Batch),
+}
+
+/// An attempt that failed.
+pub(super) struct Broken {
+    pub(super) error: Error,
+    /// A pooled connection was dead before a byte came back: that proves nothing against the provider,
+    /// and the request may go out again on another.
+    pub(super) is_stale: bool,
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self { error, is_stale: false }
+    }
+}
+
+/// Sends the parts one after the other and waits for the answer to the last. Where the provider takes
+/// less at once than the client sends there are several; what they are answered is kept for the answer
+/// to the last.
+pub(super) async fn begin(
+    gateway: &Gateway,
+    x: &Exchange,
+    attempt: &mut Attempt,
+    parts: Vec<Part>,
+) -> Result<(Leg, Begun), Broken> {
+    let mut parts = parts.into_iter().peekable();
+    while let Some(part) = parts.next() {
+        let is_last = parts.peek().is_none();
+        let mut leg = open(gateway, x, attempt, part).await?;
+        let done = match is_last {
+            true => judge(x, attempt, &mut leg).await,
+            false => earlier(x, attempt, &mut leg).await.map(Begun::Whole),
+        };
+        match done {
+            Ok(begun) if is_last => return Ok((leg, begun)),
+            Ok(Begun::Whole(answer)) => {
+                attempt.earlier.push(answer);
+                finish(gateway, leg).await;
+            }
+            Ok(Begun::Stream(_)) => return Err(Error::internal("one of several answers is a stream").into()),
+            Err(error) => {
+                abandon(&mut leg, &error).await;
+                return Err(error.into());
+            }
+        }
+    }
+    Err(Error::internal("nothing to send").into())
+}
+
+/// Gives a connection back, or closes what was not read to its end.
+pub(super) async fn finish(gateway: &Gateway, mut leg: Leg) {
+    match leg.session.response_done() {
+        true => gateway.pools.release(leg).await,
+        false => leg.session.shutdown().await,
+    }
+}
+
+/// Closes what cannot be used again. An HTTP/2 connection that timed out may be dead without a sign
+/// of it, and would take every later request with it: it gets no new ones.
+pub(super) async fn abandon(leg: &mut Leg, error: &Error) {
+    if let Some(http2) = leg.session.as_http2().filter(|_| error.kind() == Kind::UpstreamTimeout) {
+        http2.conn.mark_shutdown();
+    }
+    leg.session.shutdown().await;
+}
+
+/// Connects, sends the request and reads the answer's head.
+async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part) -> Result<Leg, Broken> {
+    let upstream = x.live.upstream(&attempt.target.deployment)?;
+    // TLS takes its own time, but where somebody said how long at most.
+    let said = x.patience.connect.or(x.plan.as_ref().and_then(|plan| plan.attempts.timeouts.connect));
+    let patience = said.unwrap_or(attempt.timeouts.connect * 2).min(left(attempt.deadline));
+    let mut leg = match timeout(patience, gateway.pools.connect(upstream)).await {
+        Ok(leg) => leg?,
+        Err(_) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline).into()),
+        Err(_) => {
+            let error = Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)");
+            return Err(error.with_retry(Retry::SameTarget).into());
+        }
+    };
+    let mut head = part.head;
+    if leg.session.as_http2().is_some() {
+        hooks::for_http2(&mut head, &attempt.target.deployment)?;
+    }
+    // An image or a sound begins when it is ready.
+    let patience = if x.passage.is_some() { attempt.timeouts.total } else { attempt.timeouts.first_token };
+    match send_and_wait(attempt, &mut leg, head, part.body, patience).await {
+        Ok(()) => {
+            learn(gateway, attempt, &leg);
+            Ok(leg)
+        }
+        Err(broken) => {
+            abandon(&mut leg, &broken.error).await;
+            Err(Broken { is_stale: broken.is_stale && leg.reused, ..broken })
+        }
+    }
+}
+
+async fn send_and_wait(
+    attempt: &mut Attempt,
+    leg: &mut Leg,
+    head: RequestHeader,
+    body: Bytes,
+    patience: Duration,
+) -> Result<(), Broken> {
+    let up = &mut leg.session;
+    let is_out = &mut attempt.sent;
+    let work = async {
+        let sent = match up.write_request_header(Box::new(head)).await {
+            Ok(()) => up.write_request_body(body, true).await,
+            Err(e) => Err(e),
+        };
+        *is_out = sent.is_ok();
+        // A provider that refuses early closes its side while we still send: its answer counts.
+        let read = loop {
+            match up.read_response_header().await {
+                Ok(()) if up.response_header().is_some_and(|h| h.status.is_informational() && h.status != 101) => {}
+                other => break other,
+            }
+        };
+        match (sent, read) {
+            (_, Ok(())) => Ok(()),
+            (Err(sent), Err(_)) => Err(sent),
+            (Ok(()), Err(read)) => Err(read),
+        }
+    };
+    match timeout(patience.min(left(attempt.deadline)), work).await {
+        Ok(done) => done.map_err(|e| Broken {
+            error: upstream_error(&e, "before its answer began"),
+            is_stale: closed_without_answer(&e),
+        }),
+        Err(_) if left(attempt.deadline).is_zero() => Err(too_long(attempt.deadline).into()),
+        Err(_) => {
+            let text = "the provider did not begin its answer in time (first_token timeout)";
+            Err(Error::new(Kind::UpstreamTimeout, text).into())
+        }
+    }
+}
+
+/// Takes note of what the answer's head says of the quota.
+fn learn(gateway: &Gateway, attempt: &mut Attempt, leg: &Leg) {
+    let Some(head) = leg.session.response_header() else { return };
+    attempt.status = Some(head.status.as_u16());
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let unix_ms = clock::unix_ms();
+    let learned = quota::read(header, unix_ms);
+    if let Some(run) = &attempt.run {
+        run.learned(learned.on_clock(unix_ms, gateway.clock.now_ms()));
+    }
+}
+
+/// What is left until then.
+fn left(deadline: Deadline) -> Duration {
+    deadline.at.saturating_duration_since(Instant::now())
+}
+
+/// Whether the connection was closed rather than broken by us or by time.
+fn closed_without_answer(error: &pingora_core::Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError | ErrorType::H2Error
+    )
+}
+
+fn upstream_error(error: &pingora_core::Error, when: &str) -> Error {
+    match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+            Error::new(Kind::UpstreamTimeout, format!("the provider stalled {when} (idle timeout)")).with_detail(error)
+        }
+        _ => {
+            Error::new(Kind::UpstreamBroken, format!("the connection to the provider broke {when}")).with_detail(error)
+        }
+    }
+}
+
+pub(super) fn too_long(deadline: Deadline) -> Error {
+    match deadline.is_clients {
+        true => Error::new(Kind::UpstreamTimeout, "the answer took too long (x-weir-timeout)"),
+        false => Error::new(Kind::UpstreamTimeout, "the answer took too long (total timeout)"),
+    }
+}
+
+/// What an error answer's head says.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) content_type: Option<HeaderValue>,
+    pub(super) retry_after: Option<HeaderValue>,
+    pub(super) retry_after_ms: Option<HeaderValue>,
+    /// The name of the exception, at Amazon.
+    pub(super) error_type: Option<HeaderValue>,
+}
+
+impl Refusal {
+    fn of(head: &ResponseHeader) -> Self {
+        Self {
+            status: head.status.as_u16(),
+            content_type: head.headers.get(CONTENT_TYPE).cloned(),
+            retry_after: head.headers.get(RETRY_AFTER).cloned(),
+            retry_after_ms: head.headers.get(respond::RETRY_AFTER_MS).cloned(),
+            error_type: head.headers.get("x-amzn-errortype").cloned(),
+        }
+    }
+}
+
+/// The answer's head is there: refused, held whole, or the beginning of a stream.
+async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Begun> {
+    let head = leg.session.response_header().ok_or_else(|| Error::internal("an answer without a head"))?;
+    if !head.status.is_success() {
+        return Err(refusal(x, attempt, leg).await);
+    }
+    match attempt.why {
+        Why::Continuation => hooks::answer_goes_on(attempt, head)?,
+        _ => hooks::answer_begins(x, attempt, head)?,
+    }
+    match attempt.answer.is_stream() {
+        true => beginning(attempt, leg).await.map(Begun::Stream),
+        false => whole(attempt, leg).await.map(Begun::Whole),
+    }
+}
+
+async fn refusal(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Error {
+    let Some(head) = leg.session.response_header() else { return Error::internal("an answer without a head") };
+    let refusal = Refusal::of(head);
+    let until = Instant::now() + attempt.timeouts.idle.min(left(attempt.deadline));
+    let body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
+    hooks::refused(x, attempt, &refusal, &body)
+}
+
+async fn read_up_to(leg: &mut Leg, limit: usize, until: tokio::time::Instant) -> Option<Bytes> {
+    let mut body = BytesMut::new();
+    loop {
+        let piece = tokio::time::timeout_at(until, leg.session.read_response_body()).await.ok()?;
+        match piece {
+            Ok(Some(bytes)) => {
+                let room = limit.saturating_sub(body.len()).min(bytes.len());
+                body.extend_from_slice(bytes.get(..room).unwrap_or_default());
+                if room < bytes.len() {
+                    return Some(body.freeze());
+                }
+            }
+            Ok(None) | Err(_) => return Some(body.freeze()),
+        }
+    }
+}
+
+/// The answer to one of several bodies, as it came.
+async fn earlier(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
+    let head = leg.session.response_header().ok_or_else(|| Error::internal("an answer without a head"))?;
+    if head.status != 200 {
+        return Err(refusal(x, attempt, leg).await);
+    }
+    leg.session.set_read_timeout(Some(attempt.timeouts.idle));
+    let held_bytes: usize = attempt.earlier.iter().map(Bytes::len).sum();
+    let most_bytes = x.live.runtime.server.max_answer_bytes.saturating_sub(held_bytes);
+    let mut body = BytesMut::new();
+    let timer = sleep_until(attempt.deadline.at.into());
+    tokio::pin!(timer);
+    while let Some(piece) = next_piece(attempt.deadline, leg, timer.as_mut()).await? {
+        if body.len() + piece.len() > most_bytes {
+            let text = "the provider's answers are over the limit `server.max_answer`";
+            return Err(Error::new(Kind::UpstreamFailed, text));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// An answer that is not streamed reaches the client whole or not at all.
+async fn whole(attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
+    leg.session.set_read_timeout(Some(attempt.timeouts.idle));
+    let timer = sleep_until(attempt.deadline.at.into());
+    tokio::pin!(timer);
+    loop {
+        let mut chunk = next_piece(attempt.deadline, leg, timer.as_mut()).await?;
+        let end = chunk.is_none();
+        let since = Instant::now();
+        attempt.answer.chunk(&mut chunk, end)?;
+        if end {
+            attempt.work += since.elapsed();
+            return Ok(chunk.unwrap_or_default());
+        }
+    }
+}
+
+/// What the provider sends next, as long as there is time.
+async fn next_piece(deadline: Deadline, leg: &mut Leg, timer: Pin<&mut Sleep>) -> Result<Option<Bytes>> {
+    tokio::select! {
+        biased;
+        piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer")),
+        () = timer => Err(too_long(deadline)),
+    }
+}
+
+/// Reads until the first event proves good.
+async fn beginning(attempt: &mut Attempt, leg: &mut Leg) -> Result<Batch> {
+    let first = Instant::now() + attempt.timeouts.first_token.min(left(attempt.deadline));
+    let timer = sleep_until(first.into());
+    tokio::pin!(timer);
+    loop {
+        let batch = match next_batch(attempt, leg, timer.as_mut()).await {
+            Err(Ended::Late) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline)),
+            Err(Ended::Late) => {
+                let text = "the provider did not send a first event in time (first_token timeout)";
+                return Err(Error::new(Kind::UpstreamTimeout, text));
+            }
+            Err(Ended::Error(error)) => return Err(error),
+            Ok(batch) => batch,
+        };
+        // A file may be empty, an answer may not.
+        let is_empty_file = batch.end && attempt.answer.passed_head().is_some();
+        if !batch.out.is_empty() || is_empty_file {
+            leg.session.set_read_timeout(Some(attempt.timeouts.idle));
+            return Ok(batch);
+        }
+        // Nothing has come out before the answer has begun: then another target may be asked.
+        if let Some(error) = attempt.answer.error().cloned().or(batch.broken) {
+            return Err(error);
+        }
+        if batch.end {
+            return Err(Error::new(Kind::UpstreamFailed, "the provider ended its stream without an answer"));
+        }
+    }
+}
+
+/// What was read in one go.
+pub(super) struct Batch {
+    pub(super) out: Bytes,
+    pub(super) end: bool,
+    /// Met after what is in `out`.
+    pub(super) broken: Option<Error>,
+}
+
+/// Why there is no batch.
+pub(super) enum Ended {
+    /// The timer fired.
+    Late,
+    Error(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Reads what the upstream has ready, up to one good write. Nothing is lost if it is dropped while it
+/// waits.
+pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<&mut Sleep>) -> Result<Batch, Ended> {
+    let first = tokio::select! {
+        biased;
+        piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer"))?,
+        () = timer => return Err(Ended::Late),
+    };
+    let mut batch = Batch { out: Bytes::new(), end: first.is_none(), broken: None };
+    let mut chunk = first;
+    attempt.answer.chunk(&mut chunk, batch.end)?;
+    batch.out = chunk.unwrap_or_default();
+    let mut joined: Option<BytesMut> = None;
+    while !batch.end && joined.as_ref().map_or(batch.out.len(), BytesMut::len) < BATCH_BYTES {
+        // Whatever is not there now is waited for in the next round.
+        let mut chunk = tokio::select! {
+            biased;
+            piece = leg.session.read_response_body() => match piece {
+                Ok(chunk) => chunk,
+                Err(e) => {
+                    batch.broken = Some(upstream_error(&e, "in the middle of its answer"));
+                    break;
+                }
+            },
+            () = ready(()) => break,
+        };
+        batch.end = chunk.is_none();
+        attempt.answer.chunk(&mut chunk, batch.end)?;
+        match chunk {
+            Some(more) if batch.out.is_empty() => batch.out = more,
+            Some(more) => joined.get_or_insert_with(|| BytesMut::from(&*batch.out)).extend_from_slice(&more),
+            None => {}
+        }
+    }
+    if let Some(joined) = joined {
+        batch.out = joined.freeze();
+    }
+    Ok(batch)
+}

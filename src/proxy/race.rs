@@ -1,0 +1,192 @@
+//! Waiting for an attempt's answer to begin: while the client is there, with signs of life for it, and
+//! with a second attempt beside the first where a route wants one.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora_proxy::Session;
+use tokio::time::{Instant, sleep_until};
+
+use super::alive::Alive;
+use super::attempt::{Begun, Broken, Part, begin};
+use super::connector::Leg;
+use super::context::{Attempt, Exchange};
+use super::relay::{client_gone, gone, sight, written};
+use super::{Gateway, hooks};
+use crate::error::{Error, Result};
+use crate::route::attempts::Attempts;
+use crate::telemetry::record::Why;
+
+/// Pooled connections that turn out dead before one byte came back.
+const MAX_STALE: u32 = 2;
+
+type Answered = Result<(Leg, Begun), Broken>;
+
+/// Sends the exchange's attempt and waits until its answer proves good. The attempt stays in the
+/// exchange, also where it fails; where a second one was faster, that one is there.
+pub(super) async fn ask(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    attempts: &mut Attempts,
+    index: usize,
+) -> Result<(Leg, Begun)> {
+    let mut stale = 0;
+    loop {
+        let attempt = x.attempt.take().ok_or_else(|| Error::internal("no attempt runs"))?;
+        let (attempt, answered) = once(gateway, session, x, attempt, attempts, index).await;
+        x.clock.spend(attempt.work);
+        x.attempt = Some(attempt);
+        match answered {
+            Err(broken) if broken.is_stale && stale < MAX_STALE => stale += 1,
+            other => return other.map_err(|broken| broken.error),
+        }
+    }
+}
+
+async fn once(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    mut attempt: Attempt,
+    attempts: &mut Attempts,
+    index: usize,
+) -> (Attempt, Answered) {
+    let parts = match parts(session, x, &attempt).await {
+        Ok(parts) => parts,
+        Err(error) => return (attempt, Err(error.into())),
+    };
+    let mut alive = Alive::new(x);
+    let late = late(x, &attempt);
+    let mut rival = None;
+    let outcome = {
+        let mut first = Box::pin(begin(gateway, x, &mut attempt, parts));
+        match wait(session, x, &mut alive, first.as_mut(), late).await {
+            Some(answered) => Outcome { is_second: false, answered, other: None },
+            // Too late by this route's own measure: the first goes on, and another begins.
+            None => match second(gateway, session, x, attempts, index).await {
+                Some((attempt, parts)) => {
+                    let rival = rival.insert(attempt);
+                    let second = Box::pin(begin(gateway, x, rival, parts));
+                    Box::pin(race(session, x, &mut alive, first, second)).await
+                }
+                None => {
+                    let answered = wait(session, x, &mut alive, first.as_mut(), None).await;
+                    let answered = answered.unwrap_or_else(|| Err(Error::internal("late without a measure").into()));
+                    Outcome { is_second: false, answered, other: None }
+                }
+            },
+        }
+    };
+    x.head_is_out |= alive.head_is_out;
+    let Some(mut rival) = rival else { return (attempt, outcome.answered) };
+    x.attempts += 1;
+    if outcome.is_second {
+        std::mem::swap(&mut attempt, &mut rival);
+    }
+    // The other was asked too, and will charge for it: it is on record before it is forgotten.
+    gateway.lost(x, &mut rival, outcome.other);
+    (attempt, outcome.answered)
+}
+
+/// How a race ended.
+struct Outcome {
+    is_second: bool,
+    answered: Answered,
+    /// Why the other one failed, if it was over by then.
+    other: Option<Error>,
+}
+
+/// A second attempt, where the rules allow one.
+async fn second(
+    gateway: &Gateway,
+    session: &Session,
+    x: &Exchange,
+    attempts: &mut Attempts,
+    index: usize,
+) -> Option<(Attempt, Vec<Part>)> {
+    let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
+    attempts.done(other);
+    let attempt = written(gateway, x, other, Why::Hedge).ok()?;
+    let parts = parts(session, x, &attempt).await.ok()?;
+    Some((attempt, parts))
+}
+
+/// Waits for whichever of two begins to answer first; the other is dropped, which closes its
+/// connection.
+async fn race(
+    session: &mut Session,
+    x: &Exchange,
+    alive: &mut Alive,
+    mut first: Pin<Box<impl Future<Output = Answered> + Send>>,
+    mut second: Pin<Box<impl Future<Output = Answered> + Send>>,
+) -> Outcome {
+    let mut failed: [Option<Error>; 2] = [None, None];
+    loop {
+        let (is_second, answered) = tokio::select! {
+            biased;
+            answered = first.as_mut(), if failed[0].is_none() => (false, answered),
+            answered = second.as_mut(), if failed[1].is_none() => (true, answered),
+            () = client_gone(session) => return Outcome { is_second: false, answered: Err(gone().into()), other: None },
+            () = alive.silent() => match alive.sign(session, x).await {
+                Ok(()) => continue,
+                Err(error) => return Outcome { is_second: false, answered: Err(error.into()), other: None },
+            },
+        };
+        let [one, two] = &mut failed;
+        let (own, other) = if is_second { (two, one) } else { (one, two) };
+        match answered {
+            Err(broken) if other.is_none() => *own = Some(broken.error),
+            answered => return Outcome { is_second, answered, other: other.take() },
+        }
+    }
+}
+
+/// The provider's requests, written and signed. A credential that has to be fetched is waited for here.
+async fn parts(session: &Session, x: &Exchange, attempt: &Attempt) -> Result<Vec<Part>> {
+    if !x.pass_through {
+        attempt.target.deployment.signer.ready().await?;
+    }
+    let client = session.req_header();
+    let prepared = &attempt.prepared;
+    let bodies = prepared.earlier.iter().skip(attempt.earlier.len()).chain(std::iter::once(&prepared.body));
+    let part = |body: &Bytes| Ok(Part { head: hooks::request_head(x, attempt, client, body)?, body: body.clone() });
+    bodies.map(part).collect()
+}
+
+/// How long the first attempt has before a second one joins it.
+fn late(x: &Exchange, attempt: &Attempt) -> Option<Duration> {
+    let plan = x.plan.as_ref().filter(|plan| plan.attempts.hedge && attempt.why != Why::Continuation)?;
+    let route = plan.route.as_ref()?;
+    x.live.board.route(&route.name)?.late_ms().map(Duration::from_millis)
+}
+
+/// Waits for an attempt; none where it is late.
+async fn wait(
+    session: &mut Session,
+    x: &Exchange,
+    alive: &mut Alive,
+    mut work: Pin<&mut (impl Future<Output = Answered> + Send)>,
+    late: Option<Duration>,
+) -> Option<Answered> {
+    let until = late.map(|late| Instant::now() + late);
+    loop {
+        tokio::select! {
+            biased;
+            answered = work.as_mut() => return Some(answered),
+            () = client_gone(session) => return Some(Err(gone().into())),
+            () = alive.silent() => if let Err(error) = alive.sign(session, x).await {
+                return Some(Err(error.into()));
+            },
+            () = reached(until) => return None,
+        }
+    }
+}
+
+async fn reached(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

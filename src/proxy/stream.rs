@@ -1,0 +1,152 @@
+//! A stream on its way to the client, from its first event on. Nothing is tried again from here; but
+//! where a route wants that, an answer that breaks is left open for another target to go on with.
+
+use bytes::Bytes;
+use pingora_proxy::Session;
+use tokio::time::{sleep_until, timeout};
+
+use super::alive::Alive;
+use super::attempt::{Batch, Ended, next_batch, too_long};
+use super::connector::Leg;
+use super::context::Exchange;
+use super::relay::{client_gone, gone};
+use super::{Gateway, hooks};
+use crate::error::{Error, Kind, Result};
+use crate::telemetry::Outcome;
+use crate::wire;
+
+/// Passes the answer on until it ends; an error is an event of it, unless another target may go on
+/// with the answer: then the error is given back, and the stream is open.
+pub(super) async fn run(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    leg: &mut Leg,
+    first: Batch,
+) -> Result<()> {
+    gateway.attempt_answered(x);
+    match x.end.first_byte {
+        None => commit(session, x).await?,
+        Some(_) => {
+            let attempt = x.attempt_mut()?;
+            let by = format!("continued on {}/{}", attempt.target.deployment.name, attempt.target.model);
+            let note = attempt.answer.note(&by);
+            write(session, x, note, false).await?;
+        }
+    }
+    let timer = sleep_until(x.attempt_mut()?.deadline.at.into());
+    tokio::pin!(timer);
+    let mut alive = Alive::new(x);
+    let mut batch = first;
+    loop {
+        if let Some(error) = x.attempt_mut()?.answer.error().cloned() {
+            if x.attempt_mut()?.answer.said().is_some() {
+                write(session, x, batch.out, false).await?;
+                return Err(error);
+            }
+            gateway.stream_failed(x, &error);
+            let out = hooks::redacted(x, batch.out);
+            return last(gateway, session, x, out).await;
+        }
+        if batch.end {
+            return last(gateway, session, x, batch.out).await;
+        }
+        if !batch.out.is_empty() {
+            write(session, x, batch.out, false).await?;
+            alive.spoken();
+        }
+        if let Some(error) = batch.broken {
+            return cut(gateway, session, x, error).await;
+        }
+        let attempt = x.attempt_mut()?;
+        let deadline = attempt.deadline;
+        let next = tokio::select! {
+            biased;
+            next = next_batch(attempt, leg, timer.as_mut()) => next,
+            () = client_gone(session) => Err(Ended::Error(gone())),
+            () = alive.silent() => {
+                let out = alive.within(&mut attempt.answer);
+                Ok(Batch { out, end: false, broken: None })
+            }
+        };
+        batch = match next {
+            Ok(batch) => batch,
+            Err(Ended::Late) => return cut(gateway, session, x, too_long(deadline)).await,
+            Err(Ended::Error(error)) => return cut(gateway, session, x, error).await,
+        };
+    }
+}
+
+async fn commit(session: &mut Session, x: &mut Exchange) -> Result<()> {
+    let http1 = !session.downstream_session.is_http2();
+    let head = hooks::stream_head(x, http1)?;
+    x.end.first_byte = Some(x.started.elapsed());
+    if x.head_is_out {
+        return Ok(());
+    }
+    session.downstream_session.write_response_header(Box::new(head)).await.map_err(super::body::gone)
+}
+
+pub(super) async fn write(session: &mut Session, x: &Exchange, out: Bytes, end: bool) -> Result<()> {
+    if out.is_empty() && !end {
+        return Ok(());
+    }
+    let within = x.live.runtime.server.write_timeout;
+    match timeout(within, session.downstream_session.write_response_body(out, end)).await {
+        Ok(written) => written.map_err(super::body::gone),
+        Err(_) => Err(Error::new(Kind::ClientGone, "the client stopped reading")),
+    }
+}
+
+/// The error as the only event of a stream whose head went out to keep the client's connection alive.
+pub(super) async fn refuse(session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
+    let mut out = Vec::with_capacity(256);
+    let id = x.request_id.hyphenated().to_string();
+    match x.parsed.as_ref().is_some_and(|parsed| parsed.array) {
+        true => {
+            out.push(b'[');
+            wire::encode_error(x.dialect, error, &id, &mut out);
+            out.push(b']');
+        }
+        false => wire::encode_error_event(x.dialect, error, &id, &mut out),
+    }
+    x.end.status = 200;
+    write(session, x, Bytes::from(out), true).await
+}
+
+/// The end of a stream: settled before the client can know that it is over, so that its next request
+/// finds its limits as they are.
+async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: Bytes) -> Result<()> {
+    gateway.settle(x);
+    write(session, x, out, true).await
+}
+
+/// The stream broke under us: what the client has begun to read ends with its format's error event.
+async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
+    // What passes has no error event: closing is all that says so.
+    let passes = x.attempt_mut()?.answer.passed_head().is_some();
+    if passes || error.kind() == Kind::ClientGone {
+        return Err(error);
+    }
+    let event = x.attempt_mut()?.answer.fail(error.clone());
+    if x.attempt_mut()?.answer.said().is_some() {
+        write(session, x, event, false).await?;
+        return Err(error);
+    }
+    gateway.stream_failed(x, &error);
+    last(gateway, session, x, event).await
+}
+
+/// Whether the answer broke after the client had begun to read it, and is open for another target.
+pub(super) fn is_open(x: &Exchange) -> bool {
+    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| attempt.answer.said().is_some())
+}
+
+/// Ends a stream that was left open: nobody goes on with it.
+pub(super) async fn close(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
+    let out = x.attempt_mut()?.answer.close();
+    x.end.error = Some(error.clone());
+    x.end.outcome = Outcome::UpstreamCut;
+    let out = hooks::redacted(x, out);
+    last(gateway, session, x, out).await
+}

@@ -1,0 +1,219 @@
+//! Everything that is known of endpoints and routes, for as long as the process lives: a reload binds
+//! the new configuration to what was learnt under the old one.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::budget::RetryBudget;
+use super::latency::Quantiles;
+use super::vital::{Report, Standing, Vital};
+use crate::config::runtime::{Deployment, Runtime};
+
+/// Models of one endpoint that are watched apart; what clients invent beyond shares one place.
+const MOST_MODELS: usize = 256;
+/// A credential that was refused is tried again after this long, and after twice as long each time.
+const LOCKED_MS: u64 = 60_000;
+const LONGEST_LOCKED_MS: u64 = 600_000;
+
+/// One endpoint of a provider.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub provider: String,
+    pub id: String,
+    pub(super) in_flight: AtomicU32,
+    drained: AtomicBool,
+    unwell: AtomicBool,
+    /// All its places are taken.
+    full: AtomicBool,
+    /// Its credential was refused; the numbers are in `lock`.
+    locked: AtomicBool,
+    lock: Mutex<Lock>,
+    models: ArcSwap<HashMap<String, Arc<Vital>>>,
+    /// Held while a model is added.
+    adding: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Lock {
+    until_ms: u64,
+    for_ms: u64,
+}
+
+impl Endpoint {
+    fn new(deployment: &Deployment) -> Self {
+        Self {
+            provider: deployment.name.clone(),
+            id: deployment.id.clone(),
+            in_flight: AtomicU32::new(0),
+            drained: AtomicBool::new(false),
+            unwell: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            locked: AtomicBool::new(false),
+            lock: Mutex::default(),
+            models: ArcSwap::default(),
+            adding: Mutex::default(),
+        }
+    }
+
+    /// What is known of a model there.
+    pub fn vital(self: &Arc<Self>, model: &str) -> Arc<Vital> {
+        if let Some(known) = self.models.load().get(model) {
+            return Arc::clone(known);
+        }
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let models = self.models.load();
+        // The empty name is nobody's.
+        let name = if models.len() < MOST_MODELS { model } else { "" };
+        if let Some(known) = models.get(name) {
+            return Arc::clone(known);
+        }
+        let vital = Arc::new(Vital::new(Arc::clone(self)));
+        let mut next = HashMap::clone(&models);
+        next.insert(name.to_owned(), Arc::clone(&vital));
+        self.models.store(Arc::new(next));
+        vital
+    }
+
+    /// Requests there, of all models.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing of it should be asked.
+    pub(super) fn out(&self, now_ms: u64) -> Option<Standing> {
+        if self.drained.load(Ordering::Relaxed) {
+            return Some(Standing::Drained);
+        }
+        if self.unwell.load(Ordering::Relaxed) {
+            return Some(Standing::Unwell);
+        }
+        if !self.locked.load(Ordering::Relaxed) {
+            return None;
+        }
+        let until_ms = self.lock.lock().unwrap_or_else(PoisonError::into_inner).until_ms;
+        (until_ms > now_ms).then_some(Standing::Locked { until_ms })
+    }
+
+    /// Takes it out, or puts it back, by hand.
+    pub fn drain(&self, drained: bool) {
+        self.drained.store(drained, Ordering::Relaxed);
+    }
+
+    pub fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request would have to wait for a place.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// What the active check found; says whether that is news.
+    pub fn checked(&self, well: bool) -> bool {
+        self.unwell.swap(!well, Ordering::Relaxed) == well
+    }
+
+    pub(super) fn lock_out(&self, now_ms: u64) {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.for_ms = lock.for_ms.saturating_mul(2).clamp(LOCKED_MS, LONGEST_LOCKED_MS);
+        lock.until_ms = now_ms.saturating_add(lock.for_ms);
+        if !self.locked.swap(true, Ordering::Relaxed) {
+            tracing::error!(endpoint = %self.id, "the provider refuses the credential: nothing is sent there for now");
+        }
+    }
+
+    pub(super) fn unlock(&self) {
+        if self.locked.load(Ordering::Relaxed) && self.locked.swap(false, Ordering::Relaxed) {
+            *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Lock::default();
+            tracing::info!(endpoint = %self.id, "the provider takes the credential again");
+        }
+    }
+
+    /// Each model that was asked for, and how it is.
+    pub fn reports(&self, now_ms: u64) -> Vec<(String, Report)> {
+        let models = self.models.load();
+        let mut all: Vec<_> = models.iter().map(|(name, vital)| (name.clone(), vital.report(now_ms))).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// Whether anything of it may be asked.
+    pub fn is_well(&self, now_ms: u64) -> bool {
+        self.out(now_ms).is_none() && {
+            let models = self.models.load();
+            models.is_empty() || models.values().any(|vital| !vital.report(now_ms).standing.is_out())
+        }
+    }
+}
+
+/// What is known of a route: when first tokens come.
+#[derive(Debug, Default)]
+pub struct RouteTimes(Mutex<Quantiles>);
+
+impl RouteTimes {
+    pub fn add(&self, first_token_ms: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(first_token_ms);
+    }
+
+    /// When 95 of 100 have come.
+    pub fn late_ms(&self) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at_ms(95)
+    }
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Board {
+    endpoints: HashMap<String, Arc<Endpoint>>,
+    routes: HashMap<String, Arc<RouteTimes>>,
+    pub budget: Arc<RetryBudget>,
+}
+
+impl Board {
+    pub fn new(runtime: &Runtime) -> Self {
+        Self::bind(runtime, None)
+    }
+
+    /// For a configuration, with what `old` knows of what is still there.
+    pub fn bind(runtime: &Runtime, old: Option<&Self>) -> Self {
+        let endpoint = |deployment: &Arc<Deployment>| {
+            let known = old.and_then(|old| old.endpoints.get(&deployment.id)).cloned();
+            (deployment.id.clone(), known.unwrap_or_else(|| Arc::new(Endpoint::new(deployment))))
+        };
+        let route = |name: &String| {
+            let known = old.and_then(|old| old.routes.get(name)).cloned();
+            (name.clone(), known.unwrap_or_default())
+        };
+        let share = runtime.retry_budget;
+        Self {
+            endpoints: runtime.endpoints().map(endpoint).collect(),
+            routes: runtime.routes.keys().map(route).collect(),
+            budget: Arc::new(RetryBudget::new(share.percent, share.floor)),
+        }
+    }
+
+    pub fn endpoint(&self, id: &str) -> Option<&Arc<Endpoint>> {
+        self.endpoints.get(id)
+    }
+
+    /// In no order.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.endpoints.values()
+    }
+
+    pub fn route(&self, name: &str) -> Option<&Arc<RouteTimes>> {
+        self.routes.get(name)
+    }
+
+    /// What is known of a model at a deployment's endpoint.
+    pub fn vital(&self, deployment: &Deployment, model: &str) -> Option<Arc<Vital>> {
+        self.endpoints.get(&deployment.id).map(|endpoint| endpoint.vital(model))
+    }
+}

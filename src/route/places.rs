@@ -1,0 +1,84 @@
+//! How many requests an endpoint takes at a time: as many as the configuration says, or what its
+//! refusals teach. After a rate limit half of those in flight are allowed, one more for every round
+//! without another, and any number again once it has been quiet for a while (additive increase,
+//! multiplicative decrease, as TCP has it).
+
+/// Quiet for so long after the last refusal, an endpoint has no limit that was learnt.
+const FORGET_MS: u64 = 60_000;
+
+/// What is known of an endpoint's places.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Places {
+    configured: Option<u32>,
+    learnt: Option<Learnt>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Learnt {
+    places: u32,
+    /// Good answers since the last place was added.
+    good: u32,
+    refused_at_ms: u64,
+}
+
+impl Places {
+    pub fn new(configured: Option<u32>) -> Self {
+        Self { configured, learnt: None }
+    }
+
+    /// Places there are; none is any number.
+    pub fn most(&self) -> Option<u32> {
+        let learnt = self.learnt.map(|learnt| learnt.places);
+        [self.configured, learnt].into_iter().flatten().min()
+    }
+
+    /// It refused one for its limits, while so many were in flight.
+    pub fn refused(&mut self, in_flight: u32, now_ms: u64) {
+        let before = self.learnt.map_or(in_flight, |learnt| learnt.places.min(in_flight));
+        self.learnt = Some(Learnt { places: (before / 2).max(1), good: 0, refused_at_ms: now_ms });
+    }
+
+    /// It answered one.
+    pub fn answered(&mut self, now_ms: u64) {
+        let Some(learnt) = &mut self.learnt else { return };
+        if now_ms.saturating_sub(learnt.refused_at_ms) >= FORGET_MS {
+            self.learnt = None;
+            return;
+        }
+        learnt.good += 1;
+        if learnt.good >= learnt.places {
+            (learnt.good, learnt.places) = (0, learnt.places.saturating_add(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_halve_and_quiet_rounds_add_one() {
+        let mut places = Places::new(None);
+        assert_eq!(places.most(), None);
+        places.answered(0);
+        places.refused(40, 0);
+        assert_eq!(places.most(), Some(20));
+        (0..20).for_each(|_| places.answered(1));
+        assert_eq!(places.most(), Some(21));
+        places.refused(21, 2);
+        assert_eq!(places.most(), Some(10));
+        places.refused(0, 3);
+        assert_eq!(places.most(), Some(1), "never none");
+        places.answered(60_003);
+        assert_eq!(places.most(), None, "forgotten");
+    }
+
+    #[test]
+    fn what_is_configured_holds_above_what_is_learnt() {
+        let mut places = Places::new(Some(8));
+        places.refused(100, 0);
+        assert_eq!(places.most(), Some(8));
+        places.refused(8, 0);
+        assert_eq!(places.most(), Some(4));
+    }
+}

@@ -1,0 +1,162 @@
+//! Whom to ask first: a plan's targets put in order, each of their endpoints a target of its own, and
+//! those left out that may not serve this tenant.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::parse::Parsed;
+use super::route::{Plan, Target};
+use super::select;
+use crate::config::runtime::{Deployment, Key, Prefer, Route, Strategy};
+use crate::error::{Error, Kind, Result};
+use crate::route::affinity;
+use crate::route::board::Board;
+use crate::route::pick::{self, Ask, Choice, Seat};
+use crate::usage::tokens::Usage;
+use crate::wire::Dialect;
+use crate::wire::envelope::Envelope;
+use crate::wire::seal::Seal;
+
+/// Output that a request without a bound is taken to want, where costs are compared.
+const USUAL_OUTPUT_TOKENS: u64 = 1_024;
+
+/// What of the request the choice depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub key: &'a Key,
+    pub board: &'a Board,
+    pub parsed: &'a Parsed,
+    pub body: &'a [u8],
+    /// The format of a request for generation.
+    pub dialect: Option<Dialect>,
+    pub headers: &'a HeaderMap,
+    pub tags: &'a [String],
+    /// What `auto` weighs most, where the request says so.
+    pub prefer: Option<Prefer>,
+    pub now_ms: u64,
+    /// A number that differs from request to request.
+    pub chance: u64,
+    /// Days since 1970: prices have dates.
+    pub day: i64,
+}
+
+/// Puts the plan's targets in the order to try them.
+pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
+    if let [only] = plan.targets.as_slice()
+        && only.deployment.others.is_empty()
+    {
+        if !asked.key.tenant.permits(&only.deployment) {
+            return Err(not_permitted());
+        }
+        plan.vitals = asked.board.vital(&only.deployment, &only.model).into_iter().collect();
+        return Ok(());
+    }
+    let route = plan.route.clone();
+    let found = match &route {
+        Some(route) => places(route, &plan.targets),
+        None => (0..plan.targets.len()).map(Some).collect(),
+    };
+    let left = route.as_deref().and_then(|route| select::narrowed(route, asked));
+    let targets: Vec<Option<&Target>> = found
+        .iter()
+        .enumerate()
+        .map(|(at, place)| plan.targets.get((*place)?).filter(|_| left.is_none_or(|left| left.contains(&at))))
+        .collect();
+    let choices: Vec<Choice> = targets.iter().map(|target| choice(*target, asked)).collect();
+    let ask = ask(route.as_deref(), &plan.targets, asked);
+    let order = match &route {
+        Some(route) if route.group.strategy == Strategy::Auto => {
+            let selection = select::select(route, &targets, &choices, asked);
+            let order = select::order(&selection)?;
+            plan.reason = Some(selection.reason);
+            pick::sorted_by_rank(order, &choices)
+        }
+        Some(route) => pick::targets(&route.group, &choices, &ask),
+        None => (0..choices.len()).collect(),
+    };
+    let mut chosen = Vec::with_capacity(plan.targets.len());
+    let mut vitals = Vec::with_capacity(plan.targets.len());
+    for index in order {
+        let (Some(choice), Some(Some(place))) = (choices.get(index), found.get(index)) else { continue };
+        let Some(target) = plan.targets.get(*place) else { continue };
+        for seat in pick::seats(choice, &ask).into_iter().filter_map(|seat| choice.seats.get(seat)) {
+            let endpoint = endpoints(&target.deployment).find(|d| d.id == seat.vital.endpoint.id);
+            chosen.extend(endpoint.map(|deployment| Target { deployment: Arc::clone(deployment), ..target.clone() }));
+            vitals.push(Arc::clone(&seat.vital));
+        }
+    }
+    if chosen.is_empty() {
+        return Err(not_permitted());
+    }
+    (plan.targets, plan.vitals) = (chosen, vitals);
+    first_who_sealed(plan, asked);
+    Ok(())
+}
+
+fn not_permitted() -> Error {
+    Error::new(Kind::ModelNotAllowed, "no provider of this model may serve this tenant: its regions or promises differ")
+        .with_param("model")
+}
+
+fn endpoints(deployment: &Arc<Deployment>) -> impl Iterator<Item = &Arc<Deployment>> {
+    std::iter::once(deployment).chain(&deployment.others)
+}
+
+/// Where each target of the route stands in the plan; some may have been left out of it.
+fn places(route: &Route, targets: &[Target]) -> Vec<Option<usize>> {
+    let count = route.targets().len();
+    (0..count).map(|place| targets.iter().position(|target| target.place == place)).collect()
+}
+
+/// A target with those of its endpoints that may serve the tenant.
+fn choice(target: Option<&Target>, asked: &Asked<'_>) -> Choice {
+    let Some(target) = target else { return Choice { seats: Vec::new(), cost: None } };
+    let tokens = asked.parsed.reserve_tokens();
+    let seat = |deployment: &Arc<Deployment>| {
+        let vital = asked.board.vital(deployment, &target.model)?;
+        let standing = vital.standing(tokens, asked.now_ms);
+        let id = affinity::id(&deployment.id);
+        Some(Seat { vital, standing, weight: deployment.weight, id })
+    };
+    let permitted = endpoints(&target.deployment).filter(|deployment| asked.key.tenant.permits(deployment));
+    Choice { seats: permitted.filter_map(seat).collect(), cost: cost(target, asked) }
+}
+
+fn cost(target: &Target, asked: &Asked<'_>) -> Option<i128> {
+    let usage = Usage {
+        fresh_input_tokens: asked.parsed.input_estimate_tokens,
+        visible_output_tokens: asked.parsed.max_output_tokens.unwrap_or(USUAL_OUTPUT_TOKENS),
+        ..Usage::default()
+    };
+    Some(target.info.as_ref()?.cost(&usage, None, asked.day)?.0)
+}
+
+fn ask(route: Option<&Route>, targets: &[Target], asked: &Asked<'_>) -> Ask {
+    let same = |one: &Target, other: &Target| one.model == other.model;
+    let one_model = targets.first().is_some_and(|first| targets.len() > 1 && targets.iter().all(|t| same(first, t)));
+    let among_targets = route.is_some_and(|route| route.affinity.unwrap_or(one_model));
+    let among_endpoints = route.and_then(|route| route.affinity) != Some(false)
+        && targets.iter().any(|target| !target.deployment.others.is_empty());
+    let conversation = || {
+        let envelope = Envelope::restore(asked.body, &asked.parsed.outline).ok()?;
+        let header = |name: &str| asked.headers.get(name).map(http::HeaderValue::as_bytes);
+        affinity::key(&asked.key.tenant.id, header, &envelope)
+    };
+    let affinity = (among_targets || among_endpoints).then(conversation).flatten();
+    Ask { now_ms: asked.now_ms, chance: asked.chance, affinity, among_targets }
+}
+
+/// Sealed state opens where it was made: elsewhere the conversation would go on without it.
+fn first_who_sealed(plan: &mut Plan, asked: &Asked<'_>) {
+    let Some(maker) = Seal::last_maker(asked.body) else { return };
+    let made = plan.targets.iter().position(|target| target.deployment.seal.is_maker(maker));
+    let is_out = |at: &usize| plan.vitals.get(*at).is_none_or(|vital| vital.standing(0, asked.now_ms).is_out());
+    if let Some(at) = made.filter(|at| !is_out(at))
+        && at < plan.vitals.len()
+    {
+        let (target, vital) = (plan.targets.remove(at), plan.vitals.remove(at));
+        plan.targets.insert(0, target);
+        plan.vitals.insert(0, vital);
+    }
+}

@@ -1,0 +1,279 @@
+//! A stream of one format made a stream of another.
+
+use super::join::Join;
+use super::record::{Record, Said};
+use super::{Ending, HoldBack, Next, Pipe, Progress, aside, cut_error};
+use crate::error::{Error, Result};
+use crate::usage::estimate::TextCount;
+use crate::wire::bridge::{Bridge, Events};
+use crate::wire::frames::{Frames, Framing};
+use crate::wire::resume::Prefill;
+use crate::wire::sse::Frame;
+use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder};
+
+/// Turns a stream of one format into a stream of another.
+pub struct Translator {
+    frames: Frames,
+    stage: Stage,
+}
+
+/// All behind the framer.
+struct Stage {
+    decoder: Box<dyn Decode>,
+    events: Option<Events>,
+    writer: Writer,
+}
+
+/// All behind the decoder.
+struct Writer {
+    client: Dialect,
+    encoder: Box<dyn Encode>,
+    /// A local count of the prompt, for upstreams that never say.
+    input_estimate_tokens: u64,
+    hold: HoldBack,
+    progress: Progress,
+    /// Kept where the answer may go on elsewhere.
+    record: Option<Box<Record>>,
+    /// Where the answer of another upstream is a part of this one.
+    join: Option<Box<Join>>,
+    /// The answer broke, and the client has not been told.
+    is_broken: bool,
+}
+
+impl std::fmt::Debug for Translator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Translator").field("progress", self.progress()).finish_non_exhaustive()
+    }
+}
+
+impl Translator {
+    /// From the bridge's upstream to its client.
+    pub fn new(bridge: &Bridge, framing: Framing, quirks: &Quirks, client: &Client<'_>) -> Self {
+        let (decoder, encoder) = (stream_decoder(bridge.upstream, quirks), stream_encoder(bridge.client, client));
+        let mut it = Self::of(Frames::new(framing), decoder, encoder);
+        it.stage.events = Some(bridge.events());
+        it.stage.writer.client = bridge.client;
+        it.stage.writer.input_estimate_tokens = client.input_estimate_tokens;
+        it
+    }
+
+    /// Keeps what is said, so that the answer may go on elsewhere.
+    #[must_use]
+    pub fn recorded(mut self) -> Self {
+        self.stage.writer.record = Some(Box::default());
+        self
+    }
+
+    /// Of parts, for a client that takes server-sent events.
+    pub fn of(frames: Frames, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
+        let writer = Writer {
+            client: Dialect::OpenAiChat,
+            encoder,
+            input_estimate_tokens: 0,
+            hold: HoldBack::default(),
+            progress: Progress::default(),
+            record: None,
+            join: None,
+            is_broken: false,
+        };
+        Self { frames, stage: Stage { decoder, events: None, writer } }
+    }
+}
+
+impl Pipe for Translator {
+    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        let stage = &mut self.stage;
+        let result: Result<()> = self.frames.push(chunk, &mut |frame| stage.frame(frame, out));
+        if let Err(error) = result {
+            stage.writer.event(&ir::Event::Error(error), out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let stage = &mut self.stage;
+        self.frames.finish(&mut |frame| stage.frame(frame, out));
+        stage.finish(out);
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
+        self.stage.writer.event(&ir::Event::Error(error), out);
+    }
+
+    fn commit(&mut self, out: &mut Vec<u8>) {
+        self.stage.writer.hold.commit(out);
+    }
+
+    fn is_committed(&self) -> bool {
+        self.stage.writer.hold.is_committed()
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.stage.writer.progress
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage.writer.is_broken || self.progress().ending.is_none()
+    }
+
+    fn said(&self) -> Option<Said> {
+        let writer = &self.stage.writer;
+        writer.record.as_ref().filter(|_| writer.is_broken)?.said()
+    }
+
+    fn resume(&mut self, next: &Next<'_>) {
+        let Some(said) = self.said() else { return };
+        self.frames = Frames::new(next.framing);
+        self.stage.decoder = stream_decoder(next.bridge.upstream, next.quirks);
+        self.stage.events = Some(next.bridge.events());
+        self.stage.writer.resume(&said, next);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        self.stage.writer.close(out);
+    }
+
+    fn note(&mut self, text: &str, out: &mut Vec<u8>) {
+        if self.is_open() {
+            aside::note(self.stage.writer.client, text, out);
+        }
+    }
+
+    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.is_open() {
+            aside::keep_alive(self.stage.writer.client, out);
+        }
+        self.is_open()
+    }
+}
+
+impl Stage {
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
+        let Some(data) = frame.data else { return };
+        let Self { decoder, events, writer } = self;
+        if writer.progress.ending.is_none() {
+            decoder.event(frame.name, data, &mut |event| match events {
+                Some(events) => events.event(event, &mut |event| writer.event(event, out)),
+                None => writer.event(event, out),
+            });
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let Self { decoder, events, writer } = self;
+        if writer.progress.ending.is_some() {
+            return;
+        }
+        decoder.finish(&mut |event| match (event, &mut *events) {
+            // What a decoder finds only now is that the end is missing.
+            (ir::Event::Error(error), _) => {
+                writer.progress.cut(error.clone());
+                writer.encode(event, out);
+            }
+            (_, Some(events)) => events.event(event, &mut |event| writer.event(event, out)),
+            (_, None) => writer.event(event, out),
+        });
+        if writer.progress.ending.is_none() {
+            let error = cut_error();
+            writer.progress.cut(error.clone());
+            writer.encode(&ir::Event::Error(error), out);
+        }
+    }
+}
+
+impl Writer {
+    fn event(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
+        if self.progress.ending.is_some() {
+            return;
+        }
+        if self.observe(event) {
+            self.hold.commit(out);
+        }
+        // Never zero by silence: what the upstream did not count is counted here.
+        if matches!(event, ir::Event::End) && self.progress.usage.is_none() {
+            let (usage, _) = self.progress.account(self.input_estimate_tokens);
+            self.encode(&ir::Event::Usage(usage), out);
+        }
+        self.encode(event, out);
+    }
+
+    fn encode(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
+        if matches!(event, ir::Event::Error(_)) {
+            // Before the first byte an error is the caller's to render, or to mend elsewhere.
+            if !self.hold.is_committed() {
+                return;
+            }
+            self.is_broken = self.record.as_ref().is_some_and(|record| record.said().is_some());
+            if self.is_broken {
+                return;
+            }
+        }
+        self.write(event, out);
+    }
+
+    fn write(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
+        let Self { encoder, record, join, hold, .. } = self;
+        let target = hold.target(out);
+        let mut tell = |event: &ir::Event<'_>| {
+            record.iter_mut().for_each(|record| record.observe(event));
+            encoder.event(event, target);
+        };
+        match join {
+            Some(join) => join.event(event, &mut tell),
+            None => tell(event),
+        }
+        hold.commit_if_full(out);
+    }
+
+    fn resume(&mut self, said: &Said, next: &Next<'_>) {
+        let Some(record) = &self.record else { return };
+        let share = self.progress.account(self.input_estimate_tokens);
+        let told = self.join.as_ref().map_or(share.0, |join| join.sum(share.0));
+        // Anthropic's clients get no thought without a proof.
+        let proof = (self.client == Dialect::Anthropic).then(|| next.bridge.no_proof());
+        let echoes = Prefill::echoes(next.quirks);
+        self.join = Some(Box::new(Join::new(record, said, echoes, proof, told)));
+        let mut earlier = std::mem::take(&mut self.progress.earlier);
+        earlier.push(share);
+        self.progress = Progress { earlier, ..Progress::default() };
+        self.is_broken = false;
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.is_broken)
+            && let Some(error) = self.progress.ending.as_ref().and_then(Ending::error).cloned()
+        {
+            self.write(&ir::Event::Error(error), out);
+        }
+    }
+
+    /// Takes note of an event; says whether the answer has begun with it.
+    fn observe(&mut self, event: &ir::Event<'_>) -> bool {
+        let progress = &mut self.progress;
+        match event {
+            ir::Event::Start { usage, service_tier, .. } => {
+                progress.opening_usage = usage.or(progress.opening_usage);
+                progress.service_tier = service_tier.as_ref().map(|tier| tier.text().into_owned());
+                return false;
+            }
+            ir::Event::Ping => return false,
+            ir::Event::PartStart { .. } => progress.has_content = true,
+            ir::Event::Delta { delta, .. } => count(delta, &mut progress.output),
+            ir::Event::PartEnd { .. } => {}
+            ir::Event::Usage(usage) => progress.usage = Some(*usage),
+            ir::Event::Stop { .. } => progress.has_stopped = true,
+            ir::Event::Error(error) => {
+                progress.fail(error.clone());
+                return false;
+            }
+            ir::Event::End => progress.complete(),
+        }
+        true
+    }
+}
+
+fn count(delta: &ir::Delta<'_>, output: &mut TextCount) {
+    use ir::Delta::{Arguments, Input, Reasoning, Refusal, Text};
+    if let Text(text) | Reasoning(text) | Arguments(text) | Input(text) | Refusal(text) = delta {
+        output.add_escaped(text.escaped());
+    }
+}

@@ -156,18 +156,22 @@ impl Fault {
         }
     }
 
-    pub(crate) fn fate(self, stream: bool) -> Fate {
+    pub(crate) fn fate(self, voice: Voice, stream: bool) -> Fate {
         match self {
             Good | Drip | Giant => Fate::Whole,
-            Refuse | Status529 | Limits(_) | LimitInStream | Answers(Busy) => Fate::MayRepeat,
-            Answers(Wrong | TooLong | Unsafe) => Fate::Rejected,
+            Refuse => Fate::MayRepeat,
             ResetMidBody | ResetMidEvent | StallMidBody | DripForever | ErrorEventMid | EarlyEnd | LengthTooLong
             | LengthTooShort
                 if stream =>
             {
                 Fate::Begun
             }
-            _ => Fate::Spent,
+            // Who is busy or limits has done nothing, wherever it says so.
+            _ => match self.words(voice, stream)[0] {
+                "rejected" | "context_too_long" | "content_refused" => Fate::Rejected,
+                "overloaded" | "rate_limited" => Fate::MayRepeat,
+                _ => Fate::Spent,
+            },
         }
     }
 

@@ -368,8 +368,8 @@ in the body (`request_id`) and in the header `x-request-id` (on Anthropic's path
 - Nothing makes `insufficient_quota` and `no_healthy_upstream` yet: budgets and health are not there.
 - A failed connection is tried again at the same target where no other is left; what is retried at the next target needs
   a route with another one.
-- The code is also the `error` of the access record and the `outcome` of `weir_attempts_total`, where a provider's own
-  code counts as `other`.
+- The code is also the `error` of the access record. Attempts have words of their own, the same in the record's
+  `timeline` and in `weir_attempts_total`.
 
 ";
 

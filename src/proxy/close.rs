@@ -48,26 +48,27 @@ fn count(x: &mut Exchange) {
     x.end.usage_source = source;
 }
 
-/// Puts an attempt on record, once.
-fn put(x: &mut Exchange, attempt: &mut Attempt, outcome: &'static str, error: Option<&Error>) {
-    if std::mem::replace(&mut attempt.recorded, true) {
-        return;
-    }
-    x.timeline.push(Tried {
-        deployment: Arc::clone(&attempt.target.deployment),
-        model: attempt.target.model.clone(),
-        why: attempt.why,
-        at: attempt.began.saturating_duration_since(x.started),
-        duration: attempt.began.elapsed(),
-        outcome,
-        status: attempt.status,
-        error: error.map(|error| error.code().to_owned()),
-        usage: None,
-        cost: None,
-    });
-}
-
 impl Gateway {
+    /// Puts an attempt on record and into the metrics, once.
+    fn put(&self, x: &mut Exchange, attempt: &mut Attempt, outcome: &'static str, error: Option<&Error>) {
+        if std::mem::replace(&mut attempt.recorded, true) {
+            return;
+        }
+        self.telemetry.attempt(&attempt.target.deployment.name, outcome);
+        x.timeline.push(Tried {
+            deployment: Arc::clone(&attempt.target.deployment),
+            model: attempt.target.model.clone(),
+            why: attempt.why,
+            at: attempt.began.saturating_duration_since(x.started),
+            duration: attempt.began.elapsed(),
+            outcome,
+            status: attempt.status,
+            error: error.map(|error| error.code().to_owned()),
+            usage: None,
+            cost: None,
+        });
+    }
+
     /// The attempt is over without an answer for the client, or broke in the middle of one: what that
     /// means for its target, on record.
     pub(super) fn attempt_failed(&self, x: &mut Exchange, error: &Error) -> Failure {
@@ -91,10 +92,9 @@ impl Gateway {
             }
         }
         let provider = attempt.target.deployment.name.as_str();
-        self.telemetry.attempt(provider, error.code());
         let detail = error.detail();
         tracing::debug!(request_id = %x.request_id, provider, cause = failure.cause.as_str(), detail, "attempt failed");
-        put(x, attempt, failure.cause.as_str(), Some(error));
+        self.put(x, attempt, failure.cause.as_str(), Some(error));
         failure
     }
 
@@ -115,7 +115,7 @@ impl Gateway {
             Some(error) => _ = self.attempt_over(x, attempt, error),
             None => {
                 drop(attempt.run.take());
-                put(x, attempt, Cause::Cancelled.as_str(), None);
+                self.put(x, attempt, Cause::Cancelled.as_str(), None);
             }
         }
         let used = used(x, attempt, Some(error.as_ref().unwrap_or(&cancelled)));
@@ -126,11 +126,11 @@ impl Gateway {
     }
 
     /// Another target is asked.
-    pub(super) fn fell_back(&self, x: &Exchange, from: usize, to: usize, reason: &str) {
+    pub(super) fn fell_back(&self, x: &Exchange, from: usize, to: usize, error: &Error) {
         let name =
             |index: usize| x.plan.as_ref().and_then(|p| p.targets.get(index)).map(|t| t.deployment.name.as_str());
         if let (Some(from), Some(to), true) = (name(from), name(to), from != to) {
-            self.telemetry.fallback(from, to, reason);
+            self.telemetry.fallback(from, to, Cause::of(error).as_str());
         }
     }
 
@@ -149,7 +149,6 @@ impl Gateway {
         if let Some(times) = hedged.and_then(|route| x.live.board.route(&route.name)) {
             times.add(first_token_ms);
         }
-        self.telemetry.attempt(&attempt.target.deployment.name, "ok");
     }
 
     /// A stream that has begun ended with an error event.
@@ -185,7 +184,7 @@ impl Gateway {
                 Outcome::ClientCut => Cause::ClientGone.as_str(),
                 _ => x.end.error.as_ref().map_or("ok", |error| Cause::of(error).as_str()),
             };
-            put(x, &mut attempt, outcome, None);
+            self.put(x, &mut attempt, outcome, None);
             drop(attempt.run.take());
             x.attempt = Some(attempt);
         }

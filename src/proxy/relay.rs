@@ -65,7 +65,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
             }
         };
         if let Some((from, error)) = last.as_ref().filter(|(from, _)| *from != index) {
-            gateway.fell_back(x, *from, index, error.code());
+            gateway.fell_back(x, *from, index, error);
         }
         x.attempts += 1;
         x.attempt = Some(attempt);

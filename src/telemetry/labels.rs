@@ -73,26 +73,6 @@ impl<'a> Labels<&'a str> {
     }
 }
 
-/// How an attempt ended, as a label: our own codes pass, an upstream's do not.
-pub(super) fn outcome(code: &str) -> &'static str {
-    const KNOWN: [&str; 13] = [
-        "ok",
-        "upstream_error",
-        "upstream_timeout",
-        "no_healthy_upstream",
-        "rate_limit_exceeded",
-        "insufficient_quota",
-        "invalid_request",
-        "model_not_found",
-        "context_length_exceeded",
-        "invalid_api_key",
-        "client_cut",
-        "upstream_cut",
-        "internal_error",
-    ];
-    KNOWN.into_iter().find(|known| *known == code).unwrap_or(OTHER)
-}
-
 /// Finds the metrics of a combination of labels: wait-free where it was seen before.
 #[derive(Debug)]
 pub(super) struct Resolver {

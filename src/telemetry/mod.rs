@@ -95,16 +95,16 @@ impl Telemetry {
         self.metrics.throttled.with_label_values(&[tenant.as_str(), limit]).inc();
     }
 
-    /// An attempt ended; `outcome` is `ok` or an error's code. An upstream's own code is `other`.
-    pub fn attempt(&self, provider: &str, outcome: &str) {
+    /// An attempt ended; `outcome` is the word of the record's timeline.
+    pub fn attempt(&self, provider: &str, outcome: &'static str) {
         let provider = self.resolver.provider(provider);
-        self.metrics.attempts.with_label_values(&[provider.as_str(), labels::outcome(outcome)]).inc();
+        self.metrics.attempts.with_label_values(&[provider.as_str(), outcome]).inc();
     }
 
     /// The request went on to another provider; `reason` as in [`Self::attempt`].
-    pub fn fallback(&self, from: &str, to: &str, reason: &str) {
+    pub fn fallback(&self, from: &str, to: &str, reason: &'static str) {
         let (from, to) = (self.resolver.provider(from), self.resolver.provider(to));
-        self.metrics.fallbacks.with_label_values(&[from.as_str(), to.as_str(), labels::outcome(reason)]).inc();
+        self.metrics.fallbacks.with_label_values(&[from.as_str(), to.as_str(), reason]).inc();
     }
 
     /// An attempt was not made, because there were too many second ones.

@@ -86,7 +86,7 @@ metrics! {
     Throttled = "weir_throttled_total", Kind::Counter, &["tenant", "limit"],
         "Requests refused by a limit.";
     Attempts = "weir_attempts_total", Kind::Counter, &["provider", "outcome"],
-        "Attempts at upstreams by how they ended: ok, or an error code.";
+        "Attempts at upstreams by how they ended, in the words of the record's timeline.";
     Fallbacks = "weir_fallbacks_total", Kind::Counter, &["from", "to", "reason"],
         "Requests that went on to another provider.";
     RetriesRefused = "weir_retries_refused_total", Kind::Counter, &[],

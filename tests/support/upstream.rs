@@ -13,8 +13,11 @@ use serde_json::Value;
 pub(crate) struct Request {
     /// Which connection it came on, from 0.
     pub(crate) connection: usize,
-    /// Which request it was on that connection, from 0.
+    /// Which request it was on that connection, from 0. Pingora does not promise that a connection is
+    /// used again: one that its watcher still holds is dropped for a fresh one.
     pub(crate) nth: usize,
+    /// Which request it was of all, from 0.
+    pub(crate) number: usize,
     pub(crate) method: String,
     pub(crate) path: String,
     /// Names in lower case.
@@ -107,8 +110,12 @@ impl Upstream {
 
 fn serve(conn: &mut Conn, connection: usize, seen: &Mutex<Vec<Request>>, script: &Script) {
     for nth in 0.. {
-        let Some(request) = conn.read_request(connection, nth) else { return };
-        seen.lock().unwrap().push(request.clone());
+        let Some(mut request) = conn.read_request(connection, nth) else { return };
+        {
+            let mut seen = seen.lock().unwrap();
+            request.number = seen.len();
+            seen.push(request.clone());
+        }
         script(&request, conn);
         if conn.stream.is_none() {
             return;
@@ -215,6 +222,7 @@ impl Conn {
         let mut request = Request {
             connection,
             nth,
+            number: 0,
             method: first.next()?,
             path: first.next()?,
             headers,

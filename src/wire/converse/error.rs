@@ -130,7 +130,7 @@ fn by_status(status: u16, message: &str) -> Kind {
         // The model failed: the service model gives this status to nothing else.
         424 => Kind::UpstreamFailed,
         429 => throttled(message),
-        503 => Kind::UpstreamOverloaded,
+        503 | 529 => Kind::UpstreamOverloaded,
         405..=499 => cause::of_rejection(message),
         _ => Kind::UpstreamFailed,
     }

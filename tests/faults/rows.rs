@@ -1,0 +1,283 @@
+//! Failures known from elsewhere, one test a row of the list they come from; those that are rows of a
+//! table are in `matrix`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::fault::{self, Fault};
+use super::format::{FORMATS, Format};
+use super::table::{DEFAULTS, RETRIES, one_provider};
+use super::voice::Complaint::Limited;
+use super::voice::{FOUR, PIECES, Voice};
+use crate::support::client::Client;
+use crate::support::gateway::{Gateway, KEY};
+use crate::support::upstream::{Conn, Request, Upstream};
+use crate::support::wait::until;
+
+/// What an upstream may take to see that nobody listens any more.
+const SOON: Duration = Duration::from_secs(5);
+
+fn stream_head(voice: Voice, conn: &mut Conn) {
+    let kind = voice.stream_type();
+    conn.raw(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"));
+}
+
+/// The head and the first piece of an answer.
+fn begin(voice: Voice, conn: &mut Conn) {
+    stream_head(voice, conn);
+    conn.chunk([voice.opening(), voice.first(PIECES[0])].concat());
+}
+
+/// Asks and leaves the answer where it is.
+fn ask(gateway: &Gateway, format: Format, stream: bool) -> Client {
+    let mut client = gateway.client();
+    let bearer = format!("Bearer {KEY}");
+    let body = format.body("it/m", "one two three", stream).to_string();
+    client.request("POST", &format.path("it/m", stream), &[("authorization", &bearer)], body.as_bytes());
+    client
+}
+
+fn is_counted(record: &Value) -> bool {
+    matches!(record["usage_source"].as_str(), Some("partial" | "estimated"))
+        && record["input_tokens"].as_u64().is_some_and(|n| n > 0)
+}
+
+/// Row 21: a limit, in a stream or before one, ends at once where there is nobody else, and nothing
+/// spins behind it.
+#[test]
+fn row_21_a_limit_without_a_fallback_ends_at_once() {
+    for voice in FOUR {
+        for fault in [Fault::LimitInStream, Fault::Answers(Limited)] {
+            let upstream = Upstream::start(move |_, conn| fault.play(voice, true, conn));
+            let gateway = Gateway::start(&one_provider(voice, upstream.address, DEFAULTS));
+            let answer = gateway.post(&Format::Chat.path("it/m", true), &Format::Chat.body("it/m", "x", true));
+            assert_eq!(answer.status(), 429, "{voice:?}: {}", answer.text());
+            let asked = upstream.requests().len();
+            assert!((1..=1 + RETRIES).contains(&asked), "{voice:?} {fault:?}: asked {asked} times");
+            assert_eq!(gateway.record(1)["attempts"], asked);
+            let (before, window) = (gateway.cpu_time(), Duration::from_millis(300));
+            std::thread::sleep(window);
+            let used = gateway.cpu_time() - before;
+            assert!(used < window / 2, "{voice:?} {fault:?}: {used:?} of CPU time in {window:?} of rest");
+            assert_eq!(upstream.requests().len(), asked, "asked on after the answer");
+        }
+    }
+}
+
+/// Row 23: a client that leaves in the middle stops the upstream, and what it got is booked.
+#[test]
+fn row_23_a_client_that_leaves_stops_the_upstream_and_is_booked() {
+    for voice in FOUR {
+        let ended = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&ended);
+        let upstream = Upstream::start(move |_, conn| {
+            begin(voice, conn);
+            for number in 5.. {
+                if !conn.chunk(voice.next("and on ", number)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+            conn.close();
+        });
+        let gateway = Gateway::start(&one_provider(voice, upstream.address, DEFAULTS));
+        for (nth, format) in FORMATS.into_iter().enumerate() {
+            let mut client = ask(&gateway, format, true);
+            assert_eq!(client.head().status, 200);
+            let mut got = String::new();
+            while !got.contains("and on ") {
+                got += &String::from_utf8_lossy(&client.piece().expect("the stream goes on"));
+            }
+            drop(client);
+            let left = Instant::now();
+            until("the upstream's end", || (ended.load(Ordering::SeqCst) > nth).then_some(()));
+            assert!(left.elapsed() < SOON, "{voice:?} {format:?}: {:?}", left.elapsed());
+            let record = gateway.record(nth + 1);
+            assert_eq!(record["outcome"], "client_cut", "{record}");
+            assert!(is_counted(&record) && record["output_tokens"].as_u64().is_some_and(|n| n > 0), "{record}");
+            assert_eq!(record["timeline"][0]["outcome"], "client_gone", "{record}");
+        }
+        assert_eq!(upstream.requests().len(), FORMATS.len(), "nobody is asked again for a client that left");
+    }
+}
+
+/// What an upstream writes before it falls silent.
+type Begin = fn(&mut Conn);
+
+/// The same before the first byte, and in the middle of an answer that is held whole.
+#[test]
+fn row_23_a_client_that_leaves_early_is_booked_too() {
+    let waits: [(bool, Begin); 3] = [
+        (true, |_| ()),
+        (true, |conn| stream_head(Voice::Chat, conn)),
+        (false, |conn| {
+            _ = conn.raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{")
+        }),
+    ];
+    for (stream, begin) in waits {
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let ended = Arc::new(AtomicUsize::new(0));
+        let counters = (Arc::clone(&arrived), Arc::clone(&ended));
+        let upstream = Upstream::start(move |_, conn| {
+            begin(conn);
+            counters.0.fetch_add(1, Ordering::SeqCst);
+            conn.take(1);
+            counters.1.fetch_add(1, Ordering::SeqCst);
+            conn.close();
+        });
+        let patient = "timeouts: {connect: 2s, first_token: 20s, idle: 20s, total: 60s}, retries: 2";
+        let gateway = Gateway::start(&one_provider(Voice::Chat, upstream.address, patient));
+        for (nth, format) in FORMATS.into_iter().enumerate() {
+            let client = ask(&gateway, format, stream);
+            until("the request upstream", || (arrived.load(Ordering::SeqCst) > nth).then_some(()));
+            drop(client);
+            let left = Instant::now();
+            until("the upstream's end", || (ended.load(Ordering::SeqCst) > nth).then_some(()));
+            assert!(left.elapsed() < SOON, "{format:?}: {:?}", left.elapsed());
+            let record = gateway.record(nth + 1);
+            assert_eq!(record["outcome"], "client_cut", "{record}");
+            assert!(is_counted(&record), "{record}");
+        }
+    }
+}
+
+/// What comes as long as a stream is silent: counted by client.
+fn signs_of_life(text: &str) -> usize {
+    let text = text.replace("\r\n", "\n");
+    let blocks = text.split("\n\n").filter(|block| !block.is_empty());
+    blocks.filter(|block| block.starts_with(':') || block.contains("event: ping")).count()
+}
+
+/// Row 24: something comes while the model is silent. It says nothing in the client's format, and
+/// stands between events, also where the upstream stops in the middle of one.
+#[test]
+fn row_24_a_silent_stream_shows_signs_of_life_between_events() {
+    let silence = Duration::from_millis(1100);
+    let patient = "timeouts: {connect: 2s, first_token: 20s, idle: 20s, total: 60s}, keepalive: 300ms";
+    for voice in FOUR {
+        let upstream = Upstream::start(move |_, conn| {
+            stream_head(voice, conn);
+            conn.chunk(voice.opening());
+            std::thread::sleep(silence);
+            conn.chunk(voice.first(PIECES[0]));
+            let event = voice.next(PIECES[1], 5);
+            let (half, rest) = event.split_at(event.len() / 2);
+            conn.chunk(half);
+            std::thread::sleep(silence);
+            conn.chunk(rest);
+            conn.chunk(voice.closing(&PIECES.concat()));
+            conn.end();
+        });
+        let gateway = Gateway::start(&one_provider(voice, upstream.address, patient));
+        std::thread::scope(|scope| {
+            for format in FORMATS {
+                let gateway = &gateway;
+                scope.spawn(move || {
+                    let answer = ask(gateway, format, true).answer();
+                    let cell = format!("{voice:?} to {format:?}");
+                    let told = format.read(&answer).unwrap_or_else(|e| panic!("{cell}: {e}\n{}", answer.text()));
+                    assert!(told.is_whole && told.errors.is_empty(), "{cell}: {told:?}");
+                    assert_eq!(told.text, PIECES.concat(), "{cell}: {}", answer.text());
+                    let text = answer.text();
+                    let (before, after) = text.split_once(PIECES[0]).expect("the first piece");
+                    assert!(signs_of_life(after) >= 2, "{cell}: {text}");
+                    assert!(signs_of_life(before) >= 1, "{cell}: {text}");
+                });
+            }
+        });
+        assert!(gateway.wait_records(FORMATS.len()).iter().all(|record| record["outcome"] == "finished"));
+    }
+}
+
+/// Row 27: for a client that does not read, the upstream is read no further than buffers reach, and
+/// the client is cut after `server.write_timeout`.
+#[test]
+fn row_27_a_client_that_does_not_read_stops_the_upstream() {
+    /// What the kernel's buffers of two connections hold at most, and some more.
+    const MOST_BYTES: u64 = 24 << 20;
+    for (voice, format) in [(Voice::Chat, Format::Chat), (Voice::Messages, Format::Chat), (Voice::Chat, Format::Gemini)]
+    {
+        let (written, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let counters = (Arc::clone(&written), Arc::clone(&ended));
+        let upstream = Upstream::start(move |_, conn| {
+            begin(voice, conn);
+            let event = voice.next(&"x".repeat(16 * 1024), 5);
+            while conn.chunk(&event) {
+                counters.0.fetch_add(u64::try_from(event.len()).unwrap(), Ordering::SeqCst);
+            }
+            counters.1.fetch_add(1, Ordering::SeqCst);
+            conn.close();
+        });
+        let config = one_provider(voice, upstream.address, "timeouts: {first_token: 20s, idle: 20s, total: 60s}");
+        let gateway = Gateway::start(&config.replacen("threads: 2", "threads: 2, write_timeout: 1s", 1));
+        let mut client = ask(&gateway, format, true);
+        assert_eq!(client.head().status, 200);
+        until("the upstream's end", || (ended.load(Ordering::SeqCst) > 0).then_some(()));
+        let written = written.load(Ordering::SeqCst);
+        assert!(written < MOST_BYTES, "{voice:?} to {format:?}: {written} bytes were read for nobody");
+        let record = gateway.record(1);
+        assert_eq!(record["outcome"], "client_cut", "{record}");
+        assert!(is_counted(&record) && record["output_tokens"].as_u64().is_some_and(|n| n > 0), "{record}");
+        drop(client);
+    }
+}
+
+/// Row 29: memory does not grow with requests, whatever becomes of them.
+#[test]
+fn row_29_memory_stays_flat_under_faults() {
+    const WARM_UP: usize = 600;
+    const REQUESTS: usize = 3000;
+    /// Of a build without optimization, with its log at `debug`.
+    const MOST_GROWTH_KIB: u64 = 12 * 1024;
+    let faults = [
+        Fault::Good,
+        Fault::ResetBeforeHead,
+        Fault::Status529,
+        Fault::TruncatedJson,
+        Fault::Good,
+        Fault::ErrorEventMid,
+        Fault::HtmlPage,
+        Fault::ResetMidBody,
+        Fault::LostIn200,
+    ];
+    let upstream = Upstream::start(move |request: &Request, conn| {
+        let stream = Voice::Chat.wants_stream(&request.path, &request.json());
+        match request.path.starts_with("/spare") {
+            true => fault::good(Voice::Chat, stream, conn),
+            false => faults[request.number % faults.len()].play(Voice::Chat, stream, conn),
+        }
+    });
+    let spare = Voice::Chat.provider(&format!("http://{}/spare", upstream.address));
+    let config = one_provider(Voice::Chat, upstream.address, DEFAULTS).replacen(
+        "providers:",
+        &format!(
+            "routes: {{it: {{targets: [{{model: it/m}}, {{model: spare/m}}]}}}}\nproviders:\n  spare: {{{spare}}}"
+        ),
+        1,
+    );
+    let gateway = Gateway::start(&config);
+    let round = |count: usize| {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while next.fetch_add(1, Ordering::SeqCst) < count {
+                        let n = next.load(Ordering::SeqCst);
+                        let (format, stream) = (FORMATS[n % 4], !n.is_multiple_of(3));
+                        let answer = gateway.post(&format.path("it", stream), &format.body("it", "x", stream));
+                        assert!([200, 429, 502, 503, 529].contains(&answer.status()), "{}", answer.text());
+                    }
+                });
+            }
+        });
+    };
+    round(WARM_UP);
+    let before = gateway.memory_kib();
+    round(REQUESTS);
+    let after = gateway.memory_kib();
+    assert!(after < before + MOST_GROWTH_KIB, "{before} KiB before, {after} KiB after {REQUESTS} requests");
+}

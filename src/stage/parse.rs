@@ -152,7 +152,7 @@ pub fn patience(headers: &HeaderMap) -> Result<Patience> {
     for part in value.to_str().map_err(|_| wrong())?.split(',') {
         let (name, text) = part.split_once('=').unwrap_or(("total", part));
         let text = text.trim();
-        let seconds = || text.parse::<u64>().ok().filter(|s| *s > 0).map(Duration::from_secs);
+        let seconds = || text.parse().ok().filter(|s| (0.001..1e6).contains(s)).map(Duration::from_secs_f64);
         let period = Period::parse(text).ok().map(|period| period.0).or_else(seconds).ok_or_else(wrong)?;
         let said = match name.trim() {
             "total" => &mut patience.total,

@@ -12,10 +12,10 @@ use pingora_core::ErrorType;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::connector::Leg;
+use super::connector::{self, Leg};
 use super::context::{Attempt, Deadline, Exchange};
 use super::{Gateway, hooks};
-use crate::error::{Error, Kind, Result, Retry};
+use crate::error::{Error, Kind, Result};
 use crate::limit::clock;
 use crate::route::quota;
 use crate::stage::respond;
@@ -115,10 +115,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
     let mut leg = match timeout(patience, gateway.pools.connect(upstream)).await {
         Ok(leg) => leg?,
         Err(_) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline).into()),
-        Err(_) => {
-            let error = Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)");
-            return Err(error.with_retry(Retry::SameTarget).into());
-        }
+        Err(_) => return Err(connector::too_slow().into()),
     };
     let mut head = part.head;
     if leg.session.as_http2().is_some() {

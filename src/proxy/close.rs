@@ -80,8 +80,9 @@ impl Gateway {
 
     fn attempt_over(&self, x: &mut Exchange, attempt: &mut Attempt, error: &Error) -> Failure {
         let mut failure = Failure::of(error);
-        // The client's own credential was refused: nothing to blame the endpoint for.
-        if x.pass_through && failure.cause == Cause::Auth {
+        // The client's own credential, limit or money: nothing to blame the endpoint for, and nothing
+        // that another one would see otherwise.
+        if x.pass_through && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
         if let Some(run) = attempt.run.take() {

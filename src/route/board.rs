@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use super::budget::RetryBudget;
 use super::latency::Quantiles;
 use super::vital::{Report, Standing, Vital};
-use crate::config::runtime::{Deployment, Runtime};
+use crate::config::runtime::{Deployment, RetryShare, Runtime};
 
 /// Models of one endpoint that are watched apart; what clients invent beyond shares one place.
 const MOST_MODELS: usize = 256;
@@ -173,6 +173,7 @@ impl RouteTimes {
 pub struct Board {
     endpoints: HashMap<String, Arc<Endpoint>>,
     routes: HashMap<String, Arc<RouteTimes>>,
+    share: RetryShare,
     pub budget: Arc<RetryBudget>,
 }
 
@@ -192,10 +193,12 @@ impl Board {
             (name.clone(), known.unwrap_or_default())
         };
         let share = runtime.retry_budget;
+        let known = old.filter(|old| old.share == share).map(|old| Arc::clone(&old.budget));
         Self {
             endpoints: runtime.endpoints().map(endpoint).collect(),
             routes: runtime.routes.keys().map(route).collect(),
-            budget: Arc::new(RetryBudget::new(share.percent, share.floor)),
+            share,
+            budget: known.unwrap_or_else(|| Arc::new(RetryBudget::new(share.percent, share.floor))),
         }
     }
 

@@ -23,6 +23,9 @@ use crate::telemetry::record::Why;
 
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// A pooled connection that was dead says so within a round trip. One that breaks later was alive, and
+/// what the provider did until then it may bill.
+const STALE_WITHIN: Duration = Duration::from_millis(500);
 /// Enough for one write; more would only delay it.
 const BATCH_BYTES: usize = 16 * 1024;
 
@@ -143,6 +146,7 @@ async fn send_and_wait(
     body: Bytes,
     patience: Duration,
 ) -> Result<(), Broken> {
+    let began = Instant::now();
     let up = &mut leg.session;
     let is_out = &mut attempt.sent;
     let work = async {
@@ -167,7 +171,7 @@ async fn send_and_wait(
     match timeout(patience.min(left(attempt.deadline)), work).await {
         Ok(done) => done.map_err(|e| Broken {
             error: upstream_error(&e, "before its answer began"),
-            is_stale: closed_without_answer(&e),
+            is_stale: closed_without_answer(&e) && began.elapsed() < STALE_WITHIN,
         }),
         Err(_) if left(attempt.deadline).is_zero() => Err(too_long(attempt.deadline).into()),
         Err(_) => {

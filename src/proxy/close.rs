@@ -84,7 +84,9 @@ impl Gateway {
         if x.pass_through && failure.cause == Cause::Auth {
             failure.cause = Cause::Rejected;
         }
-        if let Some(run) = attempt.run.take() {
+        // Nor where its own patience was short: one client would take a good endpoint from all others.
+        let hasty = failure.cause == Cause::Timeout && x.patience.is_shorter(attempt.target.deployment.timeouts);
+        if let Some(run) = attempt.run.take().filter(|_| !hasty) {
             run.failed(&failure, self.clock.now_ms());
         }
         if failure.cause == Cause::RateLimited

@@ -437,6 +437,13 @@ impl Patience {
         }
     }
 
+    /// Whether any of it ends sooner than a deployment's own.
+    pub fn is_shorter(&self, own: Timeouts) -> bool {
+        let said = [self.connect, self.first_token, self.idle, self.total];
+        let own = [own.connect, own.first_token, own.idle, own.total];
+        said.iter().zip(own).any(|(said, own)| said.is_some_and(|said| said < own))
+    }
+
     /// What is said here, then what is said there.
     pub fn or(self, other: Self) -> Self {
         Self {

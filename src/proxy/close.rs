@@ -85,7 +85,9 @@ impl Gateway {
         if x.pass_through && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
-        if let Some(run) = attempt.run.take() {
+        // Nor where its own patience was short: one client would take a good endpoint from all others.
+        let hasty = failure.cause == Cause::Timeout && x.patience.is_shorter(attempt.target.deployment.timeouts);
+        if let Some(run) = attempt.run.take().filter(|_| !hasty) {
             run.failed(&failure, self.clock.now_ms());
             let lines = x.live.lines(&attempt.target.deployment).filter(|_| failure.cause == Cause::RateLimited);
             if let Some(lines) = lines {

@@ -162,7 +162,8 @@ fn advice_is_followed_within_the_longest_wait() {
     });
 }
 
-/// `x-weir-timeout`: the caller's own patience, whatever the configuration has.
+/// `x-weir-timeout`: the caller's own patience, whatever the configuration has. That it was short says
+/// nothing against the endpoint, which stays there for everybody.
 #[test]
 fn a_callers_own_deadline_is_named() {
     let upstream = Upstream::start(|_, conn| Fault::StallBeforeHead.play(Voice::Chat, false, conn));
@@ -185,6 +186,10 @@ fn a_callers_own_deadline_is_named() {
             }
         }
     });
+    for said in ["0", "-1", "NaN", "inf", "1e300", "18446744073709551615", "soon", "total"] {
+        let answer = post(&gateway, Format::Chat, false, &[("x-weir-timeout", said)]);
+        assert_eq!(answer.status(), 400, "{said}: {}", answer.text());
+    }
 }
 
 /// A pooled connection that dies while the provider works is no stale one: the request went out, and

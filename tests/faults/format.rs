@@ -92,7 +92,7 @@ impl Format {
         for block in text.split("\n\n").filter(|block| !block.is_empty()) {
             let data: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
             if data.is_empty() {
-                if block.lines().any(|line| !line.starts_with(':')) {
+                if block.lines().any(|line| !line.is_empty() && !line.starts_with(':')) {
                     return Err(format!("neither an event nor a comment: {block:?}"));
                 }
                 continue;

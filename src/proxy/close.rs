@@ -85,11 +85,11 @@ impl Gateway {
         }
         if let Some(run) = attempt.run.take() {
             run.failed(&failure, self.clock.now_ms());
-        }
-        if failure.cause == Cause::RateLimited
-            && let Some(line) = x.live.line(&attempt.target.deployment)
-        {
-            line.refused();
+            if failure.cause == Cause::RateLimited
+                && let Some(line) = x.live.line(&attempt.target.deployment)
+            {
+                line.refused(run.began_ms());
+            }
         }
         let provider = attempt.target.deployment.name.as_str();
         self.telemetry.attempt(provider, error.code());

@@ -99,10 +99,10 @@ impl Line {
         }
     }
 
-    /// The endpoint refused one for its limits.
-    pub(crate) fn refused(&self) {
+    /// The endpoint refused one for its limits that was sent at `sent_ms`.
+    pub(crate) fn refused(&self, sent_ms: u64) {
         let mut state = self.state();
-        state.places.refused(self.endpoint.in_flight(), self.clock.now_ms());
+        state.places.refused(self.endpoint.in_flight(), sent_ms, self.clock.now_ms());
         self.fit(&mut state);
     }
 

@@ -107,7 +107,6 @@ async fn second(
     index: usize,
 ) -> Option<(Attempt, Vec<Part>)> {
     let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
-    attempts.done(other);
     let attempt = written(gateway, x, other, Why::Hedge).ok()?;
     let parts = parts(session, x, &attempt).await.ok()?;
     Some((attempt, parts))

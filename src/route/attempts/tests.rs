@@ -277,7 +277,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     /// Whatever fails in whatever way: it ends, in bounds, and nothing is billed twice unasked.
     #[test]

@@ -91,7 +91,7 @@ impl Gateway {
             run.failed(&failure, self.clock.now_ms());
             let lines = x.live.lines(&attempt.target.deployment).filter(|_| failure.cause == Cause::RateLimited);
             if let Some(lines) = lines {
-                lines.refused(run.vital(), &attempt.target.model);
+                lines.refused(&run, &attempt.target.model);
             }
         }
         let provider = attempt.target.deployment.name.as_str();

@@ -120,8 +120,12 @@ impl Endpoint {
         self.unwell.swap(!well, Ordering::Relaxed) == well
     }
 
-    pub(super) fn lock_out(&self, now_ms: u64) {
+    /// A request that began then was refused for its credential. Of many that were, one counts.
+    pub(super) fn lock_out(&self, began_ms: u64, now_ms: u64) {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if began_ms < lock.until_ms {
+            return;
+        }
         lock.for_ms = lock.for_ms.saturating_mul(2).clamp(LOCKED_MS, LONGEST_LOCKED_MS);
         lock.until_ms = now_ms.saturating_add(lock.for_ms);
         if !self.locked.swap(true, Ordering::Relaxed) {
@@ -220,3 +224,6 @@ impl Board {
         self.endpoints.get(&deployment.id).map(|endpoint| endpoint.vital(model))
     }
 }
+
+#[cfg(test)]
+mod tests;

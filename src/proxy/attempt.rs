@@ -111,7 +111,8 @@ pub(super) async fn abandon(leg: &mut Leg, error: &Error) {
 async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part) -> Result<Leg, Broken> {
     let upstream = x.live.upstream(&attempt.target.deployment)?;
     // TLS takes its own time, but where somebody said how long at most.
-    let said = x.patience.connect.or(x.plan.as_ref().and_then(|plan| plan.attempts.timeouts.connect));
+    let of_route = x.plan.as_ref().map(|plan| plan.attempts.timeouts).unwrap_or_default();
+    let said = x.patience.or(of_route).connect;
     let patience = said.unwrap_or(attempt.timeouts.connect * 2).min(left(attempt.deadline));
     let mut leg = match timeout(patience, gateway.pools.connect(upstream)).await {
         Ok(leg) => leg?,
@@ -356,7 +357,6 @@ async fn beginning(attempt: &mut Attempt, leg: &mut Leg) -> Result<Batch> {
         // A file may be empty, an answer may not.
         let is_empty_file = batch.end && attempt.answer.passed_head().is_some();
         if !batch.out.is_empty() || is_empty_file {
-            leg.session.set_read_timeout(Some(attempt.timeouts.idle));
             return Ok(batch);
         }
         // Nothing has come out before the answer has begun: then another target may be asked.

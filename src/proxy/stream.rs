@@ -1,6 +1,8 @@
 //! A stream on its way to the client, from its first event on. Nothing is tried again from here; but
 //! where a route wants that, an answer that breaks is left open for another target to go on with.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use pingora_proxy::Session;
 use tokio::time::{sleep_until, timeout};
@@ -8,11 +10,14 @@ use tokio::time::{sleep_until, timeout};
 use super::alive::Alive;
 use super::attempt::{Batch, Ended, next_batch, too_long};
 use super::connector::Leg;
-use super::context::Exchange;
+use super::context::{Attempt, Deadline, Exchange};
 use super::relay::{client_gone, gone};
 use super::{Gateway, hooks};
+use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
+use crate::stage::answer::Answer;
 use crate::telemetry::Outcome;
+use crate::usage::estimate::TextCount;
 use crate::wire;
 
 /// Passes the answer on until it ends; an error is an event of it, unless another target may go on
@@ -35,7 +40,8 @@ pub(super) async fn run(
             write(session, x, note, false).await?;
         }
     }
-    let timer = sleep_until(x.attempt_mut()?.deadline.at.into());
+    let mut patience = Patience::new(x.attempt_mut()?);
+    let timer = sleep_until(patience.until().into());
     tokio::pin!(timer);
     let mut batch = first;
     loop {
@@ -59,21 +65,64 @@ pub(super) async fn run(
             return cut(gateway, session, x, error).await;
         }
         let attempt = x.attempt_mut()?;
-        let deadline = attempt.deadline;
         let next = tokio::select! {
             biased;
-            next = next_batch(attempt, leg, timer.as_mut()) => next,
+            next = next_batch(attempt, leg, timer.as_mut()) => next.inspect(|_| patience.heard(&attempt.answer)),
             () = client_gone(session) => Err(Ended::Error(gone())),
             () = alive.silent() => {
                 let out = alive.within(&mut attempt.answer);
                 Ok(Batch { out, end: false, broken: None })
             }
         };
+        timer.as_mut().reset(patience.until().into());
         batch = match next {
             Ok(batch) => batch,
-            Err(Ended::Late) => return cut(gateway, session, x, too_long(deadline)).await,
+            Err(Ended::Late) => return cut(gateway, session, x, patience.error()).await,
             Err(Ended::Error(error)) => return cut(gateway, session, x, error).await,
         };
+    }
+}
+
+/// How long a provider may be silent in the middle of an answer, and for how long it may send nothing
+/// but signs of life.
+struct Patience {
+    deadline: Deadline,
+    idle: Duration,
+    fruitless: Duration,
+    heard_at: Instant,
+    /// What has been said by then, and when it was said.
+    said: Option<TextCount>,
+    said_at: Instant,
+}
+
+impl Patience {
+    fn new(attempt: &Attempt) -> Self {
+        let Timeouts { idle, first_token, .. } = attempt.timeouts;
+        let now = Instant::now();
+        let (deadline, said) = (attempt.deadline, attempt.answer.text_so_far());
+        Self { deadline, idle, fruitless: idle.max(first_token), heard_at: now, said, said_at: now }
+    }
+
+    fn heard(&mut self, answer: &Answer) {
+        self.heard_at = Instant::now();
+        let said = answer.text_so_far();
+        if said.is_none() || said != self.said {
+            (self.said, self.said_at) = (said, self.heard_at);
+        }
+    }
+
+    fn until(&self) -> Instant {
+        self.deadline.at.min(self.heard_at + self.idle).min(self.said_at + self.fruitless)
+    }
+
+    fn error(&self) -> Error {
+        match Instant::now() >= self.deadline.at {
+            true => too_long(self.deadline),
+            false => {
+                let text = "the provider stalled in the middle of its answer (idle timeout)";
+                Error::new(Kind::UpstreamTimeout, text)
+            }
+        }
     }
 }
 

@@ -337,6 +337,14 @@ impl Answer {
         }
     }
 
+    /// Text of the model's that has come so far, whatever it is part of; none where nobody looks.
+    pub fn text_so_far(&self) -> Option<TextCount> {
+        match &self.mode {
+            Mode::Stream(pipe) => Some(pipe.progress().output),
+            _ => None,
+        }
+    }
+
     /// The tier the answer says it was served in.
     pub fn service_tier(&self) -> Option<&str> {
         match &self.mode {

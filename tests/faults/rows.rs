@@ -288,3 +288,30 @@ fn row_29_memory_stays_flat_under_faults() {
     let after = gateway.memory_kib();
     assert!(after < before + MOST_GROWTH_KIB, "{before} KiB before, {after} KiB after {REQUESTS} requests");
 }
+
+/// Signs of life for the client are none of the provider's: a stream that stalls ends all the same, and
+/// so does one of which nothing but pings comes.
+#[test]
+fn signs_of_life_keep_no_dead_provider_alive() {
+    let patient = "timeouts: {connect: 2s, first_token: 900ms, idle: 900ms, total: 60s}, keepalive: 200ms";
+    for pings in [false, true] {
+        let upstream = Upstream::start(move |_, conn| {
+            begin(Voice::Messages, conn);
+            for _ in 0..300 {
+                std::thread::sleep(Duration::from_millis(100));
+                if pings && !conn.chunk("event: ping\ndata: {\"type\": \"ping\"}\n\n") {
+                    break;
+                }
+            }
+        });
+        let gateway = Gateway::start(&one_provider(Voice::Messages, upstream.address, patient));
+        for format in FORMATS {
+            let began = Instant::now();
+            let answer = ask(&gateway, format, true).answer();
+            let told = format.read(&answer).unwrap_or_else(|e| panic!("{format:?}: {e}\n{}", answer.text()));
+            assert!(!told.is_whole && told.errors.len() == 1, "{format:?}, pings {pings}: {told:?}");
+            assert!(answer.text().contains("(idle timeout)"), "{format:?}, pings {pings}: {}", answer.text());
+            assert!(began.elapsed() < Duration::from_secs(20), "{format:?}, pings {pings}");
+        }
+    }
+}

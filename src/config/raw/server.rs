@@ -99,7 +99,8 @@ settings! {
         connect: Period,
         /// To the first byte of an answer, or the first event of a stream.
         first_token: Period,
-        /// Between two pieces of an answer.
+        /// Between two pieces of an answer. A stream of which nothing but pings comes ends after the longer
+        /// of this and `first_token`.
         idle: Period,
         /// For the whole exchange.
         total: Period,

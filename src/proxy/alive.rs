@@ -27,9 +27,9 @@ impl Alive {
     pub(super) fn new(x: &Exchange) -> Self {
         let streams = x.passage.is_none() && x.parsed.as_ref().is_some_and(|parsed| parsed.stream);
         let every = x.plan.as_ref().and_then(|plan| plan.attempts.keepalive).filter(|_| streams);
-        let last = if x.head_is_out { Instant::now() } else { x.started.into() };
+        let last = x.started.into();
         let timer = every.map(|every| Box::pin(sleep_until(last + every)));
-        Self { every: every.unwrap_or_default(), last, timer, head_is_out: x.head_is_out }
+        Self { every: every.unwrap_or_default(), last, timer, head_is_out: false }
     }
 
     /// Resolves when it is time for a sign; never for most.
@@ -45,12 +45,13 @@ impl Alive {
         self.last = Instant::now();
     }
 
-    /// Before the answer has begun: the first time with the head. Another target may still be asked.
+    /// Before the answer has begun, or while it waits to go on: the first time with the head. Another
+    /// target may still be asked.
     pub(super) async fn sign(&mut self, session: &mut Session, x: &Exchange) -> Result<()> {
         if self.is_early() {
             return Ok(());
         }
-        if !std::mem::replace(&mut self.head_is_out, true) {
+        if x.end.first_byte.is_none() && !std::mem::replace(&mut self.head_is_out, true) {
             let head = hooks::early_head(x, !session.downstream_session.is_http2())?;
             session.downstream_session.write_response_header(Box::new(head)).await.map_err(super::body::gone)?;
         }

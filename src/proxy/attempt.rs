@@ -12,10 +12,10 @@ use pingora_core::ErrorType;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::connector::Leg;
+use super::connector::{self, Leg};
 use super::context::{Attempt, Deadline, Exchange};
 use super::{Gateway, hooks};
-use crate::error::{Error, Kind, Result, Retry};
+use crate::error::{Error, Kind, Result};
 use crate::limit::clock;
 use crate::route::quota;
 use crate::stage::respond;
@@ -23,11 +23,10 @@ use crate::telemetry::record::Why;
 
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
-/// A pooled connection that was dead says so within a round trip. One that breaks later was alive, and
-/// what the provider did until then it may bill.
-const STALE_WITHIN: Duration = Duration::from_millis(500);
 /// Enough for one write; more would only delay it.
 const BATCH_BYTES: usize = 16 * 1024;
+/// A pooled connection that breaks later than this after a request went out was alive.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request of the provider's, ready to go out.
 pub(super) struct Part {
@@ -116,10 +115,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
     let mut leg = match timeout(patience, gateway.pools.connect(upstream)).await {
         Ok(leg) => leg?,
         Err(_) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline).into()),
-        Err(_) => {
-            let error = Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)");
-            return Err(error.with_retry(Retry::SameTarget).into());
-        }
+        Err(_) => return Err(connector::too_slow().into()),
     };
     let mut head = part.head;
     if leg.session.as_http2().is_some() {
@@ -146,9 +142,9 @@ async fn send_and_wait(
     body: Bytes,
     patience: Duration,
 ) -> Result<(), Broken> {
-    let began = Instant::now();
     let up = &mut leg.session;
     let is_out = &mut attempt.sent;
+    let since = Instant::now();
     let work = async {
         let sent = match up.write_request_header(Box::new(head)).await {
             Ok(()) => up.write_request_body(body, true).await,
@@ -171,7 +167,7 @@ async fn send_and_wait(
     match timeout(patience.min(left(attempt.deadline)), work).await {
         Ok(done) => done.map_err(|e| Broken {
             error: upstream_error(&e, "before its answer began"),
-            is_stale: closed_without_answer(&e) && began.elapsed() < STALE_WITHIN,
+            is_stale: since.elapsed() < STALE_WITHIN && was_closed(&e),
         }),
         Err(_) if left(attempt.deadline).is_zero() => Err(too_long(attempt.deadline).into()),
         Err(_) => {
@@ -198,12 +194,17 @@ fn left(deadline: Deadline) -> Duration {
     deadline.at.saturating_duration_since(Instant::now())
 }
 
-/// Whether the connection was closed rather than broken by us or by time.
-fn closed_without_answer(error: &pingora_core::Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError | ErrorType::H2Error
-    )
+/// Whether the provider had closed the connection before it read the request. One that it resets is
+/// another matter: it may have worked on the request by then.
+fn was_closed(error: &pingora_core::Error) -> bool {
+    match error.etype() {
+        ErrorType::ConnectionClosed | ErrorType::H2Error => true,
+        ErrorType::WriteError | ErrorType::ReadError => {
+            let io = error.root_cause().downcast_ref::<std::io::Error>();
+            io.is_none_or(|io| io.kind() != std::io::ErrorKind::ConnectionReset)
+        }
+        _ => false,
+    }
 }
 
 fn upstream_error(error: &pingora_core::Error, when: &str) -> Error {

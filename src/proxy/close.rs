@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Retry};
 use crate::limit::clock::whole_ms;
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
@@ -82,17 +82,16 @@ impl Gateway {
         let mut failure = Failure::of(error);
         // The client's own credential was refused: nothing to blame the endpoint for.
         if x.pass_through && failure.cause == Cause::Auth {
-            failure.cause = Cause::Rejected;
+            (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
         // Nor where its own patience was short: one client would take a good endpoint from all others.
         let hasty = failure.cause == Cause::Timeout && x.patience.is_shorter(attempt.target.deployment.timeouts);
         if let Some(run) = attempt.run.take().filter(|_| !hasty) {
             run.failed(&failure, self.clock.now_ms());
-        }
-        if failure.cause == Cause::RateLimited
-            && let Some(line) = x.live.line(&attempt.target.deployment)
-        {
-            line.refused();
+            let lines = x.live.lines(&attempt.target.deployment).filter(|_| failure.cause == Cause::RateLimited);
+            if let Some(lines) = lines {
+                lines.refused(run.vital(), &attempt.target.model);
+            }
         }
         let provider = attempt.target.deployment.name.as_str();
         let detail = error.detail();
@@ -129,11 +128,11 @@ impl Gateway {
     }
 
     /// Another target is asked.
-    pub(super) fn fell_back(&self, x: &Exchange, from: usize, to: usize, error: Option<&Error>) {
+    pub(super) fn fell_back(&self, x: &Exchange, from: usize, to: usize, error: &Error) {
         let name =
             |index: usize| x.plan.as_ref().and_then(|p| p.targets.get(index)).map(|t| t.deployment.name.as_str());
         if let (Some(from), Some(to), true) = (name(from), name(to), from != to) {
-            self.telemetry.fallback(from, to, error.map_or("not_expressible", |error| Cause::of(error).as_str()));
+            self.telemetry.fallback(from, to, Cause::of(error).as_str());
         }
     }
 
@@ -144,11 +143,12 @@ impl Gateway {
         if let Some(run) = &attempt.run {
             run.succeeded(first_token_ms, self.clock.now_ms());
         }
-        if let Some(line) = x.live.line(&attempt.target.deployment) {
-            line.answered();
+        if let Some(lines) = x.live.lines(&attempt.target.deployment) {
+            lines.answered(&attempt.target.model);
         }
         let route = x.plan.as_ref().and_then(|plan| plan.route.as_ref());
-        if let Some(times) = route.and_then(|route| x.live.board.route(&route.name)) {
+        let hedged = route.filter(|route| route.attempts.hedge);
+        if let Some(times) = hedged.and_then(|route| x.live.board.route(&route.name)) {
             times.add(first_token_ms);
         }
     }

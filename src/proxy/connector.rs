@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use pingora_core::ErrorType;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::ALPN;
@@ -199,6 +200,12 @@ fn unreachable_error(detail: &str) -> Error {
         .with_retry(Retry::SameTarget)
 }
 
+/// No connection within the time for it.
+pub(super) fn too_slow() -> Error {
+    Error::new(Kind::UpstreamTimeout, "connecting to the provider took too long (connect timeout)")
+        .with_retry(Retry::SameTarget)
+}
+
 /// A connection, and whether it comes from the pool.
 pub(crate) struct Leg {
     pub(crate) session: HttpSession,
@@ -247,7 +254,11 @@ impl Pools {
                 }
             }
         }
-        Err(unreachable_error(&last.map_or_else(|| "no address".to_owned(), |e| e.to_string())))
+        let Some(last) = last else { return Err(unreachable_error("no address")) };
+        Err(match last.etype() {
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => too_slow().with_detail(last),
+            _ => unreachable_error(&last.to_string()),
+        })
     }
 
     /// Gives a connection whose answer was read to its end back to its pool.

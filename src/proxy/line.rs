@@ -14,14 +14,114 @@ use crate::limit::clock::{Clock, whole_ms};
 use crate::route::board::Endpoint;
 use crate::route::fair::{Entry, FairQueue, Settings, Ticket};
 use crate::route::places::Places;
+use crate::route::vital::Vital;
 
+/// Models with lines of their own, at one endpoint.
+const MOST_MODELS: usize = 256;
 /// More than anybody has.
 const UNLIMITED: u32 = u32::MAX;
 
-/// See the module documentation.
+/// The lines of one endpoint: one before all of it, where the configuration says how much it takes, and
+/// one before each model that has refused for its limits.
 #[derive(Debug)]
-pub(crate) struct Line {
-    endpoint: Arc<Endpoint>,
+pub(crate) struct Lines {
+    whole: Arc<Line>,
+    queue: Queue,
+    clock: Clock,
+    /// There is one before a model.
+    has_learnt: AtomicBool,
+    models: Mutex<HashMap<String, Arc<Line>>>,
+}
+
+impl Lines {
+    pub(crate) fn new(deployment: &Deployment, endpoint: Arc<Endpoint>, clock: Clock) -> Self {
+        let (queue, places) = (deployment.queue, Places::new(deployment.max_concurrency));
+        Self {
+            whole: Arc::new(Line::new(Behind::Endpoint(endpoint), places, queue, clock)),
+            queue,
+            clock,
+            has_learnt: AtomicBool::new(false),
+            models: Mutex::default(),
+        }
+    }
+
+    /// A place for a request of that model, at once or in turn; an error where it would take too long.
+    pub(crate) async fn enter(&self, model: &str, tenant: &Tenant, within: Duration) -> Result<[Option<Place>; 2]> {
+        let of_model = match self.learnt(model) {
+            Some(line) => line.enter(tenant, within).await?,
+            None => None,
+        };
+        Ok([of_model, self.whole.enter(tenant, within).await?])
+    }
+
+    /// A model refused one for its limits.
+    pub(crate) fn refused(&self, vital: &Arc<Vital>, model: &str) {
+        let line = {
+            let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+            if models.len() >= MOST_MODELS && !models.contains_key(model) {
+                return;
+            }
+            let new =
+                || Arc::new(Line::new(Behind::Model(Arc::clone(vital)), Places::new(None), self.queue, self.clock));
+            Arc::clone(models.entry(model.to_owned()).or_insert_with(new))
+        };
+        self.has_learnt.store(true, Ordering::Relaxed);
+        line.refused();
+    }
+
+    /// A model answered one.
+    pub(crate) fn answered(&self, model: &str) {
+        if let Some(line) = self.learnt(model) {
+            line.answered();
+        }
+    }
+
+    fn learnt(&self, model: &str) -> Option<Arc<Line>> {
+        if !self.has_learnt.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.models.lock().unwrap_or_else(PoisonError::into_inner).get(model).cloned()
+    }
+
+    /// Requests that wait, in all its lines.
+    pub(crate) fn waiting(&self) -> usize {
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.values().map(|line| line.waiting()).sum::<usize>() + self.whole.waiting()
+    }
+
+    /// Places there are, as the configuration says; none is any number.
+    pub(crate) fn most(&self) -> Option<u32> {
+        self.whole.state().places.most()
+    }
+}
+
+/// What a line is before.
+#[derive(Debug)]
+enum Behind {
+    Endpoint(Arc<Endpoint>),
+    Model(Arc<Vital>),
+}
+
+impl Behind {
+    fn in_flight(&self) -> u32 {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.in_flight(),
+            Self::Model(vital) => vital.in_flight(),
+        }
+    }
+
+    fn set_full(&self, full: bool) {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.set_full(full),
+            Self::Model(vital) => vital.set_full(full),
+        }
+    }
+}
+
+/// One line.
+#[derive(Debug)]
+struct Line {
+    behind: Behind,
     patience: Duration,
     clock: Clock,
     /// There is a limit.
@@ -36,24 +136,22 @@ struct State {
     waiters: HashMap<Ticket, oneshot::Sender<()>>,
 }
 
-/// A place at the endpoint; gone, the next one has it.
+/// A place; gone, the next one has it.
 #[derive(Debug)]
 pub(crate) struct Place {
-    line: Option<Arc<Line>>,
+    line: Arc<Line>,
 }
 
 impl Line {
-    pub(crate) fn new(deployment: &Deployment, endpoint: Arc<Endpoint>, clock: Clock) -> Self {
-        let Queue { waiting, patience } = deployment.queue;
-        let places = Places::new(deployment.max_concurrency);
+    fn new(behind: Behind, places: Places, queue: Queue, clock: Clock) -> Self {
         let settings = Settings {
             capacity: places.most().unwrap_or(UNLIMITED),
-            most_waiting: waiting,
-            most_waiting_per_tenant: waiting,
+            most_waiting: queue.waiting,
+            most_waiting_per_tenant: queue.waiting,
         };
         Self {
-            endpoint,
-            patience,
+            behind,
+            patience: queue.patience,
             clock,
             is_scarce: AtomicBool::new(places.most().is_some()),
             state: Mutex::new(State { places, queue: FairQueue::new(settings), waiters: HashMap::new() }),
@@ -64,20 +162,20 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place, at once or in turn; an error where it would take too long.
-    pub(crate) async fn enter(self: &Arc<Self>, tenant: &Tenant, within: Duration) -> Result<Place> {
+    /// A place, where they are scarce: at once or in turn.
+    async fn enter(self: &Arc<Self>, tenant: &Tenant, within: Duration) -> Result<Option<Place>> {
         if !self.is_scarce.load(Ordering::Relaxed) {
-            return Ok(Place { line: None });
+            return Ok(None);
         }
         let patience = self.patience.min(within);
         let (ticket, turn) = match self.ask(tenant, patience) {
             Ok(Some(waiting)) => waiting,
-            Ok(None) => return Ok(Place { line: Some(Arc::clone(self)) }),
+            Ok(None) => return Ok(Some(Place { line: Arc::clone(self) })),
             Err(retry_after_ms) => return Err(taken(retry_after_ms)),
         };
         let waiting = Waiting { line: self, ticket: Some(ticket) };
         match tokio::time::timeout(patience, turn).await {
-            Ok(Ok(())) => Ok(waiting.served()),
+            Ok(Ok(())) => Ok(Some(waiting.served())),
             _ => Err(taken(1_000)),
         }
     }
@@ -99,15 +197,13 @@ impl Line {
         }
     }
 
-    /// The endpoint refused one for its limits.
-    pub(crate) fn refused(&self) {
+    fn refused(&self) {
         let mut state = self.state();
-        state.places.refused(self.endpoint.in_flight(), self.clock.now_ms());
+        state.places.refused(self.behind.in_flight(), self.clock.now_ms());
         self.fit(&mut state);
     }
 
-    /// It answered one.
-    pub(crate) fn answered(&self) {
+    fn answered(&self) {
         if self.is_scarce.load(Ordering::Relaxed) {
             let mut state = self.state();
             let before = state.places;
@@ -118,14 +214,8 @@ impl Line {
         }
     }
 
-    /// Requests that wait.
-    pub(crate) fn waiting(&self) -> usize {
+    fn waiting(&self) -> usize {
         if self.is_scarce.load(Ordering::Relaxed) { self.state().queue.waiting() } else { 0 }
-    }
-
-    /// Places there are; none is any number.
-    pub(crate) fn most(&self) -> Option<u32> {
-        self.state().places.most()
     }
 
     fn fit(&self, state: &mut State) {
@@ -138,7 +228,7 @@ impl Line {
 
     /// Lets others be chosen first while nobody gets in here at once.
     fn note(&self, state: &State) {
-        self.endpoint.set_full(state.places.most().is_some_and(|most| state.queue.running() >= most));
+        self.behind.set_full(state.places.most().is_some_and(|most| state.queue.running() >= most));
     }
 
     /// Gives a place to whom it was granted; to the next, where that one is gone.
@@ -163,9 +253,7 @@ impl Line {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            line.leave();
-        }
+        self.line.leave();
     }
 }
 
@@ -178,7 +266,7 @@ struct Waiting<'l> {
 impl Waiting<'_> {
     fn served(mut self) -> Place {
         self.ticket = None;
-        Place { line: Some(Arc::clone(self.line)) }
+        Place { line: Arc::clone(self.line) }
     }
 }
 

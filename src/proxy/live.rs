@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::connector::Upstream;
-use super::line::Line;
+use super::line::Lines;
 use crate::config::runtime::{Deployment, Runtime};
 use crate::error::{Error, Result};
 use crate::limit::Limiter;
@@ -19,7 +19,7 @@ pub(crate) struct Live {
     pub(crate) keyring: Keyring,
     pub(crate) board: Board,
     upstreams: HashMap<String, Arc<Upstream>>,
-    lines: HashMap<String, Arc<Line>>,
+    lines: HashMap<String, Arc<Lines>>,
 }
 
 impl std::fmt::Debug for Live {
@@ -43,14 +43,14 @@ impl Live {
         }
         let keyring = Keyring::new(&runtime, &limiter.bind(&runtime));
         let board = Board::bind(&runtime, old.map(|old| &old.board));
-        let line = |deployment: &Arc<Deployment>| {
+        let lines = |deployment: &Arc<Deployment>| {
             // Those who wait keep their places, as long as the line is the same.
-            let known = old.and_then(|old| old.kept_line(deployment)).cloned();
+            let known = old.and_then(|old| old.kept_lines(deployment)).cloned();
             let endpoint = board.endpoint(&deployment.id)?;
-            let line = known.unwrap_or_else(|| Arc::new(Line::new(deployment, Arc::clone(endpoint), clock)));
-            Some((deployment.id.clone(), line))
+            let lines = known.unwrap_or_else(|| Arc::new(Lines::new(deployment, Arc::clone(endpoint), clock)));
+            Some((deployment.id.clone(), lines))
         };
-        let lines = runtime.endpoints().filter_map(line).collect();
+        let lines = runtime.endpoints().filter_map(lines).collect();
         Ok(Self { runtime, keyring, board, upstreams, lines })
     }
 
@@ -71,12 +71,12 @@ impl Live {
         self.upstreams.get(&deployment.id).ok_or_else(|| Error::internal("a deployment without an upstream"))
     }
 
-    /// The line before an endpoint.
-    pub(crate) fn line(&self, deployment: &Deployment) -> Option<&Arc<Line>> {
+    /// The lines before an endpoint.
+    pub(crate) fn lines(&self, deployment: &Deployment) -> Option<&Arc<Lines>> {
         self.lines.get(&deployment.id)
     }
 
-    fn kept_line(&self, new: &Deployment) -> Option<&Arc<Line>> {
+    fn kept_lines(&self, new: &Deployment) -> Option<&Arc<Lines>> {
         let old = self.runtime.endpoints().find(|old| old.id == new.id)?;
         let same = (old.max_concurrency, old.queue) == (new.max_concurrency, new.queue);
         self.lines.get(&new.id).filter(|_| same)

@@ -12,7 +12,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, Broken, Part, begin};
 use super::connector::Leg;
 use super::context::{Attempt, Exchange};
-use super::relay::{client_gone, gone, sight, written};
+use super::relay::{self, client_gone, gone, sight, written};
 use super::{Gateway, hooks};
 use crate::error::{Error, Result};
 use crate::route::attempts::Attempts;
@@ -29,14 +29,16 @@ pub(super) async fn ask(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
+    alive: &mut Alive,
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<(Leg, Begun)> {
     let mut stale = 0;
     loop {
         let attempt = x.attempt.take().ok_or_else(|| Error::internal("no attempt runs"))?;
-        let (attempt, answered) = once(gateway, session, x, attempt, attempts, index).await;
-        x.clock.spend(attempt.work);
+        let (mut attempt, answered) = once(gateway, session, x, alive, attempt, attempts, index).await;
+        x.clock.spend(std::mem::take(&mut attempt.work));
+        x.head_is_out |= alive.head_is_out;
         x.attempt = Some(attempt);
         match answered {
             Err(broken) if broken.is_stale && stale < MAX_STALE => stale += 1,
@@ -49,6 +51,7 @@ async fn once(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
+    alive: &mut Alive,
     mut attempt: Attempt,
     attempts: &mut Attempts,
     index: usize,
@@ -57,29 +60,27 @@ async fn once(
         Ok(parts) => parts,
         Err(error) => return (attempt, Err(error.into())),
     };
-    let mut alive = Alive::new(x);
     let late = late(x, &attempt);
     let mut rival = None;
     let outcome = {
         let mut first = Box::pin(begin(gateway, x, &mut attempt, parts));
-        match wait(session, x, &mut alive, first.as_mut(), late).await {
+        match wait(session, x, alive, first.as_mut(), late).await {
             Some(answered) => Outcome { is_second: false, answered, other: None },
             // Too late by this route's own measure: the first goes on, and another begins.
             None => match second(gateway, session, x, attempts, index).await {
                 Some((attempt, parts)) => {
                     let rival = rival.insert(attempt);
                     let second = Box::pin(begin(gateway, x, rival, parts));
-                    Box::pin(race(session, x, &mut alive, first, second)).await
+                    Box::pin(race(session, x, alive, first, second)).await
                 }
                 None => {
-                    let answered = wait(session, x, &mut alive, first.as_mut(), None).await;
+                    let answered = wait(session, x, alive, first.as_mut(), None).await;
                     let answered = answered.unwrap_or_else(|| Err(Error::internal("late without a measure").into()));
                     Outcome { is_second: false, answered, other: None }
                 }
             },
         }
     };
-    x.head_is_out |= alive.head_is_out;
     let Some(mut rival) = rival else { return (attempt, outcome.answered) };
     x.attempts += 1;
     if outcome.is_second {
@@ -108,8 +109,9 @@ async fn second(
 ) -> Option<(Attempt, Vec<Part>)> {
     let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
     attempts.done(other);
-    let attempt = written(gateway, x, other, Why::Hedge).ok()?;
+    let mut attempt = written(x, other, Why::Hedge).ok()?;
     let parts = parts(session, x, &attempt).await.ok()?;
+    attempt.run = relay::begin(gateway, x, other);
     Some((attempt, parts))
 }
 

@@ -6,12 +6,14 @@
 //! whom to ask is [`crate::route::attempts`], what to write and how to judge are the same hooks as the
 //! pipeline's, in the same order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+use super::alive::Alive;
 use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
 use super::line::Place;
@@ -20,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::route::attempts::{Attempts, Next, View};
 use crate::route::cause::Failure;
-use crate::route::vital::Standing;
+use crate::route::vital::{Run, Standing, Vital};
 use crate::stage::answer::Answer;
 use crate::stage::route::Plan;
 use crate::telemetry::record::Why;
@@ -33,24 +35,26 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
     x.live.board.budget.asked(gateway.clock.now_ms());
     let mut next = attempts.first(&Sight { gateway, x, plan }, gateway.clock.now_ms(), until_ms);
     let mut told: Option<(Failure, Error, Verbatim)> = None;
-    let mut last = None;
+    let mut alive = Alive::new(x);
+    let mut last: Option<(usize, Error)> = None;
     loop {
         let (index, for_ms) = match next {
             Next::Ask(index) => (index, 0),
             Next::Wait { index, for_ms } => (index, for_ms),
             Next::Stop { after_ms } => match told.take() {
                 Some((_, error, _)) if stream::is_open(x) => return stream::close(gateway, session, x, &error).await,
-                told => return Err(final_error(x, told, after_ms)),
+                told => return Err(final_error(gateway, x, told, after_ms)),
             },
         };
-        wait(session, x, for_ms).await?;
-        let why = match last {
+        wait(session, x, &mut alive, for_ms).await?;
+        x.head_is_out = alive.head_is_out;
+        let why = match &last {
             _ if stream::is_open(x) => Why::Continuation,
             None => Why::First,
-            Some(last) if last == index => Why::Retry,
+            Some((last, _)) if *last == index => Why::Retry,
             Some(_) => Why::Fallback,
         };
-        let attempt = match new_attempt(gateway, x, index, why) {
+        let attempt = match new_attempt(x, index, why) {
             Ok(attempt) => attempt,
             Err(error) => {
                 // A request that is not for this target may be one for the next.
@@ -60,13 +64,14 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
                 continue;
             }
         };
-        if let Some(from) = last.filter(|from| *from != index) {
-            gateway.fell_back(x, from, index, told.as_ref().map(|(_, error, _)| error));
+        if let Some((from, error)) = last.as_ref().filter(|(from, _)| *from != index) {
+            gateway.fell_back(x, *from, index, error);
         }
-        last = Some(index);
         x.attempts += 1;
         x.attempt = Some(attempt);
-        let Err(error) = attempt_once(gateway, session, x, &mut attempts, index).await else { return Ok(()) };
+        let done = attempt_once(gateway, session, x, &mut alive, &mut attempts, index).await;
+        x.head_is_out = alive.head_is_out;
+        let Err(error) = done else { return Ok(()) };
         let error = super::hooks::clean_error(x, &error);
         let failure = gateway.attempt_failed(x, &error);
         let is_over = x.end.first_byte.is_some() && !stream::is_open(x);
@@ -79,6 +84,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
         if !matches!(next, Next::Stop { .. }) {
             gateway.book_lost(x, &error);
         }
+        last = Some((index, error.clone()));
         if told.as_ref().is_none_or(|(earlier, ..)| failure.tells_more_than(earlier)) {
             told = Some((failure, error, verbatim));
         }
@@ -89,15 +95,19 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
 type Verbatim = Option<(u16, Bytes)>;
 
 /// What the client is told in the end: the most useful of what was heard.
-fn final_error(x: &mut Exchange, told: Option<(Failure, Error, Verbatim)>, after_ms: Option<u64>) -> Error {
+fn final_error(
+    gateway: &Gateway,
+    x: &mut Exchange,
+    told: Option<(Failure, Error, Verbatim)>,
+    after_ms: Option<u64>,
+) -> Error {
     if let Some((_, error, verbatim)) = told {
         x.end.verbatim = verbatim;
         return error;
     }
-    let limited = x
-        .plan
-        .as_ref()
-        .is_some_and(|plan| plan.vitals.iter().all(|vital| matches!(vital.standing(0, 0), Standing::Cooling { .. })));
+    let now_ms = gateway.clock.now_ms();
+    let is_cooling = |vital: &Arc<Vital>| matches!(vital.standing(0, now_ms), Standing::Cooling { .. });
+    let limited = x.plan.as_ref().is_some_and(|plan| plan.vitals.iter().all(is_cooling));
     let error = match limited {
         true => Error::new(Kind::UpstreamRateLimited, "every provider of this model is at its limit"),
         false => Error::new(Kind::NoHealthyUpstream, "no provider of this model is in a state to be asked"),
@@ -120,25 +130,27 @@ fn overall(x: &Exchange) -> Option<Deadline> {
 }
 
 /// Waits until the target may be asked, as long as there is a client.
-async fn wait(session: &mut Session, x: &Exchange, for_ms: u64) -> Result<()> {
+async fn wait(session: &mut Session, x: &mut Exchange, alive: &mut Alive, for_ms: u64) -> Result<()> {
     if for_ms == 0 {
         return Ok(());
     }
-    tokio::select! {
-        biased;
-        () = client_gone(session) => Err(gone()),
-        () = tokio::time::sleep(Duration::from_millis(for_ms)) => {
-            tracing::debug!(request_id = %x.request_id, for_ms, "waited for a target");
-            Ok(())
+    let until = tokio::time::sleep(Duration::from_millis(for_ms));
+    tokio::pin!(until);
+    loop {
+        tokio::select! {
+            biased;
+            () = client_gone(session) => return Err(gone()),
+            () = until.as_mut() => return Ok(()),
+            () = alive.silent() => alive.sign(session, x).await?,
         }
     }
 }
 
 /// An attempt at one of the plan's targets: written from the client's untouched bytes, not yet sent.
 /// Where a stream is open, it is one to go on with that.
-fn new_attempt(gateway: &Gateway, x: &mut Exchange, index: usize, why: Why) -> Result<Attempt> {
+fn new_attempt(x: &mut Exchange, index: usize, why: Why) -> Result<Attempt> {
     x.clock.go();
-    let mut attempt = written(gateway, x, index, why);
+    let mut attempt = written(x, index, why);
     x.clock.pause();
     // The stream that is open goes on, whoever feeds it.
     if let (Why::Continuation, Ok(attempt), Some(broken)) = (why, &mut attempt, &mut x.attempt) {
@@ -148,7 +160,7 @@ fn new_attempt(gateway: &Gateway, x: &mut Exchange, index: usize, why: Why) -> R
 }
 
 /// The same beside a running one.
-pub(super) fn written(gateway: &Gateway, x: &Exchange, index: usize, why: Why) -> Result<Attempt> {
+pub(super) fn written(x: &Exchange, index: usize, why: Why) -> Result<Attempt> {
     let plan = x.plan.as_ref().ok_or_else(|| Error::internal("no plan"))?;
     let target = plan.targets.get(index).cloned().ok_or_else(|| Error::internal("no target"))?;
     let prepared = match x.said() {
@@ -161,7 +173,6 @@ pub(super) fn written(gateway: &Gateway, x: &Exchange, index: usize, why: Why) -
     if let Some(overall) = overall(x).filter(|overall| overall.at < attempt.deadline.at) {
         attempt.deadline = overall;
     }
-    attempt.run = plan.vitals.get(index).map(|vital| vital.begin(gateway.clock.now_ms()));
     Ok(attempt)
 }
 
@@ -170,14 +181,17 @@ async fn attempt_once(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
+    alive: &mut Alive,
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<()> {
-    let _place = place(session, x).await?;
-    let (mut leg, begun) = race::ask(gateway, session, x, attempts, index).await?;
+    let _place = place(session, x, alive).await?;
+    let run = begin(gateway, x, index);
+    x.attempt_mut()?.run = run;
+    let (mut leg, begun) = race::ask(gateway, session, x, alive, attempts, index).await?;
     let done = match begun {
         Begun::Whole(body) => whole(gateway, session, x, body).await,
-        Begun::Stream(first) => stream::run(gateway, session, x, &mut leg, first).await,
+        Begun::Stream(first) => stream::run(gateway, session, x, alive, &mut leg, first).await,
     };
     match &done {
         Ok(()) => finish(gateway, leg).await,
@@ -187,15 +201,27 @@ async fn attempt_once(
 }
 
 /// A place at the endpoint, where they are scarce: in turn, as long as there is time and a client.
-async fn place(session: &mut Session, x: &Exchange) -> Result<Option<Place>> {
-    let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok(None) };
-    let Some(line) = x.live.line(&attempt.target.deployment) else { return Ok(None) };
+async fn place(session: &mut Session, x: &Exchange, alive: &mut Alive) -> Result<[Option<Place>; 2]> {
+    let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok([None, None]) };
+    let target = &attempt.target;
+    let Some(lines) = x.live.lines(&target.deployment) else { return Ok([None, None]) };
     let left = attempt.deadline.at.saturating_duration_since(Instant::now());
-    tokio::select! {
-        biased;
-        place = line.enter(&caller.key.tenant, left) => place.map(Some),
-        () = client_gone(session) => Err(gone()),
+    let enter = lines.enter(&target.model, &caller.key.tenant, left);
+    tokio::pin!(enter);
+    loop {
+        tokio::select! {
+            biased;
+            places = enter.as_mut() => return places,
+            () = client_gone(session) => return Err(gone()),
+            () = alive.silent() => alive.sign(session, x).await?,
+        }
     }
+}
+
+/// One more request goes to the target.
+pub(super) fn begin(gateway: &Gateway, x: &Exchange, index: usize) -> Option<Run> {
+    let vital = x.plan.as_ref()?.vitals.get(index)?;
+    Some(vital.begin(gateway.clock.now_ms()))
 }
 
 /// An answer that is not streamed.

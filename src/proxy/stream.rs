@@ -21,6 +21,7 @@ pub(super) async fn run(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
+    alive: &mut Alive,
     leg: &mut Leg,
     first: Batch,
 ) -> Result<()> {
@@ -36,7 +37,6 @@ pub(super) async fn run(
     }
     let timer = sleep_until(x.attempt_mut()?.deadline.at.into());
     tokio::pin!(timer);
-    let mut alive = Alive::new(x);
     let mut batch = first;
     loop {
         if let Some(error) = x.attempt_mut()?.answer.error().cloned() {

@@ -1,7 +1,6 @@
-//! How many requests an endpoint takes at a time: as many as the configuration says, or what its
-//! refusals teach. After a rate limit half of those in flight are allowed, one more for every round
-//! without another, and any number again once it has been quiet for a while (additive increase,
-//! multiplicative decrease, as TCP has it).
+//! How many requests an endpoint takes at a time, as the configuration says, and one of its models, as
+//! refusals teach. After a rate limit half of those in flight are allowed, a quarter more for every
+//! round without another, and any number again once it has been quiet for a while.
 
 /// Quiet for so long after the last refusal, an endpoint has no limit that was learnt.
 const FORGET_MS: u64 = 60_000;
@@ -47,7 +46,7 @@ impl Places {
         }
         learnt.good += 1;
         if learnt.good >= learnt.places {
-            (learnt.good, learnt.places) = (0, learnt.places.saturating_add(1));
+            (learnt.good, learnt.places) = (0, learnt.places.saturating_add((learnt.places / 4).max(1)));
         }
     }
 }
@@ -57,16 +56,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_halve_and_quiet_rounds_add_one() {
+    fn refusals_halve_and_quiet_rounds_add_a_quarter() {
         let mut places = Places::new(None);
         assert_eq!(places.most(), None);
         places.answered(0);
         places.refused(40, 0);
         assert_eq!(places.most(), Some(20));
         (0..20).for_each(|_| places.answered(1));
-        assert_eq!(places.most(), Some(21));
-        places.refused(21, 2);
-        assert_eq!(places.most(), Some(10));
+        assert_eq!(places.most(), Some(25));
+        places.refused(25, 2);
+        assert_eq!(places.most(), Some(12));
         places.refused(0, 3);
         assert_eq!(places.most(), Some(1), "never none");
         places.answered(60_003);

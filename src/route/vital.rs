@@ -6,7 +6,7 @@
 //! one request at a time goes through to find out. After a while (twice as long each time) one is let
 //! through in any case, and [`CLOSE_AFTER`] good answers close it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::board::Endpoint;
@@ -103,6 +103,8 @@ impl Standing {
 pub struct Vital {
     pub endpoint: Arc<Endpoint>,
     in_flight: AtomicU32,
+    /// All places that it was found to have are taken.
+    full: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -136,7 +138,7 @@ pub struct Report {
 
 impl Vital {
     pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, in_flight: AtomicU32::new(0), state: Mutex::default() }
+        Self { endpoint, in_flight: AtomicU32::new(0), full: AtomicBool::new(false), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,13 +149,18 @@ impl Vital {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Whether a request would have to wait for a place.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
     /// Whether it should be asked for something of that many tokens.
     pub fn standing(&self, tokens: u64, now_ms: u64) -> Standing {
         if let Some(out) = self.endpoint.out(now_ms) {
             return out;
         }
         match self.state().standing(tokens, now_ms) {
-            Standing::Good if self.endpoint.is_full() => Standing::Full,
+            Standing::Good if self.full.load(Ordering::Relaxed) || self.endpoint.is_full() => Standing::Full,
             standing => standing,
         }
     }
@@ -167,10 +174,13 @@ impl Vital {
     /// One more request goes to it. Where it is out, that is an attempt to find out whether it is back,
     /// and as long as that runs it is [`Standing::Probing`].
     pub fn begin(self: &Arc<Self>, now_ms: u64) -> Run {
-        let probes = self.standing(0, now_ms).is_out() || self.state().open_until_ms.is_some();
-        if probes {
-            self.state().probing = true;
-        }
+        let is_out = self.endpoint.out(now_ms).is_some();
+        let probes = {
+            let mut state = self.state();
+            let probes = is_out || state.open_until_ms.is_some() || state.cool_until_ms > now_ms;
+            state.probing |= probes;
+            probes
+        };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         Run { vital: Arc::clone(self), probes }
@@ -249,6 +259,10 @@ pub struct Run {
 }
 
 impl Run {
+    pub fn vital(&self) -> &Arc<Vital> {
+        &self.vital
+    }
+
     /// What the head of an answer says of the quota.
     pub fn learned(&self, learned: Learned) {
         if learned != Learned::default() {

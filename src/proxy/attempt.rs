@@ -23,10 +23,11 @@ use crate::telemetry::record::Why;
 
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// A pooled connection that was dead says so within a round trip. One that breaks later was alive, and
+/// what the provider did until then it may bill.
+const STALE_WITHIN: Duration = Duration::from_millis(500);
 /// Enough for one write; more would only delay it.
 const BATCH_BYTES: usize = 16 * 1024;
-/// A pooled connection that breaks later than this after a request went out was alive.
-const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request of the provider's, ready to go out.
 pub(super) struct Part {

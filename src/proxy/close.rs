@@ -80,8 +80,9 @@ impl Gateway {
 
     fn attempt_over(&self, x: &mut Exchange, attempt: &mut Attempt, error: &Error) -> Failure {
         let mut failure = Failure::of(error);
-        // The client's own credential was refused: nothing to blame the endpoint for.
-        if x.pass_through && failure.cause == Cause::Auth {
+        // The client's own credential, limit or money: nothing to blame the endpoint for, and nothing
+        // that another one would see otherwise.
+        if x.pass_through && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
         // Nor where its own patience was short: one client would take a good endpoint from all others.
@@ -90,7 +91,7 @@ impl Gateway {
             run.failed(&failure, self.clock.now_ms());
             let lines = x.live.lines(&attempt.target.deployment).filter(|_| failure.cause == Cause::RateLimited);
             if let Some(lines) = lines {
-                lines.refused(run.vital(), &attempt.target.model);
+                lines.refused(&run, &attempt.target.model);
             }
         }
         let provider = attempt.target.deployment.name.as_str();

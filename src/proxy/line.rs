@@ -14,7 +14,7 @@ use crate::limit::clock::{Clock, whole_ms};
 use crate::route::board::Endpoint;
 use crate::route::fair::{Entry, FairQueue, Settings, Ticket};
 use crate::route::places::Places;
-use crate::route::vital::Vital;
+use crate::route::vital::{Run, Vital};
 
 /// Models with lines of their own, at one endpoint.
 const MOST_MODELS: usize = 256;
@@ -55,18 +55,19 @@ impl Lines {
     }
 
     /// A model refused one for its limits.
-    pub(crate) fn refused(&self, vital: &Arc<Vital>, model: &str) {
+    pub(crate) fn refused(&self, run: &Run, model: &str) {
         let line = {
             let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
             if models.len() >= MOST_MODELS && !models.contains_key(model) {
                 return;
             }
-            let new =
-                || Arc::new(Line::new(Behind::Model(Arc::clone(vital)), Places::new(None), self.queue, self.clock));
+            let new = || {
+                Arc::new(Line::new(Behind::Model(Arc::clone(run.vital())), Places::new(None), self.queue, self.clock))
+            };
             Arc::clone(models.entry(model.to_owned()).or_insert_with(new))
         };
         self.has_learnt.store(true, Ordering::Relaxed);
-        line.refused();
+        line.refused(run.began_ms());
     }
 
     /// A model answered one.
@@ -197,9 +198,10 @@ impl Line {
         }
     }
 
-    fn refused(&self) {
+    /// It refused one for its limits that was sent at `sent_ms`.
+    fn refused(&self, sent_ms: u64) {
         let mut state = self.state();
-        state.places.refused(self.behind.in_flight(), self.clock.now_ms());
+        state.places.refused(self.behind.in_flight(), sent_ms, self.clock.now_ms());
         self.fit(&mut state);
     }
 

@@ -335,6 +335,10 @@ impl Gateway {
             day: amount::day_of(x.started_at),
         };
         choose::choose(&mut plan, &asked)?;
+        if x.pass_through {
+            // Whoever it is for, it is for nobody else.
+            choose::keep_to_first_provider(&mut plan);
+        }
         pass::pin(&mut plan, &x.opened)?;
         if let Some(endpoint) = x.endpoint {
             pass::check_kept(endpoint, &x.body, &parsed.outline, &plan, &x.opened)?;

@@ -108,7 +108,6 @@ async fn second(
     index: usize,
 ) -> Option<(Attempt, Vec<Part>)> {
     let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
-    attempts.done(other);
     let mut attempt = written(x, other, Why::Hedge).ok()?;
     let parts = parts(session, x, &attempt).await.ok()?;
     attempt.run = relay::begin(gateway, x, other);

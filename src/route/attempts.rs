@@ -84,7 +84,7 @@ impl Attempts {
     pub fn after(&mut self, index: usize, failure: &Failure, view: &impl View, now_ms: u64, until_ms: u64) -> Next {
         const STOP: Next = Next::Stop { after_ms: None };
         let pause_ms = self.pause_ms(view.chance());
-        if let Some(tried) = self.targets.get_mut(index) {
+        if let Some(tried) = self.targets.get_mut(index).filter(|tried| **tried != Tried::Done) {
             *tried = match again(failure, &self.rules) {
                 true => {
                     Tried::Again { from_ms: now_ms.saturating_add(failure.retry_after_ms.unwrap_or(0).max(pause_ms)) }
@@ -104,9 +104,11 @@ impl Attempts {
                     .map(Next::Ask)
             }
             Retry::No => None,
-            Retry::SameTarget | Retry::NextTarget => {
-                self.first_well(view).map(Next::Ask).or_else(|| self.again_soonest(view, now_ms, until_ms))
-            }
+            Retry::SameTarget | Retry::NextTarget => self
+                .first_well(view)
+                .map(Next::Ask)
+                .or_else(|| self.again_soonest(view, now_ms, until_ms))
+                .or_else(|| self.last_resort(view).map(Next::Ask)),
         };
         match next {
             Some(next) if view.may_retry() => {
@@ -122,13 +124,12 @@ impl Attempts {
 
     /// Whom to ask instead of one that could not even be asked: its kind of request is not for it.
     pub fn instead(&mut self, index: usize, view: &impl View) -> Next {
-        if let Some(tried) = self.targets.get_mut(index) {
-            *tried = Tried::Done;
-        }
+        self.done(index);
         self.first_well(view).map_or(Next::Stop { after_ms: None }, Next::Ask)
     }
 
-    /// Whom a second attempt goes to that runs beside the first: another one if there is any.
+    /// Whom a second attempt goes to that runs beside the first: another one if there is any. With that
+    /// both have had their chance, for either may bill, whichever is told to have failed.
     pub fn beside(&mut self, index: usize, view: &impl View) -> Option<usize> {
         let fresh = self.indices().filter(|other| *other != index && self.targets.get(*other) == Some(&Tried::Not));
         let other = fresh.filter(|other| !view.standing(*other).is_out()).min().unwrap_or(index);
@@ -136,11 +137,12 @@ impl Attempts {
             return None;
         }
         self.left -= 1;
+        self.done(index);
+        self.done(other);
         Some(other)
     }
 
-    /// Asked, beside another: it has had its chance.
-    pub fn done(&mut self, index: usize) {
+    fn done(&mut self, index: usize) {
         if let Some(tried) = self.targets.get_mut(index) {
             *tried = Tried::Done;
         }
@@ -176,6 +178,14 @@ impl Attempts {
         self.fits(at_ms, now_ms, until_ms).then(|| Next::Wait { index, for_ms: at_ms.saturating_sub(now_ms) })
     }
 
+    /// One that is taken for broken and that this request has not asked: it may be back, and one request
+    /// at a time may find out.
+    fn last_resort(&self, view: &impl View) -> Option<usize> {
+        let is_broken = |index: &usize| matches!(view.standing(*index), Standing::Broken { .. } | Standing::Unwell);
+        let fresh = self.indices().filter(|index| self.targets.get(*index) == Some(&Tried::Not));
+        fresh.filter(is_broken).min()
+    }
+
     fn fits(&self, at_ms: u64, now_ms: u64, until_ms: u64) -> bool {
         let longest_ms = u64::try_from(self.rules.max_wait.as_millis()).unwrap_or(u64::MAX);
         at_ms.saturating_sub(now_ms) <= longest_ms && at_ms < until_ms
@@ -205,3 +215,6 @@ fn again(failure: &Failure, rules: &AttemptRules) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

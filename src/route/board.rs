@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use super::budget::RetryBudget;
 use super::latency::Quantiles;
 use super::vital::{Report, Standing, Vital};
-use crate::config::runtime::{Deployment, Runtime};
+use crate::config::runtime::{Deployment, RetryShare, Runtime};
 
 /// Models of one endpoint that are watched apart; what clients invent beyond shares one place.
 const MOST_MODELS: usize = 256;
@@ -120,8 +120,12 @@ impl Endpoint {
         self.unwell.swap(!well, Ordering::Relaxed) == well
     }
 
-    pub(super) fn lock_out(&self, now_ms: u64) {
+    /// A request that began then was refused for its credential. Of many that were, one counts.
+    pub(super) fn lock_out(&self, began_ms: u64, now_ms: u64) {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if began_ms < lock.until_ms {
+            return;
+        }
         lock.for_ms = lock.for_ms.saturating_mul(2).clamp(LOCKED_MS, LONGEST_LOCKED_MS);
         lock.until_ms = now_ms.saturating_add(lock.for_ms);
         if !self.locked.swap(true, Ordering::Relaxed) {
@@ -173,6 +177,7 @@ impl RouteTimes {
 pub struct Board {
     endpoints: HashMap<String, Arc<Endpoint>>,
     routes: HashMap<String, Arc<RouteTimes>>,
+    share: RetryShare,
     pub budget: Arc<RetryBudget>,
 }
 
@@ -192,10 +197,12 @@ impl Board {
             (name.clone(), known.unwrap_or_default())
         };
         let share = runtime.retry_budget;
+        let known = old.filter(|old| old.share == share).map(|old| Arc::clone(&old.budget));
         Self {
             endpoints: runtime.endpoints().map(endpoint).collect(),
             routes: runtime.routes.keys().map(route).collect(),
-            budget: Arc::new(RetryBudget::new(share.percent, share.floor)),
+            share,
+            budget: known.unwrap_or_else(|| Arc::new(RetryBudget::new(share.percent, share.floor))),
         }
     }
 
@@ -217,3 +224,6 @@ impl Board {
         self.endpoints.get(&deployment.id).map(|endpoint| endpoint.vital(model))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,49 @@ impl Failure {
         self.cause.usefulness() >= earlier.cause.usefulness()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: Kind) -> Failure {
+        Failure::of(&Error::new(kind, "no"))
+    }
+
+    #[test]
+    fn every_error_has_its_cause() {
+        let table = [
+            (Kind::UpstreamRateLimited, Cause::RateLimited, Retry::NextTarget, true),
+            (Kind::UpstreamQuota, Cause::Quota, Retry::NextTarget, true),
+            (Kind::UpstreamOverloaded, Cause::Overloaded, Retry::NextTarget, true),
+            (Kind::UpstreamAuth, Cause::Auth, Retry::NextTarget, true),
+            (Kind::UpstreamNotFound, Cause::NotFound, Retry::NextTarget, true),
+            (Kind::UpstreamTimeout, Cause::Timeout, Retry::NextTarget, false),
+            (Kind::UpstreamBroken, Cause::Broken, Retry::NextTarget, false),
+            (Kind::UpstreamFailed, Cause::Failed, Retry::NextTarget, false),
+            (Kind::UpstreamRejected, Cause::Rejected, Retry::No, true),
+            (Kind::UpstreamContextTooLong, Cause::ContextTooLong, Retry::No, true),
+            (Kind::UpstreamRefusedContent, Cause::ContentRefused, Retry::No, false),
+            (Kind::ClientGone, Cause::ClientGone, Retry::No, false),
+            (Kind::InvalidRequest, Cause::Internal, Retry::No, false),
+            (Kind::Internal, Cause::Internal, Retry::No, false),
+        ];
+        for (kind, cause, retry, unbilled) in table {
+            assert_eq!(failure(kind), Failure { cause, retry, unbilled, retry_after_ms: None }, "{kind:?}");
+        }
+        let unsent = Error::new(Kind::UpstreamBroken, "no").with_retry(Retry::SameTarget);
+        assert!(Failure::of(&unsent).unbilled, "what never reached it costs nothing");
+        let later =
+            Error::new(Kind::UpstreamRateLimited, "no").with_retry_after(std::time::Duration::from_millis(1_500));
+        assert_eq!(Failure::of(&later).retry_after_ms, Some(1_500));
+    }
+
+    #[test]
+    fn the_most_useful_error_is_told() {
+        let tells_more = |later: Kind, earlier: Kind| failure(later).tells_more_than(&failure(earlier));
+        assert!(tells_more(Kind::UpstreamRejected, Kind::UpstreamFailed), "the client can mend that");
+        assert!(!tells_more(Kind::UpstreamAuth, Kind::UpstreamRateLimited), "that is nothing to the client");
+        assert!(!tells_more(Kind::UpstreamBroken, Kind::UpstreamOverloaded));
+        assert!(tells_more(Kind::UpstreamFailed, Kind::UpstreamFailed), "of equal ones the last");
+    }
+}

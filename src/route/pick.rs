@@ -202,3 +202,6 @@ fn latency<'c>(count: usize, ask: &Ask, first: impl Fn(usize) -> Option<&'c Choi
     }
     order
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,12 @@ impl Places {
         [self.configured, learnt].into_iter().flatten().min()
     }
 
-    /// It refused one for its limits, while so many were in flight.
-    pub fn refused(&mut self, in_flight: u32, now_ms: u64) {
+    /// It refused one for its limits that was sent at `sent_ms`, while so many were in flight. Those
+    /// that were sent before the last refusal tell nothing new: of many that come together one counts.
+    pub fn refused(&mut self, in_flight: u32, sent_ms: u64, now_ms: u64) {
+        if self.learnt.is_some_and(|learnt| sent_ms < learnt.refused_at_ms) {
+            return;
+        }
         let before = self.learnt.map_or(in_flight, |learnt| learnt.places.min(in_flight));
         self.learnt = Some(Learnt { places: (before / 2).max(1), good: 0, refused_at_ms: now_ms });
     }
@@ -60,24 +64,44 @@ mod tests {
         let mut places = Places::new(None);
         assert_eq!(places.most(), None);
         places.answered(0);
-        places.refused(40, 0);
+        places.refused(40, 0, 0);
         assert_eq!(places.most(), Some(20));
         (0..20).for_each(|_| places.answered(1));
         assert_eq!(places.most(), Some(25));
-        places.refused(25, 2);
+        places.refused(25, 2, 2);
         assert_eq!(places.most(), Some(12));
-        places.refused(0, 3);
+        places.refused(0, 3, 3);
         assert_eq!(places.most(), Some(1), "never none");
         places.answered(60_003);
         assert_eq!(places.most(), None, "forgotten");
     }
 
     #[test]
+    fn many_refused_together_halve_once() {
+        let mut places = Places::new(None);
+        (0..40).for_each(|n| places.refused(40 - n, 1_000, 1_200 + u64::from(n)));
+        assert_eq!(places.most(), Some(20));
+        places.refused(20, 1_300, 1_400);
+        assert_eq!(places.most(), Some(10), "who was sent later found it still too many");
+    }
+
+    #[test]
+    fn places_never_fall_below_one_nor_outlive_a_quiet_minute() {
+        let mut places = Places::new(Some(4));
+        (0..1_000).for_each(|n| places.refused(0, n * 10, n * 10));
+        assert_eq!(places.most(), Some(1));
+        places.answered(69_989);
+        assert_eq!(places.most(), Some(2), "one good answer is a round of one");
+        places.answered(69_990);
+        assert_eq!(places.most(), Some(4), "as configured");
+    }
+
+    #[test]
     fn what_is_configured_holds_above_what_is_learnt() {
         let mut places = Places::new(Some(8));
-        places.refused(100, 0);
+        places.refused(100, 0, 0);
         assert_eq!(places.most(), Some(8));
-        places.refused(8, 0);
+        places.refused(8, 0, 0);
         assert_eq!(places.most(), Some(4));
     }
 }

@@ -183,7 +183,7 @@ impl Vital {
         };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Run { vital: Arc::clone(self), probes }
+        Run { vital: Arc::clone(self), began_ms: now_ms, probes: AtomicBool::new(probes) }
     }
 
     pub fn report(&self, now_ms: u64) -> Report {
@@ -232,10 +232,14 @@ impl State {
         }
     }
 
-    fn fault(&mut self, now_ms: u64) {
+    fn fault(&mut self, began_ms: u64, now_ms: u64) {
         self.count(true, now_ms);
         self.good_in_a_row = 0;
         self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
+        // What was under way when it opened, or asked it all the same, says nothing new.
+        if self.open_until_ms.is_some_and(|until_ms| began_ms < until_ms) {
+            return;
+        }
         let many = self.asked >= TRIP_SAMPLE && self.faults.saturating_mul(2) >= self.asked;
         let still_broken = self.open_until_ms.is_some();
         if still_broken || many || self.faults_in_a_row >= TRIP_IN_A_ROW {
@@ -244,8 +248,10 @@ impl State {
         }
     }
 
-    fn cool(&mut self, asked_ms: Option<u64>, otherwise_ms: u64, now_ms: u64) {
-        self.cool_ms = self.cool_ms.saturating_mul(2).clamp(COOL_MS, LONGEST_COOL_MS).max(otherwise_ms);
+    fn cool(&mut self, asked_ms: Option<u64>, otherwise_ms: u64, began_ms: u64, now_ms: u64) {
+        // Of many that were refused together, one counts.
+        let doubles = if began_ms < self.cool_until_ms { 1 } else { 2 };
+        self.cool_ms = self.cool_ms.saturating_mul(doubles).clamp(COOL_MS, LONGEST_COOL_MS).max(otherwise_ms);
         let for_ms = asked_ms.map_or(self.cool_ms, |asked_ms| asked_ms.min(LONGEST_ASKED_MS));
         self.cool_until_ms = self.cool_until_ms.max(now_ms.saturating_add(for_ms));
     }
@@ -255,12 +261,18 @@ impl State {
 #[derive(Debug)]
 pub struct Run {
     vital: Arc<Vital>,
-    probes: bool,
+    began_ms: u64,
+    /// Until its answer is there.
+    probes: AtomicBool,
 }
 
 impl Run {
     pub fn vital(&self) -> &Arc<Vital> {
         &self.vital
+    }
+
+    pub fn began_ms(&self) -> u64 {
+        self.began_ms
     }
 
     /// What the head of an answer says of the quota.
@@ -276,24 +288,28 @@ impl Run {
         let mut state = self.vital.state();
         state.first_token.add(first_token_ms, now_ms);
         state.succeeded(now_ms);
+        // A stream may go on for minutes, and has proved already what there is to prove.
+        if self.probes.swap(false, Ordering::Relaxed) {
+            state.probing = false;
+        }
     }
 
     /// It did not, and what that says of it.
     pub fn failed(&self, failure: &Failure, now_ms: u64) {
-        let mut state = self.vital.state();
+        let (began_ms, mut state) = (self.began_ms, self.vital.state());
         match failure.cause {
-            Cause::Timeout | Cause::Broken | Cause::Failed => state.fault(now_ms),
+            Cause::Timeout | Cause::Broken | Cause::Failed => state.fault(began_ms, now_ms),
             Cause::Overloaded => {
-                state.fault(now_ms);
+                state.fault(began_ms, now_ms);
                 if let Some(asked_ms) = failure.retry_after_ms {
-                    state.cool(Some(asked_ms.min(LONGEST_COOL_MS)), 0, now_ms);
+                    state.cool(Some(asked_ms.min(LONGEST_COOL_MS)), 0, began_ms, now_ms);
                 }
             }
-            Cause::RateLimited => state.cool(failure.retry_after_ms, 0, now_ms),
-            Cause::Quota => state.cool(failure.retry_after_ms, QUOTA_MS, now_ms),
+            Cause::RateLimited => state.cool(failure.retry_after_ms, 0, began_ms, now_ms),
+            Cause::Quota => state.cool(failure.retry_after_ms, QUOTA_MS, began_ms, now_ms),
             Cause::Auth => {
                 drop(state);
-                self.vital.endpoint.lock_out(now_ms);
+                self.vital.endpoint.lock_out(began_ms, now_ms);
             }
             // What it said is about the request, not about itself: it is well enough to say so.
             Cause::Rejected | Cause::ContextTooLong | Cause::ContentRefused | Cause::NotFound => {
@@ -308,8 +324,11 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.vital.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.vital.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if self.probes {
+        if self.probes.swap(false, Ordering::Relaxed) {
             self.vital.state().probing = false;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

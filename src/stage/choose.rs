@@ -45,6 +45,7 @@ pub struct Asked<'a> {
 pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
     if let [only] = plan.targets.as_slice()
         && only.deployment.others.is_empty()
+        && plan.route.as_ref().is_none_or(|route| route.group.strategy != Strategy::Auto)
     {
         if !asked.key.tenant.permits(&only.deployment) {
             return Err(not_permitted());
@@ -92,6 +93,12 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
     (plan.targets, plan.vitals) = (chosen, vitals);
     first_who_sealed(plan, asked);
     Ok(())
+}
+
+/// Leaves out what is not of the first target's provider.
+pub fn keep_to_first_provider(plan: &mut Plan) {
+    let first = plan.targets.first().map(|target| Arc::clone(&target.deployment));
+    plan.retain(|target| first.as_ref().is_some_and(|first| first.name == target.deployment.name));
 }
 
 fn not_permitted() -> Error {

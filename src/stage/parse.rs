@@ -152,8 +152,8 @@ pub fn patience(headers: &HeaderMap) -> Result<Patience> {
     for part in value.to_str().map_err(|_| wrong())?.split(',') {
         let (name, text) = part.split_once('=').unwrap_or(("total", part));
         let text = text.trim();
-        let seconds = || text.parse().ok().filter(|s| (0.001..1e6).contains(s)).map(Duration::from_secs_f64);
-        let period = Period::parse(text).ok().map(|period| period.0).or_else(seconds).ok_or_else(wrong)?;
+        let period = Period::parse(text).ok().map(|period| period.0);
+        let period = period.or_else(|| seconds(text)).ok_or_else(wrong)?;
         let said = match name.trim() {
             "total" => &mut patience.total,
             "first_token" => &mut patience.first_token,
@@ -164,6 +164,12 @@ pub fn patience(headers: &HeaderMap) -> Result<Patience> {
         *said = Some(period);
     }
     Ok(patience)
+}
+
+/// `30` or `0.5`.
+fn seconds(text: &str) -> Option<Duration> {
+    let period = Duration::try_from_secs_f64(text.parse().ok()?).ok()?;
+    (!period.is_zero() && period <= Period::LONGEST).then_some(period)
 }
 
 /// `"metadata": {"team": "search"}` is the tag `team=search`.

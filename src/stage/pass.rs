@@ -271,14 +271,7 @@ fn at(deployment: &Arc<Deployment>, runtime: &Runtime) -> Plan {
 /// Keeps to the provider that keeps what the request refers to.
 pub fn pin(plan: &mut Plan, opened: &Opened) -> Result<()> {
     let Some(owner) = &opened.owner else { return Ok(()) };
-    let mut vitals = std::mem::take(&mut plan.vitals).into_iter();
-    // Both lists are of the same targets.
-    plan.targets.retain(|target| {
-        let vital = vitals.next();
-        let keeps = target.deployment.id == owner.id;
-        plan.vitals.extend(vital.filter(|_| keeps));
-        keeps
-    });
+    plan.retain(|target| target.deployment.id == owner.id);
     match plan.targets.is_empty() {
         false => Ok(()),
         true => {

@@ -63,6 +63,13 @@ impl Plan {
     pub fn single(public: String, target: Target, attempts: AttemptRules) -> Self {
         Self { public, route: None, targets: vec![target], vitals: Vec::new(), attempts, reason: None }
     }
+
+    /// Keeps some targets, and how they are doing.
+    pub fn retain(&mut self, keeps: impl Fn(&Target) -> bool) {
+        let mut kept = self.targets.iter().map(&keeps).collect::<Vec<bool>>().into_iter();
+        self.vitals.retain(|_| kept.next().unwrap_or(false));
+        self.targets.retain(keeps);
+    }
 }
 
 /// Whether this deployment may be asked for `name`.

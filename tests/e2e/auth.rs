@@ -94,6 +94,18 @@ fn x_weir_api_key_leaves_the_clients_own_credential_to_the_provider() {
 }
 
 #[test]
+fn the_clients_own_credential_is_for_one_provider_only() {
+    let refuses = Upstream::json(500, r#"{"error":{"message":"broken"}}"#.to_owned());
+    let other = Upstream::json(200, chat_answer("never"));
+    let routes = "routes: {two: {targets: [{model: openai/gpt-4o-mini}, {model: anthropic/claude-sonnet-4-5}]}}\n";
+    let gateway = Gateway::start(&config(refuses.address, other.address, routes));
+    let headers = [("x-weir-api-key", KEY), ("authorization", "Bearer the-clients-subscription")];
+    let answer = gateway.client().request("POST", CHAT, &headers, chat("two", "hi").to_string().as_bytes()).answer();
+    assert_eq!((answer.status(), answer.header("x-weir-provider")), (502, "openai"), "{}", answer.text());
+    assert!(other.requests().is_empty(), "it would have been told the credential");
+}
+
+#[test]
 fn the_keyless_paths_answer_without_a_key() {
     let gateway = Gateway::with(Upstream::nobody());
     let mut client = gateway.client();

@@ -141,7 +141,8 @@ impl Scalar for Name {
 pub struct Period(pub Duration);
 
 impl Period {
-    const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+    /// Longer is a mistake.
+    pub const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
     fn units(text: &str) -> Option<Duration> {
         let mut total = Duration::ZERO;

@@ -198,7 +198,7 @@ fn a_callers_own_deadline_is_named() {
 fn what_was_worked_on_is_not_sent_over_another_connection() {
     let upstream = Upstream::start(|request, conn| {
         if request.nth > 0 {
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_millis(1500));
             return conn.close();
         }
         conn.json(200, &Voice::Chat.whole("ok"));

@@ -45,16 +45,19 @@ fn is_counted(record: &Value) -> bool {
         && record["input_tokens"].as_u64().is_some_and(|n| n > 0)
 }
 
-/// Row 21: a limit, in a stream or before one, ends at once where there is nobody else, and nothing
-/// spins behind it.
+/// Row 21: a limit, in a stream or before one, ends soon where there is nobody else, and nothing spins
+/// behind it.
 #[test]
 fn row_21_a_limit_without_a_fallback_ends_at_once() {
+    let defaults = DEFAULTS.replace("max_wait: 2s", "max_wait: 50ms");
     for voice in FOUR {
         for fault in [Fault::LimitInStream, Fault::Answers(Limited)] {
             let upstream = Upstream::start(move |_, conn| fault.play(voice, true, conn));
-            let gateway = Gateway::start(&one_provider(voice, upstream.address, DEFAULTS));
+            let gateway = Gateway::start(&one_provider(voice, upstream.address, &defaults));
+            let began = Instant::now();
             let answer = gateway.post(&Format::Chat.path("it/m", true), &Format::Chat.body("it/m", "x", true));
             assert_eq!(answer.status(), 429, "{voice:?}: {}", answer.text());
+            assert!(began.elapsed() < SOON, "{voice:?} {fault:?}: {:?}", began.elapsed());
             let asked = upstream.requests().len();
             assert!((1..=1 + RETRIES).contains(&asked), "{voice:?} {fault:?}: asked {asked} times");
             assert_eq!(gateway.record(1)["attempts"], asked);
@@ -160,44 +163,46 @@ fn signs_of_life(format: Format, text: &str) -> usize {
 /// stands between events, also where the upstream stops in the middle of one.
 #[test]
 fn row_24_a_silent_stream_shows_signs_of_life_between_events() {
+    std::thread::scope(|scope| FOUR.into_iter().for_each(|voice| _ = scope.spawn(move || falls_silent(voice))));
+}
+
+/// An upstream that is silent twice: before the answer, and in the middle of an event.
+fn falls_silent(voice: Voice) {
     let silence = Duration::from_millis(1100);
     let patient = "timeouts: {connect: 2s, first_token: 20s, idle: 20s, total: 60s}, keepalive: 300ms";
-    for voice in FOUR {
-        let upstream = Upstream::start(move |_, conn| {
-            stream_head(voice, conn);
-            // An empty chunk would be the end.
-            if !voice.opening().is_empty() {
-                conn.chunk(voice.opening());
-            }
-            std::thread::sleep(silence);
-            conn.chunk(voice.first(PIECES[0]));
-            let event = voice.next(PIECES[1], 5);
-            let (half, rest) = event.split_at(event.len() / 2);
-            conn.chunk(half);
-            std::thread::sleep(silence);
-            conn.chunk(rest);
-            conn.chunk(voice.closing(&PIECES.concat()));
-            conn.end();
-        });
-        let gateway = Gateway::start(&one_provider(voice, upstream.address, patient));
-        std::thread::scope(|scope| {
-            for format in FORMATS {
-                let gateway = &gateway;
-                scope.spawn(move || {
-                    let answer = ask(gateway, format, true).answer();
-                    let cell = format!("{voice:?} to {format:?}");
-                    let told = format.read(&answer).unwrap_or_else(|e| panic!("{cell}: {e}\n{}", answer.text()));
-                    assert!(told.is_whole && told.errors.is_empty(), "{cell}: {told:?}");
-                    assert_eq!(told.text, PIECES.concat(), "{cell}: {}", answer.text());
-                    let text = answer.text();
-                    let (before, after) = text.split_once(PIECES[0]).expect("the first piece");
-                    assert!(signs_of_life(format, after) >= 2, "{cell}: {text}");
-                    assert!(signs_of_life(format, before) >= 1 || before.trim().is_empty(), "{cell}: {text}");
-                });
-            }
-        });
-        assert!(gateway.wait_records(FORMATS.len()).iter().all(|record| record["outcome"] == "finished"));
-    }
+    let upstream = Upstream::start(move |_, conn| {
+        stream_head(voice, conn);
+        // An empty chunk would be the end.
+        if !voice.opening().is_empty() {
+            conn.chunk(voice.opening());
+        }
+        std::thread::sleep(silence);
+        conn.chunk(voice.first(PIECES[0]));
+        let event = voice.next(PIECES[1], 5);
+        let (half, rest) = event.split_at(event.len() / 2);
+        conn.chunk(half);
+        std::thread::sleep(silence);
+        conn.chunk(rest);
+        conn.chunk(voice.closing(&PIECES.concat()));
+        conn.end();
+    });
+    let gateway = Gateway::start(&one_provider(voice, upstream.address, patient));
+    std::thread::scope(|scope| {
+        for format in FORMATS {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let answer = ask(gateway, format, true).answer();
+                let (cell, text) = (format!("{voice:?} to {format:?}"), answer.text());
+                let told = format.read(&answer).unwrap_or_else(|e| panic!("{cell}: {e}\n{text}"));
+                assert!(told.is_whole && told.errors.is_empty(), "{cell}: {told:?}");
+                assert_eq!(told.text, PIECES.concat(), "{cell}: {text}");
+                let (before, after) = text.split_once(PIECES[0]).expect("the first piece");
+                assert!(signs_of_life(format, after) >= 2, "{cell}: {text}");
+                assert!(signs_of_life(format, before) >= 1, "{cell}: {text}");
+            });
+        }
+    });
+    assert!(gateway.wait_records(FORMATS.len()).iter().all(|record| record["outcome"] == "finished"));
 }
 
 /// Row 27: for a client that does not read, the upstream is read no further than buffers reach, and

@@ -323,6 +323,11 @@ impl Case {
                 (_, true) => "fallback",
             };
             ensure(attempt["kind"] == kind, || format!("attempt {at} is no {kind}"))?;
+            // What was left alone with the request, or broke in its answer, has used something.
+            let has_used = self.falls_over() && !is_spare && self.fault.deadline(self.stream).is_some();
+            let is_booked = attempt["input_tokens"].as_u64().is_some_and(|n| n > 0)
+                && matches!(attempt["usage_source"].as_str(), Some("estimated" | "partial"));
+            ensure(!has_used || is_booked, || format!("attempt {at} used nothing"))?;
             let times = attempt["at_ms"].is_number() && attempt["duration_ms"].is_number();
             ensure(times, || format!("attempt {at} has no times"))?;
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fault::{self, Fault};
 use super::format::{FORMATS, Format};
-use super::table::{DEFAULTS, RETRIES, one_provider};
+use super::table::{Case, DEFAULTS, RETRIES, ask_all, cases, config, one_provider, play, records};
 use super::voice::Complaint::Limited;
 use super::voice::{FOUR, PIECES, Voice};
 use crate::support::client::Client;
@@ -203,6 +203,37 @@ fn falls_silent(voice: Voice) {
         }
     });
     assert!(gateway.wait_records(FORMATS.len()).iter().all(|record| record["outcome"] == "finished"));
+}
+
+/// A stream whose head went out with a sign of life: another target still answers it, and where there
+/// is none, the error is its only event.
+#[test]
+fn row_24_a_stream_that_is_kept_alive_may_still_fail() {
+    let faults = [Fault::StallBeforeHead, Fault::StallBeforeContent];
+    let all: Vec<Case> = cases(&faults, &FOUR, &FORMATS, &[true, false]).into_iter().filter(|it| it.stream).collect();
+    let upstream = play(all.clone());
+    let gateway = Gateway::start(&config(&all, &upstream, &format!("{DEFAULTS}, keepalive: 200ms")));
+    let seen = ask_all(&gateway, &all);
+    let records = records(&gateway, all.len());
+    for (n, (case, seen)) in all.iter().zip(&seen).enumerate() {
+        let (answer, record) = (&seen.answer, &records[&case.model(n)]);
+        let text = answer.text();
+        let told = case.format.read(answer).unwrap_or_else(|e| panic!("{case:?}: {e}\n{text}"));
+        assert_eq!(answer.status(), 200, "{case:?}: {text}");
+        assert!(signs_of_life(case.format, &text) >= 1, "{case:?}: {text}");
+        let (outcome, words) = match case.fallback {
+            true => ("finished", vec!["timeout", "ok"]),
+            false => ("failed", vec!["timeout"]),
+        };
+        if case.fallback {
+            assert!(told.is_whole && told.errors.is_empty() && told.text == PIECES.concat(), "{case:?}: {text}");
+        } else {
+            assert!(!told.is_whole && told.errors.len() == 1 && told.text.is_empty(), "{case:?}: {text}");
+        }
+        assert_eq!(record["outcome"], outcome, "{case:?}: {record}");
+        let timeline = record["timeline"].as_array().unwrap();
+        assert_eq!(timeline.iter().map(|attempt| &attempt["outcome"]).collect::<Vec<_>>(), words, "{case:?}: {record}");
+    }
 }
 
 /// Row 27: for a client that does not read, the upstream is read no further than buffers reach, and

@@ -98,7 +98,7 @@ pub(crate) fn records(gateway: &Gateway, count: usize) -> HashMap<String, Value>
 }
 
 /// One upstream for all: the path names the case.
-fn play(cases: Vec<Case>) -> Upstream {
+pub(crate) fn play(cases: Vec<Case>) -> Upstream {
     Upstream::start(move |request, conn| match target(&request.path) {
         Some(n) => {
             let case = &cases[n];

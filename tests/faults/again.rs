@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::fault::{self, Fate, Fault, When};
 use super::format::{FORMATS, Format};
 use super::table::{DEFAULTS, RETRIES, ask_all, cases, config, is_stream, one_provider, records, target};
-use super::voice::Complaint::{Broken, Busy, Limited};
+use super::voice::Complaint::{Broken, Busy, Limited, NoModel};
 use super::voice::{FOUR, Voice};
 use crate::support::client::Answer;
 use crate::support::gateway::Gateway;
@@ -217,4 +217,40 @@ fn what_was_worked_on_is_not_sent_over_another_connection() {
         }
     }
     panic!("no connection was used twice");
+}
+
+/// A configuration with the provider `it` and a route `all` with these members.
+fn routed(upstream: &Upstream, route: &str, defaults: &str) -> String {
+    let config = one_provider(Voice::Chat, upstream.address, defaults);
+    config.replacen("defaults:", &format!("routes: {{all: {{{route}}}}}\ndefaults:"), 1)
+}
+
+fn ask_route(gateway: &Gateway) -> Answer {
+    gateway.post(&Format::Chat.path("all", false), &Format::Chat.body("all", "x", false))
+}
+
+#[test]
+fn a_routes_total_holds_for_all_attempts() {
+    let upstream = Upstream::start(|_, conn| Fault::StallBeforeHead.play(Voice::Chat, false, conn));
+    let route = "targets: [{model: it/a}, {model: it/b}, {model: it/c}], timeouts: {total: 1s}";
+    let gateway = Gateway::start(&routed(&upstream, route, DEFAULTS));
+    let answer = ask_route(&gateway);
+    assert_eq!(answer.status(), 504, "{}", answer.text());
+    // 700 ms for the first, what is left for the second, nothing for the third.
+    let record = gateway.record(1);
+    assert_eq!((&record["attempts"], upstream.requests().len()), (&2.into(), 2), "{record}");
+}
+
+#[test]
+fn a_budget_bounds_the_second_attempts_of_all_requests() {
+    let upstream = Upstream::start(|request, conn| match request.json()["model"] == "good" {
+        true => fault::good(Voice::Chat, false, conn),
+        false => Fault::Answers(NoModel).play(Voice::Chat, false, conn),
+    });
+    let budget = DEFAULTS.replace("percent: 100, floor: 1000000", "percent: 0, floor: 3");
+    let gateway = Gateway::start(&routed(&upstream, "targets: [{model: it/m}, {model: it/good}]", &budget));
+    let statuses: Vec<u16> = (0..10).map(|_| ask_route(&gateway).status()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 3, "{statuses:?}");
+    assert_eq!(upstream.requests().len(), 13);
+    assert_eq!(gateway.metric("weir_retries_refused_total", &[]).to_string(), "7");
 }

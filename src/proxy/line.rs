@@ -161,6 +161,13 @@ impl Line {
     }
 }
 
+impl Place {
+    /// There is a limit to how many have one.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.line.is_some()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(line) = &self.line {

@@ -57,7 +57,7 @@ async fn once(
         Ok(parts) => parts,
         Err(error) => return (attempt, Err(error.into())),
     };
-    let mut alive = Alive::new(x);
+    let mut alive = Alive::new(&gateway.telemetry, x);
     let late = late(x, &attempt);
     let mut rival = None;
     let outcome = {
@@ -118,7 +118,7 @@ async fn second(
 async fn race(
     session: &mut Session,
     x: &Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     mut first: Pin<Box<impl Future<Output = Answered> + Send>>,
     mut second: Pin<Box<impl Future<Output = Answered> + Send>>,
 ) -> Outcome {
@@ -166,7 +166,7 @@ fn late(x: &Exchange, attempt: &Attempt) -> Option<Duration> {
 async fn wait(
     session: &mut Session,
     x: &Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     mut work: Pin<&mut (impl Future<Output = Answered> + Send)>,
     late: Option<Duration>,
 ) -> Option<Answered> {

@@ -173,7 +173,7 @@ async fn attempt_once(
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<()> {
-    let _place = place(session, x).await?;
+    let _place = place(gateway, session, x).await?;
     let (mut leg, begun) = race::ask(gateway, session, x, attempts, index).await?;
     let done = match begun {
         Begun::Whole(body) => whole(gateway, session, x, body).await,
@@ -187,15 +187,20 @@ async fn attempt_once(
 }
 
 /// A place at the endpoint, where they are scarce: in turn, as long as there is time and a client.
-async fn place(session: &mut Session, x: &Exchange) -> Result<Option<Place>> {
+async fn place(gateway: &Gateway, session: &mut Session, x: &Exchange) -> Result<Option<Place>> {
     let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok(None) };
     let Some(line) = x.live.line(&attempt.target.deployment) else { return Ok(None) };
     let left = attempt.deadline.at.saturating_duration_since(Instant::now());
-    tokio::select! {
+    let since = Instant::now();
+    let place = tokio::select! {
         biased;
-        place = line.enter(&caller.key.tenant, left) => place.map(Some),
-        () = client_gone(session) => Err(gone()),
+        place = line.enter(&caller.key.tenant, left) => place?,
+        () = client_gone(session) => return Err(gone()),
+    };
+    if place.is_limited() {
+        gateway.telemetry.queued(since.elapsed());
     }
+    Ok(Some(place))
 }
 
 /// An answer that is not streamed.

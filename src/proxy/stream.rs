@@ -36,7 +36,7 @@ pub(super) async fn run(
     }
     let timer = sleep_until(x.attempt_mut()?.deadline.at.into());
     tokio::pin!(timer);
-    let mut alive = Alive::new(x);
+    let mut alive = Alive::new(&gateway.telemetry, x);
     let mut batch = first;
     loop {
         if let Some(error) = x.attempt_mut()?.answer.error().cloned() {

@@ -414,6 +414,18 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
 }
 
 #[test]
+fn records_are_kept_where_no_line_is_written() {
+    let telemetry = telemetry();
+    telemetry.finish(&Record { timeline: &timeline(), ..record() });
+    assert!(telemetry.flush(Duration::from_secs(60)));
+    let row = telemetry.kept().one("00000000-0000-0000-0000-000000000000").unwrap();
+    #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
+    let row: serde_json::Value = serde_json::from_slice(&row).unwrap();
+    assert_eq!(row["timeline"].as_array().unwrap().len(), 3);
+    assert_eq!(row["timeline"][0]["cost_pico_usd"], json!(2_000_000_000));
+}
+
+#[test]
 fn the_line_and_the_metrics_come_from_one_call() {
     let path = std::env::temp_dir().join(format!("weir-telemetry-{}.log", Uuid::now_v7()));
     let telemetry = Telemetry::new(&runtime(Target::File(path.clone()))).unwrap();

@@ -113,7 +113,7 @@ impl Checks {
     }
 }
 
-/// Asks once: any status of success is well.
+/// Asks once.
 async fn examine(live: &Live, pools: &Pools, deployment: &Deployment) -> Result<()> {
     let check = deployment.check.as_ref().ok_or_else(|| Error::internal("no check to make"))?;
     let upstream = live.upstream(deployment)?;
@@ -123,7 +123,7 @@ async fn examine(live: &Live, pools: &Pools, deployment: &Deployment) -> Result<
     let request = (Method::GET, check.path.as_str(), Bytes::new());
     let reply = ask_below(root, pools, upstream, deployment, request, within).await?;
     match reply.status {
-        200..300 => Ok(()),
+        200..400 => Ok(()),
         status => Err(Error::new(Kind::UpstreamFailed, format!("status {status}"))),
     }
 }

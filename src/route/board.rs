@@ -155,7 +155,7 @@ impl Endpoint {
         }
         let models = self.models.load();
         let best = models.values().map(|vital| vital.standing(0, now_ms)).min_by_key(|standing| standing.rank());
-        best.unwrap_or(if self.is_full() { Standing::Full } else { Standing::Good })
+        best.unwrap_or_else(|| if self.is_full() { Standing::Full } else { Standing::Good })
     }
 
     /// How a model there is, where anybody has asked for it.

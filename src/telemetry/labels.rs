@@ -191,7 +191,7 @@ impl Resolver {
         let otel = now.known.providers.get(labels.provider).map_or(labels.provider, |provider| provider.otel);
         let handles = Arc::new(Handles::new(metrics, labels.owned(), otel));
         let mut next = Resolved::clone(&now);
-        next.handles.insert(self.hasher.hash_one(&labels), Arc::clone(&handles));
+        next.handles.insert(self.hasher.hash_one(labels), Arc::clone(&handles));
         self.now.store(Arc::new(next));
         handles
     }

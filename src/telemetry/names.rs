@@ -108,7 +108,7 @@ metrics! {
     EndpointWaiting = "weir_endpoint_waiting", Kind::Gauge, ENDPOINT,
         "Requests that wait for a place at the endpoint.";
     EndpointPlaces = "weir_endpoint_places", Kind::Gauge, ENDPOINT,
-        "Requests the endpoint takes at a time, where that is configured or learnt.";
+        "Requests the endpoint takes at a time, where there is a limit.";
     EndpointQuota = "weir_endpoint_quota_remaining", Kind::Gauge, &["provider", "endpoint", "type"],
         "What the endpoint's last answers said is left of its limits; the least of its models.";
     BreakerOpened = "weir_breaker_opened_total", Kind::Counter, ENDPOINT,

@@ -125,8 +125,6 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use super::*;
 
     fn line(number: u64, tenant: &str, status: u16) -> Vec<u8> {

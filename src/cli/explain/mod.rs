@@ -184,8 +184,6 @@ fn headers(lines: &[String]) -> Result<HeaderMap, String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use super::*;
 
     #[test]

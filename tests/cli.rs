@@ -215,7 +215,7 @@ fn explained(shell: &Shell, arguments: &[&str]) -> Value {
     let (code, json, note) = shell.weir(&[&["explain", "request.json", "--json"], arguments].concat());
     assert!(code < 2, "{note}");
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(code == 0, !json["first"].is_null());
+    assert_eq!(code == 0, json.get("first").is_some_and(|first| !first.is_null()));
     json
 }
 

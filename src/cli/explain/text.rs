@@ -15,7 +15,10 @@ pub(super) fn of(told: &Explanation) -> String {
     say("tags", Some(told.tags.join(", ")));
     say("rule", told.rule.map(|rule| format!("{rule} holds")));
     say("prefer", told.prefer.map(str::to_owned));
-    say("affinity", told.affinity.as_ref().map(|by| format!("the conversation keeps its endpoint; which one it is, tells {by}")));
+    say(
+        "affinity",
+        told.affinity.as_ref().map(|by| format!("the conversation keeps its endpoint; which one it is, tells {by}")),
+    );
     say("reason", told.reason.clone());
     if !told.targets.is_empty() {
         lines.push(String::new());

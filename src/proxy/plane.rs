@@ -80,9 +80,10 @@ impl Backend for Plane {
 fn seen<'l>(live: &'l Live, deployment: &'l Deployment, now_ms: u64) -> Option<Seen<'l>> {
     let endpoint = live.board.endpoint(&deployment.id)?;
     let line = live.lines(deployment);
-    let learned: Vec<Learned> = endpoint.reports(now_ms).into_iter().map(|(_, report)| report.learned).collect();
+    let reports = endpoint.reports(now_ms);
     let least = |of: fn(&Learned) -> Option<Window>| {
-        let lives = learned.iter().filter_map(of).filter(|window| window.resets_at_ms > now_ms);
+        let known = reports.iter().filter_map(|(_, report)| of(&report.learned));
+        let lives = known.filter(|window| window.resets_at_ms > now_ms);
         lives.map(|window| window.remaining).min()
     };
     Some(Seen {
@@ -95,6 +96,6 @@ fn seen<'l>(live: &'l Live, deployment: &'l Deployment, now_ms: u64) -> Option<S
         places: line.and_then(|line| line.most()),
         requests_left: least(|learned| learned.requests),
         tokens_left: least(|learned| learned.tokens),
-        breaker_opened: endpoint.opened(),
+        breaker_opened: reports.iter().map(|(_, report)| report.opened).sum(),
     })
 }

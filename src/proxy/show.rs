@@ -73,9 +73,10 @@ fn write_endpoint(row: &mut Obj<'_>, deployment: &Deployment, live: &Live, now_m
     let waiting = line.map_or(0, |line| line.waiting());
     row.num("waiting", u64::try_from(waiting).unwrap_or(u64::MAX));
     number(row, "places", line.and_then(|line| line.most()).map(u64::from));
-    row.num("breaker_opened", endpoint.opened());
+    let reports = endpoint.reports(now_ms);
+    row.num("breaker_opened", reports.iter().map(|(_, report)| report.opened).sum());
     let mut models = row.arr("asked_models");
-    for (name, report) in endpoint.reports(now_ms) {
+    for (name, report) in reports {
         let mut model = models.obj();
         // What clients invent beyond measure shares one place without a name.
         model.text("model", if name.is_empty() { "other" } else { &name });

@@ -2,7 +2,7 @@
 //! the new configuration to what was learnt under the old one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -31,8 +31,6 @@ pub struct Endpoint {
     /// Its credential was refused; the numbers are in `lock`.
     locked: AtomicBool,
     lock: Mutex<Lock>,
-    /// How often a breaker of its models has opened.
-    opened: AtomicU64,
     models: ArcSwap<HashMap<String, Arc<Vital>>>,
     /// Held while a model is added.
     adding: Mutex<()>,
@@ -55,7 +53,6 @@ impl Endpoint {
             full: AtomicBool::new(false),
             locked: AtomicBool::new(false),
             lock: Mutex::default(),
-            opened: AtomicU64::new(0),
             models: ArcSwap::default(),
             adding: Mutex::default(),
         }
@@ -141,15 +138,6 @@ impl Endpoint {
             *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Lock::default();
             tracing::info!(endpoint = %self.id, "the provider takes the credential again");
         }
-    }
-
-    pub(super) fn breaker_opened(&self) {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often a breaker has opened there since the process began.
-    pub fn opened(&self) -> u64 {
-        self.opened.load(Ordering::Relaxed)
     }
 
     /// Of all its models: the best of them, unless nothing of it should be asked.

@@ -118,6 +118,8 @@ struct State {
     /// The breaker is open, and until when nobody is let through.
     open_until_ms: Option<u64>,
     open_ms: u64,
+    /// How often it has opened.
+    opened: u64,
     probing: bool,
     cool_until_ms: u64,
     cool_ms: u64,
@@ -135,6 +137,8 @@ pub struct Report {
     pub fault_permille: u32,
     /// The breaker is open, or half so where that moment has passed.
     pub open_until_ms: Option<u64>,
+    /// How often it has opened since the process began.
+    pub opened: u64,
     pub learned: Learned,
 }
 
@@ -199,6 +203,7 @@ impl Vital {
             first_token_ms,
             fault_permille,
             open_until_ms: state.open_until_ms,
+            opened: state.opened,
             learned: state.learned,
         }
     }
@@ -241,22 +246,21 @@ impl State {
         }
     }
 
-    /// Says whether that opened the breaker.
-    fn fault(&mut self, began_ms: u64, now_ms: u64) -> bool {
+    fn fault(&mut self, began_ms: u64, now_ms: u64) {
         self.count(true, now_ms);
         self.good_in_a_row = 0;
         self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
         // What was under way when it opened, or asked it all the same, says nothing new.
         if self.open_until_ms.is_some_and(|until_ms| began_ms < until_ms) {
-            return false;
+            return;
         }
         let many = self.asked >= TRIP_SAMPLE && self.faults.saturating_mul(2) >= self.asked;
         let still_broken = self.open_until_ms.is_some();
         if still_broken || many || self.faults_in_a_row >= TRIP_IN_A_ROW {
             self.open_ms = self.open_ms.saturating_mul(2).clamp(OPEN_MS, LONGEST_OPEN_MS);
             self.open_until_ms = Some(now_ms.saturating_add(self.open_ms));
+            self.opened = self.opened.saturating_add(u64::from(!still_broken));
         }
-        !still_broken && self.open_until_ms.is_some()
     }
 
     fn cool(&mut self, asked_ms: Option<u64>, otherwise_ms: u64, began_ms: u64, now_ms: u64) {
@@ -309,9 +313,9 @@ impl Run {
     pub fn failed(&self, failure: &Failure, now_ms: u64) {
         let (began_ms, mut state) = (self.began_ms, self.vital.state());
         match failure.cause {
-            Cause::Timeout | Cause::Broken | Cause::Failed => self.fault(&mut state, now_ms),
+            Cause::Timeout | Cause::Broken | Cause::Failed => state.fault(began_ms, now_ms),
             Cause::Overloaded => {
-                self.fault(&mut state, now_ms);
+                state.fault(began_ms, now_ms);
                 if let Some(asked_ms) = failure.retry_after_ms {
                     state.cool(Some(asked_ms.min(LONGEST_COOL_MS)), 0, began_ms, now_ms);
                 }
@@ -327,12 +331,6 @@ impl Run {
                 state.succeeded(now_ms);
             }
             Cause::ClientGone | Cause::Cancelled | Cause::NoPlace | Cause::Internal => {}
-        }
-    }
-
-    fn fault(&self, state: &mut State, now_ms: u64) {
-        if state.fault(self.began_ms, now_ms) {
-            self.vital.endpoint.breaker_opened();
         }
     }
 }

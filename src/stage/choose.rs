@@ -129,10 +129,10 @@ impl Considered {
     }
 }
 
-/// Whether there is nothing to choose: one target with one endpoint.
+/// Whether there is nothing to choose: one target with one endpoint, and nobody to say whether it fits.
 pub fn is_only(plan: &Plan) -> bool {
-    let chooses = plan.route.as_ref().is_some_and(|route| route.group.strategy == Strategy::Auto);
-    matches!(plan.targets.as_slice(), [only] if only.deployment.others.is_empty() && !chooses)
+    let fits = plan.route.as_ref().is_none_or(|route| route.group.strategy != Strategy::Auto);
+    fits && matches!(plan.targets.as_slice(), [only] if only.deployment.others.is_empty())
 }
 
 fn not_permitted() -> Error {

@@ -66,6 +66,8 @@ mod realtime;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod streams;

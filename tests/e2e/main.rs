@@ -62,6 +62,8 @@ mod packed;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
+mod pools;
+#[cfg(test)]
 mod realtime;
 #[cfg(test)]
 mod responses;

@@ -249,12 +249,16 @@ async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Beg
     if !head.status.is_success() {
         return Err(refusal(x, attempt, leg).await);
     }
-    match attempt.why {
+    let note = match attempt.why {
         Why::Continuation => hooks::answer_goes_on(attempt, head)?,
-        _ => hooks::answer_begins(x, attempt, head)?,
-    }
+        _ => hooks::answer_begins(x, attempt, head).map(|()| Bytes::new())?,
+    };
     match attempt.answer.is_stream() {
-        true => beginning(attempt, leg).await.map(Begun::Stream),
+        true => {
+            let first = beginning(attempt, leg).await?;
+            let out = if note.is_empty() { first.out } else { [note, first.out].concat().into() };
+            Ok(Begun::Stream(Batch { out, ..first }))
+        }
         false => whole(attempt, leg).await.map(Begun::Whole),
     }
 }

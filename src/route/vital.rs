@@ -180,7 +180,9 @@ impl Vital {
         let standing = self.standing(0, now_ms);
         let state = self.state();
         let first_token_ms = state.first_token.at(now_ms);
-        let fault_permille = state.faults.saturating_mul(1_000).checked_div(state.asked).unwrap_or(0);
+        // What nobody has asked for a while has no share: it would never be asked again for that.
+        let asked = if state.is_window_over(now_ms) { 0 } else { state.asked };
+        let fault_permille = state.faults.saturating_mul(1_000).checked_div(asked).unwrap_or(0);
         Report { standing, in_flight: self.in_flight(), first_token_ms, fault_permille, learned: state.learned }
     }
 }
@@ -203,8 +205,12 @@ impl State {
         }
     }
 
+    fn is_window_over(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.window_since_ms) >= WINDOW_MS
+    }
+
     fn count(&mut self, fault: bool, now_ms: u64) {
-        if now_ms.saturating_sub(self.window_since_ms) >= WINDOW_MS {
+        if self.is_window_over(now_ms) {
             (self.window_since_ms, self.asked, self.faults) = (now_ms, 0, 0);
         }
         self.asked = self.asked.saturating_add(1);

@@ -251,6 +251,15 @@ fn a_refused_credential_takes_out_every_model_there_until_it_is_taken_again() {
 }
 
 #[test]
+fn the_share_of_faults_is_that_of_the_last_seconds() {
+    let vital = vital();
+    (0..3).for_each(|_| fails(&vital, Cause::Failed, START_MS));
+    answers(&vital, START_MS);
+    assert_eq!(vital.report(START_MS + 9_000).fault_permille, 750);
+    assert_eq!(vital.report(START_MS + 11_000).fault_permille, 0, "though nobody asked since");
+}
+
+#[test]
 fn a_broken_model_says_nothing_of_the_others_there() {
     let vital = vital();
     let until_ms = broken(&vital);

@@ -43,7 +43,8 @@ pub struct Asked<'a> {
 
 /// Puts the plan's targets in the order to try them.
 pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
-    if let [only] = plan.targets.as_slice()
+    let decides = plan.route.as_ref().is_some_and(|route| route.group.strategy == Strategy::Auto);
+    if let ([only], false) = (plan.targets.as_slice(), decides)
         && only.deployment.others.is_empty()
     {
         if !asked.key.tenant.permits(&only.deployment) {

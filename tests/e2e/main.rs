@@ -16,6 +16,8 @@ use support::grammar::{contents, items};
 mod ask;
 #[cfg(test)]
 mod auth;
+#[cfg(test)]
+mod auto;
 #[cfg(feature = "aws")]
 #[cfg(test)]
 mod aws_chain;
@@ -69,6 +71,8 @@ mod realtime;
 mod responses;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod second;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -112,11 +112,9 @@ impl Line {
 fn served(mut line: Line) -> Vec<f64> {
     let names: Vec<Arc<str>> = (0..11).map(|n| Arc::from(format!("tenant-{n}"))).collect();
     let mut events = BinaryHeap::new();
-    for tenant in 0..11_u64 {
+    for (tenant, shift_ms) in (0..11).zip((0..).step_by(7)) {
         let per_second = if tenant == 10 { 200 } else { 2 };
-        events.extend(
-            every_second(per_second, 0, 120_000).map(|at_ms| Reverse((at_ms + tenant * 7, 1, tenant as usize))),
-        );
+        events.extend(every_second(per_second, 0, 120_000).map(|at_ms| Reverse((at_ms + shift_ms, 1, tenant))));
     }
     let mut served = vec![0.0; 11];
     while let Some(Reverse((now_ms, kind, tenant))) = events.pop() {

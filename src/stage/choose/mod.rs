@@ -65,11 +65,14 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         .map(|(at, place)| plan.targets.get((*place)?).filter(|_| left.is_none_or(|left| left.contains(&at))))
         .collect();
     let choices: Vec<Choice> = targets.iter().map(|target| choice(*target, asked)).collect();
+    if choices.iter().all(|choice| choice.seats.is_empty()) {
+        return Err(not_permitted());
+    }
     let ask = ask(route.as_deref(), &plan.targets, asked);
     let order = match &route {
         Some(route) if route.group.strategy == Strategy::Auto => {
             let selection = select::select(route, &targets, &choices, asked);
-            let order = select::order(&selection)?;
+            let order = select::order(&selection, &choices)?;
             plan.reason = Some(selection.reason);
             pick::sorted_by_rank(order, &choices)
         }
@@ -86,9 +89,6 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
             chosen.extend(endpoint.map(|deployment| Target { deployment: Arc::clone(deployment), ..target.clone() }));
             vitals.push(Arc::clone(&seat.vital));
         }
-    }
-    if chosen.is_empty() {
-        return Err(not_permitted());
     }
     (plan.targets, plan.vitals) = (chosen, vitals);
     first_who_sealed(plan, asked);
@@ -161,3 +161,6 @@ fn first_who_sealed(plan: &mut Plan, asked: &Asked<'_>) {
         plan.vitals.insert(0, vital);
     }
 }
+
+#[cfg(test)]
+pub(in crate::stage) mod tests;

@@ -40,7 +40,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
             Next::Wait { index, for_ms } => (index, for_ms),
             Next::Stop { after_ms } => match told.take() {
                 Some((_, error, _)) if stream::is_open(x) => return stream::close(gateway, session, x, &error).await,
-                told => return Err(final_error(x, told, after_ms)),
+                told => return Err(final_error(x, told, after_ms, gateway.clock.now_ms())),
             },
         };
         wait(session, x, for_ms).await?;
@@ -89,20 +89,27 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
 type Verbatim = Option<(u16, Bytes)>;
 
 /// What the client is told in the end: the most useful of what was heard.
-fn final_error(x: &mut Exchange, told: Option<(Failure, Error, Verbatim)>, after_ms: Option<u64>) -> Error {
+fn final_error(
+    x: &mut Exchange,
+    told: Option<(Failure, Error, Verbatim)>,
+    after_ms: Option<u64>,
+    now_ms: u64,
+) -> Error {
     if let Some((_, error, verbatim)) = told {
         x.end.verbatim = verbatim;
         return error;
     }
-    let limited = x
-        .plan
-        .as_ref()
-        .is_some_and(|plan| plan.vitals.iter().all(|vital| matches!(vital.standing(0, 0), Standing::Cooling { .. })));
-    let error = match limited {
-        true => Error::new(Kind::UpstreamRateLimited, "every provider of this model is at its limit"),
-        false => Error::new(Kind::NoHealthyUpstream, "no provider of this model is in a state to be asked"),
+    let vitals = x.plan.iter().flat_map(|plan| &plan.vitals);
+    let limited: Option<Vec<u64>> = vitals.map(|vital| vital.cools_until_ms(now_ms)).collect();
+    let (kind, text, after_ms) = match limited.and_then(|until_ms| until_ms.into_iter().min()) {
+        Some(until_ms) => (
+            Kind::UpstreamRateLimited,
+            "every provider of this model is at its limit",
+            Some(until_ms.saturating_sub(now_ms)),
+        ),
+        None => (Kind::NoHealthyUpstream, "no provider of this model is in a state to be asked", after_ms),
     };
-    error.with_retry_after(Duration::from_millis(after_ms.unwrap_or(1_000)))
+    Error::new(kind, text).with_retry_after(Duration::from_millis(after_ms.unwrap_or(1_000)))
 }
 
 /// When all has to be over, for decisions on waiting.

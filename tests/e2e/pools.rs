@@ -186,6 +186,31 @@ fn a_conversation_whose_endpoint_fails_goes_on_at_the_other() {
     assert_eq!(one.requests().len(), 5, "then its breaker is open");
 }
 
+/// Its answers say how much of a hundred is left.
+fn with_quota(name: &'static str, left: usize) -> Upstream {
+    let used = AtomicUsize::new(0);
+    Upstream::start(move |_, conn| {
+        let remaining = left.saturating_sub(used.fetch_add(1, Ordering::SeqCst)).to_string();
+        let headers = [
+            ("x-ratelimit-limit-requests", "100"),
+            ("x-ratelimit-remaining-requests", remaining.as_str()),
+            ("x-ratelimit-reset-requests", "60s"),
+        ];
+        conn.json_with(200, &headers, &chat_answer(name));
+    })
+}
+
+#[test]
+fn a_quota_that_runs_out_is_spared_before_it_does() {
+    let (scarce, plenty) = (with_quota("scarce", 7), with_quota("plenty", 90));
+    let providers = server("scarce", &scarce, "") + &server("plenty", &plenty, "");
+    let gateway = start(&providers, "", "routes: {r: {targets: [{model: scarce/m}, {model: plenty/m}]}}");
+    let names: Vec<String> = (0..10).map(|_| text(&gateway.post(CHAT, &chat("r", "hi")).json()).to_owned()).collect();
+    // Below five of a hundred it is left to those that have no other.
+    assert_eq!(names, [["scarce"; 4].as_slice(), &["plenty"; 6]].concat());
+    assert_eq!(text(&gateway.post(CHAT, &chat("scarce/m", "hi")).json()), "scarce");
+}
+
 /// A provider with one place, whose requests wait at a gate; and two tenants.
 struct Narrow {
     gateway: Gateway,

@@ -184,6 +184,35 @@ fn a_long_retry_after_is_told_at_once() {
     assert_eq!(upstream.requests().len(), 1);
 }
 
+/// While one finds out whether the limit is over, the others are told when it should be.
+#[test]
+fn when_all_are_at_their_limits_that_is_told() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let (waits, asked) = (gate.clone(), AtomicUsize::new(0));
+    let upstream = Upstream::start(move |_, conn| {
+        if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+            waits.pass();
+        }
+        refuse(conn, 429, &[("retry-after", "30")]);
+    });
+    let gateway = start(&server("a", &upstream, ""), "", "");
+    assert_eq!(gateway.post(CHAT, &chat("a/m", "hi")).status(), 429);
+    std::thread::scope(|scope| {
+        let finds_out = scope.spawn(|| gateway.post(CHAT, &chat("a/m", "hi")));
+        until("one that finds out", || (upstream.requests().len() == 2).then_some(()));
+        for (path, body) in both("a/m", "hi") {
+            let answer = gateway.post(path, &body);
+            assert_eq!((answer.status(), &answer.json()["error"]["type"]), (429, &json!("rate_limit_error")));
+            let seconds: u64 = answer.header("retry-after").parse().unwrap();
+            assert!((20..=30).contains(&seconds), "{seconds}");
+        }
+        gate.open();
+        assert_eq!(finds_out.join().unwrap().header("retry-after"), "30");
+    });
+    assert_eq!(upstream.requests().len(), 2);
+}
+
 #[test]
 fn who_is_limited_leaves_the_place_to_others_until_it_is_time() {
     let (limited, good) = (limited_once("1"), named("good"));

@@ -158,6 +158,11 @@ impl Vital {
         }
     }
 
+    /// Until when it is at its limits, also while somebody finds out whether it is back.
+    pub fn cools_until_ms(&self, now_ms: u64) -> Option<u64> {
+        self.state().cools_until_ms(now_ms)
+    }
+
     /// Milliseconds to the first token, times those in line for it; none before anything is known.
     pub fn load(&self, now_ms: u64) -> Option<u64> {
         let ms = self.state().first_token.at(now_ms)?;
@@ -195,14 +200,16 @@ impl State {
         if let Some(until_ms) = self.open_until_ms.filter(|until_ms| *until_ms > now_ms) {
             return Standing::Broken { until_ms };
         }
-        if self.cool_until_ms > now_ms {
-            return Standing::Cooling { until_ms: self.cool_until_ms };
-        }
-        match self.learned.exhausted_until_ms(now_ms) {
+        match self.cools_until_ms(now_ms) {
             Some(until_ms) => Standing::Cooling { until_ms },
             None if self.learned.is_low(tokens, LOW_PERCENT, now_ms) => Standing::Low,
             None => Standing::Good,
         }
+    }
+
+    fn cools_until_ms(&self, now_ms: u64) -> Option<u64> {
+        let asked_for = Some(self.cool_until_ms).filter(|until_ms| *until_ms > now_ms);
+        asked_for.or_else(|| self.learned.exhausted_until_ms(now_ms))
     }
 
     fn is_window_over(&self, now_ms: u64) -> bool {

@@ -175,6 +175,17 @@ fn it_cools_as_long_as_it_asks_for() {
 }
 
 #[test]
+fn who_asks_it_all_the_same_does_not_hide_that_it_cools() {
+    let vital = vital();
+    asks_for(&vital, Cause::RateLimited, 9_000, START_MS);
+    let probe = vital.begin(START_MS + 1);
+    assert_eq!(vital.standing(0, START_MS + 1), Standing::Probing);
+    assert_eq!(vital.cools_until_ms(START_MS + 1), Some(START_MS + 9_000));
+    drop(probe);
+    assert_eq!(vital.cools_until_ms(START_MS + 9_000), None);
+}
+
+#[test]
 fn an_overload_that_asks_for_peace_has_it_for_a_minute_at_most() {
     let [asking, quiet] = [vital(), vital()];
     asks_for(&asking, Cause::Overloaded, 3_000_000, START_MS);

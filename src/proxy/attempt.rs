@@ -108,7 +108,8 @@ pub(super) async fn abandon(leg: &mut Leg, error: &Error) {
 async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part) -> Result<Leg, Broken> {
     let upstream = x.live.upstream(&attempt.target.deployment)?;
     // TLS takes its own time, but where somebody said how long at most.
-    let said = x.patience.connect.or(x.plan.as_ref().and_then(|plan| plan.attempts.timeouts.connect));
+    let routes = || x.plan.as_ref()?.attempts.timeouts.connect;
+    let said = x.patience.connect.or_else(routes);
     let patience = said.unwrap_or(attempt.timeouts.connect * 2).min(left(attempt.deadline));
     let mut leg = match timeout(patience, gateway.pools.connect(upstream)).await {
         Ok(leg) => leg?,

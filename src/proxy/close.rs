@@ -83,6 +83,7 @@ impl Gateway {
         if x.pass_through && failure.cause == Cause::Auth {
             failure.cause = Cause::Rejected;
         }
+        attempt.place = None;
         if let Some(run) = attempt.run.take() {
             run.failed(&failure, self.clock.now_ms());
             if failure.cause == Cause::RateLimited
@@ -110,16 +111,16 @@ impl Gateway {
     }
 
     /// Of two attempts side by side the other one answered, or failed last.
-    pub(super) fn lost(&self, x: &mut Exchange, attempt: &mut Attempt, error: Option<Error>) {
+    pub(super) fn lost(&self, x: &mut Exchange, attempt: &mut Attempt, error: Option<&Error>) {
         let cancelled = Error::new(Kind::ClientGone, "another attempt was faster");
-        match &error {
+        match error {
             Some(error) => _ = self.attempt_over(x, attempt, error),
             None => {
-                drop(attempt.run.take());
+                (attempt.run, attempt.place) = (None, None);
                 put(x, attempt, Cause::Cancelled.as_str(), None);
             }
         }
-        let used = used(x, attempt, Some(error.as_ref().unwrap_or(&cancelled)));
+        let used = used(x, attempt, Some(error.unwrap_or(&cancelled)));
         let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
         if let Some(tried) = x.timeline.last_mut() {
             (tried.usage, tried.cost) = (used, cost);
@@ -186,7 +187,7 @@ impl Gateway {
                 _ => x.end.error.as_ref().map_or("ok", |error| Cause::of(error).as_str()),
             };
             put(x, &mut attempt, outcome, None);
-            drop(attempt.run.take());
+            (attempt.run, attempt.place) = (None, None);
             x.attempt = Some(attempt);
         }
         self.telemetry.finish(&record(x));

@@ -12,7 +12,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, Broken, Part, begin};
 use super::connector::Leg;
 use super::context::{Attempt, Exchange};
-use super::relay::{client_gone, gone, sight, written};
+use super::relay::{client_gone, gone, place, sight, written};
 use super::{Gateway, hooks};
 use crate::error::{Error, Result};
 use crate::route::attempts::Attempts;
@@ -86,7 +86,7 @@ async fn once(
         std::mem::swap(&mut attempt, &mut rival);
     }
     // The other was asked too, and will charge for it: it is on record before it is forgotten.
-    gateway.lost(x, &mut rival, outcome.other);
+    gateway.lost(x, &mut rival, outcome.other.as_ref());
     (attempt, outcome.answered)
 }
 
@@ -107,7 +107,9 @@ async fn second(
     index: usize,
 ) -> Option<(Attempt, Vec<Part>)> {
     let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
-    let attempt = written(gateway, x, other, Why::Hedge).ok()?;
+    let mut attempt = written(gateway, x, other, Why::Hedge).ok()?;
+    // Nobody stands in line to be asked beside another.
+    attempt.place = place(x, &attempt, Duration::ZERO).await.ok()?;
     let parts = parts(session, x, &attempt).await.ok()?;
     Some((attempt, parts))
 }

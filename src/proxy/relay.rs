@@ -180,7 +180,8 @@ async fn attempt_once(
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<()> {
-    let _place = place(session, x).await?;
+    let place = place_in_turn(session, x).await?;
+    x.attempt_mut()?.place = place;
     let (mut leg, begun) = race::ask(gateway, session, x, attempts, index).await?;
     let done = match begun {
         Begun::Whole(body) => whole(gateway, session, x, body).await,
@@ -193,16 +194,21 @@ async fn attempt_once(
     done
 }
 
-/// A place at the endpoint, where they are scarce: in turn, as long as there is time and a client.
-async fn place(session: &mut Session, x: &Exchange) -> Result<Option<Place>> {
-    let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok(None) };
-    let Some(line) = x.live.line(&attempt.target.deployment) else { return Ok(None) };
+/// A place at the attempt's endpoint, as long as there is time and a client.
+async fn place_in_turn(session: &mut Session, x: &Exchange) -> Result<Option<Place>> {
+    let Some(attempt) = &x.attempt else { return Ok(None) };
     let left = attempt.deadline.at.saturating_duration_since(Instant::now());
     tokio::select! {
         biased;
-        place = line.enter(&caller.key.tenant, left) => place.map(Some),
+        place = place(x, attempt, left) => place,
         () = client_gone(session) => Err(gone()),
     }
+}
+
+/// A place where they are scarce, at once or in turn within that time.
+pub(super) async fn place(x: &Exchange, attempt: &Attempt, within: Duration) -> Result<Option<Place>> {
+    let (Some(caller), Some(line)) = (&x.caller, x.live.line(&attempt.target.deployment)) else { return Ok(None) };
+    line.enter(&caller.key.tenant, within).await.map(Some)
 }
 
 /// An answer that is not streamed.

@@ -107,6 +107,35 @@ fn second_attempts_stay_within_the_retry_budget() {
     assert_eq!(quick.requests().len(), 1);
 }
 
+#[test]
+fn nobody_stands_in_line_to_be_asked_beside_another() {
+    let (slow, gate) = (slow(), Gate::default());
+    let _opens = [Opens(slow.gate.clone()), Opens(gate.clone())];
+    let waits = gate.clone();
+    let quick = Upstream::start(move |_, conn| {
+        waits.pass();
+        conn.json(200, &chat_answer("quick"));
+    });
+    let providers = server("slow", &slow.upstream, "") + &server("quick", &quick, ", max_concurrency: 1");
+    let gateway = start(&providers, "", HEDGED);
+    warm(&gateway);
+    slow.hangs.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| gateway.post(CHAT, &chat("quick/m", "hi")));
+        until("the only place to be taken", || (quick.requests().len() == 1).then_some(()));
+        let headers = [("x-weir-timeout", "600ms")];
+        let answer = gateway.call_with("POST", CHAT, &headers, &chat("r", "hi"));
+        assert_eq!((answer.status(), answer.header("x-weir-attempts")), (504, "1"), "{}", answer.text());
+        gate.open();
+        assert_eq!(first.join().unwrap().status(), 200);
+    });
+    assert_eq!(quick.requests().len(), 1);
+    // And a second attempt that had the place gives it back.
+    for _ in 0..2 {
+        assert_eq!(text(&gateway.post(CHAT, &chat("r", "hi")).json()), "quick");
+    }
+}
+
 /// The first is late and fails, the second answers.
 #[test]
 fn a_first_attempt_that_fails_beside_a_second_is_on_record() {

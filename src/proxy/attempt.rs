@@ -111,8 +111,8 @@ pub(super) async fn abandon(leg: &mut Leg, error: &Error) {
 async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part) -> Result<Leg, Broken> {
     let upstream = x.live.upstream(&attempt.target.deployment)?;
     // TLS takes its own time, but where somebody said how long at most.
-    let of_route = x.plan.as_ref().map(|plan| plan.attempts.timeouts).unwrap_or_default();
-    let said = x.patience.or(of_route).connect;
+    let routes = || x.plan.as_ref()?.attempts.timeouts.connect;
+    let said = x.patience.connect.or_else(routes);
     let patience = said.unwrap_or(attempt.timeouts.connect * 2).min(left(attempt.deadline));
     let mut leg = match timeout(patience, gateway.pools.connect(upstream)).await {
         Ok(leg) => leg?,
@@ -256,12 +256,16 @@ async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Beg
     if !head.status.is_success() {
         return Err(refusal(x, attempt, leg).await);
     }
-    match attempt.why {
+    let note = match attempt.why {
         Why::Continuation => hooks::answer_goes_on(attempt, head)?,
-        _ => hooks::answer_begins(x, attempt, head)?,
-    }
+        _ => hooks::answer_begins(x, attempt, head).map(|()| Bytes::new())?,
+    };
     match attempt.answer.is_stream() {
-        true => beginning(attempt, leg).await.map(Begun::Stream),
+        true => {
+            let first = beginning(attempt, leg).await?;
+            let out = if note.is_empty() { first.out } else { [note, first.out].concat().into() };
+            Ok(Begun::Stream(Batch { out, ..first }))
+        }
         false => whole(attempt, leg).await.map(Begun::Whole),
     }
 }

@@ -85,6 +85,7 @@ impl Gateway {
         if x.pass_through && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
+        attempt.places = [None, None];
         // Nor where its own patience was short: one client would take a good endpoint from all others.
         let hasty = failure.cause == Cause::Timeout && x.patience.is_shorter(attempt.target.deployment.timeouts);
         if let Some(run) = attempt.run.take().filter(|_| !hasty) {
@@ -112,16 +113,16 @@ impl Gateway {
     }
 
     /// Of two attempts side by side the other one answered, or failed last.
-    pub(super) fn lost(&self, x: &mut Exchange, attempt: &mut Attempt, error: Option<Error>) {
+    pub(super) fn lost(&self, x: &mut Exchange, attempt: &mut Attempt, error: Option<&Error>) {
         let cancelled = Error::new(Kind::ClientGone, "another attempt was faster");
-        match &error {
+        match error {
             Some(error) => _ = self.attempt_over(x, attempt, error),
             None => {
-                drop(attempt.run.take());
+                attempt.leave();
                 self.put(x, attempt, Cause::Cancelled.as_str(), None);
             }
         }
-        let used = used(x, attempt, Some(error.as_ref().unwrap_or(&cancelled)));
+        let used = used(x, attempt, Some(error.unwrap_or(&cancelled)));
         let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
         if let Some(tried) = x.timeline.last_mut() {
             (tried.usage, tried.cost) = (used, cost);
@@ -188,7 +189,7 @@ impl Gateway {
                 _ => x.end.error.as_ref().map_or("ok", |error| Cause::of(error).as_str()),
             };
             self.put(x, &mut attempt, outcome, None);
-            drop(attempt.run.take());
+            attempt.leave();
             x.attempt = Some(attempt);
         }
         self.telemetry.finish(&record(x));

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
+use super::line::Place;
 use super::live::Live;
 use super::shutdown::Ticket;
 use crate::config::runtime::{Patience, Strategy, Timeouts};
@@ -93,6 +94,8 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Deadline,
     /// Counted at the target as long as it runs.
     pub(crate) run: Option<Run>,
+    /// At the endpoint, where they are scarce.
+    pub(crate) places: [Option<Place>; 2],
     /// The request went out whole.
     pub(crate) sent: bool,
     /// Time spent here on its answer before it proved good.
@@ -106,6 +109,11 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// It counts nowhere any more.
+    pub(crate) fn leave(&mut self) {
+        (self.run, self.places) = (None, [None, None]);
+    }
+
     pub(crate) fn new(target: Target, prepared: Prepared, why: Why) -> Self {
         let (began, timeouts) = (Instant::now(), target.deployment.timeouts);
         Self {
@@ -118,6 +126,7 @@ impl Attempt {
             timeouts,
             deadline: Deadline { at: began + timeouts.total, is_clients: false },
             run: None,
+            places: [None, None],
             sent: false,
             work: Duration::ZERO,
             recorded: false,

@@ -306,14 +306,16 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &Response
     Ok(())
 }
 
-/// A good head has come from a target that goes on with the answer of another.
-pub(super) fn answer_goes_on(attempt: &mut Attempt, head: &ResponseHeader) -> Result<()> {
+/// A good head has come from a target that goes on with the answer of another. What says so to the
+/// client is written here, where the answer is open for sure.
+pub(super) fn answer_goes_on(attempt: &mut Attempt, head: &ResponseHeader) -> Result<Bytes> {
     let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     if is_json || head.headers.contains_key(CONTENT_ENCODING) {
         return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"));
     }
     attempt.answer.resume(&attempt.prepared, &attempt.target);
-    Ok(())
+    let (provider, model) = (&attempt.target.deployment.name, &attempt.target.model);
+    Ok(attempt.answer.note(&format!("continued on {provider}/{model}")))
 }
 
 /// Who may come back to the answer, where the provider keeps it.

@@ -87,7 +87,7 @@ async fn once(
         std::mem::swap(&mut attempt, &mut rival);
     }
     // The other was asked too, and will charge for it: it is on record before it is forgotten.
-    gateway.lost(x, &mut rival, outcome.other);
+    gateway.lost(x, &mut rival, outcome.other.as_ref());
     (attempt, outcome.answered)
 }
 
@@ -109,6 +109,8 @@ async fn second(
 ) -> Option<(Attempt, Vec<Part>)> {
     let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
     let mut attempt = written(x, other, Why::Hedge).ok()?;
+    // Nobody stands in line to be asked beside another.
+    attempt.places = relay::places(x, &attempt, Duration::ZERO).await.ok()?;
     let parts = parts(session, x, &attempt).await.ok()?;
     attempt.run = relay::begin(gateway, x, other);
     Some((attempt, parts))

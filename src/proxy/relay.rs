@@ -6,7 +6,6 @@
 //! whom to ask is [`crate::route::attempts`], what to write and how to judge are the same hooks as the
 //! pipeline's, in the same order.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::route::attempts::{Attempts, Next, View};
 use crate::route::cause::Failure;
-use crate::route::vital::{Run, Standing, Vital};
+use crate::route::vital::{Run, Standing};
 use crate::stage::answer::Answer;
 use crate::stage::route::Plan;
 use crate::telemetry::record::Why;
@@ -106,13 +105,17 @@ fn final_error(
         return error;
     }
     let now_ms = gateway.clock.now_ms();
-    let is_cooling = |vital: &Arc<Vital>| matches!(vital.standing(0, now_ms), Standing::Cooling { .. });
-    let limited = x.plan.as_ref().is_some_and(|plan| plan.vitals.iter().all(is_cooling));
-    let error = match limited {
-        true => Error::new(Kind::UpstreamRateLimited, "every provider of this model is at its limit"),
-        false => Error::new(Kind::NoHealthyUpstream, "no provider of this model is in a state to be asked"),
+    let vitals = x.plan.iter().flat_map(|plan| &plan.vitals);
+    let limited: Option<Vec<u64>> = vitals.map(|vital| vital.cools_until_ms(now_ms)).collect();
+    let (kind, text, after_ms) = match limited.and_then(|until_ms| until_ms.into_iter().min()) {
+        Some(until_ms) => (
+            Kind::UpstreamRateLimited,
+            "every provider of this model is at its limit",
+            Some(until_ms.saturating_sub(now_ms)),
+        ),
+        None => (Kind::NoHealthyUpstream, "no provider of this model is in a state to be asked", after_ms),
     };
-    error.with_retry_after(Duration::from_millis(after_ms.unwrap_or(1_000)))
+    Error::new(kind, text).with_retry_after(Duration::from_millis(after_ms.unwrap_or(1_000)))
 }
 
 /// When all has to be over, for decisions on waiting.
@@ -185,9 +188,10 @@ async fn attempt_once(
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<()> {
-    let _places = place(gateway, session, x, alive).await?;
+    let places = places_in_turn(gateway, session, x, alive).await?;
     let run = begin(gateway, x, index);
-    x.attempt_mut()?.run = run;
+    let attempt = x.attempt_mut()?;
+    (attempt.places, attempt.run) = (places, run);
     let (mut leg, begun) = race::ask(gateway, session, x, alive, attempts, index).await?;
     let done = match begun {
         Begun::Whole(body) => whole(gateway, session, x, body).await,
@@ -200,19 +204,17 @@ async fn attempt_once(
     done
 }
 
-/// A place at the endpoint, where they are scarce: in turn, as long as there is time and a client.
-async fn place(
+/// Places at the attempt's endpoint, where they are scarce: in turn, as long as there is time and a
+/// client.
+async fn places_in_turn(
     gateway: &Gateway,
     session: &mut Session,
     x: &Exchange,
     alive: &mut Alive<'_>,
 ) -> Result<[Option<Place>; 2]> {
-    let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok([None, None]) };
-    let target = &attempt.target;
-    let Some(lines) = x.live.lines(&target.deployment) else { return Ok([None, None]) };
+    let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let since = Instant::now();
-    let left = attempt.deadline.at.saturating_duration_since(since);
-    let enter = lines.enter(&target.model, &caller.key.tenant, left);
+    let enter = places(x, attempt, attempt.deadline.at.saturating_duration_since(since));
     tokio::pin!(enter);
     let places = loop {
         tokio::select! {
@@ -232,6 +234,15 @@ async fn place(
 pub(super) fn begin(gateway: &Gateway, x: &Exchange, index: usize) -> Option<Run> {
     let vital = x.plan.as_ref()?.vitals.get(index)?;
     Some(vital.begin(gateway.clock.now_ms()))
+}
+
+/// The same, within that time.
+pub(super) async fn places(x: &Exchange, attempt: &Attempt, within: Duration) -> Result<[Option<Place>; 2]> {
+    let target = &attempt.target;
+    match (&x.caller, x.live.lines(&target.deployment)) {
+        (Some(caller), Some(lines)) => lines.enter(&target.model, &caller.key.tenant, within).await,
+        _ => Ok([None, None]),
+    }
 }
 
 /// An answer that is not streamed.

@@ -31,14 +31,8 @@ pub(super) async fn run(
     first: Batch,
 ) -> Result<()> {
     gateway.attempt_answered(x);
-    match x.end.first_byte {
-        None => commit(session, x).await?,
-        Some(_) => {
-            let attempt = x.attempt_mut()?;
-            let by = format!("continued on {}/{}", attempt.target.deployment.name, attempt.target.model);
-            let note = attempt.answer.note(&by);
-            write(session, x, note, false).await?;
-        }
+    if x.end.first_byte.is_none() {
+        commit(session, x).await?;
     }
     let mut patience = Patience::new(x.attempt_mut()?);
     let timer = sleep_until(patience.until().into());

@@ -94,10 +94,12 @@ fn price(info: &ModelInfo, asked: &Asked<'_>) -> Option<PricePerToken> {
     Some(PricePerToken { input_pico_usd: rate(rates.input)?, output_pico_usd: rate(rates.output)? })
 }
 
-/// The targets in the order to try them: those that fit, then those that fit and are out for now.
-pub fn order(selection: &Selection) -> Result<Vec<usize>> {
+/// The targets in the order to try them: those that fit, then those that are out for now.
+pub fn order(selection: &Selection, choices: &[Choice]) -> Result<Vec<usize>> {
+    // Where there is no seat for this tenant at all, it is not out but forbidden.
+    let has_seat = |place: &usize| choices.get(*place).is_some_and(|choice| !choice.seats.is_empty());
     let out = |(place, verdict): (usize, &Verdict)| match verdict {
-        Verdict::Excluded(Excluded::Unavailable) => Some(place),
+        Verdict::Excluded(Excluded::Unavailable) => Some(place).filter(has_seat),
         _ => None,
     };
     let mut order = selection.decision.order.clone();
@@ -122,4 +124,94 @@ pub fn rule(route: &Route, asked: &Asked<'_>) -> Option<usize> {
 pub fn narrowed(route: &Route, rule: Option<usize>) -> Option<&[usize]> {
     let rule = route.rules.get(rule?)?;
     Some(rule.targets.as_slice()).filter(|targets| !targets.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::runtime::Prefer;
+    use crate::stage::choose::choose;
+    use crate::stage::choose::tests::{World, chat};
+
+    const MODELS: &str = "  small: {kind: openai-compatible, base_url: \"http://s.test\", models: {m: {context: 4000, max_output: 2000, capabilities: {images: false, tools: true}, price: {input: 0.1, output: 0.4}}}}
+  large: {kind: openai-compatible, base_url: \"http://l.test\", capabilities: {images: true}, models: {m: {context: 100000, price: {input: 3, output: 15}}}}
+  openai: {api_key: sk-1}";
+    const ROUTE: &str = "r: {strategy: auto, prefer: cost, targets: [{model: small/m, quality: 30}, {model: large/m, quality: 90}], rules: [{when: {tags: [law]}, to: [large/m]}, {when: {tags: [quick]}, prefer: latency}]}, known: {strategy: auto, targets: [{model: openai/gpt-4o-mini}, {model: openai/gpt-3.5-turbo}]}";
+
+    const IMAGE: &str = r#"{"model":"r","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,aGk="}}]}]}"#;
+
+    fn world() -> World {
+        World::new(MODELS, "", ROUTE)
+    }
+
+    /// Who comes first, and why.
+    fn chosen(world: &World, body: &str) -> (String, String) {
+        world.with(body, |plan, asked| {
+            choose(plan, asked).unwrap();
+            (plan.targets[0].deployment.name.clone(), plan.reason.clone().unwrap())
+        })
+    }
+
+    #[test]
+    fn what_is_needed_is_read_off_the_request() {
+        let seen = world().with(IMAGE, |_, asked| need(asked));
+        assert!(seen.images && !seen.tools && seen.output_tokens > 0, "{seen:?}");
+        let not_generated = world().with(&chat("r", "hi"), |_, asked| need(&Asked { dialect: None, ..*asked }));
+        assert_eq!(not_generated, Need { input_tokens: not_generated.input_tokens, ..Need::default() });
+    }
+
+    #[test]
+    fn the_model_that_fits_comes_first() {
+        let world = world();
+        assert_eq!(chosen(&world, &chat("r", "hi")).0, "small");
+        let (name, reason) = chosen(&world, IMAGE);
+        assert_eq!(name, "large");
+        assert!(reason.contains("excluded: small/m ("), "{reason}");
+        assert_eq!(chosen(&world, &chat("r", &"many words ".repeat(4_000))).0, "large");
+    }
+
+    #[test]
+    fn the_request_then_the_rule_then_the_route_says_what_counts() {
+        let mut world = world();
+        let reason = |world: &World| chosen(world, &chat("r", "hi")).1;
+        assert!(reason(&world).starts_with("auto: prefer=cost; "), "{}", reason(&world));
+        world.tags = vec!["quick".to_owned()];
+        assert!(reason(&world).starts_with("auto: rule 2; prefer=latency; "), "{}", reason(&world));
+        world.tags = vec!["law".to_owned()];
+        let (name, why) = chosen(&world, &chat("r", "hi"));
+        assert!(name == "large" && why.contains("small/m (not in the rule)"), "{why}");
+        world.tags.clear();
+        world.prefer = Some(Prefer::Quality);
+        let (name, why) = chosen(&world, &chat("r", "hi"));
+        assert!(name == "large" && why.contains("prefer=quality"), "{why}");
+    }
+
+    #[test]
+    fn what_is_out_comes_last_and_is_asked_if_nobody_else_fits() {
+        let world = world();
+        world.breaks("small", "m");
+        let (name, reason) = chosen(&world, &chat("r", "hi"));
+        assert!(name == "large" && reason.contains("small/m ("), "{reason}");
+        world.breaks("large", "m");
+        world.with(&chat("r", "hi"), |plan, asked| {
+            choose(plan, asked).unwrap();
+            assert_eq!(plan.targets.len(), 2);
+        });
+    }
+
+    #[test]
+    fn nobody_fits_and_the_error_says_why() {
+        let world = World::new(MODELS, ", providers: [small]", ROUTE);
+        let error = world.with(IMAGE, |plan, asked| choose(plan, asked).unwrap_err());
+        assert_eq!((error.status(), error.param()), (400, Some("model")));
+        assert!(error.public().contains("no model fits") && error.public().contains("small/m"), "{}", error.public());
+    }
+
+    #[test]
+    fn the_price_table_says_what_known_models_can_do() {
+        let world = world();
+        let body = IMAGE.replace("\"r\"", "\"known\"");
+        let reason = chosen(&world, &body).1;
+        assert!(reason.contains("openai/gpt-4o-mini scored") && reason.contains("openai/gpt-3.5-turbo ("), "{reason}");
+    }
 }

@@ -18,6 +18,8 @@ mod admin;
 mod ask;
 #[cfg(test)]
 mod auth;
+#[cfg(test)]
+mod auto;
 #[cfg(feature = "aws")]
 #[cfg(test)]
 mod aws_chain;
@@ -66,9 +68,15 @@ mod packed;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
+mod pools;
+#[cfg(test)]
 mod realtime;
 #[cfg(test)]
 mod responses;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
+mod second;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

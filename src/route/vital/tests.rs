@@ -175,6 +175,17 @@ fn it_cools_as_long_as_it_asks_for() {
 }
 
 #[test]
+fn who_asks_it_all_the_same_does_not_hide_that_it_cools() {
+    let vital = vital();
+    asks_for(&vital, Cause::RateLimited, 9_000, START_MS);
+    let probe = vital.begin(START_MS + 1);
+    assert_eq!(vital.standing(0, START_MS + 1), Standing::Probing);
+    assert_eq!(vital.cools_until_ms(START_MS + 1), Some(START_MS + 9_000));
+    drop(probe);
+    assert_eq!(vital.cools_until_ms(START_MS + 9_000), None);
+}
+
+#[test]
 fn an_overload_that_asks_for_peace_has_it_for_a_minute_at_most() {
     let [asking, quiet] = [vital(), vital()];
     asks_for(&asking, Cause::Overloaded, 3_000_000, START_MS);
@@ -248,6 +259,15 @@ fn a_refused_credential_takes_out_every_model_there_until_it_is_taken_again() {
     }
     answers(&other, START_MS + 10);
     assert_eq!((vital.standing(0, START_MS + 12), other.standing(0, START_MS + 12)), (Standing::Good, Standing::Good));
+}
+
+#[test]
+fn the_share_of_faults_is_that_of_the_last_seconds() {
+    let vital = vital();
+    (0..3).for_each(|_| fails(&vital, Cause::Failed, START_MS));
+    answers(&vital, START_MS);
+    assert_eq!(vital.report(START_MS + 9_000).fault_permille, 750);
+    assert_eq!(vital.report(START_MS + 11_000).fault_permille, 0, "though nobody asked since");
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn ranked(leaves: Vec<Leaf<'_>>, group: &Group, choices: &[Choice], ask: &Ask) -
                 (busy, (member + shift) % members.len())
             })
         }
-        Strategy::Latency => latency(members.len(), ask, |member| first(member)),
+        Strategy::Latency => latency(members.len(), ask, first),
     };
     order.into_iter().filter_map(|member| members.get(member).cloned()).collect()
 }

@@ -53,6 +53,9 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         return Ok(());
     }
     let considered = consider(plan, asked);
+    if considered.choices.iter().all(|choice| choice.seats.is_empty()) {
+        return Err(not_permitted());
+    }
     let order = considered.order(plan)?;
     let Considered { places, choices, ask, selection, .. } = considered;
     plan.reason = selection.map(|selection| selection.reason);
@@ -66,9 +69,6 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
             chosen.extend(endpoint.map(|deployment| Target { deployment: Arc::clone(deployment), ..target.clone() }));
             vitals.push(Arc::clone(&seat.vital));
         }
-    }
-    if chosen.is_empty() {
-        return Err(not_permitted());
     }
     (plan.targets, plan.vitals) = (chosen, vitals);
     first_who_sealed(plan, asked);
@@ -122,7 +122,7 @@ impl Considered {
     /// In which order to try them.
     fn order(&self, plan: &Plan) -> Result<Vec<usize>> {
         match (&plan.route, &self.selection) {
-            (_, Some(selection)) => Ok(pick::sorted_by_rank(select::order(selection)?, &self.choices)),
+            (_, Some(selection)) => Ok(pick::sorted_by_rank(select::order(selection, &self.choices)?, &self.choices)),
             (Some(route), None) => Ok(pick::targets(&route.group, &self.choices, &self.ask)),
             (None, None) => Ok((0..self.choices.len()).collect()),
         }
@@ -203,3 +203,6 @@ fn first_who_sealed(plan: &mut Plan, asked: &Asked<'_>) {
         plan.vitals.insert(0, vital);
     }
 }
+
+#[cfg(test)]
+pub(in crate::stage) mod tests;

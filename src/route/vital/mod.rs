@@ -171,6 +171,11 @@ impl Vital {
         }
     }
 
+    /// Until when it is at its limits, also while somebody finds out whether it is back.
+    pub fn cools_until_ms(&self, now_ms: u64) -> Option<u64> {
+        self.state().cools_until_ms(now_ms)
+    }
+
     /// Milliseconds to the first token, times those in line for it; none before anything is known.
     pub fn load(&self, now_ms: u64) -> Option<u64> {
         let ms = self.state().first_token.at(now_ms)?;
@@ -196,7 +201,9 @@ impl Vital {
         let standing = self.standing(0, now_ms);
         let state = self.state();
         let first_token_ms = state.first_token.at(now_ms);
-        let fault_permille = state.faults.saturating_mul(1_000).checked_div(state.asked).unwrap_or(0);
+        // What nobody has asked for a while has no share: it would never be asked again for that.
+        let asked = if state.is_window_over(now_ms) { 0 } else { state.asked };
+        let fault_permille = state.faults.saturating_mul(1_000).checked_div(asked).unwrap_or(0);
         Report {
             standing,
             in_flight: self.in_flight(),
@@ -217,18 +224,24 @@ impl State {
         if let Some(until_ms) = self.open_until_ms.filter(|until_ms| *until_ms > now_ms) {
             return Standing::Broken { until_ms };
         }
-        if self.cool_until_ms > now_ms {
-            return Standing::Cooling { until_ms: self.cool_until_ms };
-        }
-        match self.learned.exhausted_until_ms(now_ms) {
+        match self.cools_until_ms(now_ms) {
             Some(until_ms) => Standing::Cooling { until_ms },
             None if self.learned.is_low(tokens, LOW_PERCENT, now_ms) => Standing::Low,
             None => Standing::Good,
         }
     }
 
+    fn cools_until_ms(&self, now_ms: u64) -> Option<u64> {
+        let asked_for = Some(self.cool_until_ms).filter(|until_ms| *until_ms > now_ms);
+        asked_for.or_else(|| self.learned.exhausted_until_ms(now_ms))
+    }
+
+    fn is_window_over(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.window_since_ms) >= WINDOW_MS
+    }
+
     fn count(&mut self, fault: bool, now_ms: u64) {
-        if now_ms.saturating_sub(self.window_since_ms) >= WINDOW_MS {
+        if self.is_window_over(now_ms) {
             (self.window_since_ms, self.asked, self.faults) = (now_ms, 0, 0);
         }
         self.asked = self.asked.saturating_add(1);

@@ -295,3 +295,6 @@ fn taken(retry_after_ms: u64) -> Error {
     .with_retry(Retry::NextTarget)
     .with_retry_after(Duration::from_millis(retry_after_ms.max(1)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,9 @@ fn help_and_version_are_there_and_a_wrong_word_is_a_usage_error() {
     let shell = Shell::new();
     let (code, help, _) = shell.weir(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["run", "demo", "check", "schema", "init", "models", "providers", "env", "keys", "completions"] {
+    for command in
+        ["run", "demo", "check", "explain", "schema", "init", "models", "providers", "env", "keys", "completions"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
         assert_eq!(shell.weir(&[command, "--help"]).0, 0, "{command}");
     }
@@ -182,4 +184,109 @@ fn the_schema_and_completions_are_printed() {
         assert!(code == 0 && script.contains("weir"), "{name}");
     }
     assert_eq!(shell.weir(&["completions", "cmd"]).0, 2);
+}
+
+const FLEET: &str = "
+providers:
+  openai: {api_key: a, region: us}
+  anthropic: {api_key: b, region: eu}
+  lab: {kind: vllm, base_url: 'http://10.0.0.1:8000', region: eu, endpoints: [{id: a}, {id: b, region: us}]}
+routes:
+  fast: {strategy: fallback, targets: [{model: openai/gpt-5-mini}, {model: anthropic/claude-haiku-4-5}, {model: lab/m}]}
+  mixed: {strategy: weighted, affinity: false, targets: [{model: openai/gpt-5-mini}, {model: anthropic/claude-haiku-4-5}]}
+  smart:
+    strategy: auto
+    prefer: cost
+    rules: [{when: {tags: [nightly]}, to: [anthropic/claude-haiku-4-5]}]
+    targets: [{model: openai/gpt-5-mini, quality: 40}, {model: anthropic/claude-haiku-4-5, quality: 60}]
+tenants:
+  house: {keys: [{id: house, secret: kkkk}]}
+  europe: {keys: [{id: europe, secret: llll}], regions: [eu], models: [fast, smart, 'lab/*']}
+";
+
+fn fleet(body: &str) -> Shell {
+    let shell = Shell::new();
+    shell.write("weir.yaml", FLEET);
+    shell.write("request.json", body);
+    shell
+}
+
+fn explained(shell: &Shell, arguments: &[&str]) -> Value {
+    let (code, json, note) = shell.weir(&[&["explain", "request.json", "--json"], arguments].concat());
+    assert!(code < 2, "{note}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(code == 0, json.get("first").is_some_and(|first| !first.is_null()));
+    json
+}
+
+#[test]
+fn a_request_is_explained_by_what_its_tenant_may() {
+    let shell = fleet(
+        r#"{"model":"fast","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f"}}]}"#,
+    );
+    let free = explained(&shell, &["--key", "house"]);
+    assert_eq!((&free["first"]["provider"], &free["first"]["model"]), (&"openai".into(), &"gpt-5-mini".into()));
+    assert_eq!(
+        (&free["format"], &free["needs"][0], &free["by_chance"]),
+        (&"chat".into(), &"tools".into(), &false.into())
+    );
+    assert_eq!((&free["most_attempts"], &free["affinity"]), (&3.into(), &"how the conversation began".into()));
+    assert!(free["targets"][0]["cost_usd"].as_str().unwrap().starts_with("0.00"), "{free}");
+    let bound = explained(&shell, &["--tenant", "europe"]);
+    assert_eq!(bound["first"]["provider"], "anthropic");
+    assert_eq!(bound["targets"][0]["left_out"], "it does not stand in a region of the tenant's");
+    assert_eq!(bound["targets"][2]["endpoints"][1]["left_out"], "it does not stand in a region of the tenant's");
+    let order: Vec<&str> =
+        bound["order"].as_array().unwrap().iter().map(|ask| ask["endpoint"].as_str().unwrap()).collect();
+    assert_eq!(order, ["anthropic", "lab#a"]);
+    let (code, text, _) = shell.weir(&["explain", "request.json", "--tenant", "europe"]);
+    assert_eq!(code, 0);
+    for line in
+        ["route       fallback, at most 3 attempts", "needs       tools", "first       anthropic for claude-haiku-4-5"]
+    {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(text.contains("left out: it does not stand in a region"), "{text}");
+}
+
+#[test]
+fn what_auto_decides_and_what_chance_does_is_told() {
+    let shell = fleet(r#"{"model":"smart","system":"s","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#);
+    let usual = explained(&shell, &["--tenant", "house"]);
+    assert_eq!((&usual["format"], &usual["prefer"]), (&"messages".into(), &"cost".into()));
+    assert!(usual["reason"].as_str().unwrap().starts_with("auto: prefer=cost; openai/gpt-5-mini scored"), "{usual}");
+    assert!(usual["targets"][1]["score"]["total"].as_u64().unwrap() < 1_000);
+    let nightly =
+        explained(&shell, &["--tenant", "house", "--header", "x-weir-tags: nightly", "--header", "session-id: s"]);
+    assert_eq!((&nightly["rule"], &nightly["first"]["provider"]), (&1.into(), &"anthropic".into()));
+    assert_eq!(
+        (&nightly["tags"][0], &nightly["targets"][0]["left_out"]),
+        (&"nightly".into(), &"not in the rule".into())
+    );
+    shell.write("request.json", r#"{"model":"mixed","input":"hi"}"#);
+    let mixed = explained(&shell, &["--tenant", "house"]);
+    assert_eq!((&mixed["format"], &mixed["by_chance"]), (&"responses".into(), &true.into()));
+}
+
+#[test]
+fn nobody_to_ask_is_told_and_used_wrongly_is_used_wrongly() {
+    let shell = fleet(r#"{"model":"openai/gpt-5-mini","messages":[]}"#);
+    let refused = explained(&shell, &["--tenant", "europe"]);
+    assert_eq!(refused["error"], "this key may not use the model `openai/gpt-5-mini`");
+    let (code, text, _) = shell.weir(&["explain", "request.json", "--tenant", "europe"]);
+    assert!(code == 1 && text.contains("nobody      this key may not use"), "{text}");
+    let wrong = |arguments: &[&str], word: &str| {
+        let (code, _, error) = shell.weir(&[&["explain"], arguments].concat());
+        assert!(code == 2 && error.contains(word), "{arguments:?}: {code} {error}");
+    };
+    wrong(&["request.json"], "several tenants");
+    wrong(&["request.json", "--tenant", "nobody"], "no tenant");
+    wrong(&["request.json", "--key", "nobody"], "no key");
+    wrong(&["nowhere.json", "--key", "house"], "nowhere.json");
+    wrong(&["request.json", "--key", "house", "--header", "odd"], "no header");
+    wrong(&["request.json", "--key", "house", "--format", "gemini"], "--model");
+    shell.write("request.json", r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#);
+    let gemini = explained(&shell, &["--key", "house", "--model", "lab/m"]);
+    assert_eq!((&gemini["format"], &gemini["first"]["provider"]), (&"gemini".into(), &"lab".into()));
+    assert!(gemini["by_chance"].is_boolean(), "{gemini}");
 }

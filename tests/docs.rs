@@ -100,6 +100,7 @@ fn the_documents_are_there() {
         "docs/metrics.md",
         "docs/passing.md",
         "docs/providers.md",
+        "docs/routing.md",
         "docs/translation.md",
     ] {
         assert!(names.contains(name), "{name} is missing");
@@ -365,9 +366,9 @@ in the body (`request_id`) and in the header `x-request-id` (on Anthropic's path
 - A provider's own refusal (4xx) keeps its status. Where client and provider speak the same format, the provider's body
   is passed on as it is, with the gateway's own credential taken out should it be repeated there; else its message is
   put into the caller's format. A refusal of the gateway's own credential is a 502: to the caller the provider failed.
-- Nothing makes `insufficient_quota` and `no_healthy_upstream` yet: budgets and health are not there.
-- A failed connection is tried again at the same target where no other is left; what is retried at the next target needs
-  a route with another one.
+- An `insufficient_quota` is the provider's account's: budgets of tenants are not there yet.
+- What is retried at the next target needs a route with another one, or a provider with another endpoint; the same target
+  is asked again only where it surely did no work. [routing.md](routing.md) has the rules.
 - The code is also the `error` of the access record. Attempts have words of their own, the same in the record's
   `timeline` and in `weir_attempts_total`.
 
@@ -405,6 +406,9 @@ In Prometheus' text format at `/metrics` of the admin listener (`admin.listen`, 
 
 Values of labels come from the configuration only: tenants, routes, providers, models that are listed or known. What a
 client invents is counted as `other`, so clients cannot make series.
+
+Metrics of endpoints are set at each scrape and belong to the process; [routing.md](routing.md) says what they mean, and
+which are worth an alert.
 
 ";
 

@@ -47,7 +47,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("cli", &["config", "error", "provider", "proxy", "secret", "telemetry", "usage", "wire"]),
+    (
+        "cli",
+        &["config", "error", "limit", "provider", "proxy", "route", "secret", "stage", "telemetry", "usage", "wire"],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -12,6 +12,7 @@
 //! `service.threads = Some(1)`. [`Backend::reload`] may block: the service has a thread of its own.
 
 mod guard;
+mod requests;
 mod routes;
 mod views;
 
@@ -19,11 +20,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 
 use crate::config::runtime::Runtime;
+use crate::telemetry::kept::Kept;
 use crate::wire::json::Obj;
 
 /// What the admin plane shows and does.
@@ -38,6 +40,14 @@ pub trait Backend: Send + Sync {
     fn metrics(&self) -> String;
     /// No new work is wanted.
     fn draining(&self) -> bool;
+    /// The providers with their endpoints and how those are, as one JSON object.
+    fn providers_json(&self) -> Vec<u8>;
+    /// The routes with their targets and how those are, as one JSON object.
+    fn routes_json(&self) -> Vec<u8>;
+    /// Takes an endpoint out, or puts it back; false where there is none of that id.
+    fn drain(&self, endpoint: &str, drained: bool) -> bool;
+    /// The last finished requests.
+    fn requests(&self) -> Arc<Kept>;
 }
 
 /// The HTTP application. See the module documentation.
@@ -49,6 +59,14 @@ impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Admin")
     }
+}
+
+/// What is asked, beyond the path.
+struct Asked<'a> {
+    backend: &'a dyn Backend,
+    /// What stands in the path for the name in braces.
+    name: &'a str,
+    query: &'a str,
 }
 
 /// An answer before it is HTTP.
@@ -84,23 +102,25 @@ impl Admin {
         Self { backend }
     }
 
-    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Answer {
+    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Answer {
+        let path = uri.path();
         let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         let found = routes::find(path);
-        if !found.is_some_and(|route| route.open) {
+        if !found.as_ref().is_some_and(|(route, _)| route.open) {
             let runtime = self.backend.runtime();
             if let Err(refused) = guard::check(runtime.admin.token.as_ref(), headers) {
                 return refused;
             }
         }
-        let Some(route) = found else {
+        let Some((route, name)) = found else {
             return Answer::error(StatusCode::NOT_FOUND, "unknown_url", "no such path: see /admin/v1/openapi.json");
         };
         if !route.allows(method) {
             return Answer::error(StatusCode::METHOD_NOT_ALLOWED, "unknown_url", "this path has another method")
                 .with(header::ALLOW, route.method);
         }
-        (route.serve)(self.backend.as_ref())
+        let asked = Asked { backend: self.backend.as_ref(), name: &name, query: uri.query().unwrap_or_default() };
+        (route.serve)(&asked)
     }
 }
 
@@ -108,7 +128,7 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let answer = self.answer(&head.method, head.uri.path(), &head.headers);
+        let answer = self.answer(&head.method, &head.uri, &head.headers);
         let mut builder = Response::builder()
             .status(answer.status)
             .header(header::CONTENT_TYPE, answer.content_type)

@@ -43,6 +43,19 @@ impl Backend for Fake {
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+    fn providers_json(&self) -> Vec<u8> {
+        br#"{"data":["providers"]}"#.to_vec()
+    }
+    fn routes_json(&self) -> Vec<u8> {
+        br#"{"data":["routes"]}"#.to_vec()
+    }
+    fn drain(&self, endpoint: &str, drained: bool) -> bool {
+        self.draining.store(drained, Ordering::Relaxed);
+        endpoint == "lab#1"
+    }
+    fn requests(&self) -> Arc<Kept> {
+        Arc::default()
+    }
 }
 
 fn deployment() -> Arc<Deployment> {
@@ -145,8 +158,13 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn get(admin: &Admin, path: &str, pairs: &[(&'static str, &str)]) -> (u16, Json) {
-    let answer = admin.answer(&Method::GET, path, &headers(pairs));
+    let answer = admin.answer(&Method::GET, &path.parse().unwrap(), &headers(pairs));
     (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+/// A path with something for the name in braces.
+fn filled(path: &str) -> Uri {
+    path.replace("{id}", "lab%231").replace("{request_id}", "none").parse().unwrap()
 }
 
 const BEARER: &[(&str, &str)] = &[("authorization", "Bearer letmein")];
@@ -156,13 +174,15 @@ fn only_health_probes_answer_without_the_token() {
     let admin = admin(Some("letmein"));
     for route in routes::ROUTES {
         let method: Method = route.method.parse().unwrap();
-        let ask = |pairs: &[(&'static str, &str)]| admin.answer(&method, route.path, &headers(pairs)).status.as_u16();
+        let uri = filled(route.path);
+        let ask = |pairs: &[(&'static str, &str)]| admin.answer(&method, &uri, &headers(pairs)).status.as_u16();
         let open = matches!(route.path, "/livez" | "/readyz");
         assert_eq!(ask(&[]), if open { 200 } else { 401 }, "{}", route.path);
         for wrong in ["Bearer letmei", "Bearer letmeinn", "Bearer ", "Basic letmein", "letmein", "Bearer LETMEIN"] {
             assert_eq!(ask(&[("authorization", wrong)]), if open { 200 } else { 401 }, "{} {wrong}", route.path);
         }
-        assert_eq!(ask(BEARER), 200, "{}", route.path);
+        let found = if route.path.ends_with("/{request_id}") { 404 } else { 200 };
+        assert_eq!(ask(BEARER), found, "{}", route.path);
     }
     let (status, body) = get(&admin, "/no/such/path", &[]);
     assert_eq!((status, &body["error"]["code"]), (401, &json!("invalid_token")), "paths are not told to strangers");
@@ -196,16 +216,17 @@ fn unknown_paths_and_methods_are_json() {
     let admin = admin(None);
     let (status, body) = get(&admin, "/v1/chat/completions", &[]);
     assert_eq!((status, &body["error"]["code"]), (404, &json!("unknown_url")));
-    let refused = admin.answer(&Method::GET, "/admin/v1/reload", &HeaderMap::new());
+    let refused = admin.answer(&Method::GET, &Uri::from_static("/admin/v1/reload"), &HeaderMap::new());
     assert_eq!((refused.status.as_u16(), refused.extra), (405, Some((header::ALLOW, "POST"))));
-    assert_eq!(admin.answer(&Method::DELETE, "/metrics", &HeaderMap::new()).status.as_u16(), 405);
-    assert_eq!(admin.answer(&Method::HEAD, "/livez/", &HeaderMap::new()).status.as_u16(), 200);
+    assert_eq!(admin.answer(&Method::DELETE, &Uri::from_static("/metrics"), &HeaderMap::new()).status.as_u16(), 405);
+    assert_eq!(admin.answer(&Method::HEAD, &Uri::from_static("/livez/"), &HeaderMap::new()).status.as_u16(), 200);
 }
 
 #[test]
 fn a_reload_tells_how_it_went() {
     let post = |fake: Fake| {
-        let answer = Admin::new(Arc::new(fake)).answer(&Method::POST, "/admin/v1/reload", &HeaderMap::new());
+        let answer =
+            Admin::new(Arc::new(fake)).answer(&Method::POST, &Uri::from_static("/admin/v1/reload"), &HeaderMap::new());
         (answer.status.as_u16(), serde_json::from_slice::<Json>(&answer.body).unwrap())
     };
     assert_eq!(post(fake(None)), (200, json!({"status": "reloaded", "config_hash": "def456"})));
@@ -224,16 +245,40 @@ fn tenants_and_providers_show_what_is_configured_and_no_secret() {
         "model_limits": [{"model": "openai/*", "limits": {"concurrency": 4}}], "strict": false, "keys": [key],
     }]});
     assert_eq!(tenants, expected);
-    let (_, providers) = get(&admin, "/admin/v1/providers", &[]);
-    let expected = json!({"data": [{
-        "name": "lab", "kind": "simulator", "format": "chat", "base_url": "https://api.example/v1",
-        "has_credential": true, "models_only": false, "models": [],
-    }]});
-    assert_eq!(providers, expected);
+    assert_eq!(get(&admin, "/admin/v1/providers", &[]).1, json!({"data": ["providers"]}));
+    assert_eq!(get(&admin, "/admin/v1/routes", &[]).1, json!({"data": ["routes"]}));
     for route in routes::ROUTES {
-        let body = admin.answer(&route.method.parse().unwrap(), route.path, &HeaderMap::new()).body;
+        let body = admin.answer(&route.method.parse().unwrap(), &filled(route.path), &HeaderMap::new()).body;
         assert!(!String::from_utf8(body).unwrap().contains("secret\""), "{}", route.path);
     }
+}
+
+#[test]
+fn endpoints_are_drained_by_their_ids() {
+    let admin = admin(None);
+    let post = |path: &str| {
+        let answer = admin.answer(&Method::POST, &path.parse().unwrap(), &HeaderMap::new());
+        (answer.status.as_u16(), serde_json::from_slice::<Json>(&answer.body).unwrap())
+    };
+    assert_eq!(post("/admin/v1/endpoints/lab%231/drain"), (200, json!({"endpoint": "lab#1", "drained": true})));
+    assert_eq!(post("/admin/v1/endpoints/lab%231/undrain"), (200, json!({"endpoint": "lab#1", "drained": false})));
+    for unknown in ["lab", "lab%232", "lab%2F1"] {
+        let (status, body) = post(&format!("/admin/v1/endpoints/{unknown}/drain"));
+        assert_eq!((status, &body["error"]["code"]), (404, &json!("unknown_endpoint")), "{unknown}");
+    }
+    for path in ["/admin/v1/endpoints//drain", "/admin/v1/endpoints/a/b/drain", "/admin/v1/endpoints/drain"] {
+        assert_eq!(post(path).1["error"]["code"], "unknown_url", "{path}");
+    }
+    assert_eq!(get(&admin, "/admin/v1/endpoints/lab%231/drain", &[]).0, 405);
+}
+
+#[test]
+fn finished_requests_are_a_list_and_a_wrong_query_is_refused() {
+    let admin = admin(None);
+    assert_eq!(get(&admin, "/admin/v1/requests?limit=3", &[]), (200, json!({"data": [], "next_cursor": null})));
+    let (status, body) = get(&admin, "/admin/v1/requests?limit=x", &[]);
+    assert_eq!((status, &body["error"]["code"]), (400, &json!("invalid_query")));
+    assert_eq!(get(&admin, "/admin/v1/requests/none", &[]).1["error"]["code"], "unknown_request");
 }
 
 #[test]

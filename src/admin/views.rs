@@ -71,28 +71,3 @@ fn write_limits(row: &mut Obj<'_>, limits: Limits) {
         }
     }
 }
-
-/// `{"data": [{name, kind, format, base_url, has_credential, models, models_only}]}`
-pub(super) fn providers(runtime: &Runtime) -> Vec<u8> {
-    let mut body = Vec::new();
-    let mut root = Obj::new(&mut body);
-    let mut list = root.arr("data");
-    for deployment in &runtime.deployments {
-        let base = &deployment.base;
-        let scheme = if base.tls { "https" } else { "http" };
-        let mut models: Vec<&str> = deployment.models.keys().map(String::as_str).collect();
-        models.sort_unstable();
-        let mut row = list.obj();
-        row.text("name", &deployment.name).text("kind", deployment.provider.kind);
-        row.text("format", deployment.provider.dialect().as_str());
-        row.text("base_url", &format!("{scheme}://{}{}", base.authority, base.path));
-        row.bool("has_credential", deployment.api_key.is_some()).bool("models_only", deployment.models_only);
-        let mut names = row.arr("models");
-        for model in models {
-            names.text(model);
-        }
-    }
-    drop(list);
-    drop(root);
-    body
-}

@@ -35,11 +35,7 @@ struct Answer<'a> {
 }
 
 pub(super) fn check(args: &Args) -> ExitCode {
-    let usual = || USUAL.iter().map(PathBuf::from).find(|path| path.exists());
-    let Some(path) = args.config.clone().or_else(usual) else {
-        print::note("weir: no weir.yaml here: name one with -c, or write one with `weir init`");
-        return ExitCode::from(USAGE);
-    };
+    let Some(path) = file(args.config.as_ref()) else { return ExitCode::from(USAGE) };
     if let Err(error) = std::fs::File::open(&path) {
         print::note(&format!("weir: cannot open {}: {error}", path.display()));
         return ExitCode::from(USAGE);
@@ -52,6 +48,16 @@ pub(super) fn check(args: &Args) -> ExitCode {
         (Err(report), false) => bad(&path, report),
     }
     ExitCode::from(u8::from(loaded.is_err()))
+}
+
+/// The file that is meant; where there is none, that is said.
+pub(super) fn file(named: Option<&PathBuf>) -> Option<PathBuf> {
+    let usual = || USUAL.iter().map(PathBuf::from).find(|path| path.exists());
+    let found = named.cloned().or_else(usual);
+    if found.is_none() {
+        print::note("weir: no weir.yaml here: name one with -c, or write one with `weir init`");
+    }
+    found
 }
 
 fn answer(path: &Path, report: &Report) {

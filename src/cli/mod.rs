@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod env;
+mod explain;
 mod init;
 mod keys;
 mod models;
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::Args),
     /// Say all that is wrong with a configuration
     Check(check::Args),
+    /// Say where a request would go, and why, without sending it
+    Explain(explain::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Write a commented configuration to start from
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::demo(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Schema => schema::schema(),
         Command::Init(args) => init::init(&args),
         Command::Models(args) => models::models(&args),

@@ -495,10 +495,22 @@ pub struct Tenant {
 impl Tenant {
     /// Whether its requests may go there, whatever the model.
     pub fn permits(&self, deployment: &Deployment) -> bool {
-        let by_name = self.providers.is_empty() || self.providers.contains(&deployment.name);
+        self.refusal(deployment).is_none()
+    }
+
+    /// Why they may not.
+    pub fn refusal(&self, deployment: &Deployment) -> Option<&'static str> {
         let stands =
             || deployment.region.as_deref().is_some_and(|region| self.regions.iter().any(|r| r.matches(region)));
-        by_name && deployment.labels.cover(self.require) && (self.regions.is_empty() || stands())
+        if !self.providers.is_empty() && !self.providers.contains(&deployment.name) {
+            Some("the tenant may not use this provider")
+        } else if !deployment.labels.cover(self.require) {
+            Some("it does not promise what the tenant requires")
+        } else if !self.regions.is_empty() && !stands() {
+            Some("it does not stand in a region of the tenant's")
+        } else {
+            None
+        }
     }
 }
 

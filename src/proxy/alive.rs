@@ -12,9 +12,11 @@ use super::context::Exchange;
 use super::{hooks, stream};
 use crate::error::Result;
 use crate::stage::answer::Answer;
+use crate::telemetry::Telemetry;
 
 /// See the module documentation.
-pub(super) struct Alive {
+pub(super) struct Alive<'g> {
+    telemetry: &'g Telemetry,
     every: Duration,
     last: Instant,
     /// None where the client waits in silence: its answer comes whole, or it wants no signs.
@@ -23,13 +25,13 @@ pub(super) struct Alive {
     pub(super) head_is_out: bool,
 }
 
-impl Alive {
-    pub(super) fn new(x: &Exchange) -> Self {
+impl<'g> Alive<'g> {
+    pub(super) fn new(telemetry: &'g Telemetry, x: &Exchange) -> Self {
         let streams = x.passage.is_none() && x.parsed.as_ref().is_some_and(|parsed| parsed.stream);
         let every = x.plan.as_ref().and_then(|plan| plan.attempts.keepalive).filter(|_| streams);
         let last = x.started.into();
         let timer = every.map(|every| Box::pin(sleep_until(last + every)));
-        Self { every: every.unwrap_or_default(), last, timer, head_is_out: false }
+        Self { telemetry, every: every.unwrap_or_default(), last, timer, head_is_out: false }
     }
 
     /// Resolves when it is time for a sign; never for most.
@@ -55,13 +57,21 @@ impl Alive {
             let head = hooks::early_head(x, !session.downstream_session.is_http2())?;
             session.downstream_session.write_response_header(Box::new(head)).await.map_err(super::body::gone)?;
         }
+        self.telemetry.kept_alive();
         let array = x.parsed.as_ref().is_some_and(|parsed| parsed.array);
         stream::write(session, x, Answer::sign_of_life(x.dialect, array), false).await
     }
 
     /// The same within an answer that has begun: what it allows where it stands.
     pub(super) fn within(&mut self, answer: &mut Answer) -> Bytes {
-        if self.is_early() { Bytes::new() } else { answer.keep_alive() }
+        if self.is_early() {
+            return Bytes::new();
+        }
+        let out = answer.keep_alive();
+        if !out.is_empty() {
+            self.telemetry.kept_alive();
+        }
+        out
     }
 
     /// Whether something went out in the meantime; the timer is set again in any case.

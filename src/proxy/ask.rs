@@ -20,13 +20,25 @@ pub(super) async fn ask(
     pools: &Pools,
     upstream: &Upstream,
     deployment: &Deployment,
-    (method, path, body): (Method, &str, Bytes),
+    request: (Method, &str, Bytes),
+    within: Duration,
+) -> Result<Reply> {
+    ask_below(&deployment.base.path, pools, upstream, deployment, request, within).await
+}
+
+/// The same below another path than that of the server's API.
+pub(super) async fn ask_below(
+    base: &str,
+    pools: &Pools,
+    upstream: &Upstream,
+    deployment: &Deployment,
+    request: (Method, &str, Bytes),
     within: Duration,
 ) -> Result<Reply> {
     let asking = async {
         deployment.signer.ready().await?;
         let mut leg = pools.connect(upstream).await?;
-        let reply = exchange(&mut leg, deployment, (method, path, body)).await;
+        let reply = exchange(&mut leg, deployment, base, request).await;
         match &reply {
             Ok(_) if leg.session.response_done() => pools.release(leg).await,
             _ => leg.session.shutdown().await,
@@ -42,10 +54,11 @@ pub(super) async fn ask(
 async fn exchange(
     leg: &mut Leg,
     deployment: &Deployment,
+    base: &str,
     (method, path, body): (Method, &str, Bytes),
 ) -> Result<Reply> {
     let http2 = leg.session.as_http2().is_some();
-    let head = hooks::own_head(deployment, method, path, &body, http2)?;
+    let head = hooks::own_head(deployment, method, (base, path), &body, http2)?;
     round_trip(leg, head, body).await
 }
 

@@ -51,7 +51,8 @@ pub(super) fn request_head(
     let all_in_body = prepared.edits == Edits::AnthropicBedrock;
     let beside_body = same_format && !all_in_body;
     let query = client.uri.query().filter(|_| beside_body).and_then(|query| beside(query, &prepared.path));
-    let mut head = bare_head(deployment, client.method.clone(), &prepared.path, query.as_deref(), false)?;
+    let mut head =
+        bare_head(deployment, client.method.clone(), (&deployment.base.path, &prepared.path), query.as_deref(), false)?;
     if !body.is_empty() || client.method == Method::POST {
         let _ = head.insert_header(CONTENT_TYPE, content_type(x, client));
         let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -107,7 +108,7 @@ fn beside<'q>(query: &'q str, path: &str) -> Option<Cow<'q, str>> {
 fn bare_head(
     deployment: &Deployment,
     method: Method,
-    path: &str,
+    (base_path, path): (&str, &str),
     query: Option<&str>,
     http2: bool,
 ) -> Result<RequestHeader> {
@@ -118,7 +119,7 @@ fn bare_head(
         target.push_str(if base.tls { "https://" } else { "http://" });
         target.push_str(&base.authority);
     }
-    target.push_str(&base.path);
+    target.push_str(base_path);
     target.push_str(path);
     if let Some(query) = query {
         target.push(if path.contains('?') { '&' } else { '?' });
@@ -199,7 +200,7 @@ fn operators_headers(head: &mut RequestHeader, deployment: &Deployment) {
 pub(super) fn own_head(
     deployment: &Deployment,
     method: Method,
-    path: &str,
+    path: (&str, &str),
     body: &[u8],
     http2: bool,
 ) -> Result<RequestHeader> {
@@ -454,7 +455,7 @@ pub(super) fn passing_head(
 ) -> Result<RequestHeader> {
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let deployment = &attempt.target.deployment;
-    let mut head = bare_head(deployment, client.method.clone(), path, query, false)?;
+    let mut head = bare_head(deployment, client.method.clone(), (&deployment.base.path, path), query, false)?;
     vendor_headers(&mut head, client);
     credentials(&mut head, deployment, client, &[], x)?;
     Ok(head)

@@ -29,7 +29,7 @@ pub(super) async fn ask(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<(Leg, Begun)> {
@@ -51,7 +51,7 @@ async fn once(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     mut attempt: Attempt,
     attempts: &mut Attempts,
     index: usize,
@@ -119,7 +119,7 @@ async fn second(
 async fn race(
     session: &mut Session,
     x: &Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     mut first: Pin<Box<impl Future<Output = Answered> + Send>>,
     mut second: Pin<Box<impl Future<Output = Answered> + Send>>,
 ) -> Outcome {
@@ -167,7 +167,7 @@ fn late(x: &Exchange, attempt: &Attempt) -> Option<Duration> {
 async fn wait(
     session: &mut Session,
     x: &Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     mut work: Pin<&mut (impl Future<Output = Answered> + Send)>,
     late: Option<Duration>,
 ) -> Option<Answered> {

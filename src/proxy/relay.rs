@@ -35,7 +35,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
     x.live.board.budget.asked(gateway.clock.now_ms());
     let mut next = attempts.first(&Sight { gateway, x, plan }, gateway.clock.now_ms(), until_ms);
     let mut told: Option<(Failure, Error, Verbatim)> = None;
-    let mut alive = Alive::new(x);
+    let mut alive = Alive::new(&gateway.telemetry, x);
     let mut last: Option<(usize, Error)> = None;
     loop {
         let (index, for_ms) = match next {
@@ -130,7 +130,7 @@ fn overall(x: &Exchange) -> Option<Deadline> {
 }
 
 /// Waits until the target may be asked, as long as there is a client.
-async fn wait(session: &mut Session, x: &mut Exchange, alive: &mut Alive, for_ms: u64) -> Result<()> {
+async fn wait(session: &mut Session, x: &mut Exchange, alive: &mut Alive<'_>, for_ms: u64) -> Result<()> {
     if for_ms == 0 {
         return Ok(());
     }
@@ -181,11 +181,11 @@ async fn attempt_once(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<()> {
-    let _place = place(session, x, alive).await?;
+    let _places = place(gateway, session, x, alive).await?;
     let run = begin(gateway, x, index);
     x.attempt_mut()?.run = run;
     let (mut leg, begun) = race::ask(gateway, session, x, alive, attempts, index).await?;
@@ -201,21 +201,31 @@ async fn attempt_once(
 }
 
 /// A place at the endpoint, where they are scarce: in turn, as long as there is time and a client.
-async fn place(session: &mut Session, x: &Exchange, alive: &mut Alive) -> Result<[Option<Place>; 2]> {
+async fn place(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &Exchange,
+    alive: &mut Alive<'_>,
+) -> Result<[Option<Place>; 2]> {
     let (Some(attempt), Some(caller)) = (&x.attempt, &x.caller) else { return Ok([None, None]) };
     let target = &attempt.target;
     let Some(lines) = x.live.lines(&target.deployment) else { return Ok([None, None]) };
-    let left = attempt.deadline.at.saturating_duration_since(Instant::now());
+    let since = Instant::now();
+    let left = attempt.deadline.at.saturating_duration_since(since);
     let enter = lines.enter(&target.model, &caller.key.tenant, left);
     tokio::pin!(enter);
-    loop {
+    let places = loop {
         tokio::select! {
             biased;
-            places = enter.as_mut() => return places,
+            places = enter.as_mut() => break places?,
             () = client_gone(session) => return Err(gone()),
             () = alive.silent() => alive.sign(session, x).await?,
         }
+    };
+    if places.iter().any(Option::is_some) {
+        gateway.telemetry.queued(since.elapsed());
     }
+    Ok(places)
 }
 
 /// One more request goes to the target.

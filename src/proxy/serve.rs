@@ -16,14 +16,15 @@ use pingora_core::services::listening::Service;
 
 use super::Gateway;
 use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
+use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
 use super::discover::Discovery;
 use super::listen::{Bound, OnBound};
 use super::live::Live;
+use super::plane::Plane;
 use super::shutdown::{InFlight, Signals};
-use crate::admin::{Admin, Backend};
-use crate::config::dump;
+use crate::admin::Admin;
 use crate::config::env::Env;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Listen, Runtime};
@@ -106,6 +107,7 @@ pub(crate) fn prepare(
     }
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
     beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
+    beside(&mut server, "checks", Checks { live: Arc::clone(&shared.live) });
     let (live, counted) = (Arc::clone(&shared.live), Arc::clone(&telemetry));
     beside(&mut server, "credentials", Credentials { live, telemetry: counted });
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
@@ -210,41 +212,12 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         reloader: Arc::clone(&shared.reloader),
+        clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
     service.threads = Some(1);
     service.add_listener(bound.config()?);
     Ok(service)
-}
-
-/// What the admin plane looks at.
-struct Plane {
-    live: Arc<ArcSwap<Live>>,
-    in_flight: Arc<InFlight>,
-    telemetry: Arc<Telemetry>,
-    reloader: Arc<Reloader>,
-}
-
-impl Backend for Plane {
-    fn runtime(&self) -> Arc<Runtime> {
-        Arc::clone(&self.live.load().runtime)
-    }
-
-    fn config_json(&self) -> String {
-        dump::json(&self.live.load().runtime).to_string()
-    }
-
-    fn reload(&self) -> Result<String, String> {
-        self.reloader.reload().map(|status| status.hash).map_err(|report| report.to_string())
-    }
-
-    fn metrics(&self) -> String {
-        self.telemetry.render()
-    }
-
-    fn draining(&self) -> bool {
-        self.in_flight.draining()
-    }
 }
 
 fn server_conf(runtime: &Runtime) -> ServerConf {

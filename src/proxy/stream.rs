@@ -25,7 +25,7 @@ pub(super) async fn run(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
-    alive: &mut Alive,
+    alive: &mut Alive<'_>,
     leg: &mut Leg,
     first: Batch,
 ) -> Result<()> {

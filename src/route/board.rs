@@ -2,7 +2,7 @@
 //! the new configuration to what was learnt under the old one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,8 @@ pub struct Endpoint {
     /// Its credential was refused; the numbers are in `lock`.
     locked: AtomicBool,
     lock: Mutex<Lock>,
+    /// How often a breaker of its models has opened.
+    opened: AtomicU64,
     models: ArcSwap<HashMap<String, Arc<Vital>>>,
     /// Held while a model is added.
     adding: Mutex<()>,
@@ -53,6 +55,7 @@ impl Endpoint {
             full: AtomicBool::new(false),
             locked: AtomicBool::new(false),
             lock: Mutex::default(),
+            opened: AtomicU64::new(0),
             models: ArcSwap::default(),
             adding: Mutex::default(),
         }
@@ -83,7 +86,7 @@ impl Endpoint {
     }
 
     /// Why nothing of it should be asked.
-    pub(super) fn out(&self, now_ms: u64) -> Option<Standing> {
+    pub fn out(&self, now_ms: u64) -> Option<Standing> {
         if self.drained.load(Ordering::Relaxed) {
             return Some(Standing::Drained);
         }
@@ -111,7 +114,7 @@ impl Endpoint {
         self.full.store(full, Ordering::Relaxed);
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
     }
 
@@ -140,6 +143,30 @@ impl Endpoint {
         }
     }
 
+    pub(super) fn breaker_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a breaker has opened there since the process began.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Of all its models: the best of them, unless nothing of it should be asked.
+    pub fn standing(&self, now_ms: u64) -> Standing {
+        if let Some(out) = self.out(now_ms) {
+            return out;
+        }
+        let models = self.models.load();
+        let best = models.values().map(|vital| vital.standing(0, now_ms)).min_by_key(|standing| standing.rank());
+        best.unwrap_or_else(|| if self.is_full() { Standing::Full } else { Standing::Good })
+    }
+
+    /// How a model there is, where anybody has asked for it.
+    pub fn report(&self, model: &str, now_ms: u64) -> Option<Report> {
+        self.models.load().get(model).map(|vital| vital.report(now_ms))
+    }
+
     /// Each model that was asked for, and how it is.
     pub fn reports(&self, now_ms: u64) -> Vec<(String, Report)> {
         let models = self.models.load();
@@ -150,10 +177,7 @@ impl Endpoint {
 
     /// Whether anything of it may be asked.
     pub fn is_well(&self, now_ms: u64) -> bool {
-        self.out(now_ms).is_none() && {
-            let models = self.models.load();
-            models.is_empty() || models.values().any(|vital| !vital.report(now_ms).standing.is_out())
-        }
+        !self.standing(now_ms).is_out()
     }
 }
 

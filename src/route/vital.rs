@@ -133,6 +133,8 @@ pub struct Report {
     pub first_token_ms: Option<u64>,
     /// Of a thousand requests of the last seconds, those that were faults.
     pub fault_permille: u32,
+    /// The breaker is open, or half so where that moment has passed.
+    pub open_until_ms: Option<u64>,
     pub learned: Learned,
 }
 
@@ -191,7 +193,14 @@ impl Vital {
         let state = self.state();
         let first_token_ms = state.first_token.at(now_ms);
         let fault_permille = state.faults.saturating_mul(1_000).checked_div(state.asked).unwrap_or(0);
-        Report { standing, in_flight: self.in_flight(), first_token_ms, fault_permille, learned: state.learned }
+        Report {
+            standing,
+            in_flight: self.in_flight(),
+            first_token_ms,
+            fault_permille,
+            open_until_ms: state.open_until_ms,
+            learned: state.learned,
+        }
     }
 }
 
@@ -232,13 +241,14 @@ impl State {
         }
     }
 
-    fn fault(&mut self, began_ms: u64, now_ms: u64) {
+    /// Says whether that opened the breaker.
+    fn fault(&mut self, began_ms: u64, now_ms: u64) -> bool {
         self.count(true, now_ms);
         self.good_in_a_row = 0;
         self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
         // What was under way when it opened, or asked it all the same, says nothing new.
         if self.open_until_ms.is_some_and(|until_ms| began_ms < until_ms) {
-            return;
+            return false;
         }
         let many = self.asked >= TRIP_SAMPLE && self.faults.saturating_mul(2) >= self.asked;
         let still_broken = self.open_until_ms.is_some();
@@ -246,6 +256,7 @@ impl State {
             self.open_ms = self.open_ms.saturating_mul(2).clamp(OPEN_MS, LONGEST_OPEN_MS);
             self.open_until_ms = Some(now_ms.saturating_add(self.open_ms));
         }
+        !still_broken && self.open_until_ms.is_some()
     }
 
     fn cool(&mut self, asked_ms: Option<u64>, otherwise_ms: u64, began_ms: u64, now_ms: u64) {
@@ -298,9 +309,9 @@ impl Run {
     pub fn failed(&self, failure: &Failure, now_ms: u64) {
         let (began_ms, mut state) = (self.began_ms, self.vital.state());
         match failure.cause {
-            Cause::Timeout | Cause::Broken | Cause::Failed => state.fault(began_ms, now_ms),
+            Cause::Timeout | Cause::Broken | Cause::Failed => self.fault(&mut state, now_ms),
             Cause::Overloaded => {
-                state.fault(began_ms, now_ms);
+                self.fault(&mut state, now_ms);
                 if let Some(asked_ms) = failure.retry_after_ms {
                     state.cool(Some(asked_ms.min(LONGEST_COOL_MS)), 0, began_ms, now_ms);
                 }
@@ -316,6 +327,12 @@ impl Run {
                 state.succeeded(now_ms);
             }
             Cause::ClientGone | Cause::Cancelled | Cause::NoPlace | Cause::Internal => {}
+        }
+    }
+
+    fn fault(&self, state: &mut State, now_ms: u64) {
+        if state.fault(self.began_ms, now_ms) {
+            self.vital.endpoint.breaker_opened();
         }
     }
 }

@@ -7,10 +7,10 @@ use http::HeaderMap;
 
 use super::parse::Parsed;
 use super::route::{Plan, Target};
-use super::select;
+use super::select::{self, Selection};
 use crate::config::runtime::{Deployment, Key, Prefer, Route, Strategy};
 use crate::error::{Error, Kind, Result};
-use crate::route::affinity;
+use crate::route::affinity::{self, Source};
 use crate::route::board::Board;
 use crate::route::pick::{self, Ask, Choice, Seat};
 use crate::usage::tokens::Usage;
@@ -44,8 +44,7 @@ pub struct Asked<'a> {
 /// Puts the plan's targets in the order to try them.
 pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
     if let [only] = plan.targets.as_slice()
-        && only.deployment.others.is_empty()
-        && plan.route.as_ref().is_none_or(|route| route.group.strategy != Strategy::Auto)
+        && is_only(plan)
     {
         if !asked.key.tenant.permits(&only.deployment) {
             return Err(not_permitted());
@@ -53,33 +52,14 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         plan.vitals = asked.board.vital(&only.deployment, &only.model).into_iter().collect();
         return Ok(());
     }
-    let route = plan.route.clone();
-    let found = match &route {
-        Some(route) => places(route, &plan.targets),
-        None => (0..plan.targets.len()).map(Some).collect(),
-    };
-    let left = route.as_deref().and_then(|route| select::narrowed(route, asked));
-    let targets: Vec<Option<&Target>> = found
-        .iter()
-        .enumerate()
-        .map(|(at, place)| plan.targets.get((*place)?).filter(|_| left.is_none_or(|left| left.contains(&at))))
-        .collect();
-    let choices: Vec<Choice> = targets.iter().map(|target| choice(*target, asked)).collect();
-    let ask = ask(route.as_deref(), &plan.targets, asked);
-    let order = match &route {
-        Some(route) if route.group.strategy == Strategy::Auto => {
-            let selection = select::select(route, &targets, &choices, asked);
-            let order = select::order(&selection)?;
-            plan.reason = Some(selection.reason);
-            pick::sorted_by_rank(order, &choices)
-        }
-        Some(route) => pick::targets(&route.group, &choices, &ask),
-        None => (0..choices.len()).collect(),
-    };
+    let considered = consider(plan, asked);
+    let order = considered.order(plan)?;
+    let Considered { places, choices, ask, selection, .. } = considered;
+    plan.reason = selection.map(|selection| selection.reason);
     let mut chosen = Vec::with_capacity(plan.targets.len());
     let mut vitals = Vec::with_capacity(plan.targets.len());
     for index in order {
-        let (Some(choice), Some(Some(place))) = (choices.get(index), found.get(index)) else { continue };
+        let (Some(choice), Some(Some(place))) = (choices.get(index), places.get(index)) else { continue };
         let Some(target) = plan.targets.get(*place) else { continue };
         for seat in pick::seats(choice, &ask).into_iter().filter_map(|seat| choice.seats.get(seat)) {
             let endpoint = endpoints(&target.deployment).find(|d| d.id == seat.vital.endpoint.id);
@@ -101,6 +81,60 @@ pub fn keep_to_first_provider(plan: &mut Plan) {
     plan.retain(|target| first.as_ref().is_some_and(|first| first.name == target.deployment.name));
 }
 
+/// What the order of a plan's targets rests on, one for each target of the route.
+#[derive(Debug)]
+pub struct Considered {
+    /// Where it stands in the plan, which may have left it out.
+    pub places: Vec<Option<usize>>,
+    pub choices: Vec<Choice>,
+    /// What `auto` has decided.
+    pub selection: Option<Selection>,
+    /// The place of the rule that held.
+    pub rule: Option<usize>,
+    pub ask: Ask,
+    /// What tells the conversation that should stay where it is.
+    pub told_by: Option<Source>,
+}
+
+/// Looks at all targets of a plan that is not in order yet.
+pub fn consider(plan: &Plan, asked: &Asked<'_>) -> Considered {
+    let route = plan.route.as_deref();
+    let places = match route {
+        Some(route) => places_in(route, &plan.targets),
+        None => (0..plan.targets.len()).map(Some).collect(),
+    };
+    let rule = route.and_then(|route| select::rule(route, asked));
+    let left = route.and_then(|route| select::narrowed(route, rule));
+    let targets: Vec<Option<&Target>> = places
+        .iter()
+        .enumerate()
+        .map(|(at, place)| plan.targets.get((*place)?).filter(|_| left.is_none_or(|left| left.contains(&at))))
+        .collect();
+    let choices: Vec<Choice> = targets.iter().map(|target| choice(*target, asked)).collect();
+    let chooses = route.filter(|route| route.group.strategy == Strategy::Auto);
+    let selection = chooses.map(|route| select::select(route, &targets, &choices, asked));
+    let rule = selection.as_ref().map_or(rule, |selection| selection.decision.rule);
+    let (ask, told_by) = ask(route, &plan.targets, asked);
+    Considered { places, choices, selection, rule, ask, told_by }
+}
+
+impl Considered {
+    /// In which order to try them.
+    fn order(&self, plan: &Plan) -> Result<Vec<usize>> {
+        match (&plan.route, &self.selection) {
+            (_, Some(selection)) => Ok(pick::sorted_by_rank(select::order(selection)?, &self.choices)),
+            (Some(route), None) => Ok(pick::targets(&route.group, &self.choices, &self.ask)),
+            (None, None) => Ok((0..self.choices.len()).collect()),
+        }
+    }
+}
+
+/// Whether there is nothing to choose: one target with one endpoint.
+pub fn is_only(plan: &Plan) -> bool {
+    let chooses = plan.route.as_ref().is_some_and(|route| route.group.strategy == Strategy::Auto);
+    matches!(plan.targets.as_slice(), [only] if only.deployment.others.is_empty() && !chooses)
+}
+
 fn not_permitted() -> Error {
     Error::new(Kind::ModelNotAllowed, "no provider of this model may serve this tenant: its regions or promises differ")
         .with_param("model")
@@ -111,7 +145,7 @@ fn endpoints(deployment: &Arc<Deployment>) -> impl Iterator<Item = &Arc<Deployme
 }
 
 /// Where each target of the route stands in the plan; some may have been left out of it.
-fn places(route: &Route, targets: &[Target]) -> Vec<Option<usize>> {
+fn places_in(route: &Route, targets: &[Target]) -> Vec<Option<usize>> {
     let count = route.targets().len();
     (0..count).map(|place| targets.iter().position(|target| target.place == place)).collect()
 }
@@ -139,7 +173,7 @@ fn cost(target: &Target, asked: &Asked<'_>) -> Option<i128> {
     Some(target.info.as_ref()?.cost(&usage, None, asked.day)?.0)
 }
 
-fn ask(route: Option<&Route>, targets: &[Target], asked: &Asked<'_>) -> Ask {
+fn ask(route: Option<&Route>, targets: &[Target], asked: &Asked<'_>) -> (Ask, Option<Source>) {
     let same = |one: &Target, other: &Target| one.model == other.model;
     let one_model = targets.first().is_some_and(|first| targets.len() > 1 && targets.iter().all(|t| same(first, t)));
     let among_targets = route.is_some_and(|route| route.affinity.unwrap_or(one_model));
@@ -150,8 +184,10 @@ fn ask(route: Option<&Route>, targets: &[Target], asked: &Asked<'_>) -> Ask {
         let header = |name: &str| asked.headers.get(name).map(http::HeaderValue::as_bytes);
         affinity::key(&asked.key.tenant.id, header, &envelope)
     };
-    let affinity = (among_targets || among_endpoints).then(conversation).flatten();
-    Ask { now_ms: asked.now_ms, chance: asked.chance, affinity, among_targets }
+    let told = (among_targets || among_endpoints).then(conversation).flatten();
+    let affinity = told.map(|told| told.key);
+    let ask = Ask { now_ms: asked.now_ms, chance: asked.chance, affinity, among_targets };
+    (ask, told.map(|told| told.told_by))
 }
 
 /// Sealed state opens where it was made: elsewhere the conversation would go on without it.

@@ -108,14 +108,18 @@ pub fn order(selection: &Selection) -> Result<Vec<usize>> {
     }
 }
 
-/// Which targets a rule of the route leaves, where `auto` does not look at the rules itself; `None`
-/// leaves all.
-pub fn narrowed<'r>(route: &'r Route, asked: &Asked<'_>) -> Option<&'r [usize]> {
+/// The place of the rule that holds, where `auto` does not look at the rules itself.
+pub fn rule(route: &Route, asked: &Asked<'_>) -> Option<usize> {
     if route.rules.is_empty() || route.group.strategy == Strategy::Auto {
         return None;
     }
     let need = need(asked);
     let tags: Vec<&str> = asked.tags.iter().map(String::as_str).collect();
-    let rule = route.rules.iter().find(|rule| rule.when.matches(&need, &tags))?;
+    route.rules.iter().position(|rule| rule.when.matches(&need, &tags))
+}
+
+/// Which targets a rule leaves; `None` leaves all.
+pub fn narrowed(route: &Route, rule: Option<usize>) -> Option<&[usize]> {
+    let rule = route.rules.get(rule?)?;
     Some(rule.targets.as_slice()).filter(|targets| !targets.is_empty())
 }

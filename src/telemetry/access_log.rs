@@ -3,18 +3,20 @@
 //! Requests never wait for a disk or a pipe: they put a finished line on a bounded queue, or drop it
 //! and count it (`weir_access_log_dropped_total`). After the first line of a batch the writer sleeps
 //! a moment on purpose: while it does, handing over a line wakes nobody, and the lines that gathered
-//! go out in one write.
+//! go out in one write. The thread also keeps the last lines for the admin API ([`Kept`]), whether
+//! they are written anywhere or not.
 
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use prometheus::IntCounter;
 
+use super::kept::Kept;
 use crate::config::runtime::AccessLog as Target;
 
 /// Lines waiting at most: about 6 MB.
@@ -36,7 +38,7 @@ enum Message {
 pub struct AccessLog {
     queue: Option<SyncSender<Message>>,
     writer: Option<JoinHandle<()>>,
-    on: AtomicBool,
+    kept: Arc<Kept>,
     dropped: IntCounter,
 }
 
@@ -48,15 +50,16 @@ impl AccessLog {
 
     fn with_sink(sink: Option<Sink>, queue_lines: usize, dropped: IntCounter) -> io::Result<Self> {
         let (queue, messages) = sync_channel(queue_lines);
-        let on = AtomicBool::new(sink.is_some());
-        let writer = Writer { sink: sink.map(buffered), lost: dropped.clone(), unwritten_lines: 0 };
+        let kept = Arc::new(Kept::default());
+        let writer =
+            Writer { sink: sink.map(buffered), kept: Arc::clone(&kept), lost: dropped.clone(), unwritten_lines: 0 };
         let writer = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&messages))?;
-        Ok(Self { queue: Some(queue), writer: Some(writer), on, dropped })
+        Ok(Self { queue: Some(queue), writer: Some(writer), kept, dropped })
     }
 
-    /// Whether a line would be written at all.
-    pub fn is_on(&self) -> bool {
-        self.on.load(Ordering::Relaxed)
+    /// The last lines.
+    pub fn kept(&self) -> &Arc<Kept> {
+        &self.kept
     }
 
     /// Hands over one whole line with its line feed. Never waits.
@@ -71,7 +74,6 @@ impl AccessLog {
     /// one stays.
     pub fn switch(&self, target: &Target) -> io::Result<()> {
         let sink = open(target)?;
-        self.on.store(sink.is_some(), Ordering::Relaxed);
         let queue = self.queue.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         queue.send(Message::Switch(sink)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
@@ -106,7 +108,7 @@ impl Drop for AccessLog {
 
 impl fmt::Debug for AccessLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessLog").field("on", &self.is_on()).finish_non_exhaustive()
+        f.write_str("AccessLog")
     }
 }
 
@@ -125,6 +127,7 @@ fn buffered(sink: Sink) -> BufWriter<Sink> {
 /// The thread.
 struct Writer {
     sink: Option<BufWriter<Sink>>,
+    kept: Arc<Kept>,
     lost: IntCounter,
     /// In the buffer, or partly so.
     unwritten_lines: u64,
@@ -159,7 +162,10 @@ impl Writer {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Line(line) => self.line(&line),
+            Message::Line(line) => {
+                self.line(&line);
+                self.kept.push(&line);
+            }
             Message::Flush(done) => {
                 self.flush();
                 let _ = done.send(());
@@ -201,8 +207,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
     use std::sync::mpsc::channel;
-    use std::sync::{Arc, Mutex};
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -295,9 +301,7 @@ mod tests {
         log.write(b"two\n".to_vec());
         log.switch(&Target::File(second.clone())).unwrap();
         log.write(b"three\n".to_vec());
-        assert!(log.is_on());
         log.switch(&Target::Off).unwrap();
-        assert!(!log.is_on());
         log.write(b"four\n".to_vec());
         drop(log);
         assert_eq!(std::fs::read(&first).unwrap(), b"one\ntwo\n");

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::metrics::{Handles, Metrics};
-use super::record::Record;
+use super::record::{Record, Tried};
 use crate::config::runtime::Runtime;
 use crate::usage::price::PriceTable;
 
@@ -25,7 +25,7 @@ const DIRECT: &str = "direct";
 const MOST_COMBINATIONS: usize = 10_000;
 
 /// The labels that a request's metrics hang on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Labels<T> {
     pub(super) tenant: T,
     pub(super) route: T,
@@ -52,6 +52,12 @@ impl<'a> Labels<&'a str> {
                 _ => OTHER,
             },
         }
+    }
+
+    /// The same of one attempt.
+    pub(super) fn at(&self, tried: &'a Tried) -> Self {
+        let model = if tried.model.is_empty() { NONE } else { tried.model.as_str() };
+        Self { provider: &tried.deployment.name, model, ..*self }
     }
 
     fn owned(&self) -> Labels<String> {
@@ -125,6 +131,10 @@ impl Resolver {
         self.now.load().known.provider(name).to_owned()
     }
 
+    pub(super) fn route(&self, name: &str) -> String {
+        self.now.load().known.route(name).to_owned()
+    }
+
     pub(super) fn handles(&self, metrics: &Metrics, asked: &Labels<&str>) -> Arc<Handles> {
         let now = self.now.load();
         if let Some(handles) = self.find(&now, asked) {
@@ -161,7 +171,7 @@ impl Resolver {
         let otel = now.known.providers.get(labels.provider).map_or(labels.provider, |provider| provider.otel);
         let handles = Arc::new(Handles::new(metrics, labels.owned(), otel));
         let mut next = Resolved::clone(&now);
-        next.handles.insert(self.hasher.hash_one(&labels), Arc::clone(&handles));
+        next.handles.insert(self.hasher.hash_one(labels), Arc::clone(&handles));
         self.now.store(Arc::new(next));
         handles
     }

@@ -8,10 +8,11 @@ use prometheus::{
     Opts, Registry, Result, TextEncoder,
 };
 
+use super::endpoints::EndpointMetrics;
 use super::labels::Labels;
 use super::names::{Kind, Metric};
 use crate::usage::price::PicoUsd;
-use crate::usage::tokens::Usage;
+use crate::usage::tokens::{Usage, UsageSource};
 
 /// All of [`Metric`].
 #[derive(Debug)]
@@ -30,7 +31,14 @@ pub(super) struct Metrics {
     pub(super) fallbacks: IntCounterVec,
     pub(super) retries_refused: IntCounter,
     pub(super) inflight: IntGauge,
-    pub(super) upstream_healthy: IntGaugeVec,
+    pub(super) queue_wait: Histogram,
+    pub(super) keepalives: IntCounter,
+    pub(super) hedges: IntCounterVec,
+    pub(super) continuations: IntCounterVec,
+    route_choices: IntCounterVec,
+    route_input: IntCounterVec,
+    route_cached: IntCounterVec,
+    pub(super) endpoints: EndpointMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -43,7 +51,7 @@ pub(super) struct Metrics {
 }
 
 /// Registers what it makes.
-struct Maker(Registry);
+pub(super) struct Maker(Registry);
 
 impl Maker {
     fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
@@ -55,7 +63,7 @@ impl Maker {
         Opts::new(metric.spec().name, metric.spec().help)
     }
 
-    fn counters(&self, metric: Metric) -> Result<IntCounterVec> {
+    pub(super) fn counters(&self, metric: Metric) -> Result<IntCounterVec> {
         self.add(IntCounterVec::new(Self::opts(metric), metric.spec().labels)?)
     }
 
@@ -63,7 +71,7 @@ impl Maker {
         self.add(IntCounter::with_opts(Self::opts(metric))?)
     }
 
-    fn gauges(&self, metric: Metric) -> Result<IntGaugeVec> {
+    pub(super) fn gauges(&self, metric: Metric) -> Result<IntGaugeVec> {
         self.add(IntGaugeVec::new(Self::opts(metric), metric.spec().labels)?)
     }
 
@@ -79,6 +87,10 @@ impl Maker {
         }
     }
 
+    fn histogram(&self, metric: Metric) -> Result<Histogram> {
+        self.add(Histogram::with_opts(Self::histogram_opts(metric))?)
+    }
+
     fn histograms(&self, metric: Metric) -> Result<HistogramVec> {
         self.add(HistogramVec::new(Self::histogram_opts(metric), metric.spec().labels)?)
     }
@@ -92,7 +104,7 @@ impl Metrics {
         Ok(Self {
             requests: make.counters(Metric::Requests)?,
             duration: make.histograms(Metric::RequestDuration)?,
-            overhead: make.add(Histogram::with_opts(Maker::histogram_opts(Metric::Overhead))?)?,
+            overhead: make.histogram(Metric::Overhead)?,
             first_token: make.histograms(Metric::TimeToFirstToken)?,
             tokens: make.counters(Metric::Tokens)?,
             cost_usd: make.add(CounterVec::new(Maker::opts(Metric::CostUsd), Metric::CostUsd.spec().labels)?)?,
@@ -103,7 +115,14 @@ impl Metrics {
             fallbacks: make.counters(Metric::Fallbacks)?,
             retries_refused: make.counter(Metric::RetriesRefused)?,
             inflight: make.gauge(Metric::Inflight)?,
-            upstream_healthy: make.gauges(Metric::UpstreamHealthy)?,
+            queue_wait: make.histogram(Metric::QueueWait)?,
+            keepalives: make.counter(Metric::Keepalives)?,
+            hedges: make.counters(Metric::Hedges)?,
+            continuations: make.counters(Metric::Continuations)?,
+            route_choices: make.counters(Metric::RouteChoices)?,
+            route_input: make.counters(Metric::RouteInput)?,
+            route_cached: make.counters(Metric::RouteCached)?,
+            endpoints: EndpointMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,
@@ -140,6 +159,9 @@ pub(super) struct Handles {
     unpriced: IntCounter,
     unknown_usage: IntCounter,
     dropped_fields: IntCounter,
+    route_choices: IntCounter,
+    /// Input, cached.
+    route_tokens: [IntCounter; 2],
     gen_ai_duration: Histogram,
     gen_ai_tokens: [Histogram; 2],
     gen_ai_first_token: Histogram,
@@ -169,6 +191,8 @@ impl Handles {
             unpriced: metrics.unpriced.with_label_values(&target),
             unknown_usage: metrics.unknown_usage.with_label_values(&target),
             dropped_fields: metrics.dropped_fields.with_label_values(&target),
+            route_choices: metrics.route_choices.with_label_values(&[route.as_str(), target[0], target[1]]),
+            route_tokens: [&metrics.route_input, &metrics.route_cached].map(|all| all.with_label_values(&[route])),
             gen_ai_duration: metrics.gen_ai_duration.with_label_values(&gen_ai),
             gen_ai_tokens: ["input", "output"].map(usage),
             gen_ai_first_token: metrics.gen_ai_first_token.with_label_values(&gen_ai),
@@ -196,7 +220,19 @@ impl Handles {
         self.gen_ai_first_token.observe(after.as_secs_f64());
     }
 
-    pub(super) fn tokens(&self, usage: &Usage) {
+    /// What one attempt used, and what that cost where its price is known.
+    pub(super) fn used(&self, usage: &Usage, source: UsageSource, cost: Option<PicoUsd>) {
+        self.tokens(usage);
+        match cost {
+            Some(cost) => self.cost(cost),
+            None => self.unpriced.inc(),
+        }
+        if source != UsageSource::Reported {
+            self.unknown_usage.inc();
+        }
+    }
+
+    fn tokens(&self, usage: &Usage) {
         let (input, output) = (usage.input_tokens(), usage.output_tokens());
         let counts = [input, output, usage.cached_tokens, usage.cache_written_tokens(), usage.reasoning_tokens];
         for (counter, count) in self.tokens.iter().zip(counts).filter(|(_, count)| *count > 0) {
@@ -207,18 +243,21 @@ impl Handles {
         }
     }
 
-    pub(super) fn cost(&self, cost: PicoUsd) {
+    /// What of its input a route's requests did not have to pay in full.
+    pub(super) fn route_tokens(&self, usage: &Usage) {
+        for (counter, count) in self.route_tokens.iter().zip([usage.input_tokens(), usage.cached_tokens]) {
+            counter.inc_by(count);
+        }
+    }
+
+    pub(super) fn chosen(&self) {
+        self.route_choices.inc();
+    }
+
+    fn cost(&self, cost: PicoUsd) {
         const PICO: f64 = 1e12;
         let pico = u64::try_from(cost.0).unwrap_or_default();
         self.cost_usd.inc_by(float(pico) / PICO);
-    }
-
-    pub(super) fn unpriced(&self) {
-        self.unpriced.inc();
-    }
-
-    pub(super) fn unknown_usage(&self) {
-        self.unknown_usage.inc();
     }
 
     pub(super) fn dropped(&self, fields: u64) {

@@ -17,21 +17,27 @@
 //! hash. Label values come from configuration only; anything else is `other` (`labels`).
 
 pub mod access_log;
+mod endpoints;
+pub mod kept;
 mod labels;
 pub mod log;
 mod metrics;
 pub mod names;
 pub mod record;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use endpoints::Seen;
 pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
+use kept::Kept;
 use labels::{Labels, Resolver};
 use metrics::Metrics;
+use record::{Tried, Why};
 
 /// Room for a usual access line.
 const LINE_BYTES: usize = 1_024;
@@ -112,10 +118,19 @@ impl Telemetry {
         self.metrics.retries_refused.inc();
     }
 
-    /// Whether a provider is in a state to be asked.
-    pub fn upstream_healthy(&self, provider: &str, healthy: bool) {
-        let provider = self.resolver.provider(provider);
-        self.metrics.upstream_healthy.with_label_values(&[provider.as_str()]).set(i64::from(healthy));
+    /// How all endpoints are, for a scrape.
+    pub fn endpoints(&self, all: &[Seen<'_>]) {
+        self.metrics.endpoints.set(all);
+    }
+
+    /// A request has a place at an endpoint whose places have a limit.
+    pub fn queued(&self, wait: Duration) {
+        self.metrics.queue_wait.observe(wait.as_secs_f64());
+    }
+
+    /// A client got a sign of life.
+    pub fn kept_alive(&self) {
+        self.metrics.keepalives.inc();
     }
 
     /// A provider's credential could not be fetched.
@@ -127,15 +142,19 @@ impl Telemetry {
     /// Closes a request: its metrics and its access line. Once per request.
     pub fn finish(&self, record: &Record<'_>) {
         self.count(record);
-        if self.access_log.is_on() {
-            let mut line = Vec::with_capacity(LINE_BYTES);
-            record.write_line(&mut line);
-            self.access_log.write(line);
-        }
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        record.write_line(&mut line);
+        self.access_log.write(line);
+    }
+
+    /// The last finished requests.
+    pub fn kept(&self) -> Arc<Kept> {
+        Arc::clone(self.access_log.kept())
     }
 
     fn count(&self, record: &Record<'_>) {
-        let handles = self.resolver.handles(&self.metrics, &Labels::of(record));
+        let labels = Labels::of(record);
+        let handles = self.resolver.handles(&self.metrics, &labels);
         handles.request(&self.metrics, record.status);
         handles.duration(record.duration);
         self.metrics.overhead.observe(record.overhead.as_secs_f64());
@@ -143,20 +162,43 @@ impl Telemetry {
             handles.first_token(ttft);
         }
         if let Some(usage) = &record.usage {
-            handles.tokens(usage);
-        }
-        match record.cost {
-            Some(cost) => handles.cost(cost),
-            None if record.usage.is_some() => handles.unpriced(),
-            None => {}
-        }
-        if record.usage.is_some() && record.usage_source != Some(UsageSource::Reported) {
-            handles.unknown_usage();
+            handles.used(usage, record.usage_source.unwrap_or(UsageSource::Estimated), record.cost);
+            handles.route_tokens(usage);
         }
         let dropped = u64::try_from(record.dropped.len()).unwrap_or(u64::MAX);
         if dropped > 0 {
             handles.dropped(dropped);
         }
+        self.count_attempts(record, &labels);
+    }
+
+    /// Where a route sent it first, what other attempts than the last used, and what became of those
+    /// beside and behind others.
+    fn count_attempts(&self, record: &Record<'_>, labels: &Labels<&str>) {
+        for tried in record.timeline {
+            let is_choice = tried.why == Why::First && record.route.is_some();
+            if is_choice || tried.usage.is_some() {
+                let handles = self.resolver.handles(&self.metrics, &labels.at(tried));
+                if is_choice {
+                    handles.chosen();
+                }
+                if let Some((usage, source)) = &tried.usage {
+                    handles.used(usage, *source, tried.cost);
+                }
+            }
+            self.count_extra(tried, labels.route);
+        }
+    }
+
+    fn count_extra(&self, tried: &Tried, route: &str) {
+        let (counter, outcome) = match (tried.why, tried.outcome) {
+            (Why::Hedge, "ok") => (&self.metrics.hedges, "won"),
+            (Why::Hedge, "cancelled") => (&self.metrics.hedges, "lost"),
+            (Why::Hedge, _) => (&self.metrics.hedges, "failed"),
+            (Why::Continuation, outcome) => (&self.metrics.continuations, outcome),
+            _ => return,
+        };
+        counter.with_label_values(&[self.resolver.route(route).as_str(), outcome]).inc();
     }
 
     /// Everything, in Prometheus' text format.

@@ -27,6 +27,8 @@ const FIRST_TOKEN: &[f64] =
     &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
 /// Seconds spent here: from 50 microseconds.
 const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0];
+/// Seconds in line: from nothing to longer than anybody waits.
+const IN_LINE: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Tokens: OpenTelemetry's buckets.
 const TOKENS: &[f64] = &[
     1.0,
@@ -46,6 +48,8 @@ const TOKENS: &[f64] = &[
 ];
 
 const GEN_AI: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
+
+const ENDPOINT: &[&str] = &["provider", "endpoint"];
 
 macro_rules! metrics {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal, $kind:expr, $labels:expr, $help:literal; )*) => {
@@ -94,7 +98,35 @@ metrics! {
     Inflight = "weir_inflight_requests", Kind::Gauge, &[],
         "Requests between their first byte in and their last byte out.";
     UpstreamHealthy = "weir_upstream_healthy", Kind::Gauge, &["provider"],
-        "1 where the provider is in a state to be asked.";
+        "1 where an endpoint of the provider may be asked.";
+    EndpointHealthy = "weir_endpoint_healthy", Kind::Gauge, ENDPOINT,
+        "1 where the endpoint may be asked: not drained, its credential taken, some model of it not out.";
+    EndpointState = "weir_endpoint_state", Kind::Gauge, &["provider", "endpoint", "state"],
+        "1 for what keeps all of an endpoint out: drained, check_failed, credential_refused.";
+    EndpointInflight = "weir_endpoint_inflight", Kind::Gauge, ENDPOINT,
+        "Attempts that run at the endpoint.";
+    EndpointWaiting = "weir_endpoint_waiting", Kind::Gauge, ENDPOINT,
+        "Requests that wait for a place at the endpoint.";
+    EndpointPlaces = "weir_endpoint_places", Kind::Gauge, ENDPOINT,
+        "Requests the endpoint takes at a time, where there is a limit.";
+    EndpointQuota = "weir_endpoint_quota_remaining", Kind::Gauge, &["provider", "endpoint", "type"],
+        "What the endpoint's last answers said is left of its limits; the least of its models.";
+    BreakerOpened = "weir_breaker_opened_total", Kind::Counter, ENDPOINT,
+        "Times that a model's breaker opened at the endpoint.";
+    QueueWait = "weir_queue_wait_seconds", Kind::Histogram(IN_LINE), &[],
+        "How long requests waited for their place at an endpoint whose places have a limit.";
+    Keepalives = "weir_keepalives_total", Kind::Counter, &[],
+        "Signs of life that clients got while they waited for the next piece of a stream.";
+    Hedges = "weir_hedges_total", Kind::Counter, &["route", "outcome"],
+        "Second attempts beside a late first one: won, lost, or failed.";
+    Continuations = "weir_continuations_total", Kind::Counter, &["route", "outcome"],
+        "Attempts to go on with a stream that broke, by how they ended.";
+    RouteChoices = "weir_route_choices_total", Kind::Counter, &["route", "provider", "model"],
+        "Which target a route's requests were sent to first.";
+    RouteInput = "weir_route_input_tokens_total", Kind::Counter, &["route"],
+        "Input tokens by route; direct is none.";
+    RouteCached = "weir_route_cached_tokens_total", Kind::Counter, &["route"],
+        "Input tokens that came from a provider's cache, by route: what affinity saves.";
     CredentialRefreshFailures = "weir_credential_refresh_failures_total", Kind::Counter, &["provider"],
         "Attempts to fetch a provider's credential that failed; while the old one lives, it stays in use.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],

@@ -254,7 +254,6 @@ fn invented_tenants_providers_and_statuses_are_other_too() {
         telemetry.throttled(&name, "key_requests");
         telemetry.attempt(&name, "ok");
         telemetry.fallback(&name, "lab", "timeout");
-        telemetry.upstream_healthy(&name, true);
         telemetry.finish(&Record {
             tenant: Some(&name),
             route: Some(&name),
@@ -299,6 +298,88 @@ fn reloads_show_and_rename() {
     assert_eq!(value(&text, r#"weir_attempts_total{outcome="ok",provider="other"}"#), Some(1.0));
 }
 
+fn seen(endpoint: &str, healthy: bool) -> Seen<'_> {
+    Seen {
+        provider: "lab",
+        endpoint,
+        healthy,
+        state: if healthy { "" } else { "credential_refused" },
+        in_flight: 2,
+        waiting: 1,
+        places: Some(3),
+        requests_left: Some(4),
+        tokens_left: None,
+        breaker_opened: 5,
+    }
+}
+
+#[test]
+fn endpoints_are_as_the_last_scrape_found_them() {
+    let telemetry = telemetry();
+    for _ in 0..2 {
+        telemetry.endpoints(&[seen("lab#1", true), seen("lab#2", false)]);
+    }
+    let text = telemetry.render();
+    let of = |name: &str, more: &str| value(&text, &format!("{name}{{endpoint=\"lab#2\",provider=\"lab\"{more}}}"));
+    assert_eq!(value(&text, r#"weir_upstream_healthy{provider="lab"}"#), Some(1.0));
+    assert_eq!((of("weir_endpoint_healthy", ""), of("weir_endpoint_places", "")), (Some(0.0), Some(3.0)));
+    assert_eq!(of("weir_endpoint_state", r#",state="credential_refused""#), Some(1.0));
+    assert_eq!(of("weir_endpoint_state", r#",state="drained""#), Some(0.0));
+    assert_eq!(of("weir_endpoint_quota_remaining", r#",type="requests""#), Some(4.0));
+    assert_eq!(of("weir_endpoint_quota_remaining", r#",type="tokens""#), None);
+    assert_eq!(of("weir_breaker_opened_total", ""), Some(5.0), "not added up");
+    telemetry.endpoints(&[seen("lab#2", false)]);
+    let text = telemetry.render();
+    assert!(!text.contains("lab#1"), "it is gone from the configuration");
+    assert_eq!(value(&text, r#"weir_upstream_healthy{provider="lab"}"#), Some(0.0));
+}
+
+/// Two attempts side by side, and one that went on with the stream.
+fn timeline() -> [Tried; 3] {
+    let tried = |provider: &str, why, outcome| Tried {
+        deployment: deployment(provider),
+        model: "echo".into(),
+        why,
+        at: Duration::ZERO,
+        duration: Duration::ZERO,
+        outcome,
+        status: None,
+        error: None,
+        usage: None,
+        cost: None,
+    };
+    let lost = Some((usage(), UsageSource::Estimated));
+    [
+        Tried { usage: lost, cost: Some(PicoUsd(2_000_000_000)), ..tried("old", Why::First, "cancelled") },
+        tried("lab", Why::Hedge, "ok"),
+        tried("lab", Why::Continuation, "broken"),
+    ]
+}
+
+#[test]
+fn what_lost_attempts_used_is_counted_as_theirs() {
+    let routed = |timeline| Record { route: Some("fast"), timeline, ..record() };
+    let runtime = Runtime { deployments: vec![deployment("lab"), deployment("old")], ..runtime(Target::Off) };
+    let telemetry = Telemetry::new(&runtime).unwrap();
+    telemetry.finish(&routed(&timeline()));
+    telemetry.finish(&Record { route: None, timeline: &timeline()[..1], ..record() });
+    let text = telemetry.render();
+    let of = |name: &str, provider: &str, more: &str| {
+        value(&text, &format!("{name}{{model=\"echo\",provider=\"{provider}\"{more}}}"))
+    };
+    assert_eq!(of("weir_tokens_total", "old", r#",tenant="acme",type="input""#), Some(30.0));
+    assert_eq!(of("weir_tokens_total", "lab", r#",tenant="acme",type="input""#), Some(30.0));
+    assert_eq!(of("weir_cost_usd_total", "old", r#",tenant="acme""#), Some(0.004));
+    assert_eq!(of("weir_unknown_usage_total", "old", ""), Some(2.0));
+    assert_eq!(of("weir_requests_total", "old", r#",route="other",status="200",tenant="acme""#), Some(0.0));
+    let route = |name: &str, more: &str| value(&text, &format!("{name}{{{more}}}"));
+    assert_eq!(of("weir_route_choices_total", "old", r#",route="other""#), Some(1.0), "not those without a route");
+    assert_eq!(route("weir_hedges_total", r#"outcome="won",route="other""#), Some(1.0));
+    assert_eq!(route("weir_continuations_total", r#"outcome="broken",route="other""#), Some(1.0));
+    assert_eq!(route("weir_route_input_tokens_total", r#"route="direct""#), Some(15.0));
+    assert_eq!(route("weir_route_cached_tokens_total", r#"route="direct""#), Some(5.0));
+}
+
 #[test]
 fn requests_in_flight_are_counted_until_they_end() {
     let telemetry = telemetry();
@@ -315,7 +396,8 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     telemetry.throttled("acme", "key_requests");
     telemetry.attempt("lab", "ok");
     telemetry.fallback("lab", "lab", "timeout");
-    telemetry.upstream_healthy("lab", true);
+    telemetry.endpoints(&[seen("lab#1", true)]);
+    telemetry.finish(&Record { route: Some("fast"), timeline: &timeline(), ..record() });
     telemetry.credential_refresh_failed("lab");
     let text = telemetry.render();
     let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -329,6 +411,18 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
             assert!(line.contains(&format!("{label}=\"")), "{line}");
         }
     }
+}
+
+#[test]
+fn records_are_kept_where_no_line_is_written() {
+    let telemetry = telemetry();
+    telemetry.finish(&Record { timeline: &timeline(), ..record() });
+    assert!(telemetry.flush(Duration::from_secs(60)));
+    let row = telemetry.kept().one("00000000-0000-0000-0000-000000000000").unwrap();
+    #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
+    let row: serde_json::Value = serde_json::from_slice(&row).unwrap();
+    assert_eq!(row["timeline"].as_array().unwrap().len(), 3);
+    assert_eq!(row["timeline"][0]["cost_pico_usd"], json!(2_000_000_000));
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod support;
 use support::grammar::{contents, items};
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod auth;
@@ -25,6 +27,8 @@ mod azure;
 mod bedrock;
 #[cfg(test)]
 mod bodies;
+#[cfg(test)]
+mod checks;
 #[cfg(test)]
 mod clouds;
 #[cfg(test)]

@@ -116,7 +116,7 @@ settings! {
     /// What is told about requests.
     Telemetry in "`telemetry`" {
         /// Where the access record of each request goes, one JSON line each: `stdout`, `off`, or a
-        /// path.
+        /// path. The last thousand are in the admin API in any case.
         access_log: AccessLogWord = "stdout",
     }
 }

@@ -38,21 +38,38 @@ const MESSAGES: [&str; 3] = ["messages", "contents", "input"];
 /// Of each member and each message, so many bytes count: what is longer differs before that.
 const MOST_BYTES: usize = 16 * 1024;
 
+/// A conversation, as the same number in every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conversation {
+    pub key: u64,
+    pub told_by: Source,
+}
+
+/// What tells which conversation it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Header(&'static str),
+    Member(&'static str),
+    /// How it began.
+    Beginning,
+}
+
 /// The conversation of a request for generation, or `None` where it cannot be told. Another tenant's
 /// has another key, whatever it says of itself.
 ///
 /// `header` finds the value of a header by its name in lower case.
-pub fn key<'h>(tenant: &str, header: impl Fn(&str) -> Option<&'h [u8]>, body: &Envelope<'_>) -> Option<u64> {
+pub fn key<'h>(tenant: &str, header: impl Fn(&str) -> Option<&'h [u8]>, body: &Envelope<'_>) -> Option<Conversation> {
     let mut hash = Hash::new();
     hash.add(tenant.as_bytes());
-    let said = HEADERS.iter().filter_map(|name| header(name)).find(|value| !value.is_empty());
-    if let Some(session) = said {
+    let told = |hash: Hash, told_by| Some(Conversation { key: hash.end(), told_by });
+    let mut said = HEADERS.iter().filter_map(|name| Some((*name, header(name)?)));
+    if let Some((name, session)) = said.find(|(_, value)| !value.is_empty()) {
         hash.add(start(session));
-        return Some(hash.end());
+        return told(hash, Source::Header(name));
     }
-    if let Some(session) = session(body) {
+    if let Some((name, session)) = session(body) {
         hash.add(start(session.text().as_bytes()));
-        return Some(hash.end());
+        return told(hash, Source::Member(name));
     }
     // What came before is kept by the provider, and this request has only the latest turn of it.
     if body.present("previous_response_id").is_some() {
@@ -62,7 +79,7 @@ pub fn key<'h>(tenant: &str, header: impl Fn(&str) -> Option<&'h [u8]>, body: &E
         hash.add(start(json.as_bytes()));
     }
     let messages = MESSAGES.iter().find_map(|name| body.present(name))?;
-    beginning(messages, hash).map(Hash::end)
+    told(beginning(messages, hash)?, Source::Beginning)
 }
 
 fn start(bytes: &[u8]) -> &[u8] {
@@ -71,15 +88,15 @@ fn start(bytes: &[u8]) -> &[u8] {
 
 /// The name a body gives its conversation. Names of users (`user`, `safety_identifier`) are none: one
 /// user has many conversations.
-fn session<'a>(body: &Envelope<'a>) -> Option<Str<'a>> {
+fn session<'a>(body: &Envelope<'a>) -> Option<(&'static str, Str<'a>)> {
     let nested = |member: &str, name: &str| Str::from_raw(scan::member(body.present(member)?, name)?);
     let all = [
-        body.string("prompt_cache_key"),
-        body.string("conversation").or_else(|| nested("conversation", "id")),
-        body.string("session_id").or_else(|| nested("metadata", "session_id")),
-        nested("metadata", "user_id").and_then(|user| session_of_user(&user)),
+        ("prompt_cache_key", body.string("prompt_cache_key")),
+        ("conversation", body.string("conversation").or_else(|| nested("conversation", "id"))),
+        ("session_id", body.string("session_id").or_else(|| nested("metadata", "session_id"))),
+        ("metadata.user_id", nested("metadata", "user_id").and_then(|user| session_of_user(&user))),
     ];
-    all.into_iter().flatten().find(|session| !session.is_empty())
+    all.into_iter().filter_map(|(name, session)| Some((name, session?))).find(|(_, session)| !session.is_empty())
 }
 
 /// Claude Code hides its session in the name of the user: `user_..._session_<uuid>`, or JSON.
@@ -148,6 +165,10 @@ mod tests {
     use super::*;
 
     fn of_text(tenant: &str, headers: &[(&str, &str)], body: &str) -> Option<u64> {
+        told(tenant, headers, body).map(|conversation| conversation.key)
+    }
+
+    fn told(tenant: &str, headers: &[(&str, &str)], body: &str) -> Option<Conversation> {
         let header = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_bytes());
         key(tenant, header, &Envelope::parse(body.as_bytes()).unwrap())
     }
@@ -261,6 +282,16 @@ mod tests {
             assert_eq!(key, says(&[("session-id", "s-1")], &a), "{one}: wherever it is said");
             assert_ne!(key, says(&[], &with(a.clone(), &two)), "{one}");
         }
+    }
+
+    #[test]
+    fn it_is_known_what_told_it() {
+        let by = |headers: &[(&str, &str)], body: &str| told("t", headers, body).map(|told| told.told_by);
+        let plain = r#"{"messages":[{"role":"user","content":"a"}]}"#;
+        assert_eq!(by(&[], plain), Some(Source::Beginning));
+        assert_eq!(by(&[("session-id", "s")], plain), Some(Source::Header("session-id")));
+        assert_eq!(by(&[], r#"{"prompt_cache_key":"k"}"#), Some(Source::Member("prompt_cache_key")));
+        assert_eq!(by(&[], "{}"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod hash;
 mod key;
 mod order;
 
-pub use key::key;
+pub use key::{Conversation, Source, key};
 pub use order::{Member, id, order};
 
 #[cfg(test)]

@@ -1,0 +1,193 @@
+//! The last finished requests, as the lines of their records: what the admin API shows as long as there
+//! is no ledger. Only the access log's thread adds to it, so no request waits for whoever reads.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+
+/// Records at most.
+const MOST: usize = 1_000;
+/// Their lines together at most: a record may name many dropped members.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// See the module documentation.
+#[derive(Debug, Default)]
+pub struct Kept(Mutex<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// The newest last; without their line feeds.
+    lines: VecDeque<Arc<[u8]>>,
+    bytes: usize,
+    /// How many there have been: the number of the next one.
+    next: u64,
+}
+
+/// Which of them are wanted; what is not said is not looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub tenant: Option<String>,
+    pub key: Option<String>,
+    /// As the client wrote it.
+    pub model: Option<String>,
+    pub status: Option<u16>,
+    /// The beginning of a moment as records have it: `2026-11-28T22`.
+    pub since: Option<String>,
+    pub limit: usize,
+    /// Only those before this one, by its number.
+    pub before: Option<u64>,
+}
+
+/// Some of them, the newest first.
+#[derive(Debug)]
+pub struct Page {
+    pub rows: Vec<Arc<[u8]>>,
+    /// The number of the last one, where there are more behind it.
+    pub next: Option<u64>,
+}
+
+/// What of a record is looked at.
+#[derive(Debug, Deserialize)]
+struct Row<'l> {
+    #[serde(borrow)]
+    request_id: Cow<'l, str>,
+    #[serde(borrow)]
+    started_at: Cow<'l, str>,
+    #[serde(borrow)]
+    tenant: Option<Cow<'l, str>>,
+    #[serde(borrow)]
+    key_id: Option<Cow<'l, str>>,
+    #[serde(borrow)]
+    model: Option<Cow<'l, str>>,
+    status: u16,
+}
+
+impl Wanted {
+    fn is(&self, line: &[u8]) -> bool {
+        let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else { return false };
+        let fits = |wanted: &Option<String>, own: &Option<Cow<'_, str>>| {
+            wanted.as_deref().is_none_or(|wanted| own.as_deref() == Some(wanted))
+        };
+        fits(&self.tenant, &row.tenant)
+            && fits(&self.key, &row.key_id)
+            && fits(&self.model, &row.model)
+            && self.status.is_none_or(|status| status == row.status)
+            // All are in UTC and as long as each other, so their texts stand in the order of time.
+            && self.since.as_deref().is_none_or(|since| &*row.started_at >= since)
+    }
+}
+
+impl Kept {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, line: &[u8]) {
+        let line: Arc<[u8]> = line.trim_ascii_end().into();
+        let mut lines = self.lines();
+        lines.next += 1;
+        lines.bytes += line.len();
+        lines.lines.push_back(line);
+        while lines.lines.len() > MOST || lines.bytes > MOST_BYTES {
+            let Some(oldest) = lines.lines.pop_front() else { return };
+            lines.bytes -= oldest.len();
+        }
+    }
+
+    /// All of them with their numbers, the newest first.
+    fn all(&self) -> Vec<(u64, Arc<[u8]>)> {
+        let lines = self.lines();
+        let numbers = (0..lines.next).rev();
+        numbers.zip(lines.lines.iter().rev().cloned()).collect()
+    }
+
+    pub fn page(&self, wanted: &Wanted) -> Page {
+        let all = self.all().into_iter();
+        let before = all.filter(|(number, _)| wanted.before.is_none_or(|before| *number < before));
+        let mut found = before.filter(|(_, line)| wanted.is(line));
+        let (mut rows, mut last) = (Vec::new(), None);
+        for (number, line) in found.by_ref().take(wanted.limit) {
+            last = Some(number);
+            rows.push(line);
+        }
+        let next = last.filter(|_| found.next().is_some());
+        Page { rows, next }
+    }
+
+    /// The one of that id, as its record writes it.
+    pub fn one(&self, request_id: &str) -> Option<Arc<[u8]>> {
+        let is_it = |line: &[u8]| serde_json::from_slice::<Row<'_>>(line).is_ok_and(|row| row.request_id == request_id);
+        self.all().into_iter().map(|(_, line)| line).find(|line| is_it(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: u64, tenant: &str, status: u16) -> Vec<u8> {
+        let second = number % 60;
+        let text = format!(
+            r#"{{"request_id":"r-{number}","started_at":"2026-11-28T22:00:{second:02}.000Z","tenant":"{tenant}","key_id":null,"model":"a\"b","status":{status},"timeline":[]}}"#
+        );
+        [text.as_bytes(), b"\n"].concat()
+    }
+
+    fn kept(count: u64) -> Kept {
+        let kept = Kept::default();
+        for number in 0..count {
+            kept.push(&line(number, if number % 2 == 0 { "even" } else { "odd" }, if number == 3 { 429 } else { 200 }));
+        }
+        kept
+    }
+
+    fn ids(page: &Page) -> Vec<String> {
+        let id = |row: &Arc<[u8]>| serde_json::from_slice::<Row<'_>>(row).unwrap().request_id.into_owned();
+        page.rows.iter().map(id).collect()
+    }
+
+    fn wanted() -> Wanted {
+        Wanted { limit: 100, ..Wanted::default() }
+    }
+
+    #[test]
+    fn the_newest_come_first_and_pages_join() {
+        let kept = kept(7);
+        let (mut before, mut all) = (None, Vec::new());
+        loop {
+            let page = kept.page(&Wanted { limit: 2, before, tenant: Some("even".into()), ..wanted() });
+            all.extend(ids(&page));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(all, ["r-6", "r-4", "r-2", "r-0"]);
+        assert_eq!(kept.page(&Wanted { limit: 7, ..wanted() }).next, None, "nothing is behind the last one");
+    }
+
+    #[test]
+    fn each_filter_narrows() {
+        let kept = kept(6);
+        let some = |wanted: &Wanted| ids(&kept.page(wanted));
+        assert_eq!(some(&Wanted { status: Some(429), ..wanted() }), ["r-3"]);
+        assert_eq!(some(&Wanted { since: Some("2026-11-28T22:00:04".into()), ..wanted() }), ["r-5", "r-4"]);
+        assert_eq!(some(&Wanted { model: Some("a\"b".into()), ..wanted() }).len(), 6, "compared as text, not as JSON");
+        assert_eq!(some(&Wanted { model: Some("a".into()), ..wanted() }).len(), 0);
+        assert_eq!(some(&Wanted { key: Some("k".into()), ..wanted() }).len(), 0);
+        assert!(kept.one("r-2").is_some() && kept.one("r-9").is_none());
+    }
+
+    #[test]
+    fn only_the_last_are_kept_and_their_numbers_go_on() {
+        let kept = kept(1_005);
+        assert_eq!(kept.page(&Wanted { limit: 5_000, ..wanted() }).rows.len(), MOST);
+        assert!(kept.one("r-4").is_none() && kept.one("r-5").is_some());
+        assert_eq!(ids(&kept.page(&Wanted { limit: 1, before: Some(7), ..wanted() })), ["r-6"]);
+        let long = vec![b'x'; MOST_BYTES / 2];
+        (0..5).for_each(|_| kept.push(&long));
+        assert_eq!(kept.lines().lines.len(), 2, "their bytes are bounded too");
+    }
+}

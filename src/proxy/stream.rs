@@ -17,7 +17,6 @@ use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
 use crate::stage::answer::Answer;
 use crate::telemetry::Outcome;
-use crate::usage::estimate::TextCount;
 use crate::wire;
 
 /// Passes the answer on until it ends; an error is an event of it, unless another target may go on
@@ -84,29 +83,29 @@ struct Patience {
     idle: Duration,
     fruitless: Duration,
     heard_at: Instant,
-    /// What has been said by then, and when it was said.
-    said: Option<TextCount>,
-    said_at: Instant,
+    /// How many events have come, and when the last one did.
+    events: Option<u64>,
+    event_at: Instant,
 }
 
 impl Patience {
     fn new(attempt: &Attempt) -> Self {
         let Timeouts { idle, first_token, .. } = attempt.timeouts;
         let now = Instant::now();
-        let (deadline, said) = (attempt.deadline, attempt.answer.text_so_far());
-        Self { deadline, idle, fruitless: idle.max(first_token), heard_at: now, said, said_at: now }
+        let (deadline, events) = (attempt.deadline, attempt.answer.events_so_far());
+        Self { deadline, idle, fruitless: idle.max(first_token), heard_at: now, events, event_at: now }
     }
 
     fn heard(&mut self, answer: &Answer) {
         self.heard_at = Instant::now();
-        let said = answer.text_so_far();
-        if said.is_none() || said != self.said {
-            (self.said, self.said_at) = (said, self.heard_at);
+        let events = answer.events_so_far();
+        if events.is_none() || events != self.events {
+            (self.events, self.event_at) = (events, self.heard_at);
         }
     }
 
     fn until(&self) -> Instant {
-        self.deadline.at.min(self.heard_at + self.idle).min(self.said_at + self.fruitless)
+        self.deadline.at.min(self.heard_at + self.idle).min(self.event_at + self.fruitless)
     }
 
     fn error(&self) -> Error {

@@ -337,10 +337,10 @@ impl Answer {
         }
     }
 
-    /// Text of the model's that has come so far, whatever it is part of; none where nobody looks.
-    pub fn text_so_far(&self) -> Option<TextCount> {
+    /// Events that have come so far, pings aside; none where nobody looks.
+    pub fn events_so_far(&self) -> Option<u64> {
         match &self.mode {
-            Mode::Stream(pipe) => Some(pipe.progress().output),
+            Mode::Stream(pipe) => Some(pipe.progress().events),
             _ => None,
         }
     }

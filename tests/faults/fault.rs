@@ -10,6 +10,8 @@ use crate::support::upstream::Conn;
 const DRIP: Duration = Duration::from_millis(20);
 /// So that what was written before is read before what follows; nothing depends on it.
 const PAUSE: Duration = Duration::from_millis(30);
+/// What an answer without an end goes on with.
+pub(crate) const AND_ON: &str = "and on ";
 /// Of the one giant event.
 pub(crate) const GIANT_BYTES: usize = 8 << 20;
 
@@ -47,8 +49,10 @@ pub(crate) enum Fault {
     StallMidBody,
     /// The last bytes one by one.
     Drip,
-    /// Byte by byte without an end.
+    /// An answer without an end, in small pieces.
     DripForever,
+    /// One event without an end, byte by byte: nothing can be read of it.
+    DripMidEvent,
     Answers(Complaint),
     Status529,
     Limits(When),
@@ -91,10 +95,10 @@ pub(crate) enum Fate {
 }
 
 use Fault::{
-    Answers, CloseBeforeHead, Compressed, Drip, DripForever, EarlyEnd, ErrorAfterOpening, ErrorEventFirst,
-    ErrorEventMid, ErrorIn200, Giant, Good, HtmlPage, LengthTooLong, LengthTooShort, LimitInStream, Limits, LostIn200,
-    Redirect, Refuse, ResetBeforeContent, ResetBeforeHead, ResetMidBody, ResetMidEvent, ResetMidHead,
-    StallBeforeContent, StallBeforeHead, StallMidBody, Status529, TruncatedJson,
+    Answers, CloseBeforeHead, Compressed, Drip, DripForever, DripMidEvent, EarlyEnd, ErrorAfterOpening,
+    ErrorEventFirst, ErrorEventMid, ErrorIn200, Giant, Good, HtmlPage, LengthTooLong, LengthTooShort, LimitInStream,
+    Limits, LostIn200, Redirect, Refuse, ResetBeforeContent, ResetBeforeHead, ResetMidBody, ResetMidEvent,
+    ResetMidHead, StallBeforeContent, StallBeforeHead, StallMidBody, Status529, TruncatedJson,
 };
 
 pub(crate) const CONNECTIONS: &[Fault] = &[
@@ -109,7 +113,8 @@ pub(crate) const CONNECTIONS: &[Fault] = &[
     LengthTooLong,
     LengthTooShort,
 ];
-pub(crate) const TIMES: &[Fault] = &[StallBeforeHead, StallBeforeContent, StallMidBody, Drip, DripForever];
+pub(crate) const TIMES: &[Fault] =
+    &[StallBeforeHead, StallBeforeContent, StallMidBody, Drip, DripForever, DripMidEvent];
 pub(crate) const ANSWERS: &[Fault] = &[
     Good,
     Answers(Broken),
@@ -147,7 +152,7 @@ impl Fault {
     /// Whether there is such a thing for an answer of this kind.
     pub(crate) fn fits(self, voice: Voice, stream: bool) -> bool {
         match self {
-            ResetMidEvent | ErrorEventFirst | LimitInStream | ErrorEventMid | EarlyEnd | Giant => stream,
+            ResetMidEvent | DripMidEvent | ErrorEventFirst | LimitInStream | ErrorEventMid | EarlyEnd | Giant => stream,
             // What opens a stream of Google's is content already.
             ResetBeforeContent | ErrorAfterOpening => stream && voice != Voice::Gemini,
             TruncatedJson => !stream,
@@ -160,8 +165,8 @@ impl Fault {
         match self {
             Good | Drip | Giant => Fate::Whole,
             Refuse => Fate::MayRepeat,
-            ResetMidBody | ResetMidEvent | StallMidBody | DripForever | ErrorEventMid | EarlyEnd | LengthTooLong
-            | LengthTooShort
+            ResetMidBody | ResetMidEvent | StallMidBody | DripForever | DripMidEvent | ErrorEventMid | EarlyEnd
+            | LengthTooLong | LengthTooShort
                 if stream =>
             {
                 Fate::Begun
@@ -196,7 +201,7 @@ impl Fault {
             EarlyEnd => &["broken", "failed"],
             LengthTooShort if stream => &["broken", "failed"],
             LengthTooShort | TruncatedJson | LostIn200 | HtmlPage | Redirect | Compressed => &["failed"],
-            StallBeforeHead | StallBeforeContent | StallMidBody | DripForever => &["timeout"],
+            StallBeforeHead | StallBeforeContent | StallMidBody | DripForever | DripMidEvent => &["timeout"],
             Answers(Broken) => &["failed"],
             Answers(Busy) | Status529 => &["overloaded"],
             Answers(Wrong) => &["rejected"],
@@ -224,7 +229,7 @@ impl Fault {
         match self {
             StallBeforeHead => Some("(first_token timeout)"),
             StallBeforeContent if stream => Some("(first_token timeout)"),
-            StallBeforeContent | StallMidBody => Some("(idle timeout)"),
+            StallBeforeContent | StallMidBody | DripMidEvent => Some("(idle timeout)"),
             DripForever => Some("(total timeout)"),
             _ => None,
         }
@@ -370,7 +375,10 @@ impl Fault {
                 return conn.reset();
             }
             StallMidBody => hang(conn),
-            DripForever => voice.next(&"x".repeat(10_000), 5).iter().for_each(|byte| drip_chunk(conn, *byte)),
+            DripForever => (5..).take_while(|number| conn.chunk(voice.next(AND_ON, *number))).for_each(|_| {
+                std::thread::sleep(DRIP);
+            }),
+            DripMidEvent => voice.next(&"x".repeat(10_000), 5).iter().for_each(|byte| drip_chunk(conn, *byte)),
             ErrorEventMid => {
                 conn.chunk(voice.error_event(Busy));
                 conn.end();

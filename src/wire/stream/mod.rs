@@ -25,6 +25,7 @@ pub use translator::Translator;
 use super::Quirks;
 use super::bridge::Bridge;
 use super::frames::Framing;
+use super::sse::Frame;
 use crate::error::{Error, Kind};
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -66,6 +67,8 @@ pub struct Progress {
     pub service_tier: Option<String>,
     /// Text the model has put out: answer, thinking and arguments of calls.
     pub output: TextCount,
+    /// Events that came, pings aside: a model that searches or runs code puts out no text for a while.
+    pub events: u64,
     /// The answer has begun: there is a first token.
     pub has_content: bool,
     /// The model has stopped; only counts may follow.
@@ -91,6 +94,13 @@ impl Progress {
     fn at_least_what_was_sent(&self, usage: Usage) -> Usage {
         let missing = self.output.tokens().saturating_sub(usage.output_tokens());
         Usage { visible_output_tokens: usage.visible_output_tokens.saturating_add(missing), ..usage }
+    }
+
+    /// A frame with data has come.
+    pub(super) fn heard(&mut self, frame: &Frame<'_>) {
+        if frame.name != "ping" {
+            self.events = self.events.saturating_add(1);
+        }
     }
 
     fn end(&mut self, ending: Ending) {

@@ -150,6 +150,7 @@ impl Stage {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
         let Some(data) = frame.data else { return };
         let Self { decoder, events, writer } = self;
+        writer.progress.heard(&frame);
         if writer.progress.ending.is_none() {
             decoder.event(frame.name, data, &mut |event| match events {
                 Some(events) => events.event(event, &mut |event| writer.event(event, out)),

@@ -152,7 +152,10 @@ impl Eye {
         }
         let verdict = match frame.data {
             None => Verdict::Opening,
-            Some(data) => self.judge(frame.name, data),
+            Some(data) => {
+                self.progress.heard(&frame);
+                self.judge(frame.name, data)
+            }
         };
         match verdict {
             Verdict::Strip => return,

@@ -67,7 +67,7 @@ fn hit_rate(endpoints: usize, choosing: Choosing) -> f64 {
         let now_ms = START_MS + at_ms;
         let body = prompt(conversation, turn);
         let key = affinity::key("tenant", |_| None, &Envelope::parse(body.as_bytes()).unwrap());
-        let order = fleet.order(now_ms, key);
+        let order = fleet.order(now_ms, key.map(|conversation| conversation.key));
         let server = answered(&fleet, &order, now_ms, endpoints > 1 && at_ms >= FAILS_MS);
         let cached_at = caches[server].insert(conversation, now_ms);
         if turn > 0 {

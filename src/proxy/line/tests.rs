@@ -13,12 +13,13 @@ const LONG: Duration = Duration::from_secs(60);
 
 struct World {
     runtime: Runtime,
+    endpoint: Arc<Endpoint>,
     line: Arc<Line>,
     /// Timers need one.
     tokio: tokio::runtime::Runtime,
 }
 
-type Entering<'w> = Pin<Box<dyn Future<Output = Result<Place>> + 'w>>;
+type Entering<'w> = Pin<Box<dyn Future<Output = Result<Option<Place>>> + 'w>>;
 
 impl World {
     /// `more` is said of the provider.
@@ -28,22 +29,23 @@ impl World {
         );
         let runtime = from_text(&text, "weir.yaml", &Table::of(&[("KEY", "a-key-of-twenty-letters")])).unwrap();
         let endpoint = Arc::clone(Board::new(&runtime).endpoint("p").unwrap());
-        let line = Arc::new(Line::new(&runtime.deployments[0], endpoint, Clock::start()));
+        let (queue, places) = (runtime.deployments[0].queue, Places::new(runtime.deployments[0].max_concurrency));
+        let line = Arc::new(Line::new(Behind::Endpoint(Arc::clone(&endpoint)), places, queue, Clock::start()));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { runtime, line, tokio }
+        Self { runtime, endpoint, line, tokio }
     }
 
     fn comes(&self, tenant: usize, within: Duration) -> Entering<'_> {
         Box::pin(self.line.enter(&self.runtime.tenants[tenant], within))
     }
 
-    fn poll(&self, entering: &mut Entering<'_>) -> Poll<Result<Place>> {
+    fn poll(&self, entering: &mut Entering<'_>) -> Poll<Result<Option<Place>>> {
         let _inside = self.tokio.enter();
         entering.as_mut().poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// A place that is there at once.
-    fn enters(&self, tenant: usize) -> Place {
+    /// A place that is there at once, where places are counted.
+    fn enters(&self, tenant: usize) -> Option<Place> {
         match self.poll(&mut self.comes(tenant, LONG)) {
             Poll::Ready(place) => place.unwrap(),
             Poll::Pending => panic!("has to wait"),
@@ -57,16 +59,20 @@ impl World {
         entering
     }
 
+    fn most(&self) -> Option<u32> {
+        self.line.state().places.most()
+    }
+
     fn is_full(&self) -> bool {
-        self.line.endpoint.vital("m").standing(0, 0) == crate::route::vital::Standing::Full
+        self.endpoint.vital("m").standing(0, 0) == crate::route::vital::Standing::Full
     }
 }
 
 #[test]
 fn without_a_limit_nobody_waits_and_nothing_is_counted() {
     let world = World::new("");
-    let _places: Vec<Place> = (0..1_000).map(|_| world.enters(0)).collect();
-    assert_eq!((world.line.waiting(), world.line.most(), world.is_full()), (0, None, false));
+    assert!((0..1_000).all(|_| world.enters(0).is_none()));
+    assert_eq!((world.line.waiting(), world.most(), world.is_full()), (0, None, false));
 }
 
 #[test]
@@ -145,23 +151,38 @@ fn a_full_line_refuses_at_once() {
 #[test]
 fn refusals_teach_how_many_places_there_are() {
     let world = World::new("");
-    let runs: Vec<_> = (0..8).map(|_| world.line.endpoint.vital("m").begin(0)).collect();
+    let runs: Vec<_> = (0..8).map(|_| world.endpoint.vital("m").begin(0)).collect();
     world.line.refused(world.line.clock.now_ms());
-    assert_eq!(world.line.most(), Some(4));
-    let places: Vec<Place> = (0..4).map(|_| world.enters(0)).collect();
+    assert_eq!(world.most(), Some(4));
+    let places: Vec<_> = (0..4).map(|_| world.enters(0)).collect();
     let mut waits = world.waits(0);
     // A round without another refusal makes one more place.
     (0..4).for_each(|_| world.line.answered());
-    assert_eq!(world.line.most(), Some(5));
+    assert_eq!(world.most(), Some(5));
     let Poll::Ready(Ok(fifth)) = world.poll(&mut waits) else { panic!("there is a place more") };
     drop((places, fifth, runs));
     assert_eq!((world.line.waiting(), world.is_full()), (0, false));
 }
 
+/// A limit on one model is none on its neighbours.
+#[test]
+fn what_refusals_teach_is_about_the_model_that_refused() {
+    let world = World::new(", max_concurrency: 9");
+    let lines = Lines::new(&world.runtime.deployments[0], Arc::clone(&world.endpoint), Clock::start());
+    let [run, _other] = [world.endpoint.vital("m").begin(0), world.endpoint.vital("m").begin(0)];
+    lines.refused(&run, "m");
+    let tenant = &world.runtime.tenants[0];
+    let enter = |model: &'static str| world.tokio.block_on(lines.enter(model, tenant, Duration::from_millis(5)));
+    let held = enter("m").unwrap();
+    assert!(held.iter().all(Option::is_some), "a place of the model and one of the endpoint");
+    assert!(enter("m").is_err() && enter("n").is_ok(), "{lines:?}");
+    assert_eq!((lines.most(), lines.waiting()), (Some(9), 0));
+}
+
 #[test]
 fn of_thousands_that_come_and_go_none_is_lost() {
     let world = World::new(", max_concurrency: 3, queue: {waiting: 64, patience: 60s}");
-    let (mut inside, mut outside): (Vec<Place>, Vec<Entering<'_>>) = (Vec::new(), Vec::new());
+    let (mut inside, mut outside): (Vec<Option<Place>>, Vec<Entering<'_>>) = (Vec::new(), Vec::new());
     let mut chance = 1_u64;
     for _ in 0..5_000 {
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -151,12 +151,12 @@ fn conversations_stay_at_their_endpoint_and_spread_over_all() {
     let at_one = first.iter().filter(|name| *name == "one").count();
     assert!((8..=32).contains(&at_one), "{at_one} of 40");
     // Later turns, in whichever format, belong to what the conversation began with.
-    for n in 0..10 {
+    for (n, place) in first.iter().enumerate().take(10) {
         let mut body = chat("p/m", &format!("conversation {n}"));
         let messages = body["messages"].as_array_mut().unwrap();
         messages.push(json!({"role": "assistant", "content": "yes?"}));
         messages.push(json!({"role": "user", "content": "go on"}));
-        assert_eq!(text(&gateway.post(CHAT, &body).json()), first[n], "turn two of {n}");
+        assert_eq!(text(&gateway.post(CHAT, &body).json()), place, "turn two of {n}");
     }
 }
 

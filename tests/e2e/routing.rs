@@ -244,8 +244,7 @@ fn which(answer: &crate::support::client::Answer) -> String {
 fn a_clients_patience_is_kept_in_every_form() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let waits = gate.clone();
-    let hangs = Upstream::start(move |_, _| waits.pass());
+    let hangs = Upstream::start(move |_, _| gate.pass());
     let gateway = start(&server("a", &hangs, ""), "", "defaults: {retries: 0}");
     let ask = |value: &str| gateway.call_with("POST", CHAT, &[("x-weir-timeout", value)], &chat("a/m", "hi"));
     for (value, named, least_ms) in [
@@ -272,8 +271,7 @@ fn a_clients_patience_is_kept_in_every_form() {
 fn the_deadline_of_a_route_holds_for_all_attempts_together() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let [one, two] = [gate.clone(), gate.clone()];
-    let [one, two] = [one, two].map(|gate| Upstream::start(move |_, _| gate.pass()));
+    let [one, two] = [gate.clone(), gate].map(|gate| Upstream::start(move |_, _| gate.pass()));
     let more = "routes: {r: {timeouts: {first_token: 400ms, total: 700ms}, targets: [{model: one/m}, {model: two/m}]}}";
     let gateway = start(&(server("one", &one, "") + &server("two", &two, "")), "", more);
     let since = Instant::now();
@@ -287,11 +285,10 @@ fn the_deadline_of_a_route_holds_for_all_attempts_together() {
 fn a_stream_that_stalls_ends_with_an_error_that_names_the_wait() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let waits = gate.clone();
     let stalls = Upstream::start(move |_, conn| {
         conn.sse_head();
         conn.data(chunk(&json!({"role": "assistant", "content": "Once"}), None));
-        waits.pass();
+        gate.pass();
     });
     let gateway = start(&server("a", &stalls, ""), "", "");
     let headers = [("x-weir-timeout", "idle=200ms")];

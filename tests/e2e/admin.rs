@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, chat, chat_answer};
-use crate::support::gateway::{Gateway, full_config};
+use crate::ask::{CHAT, chat, chat_answer, chunk, sse, streamed};
+use crate::support::gateway::{Gateway, config, full_config};
 use crate::support::upstream::Upstream;
 use crate::support::wait::until;
 
@@ -144,4 +144,23 @@ fn a_line_before_an_endpoint_shows() {
         assert!(asks.into_iter().all(|ask| ask.join().unwrap() == 200));
     });
     until("both to be counted", || (gateway.metric("weir_queue_wait_seconds_count", &[]) == 2.0).then_some(()));
+}
+
+#[test]
+fn signs_of_life_are_counted() {
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let slow = Upstream::start(move |_, conn| {
+        let _ = held.lock().unwrap().recv();
+        conn.sse_head();
+        conn.chunk(sse(&[chunk(&json!({"role": "assistant", "content": "x"}), None), chunk(&json!({}), Some("stop"))]));
+        conn.end();
+    });
+    let gateway = Gateway::start(&config(slow.address, slow.address, "defaults: {keepalive: 1s}\n"));
+    std::thread::scope(|scope| {
+        let ask = scope.spawn(|| gateway.post(CHAT, &streamed(chat("openai/gpt-4o-mini", "hi"))).status());
+        until("a sign of life", || (gateway.metric("weir_keepalives_total", &[]) >= 1.0).then_some(()));
+        hold.send(()).unwrap();
+        assert_eq!(ask.join().unwrap(), 200);
+    });
 }

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 #[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "shared with the other tests of the whole program, which use other parts of it")]
 mod support;
 
 #[cfg(test)]

@@ -151,12 +151,12 @@ fn conversations_stay_at_their_endpoint_and_spread_over_all() {
     let at_one = first.iter().filter(|name| *name == "one").count();
     assert!((8..=32).contains(&at_one), "{at_one} of 40");
     // Later turns, in whichever format, belong to what the conversation began with.
-    for n in 0..10 {
+    for (n, place) in first.iter().enumerate().take(10) {
         let mut body = chat("p/m", &format!("conversation {n}"));
         let messages = body["messages"].as_array_mut().unwrap();
         messages.push(json!({"role": "assistant", "content": "yes?"}));
         messages.push(json!({"role": "user", "content": "go on"}));
-        assert_eq!(text(&gateway.post(CHAT, &body).json()), first[n], "turn two of {n}");
+        assert_eq!(text(&gateway.post(CHAT, &body).json()), place, "turn two of {n}");
     }
 }
 
@@ -289,7 +289,7 @@ fn a_wait_longer_than_patience_is_refused_and_says_when_to_come_back() {
             "{:?}",
             refused.head
         );
-        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+        assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
         narrow.gate.open();
         assert_eq!(first.join().unwrap().status(), 200);
     });
@@ -308,7 +308,7 @@ fn a_line_that_is_full_refuses_at_once() {
         until("the only place to be taken", || (narrow.upstream.requests().len() == 1).then_some(()));
         let since = Instant::now();
         assert_eq!(narrow.ask(key, "second").status(), 429);
-        assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+        assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
         narrow.gate.open();
         assert_eq!(first.join().unwrap().status(), 200);
     });
@@ -327,14 +327,12 @@ fn a_client_that_leaves_the_line_keeps_nobody_waiting() {
         let bearer = format!("Bearer {key}");
         leaves.request("POST", CHAT, &[("authorization", &bearer)], chat("p/m", "leaves").to_string().as_bytes());
         std::thread::sleep(Duration::from_millis(200));
-        drop(leaves);
         let last = scope.spawn(move || narrow.ask(key, "last"));
-        std::thread::sleep(Duration::from_millis(200));
+        drop(leaves);
+        assert_eq!(narrow.gateway.record(1)["status"], 499);
         narrow.gate.open();
         assert_eq!((first.join().unwrap().status(), last.join().unwrap().status()), (200, 200));
     });
-    let gone = narrow.gateway.wait_records(3).into_iter().find(|r| r["outcome"] != "finished" && r["status"] != 200);
-    assert_eq!(gone.map(|record| record["status"].clone()), Some(json!(499)));
     assert_eq!(narrow.upstream.requests().len(), 2, "the one that left was never sent");
 }
 
@@ -354,11 +352,10 @@ fn a_free_place_elsewhere_comes_before_a_line() {
     });
     let gateway = start(&pool(&[&upstreams[0], &upstreams[1]], ", max_concurrency: 1"), "", "");
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for count in 1..=2 {
             scope.spawn(|| assert_eq!(gateway.post(CHAT, &chat("p/m", "the same words")).status(), 200));
-            std::thread::sleep(Duration::from_millis(150));
+            until("one more to be asked", || (inside.load(Ordering::SeqCst) == count).then_some(()));
         }
-        until("both to be asked", || (inside.load(Ordering::SeqCst) == 2).then_some(()));
         gate.open();
     });
     assert!(upstreams.iter().all(|upstream| upstream.requests().len() == 1));

@@ -180,7 +180,7 @@ fn a_long_retry_after_is_told_at_once() {
     let since = Instant::now();
     let answer = gateway.post(CHAT, &chat("a/m", "hi"));
     assert_eq!((answer.status(), answer.header("retry-after")), (429, "30"), "{}", answer.text());
-    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     assert_eq!(upstream.requests().len(), 1);
 }
 
@@ -215,7 +215,7 @@ fn when_all_are_at_their_limits_that_is_told() {
 
 #[test]
 fn who_is_limited_leaves_the_place_to_others_until_it_is_time() {
-    let (limited, good) = (limited_once("1"), named("good"));
+    let (limited, good) = (limited_once("3"), named("good"));
     let gateway = start(
         &(server("limited", &limited, "") + &server("good", &good, "")),
         "",
@@ -244,8 +244,7 @@ fn which(answer: &crate::support::client::Answer) -> String {
 fn a_clients_patience_is_kept_in_every_form() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let waits = gate.clone();
-    let hangs = Upstream::start(move |_, _| waits.pass());
+    let hangs = Upstream::start(move |_, _| gate.pass());
     let gateway = start(&server("a", &hangs, ""), "", "defaults: {retries: 0}");
     let ask = |value: &str| gateway.call_with("POST", CHAT, &[("x-weir-timeout", value)], &chat("a/m", "hi"));
     for (value, named, least_ms) in [
@@ -253,13 +252,14 @@ fn a_clients_patience_is_kept_in_every_form() {
         ("1", "x-weir-timeout", 1_000),
         ("1s", "x-weir-timeout", 1_000),
         ("total=200ms", "x-weir-timeout", 200),
+        ("connect=1s, idle=9s, total=150ms", "x-weir-timeout", 150),
         ("total=30s, first_token=100ms", "first_token timeout", 100),
     ] {
         let since = Instant::now();
         assert_eq!(which(&ask(value)), named, "{value}");
         let took = since.elapsed();
         let least = Duration::from_millis(least_ms);
-        assert!(took >= least && took < least + Duration::from_secs(3), "{value}: {took:?}");
+        assert!(took >= least && took < least + Duration::from_secs(10), "{value}: {took:?}");
     }
     for wrong in ["soon", "0", "-1s", "total=", "sometime=3s", "1s,,"] {
         let answer = ask(wrong);
@@ -272,14 +272,13 @@ fn a_clients_patience_is_kept_in_every_form() {
 fn the_deadline_of_a_route_holds_for_all_attempts_together() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let [one, two] = [gate.clone(), gate.clone()];
-    let [one, two] = [one, two].map(|gate| Upstream::start(move |_, _| gate.pass()));
+    let [one, two] = [gate.clone(), gate].map(|gate| Upstream::start(move |_, _| gate.pass()));
     let more = "routes: {r: {timeouts: {first_token: 400ms, total: 700ms}, targets: [{model: one/m}, {model: two/m}]}}";
     let gateway = start(&(server("one", &one, "") + &server("two", &two, "")), "", more);
     let since = Instant::now();
     let answer = gateway.post(CHAT, &chat("r", "hi"));
     assert_eq!(which(&answer), "total timeout");
-    assert!((650..3_000).contains(&since.elapsed().as_millis()), "{:?}", since.elapsed());
+    assert!((650..10_000).contains(&since.elapsed().as_millis()), "{:?}", since.elapsed());
     assert_eq!(timeline(&gateway.record(1)), ["one first timeout", "two fallback timeout"]);
 }
 
@@ -287,11 +286,10 @@ fn the_deadline_of_a_route_holds_for_all_attempts_together() {
 fn a_stream_that_stalls_ends_with_an_error_that_names_the_wait() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let waits = gate.clone();
     let stalls = Upstream::start(move |_, conn| {
         conn.sse_head();
         conn.data(chunk(&json!({"role": "assistant", "content": "Once"}), None));
-        waits.pass();
+        gate.pass();
     });
     let gateway = start(&server("a", &stalls, ""), "", "");
     let headers = [("x-weir-timeout", "idle=200ms")];

@@ -142,7 +142,7 @@ fn a_first_attempt_that_fails_beside_a_second_is_on_record() {
     let asked = AtomicUsize::new(0);
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let (waits, opens) = (gate.clone(), gate.clone());
+    let (waits, opens) = (gate.clone(), gate);
     let slow = Upstream::start(move |_, conn| {
         if asked.fetch_add(1, Ordering::SeqCst) < ENOUGH {
             return conn.json(200, &chat_answer("first"));

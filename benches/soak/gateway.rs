@@ -80,9 +80,13 @@ impl Gateway {
     fn metrics(&self) -> String {
         let mut socket = TcpStream::connect(("127.0.0.1", self.admin)).expect("the gateway runs");
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        socket.write_all(b"GET /metrics HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n").unwrap();
+        // The admin listener answers to its own name only.
+        let host = format!("127.0.0.1:{}", self.admin);
+        let asked = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        socket.write_all(asked.as_bytes()).unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("the metrics");
+        assert!(answer.contains(RUNNING[0]), "no metrics: {answer}");
         answer.split_once("\r\n\r\n").expect("an answer").1.to_owned()
     }
 

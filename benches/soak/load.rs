@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Wrong answers that are told.
 const TOLD: usize = 5;
 
+/// Characters of each.
+const SHOWN: usize = 300;
+
 /// What came of the requests so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -193,6 +196,8 @@ fn look(kind: &Kind, number: u32, ask: &Ask, answer: &Answer) -> Result<(), Stri
         Want::Status(of) => of.contains(&answer.status),
         Want::Any | Want::Leave => true,
     };
-    let shown: String = body.chars().take(300).collect();
-    is_right.then_some(()).ok_or_else(|| format!("status {}, whole: {}, {shown}", answer.status, answer.is_whole))
+    is_right.then_some(()).ok_or_else(|| {
+        let end: String = body.chars().skip(body.chars().count().saturating_sub(SHOWN)).collect();
+        format!("status {}, whole: {}, ends with {end:?}", answer.status, answer.is_whole)
+    })
 }

@@ -1,5 +1,6 @@
 //! The process under test: how it is set up, and what is seen of it from outside.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -23,6 +24,8 @@ pub(crate) struct Gateway {
     upstream: u16,
     dir: PathBuf,
     reloads: u32,
+    /// As its metrics name it.
+    first_config: String,
 }
 
 impl Gateway {
@@ -49,7 +52,9 @@ impl Gateway {
             assert!(Instant::now() < deadline, "the gateway does not listen: {}", said());
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { child, port, admin, upstream, dir, reloads: 0 }
+        let mut gateway = Self { child, port, admin, upstream, dir, reloads: 0, first_config: String::new() };
+        gateway.first_config = config_in_force(&gateway.metrics());
+        gateway
     }
 
     /// Replaces the configuration the way editors do: a new file renamed over the old one.
@@ -90,6 +95,16 @@ impl Gateway {
         answer.split_once("\r\n\r\n").expect("an answer").1.to_owned()
     }
 
+    /// Attempts by how they ended: what the load put it to.
+    pub(crate) fn attempts(&self) -> BTreeMap<String, u32> {
+        let mut by_outcome = BTreeMap::new();
+        for line in self.metrics().lines().filter(|line| line.starts_with("weir_attempts_total{")) {
+            let outcome = line.split("outcome=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an outcome");
+            *by_outcome.entry(outcome.to_owned()).or_default() += value(line);
+        }
+        by_outcome
+    }
+
     /// What it should not have said.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let said = fs::read_to_string(self.dir.join("stderr")).unwrap();
@@ -100,6 +115,9 @@ impl Gateway {
         let refused = of("weir_config_reload_failures_total");
         if refused > 0 {
             complaints.push(format!("{refused} reloads were refused"));
+        }
+        if self.reloads > 0 && config_in_force(&metrics) == self.first_config {
+            complaints.push("the configuration never changed".to_owned());
         }
         complaints
     }
@@ -120,6 +138,10 @@ fn count(found: usize) -> u32 {
 /// Of a line of the metrics; counts only.
 fn value(line: &str) -> u32 {
     line.rsplit(' ').next().expect("a value").parse().expect("a count")
+}
+
+fn config_in_force(metrics: &str) -> String {
+    metrics.lines().find(|line| line.starts_with("weir_config_info{")).expect("a configuration").to_owned()
 }
 
 fn rss_kib(proc: &Path) -> u32 {

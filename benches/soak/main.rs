@@ -10,7 +10,8 @@
 //! - `gateway`: the process under test;
 //! - `verdict`: what of its figures may grow, and how much.
 //!
-//! `SOAK_SECONDS` is for how long (900), `SOAK_CLIENTS` how many connections ask at once (32),
+//! `SOAK_SECONDS` is for how long (900; under three minutes, memory is still filling up and says
+//! little), `SOAK_CLIENTS` how many connections ask at once (32),
 //! `WEIR_BIN` the gateway. The last line says whether it passed, and so does the exit code.
 #![expect(
     clippy::unwrap_used,
@@ -39,6 +40,9 @@ use verdict::{Sample, judge};
 const RELOAD_EVERY_SECONDS: u32 = 20;
 /// For what is left of the load to go: an idle thread of the runtime stays for ten seconds.
 const SETTLE: Duration = Duration::from_secs(40);
+/// How attempts end under this load, in the words of the metrics; `cancelled` are those that lost to a
+/// hedge.
+const ENDS: [&str; 8] = ["ok", "broken", "cancelled", "client_gone", "failed", "overloaded", "rate_limited", "timeout"];
 /// Lines of the table.
 const LINES: usize = 12;
 
@@ -61,9 +65,13 @@ fn main() -> ExitCode {
     shown.for_each(|sample| println!("{}", line(&format!("{} s", sample.at_ms / 1000), sample)));
     println!("{}\n\n{}", line("settled", &end), tally.told());
 
+    let attempts = gateway.attempts();
+    println!("\nattempts: {attempts:?}\n");
     let verdict = judge(&base, &course, &end);
     println!("{}", verdict.slope);
-    let why = [verdict.why, tally.wrong(), gateway.complaints()].concat();
+    let missing = ENDS.iter().filter(|end| !attempts.contains_key(**end));
+    let idle = missing.map(|end| format!("no attempt ended as {end}, so that was not tried")).collect();
+    let why = [verdict.why, tally.wrong(), gateway.complaints(), idle].concat();
     if why.is_empty() {
         println!("soak: passed");
         return ExitCode::SUCCESS;

@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz fuzz-smoke docs sdk clients
+.PHONY: help setup demo test check bench soak fuzz fuzz-smoke docs sdk clients
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ check:           ## the quick part: format, lints, unit tests of the translation
 bench: setup     ## micro benches and the load bench against a bare pass-through
 	cargo build --profile dist
 	cargo bench --profile dist --bench micro --bench load
+
+soak:            ## a quarter of an hour of production with faults: memory, connections and threads stay flat (SOAK_SECONDS)
+	cargo build --profile dist
+	cargo bench --profile dist --bench soak
 
 fuzz:            ## fuzz every target for an hour each
 	scripts/fuzz 3600

@@ -192,7 +192,12 @@ async fn attempt_once(
     let run = begin(gateway, x, index);
     let attempt = x.attempt_mut()?;
     (attempt.places, attempt.run) = (places, run);
-    let (mut leg, begun) = race::ask(gateway, session, x, alive, attempts, index).await?;
+    let (mut leg, begun) = match race::ask(gateway, session, x, alive, attempts, index).await {
+        Ok(answered) => answered,
+        // Who was to go on with a stream may have broken before there was anything new in it.
+        Err(error) if x.end.first_byte.is_some() => return stream::cut(gateway, session, x, error).await,
+        Err(error) => return Err(error),
+    };
     let done = match begun {
         Begun::Whole(body) => whole(gateway, session, x, body).await,
         Begun::Stream(first) => stream::run(gateway, session, x, alive, &mut leg, first).await,

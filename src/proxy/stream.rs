@@ -163,8 +163,9 @@ async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: B
     write(session, x, out, true).await
 }
 
-/// The stream broke under us: what the client has begun to read ends with its format's error event.
-async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
+/// The stream broke under us: what the client has begun to read ends with its format's error event, or
+/// stays open for another target.
+pub(super) async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
     // What passes has no error event: closing is all that says so.
     let passes = x.attempt_mut()?.answer.passed_head().is_some();
     if passes || error.kind() == Kind::ClientGone {

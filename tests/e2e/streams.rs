@@ -250,3 +250,34 @@ fn a_long_stream_arrives_whole_at_a_slow_reader() {
         assert!(text.ends_with(" 19999 20000"));
     }
 }
+
+/// Found by `make soak`: who was to go on with a stream and broke while it repeated what the client had
+/// left it without an end.
+#[test]
+fn who_breaks_with_nothing_new_leaves_a_stream_as_it_was() {
+    const TEXT: &str = "once upon a time there was a gateway that ";
+    for (targets, is_mended) in [(2, false), (3, true)] {
+        let upstream = Upstream::start(|request, conn| {
+            let breaks = request.number < 2;
+            let text = if breaks { TEXT } else { "went on" };
+            conn.sse_head();
+            conn.data(chunk(&json!({"role": "assistant", "content": text}), None));
+            if breaks {
+                return conn.close();
+            }
+            conn.data(chunk(&json!({}), Some("stop")));
+            conn.data("[DONE]");
+            conn.end();
+        });
+        let models: Vec<_> = (0..targets).map(|n| format!("{{model: openai/m{n}}}")).collect();
+        let rules = format!("continuation: true, resend: true, retries: {}", targets - 1);
+        let more = format!("routes: {{going: {{targets: [{}], {rules}}}}}\n", models.join(", "));
+        let gateway = Gateway::start(&config(upstream.address, upstream.address, &more));
+        // Reading to the proper end of the chunked body is what the reader asserts.
+        let events: Vec<Event> = gateway.stream(CHAT, &streamed(chat("going", "hi"))).events().collect();
+        assert_eq!(upstream.requests().len(), targets);
+        let errors = events.iter().filter(|e| e.data != "[DONE]" && e.json()["error"]["message"].is_string()).count();
+        assert_eq!(errors, usize::from(!is_mended), "{events:?}");
+        assert_eq!(stream_text(&events), if is_mended { format!("{TEXT}went on") } else { TEXT.to_owned() });
+    }
+}

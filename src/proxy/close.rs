@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
+use crate::config::runtime::Patience;
 use crate::error::{Error, Kind};
 use crate::limit::clock::whole_ms;
 use crate::route::cause::{Cause, Failure};
@@ -48,6 +49,13 @@ fn count(x: &mut Exchange) {
     x.end.usage_source = source;
 }
 
+/// Whether a client with little patience gave it less time than it has otherwise: that it was too slow
+/// for that says nothing against it, or one client could take it from all others.
+fn was_hurried(x: &Exchange, attempt: &Attempt, cause: Cause) -> bool {
+    let own = attempt.target.deployment.timeouts.first_token;
+    cause == Cause::Timeout && x.patience != Patience::default() && attempt.began.elapsed() < own
+}
+
 /// Puts an attempt on record, once.
 fn put(x: &mut Exchange, attempt: &mut Attempt, outcome: &'static str, error: Option<&Error>) {
     if std::mem::replace(&mut attempt.recorded, true) {
@@ -85,7 +93,9 @@ impl Gateway {
         }
         attempt.place = None;
         if let Some(run) = attempt.run.take() {
-            run.failed(&failure, self.clock.now_ms());
+            if !was_hurried(x, attempt, failure.cause) {
+                run.failed(&failure, self.clock.now_ms());
+            }
             if failure.cause == Cause::RateLimited
                 && let Some(line) = x.live.line(&attempt.target.deployment)
             {

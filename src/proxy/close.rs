@@ -48,6 +48,14 @@ fn count(x: &mut Exchange) {
     x.end.usage_source = source;
 }
 
+/// Whether a client with little patience gave it less time than it has otherwise: that it was too slow
+/// for that says nothing against it, or one client could take it from all others.
+fn was_hurried(x: &Exchange, attempt: &Attempt, cause: Cause) -> bool {
+    let own = attempt.target.deployment.timeouts;
+    let is_early = x.end.first_byte.is_some() || attempt.began.elapsed() < own.first_token;
+    cause == Cause::Timeout && is_early && x.patience.is_shorter(own)
+}
+
 impl Gateway {
     /// Puts an attempt on record and into the metrics, once.
     fn put(&self, x: &mut Exchange, attempt: &mut Attempt, outcome: &'static str, error: Option<&Error>) {
@@ -86,9 +94,7 @@ impl Gateway {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
         attempt.places = [None, None];
-        // Nor where its own patience was short: one client would take a good endpoint from all others.
-        let hasty = failure.cause == Cause::Timeout && x.patience.is_shorter(attempt.target.deployment.timeouts);
-        if let Some(run) = attempt.run.take().filter(|_| !hasty) {
+        if let Some(run) = attempt.run.take().filter(|_| !was_hurried(x, attempt, failure.cause)) {
             run.failed(&failure, self.clock.now_ms());
             let lines = x.live.lines(&attempt.target.deployment).filter(|_| failure.cause == Cause::RateLimited);
             if let Some(lines) = lines {

@@ -265,7 +265,28 @@ fn a_clients_patience_is_kept_in_every_form() {
         let answer = ask(wrong);
         assert_eq!((answer.status(), &answer.json()["error"]["param"]), (400, &json!("x-weir-timeout")), "{wrong}");
     }
-    assert_eq!(timeline(&gateway.record(1)), ["a first timeout"]);
+    assert_eq!(timeline(&gateway.wait_records(1)[0]), ["a first timeout"]);
+}
+
+/// Whoever has no patience harms only themselves.
+#[test]
+fn impatient_clients_do_not_take_a_target_out() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let waits = gate.clone();
+    let slow = Upstream::start(move |_, conn| {
+        waits.pass();
+        conn.json(200, &chat_answer("slow"));
+    });
+    let good = named("good");
+    let more = "routes: {r: {targets: [{model: slow/m}, {model: good/m}]}}";
+    let gateway = start(&(server("slow", &slow, "") + &server("good", &good, "")), "", more);
+    for _ in 0..8 {
+        let answer = gateway.call_with("POST", CHAT, &[("x-weir-timeout", "50ms")], &chat("r", "hi"));
+        assert_eq!(which(&answer), "x-weir-timeout");
+    }
+    gate.open();
+    assert_eq!(text(&gateway.post(CHAT, &chat("r", "hi")).json()), "slow", "it is as well as before");
 }
 
 #[test]

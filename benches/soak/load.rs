@@ -124,20 +124,21 @@ async fn exchange(
     ask: &Ask,
     kept: &mut Option<TcpStream>,
 ) -> std::io::Result<Answer> {
-    if let Some(mut socket) = kept.take().filter(|_| !matches!(kind.want, Want::Status(_))) {
-        if let Ok(answer) = answer(&mut socket, kind, ask).await {
-            *kept = Some(socket).filter(|_| answer.is_whole);
-            return Ok(answer);
-        }
+    let is_stranger = matches!(kind.want, Want::Status(_));
+    if let Some(mut socket) = kept.take().filter(|_| !is_stranger)
+        && let Ok(answer) = answer(&mut socket, kind, ask).await
+    {
+        *kept = Some(socket).filter(|_| answer.is_whole);
+        return Ok(answer);
     }
     let from = TcpSocket::new_v4()?;
     // Who guesses keys has an address of its own, as most addresses of a day are seen once.
-    let host = if matches!(kind.want, Want::Status(_)) { u8::try_from(number % 200 + 2).expect("small") } else { 1 };
+    let host = if is_stranger { u8::try_from(number % 200 + 2).expect("small") } else { 1 };
     from.bind(([127, 0, 0, host], 0).into())?;
     let mut socket = from.connect(([127, 0, 0, 1], port).into()).await?;
     socket.set_nodelay(true)?;
     let answer = answer(&mut socket, kind, ask).await?;
-    *kept = Some(socket).filter(|_| answer.is_whole && !matches!(kind.want, Want::Status(_)));
+    *kept = Some(socket).filter(|_| answer.is_whole && !is_stranger);
     Ok(answer)
 }
 

@@ -10,9 +10,9 @@
 //! - `gateway`: the process under test;
 //! - `verdict`: what of its figures may grow, and how much.
 //!
-//! `SOAK_SECONDS` is for how long (900; under three minutes, memory is still filling up and says
-//! little), `SOAK_CLIENTS` how many connections ask at once (32),
-//! `WEIR_BIN` the gateway. The last line says whether it passed, and so does the exit code.
+//! `SOAK_SECONDS` is for how long (900; in less than three minutes memory is still filling up and says
+//! little), `SOAK_CLIENTS` how many connections ask at once (32), `WEIR_BIN` the gateway. The last line
+//! says whether it passed, and so does the exit code.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     let load = Load::start(gateway.port, setting("SOAK_CLIENTS", 32));
     let course = watch(&mut gateway, &load.tally, seconds);
     let tally = load.stop();
-    // Its connections close with it, so that the gateway's pools have nothing to keep.
+    // Its connections close with it: the gateway's pools have nothing to keep.
     drop(upstream);
     let end = settle(&gateway, &base, &tally);
     let shown = course.iter().skip(course.len() / LINES).step_by((course.len() / LINES).max(1));

@@ -47,25 +47,33 @@ enum Stream {
     Both,
 }
 
+/// What an upstream can do wrong instead of an answer.
 const EARLY: &[&str] = &["reset", "stall", "429", "500", "503"];
+/// The same, and with an answer that is not streamed.
 const WHOLE: &[&str] = &["reset", "stall", "429", "500", "503", "truncate"];
+/// In the middle of a stream.
 const LATE: &[&str] = &["error", "cut", "hang"];
-const ALL: &[&str] = &["reset", "stall", "429", "500", "503", "truncate", "error", "cut", "hang"];
+pub(crate) const ALL: &[&str] = &["reset", "stall", "429", "500", "503", "truncate", "error", "cut", "hang"];
 
 const fn kind(share: u32, name: &'static str, format: Format, model: &'static str, stream: Stream) -> Kind {
     Kind { name, share, format, model, stream, tool: false, faults: &[], fault_percent: 0, want: Want::Right }
 }
 
-const fn faulty(faults: &'static [&'static str], fault_percent: u32, kind: Kind) -> Kind {
-    Kind { faults, fault_percent, ..kind }
-}
+impl Kind {
+    const fn faulty(mut self, faults: &'static [&'static str], fault_percent: u32) -> Self {
+        (self.faults, self.fault_percent) = (faults, fault_percent);
+        self
+    }
 
-const fn wants(want: Want, kind: Kind) -> Kind {
-    Kind { want, ..kind }
-}
+    const fn wants(mut self, want: Want) -> Self {
+        self.want = want;
+        self
+    }
 
-const fn tool(kind: Kind) -> Kind {
-    Kind { tool: true, ..kind }
+    const fn tool(mut self) -> Self {
+        self.tool = true;
+        self
+    }
 }
 
 use Format::{Chat, Gemini, Messages, Responses};
@@ -80,19 +88,19 @@ pub(crate) const MIX: &[Kind] = &[
     kind(40, "messages", Messages, "claude/opus", Both),
     kind(80, "responses -> chat", Responses, "good/gpt", Both),
     kind(80, "gemini -> chat", Gemini, "good/gpt", Both),
-    tool(kind(40, "tools", Chat, "good/gpt", Both)),
-    tool(kind(30, "tools, messages -> chat", Messages, "good/gpt", Both)),
+    kind(40, "tools", Chat, "good/gpt", Both).tool(),
+    kind(30, "tools, messages -> chat", Messages, "good/gpt", Both).tool(),
     kind(60, "pool with affinity", Chat, "pool/gpt", Both),
     kind(20, "invented model", Chat, "good/invented-@", Both),
-    faulty(WHOLE, 30, kind(30, "fallback", Chat, "safe", No)),
-    faulty(EARLY, 30, kind(20, "fallback, messages, stream", Messages, "safe", Yes)),
-    faulty(LATE, 50, kind(10, "continuation", Chat, "going", Yes)),
-    faulty(&["delay"], 6, kind(20, "hedge", Chat, "hedged", Both)),
-    faulty(&["delay"], 100, kind(5, "keep-alive", Messages, "patient", Yes)),
-    wants(Want::Any, faulty(ALL, 80, kind(15, "no fallback", Chat, "bad/gpt", Both))),
-    wants(Want::Leave, faulty(&["pace"], 100, kind(10, "client leaves", Chat, "good/gpt", Yes))),
-    wants(Want::Status(&[404]), kind(10, "unknown model", Chat, "unknown-@", No)),
-    wants(Want::Status(&[401, 429]), kind(10, "wrong key", Chat, "good/gpt", No)),
+    kind(30, "fallback", Chat, "safe", No).faulty(WHOLE, 30),
+    kind(20, "fallback, messages, stream", Messages, "safe", Yes).faulty(EARLY, 30),
+    kind(10, "continuation", Chat, "going", Yes).faulty(LATE, 50),
+    kind(20, "hedge", Chat, "hedged", Both).faulty(&["delay"], 6),
+    kind(5, "keep-alive", Messages, "patient", Yes).faulty(&["delay"], 100),
+    kind(15, "no fallback", Chat, "bad/gpt", Both).faulty(ALL, 80).wants(Want::Any),
+    kind(10, "client leaves", Chat, "good/gpt", Yes).faulty(&["pace"], 100).wants(Want::Leave),
+    kind(10, "unknown model", Chat, "unknown-@", No).wants(Want::Status(&[404])),
+    kind(10, "wrong key", Chat, "good/gpt", No).wants(Want::Status(&[401, 429])),
 ];
 
 /// The kind of a request: a share of every thousand, well mixed.
@@ -131,7 +139,7 @@ pub(crate) struct Ask {
 
 impl Kind {
     pub(crate) fn ask(&self, number: u32) -> Ask {
-        let streams = self.stream == Yes || self.stream == Both && shuffle(number, 2) % 2 == 0;
+        let streams = self.stream == Yes || self.stream == Both && shuffle(number, 2).is_multiple_of(2);
         let model = self.model.replace('@', &number.to_string());
         let path = match self.format {
             Chat => "/v1/chat/completions".to_owned(),

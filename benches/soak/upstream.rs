@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use crate::mix::ALL;
+
 /// Words of an answer, an event each.
 const WORDS: usize = 98;
 /// The last one; an answer without it is not whole.
@@ -64,17 +66,12 @@ async fn serve(mut socket: TcpStream) -> std::io::Result<()> {
         if asked.does("delay") {
             tokio::time::sleep(DELAY).await;
         }
-        if asked.is_bad {
-            if let Some(fault) = ["reset", "stall", "429", "500", "503", "truncate", "error", "cut", "hang"]
-                .into_iter()
-                .find(|fault| asked.does(fault))
-            {
-                fail(&mut socket, &asked, fault).await?;
-                if !fault.starts_with(['4', '5']) {
-                    return Ok(());
-                }
+        if let Some(fault) = ALL.iter().find(|fault| asked.is_bad && asked.does(fault)) {
+            fail(&mut socket, &asked, fault).await?;
+            if fault.starts_with(['4', '5']) {
                 continue;
             }
+            return Ok(());
         }
         if !asked.streams {
             socket.write_all(&whole(&asked.answer())).await?;

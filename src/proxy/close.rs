@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Gateway;
 use super::context::{Attempt, Exchange};
 use crate::error::{Error, Kind, Retry};
-use crate::limit::clock::whole_ms;
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
 use crate::telemetry::record::Tried;
@@ -17,6 +16,10 @@ const CLIENT_CLOSED: u16 = 499;
 
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
 fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage, UsageSource)> {
+    // Refused before anything of an answer came: nobody charges for that, in whatever dress it came.
+    if x.end.first_byte.is_none() && error.is_some_and(Error::is_unbilled) && attempt.earlier.is_empty() {
+        return None;
+    }
     let input_tokens = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
     // A provider that was left alone with a request has read it, and will charge for it.
     let abandoned = || {
@@ -147,9 +150,10 @@ impl Gateway {
     /// The client has its answer, or its beginning.
     pub(super) fn attempt_answered(&self, x: &mut Exchange) {
         let Some(attempt) = &x.attempt else { return };
-        let first_token_ms = whole_ms(attempt.began.elapsed());
+        let now_ms = self.clock.now_ms();
+        let first_token_ms = attempt.run.as_ref().map_or(0, |run| now_ms.saturating_sub(run.began_ms()));
         if let Some(run) = &attempt.run {
-            run.succeeded(first_token_ms, self.clock.now_ms());
+            run.succeeded(first_token_ms, now_ms);
         }
         if let Some(lines) = x.live.lines(&attempt.target.deployment) {
             lines.answered(&attempt.target.model);

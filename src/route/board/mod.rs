@@ -121,6 +121,11 @@ impl Endpoint {
     }
 
     /// A request that began then was refused for its credential. Of many that were, one counts.
+    /// Its credential was refused, and has not been taken since.
+    pub(super) fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Relaxed)
+    }
+
     pub(super) fn lock_out(&self, began_ms: u64, now_ms: u64) {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if began_ms < lock.until_ms {

@@ -185,7 +185,7 @@ impl Vital {
     /// One more request goes to it. Where it is out, that is an attempt to find out whether it is back,
     /// and as long as that runs it is [`Standing::Probing`].
     pub fn begin(self: &Arc<Self>, now_ms: u64) -> Run {
-        let is_out = self.endpoint.out(now_ms).is_some();
+        let is_out = self.endpoint.out(now_ms).is_some() || self.endpoint.is_locked();
         let probes = {
             let mut state = self.state();
             let probes = is_out || state.open_until_ms.is_some() || state.cool_until_ms > now_ms;

@@ -1,7 +1,9 @@
 //! Upstreams that refuse, vanish, or send half.
 
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -171,4 +173,33 @@ fn upstream_connections_are_kept_across_streams() {
         assert_eq!(gateway.post(CHAT, &streamed(chat("openai/gpt-4o-mini", "hi"))).status(), 200);
     }
     assert!(sim.connections() <= 2, "{} connections for 5 streams one after the other", sim.connections());
+}
+
+/// A server that takes no more connections leaves those who come without an answer, as a dead network
+/// does: that is the deadline for connecting, and a fallback is asked.
+#[test]
+fn a_connection_that_does_not_come_about_is_given_up() {
+    let full = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = full.local_addr().unwrap();
+    // Whoever comes once the kernel's queue is full is not even refused.
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(500)) {
+        waiting.push(stream);
+        assert!(waiting.len() < 10_000, "the queue has no end");
+    }
+    let good = Upstream::json(200, chat_answer("ok"));
+    let more = "defaults: {timeouts: {connect: 300ms}, retries: 1}\n\
+                routes: {two: {targets: [{model: openai/gpt-4o-mini}, {model: lab/m}]}}\n";
+    let gateway = Gateway::start(&config(address, address, more).replace(
+        "providers:\n",
+        &format!("providers:\n  lab: {{kind: openai-compatible, base_url: \"http://{}/v1\"}}\n", good.address),
+    ));
+    let alone = gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi"));
+    assert_eq!(alone.status(), 504, "{}", alone.text());
+    assert!(alone.text().contains("(connect timeout)"), "{}", alone.text());
+    let two = gateway.post(CHAT, &chat("two", "hi"));
+    assert_eq!((two.status(), two.header("x-weir-fallback-used")), (200, "1"), "{}", two.text());
+    let outcomes: Vec<String> =
+        gateway.record(2)["timeline"].as_array().unwrap().iter().map(|tried| tried["outcome"].to_string()).collect();
+    assert_eq!(outcomes, ["\"timeout\"", "\"ok\""]);
 }

@@ -283,7 +283,11 @@ impl Exchange {
         match (ordered, plan.targets.first()) {
             // Also where the first was known to be out, and was not even asked.
             (true, _) => plan.targets.iter().any(|target| target.place < attempt.target.place),
-            (false, Some(first)) => !Arc::ptr_eq(&first.deployment, &attempt.target.deployment),
+            // Another endpoint of the same is none.
+            (false, Some(first)) => {
+                let answered = &attempt.target;
+                (&first.deployment.name, &first.model) != (&answered.deployment.name, &answered.model)
+            }
             (false, None) => false,
         }
     }

@@ -1,10 +1,10 @@
 //! How one model at one endpoint is doing: what it was asked and how that went, until when it wants to
 //! be left alone, how much of its quota is left. Faults of the client's count for nothing here.
 //!
-//! The breaker opens after [`TRIP_IN_A_ROW`] faults in a row, or where half of the last ten seconds'
+//! The breaker opens after five faults in a row, or where half of the last ten seconds'
 //! requests were faults. While it is open nobody asks, but where nobody else can be asked either: then
 //! one request at a time goes through to find out. After a while (twice as long each time) one is let
-//! through in any case, and [`CLOSE_AFTER`] good answers close it.
+//! through in any case, and two good answers close it.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -31,6 +31,9 @@ pub(crate) enum Stream {
     Paced,
 }
 
+/// Ways to the same upstream: each is a route, or a provider of several endpoints.
+pub(crate) const ROUTES: [&str; 5] = ["pool", "fallback", "weighted", "latency", "auto"];
+
 /// All cells of the table.
 pub(crate) fn cells() -> Vec<Cell> {
     let cell = |client, upstream, body_kib, stream| Cell {
@@ -48,6 +51,8 @@ pub(crate) fn cells() -> Vec<Cell> {
     }
     let (chat, messages) = (Dialect::OpenAiChat, Dialect::Anthropic);
     cells.push(Cell { provider: "signed", ..cell(chat, Dialect::Converse, 2, Stream::No) });
+    // The same as chat -> chat, by the routes of `driver.rs`.
+    cells.extend(ROUTES.map(|provider| Cell { provider, ..cell(chat, chat, 2, Stream::No) }));
     cells.extend([(chat, chat), (chat, messages)].map(|(client, upstream)| cell(client, upstream, 100, Stream::No)));
     for dialect in Dialect::CLIENTS {
         cells.push(cell(dialect, dialect, 2, Stream::Burst));
@@ -80,8 +85,12 @@ impl Cell {
             Stream::Burst => format!("{EVENTS} events, burst"),
             Stream::Paced => format!("{EVENTS} events, paced"),
         };
-        let signed = if self.provider == "signed" { " (SigV4)" } else { "" };
-        format!("{} -> {}{signed}, {what}", self.client.as_str(), self.upstream.as_str())
+        let how = match self.provider {
+            "signed" => " (SigV4)".to_owned(),
+            provider if ROUTES.contains(&provider) => format!(" by {provider}"),
+            _ => String::new(),
+        };
+        format!("{} -> {}{how}, {what}", self.client.as_str(), self.upstream.as_str())
     }
 
     fn model(&self) -> String {

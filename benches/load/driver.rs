@@ -68,6 +68,13 @@ providers:
   bedrock: {{base_url: "http://127.0.0.1:{mock}", region: us-east-1, api_key: bench}}
   signed: {{kind: bedrock, base_url: "http://127.0.0.1:{mock}", region: us-east-1, access_key_id: bench, secret_access_key: bench}}
   cohere: {{base_url: "http://127.0.0.1:{mock}", api_key: bench}}
+  pool:
+    {{kind: openai, base_url: "http://127.0.0.1:{mock}/v1", api: chat, endpoints: [{{api_key: a}}, {{api_key: b}}, {{api_key: c}}, {{api_key: d}}]}}
+routes:
+  fallback/burst: {{targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
+  weighted/burst: {{strategy: weighted, targets: [{{model: openai/burst}}, {{model: pool/burst, weight: 4}}]}}
+  latency/burst: {{strategy: latency, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
+  auto/burst: {{strategy: auto, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
 tenants:
   bench:
     keys: [{{id: bench, secret: bench-key}}]

@@ -303,9 +303,9 @@ impl Gateway {
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
         x.betas = head.headers.get_all("anthropic-beta").iter().cloned().collect();
         x.pass_through = known.pass_through;
-        x.patience = parse::patience(&head.headers)?;
-        x.tags = parse::tags(&head.headers);
         x.caller = Some(known.caller);
+        x.tags = parse::tags(&head.headers);
+        x.patience = parse::patience(&head.headers)?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -357,6 +357,8 @@ pub struct RouteTarget {
     pub weight: u32,
     /// 0 to 100, for `auto`; `None` is judged by its price.
     pub quality: Option<u32>,
+    /// What the price table says of it, once somebody has looked.
+    pub listed: OnceLock<Option<Arc<ModelInfo>>>,
 }
 
 /// A rule of a route: which requests it is about, and what it narrows them to.

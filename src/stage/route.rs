@@ -32,14 +32,22 @@ impl Target {
                 api: entry.api,
                 place: 0,
             },
-            None => Self {
-                deployment: Arc::clone(deployment),
-                model: name.to_owned(),
-                info: known(deployment, name, runtime),
-                api: None,
-                place: 0,
-            },
+            None => Self::plain(deployment, name, known(deployment, name, runtime)),
         }
+    }
+
+    /// The same of a route's, for which the price table is asked once.
+    fn routed(place: usize, target: &RouteTarget, runtime: &Runtime) -> Self {
+        let (deployment, model) = (&target.deployment, target.model.as_str());
+        if deployment.models.contains_key(model) {
+            return Self { place, ..Self::new(deployment, model, runtime) };
+        }
+        let info = target.listed.get_or_init(|| listed(deployment, model, runtime)).clone();
+        Self { place, ..Self::plain(deployment, model, info.or_else(|| discovered(deployment, model))) }
+    }
+
+    fn plain(deployment: &Arc<Deployment>, name: &str, info: Option<Arc<ModelInfo>>) -> Self {
+        Self { deployment: Arc::clone(deployment), model: name.to_owned(), info, api: None, place: 0 }
     }
 }
 
@@ -77,13 +85,21 @@ fn serves(deployment: &Deployment, name: &str) -> bool {
     !deployment.models_only || deployment.models.contains_key(name)
 }
 
-/// What is known of a model without an entry of its own: what the server says of it first.
+/// What is known of a model without an entry of its own.
 fn known(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
+    listed(deployment, name, runtime).or_else(|| discovered(deployment, name))
+}
+
+/// What the price table says of it.
+fn listed(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
     let catalogue = deployment.provider.catalogue;
     let region = deployment.vars.iter().find(|(var, _)| *var == "region").map(|(_, region)| region.as_str());
-    let listed = || runtime.prices.find_in(&deployment.name, catalogue, region, name).cloned();
-    let discovered = || deployment.discovered.as_ref().and_then(|d| d.get(name));
-    listed().or_else(discovered)
+    runtime.prices.find_in(&deployment.name, catalogue, region, name).cloned()
+}
+
+/// What the server says of it.
+fn discovered(deployment: &Deployment, name: &str) -> Option<Arc<ModelInfo>> {
+    deployment.discovered.as_ref().and_then(|discovered| discovered.get(name))
 }
 
 /// Whether this deployment names it so: in the configuration, or in its own list.
@@ -199,7 +215,7 @@ fn sold_as<'d>(deployment: &'d Deployment, model: &str) -> Option<&'d str> {
 }
 
 fn by_route(route: &Arc<Route>, runtime: &Runtime) -> Plan {
-    let target = |(place, t): (usize, &RouteTarget)| Target { place, ..Target::new(&t.deployment, &t.model, runtime) };
+    let target = |(place, target): (usize, &RouteTarget)| Target::routed(place, target, runtime);
     Plan {
         public: route.name.clone(),
         route: Some(Arc::clone(route)),

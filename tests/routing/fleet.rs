@@ -243,7 +243,7 @@ impl Fleet {
         let seat = |server: usize| {
             let vital = self.vital(server);
             let id = affinity::id(&vital.endpoint.id);
-            Seat { standing: vital.standing(0, now_ms), vital, weight: 1, id }
+            Seat { place: 0, standing: vital.standing(0, now_ms), vital, weight: 1, id }
         };
         let choices: Vec<Choice> = (0..count).map(|server| Choice { seats: vec![seat(server)], cost: None }).collect();
         let chance = self.dice.roll();

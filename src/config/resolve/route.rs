@@ -1,7 +1,7 @@
 //! `routes`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::attempts;
 use crate::config::raw::{self, Config, Target};
@@ -40,7 +40,7 @@ pub(super) fn any(
     }
     let target = |deployment: &Arc<Deployment>, model: &str, quality| {
         let (deployment, model) = (Arc::clone(deployment), model.to_owned());
-        RouteTarget { deployment, model, weight: 1, quality }
+        RouteTarget { deployment, model, weight: 1, quality, listed: OnceLock::new() }
     };
     let mut all: Vec<RouteTarget> = Vec::new();
     // In the order of the file, whatever the order of the map.
@@ -217,7 +217,13 @@ fn target(raw: &Target, config: &Config, deployments: &[Arc<Deployment>], cx: &m
     if let Some(given) = raw.quality.as_ref().filter(|given| given.value > 100) {
         cx.say(given.place, "not a quality").label("expected 0 to 100");
     }
-    Some(RouteTarget { deployment: Arc::clone(deployment), model: name.to_owned(), weight: raw.weight.value, quality })
+    Some(RouteTarget {
+        deployment: Arc::clone(deployment),
+        model: name.to_owned(),
+        weight: raw.weight.value,
+        quality,
+        listed: OnceLock::new(),
+    })
 }
 
 fn bare(model: &At<String>, config: &Config, cx: &mut Context<'_>) {

@@ -154,9 +154,16 @@ impl Attempts {
 
     /// The first target in order that this request has not asked and that is well.
     fn first_well(&self, view: &impl View) -> Option<usize> {
-        let fresh = self.indices().filter(|index| self.targets.get(*index) == Some(&Tried::Not));
-        // They come in order of rank, but time has passed since then.
-        fresh.filter(|index| !view.standing(*index).is_out()).min_by_key(|index| view.standing(*index).rank())
+        let mut second_best = None;
+        for index in self.indices().filter(|index| self.targets.get(*index) == Some(&Tried::Not)) {
+            // They come in order of rank, but time has passed since then.
+            match view.standing(index).rank() {
+                0 => return Some(index),
+                1 => second_best = second_best.or(Some(index)),
+                _ => {}
+            }
+        }
+        second_best
     }
 
     /// The soonest of those that may be asked again, or that nobody asked because they cool down.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::affinity;
 use super::budget::RetryBudget;
 use super::latency::Quantiles;
 use super::vital::{Report, Standing, Vital};
@@ -23,6 +24,8 @@ const LONGEST_LOCKED_MS: u64 = 600_000;
 pub struct Endpoint {
     pub provider: String,
     pub id: String,
+    /// A hash of the id: the same in every process.
+    pub number: u64,
     pub(super) in_flight: AtomicU32,
     drained: AtomicBool,
     unwell: AtomicBool,
@@ -47,6 +50,7 @@ impl Endpoint {
         Self {
             provider: deployment.name.clone(),
             id: deployment.id.clone(),
+            number: affinity::id(&deployment.id),
             in_flight: AtomicU32::new(0),
             drained: AtomicBool::new(false),
             unwell: AtomicBool::new(false),

@@ -11,6 +11,8 @@ use crate::config::runtime::{Group, Member, Strategy};
 /// One endpoint of a target.
 #[derive(Debug)]
 pub struct Seat {
+    /// Its place among the endpoints of its provider.
+    pub place: usize,
     pub vital: Arc<Vital>,
     pub standing: Standing,
     pub weight: u32,

@@ -45,7 +45,7 @@ impl World {
         let choice = |name: &str| {
             let vital = self.vital(name);
             let (standing, id) = (vital.standing(0, NOW_MS), affinity::id(name));
-            Choice { seats: vec![Seat { vital, standing, weight: 1, id }], cost: None }
+            Choice { seats: vec![Seat { place: 0, vital, standing, weight: 1, id }], cost: None }
         };
         self.route.targets().iter().map(|target| choice(&target.deployment.name)).collect()
     }

@@ -65,7 +65,7 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         let (Some(choice), Some(Some(place))) = (choices.get(index), places.get(index)) else { continue };
         let Some(target) = plan.targets.get(*place) else { continue };
         for seat in pick::seats(choice, &ask).into_iter().filter_map(|seat| choice.seats.get(seat)) {
-            let endpoint = endpoints(&target.deployment).find(|d| d.id == seat.vital.endpoint.id);
+            let endpoint = endpoints(&target.deployment).nth(seat.place);
             chosen.extend(endpoint.map(|deployment| Target { deployment: Arc::clone(deployment), ..target.clone() }));
             vitals.push(Arc::clone(&seat.vital));
         }
@@ -154,13 +154,13 @@ fn places_in(route: &Route, targets: &[Target]) -> Vec<Option<usize>> {
 fn choice(target: Option<&Target>, asked: &Asked<'_>) -> Choice {
     let Some(target) = target else { return Choice { seats: Vec::new(), cost: None } };
     let tokens = asked.parsed.reserve_tokens();
-    let seat = |deployment: &Arc<Deployment>| {
+    let seat = |(place, deployment): (usize, &Arc<Deployment>)| {
         let vital = asked.board.vital(deployment, &target.model)?;
-        let standing = vital.standing(tokens, asked.now_ms);
-        let id = affinity::id(&deployment.id);
-        Some(Seat { vital, standing, weight: deployment.weight, id })
+        let (standing, id) = (vital.standing(tokens, asked.now_ms), vital.endpoint.number);
+        Some(Seat { place, vital, standing, weight: deployment.weight, id })
     };
-    let permitted = endpoints(&target.deployment).filter(|deployment| asked.key.tenant.permits(deployment));
+    let numbered = endpoints(&target.deployment).enumerate();
+    let permitted = numbered.filter(|(_, deployment)| asked.key.tenant.permits(deployment));
     Choice { seats: permitted.filter_map(seat).collect(), cost: cost(target, asked) }
 }
 

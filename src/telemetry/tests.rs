@@ -65,6 +65,7 @@ fn runtime(target: Target) -> Runtime {
         models: Vec::new(),
         limits: Limits::default(),
         model_limits: Vec::new(),
+        budgets: Vec::new(),
         strict: false,
         providers: Vec::new(),
         regions: Vec::new(),

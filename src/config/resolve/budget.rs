@@ -11,7 +11,7 @@ pub(super) fn budgets(all: &At<Vec<raw::Budget>>, cx: &mut Context<'_>) -> Vec<B
         let Some(budget) = budget(raw, cx) else { continue };
         if budgets.iter().any(|known| known.name() == budget.name()) {
             cx.say(raw.place, "two budgets of the same kind for the same period")
-                .label(format!("expected one of {} per {}", budget.unit.as_str(), budget.period.per.as_str()))
+                .label(format!("expected one budget of {} per {}", budget.unit.as_str(), budget.period.per.as_str()))
                 .help("one more may be `soft: true`, to warn before the other refuses");
         }
         budgets.push(budget);

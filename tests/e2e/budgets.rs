@@ -218,7 +218,7 @@ fn left(kept: &str) -> PathBuf {
 #[test]
 fn a_restart_keeps_what_was_spent() {
     let upstream = answering();
-    let text = with_tenant(&upstream, "    budgets: [{tokens: 60, per: month}]");
+    let text = with_tenant(&upstream, "    budgets: [{tokens: 70, per: month}]");
     let file = |gateway: &Gateway| std::fs::read_to_string(gateway.dir.join("data/budgets.json")).unwrap_or_default();
     let mut drained = Gateway::start(&text);
     assert_eq!(ask(&drained).status(), 200);

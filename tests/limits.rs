@@ -274,12 +274,12 @@ fn tokens_are_reserved_settled_and_refunded() {
     cheap.settle(spend(100), moment(500));
     assert_eq!(remaining(500), 900);
     cheap.settle(spend(900), moment(600));
-    cheap.refund(moment(600));
+    cheap.settle(Spend::default(), moment(600));
     drop(cheap);
     assert_eq!(remaining(600), 900, "settling counts once, and the drop gives no tokens");
     let mut failed = admit(&limits, &["fast"], 900, 1_000).unwrap();
     assert_eq!(remaining(1_000), 0);
-    failed.refund(moment(1_500));
+    failed.settle(Spend::default(), moment(1_500));
     assert_eq!(remaining(1_500), 900);
     // Real usage above the estimate is charged, into debt if need be, and paid off in time.
     let mut dear = admit(&limits, &["fast"], 100, 2_000).unwrap();

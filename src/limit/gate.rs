@@ -244,7 +244,8 @@ impl Admission {
     }
 
     /// Puts real usage (all input and output) in the place of the estimate, and says which budgets that
-    /// used up. Counts once.
+    /// used up. Where no upstream did any work that is nothing, and all is given back but the request
+    /// itself, or a client could fail without limit. Counts once.
     pub fn settle(&mut self, used: Spend, at: Moment) -> Vec<UsedUp> {
         if std::mem::replace(&mut self.settled, true) {
             return Vec::new();
@@ -266,12 +267,6 @@ impl Admission {
                 None => tokens.give_back(self.booked_ms, self.reserved_tokens - used_tokens, limit),
             }
         }
-    }
-
-    /// Gives all tokens back: no upstream did any work. The request itself stays counted, or a
-    /// client could fail without limit.
-    pub fn refund(&mut self, at: Moment) {
-        self.settle(Spend::default(), at);
     }
 }
 

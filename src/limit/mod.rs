@@ -28,8 +28,8 @@
 //! - Per request, when the model is known: `caller.limits.admit(&[client_name, "provider/model"],
 //!   estimate, clock.moment())`, which looks at limits and budgets. Keep the [`Admission`] in the
 //!   request's context; its drop gives the concurrency back. Call [`Admission::settle`] with all tokens
-//!   and their cost at the end, or [`Admission::refund`] if no upstream did any work. Without either,
-//!   the estimate stays charged.
+//!   and their cost at the end, nothing if no upstream did any work. Without that the estimate stays
+//!   charged.
 //! - [`headers::write`] puts `admission.standing()` (or `denial.standing`) on the answer;
 //!   [`headers::retry_after`] does what `Error::retry_after` asks for.
 //! - `Door` guards against floods and guessing; see there.

@@ -230,12 +230,15 @@ fn a_restart_keeps_what_was_spent() {
     until("the file to say so", || file(&killed).contains("\"tokens\":36").then_some(()));
     killed.signal("KILL");
     killed.wait_exit();
-    let third = Gateway::start_in(left(&file(&killed)), &text, &[]);
+    let mut third = Gateway::start_in(left(&file(&killed)), &text, &[]);
     assert_eq!(budget(&third)["spent"], 2 * USED_TOKENS);
     let usage = third.call("GET", "/v1/usage", &Value::Null).json();
     assert_eq!(usage["data"][1]["month"]["tokens"], 2 * USED_TOKENS);
     assert_eq!(ask(&third).status(), 200);
     check_refusal(&ask(&third));
+    third.signal("INT");
+    third.wait_exit();
+    assert!(file(&third).contains("\"tokens\":54"), "{}", file(&third));
 }
 
 #[test]

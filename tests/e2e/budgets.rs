@@ -188,6 +188,28 @@ fn what_failed_gives_back_what_it_held() {
 }
 
 #[test]
+fn what_a_lost_attempt_used_is_spent_too() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let silent = Upstream::start(move |_, _| gate.pass());
+    let answer = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 11, "output_tokens": 7},
+    });
+    let good = Upstream::json(200, answer.to_string());
+    let more =
+        "routes: {r: {targets: [{model: openai/m}, {model: anthropic/m}]}}\ndefaults: {timeouts: {first_token: 300ms}}";
+    let tenant = "    budgets: [{tokens: 1000, per: day}]";
+    let gateway = Gateway::start(&full_config("", silent.address, good.address, tenant, more));
+    let answer = gateway.post(CHAT, &with(chat("r", "hi"), json!({"max_tokens": 20})));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let spent = budget(&gateway)["spent"].as_u64().unwrap();
+    let lost = gateway.metric("weir_tokens_total", &["provider=\"openai\"", "type=\"input\""]);
+    assert!(lost > 0.0 && spent > USED_TOKENS, "{lost} lost, {spent} spent");
+    assert_eq!(lost, (spent - USED_TOKENS) as f64);
+}
+
+#[test]
 fn a_reload_keeps_what_was_spent_and_may_bring_a_budget() {
     let upstream = answering();
     let gateway = Gateway::start(&config(upstream.address, upstream.address, ""));

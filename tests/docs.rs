@@ -97,6 +97,7 @@ fn the_documents_are_there() {
         "docs/configuration.md",
         "docs/embeddings.md",
         "docs/errors.md",
+        "docs/limits.md",
         "docs/metrics.md",
         "docs/passing.md",
         "docs/providers.md",
@@ -366,7 +367,8 @@ in the body (`request_id`) and in the header `x-request-id` (on Anthropic's path
 - A provider's own refusal (4xx) keeps its status. Where client and provider speak the same format, the provider's body
   is passed on as it is, with the gateway's own credential taken out should it be repeated there; else its message is
   put into the caller's format. A refusal of the gateway's own credential is a 502: to the caller the provider failed.
-- An `insufficient_quota` is the provider's account's: budgets of tenants are not there yet.
+- An `insufficient_quota` is a budget here where `x-should-retry: false` comes with it ([limits.md](limits.md)); else the
+  provider's account.
 - What is retried at the next target needs a route with another one, or a provider with another endpoint; the same target
   is asked again only where it surely did no work. [routing.md](routing.md) has the rules.
 - The code is also the `error` of the access record. Attempts have words of their own, the same in the record's

@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("usage", &["error", "wire"]),
     ("provider", &["error", "secret", "wire"]),
     ("config", &["provider", "secret", "usage", "wire"]),
-    ("limit", &["config", "error", "wire"]),
+    ("limit", &["config", "error", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "secret"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("admin", &["config", "error", "limit", "secret", "telemetry", "wire"]),

@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use weir::config::runtime::{self, AccessLog, Key, Limits, ModelPattern, Runtime, Tenant};
 use weir::error::Kind;
-use weir::limit::{Denial, KeyLimits, Limited, Limiter, Scope, WINDOW_MS};
+use weir::limit::budget::Spend;
+use weir::limit::clock::Moment;
+use weir::limit::{Admission, Denial, KeyLimits, Limited, Limiter, Refusal, Scope, WINDOW_MS};
 use weir::usage::price::PriceTable;
 
 const NONE: Limits = Limits { requests_per_minute: None, tokens_per_minute: None, concurrency: None };
@@ -33,6 +35,7 @@ fn tenant(limits: Limits, model_limits: &[(&str, Limits)]) -> Arc<Tenant> {
         models: Vec::new(),
         limits,
         model_limits,
+        budgets: Vec::new(),
         strict: false,
         providers: Vec::new(),
         regions: Vec::new(),
@@ -42,7 +45,15 @@ fn tenant(limits: Limits, model_limits: &[(&str, Limits)]) -> Arc<Tenant> {
 }
 
 fn key(tenant: &Arc<Tenant>, id: impl Into<String>, limits: Limits) -> Key {
-    Key { id: id.into(), tenant: Arc::clone(tenant), active: true, expires: None, models: Vec::new(), limits }
+    Key {
+        id: id.into(),
+        tenant: Arc::clone(tenant),
+        active: true,
+        expires: None,
+        models: Vec::new(),
+        limits,
+        budgets: Vec::new(),
+    }
 }
 
 fn digest(number: u64) -> [u8; 32] {
@@ -91,9 +102,30 @@ fn one(tenant_limits: Limits, models: &[(&str, Limits)], key_limits: Limits) -> 
     bound(&Limiter::new(), vec![key(&tenant(tenant_limits, models), "dev", key_limits)]).remove(0)
 }
 
+fn spend(tokens: u64) -> Spend {
+    Spend { tokens, ..Spend::default() }
+}
+
+/// Here the calendar begins with the process.
+fn moment(now_ms: u64) -> Moment {
+    Moment { now_ms, unix_ms: now_ms }
+}
+
+#[expect(clippy::unwrap_used, reason = "there is no budget that could refuse it")]
+fn admit(limits: &KeyLimits, names: &[&str], estimate: u64, now_ms: u64) -> Result<Admission, Box<Denial>> {
+    limits.admit(names, spend(estimate), moment(now_ms)).map_err(|refusal| limit_of(refusal).unwrap())
+}
+
+fn limit_of(refusal: Refusal) -> Option<Box<Denial>> {
+    match refusal {
+        Refusal::Limit(denial) => Some(denial),
+        Refusal::Budget(_) => None,
+    }
+}
+
 /// Admits and ends at once.
 fn call(limits: &KeyLimits, estimate: u64, now_ms: u64) -> Result<(), Box<Denial>> {
-    limits.admit(&["fast"], estimate, now_ms).map(drop)
+    admit(limits, &["fast"], estimate, now_ms).map(drop)
 }
 
 /// A small generator: the rhythm is irregular and the same in every run.
@@ -115,7 +147,7 @@ fn ten_thousand_keys_at_ninety_percent_are_never_refused() {
     for round in 0..rounds {
         for (limits, phase) in keys.iter().zip(&phases) {
             let now_ms = round * step_ms + phase + random(&mut seed) % 300;
-            let admission = limits.admit(&["fast"], 1_000, now_ms);
+            let admission = admit(limits, &["fast"], 1_000, now_ms);
             assert!(admission.is_ok(), "a false refusal at {now_ms}: {admission:?}");
             admitted += 1;
         }
@@ -186,7 +218,7 @@ fn the_tightest_limit_wins_and_is_named() {
     let models = [("openai/*", requests(2)), ("fast", tokens(500))];
     let limits = one(requests(4), &models, requests(3));
     let names = |denial: Box<Denial>| (denial.label(), denial.to_error().public().to_owned());
-    let admit = |model: &str, estimate, now_ms| limits.admit(&[model], estimate, now_ms).map(drop);
+    let admit = |model: &str, estimate, now_ms| admit(&limits, &[model], estimate, now_ms).map(drop);
     assert!(admit("openai/gpt-5", 0, 0).is_ok() && admit("openai/gpt-5", 0, 0).is_ok());
     let (label, text) = names(admit("openai/gpt-5", 0, 0).unwrap_err());
     assert_eq!(label, "model_requests");
@@ -206,9 +238,9 @@ fn the_tightest_limit_wins_and_is_named() {
 #[test]
 fn a_model_limit_holds_under_every_name_of_the_model() {
     let limits = one(NONE, &[("openai/*", requests(1))], NONE);
-    assert!(limits.admit(&["gpt-5", "openai/gpt-5"], 0, 0).is_ok());
-    assert!(limits.admit(&["fast", "openai/gpt-5"], 0, 0).is_err());
-    assert!(limits.admit(&["anthropic/claude"], 0, 0).is_ok());
+    assert!(admit(&limits, &["gpt-5", "openai/gpt-5"], 0, 0).is_ok());
+    assert!(admit(&limits, &["fast", "openai/gpt-5"], 0, 0).is_err());
+    assert!(admit(&limits, &["anthropic/claude"], 0, 0).is_ok());
 }
 
 #[test]
@@ -220,7 +252,7 @@ fn a_refused_request_charges_nothing_anywhere() {
     for _ in 0..1_000 {
         assert!(call(&keys[0], 0, 0).is_err());
     }
-    let standing = keys[1].admit(&["fast"], 0, 0).unwrap().standing();
+    let standing = admit(&keys[1], &["fast"], 0, 0).unwrap().standing();
     assert_eq!(standing.requests.unwrap().remaining, 98, "two of the tenant's hundred are used");
 }
 
@@ -236,22 +268,22 @@ fn tokens_are_reserved_settled_and_refunded() {
         });
         found.unwrap()
     };
-    let mut cheap = limits.admit(&["fast"], 600, 0).unwrap();
+    let mut cheap = admit(&limits, &["fast"], 600, 0).unwrap();
     assert_eq!(remaining(0), 400);
     assert!(call(&limits, 600, 0).is_err(), "reserved is taken");
-    cheap.settle(100, 500);
+    cheap.settle(spend(100), moment(500));
     assert_eq!(remaining(500), 900);
-    cheap.settle(900, 600);
-    cheap.refund(600);
+    cheap.settle(spend(900), moment(600));
+    cheap.settle(Spend::default(), moment(600));
     drop(cheap);
     assert_eq!(remaining(600), 900, "settling counts once, and the drop gives no tokens");
-    let mut failed = limits.admit(&["fast"], 900, 1_000).unwrap();
+    let mut failed = admit(&limits, &["fast"], 900, 1_000).unwrap();
     assert_eq!(remaining(1_000), 0);
-    failed.refund(1_500);
+    failed.settle(Spend::default(), moment(1_500));
     assert_eq!(remaining(1_500), 900);
     // Real usage above the estimate is charged, into debt if need be, and paid off in time.
-    let mut dear = limits.admit(&["fast"], 100, 2_000).unwrap();
-    dear.settle(1_500, 2_000);
+    let mut dear = admit(&limits, &["fast"], 100, 2_000).unwrap();
+    dear.settle(spend(1_500), moment(2_000));
     assert_eq!(remaining(2_000), 0);
     let wait_ms = call(&limits, 400, 2_000).unwrap_err().wait_ms;
     assert_eq!(wait_ms, WINDOW_MS, "600 of 1,000 stay in debt until the first charges leave");
@@ -261,9 +293,9 @@ fn tokens_are_reserved_settled_and_refunded() {
 #[test]
 fn settling_after_the_reservation_has_left_touches_nobody_else() {
     let limits = one(NONE, &[], tokens(1_000));
-    let mut slow = limits.admit(&["fast"], 800, 0).unwrap();
-    let other = limits.admit(&["fast"], 700, 90_000).unwrap();
-    slow.settle(10, 100_000);
+    let mut slow = admit(&limits, &["fast"], 800, 0).unwrap();
+    let other = admit(&limits, &["fast"], 700, 90_000).unwrap();
+    slow.settle(spend(10), moment(100_000));
     drop((slow, other));
     let denial = call(&limits, 301, 100_000).unwrap_err();
     assert_eq!(denial.standing.tokens.unwrap().remaining, 300);
@@ -276,9 +308,9 @@ fn a_request_larger_than_the_limit_passes_an_unused_window_only() {
     let denial = call(&limits, 5_000, 10).unwrap_err();
     assert_eq!((denial.limited, denial.wait_ms), (Limited::Tokens, WINDOW_MS - 10));
     assert!(denial.to_error().public().contains("5000, more than the limit"), "{}", denial.to_error());
-    let mut admission = limits.admit(&["fast"], 5_000, WINDOW_MS).unwrap();
+    let mut admission = admit(&limits, &["fast"], 5_000, WINDOW_MS).unwrap();
     assert!(call(&limits, 1, 2 * WINDOW_MS).is_err(), "in debt");
-    admission.settle(200, 2 * WINDOW_MS);
+    admission.settle(spend(200), moment(2 * WINDOW_MS));
     assert!(call(&limits, 800, 3 * WINDOW_MS).is_ok(), "it used little after all");
 }
 
@@ -294,7 +326,7 @@ fn concurrency_never_exceeds_its_limit_across_threads() {
             scope.spawn(|| {
                 barrier.wait();
                 for _ in 0..2_000 {
-                    let Ok(admission) = limits.admit(&["fast"], 0, 0) else {
+                    let Ok(admission) = admit(&limits, &["fast"], 0, 0) else {
                         refused.fetch_add(1, Ordering::SeqCst);
                         continue;
                     };
@@ -311,11 +343,11 @@ fn concurrency_never_exceeds_its_limit_across_threads() {
     assert!(most <= LIMIT, "{most} at the same time");
     assert_eq!(admitted.load(Ordering::SeqCst) + refused.load(Ordering::SeqCst), 32_000);
     // Every place was given back exactly once.
-    let held: Vec<_> = (0..LIMIT).map(|_| limits.admit(&["fast"], 0, 0).unwrap()).collect();
-    let denial = limits.admit(&["fast"], 0, 0).unwrap_err();
+    let held: Vec<_> = (0..LIMIT).map(|_| admit(&limits, &["fast"], 0, 0).unwrap()).collect();
+    let denial = admit(&limits, &["fast"], 0, 0).unwrap_err();
     assert_eq!((denial.label(), denial.limit), ("tenant_concurrency", LIMIT));
     drop(held);
-    assert!(limits.admit(&["fast"], 0, 0).is_ok());
+    assert!(admit(&limits, &["fast"], 0, 0).is_ok());
 }
 
 #[test]
@@ -340,9 +372,9 @@ fn a_reload_keeps_counters_and_takes_new_limits() {
     let limiter = Limiter::new();
     let with = |limit| bound(&limiter, vec![key(&tenant(concurrency(1), &[]), "dev", requests(limit))]).remove(0);
     let before = with(3);
-    let running = before.admit(&["fast"], 0, 0).unwrap();
+    let running = admit(&before, &["fast"], 0, 0).unwrap();
     let after = with(3);
-    assert_eq!(after.admit(&["fast"], 0, 0).unwrap_err().label(), "tenant_concurrency", "it is still running");
+    assert_eq!(admit(&after, &["fast"], 0, 0).unwrap_err().label(), "tenant_concurrency", "it is still running");
     drop(running);
     assert!(call(&after, 0, 0).is_ok() && call(&after, 0, 0).is_ok());
     assert_eq!(call(&after, 0, 0).unwrap_err().label(), "key_requests");
@@ -380,6 +412,6 @@ fn the_same_pattern_twice_is_one_limit_and_no_deadlock() {
 #[test]
 fn without_limits_nothing_is_refused_and_no_headers_are_promised() {
     let limits = one(NONE, &[], NONE);
-    let admissions: Vec<_> = (0..1_000).map(|_| limits.admit(&["fast"], u64::MAX, 0).unwrap()).collect();
+    let admissions: Vec<_> = (0..1_000).map(|_| admit(&limits, &["fast"], u64::MAX, 0).unwrap()).collect();
     assert!(admissions.iter().all(|a| a.standing().requests.is_none() && a.standing().tokens.is_none()));
 }

@@ -25,6 +25,8 @@ use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 
 use crate::config::runtime::Runtime;
+use crate::limit::Scope;
+use crate::limit::budget::Balance;
 use crate::telemetry::kept::Kept;
 use crate::wire::json::Obj;
 
@@ -46,6 +48,8 @@ pub trait Backend: Send + Sync {
     fn routes_json(&self) -> Vec<u8>;
     /// Takes an endpoint out, or puts it back; false where there is none of that id.
     fn drain(&self, endpoint: &str, drained: bool) -> bool;
+    /// The budgets of a tenant or a key as they stand.
+    fn balances(&self, scope: &Scope) -> Vec<Balance>;
     /// The last finished requests.
     fn requests(&self) -> Arc<Kept>;
 }

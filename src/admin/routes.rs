@@ -103,7 +103,7 @@ fn reload(asked: &Asked<'_>) -> Answer {
 }
 
 fn tenants(asked: &Asked<'_>) -> Answer {
-    Answer::json(StatusCode::OK, views::tenants(&asked.backend.runtime()))
+    Answer::json(StatusCode::OK, views::tenants(asked.backend))
 }
 
 fn providers(asked: &Asked<'_>) -> Answer {

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{
     self, AccessLog, ApiChoice, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant, Timeouts,
 };
@@ -52,6 +53,12 @@ impl Backend for Fake {
     fn drain(&self, endpoint: &str, drained: bool) -> bool {
         self.draining.store(drained, Ordering::Relaxed);
         endpoint == "lab#1"
+    }
+    fn balances(&self, scope: &Scope) -> Vec<Balance> {
+        let period = Period { per: Per::Month, reset_day: 1 };
+        let budget = Budget { unit: Unit::Usd, most: 100_500_000_000_000, period, soft: false };
+        let balance = Balance { budget, spent: 1, reserved: 500_000_000_000, resets_at_ms: Some(0) };
+        if scope.kind() == "tenant" { vec![balance] } else { Vec::new() }
     }
     fn requests(&self) -> Arc<Kept> {
         Arc::default()
@@ -104,6 +111,7 @@ fn tenant() -> Arc<Tenant> {
         models: vec![ModelPattern("fast".into())],
         limits,
         model_limits,
+        budgets: Vec::new(),
         strict: false,
         providers: Vec::new(),
         regions: Vec::new(),
@@ -125,7 +133,15 @@ fn runtime(token: Option<&str>) -> Runtime {
     };
     let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
     let (tenant, models, limits) = (tenant(), Vec::new(), Limits::default());
-    let key = Key { id: "acme-dev".into(), tenant: Arc::clone(&tenant), active: true, expires, models, limits };
+    let key = Key {
+        id: "acme-dev".into(),
+        tenant: Arc::clone(&tenant),
+        active: true,
+        expires,
+        models,
+        limits,
+        budgets: Vec::new(),
+    };
     Runtime {
         hash: "abc123".into(),
         loaded_at: SystemTime::UNIX_EPOCH,
@@ -238,10 +254,13 @@ fn a_reload_tells_how_it_went() {
 fn tenants_and_providers_show_what_is_configured_and_no_secret() {
     let admin = admin(None);
     let (_, tenants) = get(&admin, "/admin/v1/tenants", &[]);
-    let key =
-        json!({"id": "acme-dev", "active": true, "expires": "1970-01-02T00:00:00.000Z", "models": [], "limits": {}});
+    let key = json!({"id": "acme-dev", "active": true, "expires": "1970-01-02T00:00:00.000Z", "models": [], "limits": {}, "budgets": []});
+    let budget = json!({
+        "budget": "usd_month", "unit": "usd", "per": "month", "soft": false, "limit": 100.5, "spent": 1e-12,
+        "reserved": 0.5, "remaining": 99.999_999_999_999, "resets_at": "1970-01-01T00:00:00.000Z",
+    });
     let expected = json!({"data": [{
-        "id": "acme", "models": ["fast"], "limits": {"requests_per_minute": 600},
+        "id": "acme", "models": ["fast"], "limits": {"requests_per_minute": 600}, "budgets": [budget],
         "model_limits": [{"model": "openai/*", "limits": {"concurrency": 4}}], "strict": false, "keys": [key],
     }]});
     assert_eq!(tenants, expected);

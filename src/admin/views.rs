@@ -1,24 +1,27 @@
 //! The configuration as lists to read. Nothing secret is in any of them: keys by id, credentials as
 //! whether there is one.
 
+use super::Backend;
 use crate::config::runtime::{Key, Limits, ModelPattern, Runtime, Tenant};
+use crate::limit::Scope;
 use crate::limit::clock::Rfc3339;
 use crate::wire::json::{Arr, Obj};
 
-/// `{"data": [{id, models, limits, model_limits, strict, keys: [...]}]}`
-pub(super) fn tenants(runtime: &Runtime) -> Vec<u8> {
+/// `{"data": [{id, models, limits, budgets, model_limits, strict, keys: [...]}]}`
+pub(super) fn tenants(backend: &dyn Backend) -> Vec<u8> {
+    let runtime = backend.runtime();
     let mut body = Vec::new();
     let mut root = Obj::new(&mut body);
     let mut list = root.arr("data");
     for tenant in &runtime.tenants {
-        write_tenant(&mut list, tenant, runtime);
+        write_tenant(&mut list, tenant, &runtime, backend);
     }
     drop(list);
     drop(root);
     body
 }
 
-fn write_tenant(list: &mut Arr<'_>, tenant: &Tenant, runtime: &Runtime) {
+fn write_tenant(list: &mut Arr<'_>, tenant: &Tenant, runtime: &Runtime, backend: &dyn Backend) {
     let mut keys: Vec<&Key> =
         runtime.keys.values().map(AsRef::as_ref).filter(|key| key.tenant.id == tenant.id).collect();
     keys.sort_by(|a, b| a.id.cmp(&b.id));
@@ -26,6 +29,7 @@ fn write_tenant(list: &mut Arr<'_>, tenant: &Tenant, runtime: &Runtime) {
     row.text("id", &tenant.id);
     write_models(&mut row, &tenant.models);
     write_limits(&mut row, tenant.limits);
+    write_budgets(&mut row, &Scope::Tenant(tenant.id.clone()), backend);
     let mut models = row.arr("model_limits");
     for (pattern, limits) in &tenant.model_limits {
         let mut one = models.obj();
@@ -36,11 +40,11 @@ fn write_tenant(list: &mut Arr<'_>, tenant: &Tenant, runtime: &Runtime) {
     row.bool("strict", tenant.strict);
     let mut list = row.arr("keys");
     for key in keys {
-        write_key(&mut list, key);
+        write_key(&mut list, key, backend);
     }
 }
 
-fn write_key(list: &mut Arr<'_>, key: &Key) {
+fn write_key(list: &mut Arr<'_>, key: &Key, backend: &dyn Backend) {
     let mut row = list.obj();
     row.text("id", &key.id).bool("active", key.active);
     match key.expires {
@@ -49,6 +53,15 @@ fn write_key(list: &mut Arr<'_>, key: &Key) {
     };
     write_models(&mut row, &key.models);
     write_limits(&mut row, key.limits);
+    let scope = Scope::Key { tenant: key.tenant.id.clone(), key: key.id.clone() };
+    write_budgets(&mut row, &scope, backend);
+}
+
+fn write_budgets(row: &mut Obj<'_>, scope: &Scope, backend: &dyn Backend) {
+    let mut list = row.arr("budgets");
+    for balance in backend.balances(scope) {
+        balance.write(&mut list.obj());
+    }
 }
 
 fn write_models(row: &mut Obj<'_>, models: &[ModelPattern]) {

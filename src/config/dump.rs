@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+use super::budget::{Amount, Budget};
 use super::runtime::{
     AccessLog, AttemptRules, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule,
     Runtime, Tenant, Timeouts,
@@ -172,6 +173,7 @@ fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
         "models": patterns(&t.models),
         "limits": limits(&t.limits),
         "model_limits": model_limits,
+        "budgets": budgets(&t.budgets),
         "strict": t.strict,
         "providers": t.providers,
         "regions": patterns(&t.regions),
@@ -187,7 +189,21 @@ fn key(k: &Key) -> Value {
         "expires": k.expires.map(moment),
         "models": patterns(&k.models),
         "limits": limits(&k.limits),
+        "budgets": budgets(&k.budgets),
     })
+}
+
+fn budgets(all: &[Budget]) -> Vec<Value> {
+    let one = |b: &Budget| {
+        json!({
+            // Text, so that it stays exact.
+            b.unit.as_str(): Amount(b.unit, b.most).to_string(),
+            "per": b.period.per.as_str(),
+            "reset": b.period.reset_day,
+            "soft": b.soft,
+        })
+    };
+    all.iter().map(one).collect()
 }
 
 fn patterns(list: &[ModelPattern]) -> Vec<&str> {

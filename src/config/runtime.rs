@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
+use super::budget::Budget;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -482,6 +483,7 @@ pub struct Tenant {
     pub limits: Limits,
     /// Limits on one model (or pattern) of this tenant.
     pub model_limits: Vec<(ModelPattern, Limits)>,
+    pub budgets: Vec<Budget>,
     /// Refuse what a target cannot express instead of dropping it.
     pub strict: bool,
     /// Providers it may be served by; empty allows all.
@@ -552,6 +554,7 @@ pub struct Key {
     /// Narrows the tenant's allow-list; empty narrows nothing.
     pub models: Vec<ModelPattern>,
     pub limits: Limits,
+    pub budgets: Vec<Budget>,
 }
 
 /// `limits:`; `None` is no limit.

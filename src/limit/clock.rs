@@ -16,6 +16,18 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         whole_ms(self.0.elapsed())
     }
+
+    /// Now, by both clocks.
+    pub fn moment(&self) -> Moment {
+        Moment { now_ms: self.now_ms(), unix_ms: unix_ms() }
+    }
+}
+
+/// A moment: windows go by the process's own time, the periods of budgets by the calendar.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    pub now_ms: u64,
+    pub unix_ms: u64,
 }
 
 /// Milliseconds since 1970.
@@ -43,9 +55,20 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
+/// The day of a moment, given in milliseconds since 1970: `2026-11-22`.
+#[derive(Debug, Clone, Copy)]
+pub struct Date(pub u64);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil(self.0 / 86_400_000);
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
 /// Days since 1970-01-01 to a date of the Gregorian calendar: years begin in March, so that the
 /// leap day is the last, and 400 years are always 146,097 days.
-const fn civil(days: u64) -> (u64, u64, u64) {
+pub(super) const fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::budget::{Exhausted, Purses, Reservation, Spend, UsedUp};
+use super::clock::Moment;
 use super::window::{Level, Window};
 use crate::config::runtime::{Limits, ModelPattern};
 use crate::error::{Error, Kind};
@@ -11,7 +13,7 @@ use crate::error::{Error, Kind};
 const CONCURRENCY_WAIT_MS: u64 = 1_000;
 
 /// Whom a limit stands on; also what its counters are kept under.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     Tenant(String),
     Model { tenant: String, pattern: String },
@@ -69,6 +71,7 @@ pub struct KeyLimits {
     /// In an order that a reload does not change (see [`Self::admit`]).
     pub(super) models: Arc<[(ModelPattern, Arc<Gate>)]>,
     pub(super) key: Option<Arc<Gate>>,
+    pub(super) purses: Purses,
 }
 
 /// The tightest requests and tokens limit, for the headers of the answer. `None`: no such limit.
@@ -86,9 +89,17 @@ pub struct Admission {
     reserved_tokens: u64,
     settled: bool,
     standing: Standing,
+    reservation: Reservation,
 }
 
-/// A request that may not, and why.
+/// A request that may not.
+#[derive(Debug)]
+pub enum Refusal {
+    Limit(Box<Denial>),
+    Budget(Box<Exhausted>),
+}
+
+/// A limit that is reached.
 #[derive(Debug, Clone)]
 pub struct Denial {
     pub scope: Scope,
@@ -102,12 +113,14 @@ pub struct Denial {
 }
 
 impl KeyLimits {
-    /// Reserves one request, `estimate_tokens` and a place among the running.
+    /// Reserves one request, `estimate` and a place among the running.
     ///
     /// `names` is every name the model goes by here: the one the client used, and the
     /// `provider/model` it stands for if that is another. Locks are taken in the order tenant,
-    /// models, key, the same for everyone, and all are held until all are charged.
-    pub fn admit(&self, names: &[&str], estimate_tokens: u64, now_ms: u64) -> Result<Admission, Box<Denial>> {
+    /// models, key, then those of the budgets, the same for everyone, and all are held until all are
+    /// charged.
+    pub fn admit(&self, names: &[&str], estimate: Spend, at: Moment) -> Result<Admission, Refusal> {
+        let (estimate_tokens, now_ms) = (estimate.tokens, at.now_ms);
         let gates = self.gates(names);
         let mut states: Vec<MutexGuard<'_, State>> = gates.iter().map(|gate| gate.counters.lock()).collect();
         let mut worst: Option<Box<Denial>> = None;
@@ -119,19 +132,23 @@ impl KeyLimits {
                 }
             }
         }
-        if worst.is_none() {
-            for (gate, state) in gates.iter().zip(&mut states) {
-                state.charge(now_ms, estimate_tokens, gate.limits);
-            }
+        if let Some(denial) = worst {
+            let standing = Standing::over(&gates, &states);
+            return Err(Refusal::Limit(Box::new(Denial { standing, ..*denial })));
+        }
+        let reservation = self.purses.reserve(estimate, at.unix_ms).map_err(Refusal::Budget)?;
+        for (gate, state) in gates.iter().zip(&mut states) {
+            state.charge(now_ms, estimate_tokens, gate.limits);
         }
         let standing = Standing::over(&gates, &states);
         drop(states);
-        match worst {
-            Some(denial) => Err(Box::new(Denial { standing, ..*denial })),
-            None => {
-                Ok(Admission { gates, booked_ms: now_ms, reserved_tokens: estimate_tokens, settled: false, standing })
-            }
-        }
+        let (booked_ms, reserved_tokens) = (now_ms, estimate_tokens);
+        Ok(Admission { gates, booked_ms, reserved_tokens, settled: false, standing, reservation })
+    }
+
+    /// What this key's requests are paid from.
+    pub fn purses(&self) -> &Purses {
+        &self.purses
     }
 
     /// Every limit of this key as it stands (`GET /v1/limits`).
@@ -226,11 +243,18 @@ impl Admission {
         self.reserved_tokens
     }
 
-    /// Puts real usage (all input and output) in the place of the estimate. Counts once.
-    pub fn settle(&mut self, used_tokens: u64, now_ms: u64) {
+    /// Puts real usage (all input and output) in the place of the estimate, and says which budgets that
+    /// used up. Where no upstream did any work that is nothing, and all is given back but the request
+    /// itself, or a client could fail without limit. Counts once.
+    pub fn settle(&mut self, used: Spend, at: Moment) -> Vec<UsedUp> {
         if std::mem::replace(&mut self.settled, true) {
-            return;
+            return Vec::new();
         }
+        self.settle_tokens(used.tokens, at.now_ms);
+        self.reservation.settle(used, at.unix_ms)
+    }
+
+    fn settle_tokens(&self, used_tokens: u64, now_ms: u64) {
         for gate in &self.gates {
             let Some(limit) = gate.limits.tokens_per_minute else { continue };
             let tokens = &mut gate.counters.lock().tokens;
@@ -243,12 +267,6 @@ impl Admission {
                 None => tokens.give_back(self.booked_ms, self.reserved_tokens - used_tokens, limit),
             }
         }
-    }
-
-    /// Gives all tokens back: no upstream did any work. The request itself stays counted, or a
-    /// client could fail without limit.
-    pub fn refund(&mut self, now_ms: u64) {
-        self.settle(0, now_ms);
     }
 }
 
@@ -275,6 +293,24 @@ impl Scope {
     pub fn name(&self) -> &str {
         match self {
             Self::Tenant(name) | Self::Model { pattern: name, .. } | Self::Key { key: name, .. } => name,
+        }
+    }
+}
+
+impl Refusal {
+    /// The `limit` label of `weir_throttled_total`: a closed set.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Limit(denial) => denial.label(),
+            Self::Budget(exhausted) => exhausted.label(),
+        }
+    }
+
+    /// The 429.
+    pub fn to_error(&self) -> Error {
+        match self {
+            Self::Limit(denial) => denial.to_error(),
+            Self::Budget(exhausted) => exhausted.to_error(),
         }
     }
 }

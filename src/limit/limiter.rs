@@ -1,28 +1,39 @@
 //! The process's counters, and the limits that a configuration puts on them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
+use super::budget::{Accounts, Purse, Purses};
+use super::clock::whole_ms;
 use super::gate::{Counters, Gate, KeyLimits, Scope};
+use crate::config::budget::Budget;
 use crate::config::runtime::{Key, Limits, ModelPattern, Runtime, Tenant};
 
 /// Every scope's counters, by its stable id. One for the process.
 #[derive(Debug, Default)]
 pub struct Limiter {
     counters: Mutex<HashMap<Scope, Arc<Counters>>>,
+    accounts: Arc<Accounts>,
 }
 
 /// A configuration's keys with their limits resolved.
 #[derive(Debug)]
 pub struct Bound {
     keys: HashMap<[u8; 32], Arc<KeyLimits>>,
+    purses: BTreeMap<Scope, Arc<Purse>>,
 }
 
 impl Bound {
     /// The limits of the key with that SHA-256.
     pub fn get(&self, sha256: &[u8; 32]) -> Option<&Arc<KeyLimits>> {
         self.keys.get(sha256)
+    }
+
+    /// The purses of all tenants and keys.
+    pub fn into_purses(self) -> BTreeMap<Scope, Arc<Purse>> {
+        self.purses
     }
 }
 
@@ -38,22 +49,41 @@ impl Limiter {
         Self::default()
     }
 
+    /// What everybody has spent.
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
     /// Resolves the limits of every key, at load and at each reload. Counters of scopes that were
     /// there before go on counting; those that no configuration and no request holds any more are
-    /// forgotten. Two secrets under one key id share its counters.
+    /// forgotten; what was spent never is. Two secrets under one key id share its counters.
     pub fn bind(&self, runtime: &Runtime) -> Bound {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tenants: HashMap<&str, Shared> = HashMap::new();
+        let purses = self.purses(runtime);
         let keys = runtime.keys.iter().map(|(sha256, key)| {
             let shared = match tenants.entry(key.tenant.id.as_str()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(share(&mut counters, &key.tenant)),
             };
-            (*sha256, Arc::new(limits_of(&mut counters, key, shared)))
+            (*sha256, Arc::new(limits_of(&mut counters, key, shared, &purses)))
         });
         let keys = keys.collect();
         counters.retain(|_, counters| Arc::strong_count(counters) > 1);
-        Bound { keys }
+        Bound { keys, purses }
+    }
+
+    fn purses(&self, runtime: &Runtime) -> BTreeMap<Scope, Arc<Purse>> {
+        let unix_ms = whole_ms(runtime.loaded_at.duration_since(UNIX_EPOCH).unwrap_or_default());
+        let tenants = runtime.tenants.iter().map(|tenant| (Scope::Tenant(tenant.id.clone()), &tenant.budgets));
+        let keys = runtime.keys.values().map(|key| (scope_of(key), &key.budgets));
+        let open = |(scope, budgets): (Scope, &Vec<Budget>)| {
+            let purse = self.accounts.open(scope.clone(), budgets, unix_ms);
+            (scope, purse)
+        };
+        let purses: BTreeMap<_, _> = tenants.chain(keys).map(open).collect();
+        self.accounts.set_bounded(purses.values().any(|purse| purse.is_bounded()));
+        purses
     }
 }
 
@@ -76,10 +106,20 @@ fn share(counters: &mut HashMap<Scope, Arc<Counters>>, tenant: &Tenant) -> Share
     Shared { tenant: gate(counters, Scope::Tenant(tenant.id.clone()), tenant.limits), models }
 }
 
-fn limits_of(counters: &mut HashMap<Scope, Arc<Counters>>, key: &Key, shared: &Shared) -> KeyLimits {
-    let scope = Scope::Key { tenant: key.tenant.id.clone(), key: key.id.clone() };
+fn limits_of(
+    counters: &mut HashMap<Scope, Arc<Counters>>,
+    key: &Key,
+    shared: &Shared,
+    purses: &BTreeMap<Scope, Arc<Purse>>,
+) -> KeyLimits {
     let Shared { tenant, models } = shared.clone();
-    KeyLimits { tenant, models, key: gate(counters, scope, key.limits) }
+    let scopes = [Scope::Tenant(key.tenant.id.clone()), scope_of(key)];
+    let purses = Purses::new(scopes.iter().filter_map(|scope| purses.get(scope).cloned()));
+    KeyLimits { tenant, models, key: gate(counters, scope_of(key), key.limits), purses }
+}
+
+fn scope_of(key: &Key) -> Scope {
+    Scope::Key { tenant: key.tenant.id.clone(), key: key.id.clone() }
 }
 
 fn gate(counters: &mut HashMap<Scope, Arc<Counters>>, scope: Scope, limits: Limits) -> Option<Arc<Gate>> {

@@ -26,13 +26,15 @@
 //!   `let bound = limiter.bind(&runtime); let keyring = tenant::keys::Keyring::new(&runtime, &bound);`
 //!   and swap the keyring with the runtime. Counters stay, new limits hold at once.
 //! - Per request, when the model is known: `caller.limits.admit(&[client_name, "provider/model"],
-//!   estimate_tokens, clock.now_ms())`. Keep the [`Admission`] in the request's context; its drop gives
-//!   the concurrency back. Call [`Admission::settle`] with input + output tokens at the end, or
-//!   [`Admission::refund`] if no upstream did any work. Without either, the estimate stays charged.
+//!   estimate, clock.moment())`, which looks at limits and budgets. Keep the [`Admission`] in the
+//!   request's context; its drop gives the concurrency back. Call [`Admission::settle`] with all tokens
+//!   and their cost at the end, nothing if no upstream did any work. Without that the estimate stays
+//!   charged.
 //! - [`headers::write`] puts `admission.standing()` (or `denial.standing`) on the answer;
 //!   [`headers::retry_after`] does what `Error::retry_after` asks for.
 //! - `Door` guards against floods and guessing; see there.
 
+pub mod budget;
 pub mod clock;
 #[cfg(feature = "proxy")]
 pub mod door;
@@ -41,6 +43,6 @@ pub mod headers;
 mod limiter;
 mod window;
 
-pub use gate::{Admission, Denial, KeyLimits, Limited, Scope, Standing};
+pub use gate::{Admission, Denial, KeyLimits, Limited, Refusal, Scope, Standing};
 pub use limiter::{Bound, Limiter};
 pub use window::{Level, WINDOW_MS};

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::connector::REFRESH;
+use super::keep::Keep;
 use super::live::Live;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
@@ -48,6 +49,7 @@ impl BackgroundService for Names {
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) keep: Arc<Keep>,
 }
 
 #[async_trait]
@@ -55,6 +57,7 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
+        self.keep.save();
         self.telemetry.flush(FLUSH);
         std::process::exit(0);
     }

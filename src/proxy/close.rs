@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Gateway;
 use super::context::{Attempt, Exchange};
 use crate::error::{Error, Kind, Retry};
+use crate::limit::budget::Spend;
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
 use crate::telemetry::record::Tried;
@@ -57,6 +58,11 @@ fn was_hurried(x: &Exchange, attempt: &Attempt, cause: Cause) -> bool {
     let own = attempt.target.deployment.timeouts;
     let is_early = x.end.first_byte.is_some() || attempt.began.elapsed() < own.first_token;
     cause == Cause::Timeout && is_early && x.patience.is_shorter(own)
+}
+
+/// What budgets are charged with; a cost that nobody knows is none.
+fn spend(usage: Option<Usage>, cost: Option<PicoUsd>) -> Spend {
+    Spend { tokens: usage.map_or(0, |usage| usage.total_tokens()), cost: cost.unwrap_or_default() }
 }
 
 impl Gateway {
@@ -176,12 +182,11 @@ impl Gateway {
     /// counts.
     pub(super) fn settle(&self, x: &mut Exchange) {
         count(x);
-        let lost: u64 = x.timeline.iter().filter_map(|tried| tried.usage).map(|(usage, _)| usage.total_tokens()).sum();
+        let used = x.timeline.iter().map(|tried| spend(tried.usage.map(|(usage, _)| usage), tried.cost));
+        let used = used.fold(spend(x.end.usage, x.end.cost), Spend::plus);
         let Some(admission) = &mut x.admission else { return };
-        match x.end.usage {
-            Some(usage) => admission.settle(usage.total_tokens().saturating_add(lost), self.clock.now_ms()),
-            None if lost > 0 => admission.settle(lost, self.clock.now_ms()),
-            None => admission.refund(self.clock.now_ms()),
+        for used_up in admission.settle(used, self.clock.moment()) {
+            tracing::warn!(request_id = %x.request_id, "{used_up}");
         }
     }
 

@@ -1,15 +1,16 @@
 //! What requests run on: the resolved configuration and what hangs on it. A reload builds a new one
 //! beside the old and swaps the pointer; requests that began under the old one keep it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::connector::Upstream;
 use super::line::Lines;
 use crate::config::runtime::{Deployment, Runtime};
 use crate::error::{Error, Result};
-use crate::limit::Limiter;
+use crate::limit::budget::Purse;
 use crate::limit::clock::Clock;
+use crate::limit::{Limiter, Scope};
 use crate::route::board::Board;
 use crate::tenant::keys::Keyring;
 
@@ -18,6 +19,7 @@ pub(crate) struct Live {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) keyring: Keyring,
     pub(crate) board: Board,
+    pub(crate) purses: BTreeMap<Scope, Arc<Purse>>,
     upstreams: HashMap<String, Arc<Upstream>>,
     lines: HashMap<String, Arc<Lines>>,
 }
@@ -41,7 +43,9 @@ impl Live {
             let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.id))?;
             upstreams.insert(deployment.id.clone(), Arc::new(upstream));
         }
-        let keyring = Keyring::new(&runtime, &limiter.bind(&runtime));
+        let bound = limiter.bind(&runtime);
+        let keyring = Keyring::new(&runtime, &bound);
+        let purses = bound.into_purses();
         let board = Board::bind(&runtime, old.map(|old| &old.board));
         let lines = |deployment: &Arc<Deployment>| {
             // Those who wait keep their places, as long as the line is the same.
@@ -51,7 +55,7 @@ impl Live {
             Some((deployment.id.clone(), lines))
         };
         let lines = runtime.endpoints().filter_map(lines).collect();
-        Ok(Self { runtime, keyring, board, upstreams, lines })
+        Ok(Self { runtime, keyring, board, purses, upstreams, lines })
     }
 
     /// Keeps what servers said of themselves, where they are still the same servers, and credentials

@@ -1,11 +1,15 @@
 //! Answers that need no provider.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use pingora_proxy::Session;
 
 use super::Gateway;
 use super::context::Exchange;
 use crate::error::{Error, Result};
+use crate::limit::budget::Purse;
+use crate::limit::clock::unix_ms;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::models;
 use crate::wire::json::Obj;
@@ -22,11 +26,12 @@ pub(super) fn answer(gateway: &Gateway, session: &Session, x: &Exchange, endpoin
             models::one(x.dialect, &id, &caller.key, runtime).map(Some)
         }
         Endpoint::Limits => Ok(Some(limits(gateway, x))),
+        Endpoint::Usage => Ok(Some(usage(x))),
         _ => Ok(None),
     }
 }
 
-/// `GET /v1/limits`: the calling key's limits and what is left of them.
+/// `GET /v1/limits`: the calling key's limits and budgets, and what is left of them.
 fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
     let mut out = Vec::with_capacity(256);
     {
@@ -40,8 +45,37 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
                 entry.num("limit", level.limit).num("remaining", level.remaining).num("reset_ms", level.reset_ms);
             });
         }
+        drop(list);
+        let mut list = body.arr("budgets");
+        let unix_ms = unix_ms();
+        for purse in purses(x) {
+            for balance in purse.balances(unix_ms) {
+                let mut entry = list.obj();
+                entry.text("scope", purse.scope().kind()).text("name", purse.scope().name());
+                balance.write(&mut entry);
+            }
+        }
     }
     Bytes::from(out)
+}
+
+/// `GET /v1/usage`: what the calling key, and its tenant, used today and this month.
+fn usage(x: &Exchange) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    {
+        let mut body = Obj::new(&mut out);
+        body.text("object", "list");
+        let mut list = body.arr("data");
+        let unix_ms = unix_ms();
+        for purse in purses(x) {
+            purse.write_usage(&mut list.obj(), unix_ms);
+        }
+    }
+    Bytes::from(out)
+}
+
+fn purses(x: &Exchange) -> impl Iterator<Item = &Arc<Purse>> {
+    x.caller.iter().flat_map(|caller| caller.limits.purses().iter())
 }
 
 /// A token count, where the provider has none to offer: counted here, and marked.

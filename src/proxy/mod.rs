@@ -16,6 +16,7 @@ mod credentials;
 mod discover;
 pub(crate) mod examine;
 mod hooks;
+mod keep;
 mod line;
 mod listen;
 mod live;
@@ -50,6 +51,8 @@ use self::context::Exchange;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::error::{Error, Kind, Result};
+use crate::limit::Refusal;
+use crate::limit::budget::Spend;
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
 use crate::provider::Pass;
@@ -353,19 +356,19 @@ impl Gateway {
     /// Reserves what the request may use. After `route`, because limits may stand on a model.
     fn limit(&self, x: &mut Exchange) -> Result<()> {
         let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
-        let reserve = x.parsed.as_ref().map_or(0, parse::Parsed::reserve_tokens);
         // Limits on a model hold for a route to it too.
         let behind = plan.targets.first().map(|t| format!("{}/{}", t.deployment.name, t.model)).unwrap_or_default();
-        match caller.limits.admit(&[&plan.public, &behind], reserve, self.clock.now_ms()) {
+        match caller.limits.admit(&[&plan.public, &behind], estimate(x), self.clock.moment()) {
             Ok(admission) => {
                 x.admission = Some(admission);
                 Ok(())
             }
-            Err(denial) => {
-                self.telemetry.throttled(&caller.key.tenant.id, denial.label());
-                let error = denial.to_error();
-                x.denied = Some(denial.standing);
-                Err(error)
+            Err(refusal) => {
+                self.telemetry.throttled(&caller.key.tenant.id, refusal.label());
+                if let Refusal::Limit(denial) = &refusal {
+                    x.denied = Some(denial.standing);
+                }
+                Err(refusal.to_error())
             }
         }
     }
@@ -496,4 +499,14 @@ fn refuse_upgrade(head: &RequestHeader) -> Result<()> {
         return Err(Error::new(Kind::InvalidRequest, "upgrades are not supported on this path"));
     }
     Ok(())
+}
+
+/// What the request may use: its tokens, and what they cost at its first target where a budget asks.
+fn estimate(x: &Exchange) -> Spend {
+    let Some(parsed) = &x.parsed else { return Spend::default() };
+    let is_bounded = x.caller.as_ref().is_some_and(|caller| caller.limits.purses().are_bounded());
+    let target = x.plan.as_ref().and_then(|plan| plan.targets.first()).filter(|_| is_bounded);
+    let info = target.and_then(|target| target.info.as_ref());
+    let cost = info.and_then(|info| info.cost(&parsed.reserve_usage(), None, amount::day_of(x.started_at)));
+    Spend { tokens: parsed.reserve_tokens(), cost: cost.unwrap_or_default() }
 }

@@ -12,7 +12,9 @@ use crate::admin::Backend;
 use crate::config::dump;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Deployment, Runtime};
-use crate::limit::clock::Clock;
+use crate::limit::Scope;
+use crate::limit::budget::Balance;
+use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
@@ -47,6 +49,7 @@ impl Backend for Plane {
         let all: Vec<Seen<'_>> =
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
         self.telemetry.endpoints(&all);
+        self.telemetry.budgets(tenant_budgets(&live));
         self.telemetry.render()
     }
 
@@ -70,10 +73,21 @@ impl Backend for Plane {
         true
     }
 
+    fn balances(&self, scope: &Scope) -> Vec<Balance> {
+        self.live.load().purses.get(scope).map(|purse| purse.balances(unix_ms())).unwrap_or_default()
+    }
+
     fn requests(&self) -> Arc<Kept> {
         self.telemetry.flush(SETTLE);
         self.telemetry.kept()
     }
+}
+
+/// Tenants' budgets as a scrape finds them: keys may be many.
+fn tenant_budgets(live: &Live) -> impl Iterator<Item = (&str, Balance)> {
+    let unix_ms = unix_ms();
+    let tenants = live.purses.values().filter(|purse| matches!(purse.scope(), Scope::Tenant(_)));
+    tenants.flat_map(move |purse| purse.balances(unix_ms).into_iter().map(|balance| (purse.scope().name(), balance)))
 }
 
 /// An endpoint as a scrape finds it.

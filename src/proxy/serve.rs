@@ -20,6 +20,7 @@ use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
 use super::discover::Discovery;
+use super::keep::{Keep, Keeper};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
@@ -60,6 +61,7 @@ pub(crate) struct Prepared {
     server: Server,
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
+    keep: Arc<Keep>,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -112,8 +114,11 @@ pub(crate) fn prepare(
     beside(&mut server, "credentials", Credentials { live, telemetry: counted });
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
-    beside(&mut server, "drain", Drain { in_flight: Arc::clone(&in_flight), telemetry: Arc::clone(&telemetry) });
-    Ok(Prepared { server, in_flight, telemetry, _watch: watch, addresses, urls, admin_url })
+    let keep = Arc::clone(&shared.keep);
+    beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
+    let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
+    beside(&mut server, "drain", Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep) });
+    Ok(Prepared { server, in_flight, telemetry, keep, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -125,6 +130,7 @@ impl Prepared {
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
         self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
+        self.keep.save();
         self.telemetry.flush(FLUSH);
     }
 }
@@ -141,6 +147,7 @@ struct Shared {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    keep: Arc<Keep>,
     reloader: Arc<Reloader>,
     clock: Clock,
 }
@@ -149,6 +156,8 @@ impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
         let (limiter, clock) = (Limiter::new(), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
+        let (directory, accounts) = (runtime.state_dir.clone(), Arc::clone(limiter.accounts()));
+        let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         let apply = {
             let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
@@ -171,7 +180,7 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), reloader, clock })
+        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), keep, reloader, clock })
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Endpoint {
     Model,
     /// `GET /v1/limits`
     Limits,
+    /// `GET /v1/usage`
+    Usage,
     /// Passed to a provider in its own format: images, audio, files, stored responses, ...
     Passed(Pass),
 }
@@ -63,6 +65,7 @@ impl Endpoint {
             Self::Rerank => "rerank",
             Self::Models | Self::Model => "models",
             Self::Limits => "limits",
+            Self::Usage => "usage",
             Self::Passed(pass) => pass.as_str(),
         }
     }
@@ -115,6 +118,7 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/embeddings" => (Endpoint::Embeddings, POST),
         "/models" => (Endpoint::Models, GET),
         "/limits" => (Endpoint::Limits, GET),
+        "/usage" => (Endpoint::Usage, GET),
         // Cohere's clients say the version of their own.
         "/rerank" | "/v2/rerank" => (Endpoint::Rerank, POST),
         _ if gemini_call(below).is_some() => {

@@ -9,6 +9,7 @@ use crate::config::read::{Period, Scalar as _};
 use crate::config::runtime::{Patience, Prefer};
 use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
+use crate::usage::tokens::Usage;
 use crate::wire::Dialect;
 use crate::wire::embeddings::given_tokens;
 use crate::wire::envelope::{Envelope, Outline};
@@ -47,12 +48,23 @@ const MOST_TAG_BYTES: usize = 64;
 
 /// Output reserved for a request that sets no bound of its own. Settled on what was really used.
 const ASSUMED_OUTPUT_TOKENS: u64 = 512;
+/// The same for budgets of money, which rather refuse than exceed.
+const ASSUMED_PRICED_TOKENS: u64 = 1_024;
 
 impl Parsed {
     /// What the request may use, for token limits: its input and the output it allows itself.
     pub fn reserve_tokens(&self) -> u64 {
         let output = self.max_output_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS);
         self.input_estimate_tokens.saturating_add(output)
+    }
+
+    /// The same to be priced: nothing from a cache, and all output.
+    pub fn reserve_usage(&self) -> Usage {
+        Usage {
+            fresh_input_tokens: self.input_estimate_tokens,
+            visible_output_tokens: self.max_output_tokens.unwrap_or(ASSUMED_PRICED_TOKENS),
+            ..Usage::default()
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, Result, TextEncoder,
+    Counter, CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, Result, TextEncoder,
 };
 
 use super::endpoints::EndpointMetrics;
@@ -27,6 +27,8 @@ pub(super) struct Metrics {
     unpriced: IntCounterVec,
     unknown_usage: IntCounterVec,
     pub(super) throttled: IntCounterVec,
+    pub(super) budget_remaining: GaugeVec,
+    pub(super) budget_save_failures: IntCounter,
     pub(super) attempts: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) retries_refused: IntCounter,
@@ -111,6 +113,9 @@ impl Metrics {
             unpriced: make.counters(Metric::Unpriced)?,
             unknown_usage: make.counters(Metric::UnknownUsage)?,
             throttled: make.counters(Metric::Throttled)?,
+            budget_remaining: make
+                .add(GaugeVec::new(Maker::opts(Metric::BudgetRemaining), Metric::BudgetRemaining.spec().labels)?)?,
+            budget_save_failures: make.counter(Metric::BudgetSaveFailures)?,
             attempts: make.counters(Metric::Attempts)?,
             fallbacks: make.counters(Metric::Fallbacks)?,
             retries_refused: make.counter(Metric::RetriesRefused)?,

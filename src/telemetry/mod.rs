@@ -32,6 +32,7 @@ pub use endpoints::Seen;
 pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
+use crate::limit::budget::Balance;
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
 use kept::Kept;
@@ -94,7 +95,7 @@ impl Telemetry {
         InFlight(self.metrics.inflight.clone())
     }
 
-    /// A refusal by a limit; `limit` is [`crate::limit::Denial::label`], or `door_bad_keys` and
+    /// A refusal by a limit; `limit` is [`crate::limit::Refusal::label`], or `door_bad_keys` and
     /// `door_in_flight`.
     pub fn throttled(&self, tenant: &str, limit: &'static str) {
         let tenant = self.resolver.tenant(tenant);
@@ -121,6 +122,21 @@ impl Telemetry {
     /// How all endpoints are, for a scrape.
     pub fn endpoints(&self, all: &[Seen<'_>]) {
         self.metrics.endpoints.set(all);
+    }
+
+    /// Tenants' budgets, for a scrape.
+    pub fn budgets<'a>(&self, all: impl Iterator<Item = (&'a str, Balance)>) {
+        const MILLION: f64 = 1e6;
+        self.metrics.budget_remaining.reset();
+        for (tenant, balance) in all {
+            let ratio = f64::from(balance.remaining_ppm()) / MILLION;
+            self.metrics.budget_remaining.with_label_values(&[tenant, &balance.budget.name()]).set(ratio);
+        }
+    }
+
+    /// What was spent could not be kept on disk.
+    pub fn budgets_not_saved(&self) {
+        self.metrics.budget_save_failures.inc();
     }
 
     /// A request has a place at an endpoint whose places have a limit.

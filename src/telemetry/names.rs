@@ -89,6 +89,10 @@ metrics! {
         "Requests whose usage the upstream did not report in full, so that it was estimated.";
     Throttled = "weir_throttled_total", Kind::Counter, &["tenant", "limit"],
         "Requests refused by a limit.";
+    BudgetRemaining = "weir_budget_remaining_ratio", Kind::Gauge, &["tenant", "budget"],
+        "What of a tenant's budget another request may use: 1 is all of it, 0 is nothing.";
+    BudgetSaveFailures = "weir_budget_save_failures_total", Kind::Counter, &[],
+        "Attempts to keep what was spent on disk that failed.";
     Attempts = "weir_attempts_total", Kind::Counter, &["provider", "outcome"],
         "Attempts at upstreams by how they ended, in the words of the record's timeline.";
     Fallbacks = "weir_fallbacks_total", Kind::Counter, &["from", "to", "reason"],

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::names::Metric;
 use super::*;
+use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{
     self, AccessLog as Target, ApiChoice, BaseUrl, Deployment, Limits, ModelEntry, Tenant, Timeouts,
 };
@@ -65,6 +66,7 @@ fn runtime(target: Target) -> Runtime {
         models: Vec::new(),
         limits: Limits::default(),
         model_limits: Vec::new(),
+        budgets: Vec::new(),
         strict: false,
         providers: Vec::new(),
         regions: Vec::new(),
@@ -380,6 +382,24 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
     assert_eq!(route("weir_route_cached_tokens_total", r#"route="direct""#), Some(5.0));
 }
 
+fn balance(spent: i128) -> Balance {
+    let period = Period { per: Per::Month, reset_day: 1 };
+    let budget = Budget { unit: Unit::Tokens, most: 100, period, soft: false };
+    Balance { budget, spent, reserved: 15, resets_at_ms: None }
+}
+
+#[test]
+fn budgets_are_those_of_the_last_scrape() {
+    let telemetry = telemetry();
+    telemetry.budgets([("acme", balance(0)), ("gone", balance(0))].into_iter());
+    telemetry.budgets([("acme", balance(25))].into_iter());
+    let left = |tenant: &str| {
+        let series = format!("weir_budget_remaining_ratio{{budget=\"tokens_month\",tenant=\"{tenant}\"}}");
+        value(&telemetry.render(), &series)
+    };
+    assert_eq!((left("acme"), left("gone")), (Some(0.6), None));
+}
+
 #[test]
 fn requests_in_flight_are_counted_until_they_end() {
     let telemetry = telemetry();
@@ -399,6 +419,7 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     telemetry.endpoints(&[seen("lab#1", true)]);
     telemetry.finish(&Record { route: Some("fast"), timeline: &timeline(), ..record() });
     telemetry.credential_refresh_failed("lab");
+    telemetry.budgets([("acme", balance(25))].into_iter());
     let text = telemetry.render();
     let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut listed: Vec<&str> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();

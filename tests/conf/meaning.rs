@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::json;
+use weir::config::budget::{Per, Period, Unit};
 use weir::config::env::Table;
 use weir::config::runtime::{AccessLog, AttemptRules, RetryShare, Strategy};
 use weir::config::{dump, load};
@@ -72,6 +74,30 @@ fn keys_carry_what_was_written() {
     assert_eq!(key.tenant.limits.concurrency, Some(9));
     assert_eq!(key.tenant.model_limits[0].1.tokens_per_minute, Some(7));
     assert!(key.models[0].matches("fast") && key.tenant.models[0].matches("simulator/x"));
+}
+
+#[test]
+fn budgets_are_exact() {
+    let text =
+        "budgets: [{usd: 0.30, per: month, reset: 15}, {usd: '${MOST:-1000000.000000000001}', per: total, soft: true}]";
+    let keys = "keys: [{id: k, secret: kkkk, budgets: [{tokens: 18446744073709551615, per: week, reset: 7}]}]";
+    let runtime =
+        good(&format!("providers: {{simulator: {{base_url: 'http://h'}}}}\ntenants: {{t: {{{keys}, {text}}}}}"));
+    let budgets: Vec<_> = runtime.tenants[0].budgets.iter().map(|b| (b.unit, b.most, b.period, b.soft)).collect();
+    let period = |per, reset_day| Period { per, reset_day };
+    let expected = [
+        (Unit::Usd, 300_000_000_000, period(Per::Month, 15), false),
+        (Unit::Usd, 1_000_000_000_000_000_001, period(Per::Total, 1), true),
+    ];
+    assert_eq!(budgets, expected);
+    let key = runtime.keys.values().next().unwrap();
+    assert_eq!((key.budgets[0].most, key.budgets[0].period), (i128::from(u64::MAX), period(Per::Week, 7)));
+    let dump = dump::json(&runtime);
+    let shown = &dump["tenants"]["t"]["budgets"][1];
+    assert_eq!(
+        (&shown["usd"], &shown["per"], &shown["soft"]),
+        (&json!("1000000.000000000001"), &json!("total"), &json!(true))
+    );
 }
 
 #[test]

@@ -31,6 +31,8 @@ mod bedrock;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod clouds;

@@ -171,6 +171,7 @@ fn any_key(tenant: &Arc<Tenant>) -> Key {
         expires: None,
         models: Vec::new(),
         limits: Limits::default(),
+        budgets: Vec::new(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! What may be written in a configuration file. The doc comments are the user's documentation: they
 //! become the descriptions of `conf/schema.json`.
 
+mod budget;
 mod price;
 mod provider;
 mod route;
 mod server;
 mod tenant;
 
+pub use budget::{Budget, PerWord, UsdText};
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
@@ -57,8 +59,6 @@ settings! {
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("`state`", "shared", "limits are kept by each instance on its own"),
     ("`state`", "database", "keys come from this file only"),
-    ("a tenant", "budgets", "only `limits` bound what a tenant uses"),
-    ("a key", "budgets", "only `limits` bound what a key uses"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
 ];
 

@@ -1,6 +1,6 @@
 //! `tenants`.
 
-use super::Promise;
+use super::{Budget, Promise};
 use crate::config::read::{At, Day, Map, Name, SecretText, Sha256Hex, settings};
 
 settings! {
@@ -15,6 +15,8 @@ settings! {
         limits: Limits = "{}",
         /// Limits on one model, by its name or a pattern.
         model_limits: Map<Limits> = "{}",
+        /// What all its keys together may use in a day, a week, a month, or ever.
+        budgets: Vec<Budget> = "[]",
         /// Refuse what the chosen provider cannot express. Default: `defaults.strict`.
         strict: bool,
         /// Providers that may serve it, whatever the model or route. Default: all.
@@ -44,6 +46,8 @@ settings! {
         models: Vec<At<String>> = "[]",
         /// Limits on this key alone.
         limits: Limits = "{}",
+        /// Budgets of this key alone.
+        budgets: Vec<Budget> = "[]",
     }
 
     /// What may be used at most; what is not said is not limited. The tightest of the limits on

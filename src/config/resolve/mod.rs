@@ -6,6 +6,7 @@ mod authored;
 mod aws;
 mod azure;
 mod base_url;
+mod budget;
 mod endpoints;
 mod google;
 mod price;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::budget::budgets;
 use super::provider::labels;
 use super::reach::Reach;
 use crate::config::raw::{self, Config};
@@ -49,6 +50,7 @@ fn tenant(id: &str, raw: &raw::Tenant, config: &Config, reach: &mut Reach<'_>, c
         models: reach.patterns(&raw.models, cx),
         limits: limits(&raw.limits, cx),
         model_limits: model_limits.map(|(name, l)| (reach.pattern(name, cx), limits(l, cx))).collect(),
+        budgets: budgets(&raw.budgets, cx),
         strict: raw.strict.as_deref().copied().unwrap_or(*config.defaults.strict),
         providers: providers(&raw.providers, config, cx),
         regions: raw.regions.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
@@ -104,6 +106,7 @@ struct Book {
 impl Book {
     fn add(&mut self, raw: &raw::Key, tenant: &Arc<Tenant>, reach: &mut Reach<'_>, cx: &mut Context<'_>) {
         let limits = limits(&raw.limits, cx);
+        let budgets = budgets(&raw.budgets, cx);
         let models = reach.patterns(&raw.models, cx);
         for (pattern, text) in models.iter().zip(&raw.models.value) {
             narrower(pattern, text, tenant, cx);
@@ -124,7 +127,7 @@ impl Book {
         }
         let expires = raw.expires.as_ref().map(|day| day.moment());
         let tenant = Arc::clone(tenant);
-        let key = Key { id: id.0.clone(), tenant, active: *raw.active, expires, models, limits };
+        let key = Key { id: id.0.clone(), tenant, active: *raw.active, expires, models, limits, budgets };
         self.keys.insert(hash, Arc::new(key));
     }
 }

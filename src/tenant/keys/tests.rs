@@ -46,6 +46,7 @@ fn tenant(models: &[&str]) -> Arc<Tenant> {
         models: patterns(models),
         limits,
         model_limits,
+        budgets: Vec::new(),
         strict: false,
         providers: Vec::new(),
         regions: Vec::new(),
@@ -56,7 +57,7 @@ fn tenant(models: &[&str]) -> Arc<Tenant> {
 
 fn key(id: &str) -> Key {
     let (tenant, limits) = (tenant(&[]), Limits::default());
-    Key { id: id.into(), tenant, active: true, expires: None, models: Vec::new(), limits }
+    Key { id: id.into(), tenant, active: true, expires: None, models: Vec::new(), limits, budgets: Vec::new() }
 }
 
 fn ring(keys: Vec<(&str, Key)>) -> Keyring {

@@ -1,0 +1,59 @@
+//! `budgets`.
+
+use schemars::{Schema, json_schema};
+
+use crate::config::budget::Per;
+use crate::config::read::{Scalar, one_of, settings};
+use crate::usage::price::amount;
+
+settings! {
+    /// What may be used in a period of the calendar: `usd` or `tokens`, one of them. A request that may
+    /// use more than is left is refused.
+    Budget in "a budget" {
+        /// US dollars, by the prices of the price table: a decimal number, exact.
+        usd: UsdText,
+        /// Tokens, input and output together.
+        tokens: u64,
+        /// `day`, `week`, `month` or `total` (it never begins anew). Periods begin at 00:00 UTC.
+        per: PerWord,
+        /// Only warn, in the log, and refuse nothing.
+        soft: bool = "false",
+        /// The day that a month begins with (1 to 28), or a week (1 to 7, Monday is 1).
+        reset: u32 = "1",
+    }
+}
+
+/// USD as pico-USD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsdText(pub i128);
+
+impl Scalar for UsdText {
+    fn parse(text: &str) -> Result<Self, String> {
+        match amount::each(text) {
+            Ok(pico) => Ok(Self(pico.into())),
+            Err(amount::Invalid::Number) => Err("an amount in USD such as 100 or 0.15".to_owned()),
+            Err(why) => Err(why.to_string().trim_start_matches("expected ").to_owned()),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "number", "exclusiveMinimum": 0},
+            {"type": "string", "pattern": r"^([0-9]*(\.[0-9]+)?|\$\{.*|file:.*)$"},
+        ]})
+    }
+}
+
+/// `per`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerWord(pub Per);
+
+impl Scalar for PerWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &Per::WORDS).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": Per::WORDS.map(|(word, _)| word)})
+    }
+}

@@ -1,0 +1,139 @@
+//! What one scope has spent, and what those that run have reserved.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::period::Bounds;
+use crate::config::budget::{Per, Period, Unit};
+use crate::usage::price::PicoUsd;
+
+/// Threads read the clock in another order than they get the lock. What is set back by more than
+/// this was set back.
+const DISORDER_MS: u64 = 60_000;
+
+/// Periods that everybody's usage is counted by, budget or not.
+pub(super) const ALWAYS: [Period; 2] =
+    [Period { per: Per::Day, reset_day: 1 }, Period { per: Per::Month, reset_day: 1 }];
+
+/// Tokens of input and output, and their price as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spend {
+    pub tokens: u64,
+    pub cost: PicoUsd,
+}
+
+impl Spend {
+    pub fn of(&self, unit: Unit) -> i128 {
+        match unit {
+            Unit::Usd => self.cost.0,
+            Unit::Tokens => i128::from(self.tokens),
+        }
+    }
+
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self { tokens: self.tokens.saturating_add(more.tokens), cost: self.cost.saturating_add(more.cost) }
+    }
+
+    const fn less(self, part: Self) -> Self {
+        let cost = PicoUsd(self.cost.0.saturating_sub(part.cost.0));
+        Self { tokens: self.tokens.saturating_sub(part.tokens), cost }
+    }
+}
+
+/// The counters of one scope. They belong to the process and outlive any configuration.
+#[derive(Debug, Default)]
+pub(super) struct Account(Mutex<Book>);
+
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    tallies: Vec<Tally>,
+    /// Of requests that run. They are spent in the period in which they end.
+    reserved: Spend,
+    /// Since it was last kept.
+    changed: bool,
+}
+
+/// What was spent in the present period of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) period: Period,
+    pub(super) bounds: Bounds,
+    pub(super) spent: Spend,
+}
+
+impl Account {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Book> {
+        // Every update is whole before anything can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tally {
+    fn new(period: Period, unix_ms: u64) -> Self {
+        Self { period, bounds: Bounds::around(period, unix_ms), spent: Spend::default() }
+    }
+
+    fn advance(&mut self, unix_ms: u64) {
+        if self.bounds.holds(unix_ms) {
+            return;
+        }
+        match self.bounds.begins_ms.checked_sub(unix_ms) {
+            Some(early_ms) if early_ms < DISORDER_MS => return,
+            // The clock was wrong and is not any more: nothing spent is forgotten over that.
+            Some(_) => {}
+            None => self.spent = Spend::default(),
+        }
+        self.bounds = Bounds::around(self.period, unix_ms);
+    }
+}
+
+impl Book {
+    /// The tally of a kind of period as it stands; from now on there is one.
+    pub(super) fn tally(&mut self, period: Period, unix_ms: u64) -> Tally {
+        if let Some(known) = self.tallies.iter_mut().find(|tally| tally.period == period) {
+            known.advance(unix_ms);
+            return *known;
+        }
+        let new = Tally::new(period, unix_ms);
+        self.tallies.push(new);
+        new
+    }
+
+    pub(super) fn reserved(&self) -> Spend {
+        self.reserved
+    }
+
+    pub(super) fn reserve(&mut self, more: Spend) {
+        self.reserved = self.reserved.plus(more);
+    }
+
+    pub(super) fn release(&mut self, reserved: Spend) {
+        self.reserved = self.reserved.less(reserved);
+    }
+
+    pub(super) fn spend(&mut self, used: Spend, unix_ms: u64) {
+        for tally in &mut self.tallies {
+            tally.advance(unix_ms);
+            tally.spent = tally.spent.plus(used);
+        }
+        self.changed = true;
+    }
+
+    /// Whether it changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What is worth keeping.
+    pub(super) fn live(&self, unix_ms: u64) -> impl Iterator<Item = &Tally> {
+        self.tallies.iter().filter(move |tally| tally.spent != Spend::default() && !tally.bounds.is_over(unix_ms))
+    }
+
+    /// Puts back what was kept.
+    pub(super) fn restore(&mut self, kept: Tally) {
+        match self.tallies.iter_mut().find(|tally| tally.period == kept.period) {
+            Some(known) => *known = kept,
+            None => self.tallies.push(kept),
+        }
+    }
+}

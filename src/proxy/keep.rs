@@ -1,0 +1,99 @@
+//! What was spent, on disk, so that a restart does not forget it: one small file, written anew as a
+//! whole at most once a second. A process that is killed loses at most the last second.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::services::background::BackgroundService;
+
+use crate::limit::budget::Accounts;
+use crate::limit::clock::unix_ms;
+use crate::telemetry::Telemetry;
+
+const NAME: &str = "budgets.json";
+const EVERY: Duration = Duration::from_secs(1);
+
+/// See the module documentation.
+pub(super) struct Keep {
+    directory: PathBuf,
+    accounts: Arc<Accounts>,
+    telemetry: Arc<Telemetry>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    unwritten: Option<String>,
+    /// The last attempt to write failed, and that was said.
+    failing: bool,
+}
+
+impl Keep {
+    /// Puts back what an earlier process kept. What cannot be read is moved aside: it is no reason not
+    /// to start.
+    pub(super) fn open(directory: PathBuf, accounts: Arc<Accounts>, telemetry: Arc<Telemetry>) -> Arc<Self> {
+        let path = directory.join(NAME);
+        let restored = match fs::read_to_string(&path) {
+            Ok(text) => accounts.restore(&text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = restored {
+            let aside = directory.join(format!("{NAME}.broken"));
+            let moved = fs::rename(&path, &aside).map_or_else(|e| format!("not moved: {e}"), |()| "moved aside".into());
+            let (path, aside) = (path.display(), aside.display());
+            tracing::error!(%path, %aside, moved, "what was spent cannot be read, budgets begin with nothing: {error}");
+        }
+        Arc::new(Self { directory, accounts, telemetry, state: Mutex::default() })
+    }
+
+    /// Writes what changed, if anything did. Blocks the thread.
+    pub(super) fn save(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = self.accounts.changes(unix_ms()) {
+            state.unwritten = Some(text);
+        }
+        let Some(text) = &state.unwritten else { return };
+        match write(&self.directory, text) {
+            Ok(()) => *state = State::default(),
+            Err(error) => {
+                self.telemetry.budgets_not_saved();
+                if !std::mem::replace(&mut state.failing, true) {
+                    let directory = self.directory.display();
+                    tracing::warn!(%directory, "what was spent cannot be kept over a restart: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Another file, then in the place of the old one: there is always a whole one.
+fn write(directory: &Path, text: &str) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let new = directory.join(format!("{NAME}.new"));
+    let mut file = File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()?;
+    fs::rename(new, directory.join(NAME))
+}
+
+/// Saves every second, to the end of the process: requests are settled while it drains.
+pub(super) struct Keeper(pub(super) Arc<Keep>);
+
+#[async_trait]
+impl BackgroundService for Keeper {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let keep = Arc::clone(&self.0);
+            let _ = tokio::task::spawn_blocking(move || keep.save()).await;
+        }
+    }
+}

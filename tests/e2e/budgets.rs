@@ -1,0 +1,288 @@
+//! Budgets in tokens and in USD: exact, seen, and there again after a restart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::ask::{CHAT, MESSAGES, chat, chat_answer, message, with};
+use crate::support::client::Answer;
+use crate::support::gateway::{Gateway, PROVIDER_KEY, config, full_config, new_dir};
+use crate::support::upstream::Upstream;
+use crate::support::wait::{Gate, Opens, until};
+
+/// What [`chat_answer`] says it used.
+const USED_TOKENS: u64 = 18;
+
+fn answering() -> Upstream {
+    Upstream::json(200, chat_answer("hi"))
+}
+
+fn with_tenant(upstream: &Upstream, tenant: &str) -> String {
+    full_config("", upstream.address, upstream.address, tenant, "")
+}
+
+/// The model `m` costs 1 USD per million tokens of input and 2 of output: [`chat_answer`] 0.000025.
+fn priced(text: &str, upstream: &Upstream) -> String {
+    let plain = format!("\"http://{}/v1\", api_key: \"{PROVIDER_KEY}\"", upstream.address);
+    assert!(text.contains(&plain));
+    text.replace(&plain, &format!("{plain}, models: {{m: {{price: {{input: 1, output: 2}}}}}}"))
+}
+
+/// A small request to OpenAI: some 3 tokens of input, at most 20 of output.
+fn ask(gateway: &Gateway) -> Answer {
+    gateway.post(CHAT, &with(chat("openai/m", "hi"), json!({"max_tokens": 20})))
+}
+
+fn as_key(gateway: &Gateway, key: &str) -> Answer {
+    let body = with(chat("openai/m", "hi"), json!({"max_tokens": 20})).to_string();
+    gateway.client().request("POST", CHAT, &[("x-api-key", key)], body.as_bytes()).answer()
+}
+
+/// The first budget of `GET /v1/limits`.
+fn budget(gateway: &Gateway) -> Value {
+    gateway.call("GET", "/v1/limits", &Value::Null).json()["budgets"][0].clone()
+}
+
+fn message_of(answer: &Answer) -> String {
+    answer.json()["error"]["message"].as_str().unwrap().to_owned()
+}
+
+fn check_refusal(answer: &Answer) {
+    assert_eq!(answer.status(), 429, "{}", answer.text());
+    assert_eq!(answer.header("x-should-retry"), "false");
+    assert_eq!((answer.head.find("retry-after"), answer.head.find("retry-after-ms")), (None, None));
+}
+
+#[test]
+fn a_budget_of_tokens_runs_out_with_all_the_429_needs_in_both_formats() {
+    let upstream = answering();
+    let gateway = Gateway::start(&with_tenant(&upstream, "    budgets: [{tokens: 50, per: day}]"));
+    assert_eq!((ask(&gateway).status(), ask(&gateway).status()), (200, 200));
+    let openai = ask(&gateway);
+    check_refusal(&openai);
+    let error = openai.json()["error"].clone();
+    assert_eq!((&error["type"], &error["code"]), (&json!("insufficient_quota"), &json!("insufficient_quota")));
+    let said = message_of(&openai);
+    assert!(said.contains("the budget of the tenant `acme` is too small for this request"), "{said}");
+    assert!(
+        said.contains("50 tokens per day, of which 36 are spent") && said.contains("it begins anew on 20"),
+        "{said}"
+    );
+    let anthropic = gateway.post(MESSAGES, &with(message("openai/m", "hi"), json!({"max_tokens": 20})));
+    check_refusal(&anthropic);
+    assert_eq!(anthropic.json()["error"]["type"], "rate_limit_error");
+    assert_eq!(upstream.requests().len(), 2, "a refused request is not sent");
+    assert_eq!(gateway.metric("weir_throttled_total", &["tenant=\"acme\"", "limit=\"tenant_budget_tokens\""]), 2.0);
+    let ratio = gateway.metric("weir_budget_remaining_ratio", &["tenant=\"acme\"", "budget=\"tokens_day\""]);
+    assert!((ratio - 0.28).abs() < 1e-9, "{ratio}");
+}
+
+#[test]
+fn a_key_has_budgets_of_its_own() {
+    let upstream = answering();
+    let tenant = "      - {id: small, secret: \"wk-small-key-0\", budgets: [{tokens: 40, per: total}, {tokens: 1000, per: week}]}\n    \
+                  budgets: [{tokens: 45, per: total}, {tokens: 1000, per: day, soft: true}]";
+    let gateway = Gateway::start(&with_tenant(&upstream, tenant));
+    assert_eq!(as_key(&gateway, "wk-small-key-0").status(), 200);
+    let refused = as_key(&gateway, "wk-small-key-0");
+    check_refusal(&refused);
+    assert!(message_of(&refused).contains("the budget of the key `small`"), "{}", refused.text());
+    assert!(!message_of(&refused).contains("anew"), "a total never begins anew");
+    assert_eq!(ask(&gateway).status(), 200, "the other key has only the tenant's");
+    let refused = ask(&gateway);
+    check_refusal(&refused);
+    assert!(message_of(&refused).contains("the tenant `acme`"), "{}", refused.text());
+    assert_eq!(gateway.metric("weir_throttled_total", &["limit=\"key_budget_tokens\""]), 1.0);
+    let small = gateway.client().request("GET", "/v1/usage", &[("x-api-key", "wk-small-key-0")], b"").answer().json();
+    assert_eq!((&small["data"][0]["day"]["tokens"], &small["data"][1]["day"]["tokens"]), (&json!(36), &json!(18)));
+    let tenants = gateway.admin("GET", "/admin/v1/tenants").json();
+    let acme = &tenants["data"][0];
+    assert_eq!((&acme["budgets"][0]["spent"], &acme["budgets"][0]["remaining"]), (&json!(36), &json!(9)));
+    let small = acme["keys"].as_array().unwrap().iter().find(|key| key["id"] == "small").unwrap();
+    assert_eq!((&small["budgets"][0]["limit"], &small["budgets"][0]["spent"]), (&json!(40), &json!(18)));
+}
+
+#[test]
+fn a_soft_budget_warns_and_serves() {
+    let upstream = answering();
+    let gateway = Gateway::start(&with_tenant(&upstream, "    budgets: [{tokens: 30, per: month, soft: true}]"));
+    for _ in 0..4 {
+        assert_eq!(ask(&gateway).status(), 200);
+    }
+    let warning = "the soft budget of the tenant `acme` is used up: 30 tokens per month";
+    until("the warning", || gateway.stderr().contains(warning).then_some(()));
+    assert_eq!(gateway.stderr().matches(warning).count(), 1);
+    assert_eq!(gateway.metric("weir_budget_remaining_ratio", &["budget=\"tokens_month_soft\""]), 0.0);
+    assert_eq!((&budget(&gateway)["remaining"], &budget(&gateway)["spent"]), (&json!(0), &json!(72)));
+}
+
+#[test]
+fn money_is_counted_to_the_last_digit() {
+    let upstream = answering();
+    let text = with_tenant(&upstream, "    budgets: [{usd: 0.0001, per: month}]");
+    let gateway = Gateway::start(&priced(&text, &upstream));
+    let served = (0..9).take_while(|_| ask(&gateway).status() == 200).count();
+    assert_eq!(served, 3, "each costs 0.000025 and reserves more than 0.00004");
+    let refused = ask(&gateway);
+    check_refusal(&refused);
+    assert!(message_of(&refused).contains("0.0001 USD per month, of which 0.000075 are spent"), "{}", refused.text());
+    let said = gateway.call("GET", "/v1/limits", &Value::Null).text();
+    assert!(said.contains(r#""limit":0.0001,"spent":0.000075,"reserved":0,"remaining":0.000025"#), "{said}");
+    let usage = gateway.call("GET", "/v1/usage", &Value::Null);
+    assert!(usage.text().contains(r#""tokens":54,"cost_usd":0.000075}"#), "{}", usage.text());
+    let scopes: Vec<Value> = usage.json()["data"].as_array().unwrap().iter().map(|row| row["scope"].clone()).collect();
+    assert_eq!(scopes, ["tenant", "key"]);
+    assert_eq!(gateway.metric("weir_throttled_total", &["limit=\"tenant_budget_usd\""]), 2.0);
+    // What has no price costs nothing that is known.
+    let free = gateway.post(CHAT, &with(chat("openai/nobody-knows", "hi"), json!({"max_tokens": 20})));
+    assert_eq!(free.status(), 200, "{}", free.text());
+}
+
+#[test]
+fn of_fifty_at_once_exactly_those_are_admitted_that_the_budget_is_for() {
+    let (gate, reserved) = (Gate::default(), Arc::new(AtomicU64::new(0)));
+    let _opens = Opens(gate.clone());
+    let says = Arc::clone(&reserved);
+    let at = gate.clone();
+    let upstream = Upstream::start(move |_, conn| {
+        at.pass();
+        let output = says.load(Ordering::SeqCst) - 11;
+        let answer = chat_answer("hi").replace("\"completion_tokens\":7", &format!("\"completion_tokens\":{output}"));
+        conn.json(200, &answer.replace("\"total_tokens\":18", &format!("\"total_tokens\":{}", output + 11)));
+    });
+    // What one reserves, seen while it runs.
+    let probe = Gateway::start(&with_tenant(&upstream, "    budgets: [{tokens: 1000, per: total}]"));
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| ask(&probe).status());
+        let one = until("a reservation", || budget(&probe)["reserved"].as_u64().filter(|held| *held > 0));
+        reserved.store(one, Ordering::SeqCst);
+        gate.open();
+        assert_eq!(running.join().unwrap(), 200);
+        assert_eq!((&budget(&probe)["reserved"], &budget(&probe)["spent"]), (&json!(0), &json!(one)));
+    });
+    let one = reserved.load(Ordering::SeqCst);
+    let tenant = format!("    budgets: [{{tokens: {}, per: total}}]", 10 * one);
+    let gateway = Gateway::start(&with_tenant(&upstream, &tenant));
+    let before = upstream.requests().len();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..50).map(|_| scope.spawn(|| ask(&gateway).status())).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 40);
+    assert_eq!(upstream.requests().len() - before, 10);
+    assert_eq!((&budget(&gateway)["spent"], &budget(&gateway)["remaining"]), (&json!(10 * one), &json!(0)));
+    assert!(message_of(&ask(&gateway)).contains("is used up"));
+}
+
+#[test]
+fn what_failed_gives_back_what_it_held() {
+    let upstream = Upstream::json(400, r#"{"error":{"message":"no","type":"invalid_request_error"}}"#);
+    let gateway = Gateway::start(&with_tenant(&upstream, "    budgets: [{tokens: 50, per: day}]"));
+    for _ in 0..5 {
+        assert_eq!(ask(&gateway).status(), 400);
+    }
+    assert_eq!((&budget(&gateway)["spent"], &budget(&gateway)["reserved"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn what_a_lost_attempt_used_is_spent_too() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let silent = Upstream::start(move |_, _| gate.pass());
+    let answer = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 11, "output_tokens": 7},
+    });
+    let good = Upstream::json(200, answer.to_string());
+    let more =
+        "routes: {r: {targets: [{model: openai/m}, {model: anthropic/m}]}}\ndefaults: {timeouts: {first_token: 300ms}}";
+    let tenant = "    budgets: [{tokens: 1000, per: day}]";
+    let gateway = Gateway::start(&full_config("", silent.address, good.address, tenant, more));
+    let answer = gateway.post(CHAT, &with(chat("r", "hi"), json!({"max_tokens": 20})));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let spent = budget(&gateway)["spent"].as_u64().unwrap();
+    let lost = gateway.metric("weir_tokens_total", &["provider=\"openai\"", "type=\"input\""]);
+    assert!(lost > 0.0 && spent > USED_TOKENS, "{lost} lost, {spent} spent");
+    assert_eq!(lost, (spent - USED_TOKENS) as f64);
+}
+
+#[test]
+fn a_reload_keeps_what_was_spent_and_may_bring_a_budget() {
+    let upstream = answering();
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, ""));
+    assert_eq!(ask(&gateway).status(), 200);
+    assert_eq!(budget(&gateway), Value::Null);
+    std::fs::create_dir_all(gateway.dir.join("data")).unwrap();
+    assert!(!gateway.dir.join("data/budgets.json").exists());
+    let reload = |tokens: u64| {
+        gateway.write_config(&with_tenant(&upstream, &format!("    budgets: [{{tokens: {tokens}, per: month}}]")));
+        until("the reload", || (budget(&gateway)["limit"] == tokens).then_some(()));
+    };
+    reload(1_000);
+    assert_eq!(budget(&gateway)["spent"], USED_TOKENS, "of this month, from before there was a budget");
+    assert_eq!(ask(&gateway).status(), 200);
+    reload(40);
+    assert_eq!(budget(&gateway)["spent"], 2 * USED_TOKENS);
+    check_refusal(&ask(&gateway));
+}
+
+/// A directory in which an earlier process left this.
+fn left(kept: &str) -> PathBuf {
+    let dir = new_dir();
+    std::fs::create_dir_all(dir.join("data")).unwrap();
+    std::fs::write(dir.join("data/budgets.json"), kept).unwrap();
+    dir
+}
+
+#[test]
+fn a_restart_keeps_what_was_spent() {
+    let upstream = answering();
+    let text = with_tenant(&upstream, "    budgets: [{tokens: 70, per: month}]");
+    let file = |gateway: &Gateway| std::fs::read_to_string(gateway.dir.join("data/budgets.json")).unwrap_or_default();
+    let mut drained = Gateway::start(&text);
+    assert_eq!(ask(&drained).status(), 200);
+    drained.signal("TERM");
+    assert!(drained.wait_exit().success());
+    let mut killed = Gateway::start_in(left(&file(&drained)), &text, &[]);
+    assert_eq!(budget(&killed)["spent"], USED_TOKENS);
+    assert_eq!(ask(&killed).status(), 200);
+    until("the file to say so", || file(&killed).contains("\"tokens\":36").then_some(()));
+    killed.signal("KILL");
+    killed.wait_exit();
+    let mut third = Gateway::start_in(left(&file(&killed)), &text, &[]);
+    assert_eq!(budget(&third)["spent"], 2 * USED_TOKENS);
+    let usage = third.call("GET", "/v1/usage", &Value::Null).json();
+    assert_eq!(usage["data"][1]["month"]["tokens"], 2 * USED_TOKENS);
+    assert_eq!(ask(&third).status(), 200);
+    check_refusal(&ask(&third));
+    third.signal("INT");
+    third.wait_exit();
+    assert!(file(&third).contains("\"tokens\":54"), "{}", file(&third));
+}
+
+#[test]
+fn a_broken_file_is_moved_aside() {
+    let upstream = answering();
+    let text = with_tenant(&upstream, "    budgets: [{tokens: 60, per: month}]");
+    let gateway = Gateway::start_in(left("{\"version\":1,\"spent\":[{"), &text, &[]);
+    assert!(gateway.stderr().contains("what was spent cannot be read"), "{}", gateway.stderr());
+    assert!(gateway.dir.join("data/budgets.json.broken").exists());
+    assert_eq!((ask(&gateway).status(), &budget(&gateway)["spent"]), (200, &json!(USED_TOKENS)));
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_said_once_and_counted() {
+    let upstream = answering();
+    let dir = new_dir();
+    // Where the directory should be, there is a file.
+    std::fs::write(dir.join("data"), "").unwrap();
+    let text = with_tenant(&upstream, "    budgets: [{tokens: 600, per: month}]");
+    let gateway = Gateway::start_in(dir, &text, &[]);
+    assert_eq!(ask(&gateway).status(), 200);
+    until("two failures", || (gateway.metric("weir_budget_save_failures_total", &[]) >= 2.0).then_some(()));
+    assert_eq!(gateway.stderr().matches("what was spent cannot be kept over a restart").count(), 1);
+    assert_eq!(ask(&gateway).status(), 200);
+}

@@ -395,6 +395,8 @@ impl Gateway {
     async fn refuse(&self, session: &mut Session, x: &mut Exchange, error: &Error) {
         let error = &hooks::clean_error(x, error);
         x.fail(error);
+        // Before the client can know of it: its next request finds what this one held given back.
+        self.settle(x);
         if let Some(detail) = error.detail().filter(|_| error.kind() != Kind::ClientGone) {
             tracing::warn!(request_id = %x.request_id, code = error.code(), detail, "{}", error.public());
         }

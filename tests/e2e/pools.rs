@@ -142,8 +142,9 @@ fn places(gateway: &Gateway, conversations: usize, first: &str) -> Vec<String> {
     (0..conversations).map(ask).collect()
 }
 
+/// Row 18: a conversation stays where its prompt cache is.
 #[test]
-fn conversations_stay_at_their_endpoint_and_spread_over_all() {
+fn row_18_conversations_stay_at_their_endpoint_and_spread_over_all() {
     let (one, two) = (named("one"), named("two"));
     let gateway = start(&pool(&[&one, &two], ""), "", "");
     let first = places(&gateway, 40, "conversation");

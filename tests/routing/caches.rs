@@ -101,8 +101,9 @@ fn answered(fleet: &Fleet, order: &[usize], now_ms: u64, one_fails: bool) -> usi
     }
 }
 
+/// Row 18: balancing load over endpoints leaves prompts in their cache.
 #[test]
-fn conversations_find_their_prompts_in_the_cache() {
+fn row_18_conversations_find_their_prompts_in_the_cache() {
     let single = hit_rate(1, Choosing::Real);
     assert!((0.8..0.99).contains(&single), "some come too late for one endpoint too: {single}");
     let many = hit_rate(8, Choosing::Real);

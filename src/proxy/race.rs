@@ -38,7 +38,6 @@ pub(super) async fn ask(
         let attempt = x.attempt.take().ok_or_else(|| Error::internal("no attempt runs"))?;
         let (mut attempt, answered) = once(gateway, session, x, alive, attempt, attempts, index).await;
         x.clock.spend(std::mem::take(&mut attempt.work));
-        x.head_is_out |= alive.head_is_out;
         x.attempt = Some(attempt);
         match answered {
             Err(broken) if broken.is_stale && stale < MAX_STALE => stale += 1,

@@ -28,13 +28,19 @@ use crate::telemetry::record::Why;
 
 /// Tries the targets of the plan until one has answered the client.
 pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchange) -> Result<()> {
+    let mut alive = Alive::new(&gateway.telemetry, x);
+    let done = rounds(gateway, session, x, &mut alive).await;
+    x.head_is_out = alive.head_is_out;
+    done
+}
+
+async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, alive: &mut Alive<'_>) -> Result<()> {
     let plan = x.plan.as_ref().ok_or_else(|| Error::internal("no plan"))?;
     let mut attempts = Attempts::new(&plan.attempts, plan.targets.len());
     let until_ms = until_ms(gateway, x);
     x.live.board.budget.asked(gateway.clock.now_ms());
     let mut next = attempts.first(&Sight { gateway, x, plan }, gateway.clock.now_ms(), until_ms);
     let mut told: Option<(Failure, Error, Verbatim)> = None;
-    let mut alive = Alive::new(&gateway.telemetry, x);
     let mut last: Option<(usize, Error)> = None;
     loop {
         let (index, for_ms) = match next {
@@ -45,8 +51,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
                 told => return Err(final_error(gateway, x, told, after_ms)),
             },
         };
-        wait(session, x, &mut alive, for_ms).await?;
-        x.head_is_out = alive.head_is_out;
+        wait(session, x, alive, for_ms).await?;
         let why = match &last {
             _ if stream::is_open(x) => Why::Continuation,
             None => Why::First,
@@ -68,8 +73,7 @@ pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchan
         }
         x.attempts += 1;
         x.attempt = Some(attempt);
-        let done = attempt_once(gateway, session, x, &mut alive, &mut attempts, index).await;
-        x.head_is_out = alive.head_is_out;
+        let done = attempt_once(gateway, session, x, alive, &mut attempts, index).await;
         let Err(error) = done else { return Ok(()) };
         let error = super::hooks::clean_error(x, &error);
         let failure = gateway.attempt_failed(x, &error);
@@ -133,7 +137,7 @@ fn overall(x: &Exchange) -> Option<Deadline> {
 }
 
 /// Waits until the target may be asked, as long as there is a client.
-async fn wait(session: &mut Session, x: &mut Exchange, alive: &mut Alive<'_>, for_ms: u64) -> Result<()> {
+async fn wait(session: &mut Session, x: &Exchange, alive: &mut Alive<'_>, for_ms: u64) -> Result<()> {
     if for_ms == 0 {
         return Ok(());
     }
@@ -235,12 +239,6 @@ async fn places_in_turn(
     Ok(places)
 }
 
-/// One more request goes to the target.
-pub(super) fn begin(gateway: &Gateway, x: &Exchange, index: usize) -> Option<Run> {
-    let vital = x.plan.as_ref()?.vitals.get(index)?;
-    Some(vital.begin(gateway.clock.now_ms()))
-}
-
 /// The same, within that time.
 pub(super) async fn places(x: &Exchange, attempt: &Attempt, within: Duration) -> Result<[Option<Place>; 2]> {
     let target = &attempt.target;
@@ -248,6 +246,12 @@ pub(super) async fn places(x: &Exchange, attempt: &Attempt, within: Duration) ->
         (Some(caller), Some(lines)) => lines.enter(&target.model, &caller.key.tenant, within).await,
         _ => Ok([None, None]),
     }
+}
+
+/// One more request goes to the target.
+pub(super) fn begin(gateway: &Gateway, x: &Exchange, index: usize) -> Option<Run> {
+    let vital = x.plan.as_ref()?.vitals.get(index)?;
+    Some(vital.begin(gateway.clock.now_ms()))
 }
 
 /// An answer that is not streamed.

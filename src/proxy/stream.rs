@@ -31,7 +31,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     gateway.attempt_answered(x);
     if x.end.first_byte.is_none() {
-        commit(session, x).await?;
+        commit(session, x, alive.head_is_out).await?;
     }
     let mut patience = Patience::new(x.attempt_mut()?);
     let timer = sleep_until(patience.until().into());
@@ -119,11 +119,11 @@ impl Patience {
     }
 }
 
-async fn commit(session: &mut Session, x: &mut Exchange) -> Result<()> {
+async fn commit(session: &mut Session, x: &mut Exchange, head_is_out: bool) -> Result<()> {
     let http1 = !session.downstream_session.is_http2();
     let head = hooks::stream_head(x, http1)?;
     x.end.first_byte = Some(x.started.elapsed());
-    if x.head_is_out {
+    if head_is_out {
         return Ok(());
     }
     session.downstream_session.write_response_header(Box::new(head)).await.map_err(super::body::gone)

@@ -45,11 +45,22 @@ fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
 fn count(x: &mut Exchange) {
-    let Some(attempt) = &x.attempt else { return };
+    let Some(attempt) = x.attempt.as_ref().filter(|attempt| !attempt.booked) else { return };
     let Some((usage, source)) = used(x, attempt, x.end.error.as_ref()) else { return };
     x.end.cost = price(x, attempt, &usage);
     x.end.usage = Some(usage);
     x.end.usage_source = source;
+}
+
+/// Books what an attempt used that is not the one to answer, beside the latest on the timeline, which is
+/// its own.
+fn book(x: &mut Exchange, attempt: &mut Attempt, error: &Error) {
+    attempt.booked = true;
+    let used = used(x, attempt, Some(error));
+    let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
+    if let Some(tried) = x.timeline.last_mut() {
+        (tried.usage, tried.cost) = (used, cost);
+    }
 }
 
 /// Whether a client with little patience gave it less time than it has otherwise: that it was too slow
@@ -117,14 +128,11 @@ impl Gateway {
         failure
     }
 
-    /// Another attempt follows: what this one used is booked beside it, for no later count will see it.
+    /// Another attempt follows: what this one used is booked beside it.
     pub(super) fn book_lost(&self, x: &mut Exchange, error: &Error) {
-        let Some(attempt) = &x.attempt else { return };
-        let used = used(x, attempt, Some(error));
-        let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
-        if let Some(tried) = x.timeline.last_mut() {
-            (tried.usage, tried.cost) = (used, cost);
-        }
+        let Some(mut attempt) = x.attempt.take() else { return };
+        book(x, &mut attempt, error);
+        x.attempt = Some(attempt);
     }
 
     /// Of two attempts side by side the other one answered, or failed last.
@@ -137,11 +145,7 @@ impl Gateway {
                 self.put(x, attempt, Cause::Cancelled.as_str(), None);
             }
         }
-        let used = used(x, attempt, Some(error.unwrap_or(&cancelled)));
-        let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
-        if let Some(tried) = x.timeline.last_mut() {
-            (tried.usage, tried.cost) = (used, cost);
-        }
+        book(x, attempt, error.unwrap_or(&cancelled));
     }
 
     /// Another target is asked.

@@ -100,6 +100,8 @@ pub(crate) struct Attempt {
     pub(crate) sent: bool,
     /// Time spent here on its answer before it proved good.
     pub(crate) work: Duration,
+    /// What it used is booked beside it, on the timeline: no later count may see it.
+    pub(crate) booked: bool,
     /// On record: what happens to it now is another's.
     pub(crate) recorded: bool,
     /// What the provider said.
@@ -129,6 +131,7 @@ impl Attempt {
             places: [None, None],
             sent: false,
             work: Duration::ZERO,
+            booked: false,
             recorded: false,
             status: None,
             verbatim: None,

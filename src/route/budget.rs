@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// The length of the window.
-pub const WINDOW_SECONDS: u64 = 10;
+const WINDOW_SECONDS: u64 = 10;
 
 /// The whole seconds of a window, and the one it begins or ends in.
 const BUCKETS: usize = 11;

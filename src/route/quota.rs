@@ -18,6 +18,7 @@
 
 use std::time::Duration;
 
+use crate::usage::price::amount::day;
 use crate::wire::wait;
 
 /// What is known after an answer.
@@ -215,16 +216,14 @@ fn rfc3339_ms(text: &str) -> Option<u64> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
     let zone = time.find(['Z', 'z', '+', '-'])?;
     let (time, zone) = time.split_at(zone);
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let day = u64::try_from(day(date).ok()?).ok()?;
     let mut time = time.splitn(3, ':');
     let (hour, minute): (u64, u64) = (time.next()?.parse().ok()?, time.next()?.parse().ok()?);
     let of_minute = wait::seconds(time.next()?)?;
-    let fits = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !fits || hour > 23 || minute > 59 || of_minute > MINUTE {
+    if hour > 23 || minute > 59 || of_minute > MINUTE {
         return None;
     }
-    let local_ms = later((days(year, month, day) * 1_440 + hour * 60 + minute) * 60_000, of_minute);
+    let local_ms = later((day * 1_440 + hour * 60 + minute) * 60_000, of_minute);
     let offset = || -> Option<u64> {
         let (hours, minutes) = zone.get(1..)?.split_once(':')?;
         Some((hours.parse::<u64>().ok()?.min(23) * 60 + minutes.parse::<u64>().ok()?.min(59)) * 60_000)
@@ -234,13 +233,6 @@ fn rfc3339_ms(text: &str) -> Option<u64> {
         b'-' => local_ms.checked_add(offset()?),
         _ => Some(local_ms),
     }
-}
-
-/// Days from 1970-01-01: years begin in March, so that the leap day is the last.
-const fn days(year: u64, month: u64, day: u64) -> u64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ fn jain(shares: &[f64]) -> f64 {
 
 #[test]
 fn tenants_are_served_alike_while_one_floods() {
-    let settings = Settings { capacity: PLACES, most_waiting: 256, most_waiting_per_tenant: 256 };
+    let settings = Settings { capacity: PLACES, most_waiting: 256 };
     let fair = served(Line::Fair { queue: FairQueue::new(settings), waiting: HashMap::new() });
     // 20 a second in all, so 1.82 for each of eleven.
     assert!(jain(&fair) >= 0.95, "{} {fair:?}", jain(&fair));

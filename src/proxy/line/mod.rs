@@ -145,11 +145,7 @@ pub(crate) struct Place {
 
 impl Line {
     fn new(behind: Behind, places: Places, queue: Queue, clock: Clock) -> Self {
-        let settings = Settings {
-            capacity: places.most().unwrap_or(UNLIMITED),
-            most_waiting: queue.waiting,
-            most_waiting_per_tenant: queue.waiting,
-        };
+        let settings = Settings { capacity: places.most().unwrap_or(UNLIMITED), most_waiting: queue.waiting };
         Self {
             behind,
             patience: queue.patience,

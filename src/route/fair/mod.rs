@@ -40,7 +40,6 @@ pub struct Settings {
     /// Requests at a time.
     pub capacity: u32,
     pub most_waiting: usize,
-    pub most_waiting_per_tenant: usize,
 }
 
 /// See the module documentation.
@@ -92,12 +91,6 @@ pub struct Ticket {
     number: u64,
 }
 
-impl Ticket {
-    pub fn tenant(&self) -> &str {
-        &self.tenant
-    }
-}
-
 impl Line {
     fn new(mark: u64) -> Self {
         Self { mark, weight: 1, waiters: VecDeque::new(), overflows: false }
@@ -111,7 +104,7 @@ impl Line {
     fn grants_before(&self, mark: u64) -> u64 {
         let waiting = u64::try_from(self.waiters.len()).unwrap_or(u64::MAX);
         match mark.checked_sub(self.mark) {
-            Some(ahead) if self.overflows => ahead / self.stride() + 1,
+            Some(ahead) if self.overflows && waiting > 0 => ahead / self.stride() + 1,
             Some(ahead) => waiting.min(ahead / self.stride() + 1),
             None => 0,
         }
@@ -246,7 +239,7 @@ impl FairQueue {
     fn is_full_for(&self, tenant: &str) -> bool {
         let own = self.lines.get(tenant).map_or(0, |line| line.waiters.len());
         let free = self.settings.most_waiting.saturating_sub(self.waiting);
-        own >= free || own >= self.settings.most_waiting_per_tenant
+        own >= free
     }
 
     /// How long one more request of this tenant would wait: its turn is after everything with a

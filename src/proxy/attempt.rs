@@ -127,7 +127,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
     let patience = if x.passage.is_some() { attempt.timeouts.total } else { attempt.timeouts.first_token };
     match send_and_wait(attempt, &mut leg, head, part.body, patience).await {
         Ok(()) => {
-            learn(gateway, attempt, &leg);
+            learn(gateway, x, attempt, &leg);
             Ok(leg)
         }
         Err(broken) => {
@@ -180,15 +180,15 @@ async fn send_and_wait(
 }
 
 /// Takes note of what the answer's head says of the quota.
-fn learn(gateway: &Gateway, attempt: &mut Attempt, leg: &Leg) {
+fn learn(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, leg: &Leg) {
     let Some(head) = leg.session.response_header() else { return };
     attempt.status = Some(head.status.as_u16());
+    // What is left to a client with a credential of its own is nobody else's affair.
+    let Some(run) = attempt.run.as_ref().filter(|_| !x.pass_through) else { return };
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let unix_ms = clock::unix_ms();
     let learned = quota::read(header, unix_ms);
-    if let Some(run) = &attempt.run {
-        run.learned(learned.on_clock(unix_ms, gateway.clock.now_ms()));
-    }
+    run.learned(learned.on_clock(unix_ms, gateway.clock.now_ms()));
 }
 
 /// What is left until then.

@@ -164,6 +164,9 @@ impl Gateway {
         let first_token_ms = attempt.run.as_ref().map_or(0, |run| now_ms.saturating_sub(run.began_ms()));
         if let Some(run) = &attempt.run {
             run.succeeded(first_token_ms, now_ms);
+            if !x.pass_through {
+                run.credential_taken();
+            }
         }
         if let Some(lines) = x.live.lines(&attempt.target.deployment) {
             lines.answered(&attempt.target.model);

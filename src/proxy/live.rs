@@ -51,7 +51,8 @@ impl Live {
             // Those who wait keep their places, as long as the line is the same.
             let known = old.and_then(|old| old.kept_lines(deployment)).cloned();
             let endpoint = board.endpoint(&deployment.id)?;
-            let lines = known.unwrap_or_else(|| Arc::new(Lines::new(deployment, Arc::clone(endpoint), clock)));
+            let lines =
+                known.unwrap_or_else(|| Arc::new(Lines::new(deployment, Arc::clone(&endpoint.endpoint), clock)));
             Some((deployment.id.clone(), lines))
         };
         let lines = runtime.endpoints().filter_map(lines).collect();

@@ -10,7 +10,6 @@ use weir::config::env::Table;
 use weir::config::load::from_text;
 use weir::config::runtime::{AttemptRules, Group, Runtime};
 use weir::error::{Error, Kind};
-use weir::route::affinity;
 use weir::route::attempts::{Attempts, Next, View};
 use weir::route::board::Board;
 use weir::route::budget::RetryBudget;
@@ -242,10 +241,13 @@ impl Fleet {
         }
         let seat = |server: usize| {
             let vital = self.vital(server);
-            let id = affinity::id(&vital.endpoint.id);
-            Seat { place: 0, standing: vital.standing(0, now_ms), vital, weight: 1, id }
+            Seat { place: 0, standing: vital.standing(0, now_ms), vital, weight: 1 }
         };
-        let choices: Vec<Choice> = (0..count).map(|server| Choice { seats: vec![seat(server)], cost: None }).collect();
+        let choice = |server| {
+            let seat = seat(server);
+            Choice { id: seat.vital.endpoint.number, seats: vec![seat], cost: None }
+        };
+        let choices: Vec<Choice> = (0..count).map(choice).collect();
         let chance = self.dice.roll();
         let ask = Ask { now_ms, chance, affinity: conversation, among_targets: conversation.is_some() };
         pick::targets(self.group(), &choices, &ask)

@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 struct World {
     runtime: Runtime,
-    endpoint: Arc<Endpoint>,
+    endpoint: Arc<crate::route::board::Watched>,
     line: Arc<Line>,
     /// Timers need one.
     tokio: tokio::runtime::Runtime,
@@ -30,7 +30,7 @@ impl World {
         let runtime = from_text(&text, "weir.yaml", &Table::of(&[("KEY", "a-key-of-twenty-letters")])).unwrap();
         let endpoint = Arc::clone(Board::new(&runtime).endpoint("p").unwrap());
         let (queue, places) = (runtime.deployments[0].queue, Places::new(runtime.deployments[0].max_concurrency));
-        let line = Arc::new(Line::new(Behind::Endpoint(Arc::clone(&endpoint)), places, queue, Clock::start()));
+        let line = Arc::new(Line::new(Behind::Endpoint(Arc::clone(&endpoint.endpoint)), places, queue, Clock::start()));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { runtime, endpoint, line, tokio }
     }
@@ -168,7 +168,7 @@ fn refusals_teach_how_many_places_there_are() {
 #[test]
 fn what_refusals_teach_is_about_the_model_that_refused() {
     let world = World::new(", max_concurrency: 9");
-    let lines = Lines::new(&world.runtime.deployments[0], Arc::clone(&world.endpoint), Clock::start());
+    let lines = Lines::new(&world.runtime.deployments[0], Arc::clone(&world.endpoint.endpoint), Clock::start());
     let [run, _other] = [world.endpoint.vital("m").begin(0), world.endpoint.vital("m").begin(0)];
     lines.refused(&run, "m");
     let tenant = &world.runtime.tenants[0];

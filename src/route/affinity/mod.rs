@@ -10,7 +10,7 @@ mod key;
 mod order;
 
 pub use key::{Conversation, Source, key};
-pub use order::{Member, id, order};
+pub use order::{Member, id, order, scattered};
 
 #[cfg(test)]
 mod tests;

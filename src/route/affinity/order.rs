@@ -24,10 +24,17 @@ pub struct Member {
     pub available: bool,
 }
 
-/// The number of an endpoint: the same for the same name, in every process.
-pub fn id(name: &str) -> u64 {
+/// The number of what has this name, of one or more parts: the same in every process.
+pub fn id(name: &[&str]) -> u64 {
     let mut hash = Hash::new();
-    hash.add(name.as_bytes());
+    name.iter().for_each(|part| hash.add(part.as_bytes()));
+    hash.end()
+}
+
+/// Another number, that tells nothing of the first and depends on nothing else.
+pub fn scattered(number: u64) -> u64 {
+    let mut hash = Hash::new();
+    hash.number(number);
     hash.end()
 }
 
@@ -88,7 +95,7 @@ mod tests {
 
     fn members(weights: &[u32]) -> Vec<Member> {
         let member = |(n, weight): (usize, &u32)| Member {
-            id: id(&format!("endpoint-{n}")),
+            id: id(&[&format!("endpoint-{n}")]),
             weight: *weight,
             in_flight: 0,
             available: true,

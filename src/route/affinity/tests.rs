@@ -51,7 +51,7 @@ type Choose<'c> = dyn FnMut(u64, &[Member]) -> usize + 'c;
 fn simulate(endpoints: usize, with_failure: bool, choose: &mut Choose<'_>) -> Outcome {
     let mut dice = Dice(4);
     let mut members: Vec<Member> = (0..endpoints)
-        .map(|n| Member { id: id(&format!("endpoint-{n}")), weight: 1, in_flight: 0, available: true })
+        .map(|n| Member { id: id(&[&format!("endpoint-{n}")]), weight: 1, in_flight: 0, available: true })
         .collect();
     let mut events = BinaryHeap::new();
     for conversation in 0..CONVERSATIONS {

@@ -132,7 +132,8 @@ impl Attempts {
     /// both have had their chance, for either may bill, whichever is told to have failed.
     pub fn beside(&mut self, index: usize, view: &impl View) -> Option<usize> {
         let fresh = self.indices().filter(|other| *other != index && self.targets.get(*other) == Some(&Tried::Not));
-        let other = fresh.filter(|other| !view.standing(*other).is_out()).min().unwrap_or(index);
+        let well = fresh.filter(|other| !view.standing(*other).is_out());
+        let other = well.min_by_key(|other| view.standing(*other).rank()).unwrap_or(index);
         if self.left == 0 || !view.may_retry() {
             return None;
         }

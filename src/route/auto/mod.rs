@@ -26,7 +26,7 @@ mod reason;
 mod score;
 
 pub use candidate::{Ability, Candidate, Excluded, PricePerToken};
-pub use need::Need;
+pub use need::{Need, USUAL_OUTPUT_TOKENS};
 pub use policy::{Decision, Policy, Verdict};
 pub use score::Parts;
 

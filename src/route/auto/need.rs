@@ -3,7 +3,7 @@
 use crate::wire::ir::{Media, Output, Part, PartKind, Request, Role, Turn};
 
 /// Output tokens where the request sets no bound.
-const USUAL_OUTPUT_TOKENS: u64 = 1_024;
+pub const USUAL_OUTPUT_TOKENS: u64 = 1_024;
 
 /// See the module documentation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! the new configuration to what was learnt under the old one.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +23,6 @@ const LONGEST_LOCKED_MS: u64 = 600_000;
 /// One endpoint of a provider.
 #[derive(Debug)]
 pub struct Endpoint {
-    pub provider: String,
     pub id: String,
     /// A hash of the id: the same in every process.
     pub number: u64,
@@ -34,9 +34,6 @@ pub struct Endpoint {
     /// Its credential was refused; the numbers are in `lock`.
     locked: AtomicBool,
     lock: Mutex<Lock>,
-    models: ArcSwap<HashMap<String, Arc<Vital>>>,
-    /// Held while a model is added.
-    adding: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -48,37 +45,15 @@ struct Lock {
 impl Endpoint {
     fn new(deployment: &Deployment) -> Self {
         Self {
-            provider: deployment.name.clone(),
             id: deployment.id.clone(),
-            number: affinity::id(&deployment.id),
+            number: affinity::id(&[&deployment.id]),
             in_flight: AtomicU32::new(0),
             drained: AtomicBool::new(false),
             unwell: AtomicBool::new(false),
             full: AtomicBool::new(false),
             locked: AtomicBool::new(false),
             lock: Mutex::default(),
-            models: ArcSwap::default(),
-            adding: Mutex::default(),
         }
-    }
-
-    /// What is known of a model there.
-    pub fn vital(self: &Arc<Self>, model: &str) -> Arc<Vital> {
-        if let Some(known) = self.models.load().get(model) {
-            return Arc::clone(known);
-        }
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let models = self.models.load();
-        // The empty name is nobody's.
-        let name = if models.len() < MOST_MODELS { model } else { "" };
-        if let Some(known) = models.get(name) {
-            return Arc::clone(known);
-        }
-        let vital = Arc::new(Vital::new(Arc::clone(self)));
-        let mut next = HashMap::clone(&models);
-        next.insert(name.to_owned(), Arc::clone(&vital));
-        self.models.store(Arc::new(next));
-        vital
     }
 
     /// Requests there, of all models.
@@ -124,12 +99,12 @@ impl Endpoint {
         self.unwell.swap(!well, Ordering::Relaxed) == well
     }
 
-    /// A request that began then was refused for its credential. Of many that were, one counts.
     /// Its credential was refused, and has not been taken since.
     pub(super) fn is_locked(&self) -> bool {
         self.locked.load(Ordering::Relaxed)
     }
 
+    /// A request that began then was refused for its credential. Of many that were, one counts.
     pub(super) fn lock_out(&self, began_ms: u64, now_ms: u64) {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if began_ms < lock.until_ms {
@@ -142,11 +117,59 @@ impl Endpoint {
         }
     }
 
+    /// The credential may be another now: one request finds out.
+    fn look_again(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).until_ms = 0;
+    }
+
     pub(super) fn unlock(&self) {
         if self.locked.load(Ordering::Relaxed) && self.locked.swap(false, Ordering::Relaxed) {
             *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Lock::default();
             tracing::info!(endpoint = %self.id, "the provider takes the credential again");
         }
+    }
+}
+
+/// An endpoint with its models. They know their endpoint and not this, so that it goes when the
+/// configuration has it no more.
+#[derive(Debug)]
+pub struct Watched {
+    pub endpoint: Arc<Endpoint>,
+    models: ArcSwap<HashMap<String, Arc<Vital>>>,
+    /// Held while a model is added.
+    adding: Mutex<()>,
+}
+
+impl Deref for Watched {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+impl Watched {
+    fn new(deployment: &Deployment) -> Self {
+        Self { endpoint: Arc::new(Endpoint::new(deployment)), models: ArcSwap::default(), adding: Mutex::default() }
+    }
+
+    /// What is known of a model there.
+    pub fn vital(&self, model: &str) -> Arc<Vital> {
+        if let Some(known) = self.models.load().get(model) {
+            return Arc::clone(known);
+        }
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = HashMap::clone(&self.models.load());
+        if models.len() >= MOST_MODELS {
+            // Names that clients made up have told nothing worth keeping.
+            models.retain(|_, vital| vital.is_of_use());
+        }
+        // The empty name is nobody's.
+        let name = if models.len() < MOST_MODELS { model } else { "" };
+        let new = || Arc::new(Vital::new(Arc::clone(&self.endpoint)));
+        let vital = Arc::clone(models.entry(name.to_owned()).or_insert_with(new));
+        self.models.store(Arc::new(models));
+        vital
     }
 
     /// Of all its models: the best of them, unless nothing of it should be asked.
@@ -196,7 +219,7 @@ impl RouteTimes {
 /// See the module documentation.
 #[derive(Debug)]
 pub struct Board {
-    endpoints: HashMap<String, Arc<Endpoint>>,
+    endpoints: HashMap<String, Arc<Watched>>,
     routes: HashMap<String, Arc<RouteTimes>>,
     share: RetryShare,
     pub budget: Arc<RetryBudget>,
@@ -211,7 +234,10 @@ impl Board {
     pub fn bind(runtime: &Runtime, old: Option<&Self>) -> Self {
         let endpoint = |deployment: &Arc<Deployment>| {
             let known = old.and_then(|old| old.endpoints.get(&deployment.id)).cloned();
-            (deployment.id.clone(), known.unwrap_or_else(|| Arc::new(Endpoint::new(deployment))))
+            if let Some(known) = &known {
+                known.look_again();
+            }
+            (deployment.id.clone(), known.unwrap_or_else(|| Arc::new(Watched::new(deployment))))
         };
         let route = |name: &String| {
             let known = old.and_then(|old| old.routes.get(name)).cloned();
@@ -227,13 +253,8 @@ impl Board {
         }
     }
 
-    pub fn endpoint(&self, id: &str) -> Option<&Arc<Endpoint>> {
+    pub fn endpoint(&self, id: &str) -> Option<&Arc<Watched>> {
         self.endpoints.get(id)
-    }
-
-    /// In no order.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.endpoints.values()
     }
 
     pub fn route(&self, name: &str) -> Option<&Arc<RouteTimes>> {

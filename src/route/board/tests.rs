@@ -45,7 +45,7 @@ fn it_is_looked_at_again_after_twice_as_long_each_time() {
         now_ms += locked_ms;
         assert_eq!(standing(&board, "p#one", now_ms), Standing::Good);
     }
-    board.endpoint("p#one").unwrap().vital("m").begin(now_ms).succeeded(1, now_ms);
+    board.endpoint("p#one").unwrap().vital("m").begin(now_ms).credential_taken();
     refused(&board, "p#one", now_ms);
     assert_eq!(standing(&board, "p#one", now_ms).until_ms(), Some(now_ms + 60_000), "it begins anew");
 }
@@ -69,12 +69,21 @@ fn by_hand_and_by_check_it_goes_and_comes_back() {
 #[test]
 fn a_reload_keeps_what_is_known_of_what_is_still_there() {
     let old = Board::new(&runtime(POOL));
+    let failure = Failure { cause: Cause::Failed, retry: Retry::NextTarget, unbilled: true, retry_after_ms: None };
+    old.endpoint("p#one").unwrap().vital("m").begin(START_MS).failed(&failure, START_MS);
     refused(&old, "p#one", START_MS);
     let run = old.endpoint("p#two").unwrap().vital("m").begin(START_MS);
     let smaller =
         "  p: {kind: openai-compatible, base_url: \"http://127.0.0.1:9\", endpoints: [{id: one}, {id: three}]}";
     let new = Board::bind(&runtime(smaller), Some(&old));
-    assert!(standing(&new, "p#one", START_MS).is_out());
+    let one = || new.endpoint("p#one").unwrap().vital("m");
+    assert_eq!(one().report(START_MS).fault_permille, 1_000, "what is known of its model");
+    assert_eq!(standing(&new, "p#one", START_MS), Standing::Good, "the credential may be another now");
+    let probe = one().begin(START_MS);
+    assert_eq!(standing(&new, "p#one", START_MS), Standing::Probing, "one request finds out");
+    drop(probe);
+    refused(&new, "p#one", START_MS);
+    assert_eq!(standing(&new, "p#one", START_MS), Standing::Locked { until_ms: START_MS + 120_000 }, "it is not");
     assert_eq!(standing(&new, "p#three", START_MS), Standing::Good);
     assert!(new.endpoint("p#two").is_none());
     drop(run);
@@ -86,9 +95,14 @@ fn a_reload_keeps_what_is_known_of_what_is_still_there() {
 fn models_are_watched_apart_up_to_a_number() {
     let board = Board::new(&runtime(POOL));
     let endpoint = board.endpoint("p#one").unwrap();
-    for n in 0..1_000 {
-        endpoint.vital(&format!("model-{n}"));
-    }
+    // Names that clients make up, none of them ever answered: what is full of them forgets them.
+    let real = endpoint.vital("real");
+    real.begin(0).succeeded(10, 0);
+    (0..1_000).for_each(|n| _ = endpoint.vital(&format!("made-up-{n}")));
+    assert!(endpoint.reports(0).len() <= MOST_MODELS);
+    assert!(Arc::ptr_eq(&real, &endpoint.vital("real")), "and not what has answered");
+    // Where all have, those beyond share a place.
+    (0..1_000).for_each(|n| endpoint.vital(&format!("model-{n}")).begin(0).succeeded(10, 0));
     let reports = endpoint.reports(0);
     assert_eq!((reports.len(), reports.iter().filter(|(name, _)| name.is_empty()).count()), (MOST_MODELS + 1, 1));
     assert!(Arc::ptr_eq(&endpoint.vital("model-999"), &endpoint.vital("what nobody has")));

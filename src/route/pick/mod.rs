@@ -16,13 +16,13 @@ pub struct Seat {
     pub vital: Arc<Vital>,
     pub standing: Standing,
     pub weight: u32,
-    /// A hash of its name: the same in every process.
-    pub id: u64,
 }
 
 /// A target as strategies see it.
 #[derive(Debug)]
 pub struct Choice {
+    /// A hash of its name: the same in every process.
+    pub id: u64,
     /// At least one.
     pub seats: Vec<Seat>,
     /// What this request would cost there.
@@ -50,9 +50,11 @@ impl Choice {
         self.seats.iter().map(|seat| seat.vital.in_flight()).sum()
     }
 
-    /// Of the endpoint that answers soonest; nothing known is as good as at once.
+    /// Of the endpoint that answers soonest. What was never asked is asked at once, but not by all: each
+    /// that it is busy with counts as a second.
     fn load(&self, now_ms: u64) -> u64 {
-        self.seats.iter().map(|seat| seat.vital.load(now_ms).unwrap_or(0)).min().unwrap_or(u64::MAX)
+        let load = |vital: &Vital| vital.load(now_ms).unwrap_or_else(|| u64::from(vital.in_flight()) * 1_000);
+        self.seats.iter().map(|seat| load(&seat.vital)).min().unwrap_or(u64::MAX)
     }
 }
 
@@ -87,7 +89,7 @@ pub fn seats(choice: &Choice, ask: &Ask) -> Vec<usize> {
 
 fn place(seat: &Seat) -> Place {
     Place {
-        id: seat.id,
+        id: seat.vital.endpoint.number,
         weight: seat.weight,
         in_flight: seat.vital.endpoint.in_flight(),
         available: !seat.standing.is_out(),
@@ -115,11 +117,13 @@ fn leaves<'g>(group: &'g Group, next: &mut usize) -> Vec<Leaf<'g>> {
 /// The members of a group in order, each as the targets behind it in order.
 fn ranked(leaves: Vec<Leaf<'_>>, group: &Group, choices: &[Choice], ask: &Ask) -> Vec<Vec<usize>> {
     let weights: Vec<u32> = group.members.iter().map(Member::weight).collect();
+    // A group inside draws for itself: by the same number it would always draw the same with it.
+    let inside = Ask { chance: affinity::scattered(ask.chance), ..*ask };
     let members: Vec<Vec<usize>> = leaves
         .into_iter()
         .map(|leaf| match leaf {
             Leaf::Target(index) => vec![index],
-            Leaf::Group(inner, leaves) => sorted_by_rank(ranked(leaves, inner, choices, ask).concat(), choices),
+            Leaf::Group(inner, leaves) => sorted_by_rank(ranked(leaves, inner, choices, &inside).concat(), choices),
         })
         .collect();
     let first = |member: usize| members.get(member).and_then(|targets| choices.get(*targets.first()?));
@@ -133,7 +137,9 @@ fn ranked(leaves: Vec<Leaf<'_>>, group: &Group, choices: &[Choice], ask: &Ask) -
             let shift = usize::try_from(ask.chance).unwrap_or(0);
             by(members.len(), |member| {
                 let weight = u64::from(weights.get(member).copied().unwrap_or(1)).max(1);
-                let busy = u64::from(first(member).map_or(u32::MAX, Choice::in_flight)).saturating_mul(1_000) / weight;
+                let busy = u64::from(members.get(member).map_or(0, |targets| in_flight(targets, choices)))
+                    .saturating_mul(1_000)
+                    / weight;
                 (busy, (member + shift) % members.len())
             })
         }
@@ -142,21 +148,29 @@ fn ranked(leaves: Vec<Leaf<'_>>, group: &Group, choices: &[Choice], ask: &Ask) -
     order.into_iter().filter_map(|member| members.get(member).cloned()).collect()
 }
 
+/// Of all targets of a member.
+fn in_flight(targets: &[usize], choices: &[Choice]) -> u32 {
+    targets.iter().filter_map(|target| choices.get(*target)).map(Choice::in_flight).sum()
+}
+
 fn by<K: Ord>(count: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by_key(|member| key(*member));
+    order.sort_by_cached_key(|member| key(*member));
     order
 }
 
 /// Where the conversation belongs, then where it would belong next.
 fn kept(members: &[Vec<usize>], weights: &[u32], choices: &[Choice], ask: &Ask) -> Vec<usize> {
     let place = |(targets, weight): (&Vec<usize>, &u32)| {
-        let choice = targets.first().and_then(|first| choices.get(*first));
+        // Whichever of a group is first just now, the group is the same; and it is not the target.
+        let named = targets.iter().min().and_then(|first| choices.get(*first)).map_or(0, |choice| choice.id);
+        let others = u64::try_from(targets.len().saturating_sub(1)).unwrap_or(0);
+        let first = targets.first().and_then(|first| choices.get(*first));
         Place {
-            id: choice.and_then(|choice| choice.seats.first()).map_or(0, |seat| seat.id),
+            id: named.wrapping_add(others),
             weight: *weight,
-            in_flight: choice.map_or(0, Choice::in_flight),
-            available: choice.is_some_and(|choice| choice.rank() < 2),
+            in_flight: in_flight(targets, choices),
+            available: first.is_some_and(|choice| choice.rank() < 2),
         }
     };
     let places: Vec<Place> = members.iter().zip(weights).map(place).collect();
@@ -190,7 +204,7 @@ fn weighted(weights: &[u32], chance: u64, is_well: impl Fn(usize) -> bool) -> Ve
 fn latency<'c>(count: usize, ask: &Ask, first: impl Fn(usize) -> Option<&'c Choice>) -> Vec<usize> {
     let load = |member: usize| first(member).map_or((u8::MAX, u64::MAX), |c| (c.rank(), c.load(ask.now_ms)));
     let mut order = by(count, load);
-    let well = order.iter().filter(|member| load(**member).0 < 2).count();
+    let well = order.iter().filter(|member| first(**member).is_some_and(|choice| choice.rank() < 2)).count();
     if well > 2 {
         let well = u64::try_from(well).unwrap_or(u64::MAX);
         let one = ask.chance % well;

@@ -44,8 +44,8 @@ impl World {
     fn choices(&self) -> Vec<Choice> {
         let choice = |name: &str| {
             let vital = self.vital(name);
-            let (standing, id) = (vital.standing(0, NOW_MS), affinity::id(name));
-            Choice { seats: vec![Seat { place: 0, vital, standing, weight: 1, id }], cost: None }
+            let standing = vital.standing(0, NOW_MS);
+            Choice { id: affinity::id(&[name]), seats: vec![Seat { place: 0, vital, standing, weight: 1 }], cost: None }
         };
         self.route.targets().iter().map(|target| choice(&target.deployment.name)).collect()
     }
@@ -176,6 +176,40 @@ fn a_group_among_weights_has_its_own_weight() {
 }
 
 #[test]
+fn a_group_inside_draws_for_itself() {
+    let world = World::new(
+        "{strategy: weighted, affinity: true, targets: [{strategy: weighted, weight: 1, targets: [{model: a/m}, {model: b/m}]}, {strategy: weighted, weight: 1, targets: [{model: c/m}, {model: d/m}]}]}",
+    );
+    let reached = |counts: [f64; 5]| counts[..4].iter().all(|count| is_near(*count, 8_000.0, 0.25));
+    assert!(reached(firsts(&world, 8_000)), "{:?}", firsts(&world, 8_000));
+    let mut of_conversations = [0.0; 5];
+    (0..8_000).for_each(|key| of_conversations["abcd".find(world.order(&of_conversation(key))[0]).unwrap()] += 1.0);
+    assert!(reached(of_conversations), "{of_conversations:?}");
+    // Who is first in the group has nothing to do with where the group stands.
+    let own = (0..).find(|key| world.order(&of_conversation(*key))[0] == "a").unwrap();
+    world.breaks("a");
+    assert_eq!(world.order(&of_conversation(own))[0], "b");
+}
+
+#[test]
+fn a_group_is_as_busy_as_all_its_targets() {
+    let world = World::new(
+        "{strategy: least_busy, targets: [{model: a/m}, {strategy: fallback, targets: [{model: b/m}, {model: c/m}]}]}",
+    );
+    let _busy = [world.busy("a", 2), world.busy("c", 3)];
+    assert!(chances(20).all(|chance| world.order(&by_chance(chance)) == ["a", "b", "c"]));
+}
+
+#[test]
+fn latency_does_not_send_everything_to_who_never_answered() {
+    let world = World::new("{strategy: latency, targets: [{model: a/m}, {model: b/m}]}");
+    world.answered("a", 300);
+    assert_eq!(world.order(&by_chance(0)), ["b", "a"], "it is asked at once");
+    let _busy = world.busy("b", 1);
+    assert_eq!(world.order(&by_chance(0)), ["a", "b"], "but not by all");
+}
+
+#[test]
 fn latency_takes_the_better_of_two_by_chance() {
     let world = World::new("{strategy: latency, targets: [{model: a/m}, {model: b/m}, {model: c/m}, {model: d/m}]}");
     for (name, ms) in [("a", 400), ("b", 100), ("c", 200), ("d", 300)] {
@@ -245,7 +279,7 @@ fn a_conversation_keeps_its_order_and_others_have_others() {
 fn endpoints_of_one_target_share_by_weight_and_keep_conversations() {
     let world = World::new("{strategy: fallback, targets: [{model: a/m}, {model: b/m}, {model: c/m}]}");
     let all: Vec<Seat> = world.choices().into_iter().flat_map(|choice| choice.seats).collect();
-    let mut pool = Choice { seats: all, cost: None };
+    let mut pool = Choice { id: 0, seats: all, cost: None };
     for (seat, weight) in pool.seats.iter_mut().zip([5, 4, 1]) {
         seat.weight = weight;
     }

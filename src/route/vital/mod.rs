@@ -160,6 +160,13 @@ impl Vital {
         self.full.store(full, Ordering::Relaxed);
     }
 
+    /// Whether anything has been learnt of it.
+    pub(super) fn is_of_use(&self) -> bool {
+        let state = self.state();
+        let has_failed = state.faults_in_a_row > 0 || state.open_until_ms.is_some() || state.cool_until_ms > 0;
+        has_failed || state.first_token.at(0).is_some() || self.in_flight() > 0
+    }
+
     /// Whether it should be asked for something of that many tokens.
     pub fn standing(&self, tokens: u64, now_ms: u64) -> Standing {
         if let Some(out) = self.endpoint.out(now_ms) {
@@ -188,7 +195,9 @@ impl Vital {
         let is_out = self.endpoint.out(now_ms).is_some() || self.endpoint.is_locked();
         let probes = {
             let mut state = self.state();
-            let probes = is_out || state.open_until_ms.is_some() || state.cool_until_ms > now_ms;
+            let is_out = is_out || state.open_until_ms.is_some() || state.cools_until_ms(now_ms).is_some();
+            // Whoever comes while another finds out is none: the first one's end is what counts.
+            let probes = is_out && !state.probing;
             state.probing |= probes;
             probes
         };
@@ -310,9 +319,13 @@ impl Run {
         }
     }
 
+    /// It takes the gateway's own credential.
+    pub fn credential_taken(&self) {
+        self.vital.endpoint.unlock();
+    }
+
     /// It answers: the first of it came after `first_token_ms`.
     pub fn succeeded(&self, first_token_ms: u64, now_ms: u64) {
-        self.vital.endpoint.unlock();
         let mut state = self.vital.state();
         state.first_token.add(first_token_ms, now_ms);
         state.succeeded(now_ms);

@@ -9,10 +9,17 @@ use crate::route::quota::Window;
 
 const START_MS: u64 = 1_000_000;
 
-fn vital() -> Arc<Vital> {
+/// Two models at one endpoint.
+fn vitals() -> [Arc<Vital>; 2] {
     let text = "providers: {p: {kind: openai-compatible, base_url: \"http://127.0.0.1:9\"}}\ntenants: {t: {keys: [{id: k, secret: \"${KEY}\"}]}}";
     let runtime = from_text(text, "weir.yaml", &Table::of(&[("KEY", "a-key-of-twenty-letters")])).unwrap();
-    Board::new(&runtime).endpoint("p").unwrap().vital("m")
+    let board = Board::new(&runtime);
+    ["m", "other"].map(|model| board.endpoint("p").unwrap().vital(model))
+}
+
+fn vital() -> Arc<Vital> {
+    let [vital, _] = vitals();
+    vital
 }
 
 fn failure(cause: Cause) -> Failure {
@@ -251,13 +258,14 @@ fn what_the_headers_say_is_believed_until_it_resets() {
 
 #[test]
 fn a_refused_credential_takes_out_every_model_there_until_it_is_taken_again() {
-    let vital = vital();
-    let other = vital.endpoint.vital("other");
+    let [vital, other] = vitals();
     fails(&vital, Cause::Auth, START_MS);
     for model in [&vital, &other] {
         assert_eq!(model.standing(0, START_MS + 1), Standing::Locked { until_ms: START_MS + 60_001 });
     }
     answers(&other, START_MS + 10);
+    assert!(vital.standing(0, START_MS + 12).is_out(), "with a credential of the client's own, it may be");
+    other.begin(START_MS + 10).credential_taken();
     assert_eq!((vital.standing(0, START_MS + 12), other.standing(0, START_MS + 12)), (Standing::Good, Standing::Good));
 }
 
@@ -272,9 +280,9 @@ fn the_share_of_faults_is_that_of_the_last_seconds() {
 
 #[test]
 fn a_broken_model_says_nothing_of_the_others_there() {
-    let vital = vital();
+    let [vital, other] = vitals();
     let until_ms = broken(&vital);
-    assert_eq!(vital.endpoint.vital("other").standing(0, until_ms - 1), Standing::Good);
+    assert_eq!(other.standing(0, until_ms - 1), Standing::Good);
 }
 
 #[test]

@@ -11,15 +11,13 @@ use super::select::{self, Selection};
 use crate::config::runtime::{Deployment, Key, Prefer, Route, Strategy};
 use crate::error::{Error, Kind, Result};
 use crate::route::affinity::{self, Source};
+use crate::route::auto::USUAL_OUTPUT_TOKENS;
 use crate::route::board::Board;
 use crate::route::pick::{self, Ask, Choice, Seat};
 use crate::usage::tokens::Usage;
 use crate::wire::Dialect;
 use crate::wire::envelope::Envelope;
 use crate::wire::seal::Seal;
-
-/// Output that a request without a bound is taken to want, where costs are compared.
-const USUAL_OUTPUT_TOKENS: u64 = 1_024;
 
 /// What of the request the choice depends on.
 #[derive(Debug, Clone, Copy)]
@@ -152,16 +150,17 @@ fn places_in(route: &Route, targets: &[Target]) -> Vec<Option<usize>> {
 
 /// A target with those of its endpoints that may serve the tenant.
 fn choice(target: Option<&Target>, asked: &Asked<'_>) -> Choice {
-    let Some(target) = target else { return Choice { seats: Vec::new(), cost: None } };
+    let Some(target) = target else { return Choice { id: 0, seats: Vec::new(), cost: None } };
     let tokens = asked.parsed.reserve_tokens();
     let seat = |(place, deployment): (usize, &Arc<Deployment>)| {
         let vital = asked.board.vital(deployment, &target.model)?;
-        let (standing, id) = (vital.standing(tokens, asked.now_ms), vital.endpoint.number);
-        Some(Seat { place, vital, standing, weight: deployment.weight, id })
+        let standing = vital.standing(tokens, asked.now_ms);
+        Some(Seat { place, vital, standing, weight: deployment.weight })
     };
     let numbered = endpoints(&target.deployment).enumerate();
     let permitted = numbered.filter(|(_, deployment)| asked.key.tenant.permits(deployment));
-    Choice { seats: permitted.filter_map(seat).collect(), cost: cost(target, asked) }
+    let id = affinity::id(&[&target.deployment.name, &target.model]);
+    Choice { id, seats: permitted.filter_map(seat).collect(), cost: cost(target, asked) }
 }
 
 fn cost(target: &Target, asked: &Asked<'_>) -> Option<i128> {

@@ -166,6 +166,8 @@ fn kind(status: u16, report: &Report) -> Kind {
         401 => Kind::UpstreamAuth,
         403 if is_refused_content(report) => Kind::UpstreamRefusedContent,
         403 | 412 | 429 if cause::is_spent(&report.message) => Kind::UpstreamQuota,
+        // Of one model: the others are still served.
+        403 if is_unknown_model(report) => Kind::UpstreamNotFound,
         403 => Kind::UpstreamAuth,
         404 => Kind::UpstreamNotFound,
         429 if is_overloaded(report) => Kind::UpstreamOverloaded,
@@ -198,7 +200,7 @@ fn is_wrong_key(report: &Report) -> bool {
         || ["incorrect api key", "invalid api key"].iter().any(|words| message.starts_with(words))
 }
 
-/// OpenRouter, xAI and Voyage say it in a sentence.
+/// OpenRouter, xAI and Voyage say it in a sentence, and OpenAI of a model that the account may not use.
 fn is_unknown_model(report: &Report) -> bool {
     let message = report.message.to_ascii_lowercase();
     report.code == "model_not_found"
@@ -206,6 +208,7 @@ fn is_unknown_model(report: &Report) -> bool {
         || message.starts_with("model not found")
         || message.ends_with("is not a valid model id")
         || (message.starts_with("model ") && message.contains(" is not supported. supported models are"))
+        || (message.starts_with("you are not allowed to ") && message.ends_with(" from this model"))
 }
 
 fn is_billing(report: &Report) -> bool {
@@ -452,6 +455,28 @@ mod tests {
             Kind::UpstreamNotFound,
             400,
             "invalid-argument",
+        ),
+        // OpenAI.
+        (
+            403,
+            r#"{"error":{"message":"You are not allowed to sample from this model","type":"invalid_request_error","param":null,"code":null}}"#,
+            Kind::UpstreamNotFound,
+            403,
+            "model_not_found",
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Project `p` does not have access to model `m`","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#,
+            Kind::UpstreamNotFound,
+            403,
+            "model_not_found",
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Country, region, or territory not supported","type":"request_forbidden","param":null,"code":"unsupported_country_region_territory"}}"#,
+            Kind::UpstreamAuth,
+            502,
+            "upstream_error",
         ),
         // Voyage.
         (

@@ -130,7 +130,7 @@ fn excerpt(body: &str) -> String {
 
 fn judge(status: u16, report: Report) -> Error {
     let kind = kind(status, &report);
-    let is_above_limit = is_above_limit(&report);
+    let is_above_limit = kind == Kind::UpstreamContextTooLong && is_above_limit(&report);
     let told_by_kind =
         (kind == Kind::UpstreamContextTooLong && !is_above_limit) || status == 402 || is_billing(&report);
     let message =
@@ -148,11 +148,11 @@ fn judge(status: u16, report: Report) -> Error {
     if is_ours {
         return error.shown_as(Kind::UpstreamAuth);
     }
-    if is_above_limit || (kind == Kind::UpstreamOverloaded && status == 429) {
-        error = error.shown_as(Kind::UpstreamRateLimited);
-    }
     if is_above_limit {
         error = error.with_retry(Retry::NextTarget);
+    }
+    if is_above_limit || (kind == Kind::UpstreamOverloaded && status == 429) {
+        error = error.shown_as(Kind::UpstreamRateLimited);
     }
     if (400..500).contains(&status) {
         error = error.with_status(status);

@@ -213,17 +213,19 @@ fn read_by_client(out: &[u8]) -> Vec<(String, String)> {
 /// What a pipe gives out where it is kept awake, and noted upon, between any two pieces.
 fn awake(mut pipe: impl Pipe, pieces: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
-    assert!(pipe.keep_alive(&mut out) && !out.is_empty() && !pipe.is_committed());
+    pipe.keep_alive(&mut out);
+    assert!(!out.is_empty() && !pipe.is_committed());
     for piece in pieces {
         pipe.push(piece, &mut out);
         let (len_before, is_open) = (out.len(), pipe.is_open());
         pipe.note("a\nb", &mut out);
-        assert_eq!(pipe.keep_alive(&mut out), is_open);
+        pipe.keep_alive(&mut out);
         assert_eq!(out.len() > len_before, is_open);
     }
     pipe.finish(&mut out);
     let len_before = out.len();
-    assert!(!pipe.keep_alive(&mut out) && out.len() == len_before);
+    pipe.keep_alive(&mut out);
+    assert_eq!(out.len(), len_before);
     out
 }
 

@@ -102,6 +102,13 @@ fn resume(pipe: &mut dyn Pipe, client_format: Dialect, upstream: Dialect, quirks
     pipe.resume(&Next { bridge: &bridge, framing: framing(upstream), quirks });
 }
 
+/// Whether something keeps the connection awake.
+fn awake(pipe: &mut dyn Pipe, out: &mut Vec<u8>) -> bool {
+    let len_before = out.len();
+    pipe.keep_alive(out);
+    out.len() > len_before
+}
+
 fn push(pipe: &mut dyn Pipe, chunks: &[Vec<u8>], out: &mut Vec<u8>) {
     chunks.iter().for_each(|chunk| pipe.push(chunk, out));
     pipe.finish(out);
@@ -168,6 +175,9 @@ fn wherever_a_text_breaks_the_client_reads_one_answer() {
         assert!(pipe.is_open() && matches!(pipe.progress().ending, Some(Ending::Cut(_))));
 
         resume(&mut pipe, client_format, next, &Quirks::NONE);
+        // Who goes on has read what was said, should it not count that itself.
+        let (unsaid, source) = pipe.progress().account(9);
+        assert_eq!((unsaid.input_tokens(), source), (9 + said.output_tokens(), UsageSource::Estimated), "{cell}");
         pipe.note("continued on b/m2", &mut out);
         push(&mut pipe, &SECOND.chunks(next), &mut out);
         let stream = String::from_utf8(out).unwrap();
@@ -259,7 +269,7 @@ fn nobody_goes_on_from_a_call_or_from_an_end() {
                 resume(&mut pipe, client_format, from, &Quirks::NONE);
                 pipe.close(&mut out);
                 pipe.note("too late", &mut out);
-                assert!(!pipe.keep_alive(&mut out));
+                assert!(!awake(&mut pipe, &mut out));
                 push(&mut pipe, &SECOND.chunks(from), &mut out);
                 assert_eq!(out, before);
                 grammar::assemble(client_format, std::str::from_utf8(&out).unwrap());
@@ -294,9 +304,9 @@ fn a_stream_that_waits_for_the_next_upstream_is_kept_awake() {
         // A deadline has passed.
         pipe.fail(Error::new(Kind::UpstreamTimeout, "slow"), &mut out);
         pipe.push(&chunks[4], &mut out);
-        assert!(pipe.said().is_some() && pipe.keep_alive(&mut out));
+        assert!(pipe.said().is_some() && awake(&mut pipe, &mut out));
         resume(&mut pipe, client_format, Dialect::Cohere, &Quirks::NONE);
-        assert!(pipe.keep_alive(&mut out));
+        assert!(awake(&mut pipe, &mut out));
         push(&mut pipe, &SECOND.chunks(Dialect::Cohere), &mut out);
         let answer = grammar::assemble(client_format, &String::from_utf8(out).unwrap());
         assert_eq!(text(client_format, &answer), "Once upon a\n was a queen.");
@@ -305,9 +315,9 @@ fn a_stream_that_waits_for_the_next_upstream_is_kept_awake() {
     let bridge = Bridge::plain(Dialect::Gemini, Dialect::Anthropic, &seal);
     let translator = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).recorded();
     let (mut pipe, mut out) = (AsArray::new(Box::new(translator)), Vec::new());
-    assert!(pipe.keep_alive(&mut out) && !pipe.is_committed());
+    assert!(awake(&mut pipe, &mut out) && !pipe.is_committed());
     push(&mut pipe, &FIRST.chunks(Dialect::Anthropic)[..4], &mut out);
-    assert!(pipe.keep_alive(&mut out));
+    assert!(awake(&mut pipe, &mut out));
     resume(&mut pipe, Dialect::Gemini, Dialect::OpenAiChat, &Quirks::NONE);
     pipe.note("continued", &mut out);
     push(&mut pipe, &SECOND.chunks(Dialect::OpenAiChat), &mut out);

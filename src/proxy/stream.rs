@@ -39,7 +39,7 @@ pub(super) async fn run(
     let mut batch = first;
     loop {
         if let Some(error) = x.attempt_mut()?.answer.error().cloned() {
-            if x.attempt_mut()?.answer.said().is_some() {
+            if x.attempt_mut()?.answer.is_broken() {
                 write(session, x, batch.out, false).await?;
                 return Err(error);
             }
@@ -172,7 +172,7 @@ pub(super) async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchan
         return Err(error);
     }
     let event = x.attempt_mut()?.answer.fail(error.clone());
-    if x.attempt_mut()?.answer.said().is_some() {
+    if x.attempt_mut()?.answer.is_broken() {
         write(session, x, event, false).await?;
         return Err(error);
     }
@@ -182,7 +182,7 @@ pub(super) async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchan
 
 /// Whether the answer broke after the client had begun to read it, and is open for another target.
 pub(super) fn is_open(x: &Exchange) -> bool {
-    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| attempt.answer.said().is_some())
+    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| attempt.answer.is_broken())
 }
 
 /// Ends a stream that was left open: nobody goes on with it.

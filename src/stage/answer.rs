@@ -159,7 +159,8 @@ impl Answer {
     pub fn stream(context: Context<'_>) -> Self {
         let (prepared, parsed, target) = (context.prepared, context.parsed, context.target);
         let (quirks, seal) = (&target.deployment.quirks, &target.deployment.seal);
-        let recorded = context.resumable && parsed.choices == 1;
+        // Behind the id of a kept answer is only what its provider said of it.
+        let recorded = context.resumable && parsed.choices == 1 && context.owner.is_none();
         let plain = || Arc::new(Bridge::plain(prepared.dialect, prepared.dialect, seal));
         let bridge = prepared.bridge.clone().or_else(|| recorded.then(plain));
         let pipe: Box<dyn Pipe> = if let Some(bridge) = &bridge {
@@ -262,6 +263,14 @@ impl Answer {
         }
     }
 
+    /// Whether there is such.
+    pub fn is_broken(&self) -> bool {
+        match &self.mode {
+            Mode::Stream(pipe) => pipe.is_open() && pipe.progress().ending.is_some(),
+            _ => false,
+        }
+    }
+
     /// Goes on with the answer of a target that was asked by
     /// [`prepare_continued`](super::translate::prepare_continued).
     pub fn resume(&mut self, prepared: &Prepared, target: &Target) {
@@ -292,7 +301,7 @@ impl Answer {
 
     /// What keeps the client's connection awake; empty where nothing may be written.
     pub fn keep_alive(&mut self) -> Bytes {
-        self.written(|pipe, out| _ = pipe.keep_alive(out))
+        self.written(|pipe, out| pipe.keep_alive(out))
     }
 
     fn written(&mut self, write: impl FnOnce(&mut dyn Pipe, &mut Vec<u8>)) -> Bytes {

@@ -16,7 +16,7 @@ use super::scan::{self, Escapes};
 use super::seal::Seal;
 use super::splice::Splice;
 use super::sse::{Frame, Framer};
-use super::stream::{Next, Pipe, Progress, Said};
+use super::stream::{Pipe, Progress};
 use crate::error::{Error, Result};
 
 /// The tenant that asks, at the deployment that answers.
@@ -160,26 +160,12 @@ impl Pipe for Owned {
         self.inner.is_open()
     }
 
-    fn said(&self) -> Option<Said> {
-        self.inner.said()
-    }
-
-    fn resume(&mut self, next: &Next<'_>) {
-        self.inner.resume(next);
-    }
-
-    fn close(&mut self, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        self.inner.close(&mut bytes);
-        self.write(&bytes, out);
-    }
-
     fn note(&mut self, text: &str, out: &mut Vec<u8>) {
         self.inner.note(text, out);
     }
 
-    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
-        self.inner.keep_alive(out)
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
+        self.inner.keep_alive(out);
     }
 }
 

@@ -134,7 +134,9 @@ fn error_answers_keep_their_message_and_have_the_right_kind() {
     let Some(exchanges) = exchanges() else { return };
     let mut score = Score::default();
     for exchange in exchanges.filter(|e| e.status >= 400) {
-        let error = decode_error(exchange.dialect, exchange.status, &exchange.body);
+        // Bedrock refuses in its own words, whatever it was asked in.
+        let shape = if exchange.api == "invoke_model" { Dialect::Converse } else { exchange.dialect };
+        let error = decode_error(shape, exchange.status, &exchange.body);
         let expected = reading::message(&exchange.body).unwrap_or_default();
         for format in Dialect::CLIENTS {
             let mut out = Vec::new();
@@ -160,6 +162,7 @@ fn error_answers_keep_their_message_and_have_the_right_kind() {
 fn kinds(status: u16, body: &str) -> &'static [Kind] {
     match status {
         _ if body.contains("Incorrect API key") || body.contains("API_KEY_INVALID") => &[Kind::UpstreamAuth],
+        403 if body.contains("the model") || body.contains("this model") => &[Kind::UpstreamNotFound],
         401 | 403 => &[Kind::UpstreamAuth],
         404 => &[Kind::UpstreamNotFound],
         429 => &[Kind::UpstreamRateLimited],

@@ -12,6 +12,7 @@ use weir::stage::route::{self, Target};
 use weir::stage::translate::{Prepared, Source, prepare, prepare_continued};
 use weir::usage::tokens::UsageSource;
 use weir::wire::Dialect;
+use weir::wire::owned::Owner;
 
 use super::{FIRST, SECOND, grammar, text};
 
@@ -49,7 +50,11 @@ impl Asked {
     }
 
     fn answer(&self, prepared: &Prepared, target: &Target, resumable: bool) -> Answer {
-        Answer::stream(Context {
+        Answer::stream(self.context(prepared, target, resumable))
+    }
+
+    fn context<'c>(&'c self, prepared: &'c Prepared, target: &'c Target, resumable: bool) -> Context<'c> {
+        Context {
             target,
             prepared,
             parsed: &self.parsed,
@@ -61,7 +66,7 @@ impl Asked {
             earlier: &[],
             owner: None,
             resumable,
-        })
+        }
     }
 }
 
@@ -84,14 +89,14 @@ fn an_answer_goes_on_at_a_target_of_another_format() {
     let (mut answer, mut out) = (asked.answer(&prepared, &first, true), Vec::new());
     assert!(!answer.keep_alive().is_empty());
     read(&mut answer, &FIRST.chunks(Dialect::OpenAiChat)[..3], &mut out);
-    assert!(answer.error().is_some());
+    assert!(answer.error().is_some() && answer.is_broken());
 
     let said = answer.said().unwrap();
     let prepared = prepare_continued(asked.source(), &second, &said).unwrap();
     let body: Value = serde_json::from_slice(&prepared.body).unwrap();
     assert_eq!(body["messages"][1], serde_json::json!({"role": "assistant", "content": said.told()}));
     answer.resume(&prepared, &second);
-    assert!(answer.error().is_none());
+    assert!(answer.error().is_none() && !answer.is_broken());
     out.extend(answer.keep_alive());
     out.extend(answer.note("continued on anthropic/claude-sonnet-4-5"));
     read(&mut answer, &SECOND.chunks(Dialect::Anthropic), &mut out);
@@ -117,7 +122,7 @@ fn a_target_of_the_same_format_is_told_how_too() {
     assert_eq!(body["continue_final_message"], true);
     // Nobody was there to go on.
     assert!(String::from_utf8(answer.close().to_vec()).unwrap().contains("error"));
-    assert!(answer.close().is_empty() && answer.said().is_none());
+    assert!(answer.close().is_empty() && answer.said().is_none() && !answer.is_broken());
 }
 
 #[test]
@@ -129,9 +134,20 @@ fn unasked_or_for_several_answers_nothing_is_kept() {
         let chunks = FIRST.chunks(Dialect::OpenAiChat);
         read(&mut answer, &chunks[..3], &mut out);
         assert!(out.starts_with(&chunks[..3].concat()), "the bytes of the same format stay");
-        assert_eq!(answer.said(), None);
+        assert!(answer.said().is_none() && !answer.is_broken());
         assert!(answer.fail(Error::new(Kind::UpstreamTimeout, "slow")).is_empty());
     }
+}
+
+#[test]
+fn what_the_provider_keeps_does_not_go_on() {
+    let (asked, first) = (Asked::new(""), target("openai/gpt-5"));
+    let prepared = prepare(asked.source(), &first).unwrap();
+    let owner = Owner { seal: first.deployment.seal.clone(), tenant: "t".to_owned() };
+    let context = Context { owner: Some(&owner), ..asked.context(&prepared, &first, true) };
+    let (mut answer, mut out) = (Answer::stream(context), Vec::new());
+    read(&mut answer, &FIRST.chunks(Dialect::OpenAiChat)[..3], &mut out);
+    assert!(answer.error().is_some() && answer.said().is_none() && !answer.is_broken());
 }
 
 #[test]

@@ -32,7 +32,9 @@ settings! {
         /// Where a target says that the context is too long: ask one with a longer window.
         longer_context: bool = "false",
         /// A stream that breaks goes on from another target, which is told what the client has got.
-        /// Such streams are always translated.
+        /// Not behind a call of a tool or a refusal, not for several choices or JSON output, not for
+        /// answers that the provider keeps, and not after 1 MiB of text. Such streams are always
+        /// translated.
         continuation: bool = "false",
         /// Ask a second target where the first token is later than 95 of 100 on this route, and take
         /// whichever answers first. Costs tokens twice.

@@ -43,15 +43,12 @@ fn judge(status: u16, message: Option<String>) -> Error {
         return error.with_detail(message.unwrap_or_default());
     }
     let message = message.unwrap_or_else(|| format!("the provider answered with status {status}"));
-    let code = code(status, &message);
     let mut error = Error::new(kind, message).with_detail(format_args!("upstream status {status}"));
     if (400..500).contains(&status) {
         error = error.with_status(status);
     }
-    match code {
-        Some(code) => error.with_code(code),
-        None => error,
-    }
+    // The table's code says less.
+    if status == 413 { error.with_code("request_too_large") } else { error }
 }
 
 fn kind(status: u16, message: &str) -> Kind {
@@ -77,15 +74,6 @@ fn kind(status: u16, message: &str) -> Kind {
 /// `too many tokens: max tokens must be ...` is about the answer.
 fn is_too_long(message: &str) -> bool {
     message.contains("too many tokens") && !message.contains("max tokens must be")
-}
-
-/// Where the table's code says less.
-fn code(status: u16, message: &str) -> Option<&'static str> {
-    match status {
-        429 if message.contains("Trial key") => Some("insufficient_quota"),
-        413 => Some("request_too_large"),
-        _ => None,
-    }
 }
 
 /// Writes an error body; gives back its status.
@@ -140,7 +128,14 @@ mod tests {
         assert_eq!((decode(429, trial).status(), decode(429, trial).code()), (429, "insufficient_quota"));
         assert_eq!(decode(429, trial).kind(), Kind::UpstreamQuota);
         let minute = r#"{"message":"You are using a Trial key, which is limited to 40 API calls / minute."}"#;
-        assert_eq!(decode(429, minute).kind(), Kind::UpstreamRateLimited);
+        assert_eq!(
+            (decode(429, minute).kind(), decode(429, minute).code()),
+            (Kind::UpstreamRateLimited, "rate_limit_exceeded")
+        );
+        assert_eq!(
+            (decode(413, minute).kind(), decode(413, minute).code()),
+            (Kind::UpstreamRejected, "request_too_large")
+        );
         let error = decode(401, r#"{"id":"x","message":"Incorrect API key provided: abc"}"#);
         assert_eq!((error.status(), error.public()), (502, "the provider refused the gateway's credential"));
     }

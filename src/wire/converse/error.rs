@@ -116,9 +116,14 @@ fn throttled(message: &str) -> Kind {
     if cause::is_spent(message) { Kind::UpstreamQuota } else { Kind::UpstreamRateLimited }
 }
 
-/// A model of the marketplace asks for a way to pay.
+/// A model of the marketplace asks for a way to pay; one that the account never asked for is not there,
+/// though others are.
 fn denied(message: &str) -> Kind {
-    if cause::is_spent(message) { Kind::UpstreamQuota } else { Kind::UpstreamAuth }
+    match () {
+        () if cause::is_spent(message) => Kind::UpstreamQuota,
+        () if message.starts_with("You don't have access to the model") => Kind::UpstreamNotFound,
+        () => Kind::UpstreamAuth,
+    }
 }
 
 fn by_status(status: u16, message: &str) -> Kind {
@@ -182,6 +187,8 @@ mod tests {
             ("", 400, "messages: at least one message is required", Kind::UpstreamRejected),
             ("", 400, "The provided model identifier is invalid.", Kind::UpstreamNotFound),
             ("", 403, "The security token included in the request is invalid.", Kind::UpstreamAuth),
+            ("", 403, "You don't have access to the model with the specified model ID.", Kind::UpstreamNotFound),
+            ("AccessDeniedException", 403, "You don't have access to the model", Kind::UpstreamNotFound),
             ("", 404, "Could not resolve the foundation model", Kind::UpstreamNotFound),
             ("", 424, "The system encountered an unexpected error", Kind::UpstreamFailed),
             ("", 429, "Too many tokens", Kind::UpstreamRateLimited),
@@ -219,6 +226,9 @@ mod tests {
         let error = decode(400, r#"{"message":"The model returned the following errors: Input Tokens Exceeded: ..."}"#);
         assert_eq!((error.status(), error.code(), error.retry()), (400, "context_length_exceeded", Retry::No));
         assert!(error.public().starts_with("The model returned"));
+        let other = decode(403, r#"{"message":"You don't have access to the model with the specified model ID."}"#);
+        assert_eq!((other.status(), other.code()), (404, "model_not_found"));
+        assert!(other.public().starts_with("You don't have access"));
         let error = decode(403, r#"{"message":"User: arn:aws:iam::1:user/x is not authorized"}"#);
         assert_eq!((error.status(), error.public()), (502, "the provider refused the gateway's credential"));
     }

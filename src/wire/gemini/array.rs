@@ -170,11 +170,10 @@ impl Pipe for AsArray {
     fn note(&mut self, _text: &str, _out: &mut Vec<u8>) {}
 
     // White space, before the array as well as in it.
-    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
         if self.is_open() {
             out.push(b'\n');
         }
-        self.is_open()
     }
 }
 

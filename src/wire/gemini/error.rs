@@ -90,7 +90,11 @@ fn judge(report: Report) -> Error {
         let error = Error::new(kind, "the provider refused the gateway's credential");
         return error.with_detail(report.message).shown_as(Kind::UpstreamAuth);
     }
-    let after = report.retry_after.or_else(|| limits(kind).then(|| wait::advice(&report.message))?);
+    // What is gone for the day is not back when the minute is.
+    let after = match report.for_the_day {
+        true => None,
+        false => report.retry_after.or_else(|| limits(kind).then(|| wait::advice(&report.message))?),
+    };
     let message = match report.message.is_empty() {
         true => format!("the provider answered with status {}", report.status),
         false => report.message,
@@ -119,8 +123,8 @@ fn kind(report: &Report) -> Kind {
     }
     match (report.word.as_str(), report.status) {
         ("UNAUTHENTICATED", _) => Kind::UpstreamAuth,
-        // A file of another account is the client's mistake; all else that is forbidden is ours.
-        ("PERMISSION_DENIED", _) if report.message.contains("access the File") => Kind::UpstreamRejected,
+        // What the request names is the client's; all else that is forbidden is ours.
+        ("PERMISSION_DENIED" | "FAILED_PRECONDITION", _) if is_of_the_request(report) => Kind::UpstreamRejected,
         ("PERMISSION_DENIED", _) => Kind::UpstreamAuth,
         // The account's country or billing, as far as is known.
         ("FAILED_PRECONDITION", _) => Kind::UpstreamAuth,
@@ -139,6 +143,13 @@ fn kind(report: &Report) -> Kind {
         (_, 400..=499) => cause::of_rejection(&report.message),
         _ => Kind::UpstreamFailed,
     }
+}
+
+/// A file or a cached prompt that is another account's, gone, or not ready.
+fn is_of_the_request(report: &Report) -> bool {
+    let message = &report.message;
+    message.contains("access the File")
+        || ["CachedContent not found", "The File "].iter().any(|it| message.starts_with(it))
 }
 
 fn exhausted(report: &Report) -> Kind {
@@ -218,6 +229,14 @@ mod tests {
             assert_eq!(decode(code, &body(code, word, "m", "")).kind(), kind, "{word}");
             assert_eq!(decode_in_band(&body(code, word, "m", "")).kind(), kind, "{word}");
         }
+        for (code, word, message) in [
+            (403, "PERMISSION_DENIED", "You do not have permission to access the File f or it may not exist."),
+            (403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)"),
+            (400, "FAILED_PRECONDITION", "The File f is not in an ACTIVE state and usage is not allowed."),
+        ] {
+            let error = decode(code, &body(code, word, message, ""));
+            assert_eq!((error.kind(), error.status(), error.public()), (Kind::UpstreamRejected, code, message));
+        }
         let reason = r#"{"@type":"x","reason":"API_KEY_INVALID"}"#;
         let error = decode(400, &body(400, "INVALID_ARGUMENT", "API key AIza not valid", reason));
         assert_eq!(error.kind(), Kind::UpstreamAuth);
@@ -241,11 +260,16 @@ mod tests {
     fn what_is_gone_for_the_day_or_for_want_of_money_is_a_quota() {
         let quota = |id: &str| {
             let violation = format!(r#"{{"@type":"x.QuotaFailure","violations":[{{"quotaId":"{id}"}}]}}"#);
-            decode(429, &body(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", &violation))
+            let retry = r#"{"@type":"x.RetryInfo","retryDelay":"20s"}"#;
+            let text = "You exceeded your current quota. Please retry in 20s.";
+            decode(429, &body(429, "RESOURCE_EXHAUSTED", text, &format!("{violation},{retry}")))
         };
-        assert_eq!(quota("GenerateContentInputTokensPerModelPerMinute-FreeTier").kind(), Kind::UpstreamRateLimited);
+        let of_the_minute = quota("GenerateContentInputTokensPerModelPerMinute-FreeTier");
+        assert_eq!(of_the_minute.kind(), Kind::UpstreamRateLimited);
+        assert_eq!(of_the_minute.retry_after(), Some(Duration::from_secs(20)));
         let of_the_day = quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier");
         assert_eq!((of_the_day.kind(), of_the_day.status()), (Kind::UpstreamQuota, 429));
+        assert_eq!(of_the_day.retry_after(), None);
         let spent = decode(429, &body(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted.", ""));
         assert_eq!((spent.kind(), spent.code()), (Kind::UpstreamQuota, "insufficient_quota"));
         let disabled = r#"{"@type":"x","reason":"BILLING_DISABLED"}"#;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Retry};
 use crate::wire::json::Obj;
 use crate::wire::lenient::{Value, count, filled, items, read};
 use crate::wire::{cause, wait};
@@ -66,6 +66,7 @@ pub fn decode_in_band(body: &str) -> Error {
 
 fn status_of(report: &Report) -> u16 {
     match report.kind.as_str() {
+        _ if report.code == "rate_limit_exceeded" => 429,
         "invalid_request_error" => 400,
         "authentication_error" => 401,
         "permission_error" => 403,
@@ -129,19 +130,28 @@ fn excerpt(body: &str) -> String {
 
 fn judge(status: u16, report: Report) -> Error {
     let kind = kind(status, &report);
-    let told_by_kind = kind == Kind::UpstreamContextTooLong || status == 402 || is_billing(&report);
+    let is_above_limit = kind == Kind::UpstreamContextTooLong && is_above_limit(&report);
+    let told_by_kind =
+        (kind == Kind::UpstreamContextTooLong && !is_above_limit) || status == 402 || is_billing(&report);
     let message =
         if report.message.is_empty() { format!("the provider answered with status {status}") } else { report.message };
     let after = advice(kind, &message);
-    let mut error = Error::new(kind, message).with_detail(format_args!("upstream status {status}"));
+    // Trouble with our own account is not the caller's, so they get neither its words nor status nor code.
+    let is_ours = kind == Kind::UpstreamAuth || (kind == Kind::UpstreamQuota && matches!(status, 401 | 403 | 412));
+    let mut error = match is_ours {
+        true => Error::new(kind, "the provider refused the gateway's credential").with_detail(message),
+        false => Error::new(kind, message).with_detail(format_args!("upstream status {status}")),
+    };
     if let Some(after) = after {
         error = error.with_retry_after(after);
     }
-    // Trouble with our own account is not the caller's, so they get neither its status nor code.
-    if kind == Kind::UpstreamAuth || (kind == Kind::UpstreamQuota && matches!(status, 401 | 403 | 412)) {
+    if is_ours {
         return error.shown_as(Kind::UpstreamAuth);
     }
-    if kind == Kind::UpstreamOverloaded && status == 429 {
+    if is_above_limit {
+        error = error.with_retry(Retry::NextTarget);
+    }
+    if is_above_limit || (kind == Kind::UpstreamOverloaded && status == 429) {
         error = error.shown_as(Kind::UpstreamRateLimited);
     }
     if (400..500).contains(&status) {
@@ -163,9 +173,12 @@ fn kind(status: u16, report: &Report) -> Kind {
     match status {
         402 => Kind::UpstreamQuota,
         400..500 if is_billing(report) => Kind::UpstreamQuota,
+        400..500 if is_above_limit(report) => Kind::UpstreamContextTooLong,
         401 => Kind::UpstreamAuth,
         403 if is_refused_content(report) => Kind::UpstreamRefusedContent,
         403 | 412 | 429 if cause::is_spent(&report.message) => Kind::UpstreamQuota,
+        // Of one model: the others are still served.
+        403 if is_unknown_model(report) => Kind::UpstreamNotFound,
         403 => Kind::UpstreamAuth,
         404 => Kind::UpstreamNotFound,
         429 if is_overloaded(report) => Kind::UpstreamOverloaded,
@@ -198,7 +211,7 @@ fn is_wrong_key(report: &Report) -> bool {
         || ["incorrect api key", "invalid api key"].iter().any(|words| message.starts_with(words))
 }
 
-/// OpenRouter, xAI and Voyage say it in a sentence.
+/// OpenRouter, xAI and Voyage say it in a sentence, and OpenAI of a model that the account may not use.
 fn is_unknown_model(report: &Report) -> bool {
     let message = report.message.to_ascii_lowercase();
     report.code == "model_not_found"
@@ -206,6 +219,12 @@ fn is_unknown_model(report: &Report) -> bool {
         || message.starts_with("model not found")
         || message.ends_with("is not a valid model id")
         || (message.starts_with("model ") && message.contains(" is not supported. supported models are"))
+        || (message.starts_with("you are not allowed to ") && message.ends_with(" from this model"))
+}
+
+/// One request that is more than a whole minute's tokens: no pause mends that, and the others fit.
+fn is_above_limit(report: &Report) -> bool {
+    report.code == "rate_limit_exceeded" && report.message.starts_with("Request too large")
 }
 
 fn is_billing(report: &Report) -> bool {
@@ -297,12 +316,12 @@ mod tests {
             "insufficient_quota",
         ),
         (402, r#"{"error":{"message":"pay","code":402}}"#, Kind::UpstreamQuota, "pay", 402, "insufficient_quota"),
-        (401, r#"{"detail":"Invalid API Key"}"#, Kind::UpstreamAuth, "Invalid API Key", 502, "upstream_error"),
+        (401, r#"{"detail":"Invalid API Key"}"#, Kind::UpstreamAuth, "(Invalid API Key)", 502, "upstream_error"),
         (
             400,
             r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: x"}"#,
             Kind::UpstreamAuth,
-            "Incorrect API key",
+            "the gateway's credential (Incorrect API key",
             502,
             "upstream_error",
         ),
@@ -453,6 +472,28 @@ mod tests {
             400,
             "invalid-argument",
         ),
+        // OpenAI.
+        (
+            403,
+            r#"{"error":{"message":"You are not allowed to sample from this model","type":"invalid_request_error","param":null,"code":null}}"#,
+            Kind::UpstreamNotFound,
+            403,
+            "model_not_found",
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Project `p` does not have access to model `m`","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#,
+            Kind::UpstreamNotFound,
+            403,
+            "model_not_found",
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Country, region, or territory not supported","type":"request_forbidden","param":null,"code":"unsupported_country_region_territory"}}"#,
+            Kind::UpstreamAuth,
+            502,
+            "upstream_error",
+        ),
         // Voyage.
         (
             400,
@@ -465,7 +506,7 @@ mod tests {
         (
             413,
             r#"{"error":{"message":"Request too large for model on tokens per minute (TPM): Limit 6000","type":"tokens","code":"rate_limit_exceeded"}}"#,
-            Kind::UpstreamRateLimited,
+            Kind::UpstreamContextTooLong,
             413,
             "rate_limit_exceeded",
         ),
@@ -533,17 +574,51 @@ mod tests {
     }
 
     #[test]
+    fn a_request_above_a_whole_limit_is_for_another_target_and_looks_as_it_did() {
+        let body = r#"{"error":{"message":"Request too large for m on tokens per min (TPM): Limit 10000, Requested 20000.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#;
+        for status in [413, 429] {
+            let error = decode(status, body);
+            assert_eq!((error.kind(), error.retry()), (Kind::UpstreamContextTooLong, Retry::NextTarget));
+            let mut out = Vec::new();
+            assert_eq!(encode(&error, "r1", &mut out), status);
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains(r#""type":"rate_limit_error","param":null,"code":"rate_limit_exceeded""#), "{out}");
+        }
+    }
+
+    #[test]
+    fn words_about_our_own_account_are_for_the_log() {
+        let body = r#"{"error":{"message":"Key limit exceeded. Try again in 5s. See key sk-1","code":403}}"#;
+        for (status, body) in [(401, r#"{"error":"bad key sk-1"}"#), (403, body)] {
+            let error = decode(status, body);
+            assert_eq!(error.public(), "the provider refused the gateway's credential");
+            assert!(error.to_string().contains("sk-1"));
+        }
+        assert_eq!(decode(403, body).retry_after(), Some(Duration::from_secs(5)));
+    }
+
+    #[test]
     fn an_error_in_a_200_is_judged_by_what_it_says() {
-        for (body, kind) in [
-            (r#"{"error":{"message":"m","code":429}}"#, Kind::UpstreamRateLimited),
-            (r#"{"error":{"message":"m","type":"invalid_request_error","status_code":400}}"#, Kind::UpstreamRejected),
-            (r#"{"error":{"message":"m","type":"overloaded_error"}}"#, Kind::UpstreamOverloaded),
-            (r#"{"error":"network connection lost"}"#, Kind::UpstreamFailed),
-            (r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, Kind::UpstreamQuota),
-            (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, Kind::UpstreamContextTooLong),
-            (r#"[{"error":{"message":"m","code":429,"status":"RESOURCE_EXHAUSTED"}}]"#, Kind::UpstreamRateLimited),
+        for (body, kind, status) in [
+            (r#"{"error":{"message":"m","code":429}}"#, Kind::UpstreamRateLimited, 429),
+            (
+                r#"{"error":{"message":"m","type":"tokens","code":"rate_limit_exceeded"}}"#,
+                Kind::UpstreamRateLimited,
+                429,
+            ),
+            (
+                r#"{"error":{"message":"m","type":"invalid_request_error","status_code":400}}"#,
+                Kind::UpstreamRejected,
+                400,
+            ),
+            (r#"{"error":{"message":"m","type":"overloaded_error"}}"#, Kind::UpstreamOverloaded, 503),
+            (r#"{"error":"network connection lost"}"#, Kind::UpstreamFailed, 502),
+            (r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, Kind::UpstreamQuota, 429),
+            (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, Kind::UpstreamContextTooLong, 400),
+            (r#"[{"error":{"message":"m","code":429,"status":"RESOURCE_EXHAUSTED"}}]"#, Kind::UpstreamRateLimited, 429),
         ] {
-            assert_eq!(decode_in_band(body).kind(), kind, "{body}");
+            let error = decode_in_band(body);
+            assert_eq!((error.kind(), error.status()), (kind, status), "{body}");
         }
     }
 

@@ -59,6 +59,8 @@ impl Ending {
 pub struct Progress {
     /// The counts to book of the upstreams before, in their order.
     pub earlier: Vec<(Usage, UsageSource)>,
+    /// What this upstream was told beside the prompt of what those before it had said.
+    pub told_tokens: u64,
     /// Counts that came with the opening event: the output is not in them.
     pub opening_usage: Option<Usage>,
     /// The latest counts of the answer.
@@ -85,7 +87,8 @@ impl Progress {
             (Some(usage), _) if complete => (usage, UsageSource::Reported),
             (Some(usage), _) | (None, Some(usage)) => (self.at_least_what_was_sent(usage), UsageSource::Partial),
             (None, None) => {
-                let input = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
+                let fresh_input_tokens = input_tokens.saturating_add(self.told_tokens);
+                let input = Usage { fresh_input_tokens, ..Usage::default() };
                 (self.at_least_what_was_sent(input), UsageSource::Estimated)
             }
         }
@@ -171,9 +174,9 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
     /// Writes a comment, where the client's format takes one. Not part of the answer.
     fn note(&mut self, text: &str, out: &mut Vec<u8>);
 
-    /// Writes what keeps the connection awake; says whether it did, which it does while
-    /// [`is_open`](Self::is_open). Not part of the answer: another upstream may still be asked.
-    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool;
+    /// Writes what keeps the connection awake, while [`is_open`](Self::is_open). Not part of the
+    /// answer: another upstream may still be asked.
+    fn keep_alive(&mut self, out: &mut Vec<u8>);
 }
 
 /// The upstream that goes on with an answer.

@@ -75,8 +75,13 @@ impl Record {
         }
     }
 
+    /// Whether somebody else can.
+    pub(super) fn can_go_on(&self) -> bool {
+        !self.is_final
+    }
+
     pub(super) fn said(&self) -> Option<Said> {
-        (!self.is_final).then(|| Said::new(&Str::from_escaped(&self.text).text()))
+        self.can_go_on().then(|| Said::new(&Str::from_escaped(&self.text).text()))
     }
 
     fn part_start(&mut self, index: u32, choice: u32, part: &PartStart<'_>) {

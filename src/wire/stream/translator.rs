@@ -138,11 +138,10 @@ impl Pipe for Translator {
         }
     }
 
-    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
         if self.is_open() {
             aside::keep_alive(self.stage.writer.client, out);
         }
-        self.is_open()
     }
 }
 
@@ -203,7 +202,7 @@ impl Writer {
             if !self.hold.is_committed() {
                 return;
             }
-            self.is_broken = self.record.as_ref().is_some_and(|record| record.said().is_some());
+            self.is_broken = self.record.as_ref().is_some_and(|record| record.can_go_on());
             if self.is_broken {
                 return;
             }
@@ -235,7 +234,7 @@ impl Writer {
         self.join = Some(Box::new(Join::new(record, said, echoes, proof, told)));
         let mut earlier = std::mem::take(&mut self.progress.earlier);
         earlier.push(share);
-        self.progress = Progress { earlier, ..Progress::default() };
+        self.progress = Progress { earlier, told_tokens: said.output_tokens(), ..Progress::default() };
         self.is_broken = false;
     }
 

@@ -125,11 +125,10 @@ impl Pipe for StreamWatch {
     }
 
     // Whole events only are given out, so what was last is always the end of one.
-    fn keep_alive(&mut self, out: &mut Vec<u8>) -> bool {
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
         if self.is_open() {
             aside::keep_alive(self.eye.dialect, out);
         }
-        self.is_open()
     }
 }
 

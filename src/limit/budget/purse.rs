@@ -66,7 +66,8 @@ impl Purse {
         &self.scope
     }
 
-    pub(in crate::limit) fn is_bounded(&self) -> bool {
+    /// Whether any budget stands on it.
+    pub fn is_bounded(&self) -> bool {
         !self.budgets.is_empty()
     }
 
@@ -110,7 +111,7 @@ impl Purse {
         }
         book.spend(used, unix_ms);
         for budget in &self.budgets {
-            let spent = book.tally(budget.period, unix_ms).spent.of(budget.unit);
+            let spent = book.spent(budget.period).of(budget.unit);
             if spent >= budget.most && spent.saturating_sub(used.of(budget.unit)) < budget.most {
                 used_up.push(UsedUp { scope: self.scope.clone(), budget: *budget });
             }

@@ -78,7 +78,7 @@ impl Purse {
     }
 
     /// What was used today and this month.
-    pub fn usage(&self, unix_ms: u64) -> [(Per, Spend, Bounds); 2] {
+    pub(super) fn usage(&self, unix_ms: u64) -> [(Per, Spend, Bounds); 2] {
         let mut book = self.account.lock();
         ALWAYS.map(|period| {
             let tally = book.tally(period, unix_ms);

@@ -22,7 +22,6 @@ const LONGEST_LOCKED_MS: u64 = 600_000;
 /// One endpoint of a provider.
 #[derive(Debug)]
 pub struct Endpoint {
-    pub provider: String,
     pub id: String,
     /// A hash of the id: the same in every process.
     pub number: u64,
@@ -48,7 +47,6 @@ struct Lock {
 impl Endpoint {
     fn new(deployment: &Deployment) -> Self {
         Self {
-            provider: deployment.name.clone(),
             id: deployment.id.clone(),
             number: affinity::id(&deployment.id),
             in_flight: AtomicU32::new(0),
@@ -124,12 +122,12 @@ impl Endpoint {
         self.unwell.swap(!well, Ordering::Relaxed) == well
     }
 
-    /// A request that began then was refused for its credential. Of many that were, one counts.
     /// Its credential was refused, and has not been taken since.
     pub(super) fn is_locked(&self) -> bool {
         self.locked.load(Ordering::Relaxed)
     }
 
+    /// A request that began then was refused for its credential. Of many that were, one counts.
     pub(super) fn lock_out(&self, began_ms: u64, now_ms: u64) {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if began_ms < lock.until_ms {
@@ -229,11 +227,6 @@ impl Board {
 
     pub fn endpoint(&self, id: &str) -> Option<&Arc<Endpoint>> {
         self.endpoints.get(id)
-    }
-
-    /// In no order.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.endpoints.values()
     }
 
     pub fn route(&self, name: &str) -> Option<&Arc<RouteTimes>> {

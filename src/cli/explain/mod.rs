@@ -18,9 +18,9 @@ use crate::config::load;
 use crate::config::runtime::{Key, Limits, Runtime, Tenant};
 use crate::route::board::Board;
 use crate::stage::accept::Endpoint;
+use crate::stage::authenticate::admit;
 use crate::stage::choose::Asked;
 use crate::stage::parse::{self, Parsed};
-use crate::tenant::keys;
 use crate::usage::price::amount::day_of;
 use crate::wire::envelope::Envelope;
 
@@ -154,7 +154,7 @@ fn caller(args: &Args, runtime: &Runtime) -> Result<Arc<Key>, String> {
     if let Some(id) = &args.key {
         let found = runtime.keys.values().find(|key| key.id == *id);
         let key = found.ok_or_else(|| format!("no key has the id `{id}`"))?;
-        keys::admit(key, SystemTime::now()).map_err(|error| format!("`{id}`: {error}"))?;
+        admit(key, SystemTime::now()).map_err(|error| format!("`{id}`: {error}"))?;
         return Ok(Arc::clone(key));
     }
     let tenant = match (&args.tenant, runtime.tenants.as_slice()) {

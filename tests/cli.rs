@@ -250,6 +250,18 @@ fn a_request_is_explained_by_what_its_tenant_may() {
 }
 
 #[test]
+fn a_key_that_the_gateway_refuses_is_refused() {
+    let shell = fleet(r#"{"model":"fast","messages":[]}"#);
+    let keys =
+        "  old: {keys: [{id: idle, secret: mmmm, active: false}, {id: late, secret: nnnn, expires: 2020-01-01}]}\n";
+    shell.write("weir.yaml", &format!("{FLEET}{keys}"));
+    for (id, why) in [("idle", "inactive"), ("late", "expired"), ("nobody", "no key has the id")] {
+        let (code, _, note) = shell.weir(&["explain", "request.json", "--key", id]);
+        assert!(code == 2 && note.contains(why), "{id}: {note}");
+    }
+}
+
+#[test]
 fn what_auto_decides_and_what_chance_does_is_told() {
     let shell = fleet(r#"{"model":"smart","system":"s","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#);
     let usual = explained(&shell, &["--tenant", "house"]);

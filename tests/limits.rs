@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, SystemTime};
 
+use weir::config::attempts::{AttemptRules, RetryShare};
 use weir::config::runtime::{self, AccessLog, Key, Limits, ModelPattern, Runtime, Tenant};
 use weir::error::Kind;
 use weir::limit::budget::Spend;
@@ -82,8 +83,8 @@ fn runtime(keys: Vec<Key>) -> Runtime {
         deployments: Vec::new(),
         routes: HashMap::new(),
         any: None,
-        attempts: runtime::AttemptRules::default(),
-        retry_budget: runtime::RetryShare::default(),
+        attempts: AttemptRules::default(),
+        retry_budget: RetryShare::default(),
         tenants: Vec::new(),
         keys: (0..).map(digest).zip(keys.into_iter().map(Arc::new)).collect(),
         prices: Arc::new(PriceTable::default()),

@@ -40,7 +40,8 @@ pub(super) fn one(asked: &Asked<'_>) -> Answer {
 
 fn wanted(query: &str) -> Result<Wanted, String> {
     let mut wanted = Wanted { limit: USUAL, ..Wanted::default() };
-    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').ok_or_else(|| format!("`{part}`: expected `name=value`"))?;
         let value = value.replace('+', " ");
         let value = percent_decode_str(&value).decode_utf8().map_err(|_| format!("`{name}` is not UTF-8"))?;
         let wrong = |expected: &str| format!("`{name}`: expected {expected}");
@@ -88,6 +89,7 @@ mod tests {
         };
         assert_eq!(wanted(all), Ok(expected));
         assert_eq!(wanted(""), Ok(Wanted { limit: 100, ..Wanted::default() }));
+        assert_eq!(wanted("&limit=100&"), wanted(""));
         assert_eq!(wanted("tenant=a+b").unwrap().tenant.as_deref(), Some("a b"));
     }
 
@@ -102,6 +104,8 @@ mod tests {
             ("cursor=x", "cursor"),
             ("tenants=a", "tenants"),
             ("tenant=%ff", "tenant"),
+            ("limit", "limit"),
+            ("tenant=a&cursor", "cursor"),
         ] {
             assert!(wanted(query).unwrap_err().contains(name), "{query}");
         }

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::config::attempts::{AttemptRules, RetryShare};
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{
     self, AccessLog, ApiChoice, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant, Timeouts,
@@ -151,8 +152,8 @@ fn runtime(token: Option<&str>) -> Runtime {
         deployments: vec![deployment()],
         routes: HashMap::new(),
         any: None,
-        attempts: runtime::AttemptRules::default(),
-        retry_budget: runtime::RetryShare::default(),
+        attempts: AttemptRules::default(),
+        retry_budget: RetryShare::default(),
         tenants: vec![tenant],
         keys: HashMap::from([([7; 32], Arc::new(key))]),
         prices: Arc::new(PriceTable::default()),

@@ -2,14 +2,16 @@
 
 #![expect(clippy::disallowed_types, reason = "free-form JSON, off the request path")]
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget};
 use super::runtime::{
-    AccessLog, AttemptRules, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule,
-    Runtime, Tenant, Timeouts,
+    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule, Runtime, Tenant,
+    Timeouts,
 };
 
 /// What stands for a secret.
@@ -52,13 +54,12 @@ pub fn json(runtime: &Runtime) -> Value {
     })
 }
 
-fn deployment(d: &Deployment) -> Value {
-    let scheme = if d.base.tls { "https" } else { "http" };
+fn deployment(d: &Arc<Deployment>) -> Value {
     let models: Map<_, _> = d.models.iter().map(|(name, m)| (name.clone(), m.upstream.clone().into())).collect();
     let headers: Map<_, _> = d.headers.iter().map(|(name, _)| (name.clone(), SET.into())).collect();
     let mut all = json!({
         "kind": d.provider.kind,
-        "base_url": format!("{scheme}://{}{}", d.base.authority, d.base.path),
+        "base_url": d.base.to_string(),
         "api_key": d.api_key.as_ref().map(|_| SET),
         "headers": headers,
         "timeouts": timeouts(d.timeouts),
@@ -70,7 +71,7 @@ fn deployment(d: &Deployment) -> Value {
         "max_concurrency": d.max_concurrency,
         "queue": {"waiting": d.queue.waiting, "patience": seconds(d.queue.patience)},
         "check": d.check.as_ref().map(|c| json!({"path": c.path, "every": seconds(c.every)})),
-        "endpoints": std::iter::once(d).chain(d.others.iter().map(AsRef::as_ref)).map(endpoint).collect::<Vec<_>>(),
+        "endpoints": d.endpoints().map(endpoint).collect::<Vec<_>>(),
     });
     if let Some(members) = all.as_object_mut() {
         members.extend(d.vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())));
@@ -78,11 +79,10 @@ fn deployment(d: &Deployment) -> Value {
     all
 }
 
-fn endpoint(d: &Deployment) -> Value {
-    let scheme = if d.base.tls { "https" } else { "http" };
+fn endpoint(d: &Arc<Deployment>) -> Value {
     json!({
         "id": d.id,
-        "base_url": format!("{scheme}://{}{}", d.base.authority, d.base.path),
+        "base_url": d.base.to_string(),
         "region": d.region,
         "weight": d.weight,
         "max_concurrency": d.max_concurrency,
@@ -136,7 +136,7 @@ fn route(r: &Route) -> Value {
 fn group(g: &Group) -> Value {
     let member = |member: &Member| match member {
         Member::Target(t) => {
-            json!({"model": format!("{}/{}", t.deployment.name, t.model), "weight": t.weight, "quality": t.quality})
+            json!({"model": t.name(), "weight": t.weight, "quality": t.quality})
         }
         Member::Group { group: inner, weight } => {
             let mut all = group(inner);
@@ -152,7 +152,7 @@ fn group(g: &Group) -> Value {
 fn rule(rule: &Rule, route: &Route) -> Value {
     let targets = route.targets();
     let named = rule.targets.iter().filter_map(|place| targets.get(*place));
-    let named: Vec<_> = named.map(|t| format!("{}/{}", t.deployment.name, t.model)).collect();
+    let named: Vec<_> = named.map(|t| t.name()).collect();
     let when = &rule.when;
     json!({
         "when": {

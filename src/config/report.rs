@@ -3,6 +3,7 @@
 //! A report outlives the file that it is about, is logged and shown by the admin API, so it holds
 //! only the lines it shows, with every secret in them masked.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -121,7 +122,8 @@ impl Report {
     pub(super) fn add(&mut self, file: &str, text: &str, mut drafts: Vec<Draft>, hidden: &[Place]) {
         drafts.sort_by_key(|d| d.place);
         // What several endpoints of one provider have in common is wrong once.
-        drafts.dedup_by(|a, b| a.place == b.place && a.message == b.message);
+        let mut seen = HashSet::new();
+        drafts.retain(|draft| seen.insert((draft.place, draft.message.clone())));
         let lines = Lines::new(text, hidden);
         for draft in drafts {
             if self.problems.len() < MOST {

@@ -16,7 +16,7 @@ const MAX_NODES: usize = 2_000_000;
 const MAX_DEPTH: usize = 48;
 
 /// Bytes of the source from `start` to before `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     pub start: usize,
     pub end: usize,

@@ -239,10 +239,6 @@ impl Admission {
         self.standing
     }
 
-    pub fn reserved_tokens(&self) -> u64 {
-        self.reserved_tokens
-    }
-
     /// Puts real usage (all input and output) in the place of the estimate, and says which budgets that
     /// used up. Where no upstream did any work that is nothing, and all is given back but the request
     /// itself, or a client could fail without limit. Counts once.

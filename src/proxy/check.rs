@@ -63,9 +63,12 @@ impl Checks {
     /// Begins the checks that are due.
     fn begin(&self, pools: &Arc<Pools>, courses: &mut HashMap<String, Course>, running: &mut JoinSet<Checked>) {
         let (live, now) = (self.live.load_full(), Instant::now());
-        self.forget(&live, courses);
+        courses.retain(|id, _| live.board.endpoint(id).is_some());
         for deployment in live.runtime.endpoints() {
-            let Some(check) = &deployment.check else { continue };
+            let Some(check) = &deployment.check else {
+                forget(&live, &deployment.id, courses);
+                continue;
+            };
             let course =
                 courses.entry(deployment.id.clone()).or_insert(Course { due: now, failures: 0, is_running: false });
             if course.is_running || course.due > now {
@@ -78,18 +81,6 @@ impl Checks {
                 (deployment, found)
             });
         }
-    }
-
-    /// Who is no longer checked is well until requests say otherwise.
-    fn forget(&self, live: &Live, courses: &mut HashMap<String, Course>) {
-        courses.retain(|id, _| {
-            let is_checked =
-                live.runtime.endpoints().any(|deployment| deployment.id == *id && deployment.check.is_some());
-            if let (false, Some(endpoint)) = (is_checked, live.board.endpoint(id)) {
-                endpoint.checked(true);
-            }
-            is_checked
-        });
     }
 
     fn note(&self, deployment: &Deployment, found: Result<()>, courses: &mut HashMap<String, Course>) {
@@ -110,6 +101,13 @@ impl Checks {
             }
             Err(_) => {}
         }
+    }
+}
+
+/// Who is no longer checked is well until requests say otherwise.
+fn forget(live: &Live, id: &str, courses: &mut HashMap<String, Course>) {
+    if let (Some(_), Some(endpoint)) = (courses.remove(id), live.board.endpoint(id)) {
+        endpoint.checked(true);
     }
 }
 

@@ -77,12 +77,11 @@ fn spend(usage: Option<Usage>, cost: Option<PicoUsd>) -> Spend {
 }
 
 impl Gateway {
-    /// Puts an attempt on record and into the metrics, once.
+    /// Puts an attempt on record, once.
     fn put(&self, x: &mut Exchange, attempt: &mut Attempt, outcome: &'static str, error: Option<&Error>) {
         if std::mem::replace(&mut attempt.recorded, true) {
             return;
         }
-        self.telemetry.attempt(&attempt.target.deployment.name, outcome);
         x.timeline.push(Tried {
             deployment: Arc::clone(&attempt.target.deployment),
             model: attempt.target.model.clone(),

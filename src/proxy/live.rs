@@ -72,6 +72,11 @@ impl Live {
         }
     }
 
+    /// Whether a budget stands anywhere.
+    pub(crate) fn has_budgets(&self) -> bool {
+        self.purses.values().any(|purse| purse.is_bounded())
+    }
+
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {
         self.upstreams.get(&deployment.id).ok_or_else(|| Error::internal("a deployment without an upstream"))
     }

@@ -159,6 +159,7 @@ impl Shared {
         let (directory, accounts) = (runtime.state_dir.clone(), Arc::clone(limiter.accounts()));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
+        limiter.accounts().set_bounded(live.load().has_budgets());
         let apply = {
             let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
             move |runtime: &Arc<Runtime>| {
@@ -166,7 +167,9 @@ impl Shared {
                 let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
                 next.keep_learnt(&old);
                 telemetry.bind(runtime)?;
+                let has_budgets = next.has_budgets();
                 live.store(Arc::new(next));
+                limiter.accounts().set_bounded(has_budgets);
                 telemetry.reloaded(runtime);
                 Ok(())
             }

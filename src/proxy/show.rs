@@ -1,6 +1,8 @@
 //! How routing stands, as JSON to read: providers with their endpoints, routes with their targets.
 //! Nothing secret is in any of it.
 
+use std::sync::Arc;
+
 use super::live::Live;
 use crate::config::runtime::{Deployment, Group, Member, Route, RouteTarget, Rule, When};
 use crate::route::quota::Window;
@@ -36,31 +38,24 @@ fn list(write: impl FnOnce(&mut Arr<'_>)) -> Vec<u8> {
     body
 }
 
-fn write_provider(row: &mut Obj<'_>, deployment: &Deployment, live: &Live, now_ms: u64) {
+fn write_provider(row: &mut Obj<'_>, deployment: &Arc<Deployment>, live: &Live, now_ms: u64) {
     let mut models: Vec<&str> = deployment.models.keys().map(String::as_str).collect();
     models.sort_unstable();
     row.text("name", &deployment.name).text("kind", deployment.provider.kind);
     row.text("format", deployment.provider.dialect().as_str());
-    row.text("base_url", &address(deployment));
+    row.text("base_url", &deployment.base.to_string());
     row.bool("has_credential", deployment.api_key.is_some()).bool("models_only", deployment.models_only);
     let mut names = row.arr("models");
     models.into_iter().for_each(|model| _ = names.text(model));
     drop(names);
     let mut endpoints = row.arr("endpoints");
-    write_endpoint(&mut endpoints.obj(), deployment, live, now_ms);
-    for other in &deployment.others {
-        write_endpoint(&mut endpoints.obj(), other, live, now_ms);
+    for endpoint in deployment.endpoints() {
+        write_endpoint(&mut endpoints.obj(), endpoint, live, now_ms);
     }
 }
 
-fn address(deployment: &Deployment) -> String {
-    let base = &deployment.base;
-    let scheme = if base.tls { "https" } else { "http" };
-    format!("{scheme}://{}{}", base.authority, base.path)
-}
-
 fn write_endpoint(row: &mut Obj<'_>, deployment: &Deployment, live: &Live, now_ms: u64) {
-    row.text("id", &deployment.id).text("base_url", &address(deployment));
+    row.text("id", &deployment.id).text("base_url", &deployment.base.to_string());
     match &deployment.region {
         Some(region) => row.text("region", region),
         None => row.null("region"),
@@ -153,17 +148,13 @@ fn write_rule(row: &mut Obj<'_>, rule: &Rule, route: &Route) {
     let all = route.targets();
     let mut to = row.arr("to");
     for target in rule.targets.iter().filter_map(|place| all.get(*place)) {
-        to.text(&name(target));
+        to.text(&target.name());
     }
     drop(to);
     match rule.prefer {
         Some(prefer) => row.text("prefer", prefer.as_str()),
         None => row.null("prefer"),
     };
-}
-
-fn name(target: &RouteTarget) -> String {
-    format!("{}/{}", target.deployment.name, target.model)
 }
 
 fn write_group(row: &mut Obj<'_>, group: &Group, live: &Live, now_ms: u64) {
@@ -182,12 +173,12 @@ fn write_group(row: &mut Obj<'_>, group: &Group, live: &Live, now_ms: u64) {
 }
 
 fn write_target(row: &mut Obj<'_>, target: &RouteTarget, live: &Live, now_ms: u64) {
-    row.text("model", &name(target)).num("weight", target.weight.into());
+    row.text("model", &target.name()).num("weight", target.weight.into());
     number(row, "quality", target.quality.map(u64::from));
     let deployment = &target.deployment;
     let upstream = deployment.models.get(&target.model).map_or(&target.model, |entry| &entry.upstream);
     let mut endpoints = row.arr("endpoints");
-    for one in std::iter::once(deployment).chain(&deployment.others) {
+    for one in deployment.endpoints() {
         let Some(endpoint) = live.board.endpoint(&one.id) else { continue };
         let mut row = endpoints.obj();
         row.text("id", &one.id);
@@ -209,8 +200,6 @@ fn number(row: &mut Obj<'_>, name: &str, value: Option<u64>) {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::disallowed_types, reason = "a test reads its own output")]
-
-    use std::sync::Arc;
 
     use serde_json::{Value, json};
 

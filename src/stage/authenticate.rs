@@ -11,6 +11,8 @@ use crate::limit::door::Door;
 use crate::tenant::credential;
 use crate::tenant::keys::{Caller, Keyring};
 
+pub use crate::tenant::keys::admit;
+
 /// A caller, and whether its own provider credential goes upstream.
 #[derive(Debug)]
 pub struct Authenticated {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::accept::{Endpoint, gemini_call};
+use crate::config::attempts::Patience;
 use crate::config::read::{Period, Scalar as _};
-use crate::config::runtime::{Patience, Prefer};
+use crate::config::runtime::Prefer;
 use crate::error::{Error, Result};
 use crate::usage::estimate::estimate_request;
 use crate::usage::tokens::Usage;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::runtime::{
-    ApiChoice, AttemptRules, Deployment, Discovered, Key, ModelPattern, Route, RouteTarget, Runtime,
-};
+use crate::config::attempts::AttemptRules;
+use crate::config::runtime::{ApiChoice, Deployment, Discovered, Key, ModelPattern, Route, RouteTarget, Runtime};
 use crate::error::{Error, Kind, Result};
 use crate::provider;
 use crate::route::vital::Vital;

@@ -15,8 +15,6 @@ use crate::wire::{self, Abilities};
 #[derive(Debug)]
 pub struct Selection {
     pub decision: Decision,
-    /// Of each target, `provider/model`.
-    pub names: Vec<String>,
     pub reason: String,
 }
 
@@ -50,7 +48,7 @@ pub fn select(route: &Route, targets: &[Option<&Target>], choices: &[Choice], as
     let policy = Policy { prefer: asked.prefer.unwrap_or(route.prefer), rules: &route.rules };
     let decision = policy.choose(&need(asked), &tags, &candidates);
     let reason = decision.reason(&candidates);
-    Selection { decision, names, reason }
+    Selection { decision, reason }
 }
 
 fn candidate<'n>(

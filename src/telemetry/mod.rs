@@ -6,8 +6,8 @@
 //! - `Telemetry::new(&runtime)` once per process, in an `Arc`; [`Telemetry::bind`] at each reload, with
 //!   [`Telemetry::reloaded`] or [`Telemetry::reload_failed`] to say how it went.
 //! - [`Telemetry::in_flight`] when a request begins; keep the guard in its context.
-//! - [`Telemetry::throttled`], [`Telemetry::attempt`], [`Telemetry::fallback`] where those things
-//!   happen; [`Telemetry::finish`] once per request, in `logging`.
+//! - [`Telemetry::throttled`], [`Telemetry::fallback`] where those things happen;
+//!   [`Telemetry::finish`] once per request, in `logging`.
 //! - [`Telemetry::render`] is the text of `/metrics`.
 //! - [`Telemetry::flush`] before the process exits, after the last request.
 //!
@@ -103,12 +103,13 @@ impl Telemetry {
     }
 
     /// An attempt ended; `outcome` is the word of the record's timeline.
-    pub fn attempt(&self, provider: &str, outcome: &'static str) {
+    fn attempt(&self, provider: &str, outcome: &'static str) {
         let provider = self.resolver.provider(provider);
         self.metrics.attempts.with_label_values(&[provider.as_str(), outcome]).inc();
     }
 
-    /// The request went on to another provider; `reason` as in [`Self::attempt`].
+    /// The request went on to another provider; `reason` is how the attempt there
+    /// ended, in the words of the record's timeline.
     pub fn fallback(&self, from: &str, to: &str, reason: &'static str) {
         let (from, to) = (self.resolver.provider(from), self.resolver.provider(to));
         self.metrics.fallbacks.with_label_values(&[from.as_str(), to.as_str(), reason]).inc();
@@ -188,10 +189,11 @@ impl Telemetry {
         self.count_attempts(record, &labels);
     }
 
-    /// Where a route sent it first, what other attempts than the last used, and what became of those
-    /// beside and behind others.
+    /// How each attempt ended, where a route sent it first, what other attempts than the last used, and
+    /// what became of those beside and behind others.
     fn count_attempts(&self, record: &Record<'_>, labels: &Labels<&str>) {
         for tried in record.timeline {
+            self.attempt(&tried.deployment.name, tried.outcome);
             let is_choice = tried.why == Why::First && record.route.is_some();
             if is_choice || tried.usage.is_some() {
                 let handles = self.resolver.handles(&self.metrics, &labels.at(tried));

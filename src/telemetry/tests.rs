@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::names::Metric;
 use super::*;
+use crate::config::attempts::{AttemptRules, RetryShare};
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{
     self, AccessLog as Target, ApiChoice, BaseUrl, Deployment, Limits, ModelEntry, Tenant, Timeouts,
@@ -82,8 +83,8 @@ fn runtime(target: Target) -> Runtime {
         deployments: vec![deployment("lab")],
         routes: HashMap::new(),
         any: None,
-        attempts: runtime::AttemptRules::default(),
-        retry_budget: runtime::RetryShare::default(),
+        attempts: AttemptRules::default(),
+        retry_budget: RetryShare::default(),
         tenants: vec![Arc::new(tenant)],
         keys: HashMap::new(),
         prices: Arc::new(PriceTable::builtin()),
@@ -376,6 +377,10 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
     assert_eq!(of("weir_requests_total", "old", r#",route="other",status="200",tenant="acme""#), Some(0.0));
     let route = |name: &str, more: &str| value(&text, &format!("{name}{{{more}}}"));
     assert_eq!(of("weir_route_choices_total", "old", r#",route="other""#), Some(1.0), "not those without a route");
+    let attempts = |outcome: &str, provider: &str| {
+        route("weir_attempts_total", &format!(r#"outcome="{outcome}",provider="{provider}""#))
+    };
+    assert_eq!((attempts("cancelled", "old"), attempts("ok", "lab")), (Some(2.0), Some(1.0)));
     assert_eq!(route("weir_hedges_total", r#"outcome="won",route="other""#), Some(1.0));
     assert_eq!(route("weir_continuations_total", r#"outcome="broken",route="other""#), Some(1.0));
     assert_eq!(route("weir_route_input_tokens_total", r#"route="direct""#), Some(15.0));

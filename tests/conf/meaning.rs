@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use weir::config::attempts::{AttemptRules, RetryShare};
 use weir::config::budget::{Per, Period, Unit};
 use weir::config::env::Table;
-use weir::config::runtime::{AccessLog, AttemptRules, RetryShare, Strategy};
+use weir::config::runtime::{AccessLog, Strategy};
 use weir::config::{dump, load};
 use weir::wire::Thinking;
 

@@ -6,9 +6,10 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir::config::attempts::AttemptRules;
 use weir::config::env::Table;
 use weir::config::load::from_text;
-use weir::config::runtime::{AttemptRules, Group, Runtime};
+use weir::config::runtime::{Group, Runtime};
 use weir::error::{Error, Kind};
 use weir::route::attempts::{Attempts, Next, View};
 use weir::route::board::Board;

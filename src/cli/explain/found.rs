@@ -1,13 +1,17 @@
 //! What would become of a request, as the gateway's own functions decide it.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::config::runtime::{AttemptRules, Deployment, Route, RouteTarget, Runtime, Tenant};
+use crate::config::attempts::AttemptRules;
+use crate::config::runtime::{Deployment, Route, RouteTarget, Runtime, Tenant};
 use crate::route::affinity::Source;
 use crate::route::auto::{Need, Verdict};
 use crate::stage::choose::{self, Asked, Considered};
 use crate::stage::route::{self, Plan, Target};
 use crate::stage::select;
+use crate::usage::price::PicoUsd;
 
 /// Numbers that stand for chance, to see whether it matters.
 const CHANCES: u64 = 32;
@@ -204,7 +208,7 @@ fn rows(plan: &Plan, considered: &Considered, asked: &Asked<'_>) -> Vec<Row> {
         let endpoints = endpoints(&target.deployment, tenant);
         let why = why_not(route, place, considered, left).or_else(|| nowhere(&endpoints));
         Row {
-            model: format!("{}/{}", target.deployment.name, target.model),
+            model: target.name(),
             weight: Some(target.weight),
             cost_usd: cost(considered, place),
             score: score(considered, place),
@@ -227,13 +231,13 @@ fn single(target: &Target, place: usize, considered: &Considered, tenant: &Tenan
     }
 }
 
-fn endpoints(first: &Deployment, tenant: &Tenant) -> Vec<Endpoint> {
-    let endpoint = |deployment: &Deployment| Endpoint {
+fn endpoints(first: &Arc<Deployment>, tenant: &Tenant) -> Vec<Endpoint> {
+    let endpoint = |deployment: &Arc<Deployment>| Endpoint {
         id: deployment.id.clone(),
         region: deployment.region.clone(),
         left_out: tenant.refusal(deployment),
     };
-    std::iter::once(first).chain(first.others.iter().map(AsRef::as_ref)).map(endpoint).collect()
+    first.endpoints().map(endpoint).collect()
 }
 
 /// The tenant's policy leaves none of the endpoints.
@@ -273,10 +277,6 @@ fn score(considered: &Considered, place: usize) -> Option<Score> {
     }
 }
 
-/// Without the zeros at its end.
 fn cost(considered: &Considered, place: usize) -> Option<String> {
-    const PICO: u128 = 1_000_000_000_000;
-    let pico = u128::try_from(considered.choices.get(place)?.cost?).ok()?;
-    let text = format!("{}.{:012}", pico / PICO, pico % PICO);
-    Some(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+    Some(PicoUsd(considered.choices.get(place)?.cost?).to_string())
 }

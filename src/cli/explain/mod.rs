@@ -18,6 +18,7 @@ use crate::config::load;
 use crate::config::runtime::{Key, Limits, Runtime, Tenant};
 use crate::route::board::Board;
 use crate::stage::accept::Endpoint;
+use crate::stage::authenticate::admit;
 use crate::stage::choose::Asked;
 use crate::stage::parse::{self, Parsed};
 use crate::usage::price::amount::day_of;
@@ -152,7 +153,9 @@ fn read(args: &Args, body: &[u8]) -> Result<(Endpoint, Parsed), String> {
 fn caller(args: &Args, runtime: &Runtime) -> Result<Arc<Key>, String> {
     if let Some(id) = &args.key {
         let found = runtime.keys.values().find(|key| key.id == *id);
-        return found.cloned().ok_or_else(|| format!("no key has the id `{id}`"));
+        let key = found.ok_or_else(|| format!("no key has the id `{id}`"))?;
+        admit(key, SystemTime::now()).map_err(|error| format!("`{id}`: {error}"))?;
+        return Ok(Arc::clone(key));
     }
     let tenant = match (&args.tenant, runtime.tenants.as_slice()) {
         (Some(id), all) => all.iter().find(|tenant| tenant.id == *id).ok_or_else(|| format!("no tenant `{id}`"))?,

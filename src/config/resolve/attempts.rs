@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::config::attempts::{AttemptRules, Patience, RetryShare};
 use crate::config::raw::{Defaults, RetryBudget, Route, Timeouts};
 use crate::config::read::{At, Context, Period};
-use crate::config::runtime::{AttemptRules, Patience, RetryShare};
 
 /// More attempts than this only prolong a failure.
 const MOST_RETRIES: u32 = 10;

@@ -114,11 +114,11 @@ fn rule(raw: &raw::Rule, route: &Route, cx: &mut Context<'_>) -> Rule {
     let targets = route.targets();
     let mut places = Vec::with_capacity(raw.to.len());
     for wanted in raw.to.iter() {
-        let is_it = |t: &&RouteTarget| wanted.split_once('/') == Some((t.deployment.name.as_str(), t.model.as_str()));
+        let is_it = |t: &&RouteTarget| t.name() == wanted.value;
         match targets.iter().position(is_it) {
             Some(place) => places.push(place),
             None => {
-                let names: Vec<String> = targets.iter().map(|t| format!("{}/{}", t.deployment.name, t.model)).collect();
+                let names: Vec<String> = targets.iter().map(|t| t.name()).collect();
                 cx.say(wanted.place, format!("`{}` is no target of this route", wanted.value))
                     .label(format!("expected one of: {}", names.join(", ")))
                     .did_you_mean(nearest(wanted, names.iter().map(String::as_str)));

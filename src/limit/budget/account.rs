@@ -99,6 +99,11 @@ impl Book {
         new
     }
 
+    /// What was spent in the period that the tally is about.
+    pub(super) fn spent(&self, period: Period) -> Spend {
+        self.tallies.iter().find(|tally| tally.period == period).map_or_else(Spend::default, |tally| tally.spent)
+    }
+
     pub(super) fn reserved(&self) -> Spend {
         self.reserved
     }
@@ -113,7 +118,8 @@ impl Book {
 
     pub(super) fn spend(&mut self, used: Spend, unix_ms: u64) {
         for tally in &mut self.tallies {
-            tally.advance(unix_ms);
+            // What was held since an earlier period says nothing against the clock.
+            tally.advance(unix_ms.max(tally.bounds.begins_ms));
             tally.spent = tally.spent.plus(used);
         }
         self.changed = true;

@@ -17,8 +17,9 @@
 //! to two accounts under their locks. An account is about 300 bytes.
 //!
 //! # How to wire it
-//! [`Accounts`] belong to the process. [`Accounts::restore`] before the first request, and
-//! [`Accounts::changes`] now and again: the text is what to keep.
+//! [`Accounts`] belong to the process. [`Accounts::restore`] before the first request,
+//! [`Accounts::set_bounded`] with each configuration that takes effect, and [`Accounts::changes`] now
+//! and again: the text is what to keep.
 
 mod account;
 mod kept;
@@ -45,7 +46,7 @@ pub use purse::{Balance, Exhausted, Purse, Purses, Reservation, UsedUp};
 #[derive(Debug, Default)]
 pub struct Accounts {
     all: Mutex<BTreeMap<Scope, Arc<Account>>>,
-    /// Whether the present configuration has any budget.
+    /// Whether the configuration in force has any budget.
     bounded: AtomicBool,
 }
 
@@ -65,7 +66,8 @@ impl Accounts {
         Arc::new(Purse { scope, budgets: budgets.to_vec(), account })
     }
 
-    pub(in crate::limit) fn set_bounded(&self, bounded: bool) {
+    /// Once a configuration is in force, and no sooner: one that is refused changes nothing.
+    pub fn set_bounded(&self, bounded: bool) {
         self.bounded.store(bounded, Ordering::Relaxed);
     }
 
@@ -76,15 +78,16 @@ impl Accounts {
             return None;
         }
         let all = self.all();
-        let mut changed = false;
+        // Every flag is taken, also behind one that is set.
+        if !all.values().fold(false, |changed, account| account.lock().take_changed() | changed) {
+            return None;
+        }
         let mut rows = Vec::new();
         for (scope, account) in all.iter() {
-            let mut book = account.lock();
-            changed |= book.take_changed();
-            rows.extend(book.live(unix_ms).filter_map(|tally| Row::of(scope, tally)));
+            rows.extend(account.lock().live(unix_ms).filter_map(|tally| Row::of(scope, tally)));
         }
         drop(all);
-        if changed { Kept::new(rows).write().ok() } else { None }
+        Kept::new(rows).write().ok()
     }
 
     /// Puts back what was kept: all of it, or nothing if it cannot be read.

@@ -66,7 +66,8 @@ impl Purse {
         &self.scope
     }
 
-    pub(in crate::limit) fn is_bounded(&self) -> bool {
+    /// Whether any budget stands on it.
+    pub fn is_bounded(&self) -> bool {
         !self.budgets.is_empty()
     }
 
@@ -77,7 +78,7 @@ impl Purse {
     }
 
     /// What was used today and this month.
-    pub fn usage(&self, unix_ms: u64) -> [(Per, Spend, Bounds); 2] {
+    pub(super) fn usage(&self, unix_ms: u64) -> [(Per, Spend, Bounds); 2] {
         let mut book = self.account.lock();
         ALWAYS.map(|period| {
             let tally = book.tally(period, unix_ms);
@@ -110,7 +111,7 @@ impl Purse {
         }
         book.spend(used, unix_ms);
         for budget in &self.budgets {
-            let spent = book.tally(budget.period, unix_ms).spent.of(budget.unit);
+            let spent = book.spent(budget.period).of(budget.unit);
             if spent >= budget.most && spent.saturating_sub(used.of(budget.unit)) < budget.most {
                 used_up.push(UsedUp { scope: self.scope.clone(), budget: *budget });
             }

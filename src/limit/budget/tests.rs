@@ -130,6 +130,16 @@ fn a_clock_that_steps_back_forgets_nothing() {
 }
 
 #[test]
+fn what_ends_late_leaves_the_new_period_as_it_is() {
+    let purses = purses(&[tokens(100, Per::Day)], &[]);
+    let late = purses.reserve(spend(30, 0), NOW_MS).unwrap();
+    let tomorrow_ms = NOW_MS + DAY_MS;
+    purses.reserve(spend(20, 0), tomorrow_ms).unwrap().settle(spend(20, 0), tomorrow_ms);
+    drop(late);
+    assert_eq!(standing(&purses, tomorrow_ms), [(50, 0)]);
+}
+
+#[test]
 fn what_was_spent_outlives_a_configuration_and_a_process() {
     let accounts = Accounts::default();
     let budgets = [tokens(100, Per::Day), budget(Unit::Usd, i128::MAX, Per::Total)];

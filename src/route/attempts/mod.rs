@@ -3,7 +3,7 @@
 //! The end is certain: each attempt takes one from a number that begins at `1 + retries` and nothing
 //! adds to, and each wait is bounded by `max_wait` and by the request's deadline.
 
-use crate::config::runtime::AttemptRules;
+use crate::config::attempts::AttemptRules;
 use crate::error::Retry;
 
 use super::cause::{Cause, Failure};

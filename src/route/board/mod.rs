@@ -12,7 +12,8 @@ use super::affinity;
 use super::budget::RetryBudget;
 use super::latency::Quantiles;
 use super::vital::{Report, Standing, Vital};
-use crate::config::runtime::{Deployment, RetryShare, Runtime};
+use crate::config::attempts::RetryShare;
+use crate::config::runtime::{Deployment, Runtime};
 
 /// Models of one endpoint that are watched apart; what clients invent beyond shares one place.
 const MOST_MODELS: usize = 256;

@@ -63,7 +63,7 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         let (Some(choice), Some(Some(place))) = (choices.get(index), places.get(index)) else { continue };
         let Some(target) = plan.targets.get(*place) else { continue };
         for seat in pick::seats(choice, &ask).into_iter().filter_map(|seat| choice.seats.get(seat)) {
-            let endpoint = endpoints(&target.deployment).nth(seat.place);
+            let endpoint = target.deployment.endpoints().nth(seat.place);
             chosen.extend(endpoint.map(|deployment| Target { deployment: Arc::clone(deployment), ..target.clone() }));
             vitals.push(Arc::clone(&seat.vital));
         }
@@ -138,10 +138,6 @@ fn not_permitted() -> Error {
         .with_param("model")
 }
 
-fn endpoints(deployment: &Arc<Deployment>) -> impl Iterator<Item = &Arc<Deployment>> {
-    std::iter::once(deployment).chain(&deployment.others)
-}
-
 /// Where each target of the route stands in the plan; some may have been left out of it.
 fn places_in(route: &Route, targets: &[Target]) -> Vec<Option<usize>> {
     let count = route.targets().len();
@@ -157,7 +153,7 @@ fn choice(target: Option<&Target>, asked: &Asked<'_>) -> Choice {
         let standing = vital.standing(tokens, asked.now_ms);
         Some(Seat { place, vital, standing, weight: deployment.weight })
     };
-    let numbered = endpoints(&target.deployment).enumerate();
+    let numbered = target.deployment.endpoints().enumerate();
     let permitted = numbered.filter(|(_, deployment)| asked.key.tenant.permits(deployment));
     let id = affinity::id(&[&target.deployment.name, &target.model]);
     Choice { id, seats: permitted.filter_map(seat).collect(), cost: cost(target, asked) }

@@ -52,12 +52,7 @@ impl Keyring {
     /// Who shows `secret`, if they may come in at `now`. The error never repeats what was shown.
     pub fn find(&self, secret: &[u8], now: SystemTime) -> Result<&Arc<Caller>> {
         let caller = self.look_up(secret).ok_or_else(unknown_key)?;
-        if !caller.key.active {
-            return Err(Error::new(Kind::KeyInactive, "this API key is inactive"));
-        }
-        if caller.key.expires.is_some_and(|expires| expires <= now) {
-            return Err(Error::new(Kind::KeyExpired, "this API key has expired"));
-        }
+        admit(&caller.key, now)?;
         Ok(caller)
     }
 
@@ -83,6 +78,17 @@ impl Caller {
         }
         Err(Error::new(Kind::ModelNotAllowed, "this API key may not use this model").with_param("model"))
     }
+}
+
+/// Whether a key opens the door at `now`.
+pub fn admit(key: &Key, now: SystemTime) -> Result<()> {
+    if !key.active {
+        return Err(Error::new(Kind::KeyInactive, "this API key is inactive"));
+    }
+    if key.expires.is_some_and(|expires| expires <= now) {
+        return Err(Error::new(Kind::KeyExpired, "this API key has expired"));
+    }
+    Ok(())
 }
 
 /// The 401 for a request that shows nothing.

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::config::attempts::{AttemptRules, RetryShare};
 use crate::config::runtime::{self, AccessLog, Limits, Tenant};
 use crate::limit::Limiter;
 use crate::usage::price::PriceTable;
@@ -26,8 +27,8 @@ fn runtime(keys: Vec<(&str, Key)>) -> Runtime {
         deployments: Vec::new(),
         routes: HashMap::new(),
         any: None,
-        attempts: runtime::AttemptRules::default(),
-        retry_budget: runtime::RetryShare::default(),
+        attempts: AttemptRules::default(),
+        retry_budget: RetryShare::default(),
         tenants: Vec::new(),
         keys: keys.into_iter().map(|(secret, key)| (Sha256::digest(secret).into(), Arc::new(key))).collect(),
         prices: Arc::new(PriceTable::default()),

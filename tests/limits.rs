@@ -31,18 +31,7 @@ fn concurrency(limit: u64) -> Limits {
 
 fn tenant(limits: Limits, model_limits: &[(&str, Limits)]) -> Arc<Tenant> {
     let model_limits = model_limits.iter().map(|(p, l)| (ModelPattern((*p).to_owned()), *l)).collect();
-    Arc::new(Tenant {
-        id: "acme".into(),
-        models: Vec::new(),
-        limits,
-        model_limits,
-        budgets: Vec::new(),
-        strict: false,
-        providers: Vec::new(),
-        regions: Vec::new(),
-        require: runtime::Labels::default(),
-        weight: 1,
-    })
+    Arc::new(Tenant { id: "acme".into(), limits, model_limits, ..Tenant::default() })
 }
 
 fn key(tenant: &Arc<Tenant>, id: impl Into<String>, limits: Limits) -> Key {

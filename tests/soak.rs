@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(why(Sample { fds: 36, ..BASE }), "36 open files after the load, 30 before");
         assert_eq!(why(Sample { threads: 14, ..BASE }), "14 threads after the load, 8 before");
         let stuck = Sample { in_flight: 1, ..BASE };
-        assert_eq!(why(stuck), "1 requests or attempts are still counted as in flight");
+        assert_eq!(why(stuck), "1 requests or attempts are still counted as in flight or in line");
         assert!(is_settled(&BASE, &BASE) && !is_settled(&BASE, &stuck));
     }
 

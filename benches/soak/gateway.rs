@@ -12,8 +12,8 @@ use crate::verdict::Sample;
 
 /// The clients' key.
 pub(crate) const KEY: &str = "soak-key";
-/// Counts of what runs, which are 0 when nothing does.
-const RUNNING: [&str; 2] = ["weir_inflight_requests", "weir_endpoint_inflight"];
+/// Counts of what runs or waits, which are 0 when nothing does.
+const RUNNING: [&str; 3] = ["weir_inflight_requests", "weir_endpoint_inflight", "weir_endpoint_waiting"];
 
 /// Killed when dropped.
 #[derive(Debug)]
@@ -116,6 +116,9 @@ impl Gateway {
         if refused > 0 {
             complaints.push(format!("{refused} reloads were refused"));
         }
+        if of("weir_queue_wait_seconds_count") == of("weir_queue_wait_seconds_bucket{le=\"0.001\"}") {
+            complaints.push("nobody stood in line".to_owned());
+        }
         if self.reloads > 0 && config_in_force(&metrics) == self.first_config {
             complaints.push("the configuration never changed".to_owned());
         }
@@ -127,6 +130,9 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's stderr:\n{}", fs::read_to_string(self.dir.join("stderr")).unwrap_or_default());
+        }
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
@@ -169,7 +175,7 @@ providers:
   pool:
     kind: openai
     api: chat
-    max_concurrency: 64
+    max_concurrency: 1
     endpoints:
       - {{id: a, api_key: a, base_url: "{at}/pool-a/v1"}}
       - {{id: b, api_key: b, base_url: "{at}/pool-b/v1"}}

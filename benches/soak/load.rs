@@ -114,9 +114,19 @@ struct Answer {
     body: Vec<u8>,
     /// Up to its proper end.
     is_whole: bool,
+    /// The gateway said that it closes the connection.
+    closes: bool,
 }
 
-/// One request. A connection that the gateway closed meanwhile is replaced.
+impl Answer {
+    /// Whether another request may follow on its connection.
+    const fn leaves_open(&self) -> bool {
+        self.is_whole && !self.closes
+    }
+}
+
+/// One request, on the connection that is kept where there is one. The gateway says when it closes
+/// one, so a hang-up without a word is a request that was swallowed.
 async fn exchange(
     port: u16,
     number: u32,
@@ -125,21 +135,23 @@ async fn exchange(
     kept: &mut Option<TcpStream>,
 ) -> std::io::Result<Answer> {
     let is_stranger = matches!(kind.want, Want::Status(_));
-    if let Some(mut socket) = kept.take().filter(|_| !is_stranger)
-        && let Ok(answer) = answer(&mut socket, kind, ask).await
-    {
-        *kept = Some(socket).filter(|_| answer.is_whole);
-        return Ok(answer);
-    }
-    let from = TcpSocket::new_v4()?;
-    // Who guesses keys has an address of its own, as most addresses of a day are seen once.
-    let host = if is_stranger { u8::try_from(number % 200 + 2).expect("small") } else { 1 };
-    from.bind(([127, 0, 0, host], 0).into())?;
-    let mut socket = from.connect(([127, 0, 0, 1], port).into()).await?;
-    socket.set_nodelay(true)?;
+    let mut socket = match kept.take().filter(|_| !is_stranger) {
+        Some(socket) => socket,
+        None => connect(port, is_stranger.then_some(number)).await?,
+    };
     let answer = answer(&mut socket, kind, ask).await?;
-    *kept = Some(socket).filter(|_| answer.is_whole && !is_stranger);
+    *kept = Some(socket).filter(|_| answer.leaves_open() && !is_stranger);
     Ok(answer)
+}
+
+/// Who guesses keys has an address of its own, as most addresses of a day are seen once.
+async fn connect(port: u16, stranger: Option<u32>) -> std::io::Result<TcpStream> {
+    let from = TcpSocket::new_v4()?;
+    let host = stranger.map_or(1, |number| u8::try_from(number % 200 + 2).expect("small"));
+    from.bind(([127, 0, 0, host], 0).into())?;
+    let socket = from.connect(([127, 0, 0, 1], port).into()).await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 async fn answer(socket: &mut TcpStream, kind: &Kind, ask: &Ask) -> std::io::Result<Answer> {
@@ -165,7 +177,8 @@ async fn answer(socket: &mut TcpStream, kind: &Kind, ask: &Ask) -> std::io::Resu
         };
         if is_whole || is_over || kind.want == Want::Leave && raw.len() > start {
             let body = if length.is_some() { raw.split_off(start) } else { unchunked(&raw[start..]) };
-            return Ok(Answer { status, body, is_whole: is_whole && kind.want != Want::Leave });
+            let closes = head.lines().any(|line| line == "connection: close");
+            return Ok(Answer { status, body, is_whole: is_whole && kind.want != Want::Leave, closes });
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Sample {
     pub(crate) threads: u32,
     /// Lines of its metrics.
     pub(crate) series: u32,
-    /// Requests, and attempts at every endpoint, that it takes to be running.
+    /// Requests, attempts at every endpoint, and those in line there, that it takes to be running.
     pub(crate) in_flight: u32,
 }
 
@@ -36,6 +36,8 @@ enum Bound {
     PerMinute,
 }
 
+/// The pairs are as many as the square of these: enough for a slope, and little memory after hours.
+const MOST_POINTS: usize = 1_000;
 const MEASURABLE_REQUESTS: u32 = 2_000_000;
 /// Open files and threads that may come and go with no request in flight.
 const SPARE: u32 = 5;
@@ -67,7 +69,8 @@ impl Bound {
             Self::PerMillionRequests => f64::from(sample.requests) / 1e6,
             Self::PerMinute => f64::from(sample.at_ms) / 60_000.0,
         };
-        let points: Vec<_> = samples.iter().map(|sample| (x(sample), f64::from(sample.rss_kib) / 1024.0)).collect();
+        let thinned = samples.iter().step_by(samples.len().div_ceil(MOST_POINTS).max(1));
+        let points: Vec<_> = thinned.map(|sample| (x(sample), f64::from(sample.rss_kib) / 1024.0)).collect();
         theil_sen(&points)
     }
 }
@@ -96,7 +99,7 @@ fn left(base: &Sample, now: &Sample) -> Vec<String> {
         }
     }
     if now.in_flight > 0 {
-        why.push(format!("{} requests or attempts are still counted as in flight", now.in_flight));
+        why.push(format!("{} requests or attempts are still counted as in flight or in line", now.in_flight));
     }
     why
 }

@@ -10,15 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::config::attempts::{AttemptRules, RetryShare};
 use crate::config::budget::{Budget, Per, Period, Unit};
-use crate::config::runtime::{
-    self, AccessLog, ApiChoice, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant, Timeouts,
-};
-use crate::provider::sign::Signer;
-use crate::provider::simulator;
+use crate::config::runtime::{self, AccessLog, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant};
 use crate::secret::Secret;
 use crate::usage::price::PriceTable;
-use crate::wire::Abilities;
-use crate::wire::seal::Seal;
 
 #[expect(clippy::disallowed_types, reason = "a test reads the answers")]
 type Json = serde_json::Value;
@@ -67,7 +61,6 @@ impl Backend for Fake {
 }
 
 fn deployment() -> Arc<Deployment> {
-    let second = Duration::from_secs(1);
     let base = BaseUrl {
         tls: true,
         host: "api.example".into(),
@@ -75,33 +68,9 @@ fn deployment() -> Arc<Deployment> {
         path: "/v1".into(),
         authority: "api.example".into(),
     };
-    Arc::new(Deployment {
-        name: "lab".into(),
-        id: "lab".into(),
-        weight: 1,
-        others: Vec::new(),
-        region: None,
-        labels: runtime::Labels::default(),
-        max_concurrency: None,
-        queue: runtime::Queue { waiting: 0, patience: Duration::ZERO },
-        check: None,
-        provider: &simulator::PROVIDER,
-        base,
-        api_key: Some(Secret::new("sk-upstream-secret")),
-        headers: vec![("x-extra".into(), Secret::new("header-secret"))],
-        timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
-        quirks: simulator::PROVIDER.quirks,
-        models: HashMap::new(),
-        models_only: false,
-        authored: HashMap::new(),
-        discovered: None,
-        abilities: Abilities::UNKNOWN,
-        ca_file: None,
-        signer: Signer::None,
-        vars: Vec::new(),
-        api: ApiChoice::Auto,
-        seal: Seal::new("test", b""),
-    })
+    let headers = vec![("x-extra".into(), Secret::new("header-secret"))];
+    let api_key = Some(Secret::new("sk-upstream-secret"));
+    Arc::new(Deployment { base, api_key, headers, ..Deployment::simulated("lab") })
 }
 
 fn tenant() -> Arc<Tenant> {
@@ -112,12 +81,7 @@ fn tenant() -> Arc<Tenant> {
         models: vec![ModelPattern("fast".into())],
         limits,
         model_limits,
-        budgets: Vec::new(),
-        strict: false,
-        providers: Vec::new(),
-        regions: Vec::new(),
-        require: runtime::Labels::default(),
-        weight: 1,
+        ..Tenant::default()
     })
 }
 

@@ -426,6 +426,24 @@ pub struct Tenant {
     pub weight: u32,
 }
 
+impl Default for Tenant {
+    /// One that a file says nothing about.
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            models: Vec::new(),
+            limits: Limits::default(),
+            model_limits: Vec::new(),
+            budgets: Vec::new(),
+            strict: false,
+            providers: Vec::new(),
+            regions: Vec::new(),
+            require: Labels::default(),
+            weight: 1,
+        }
+    }
+}
+
 impl Tenant {
     /// Whether its requests may go there, whatever the model.
     pub fn permits(&self, deployment: &Deployment) -> bool {
@@ -510,7 +528,43 @@ pub enum AccessLog {
 
 #[cfg(test)]
 mod tests {
-    use super::ModelPattern;
+    use super::*;
+    use crate::provider::sign::Signer;
+    use crate::provider::simulator;
+
+    impl Deployment {
+        /// One of the simulator, with this name and nothing said about it.
+        pub(crate) fn simulated(name: &str) -> Self {
+            let second = Duration::from_secs(1);
+            Self {
+                name: name.into(),
+                id: name.into(),
+                weight: 1,
+                others: Vec::new(),
+                region: None,
+                labels: Labels::default(),
+                max_concurrency: None,
+                queue: Queue { waiting: 0, patience: Duration::ZERO },
+                check: None,
+                provider: &simulator::PROVIDER,
+                base: BaseUrl { tls: false, host: "h".into(), port: 1, path: String::new(), authority: "h".into() },
+                api_key: None,
+                headers: Vec::new(),
+                timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
+                quirks: simulator::PROVIDER.quirks,
+                models: HashMap::new(),
+                models_only: false,
+                authored: HashMap::new(),
+                discovered: None,
+                abilities: Abilities::UNKNOWN,
+                ca_file: None,
+                signer: Signer::None,
+                vars: Vec::new(),
+                api: ApiChoice::Auto,
+                seal: Seal::new("test", b""),
+            }
+        }
+    }
 
     #[test]
     fn a_star_stands_for_any_text() {

@@ -9,46 +9,15 @@ use super::names::Metric;
 use super::*;
 use crate::config::attempts::{AttemptRules, RetryShare};
 use crate::config::budget::{Budget, Per, Period, Unit};
-use crate::config::runtime::{
-    self, AccessLog as Target, ApiChoice, BaseUrl, Deployment, Limits, ModelEntry, Tenant, Timeouts,
-};
-use crate::provider::sign::Signer;
+use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, Tenant};
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
-use crate::wire::Abilities;
-use crate::wire::seal::Seal;
 
 fn deployment(name: &str) -> Arc<Deployment> {
     let echo = ModelEntry { upstream: "echo".into(), info: Arc::new(ModelInfo::default()), api: None };
-    let second = Duration::from_secs(1);
-    Arc::new(Deployment {
-        name: name.into(),
-        id: name.into(),
-        weight: 1,
-        others: Vec::new(),
-        region: None,
-        labels: runtime::Labels::default(),
-        max_concurrency: None,
-        queue: runtime::Queue { waiting: 0, patience: Duration::ZERO },
-        check: None,
-        provider: &simulator::PROVIDER,
-        base: BaseUrl { tls: false, host: "h".into(), port: 1, path: String::new(), authority: "h".into() },
-        api_key: None,
-        headers: Vec::new(),
-        timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
-        quirks: simulator::PROVIDER.quirks,
-        models: HashMap::from([("echo".to_owned(), echo)]),
-        models_only: false,
-        authored: HashMap::new(),
-        discovered: None,
-        abilities: Abilities::UNKNOWN,
-        ca_file: None,
-        signer: Signer::None,
-        vars: Vec::new(),
-        api: ApiChoice::Auto,
-        seal: Seal::new("test", b""),
-    })
+    let models = HashMap::from([("echo".to_owned(), echo)]);
+    Arc::new(Deployment { models, ..Deployment::simulated(name) })
 }
 
 fn runtime(target: Target) -> Runtime {
@@ -62,18 +31,7 @@ fn runtime(target: Target) -> Runtime {
         grace_period: Duration::ZERO,
         max_answer_bytes: 0,
     };
-    let tenant = Tenant {
-        id: "acme".into(),
-        models: Vec::new(),
-        limits: Limits::default(),
-        model_limits: Vec::new(),
-        budgets: Vec::new(),
-        strict: false,
-        providers: Vec::new(),
-        regions: Vec::new(),
-        require: runtime::Labels::default(),
-        weight: 1,
-    };
+    let tenant = Tenant { id: "acme".into(), ..Tenant::default() };
     Runtime {
         hash: "abc123".into(),
         loaded_at: SystemTime::UNIX_EPOCH + Duration::from_secs(77),

@@ -6,7 +6,7 @@ use serde_json::json;
 use weir::config::attempts::{AttemptRules, RetryShare};
 use weir::config::budget::{Per, Period, Unit};
 use weir::config::env::Table;
-use weir::config::runtime::{AccessLog, Strategy};
+use weir::config::runtime::{AccessLog, Strategy, Tenant};
 use weir::config::{dump, load};
 use weir::wire::Thinking;
 
@@ -35,9 +35,10 @@ fn an_unchanged_file_has_an_unchanged_hash() {
 }
 
 #[test]
-fn what_is_not_said_of_attempts_is_as_the_code_has_it() {
+fn what_is_not_said_is_as_the_code_has_it() {
     let runtime = good(&with(""));
     assert_eq!((runtime.attempts, runtime.retry_budget), (AttemptRules::default(), RetryShare::default()));
+    assert_eq!(runtime.tenants[0].weight, Tenant::default().weight);
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::ask::{CHAT, chat, chat_answer, chunk, sse, streamed};
+use crate::routing::timeline;
 use crate::support::gateway::{Gateway, config, full_config};
 use crate::support::upstream::Upstream;
-use crate::support::wait::until;
+use crate::support::wait::{Gate, Opens, until};
 
 /// A provider `lab` with the endpoints `lab#a` and `lab#b` at these addresses.
 pub(crate) fn fleet(a: SocketAddr, b: SocketAddr, more: &str) -> String {
@@ -25,7 +26,7 @@ fn endpoint(gateway: &Gateway, id: &str) -> Value {
 }
 
 /// Asks with conversations that belong everywhere.
-fn ask_many(gateway: &Gateway, from: usize) {
+pub(crate) fn ask_many(gateway: &Gateway, from: usize) {
     for nth in from..from + 12 {
         let answer = gateway.post(CHAT, &chat("lab/m", &format!("question {nth}")));
         assert_eq!(answer.status(), 200, "{}", answer.text());
@@ -98,16 +99,8 @@ fn the_last_requests_are_listed_with_their_attempts() {
     assert_eq!((listed(&second), &second["next_cursor"]), (vec![ids[0].clone()], &json!(null)));
     assert_eq!(listed(&list("tenant=nobody")), Vec::<String>::new());
     let one = gateway.admin("GET", &format!("/admin/v1/requests/{}", ids[0])).json();
-    let attempts = one["timeline"].as_array().unwrap();
-    let of = |nth: usize| {
-        let attempt = &attempts[nth];
-        [&attempt["provider"], &attempt["kind"], &attempt["outcome"]].map(|word| word.as_str().unwrap().to_owned())
-    };
-    assert_eq!(
-        (of(0), of(1)),
-        (["openai", "first", "failed"].map(Into::into), ["second", "fallback", "ok"].map(Into::into))
-    );
-    assert_eq!((&attempts[0]["status"], &one["tenant"]), (&json!(500), &json!("acme")));
+    assert_eq!(timeline(&one), ["openai first failed", "second fallback ok"]);
+    assert_eq!((&one["timeline"][0]["status"], &one["tenant"]), (&json!(500), &json!("acme")));
     assert_eq!(gateway.admin("GET", "/admin/v1/requests/none").status(), 404);
     assert_eq!(gateway.admin("GET", "/admin/v1/requests?limit=none").status(), 400);
     let chosen = ["route=\"fast\"", "provider=\"openai\""];
@@ -122,10 +115,11 @@ fn the_last_requests_are_listed_with_their_attempts() {
 
 #[test]
 fn a_line_before_an_endpoint_shows() {
-    let (hold, held) = std::sync::mpsc::channel::<()>();
-    let held = std::sync::Mutex::new(held);
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let waits = gate.clone();
     let slow = Upstream::start(move |_, conn| {
-        let _ = held.lock().unwrap().recv();
+        waits.pass();
         conn.json(200, &chat_answer("ok"));
     });
     let nobody = Upstream::nobody();
@@ -140,7 +134,7 @@ fn a_line_before_an_endpoint_shows() {
         until("one to wait", || (gateway.metric("weir_endpoint_waiting", &of) == 1.0).then_some(()));
         assert_eq!(gateway.metric("weir_endpoint_places", &of), 1.0);
         assert_eq!(endpoint(&gateway, "lab")["state"], "full");
-        (0..2).for_each(|_| hold.send(()).unwrap());
+        gate.open();
         assert!(asks.into_iter().all(|ask| ask.join().unwrap() == 200));
     });
     until("both to be counted", || (gateway.metric("weir_queue_wait_seconds_count", &[]) == 2.0).then_some(()));
@@ -148,10 +142,11 @@ fn a_line_before_an_endpoint_shows() {
 
 #[test]
 fn signs_of_life_are_counted() {
-    let (hold, held) = std::sync::mpsc::channel::<()>();
-    let held = std::sync::Mutex::new(held);
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let waits = gate.clone();
     let slow = Upstream::start(move |_, conn| {
-        let _ = held.lock().unwrap().recv();
+        waits.pass();
         conn.sse_head();
         conn.chunk(sse(&[chunk(&json!({"role": "assistant", "content": "x"}), None), chunk(&json!({}), Some("stop"))]));
         conn.end();
@@ -160,7 +155,7 @@ fn signs_of_life_are_counted() {
     std::thread::scope(|scope| {
         let ask = scope.spawn(|| gateway.post(CHAT, &streamed(chat("openai/gpt-4o-mini", "hi"))).status());
         until("a sign of life", || (gateway.metric("weir_keepalives_total", &[]) >= 1.0).then_some(()));
-        hold.send(()).unwrap();
+        gate.open();
         assert_eq!(ask.join().unwrap(), 200);
     });
 }

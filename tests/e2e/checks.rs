@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::admin::fleet;
-use crate::ask::{CHAT, chat, chat_answer};
+use crate::admin::{ask_many, fleet};
+use crate::ask::chat_answer;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Conn, Request, Upstream};
 use crate::support::wait::until;
@@ -31,23 +31,18 @@ fn a_server_that_fails_its_check_gets_no_requests_until_it_passes() {
         let labels = ["endpoint=\"lab#a\"", "state=\"check_failed\""];
         until("the check", || (gateway.metric("weir_endpoint_state", &labels) == wanted).then_some(()));
     };
-    let ask = |from: usize| {
-        for nth in from..from + 12 {
-            assert_eq!(gateway.post(CHAT, &chat("lab/m", &format!("question {nth}"))).status(), 200);
-        }
-    };
     until("the first check", || a.requests().first().map(|request| assert_eq!(request.path, "/health")));
-    ask(0);
+    ask_many(&gateway, 0);
     assert!(asked(&a) > 0 && asked(&b) > 0);
     well.store(false, Ordering::SeqCst);
     state(1.0);
     let before = asked(&a);
-    ask(100);
+    ask_many(&gateway, 100);
     assert_eq!(asked(&a), before);
     assert_eq!(gateway.stderr().matches("fails its check").count(), 1, "said once");
     well.store(true, Ordering::SeqCst);
     state(0.0);
-    ask(200);
+    ask_many(&gateway, 200);
     assert!(asked(&a) > before);
     assert!(gateway.stderr().contains("passes its check again"));
 }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::thread::Scope;
 
 use serde_json::{Value, json};
 
 use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer, chunk, message, sse, streamed, text, with};
 use crate::routing::{named, server, start, timeline};
 use crate::support::client::Answer;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, KEY};
 use crate::support::upstream::Upstream;
 use crate::support::wait::{Gate, Opens, until};
 
@@ -217,7 +217,6 @@ struct Narrow {
     gateway: Gateway,
     upstream: Upstream,
     gate: Gate,
-    _opens: Opens,
 }
 
 const SECOND_KEY: &str = "wk-second-tenant-77aa";
@@ -232,7 +231,7 @@ fn narrow(queue: &str) -> Narrow {
     let providers = server("p", &upstream, &format!(", max_concurrency: 1{queue}"));
     let other = format!("  other:\n    keys: [{{id: other-dev, secret: \"{SECOND_KEY}\"}}]\n");
     let gateway = start(&providers, &other, "");
-    Narrow { gateway, upstream, _opens: Opens(gate.clone()), gate }
+    Narrow { gateway, upstream, gate }
 }
 
 impl Narrow {
@@ -242,24 +241,40 @@ impl Narrow {
         let body = chat("p/m", words).to_string();
         self.gateway.client().request("POST", CHAT, &headers, body.as_bytes()).answer()
     }
+
+    fn is_served(&self, key: &str, words: &str) {
+        let answer = self.ask(key, words);
+        assert_eq!(answer.status(), 200, "{words}: {}", answer.text());
+    }
+
+    /// Waits until that many stand in line.
+    fn in_line(&self, count: f64) {
+        let of = ["endpoint=\"p\""];
+        until("the line", || (self.gateway.metric("weir_endpoint_waiting", &of) == count).then_some(()));
+    }
+
+    /// Runs `then` while a request holds the only place; what it left in line is served after it.
+    fn while_full<'n>(&'n self, then: impl for<'s> FnOnce(&'s Scope<'s, 'n>)) {
+        std::thread::scope(|scope| {
+            let _opens = Opens(self.gate.clone());
+            scope.spawn(|| self.is_served(KEY, "first"));
+            until("the only place to be taken", || (self.upstream.requests().len() == 1).then_some(()));
+            then(scope);
+        });
+    }
 }
 
 #[test]
 fn a_place_that_comes_free_goes_to_the_tenant_that_has_had_less() {
-    let narrow = narrow("");
-    let key = crate::support::gateway::KEY;
-    std::thread::scope(|scope| {
-        let narrow = &narrow;
-        for n in 0..5 {
-            scope.spawn(move || assert_eq!(narrow.ask(key, &format!("acme {n}")).status(), 200));
+    let narrow = &narrow("");
+    narrow.while_full(|scope| {
+        for n in 0..4 {
+            scope.spawn(move || narrow.is_served(KEY, &format!("acme {n}")));
         }
-        until("one of the first tenant's at the provider", || (narrow.upstream.requests().len() == 1).then_some(()));
-        // Its other four stand in line before the second tenant comes.
-        std::thread::sleep(Duration::from_millis(300));
-        scope.spawn(move || assert_eq!(narrow.ask(SECOND_KEY, "other").status(), 200));
-        std::thread::sleep(Duration::from_millis(300));
+        narrow.in_line(4.0);
+        scope.spawn(|| narrow.is_served(SECOND_KEY, "other"));
+        narrow.in_line(5.0);
         assert_eq!(narrow.upstream.requests().len(), 1, "one at a time");
-        narrow.gate.open();
     });
     let order: Vec<String> = narrow
         .upstream
@@ -275,13 +290,8 @@ fn a_place_that_comes_free_goes_to_the_tenant_that_has_had_less() {
 #[test]
 fn a_wait_longer_than_patience_is_refused_and_says_when_to_come_back() {
     let narrow = narrow(", queue: {waiting: 8, patience: 400ms}");
-    let key = crate::support::gateway::KEY;
-    std::thread::scope(|scope| {
-        let narrow = &narrow;
-        let first = scope.spawn(move || narrow.ask(key, "first"));
-        until("the only place to be taken", || (narrow.upstream.requests().len() == 1).then_some(()));
-        let since = Instant::now();
-        let refused = narrow.ask(key, "second");
+    narrow.while_full(|_| {
+        let refused = narrow.ask(KEY, "second");
         assert_eq!(refused.status(), 429, "{}", refused.text());
         let error = refused.json()["error"].clone();
         assert_eq!(error["type"], "rate_limit_error", "{error}");
@@ -290,49 +300,32 @@ fn a_wait_longer_than_patience_is_refused_and_says_when_to_come_back() {
             "{:?}",
             refused.head
         );
-        assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
-        narrow.gate.open();
-        assert_eq!(first.join().unwrap().status(), 200);
     });
     assert_eq!(narrow.upstream.requests().len(), 1);
     let refused = narrow.gateway.wait_records(2).into_iter().find(|r| r["status"] == 429).unwrap();
     assert_eq!(timeline(&refused), ["p first no_place"]);
 }
 
+/// The client has less patience than the line.
 #[test]
 fn a_line_that_is_full_refuses_at_once() {
-    let narrow = narrow(", queue: {waiting: 0, patience: 10s}");
-    let key = crate::support::gateway::KEY;
-    std::thread::scope(|scope| {
-        let narrow = &narrow;
-        let first = scope.spawn(move || narrow.ask(key, "first"));
-        until("the only place to be taken", || (narrow.upstream.requests().len() == 1).then_some(()));
-        let since = Instant::now();
-        assert_eq!(narrow.ask(key, "second").status(), 429);
-        assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
-        narrow.gate.open();
-        assert_eq!(first.join().unwrap().status(), 200);
-    });
+    let narrow = narrow(", queue: {waiting: 0, patience: 60s}");
+    narrow.while_full(|_| assert_eq!(narrow.ask(KEY, "second").status(), 429));
 }
 
 /// Who waits in line and leaves gives its turn to the next.
 #[test]
 fn a_client_that_leaves_the_line_keeps_nobody_waiting() {
-    let narrow = narrow("");
-    let key = crate::support::gateway::KEY;
-    std::thread::scope(|scope| {
-        let narrow = &narrow;
-        let first = scope.spawn(move || narrow.ask(key, "first"));
-        until("the only place to be taken", || (narrow.upstream.requests().len() == 1).then_some(()));
+    let narrow = &narrow("");
+    narrow.while_full(|scope| {
         let mut leaves = narrow.gateway.client();
-        let bearer = format!("Bearer {key}");
+        let bearer = format!("Bearer {KEY}");
         leaves.request("POST", CHAT, &[("authorization", &bearer)], chat("p/m", "leaves").to_string().as_bytes());
-        std::thread::sleep(Duration::from_millis(200));
-        let last = scope.spawn(move || narrow.ask(key, "last"));
+        narrow.in_line(1.0);
+        scope.spawn(|| narrow.is_served(KEY, "last"));
+        narrow.in_line(2.0);
         drop(leaves);
         assert_eq!(narrow.gateway.record(1)["status"], 499);
-        narrow.gate.open();
-        assert_eq!((first.join().unwrap().status(), last.join().unwrap().status()), (200, 200));
     });
     assert_eq!(narrow.upstream.requests().len(), 2, "the one that left was never sent");
 }

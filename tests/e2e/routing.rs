@@ -30,7 +30,7 @@ pub(crate) fn named(name: &'static str) -> Upstream {
     Upstream::json(200, chat_answer(name))
 }
 
-/// The outcomes of a record's attempts, as `kind outcome`.
+/// The outcomes of a record's attempts, as `provider kind outcome`.
 pub(crate) fn timeline(record: &Value) -> Vec<String> {
     let word = |tried: &Value, name: &str| tried[name].as_str().unwrap_or("-").to_owned();
     let all = record["timeline"].as_array().unwrap();

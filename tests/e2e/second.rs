@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::ask::{
-    CHAT, MESSAGES, chat, chat_answer, check_stream, chunk, message, sse, stream_text, streamed, text, usage_chunk,
-    with,
+    CHAT, both, chat, chat_answer, check_stream, chunk, sse, stream_text, streamed, text, usage_chunk, with,
 };
 use crate::routing::{server, start, timeline};
 use crate::support::gateway::Gateway;
@@ -143,17 +142,21 @@ fn a_first_attempt_that_fails_beside_a_second_is_on_record() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
     let (waits, opens) = (gate.clone(), gate);
+    let failed = Gate::default();
+    let fails = failed.clone();
     let slow = Upstream::start(move |_, conn| {
         if asked.fetch_add(1, Ordering::SeqCst) < ENOUGH {
             return conn.json(200, &chat_answer("first"));
         }
         waits.pass();
-        conn.json(500, r#"{"error":{"message":"no"}}"#);
+        conn.json_with(500, &[("connection", "close")], r#"{"error":{"message":"no"}}"#);
+        // The gateway closes once it has read that.
+        assert!(conn.take(1).is_none());
+        fails.open();
     });
     let quick = Upstream::start(move |_, conn| {
         opens.open();
-        // The other has failed by then.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        failed.pass();
         conn.json(200, &chat_answer("quick"));
     });
     let gateway = start(&(server("slow", &slow, "") + &server("quick", &quick, "")), "", HEDGED);
@@ -196,17 +199,13 @@ fn a_stream_that_breaks_goes_on_as_one() {
     for how in ways {
         let (breaks, ends) = (breaking(how), ending());
         let gateway = start(&(server("breaks", &breaks, "") + &server("ends", &ends, "")), "", CONTINUED);
-        for (nth, (path, body)) in [(CHAT, chat("r", "tell")), (MESSAGES, message("r", "tell"))].into_iter().enumerate()
-        {
+        for (nth, (path, body)) in both("r", "tell").into_iter().enumerate() {
             let body = if path == CHAT { with(body, json!({"stream_options": {"include_usage": true}})) } else { body };
-            let mut client = gateway.stream(path, &streamed(body));
-            let raw = String::from_utf8(client.body()).unwrap();
+            let answer = gateway.post(path, &streamed(body));
+            let (raw, events) = (answer.text(), answer.events());
+            assert!(answer.header("content-type").starts_with("text/event-stream"), "{:?}", answer.head);
+            assert_eq!(answer.status(), 200, "{raw}");
             assert!(raw.contains(": continued on ends/n\n"), "{raw}");
-            let events = crate::support::client::Answer {
-                head: crate::support::client::Head { status: 200, headers: Vec::new() },
-                body: raw.clone().into_bytes(),
-            }
-            .events();
             check_stream(path, &events);
             assert_eq!(stream_text(&events), "Once upon a time there was a gateway.", "{raw}");
             let record = gateway.record(nth + 1);
@@ -233,8 +232,7 @@ fn a_stream_that_breaks_goes_on_as_one() {
 fn a_stream_that_nobody_goes_on_with_ends_with_an_error() {
     let (breaks, ends) = (breaking(Conn::reset), Upstream::json(500, "{}"));
     let gateway = start(&(server("breaks", &breaks, "") + &server("ends", &ends, "")), "", CONTINUED);
-    for path in [CHAT, MESSAGES] {
-        let body = if path == CHAT { chat("r", "tell") } else { message("r", "tell") };
+    for (path, body) in both("r", "tell") {
         let mut client = gateway.stream(path, &streamed(body));
         let raw = String::from_utf8(client.body()).unwrap();
         assert!(raw.contains("Once upon") && raw.contains("error"), "{raw}");

@@ -240,7 +240,6 @@ impl Fault {
         match self.words(voice, stream)[0] {
             "timeout" => &[504],
             "rate_limited" => &[429],
-            "overloaded" => &[502, 503, 529],
             "rejected" | "context_too_long" | "content_refused" => &[400],
             "not_found" => &[404, 502],
             _ => &[502, 503, 529],

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fault::{self, Fault};
 use super::format::{FORMATS, Format};
-use super::table::{Case, DEFAULTS, RETRIES, ask_all, cases, config, one_provider, play, records};
+use super::table::{Case, DEFAULTS, RETRIES, ask_all, cases, config, is_stream, one_provider, play, records};
 use super::voice::Complaint::Limited;
 use super::voice::{FOUR, PIECES, Voice};
 use crate::support::client::Client;
@@ -17,8 +17,10 @@ use crate::support::gateway::{Gateway, KEY};
 use crate::support::upstream::{Conn, Request, Upstream};
 use crate::support::wait::until;
 
-/// What an upstream may take to see that nobody listens any more.
+/// What a limit may take to be told where nobody else is asked.
 const SOON: Duration = Duration::from_secs(5);
+/// A gateway that gives up no sooner than a test does: what ends before was ended by the client.
+const PATIENT: &str = "timeouts: {connect: 2s, first_token: 60s, idle: 60s, total: 60s}, retries: 2";
 
 fn stream_head(voice: Voice, conn: &mut Conn) {
     let kind = voice.stream_type();
@@ -79,7 +81,7 @@ fn row_23_a_client_that_leaves_stops_the_upstream_and_is_booked() {
         let upstream = Upstream::start(move |_, conn| {
             begin(voice, conn);
             for number in 5.. {
-                if !conn.chunk(voice.next("and on ", number)) {
+                if !conn.chunk(voice.next(fault::AND_ON, number)) {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(5));
@@ -87,18 +89,16 @@ fn row_23_a_client_that_leaves_stops_the_upstream_and_is_booked() {
             counter.fetch_add(1, Ordering::SeqCst);
             conn.close();
         });
-        let gateway = Gateway::start(&one_provider(voice, upstream.address, DEFAULTS));
+        let gateway = Gateway::start(&one_provider(voice, upstream.address, PATIENT));
         for (nth, format) in FORMATS.into_iter().enumerate() {
             let mut client = ask(&gateway, format, true);
             assert_eq!(client.head().status, 200);
             let mut got = String::new();
-            while !got.contains("and on ") {
+            while !got.contains(fault::AND_ON) {
                 got += &String::from_utf8_lossy(&client.piece().expect("the stream goes on"));
             }
             drop(client);
-            let left = Instant::now();
             until("the upstream's end", || (ended.load(Ordering::SeqCst) > nth).then_some(()));
-            assert!(left.elapsed() < SOON, "{voice:?} {format:?}: {:?}", left.elapsed());
             let record = gateway.record(nth + 1);
             assert_eq!(record["outcome"], "client_cut", "{record}");
             assert!(is_counted(&record) && record["output_tokens"].as_u64().is_some_and(|n| n > 0), "{record}");
@@ -132,15 +132,12 @@ fn row_23_a_client_that_leaves_early_is_booked_too() {
             counters.1.fetch_add(1, Ordering::SeqCst);
             conn.close();
         });
-        let patient = "timeouts: {connect: 2s, first_token: 20s, idle: 20s, total: 60s}, retries: 2";
-        let gateway = Gateway::start(&one_provider(Voice::Chat, upstream.address, patient));
+        let gateway = Gateway::start(&one_provider(Voice::Chat, upstream.address, PATIENT));
         for (nth, format) in FORMATS.into_iter().enumerate() {
             let client = ask(&gateway, format, stream);
             until("the request upstream", || (arrived.load(Ordering::SeqCst) > nth).then_some(()));
             drop(client);
-            let left = Instant::now();
             until("the upstream's end", || (ended.load(Ordering::SeqCst) > nth).then_some(()));
-            assert!(left.elapsed() < SOON, "{format:?}: {:?}", left.elapsed());
             let record = gateway.record(nth + 1);
             assert_eq!(record["outcome"], "client_cut", "{record}");
             assert!(is_counted(&record), "{record}");
@@ -290,7 +287,7 @@ fn row_29_memory_stays_flat_under_faults() {
         Fault::LostIn200,
     ];
     let upstream = Upstream::start(move |request: &Request, conn| {
-        let stream = Voice::Chat.wants_stream(&request.path, &request.json());
+        let stream = is_stream(Voice::Chat, request);
         match request.path.starts_with("/spare") {
             true => fault::good(Voice::Chat, stream, conn),
             false => faults[request.number % faults.len()].play(Voice::Chat, stream, conn),
@@ -310,8 +307,11 @@ fn row_29_memory_stays_flat_under_faults() {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    while next.fetch_add(1, Ordering::SeqCst) < count {
-                        let n = next.load(Ordering::SeqCst);
+                    loop {
+                        let n = next.fetch_add(1, Ordering::SeqCst);
+                        if n >= count {
+                            return;
+                        }
                         let (format, stream) = (FORMATS[n % 4], !n.is_multiple_of(3));
                         let answer = gateway.post(&format.path("it", stream), &format.body("it", "x", stream));
                         assert!([200, 429, 502, 503, 529].contains(&answer.status()), "{}", answer.text());
@@ -344,12 +344,10 @@ fn signs_of_life_keep_no_dead_provider_alive() {
         });
         let gateway = Gateway::start(&one_provider(Voice::Messages, upstream.address, patient));
         for format in FORMATS {
-            let began = Instant::now();
             let answer = ask(&gateway, format, true).answer();
             let told = format.read(&answer).unwrap_or_else(|e| panic!("{format:?}: {e}\n{}", answer.text()));
             assert!(!told.is_whole && told.errors.len() == 1, "{format:?}, pings {pings}: {told:?}");
             assert!(answer.text().contains("(idle timeout)"), "{format:?}, pings {pings}: {}", answer.text());
-            assert!(began.elapsed() < Duration::from_secs(20), "{format:?}, pings {pings}");
         }
     }
 }

@@ -5,12 +5,11 @@ use std::collections::{BinaryHeap, HashMap};
 
 use weir::error::{Error, Kind};
 use weir::route::affinity;
-use weir::route::attempts::{Attempts, Next, View};
+use weir::route::attempts::{Attempts, Next};
 use weir::route::cause::Failure;
-use weir::route::vital::Standing;
 use weir::wire::envelope::Envelope;
 
-use crate::fleet::{Choosing, Dice, Fleet, START_MS, Server};
+use crate::fleet::{Choosing, Dice, Fleet, START_MS, Server, Sight};
 
 const CACHE_MS: u64 = 300_000;
 const TURNS: u64 = 8;
@@ -28,30 +27,6 @@ fn prompt(conversation: u64, turn: u64) -> String {
             &format!(r#",{{"role":"assistant","content":"answer {n}"}},{{"role":"user","content":"more {n}"}}"#);
     }
     format!(r#"{{"model":"r","messages":[{messages}]}}"#)
-}
-
-struct Sight<'f> {
-    fleet: &'f Fleet,
-    order: &'f [usize],
-    now_ms: u64,
-}
-
-impl View for Sight<'_> {
-    fn standing(&self, index: usize) -> Standing {
-        self.fleet.vital(self.order[index]).standing(0, self.now_ms)
-    }
-
-    fn is_longer(&self, _: usize, _: usize) -> bool {
-        false
-    }
-
-    fn may_retry(&self) -> bool {
-        true
-    }
-
-    fn chance(&self) -> u64 {
-        0
-    }
 }
 
 /// The share of later turns that find their prompt in the cache of the endpoint that answers.
@@ -85,7 +60,7 @@ fn hit_rate(endpoints: usize, choosing: Choosing) -> f64 {
 /// Who answers in the end.
 fn answered(fleet: &Fleet, order: &[usize], now_ms: u64, one_fails: bool) -> usize {
     let mut attempts = Attempts::new(&Default::default(), order.len());
-    let sight = Sight { fleet, order, now_ms };
+    let sight = Sight { fleet, order, now_ms, chance: 0 };
     let mut next = attempts.first(&sight, now_ms, u64::MAX);
     loop {
         let Next::Ask(index) = next else { panic!("{next:?}") };

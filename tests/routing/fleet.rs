@@ -151,11 +151,11 @@ struct Flight {
 }
 
 /// What the rules see.
-struct Sight<'f> {
-    fleet: &'f Fleet,
-    order: &'f [usize],
-    now_ms: u64,
-    chance: u64,
+pub(crate) struct Sight<'f> {
+    pub(crate) fleet: &'f Fleet,
+    pub(crate) order: &'f [usize],
+    pub(crate) now_ms: u64,
+    pub(crate) chance: u64,
 }
 
 impl View for Sight<'_> {

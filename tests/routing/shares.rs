@@ -32,18 +32,18 @@ fn a_small_quota_is_learnt_from_the_headers() {
 
 const SLOW_MS: std::ops::Range<u64> = 60_000..240_000;
 
-fn slow(strategy: &str, choosing: Choosing) -> Fleet {
+fn slow(choosing: Choosing) -> Fleet {
     let slow =
         Server::new(|at_ms| Manner { latency_ms: if SLOW_MS.contains(&at_ms) { 2_000 } else { 200 }, fails: false });
     let servers = vec![slow, Server::steady(200), Server::steady(200)];
-    let mut fleet = Fleet::new(&format!("strategy: {strategy}, affinity: false"), &[], servers).choosing(choosing);
+    let mut fleet = Fleet::new("strategy: latency, affinity: false", &[], servers).choosing(choosing);
     fleet.play(every_second(20, 0, 360_000));
     fleet
 }
 
 #[test]
 fn one_that_is_ten_times_slower_gets_little_until_it_is_quick_again() {
-    let fleet = slow("latency", Choosing::Real);
+    let fleet = slow(Choosing::Real);
     let share = |from_ms: u64, to_ms: u64| {
         fleet.servers[0].asked_within(from_ms, to_ms) as f64 / ((to_ms - from_ms) / 50) as f64
     };
@@ -51,7 +51,7 @@ fn one_that_is_ten_times_slower_gets_little_until_it_is_quick_again() {
     assert!(while_slow < 0.05, "{while_slow}");
     let after = share(SLOW_MS.end + 60_000, 360_000);
     assert!((0.2..0.5).contains(&after), "found again: {after}");
-    let control = slow("latency", Choosing::RoundRobin);
+    let control = slow(Choosing::RoundRobin);
     assert!(control.servers[0].asked_within(SLOW_MS.start, SLOW_MS.end) > 1_100);
     let mean = |fleet: &Fleet| {
         let all = &fleet.tally.latencies_ms;

@@ -5,12 +5,11 @@ use crate::fleet::{Breakers, Choosing, Fleet, Manner, START_MS, Server, every_se
 const FAILS_MS: std::ops::Range<u64> = 60_000..120_000;
 const END_MS: u64 = 240_000;
 
-/// One of four fails for a minute.
-fn one_of_four(strategy: &str) -> Fleet {
+/// One of four fails for a minute; `route` is what stands in the route beside its targets.
+fn one_of_four(route: &str) -> Fleet {
     let failing = Server::new(|at_ms| Manner { latency_ms: 100, fails: FAILS_MS.contains(&at_ms) });
     let steady = || Server::steady(100);
-    let route = format!("strategy: {strategy}, retries: 0");
-    Fleet::new(&route, &[], vec![failing, steady(), steady(), steady()])
+    Fleet::new(route, &[], vec![failing, steady(), steady(), steady()])
 }
 
 /// The share of requests that fail while one of four does; no attempt is made twice, so that all is the
@@ -25,7 +24,7 @@ fn failed_share(fleet: &mut Fleet) -> f64 {
 #[test]
 fn a_breaker_keeps_requests_from_what_fails_and_finds_it_again() {
     for strategy in ["weighted", "latency", "least_busy"] {
-        let mut fleet = one_of_four(strategy);
+        let mut fleet = one_of_four(&format!("strategy: {strategy}, retries: 0"));
         let share = failed_share(&mut fleet);
         // Whom chance sends there before five failures in a row are known, and those who find out.
         assert!(share < 0.01, "{strategy}: {share}");
@@ -36,7 +35,8 @@ fn a_breaker_keeps_requests_from_what_fails_and_finds_it_again() {
         let after = fleet.servers[0].asked_within(END_MS - 30_000, END_MS) as f64;
         assert!((0.15..0.35).contains(&(after / 1_500.0)), "{strategy}: its share of four is {after} of 1,500");
     }
-    let mut control = one_of_four("weighted").choosing(Choosing::RoundRobin).breakers(Breakers::Off);
+    let mut control =
+        one_of_four("strategy: weighted, retries: 0").choosing(Choosing::RoundRobin).breakers(Breakers::Off);
     let share = failed_share(&mut control);
     assert!(share > 0.2, "without it a quarter fails: {share}");
 }
@@ -44,9 +44,7 @@ fn a_breaker_keeps_requests_from_what_fails_and_finds_it_again() {
 /// With retries nobody sees anything of it.
 #[test]
 fn a_failing_endpoint_is_not_seen_where_there_are_fallbacks() {
-    let failing = Server::new(|at_ms| Manner { latency_ms: 100, fails: FAILS_MS.contains(&at_ms) });
-    let servers = vec![failing, Server::steady(100), Server::steady(100), Server::steady(100)];
-    let mut fleet = Fleet::new("strategy: weighted", &[], servers);
+    let mut fleet = one_of_four("strategy: weighted");
     fleet.play(every_second(50, 0, END_MS));
     assert!(fleet.tally.failed.is_empty(), "{:?}", fleet.tally.failed);
     assert!(fleet.tally.touched > 4, "though {} met a failure on their way", fleet.tally.touched);
@@ -94,18 +92,18 @@ fn weights_hold_among_those_that_are_left() {
 /// One of three gets stuck: it takes requests and answers after half a minute, with an error.
 #[test]
 fn what_is_stuck_is_not_piled_up_on() {
-    let stuck = |strategy: &str, choosing: Choosing| {
+    let share = |choosing: Choosing| {
         let stuck = Server::new(|at_ms| match at_ms >= 30_000 {
             true => Manner { latency_ms: 30_000, fails: true },
             false => Manner { latency_ms: 100, fails: false },
         });
         let servers = vec![stuck, Server::steady(100), Server::steady(100)];
-        let mut fleet = Fleet::new(&format!("strategy: {strategy}"), &[], servers).choosing(choosing);
+        let mut fleet = Fleet::new("strategy: least_busy", &[], servers).choosing(choosing);
         fleet.play(every_second(50, 0, 120_000));
         fleet.servers[0].asked_within(30_000, 90_000) as f64 / 3_000.0
     };
-    let busy = stuck("least_busy", Choosing::Real);
+    let busy = share(Choosing::Real);
     assert!(busy < 0.01, "{busy}");
-    let control = stuck("least_busy", Choosing::RoundRobin);
+    let control = share(Choosing::RoundRobin);
     assert!(control > 0.15, "{control}");
 }

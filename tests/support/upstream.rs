@@ -11,9 +11,7 @@ use serde_json::Value;
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// Which connection it came on, from 0.
-    pub(crate) connection: usize,
-    /// Which request it was on that connection, from 0. Pingora does not promise that a connection is
+    /// Which request it was on its connection, from 0. Pingora does not promise that a connection is
     /// used again: one that its watcher still holds is dropped for a fresh one.
     pub(crate) nth: usize,
     /// Which request it was of all, from 0.
@@ -59,12 +57,12 @@ impl Upstream {
         let script: Arc<Script> = Arc::new(script);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                let connection = connections.fetch_add(1, Ordering::SeqCst);
+                connections.fetch_add(1, Ordering::SeqCst);
                 let (seen, script) = (seen.clone(), script.clone());
                 std::thread::spawn(move || {
                     stream.set_nodelay(true).unwrap();
                     let mut conn = Conn { stream: Some(stream), buffer: Vec::new() };
-                    serve(&mut conn, connection, &seen, &*script);
+                    serve(&mut conn, &seen, &*script);
                 });
             }
         });
@@ -108,9 +106,9 @@ impl Upstream {
     }
 }
 
-fn serve(conn: &mut Conn, connection: usize, seen: &Mutex<Vec<Request>>, script: &Script) {
+fn serve(conn: &mut Conn, seen: &Mutex<Vec<Request>>, script: &Script) {
     for nth in 0.. {
-        let Some(mut request) = conn.read_request(connection, nth) else { return };
+        let Some(mut request) = conn.read_request(nth) else { return };
         {
             let mut seen = seen.lock().unwrap();
             request.number = seen.len();
@@ -210,7 +208,7 @@ impl Conn {
         }
     }
 
-    fn read_request(&mut self, connection: usize, nth: usize) -> Option<Request> {
+    fn read_request(&mut self, nth: usize) -> Option<Request> {
         let raw_head = self.take_past(b"\r\n\r\n")?;
         let text = String::from_utf8(raw_head.clone()).expect("the gateway's head is text");
         let mut lines = text.trim_end().split("\r\n");
@@ -219,16 +217,8 @@ impl Conn {
             .map(|l| l.split_once(':').expect("a header line has a colon"))
             .map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()))
             .collect();
-        let mut request = Request {
-            connection,
-            nth,
-            number: 0,
-            method: first.next()?,
-            path: first.next()?,
-            headers,
-            body: Vec::new(),
-            raw_head,
-        };
+        let mut request =
+            Request { nth, number: 0, method: first.next()?, path: first.next()?, headers, body: Vec::new(), raw_head };
         request.body = match request.header("content-length").map(|l| l.parse().expect("a length")) {
             Some(length) => self.take(length)?,
             None if request.header("transfer-encoding").is_some() => self.take_chunks()?,

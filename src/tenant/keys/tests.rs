@@ -41,19 +41,7 @@ fn patterns(list: &[&str]) -> Vec<ModelPattern> {
 }
 
 fn tenant(models: &[&str]) -> Arc<Tenant> {
-    let (limits, model_limits) = (Limits::default(), Vec::new());
-    Arc::new(Tenant {
-        id: "acme".into(),
-        models: patterns(models),
-        limits,
-        model_limits,
-        budgets: Vec::new(),
-        strict: false,
-        providers: Vec::new(),
-        regions: Vec::new(),
-        require: runtime::Labels::default(),
-        weight: 1,
-    })
+    Arc::new(Tenant { id: "acme".into(), models: patterns(models), ..Tenant::default() })
 }
 
 fn key(id: &str) -> Key {

@@ -529,9 +529,8 @@ pub enum AccessLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::sign::Signer;
-    use crate::provider::simulator;
 
+    #[cfg(feature = "proxy")]
     impl Deployment {
         /// One of the simulator, with this name and nothing said about it.
         pub(crate) fn simulated(name: &str) -> Self {
@@ -546,19 +545,19 @@ mod tests {
                 max_concurrency: None,
                 queue: Queue { waiting: 0, patience: Duration::ZERO },
                 check: None,
-                provider: &simulator::PROVIDER,
+                provider: &crate::provider::simulator::PROVIDER,
                 base: BaseUrl { tls: false, host: "h".into(), port: 1, path: String::new(), authority: "h".into() },
                 api_key: None,
                 headers: Vec::new(),
                 timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
-                quirks: simulator::PROVIDER.quirks,
+                quirks: crate::provider::simulator::PROVIDER.quirks,
                 models: HashMap::new(),
                 models_only: false,
                 authored: HashMap::new(),
                 discovered: None,
                 abilities: Abilities::UNKNOWN,
                 ca_file: None,
-                signer: Signer::None,
+                signer: crate::provider::sign::Signer::None,
                 vars: Vec::new(),
                 api: ApiChoice::Auto,
                 seal: Seal::new("test", b""),

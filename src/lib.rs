@@ -6,7 +6,7 @@
 //! - `tenant`, `limit`, `route` decide who may, how much, and where to;
 //! - [`wire`] translates: formats to meaning and back;
 //! - [`provider`] is what is known of each vendor, as data;
-//! - [`usage`] counts and prices tokens;
+//! - [`usage`] counts and prices tokens, [`ledger`] keeps what became of every request;
 //! - `telemetry`, `admin` show it;
 //! - [`secret`] is text that cannot be printed;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
@@ -18,6 +18,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod ledger;
 pub mod limit;
 pub mod provider;
 #[cfg(feature = "proxy")]

@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("wire", &["error", "usage::tokens", "usage::estimate"]),
     ("usage", &["error", "wire"]),
+    ("ledger", &["error", "usage", "wire"]),
     ("provider", &["error", "secret", "wire"]),
     ("config", &["provider", "secret", "usage", "wire"]),
     ("limit", &["config", "error", "usage", "wire"]),

@@ -1,19 +1,15 @@
 //! Limits as a tenant feels them: exact with ten thousand keys, atomic across scopes, honest about
 //! when to come back. Time is a number here, so nothing depends on the machine.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use weir::config::attempts::{AttemptRules, RetryShare};
-use weir::config::runtime::{self, AccessLog, Key, Limits, ModelPattern, Runtime, Tenant};
+use weir::config::runtime::{Key, Limits, ModelPattern, Runtime, Tenant};
 use weir::error::Kind;
 use weir::limit::budget::Spend;
 use weir::limit::clock::Moment;
 use weir::limit::{Admission, Denial, KeyLimits, Limited, Limiter, Refusal, Scope, WINDOW_MS};
-use weir::usage::price::PriceTable;
 
 const NONE: Limits = Limits { requests_per_minute: None, tokens_per_minute: None, concurrency: None };
 
@@ -35,15 +31,7 @@ fn tenant(limits: Limits, model_limits: &[(&str, Limits)]) -> Arc<Tenant> {
 }
 
 fn key(tenant: &Arc<Tenant>, id: impl Into<String>, limits: Limits) -> Key {
-    Key {
-        id: id.into(),
-        tenant: Arc::clone(tenant),
-        active: true,
-        expires: None,
-        models: Vec::new(),
-        limits,
-        budgets: Vec::new(),
-    }
+    Key { id: id.into(), tenant: Arc::clone(tenant), limits, ..Key::default() }
 }
 
 fn digest(number: u64) -> [u8; 32] {
@@ -53,32 +41,7 @@ fn digest(number: u64) -> [u8; 32] {
 }
 
 fn runtime(keys: Vec<Key>) -> Runtime {
-    let server = runtime::Server {
-        listen: Vec::new(),
-        threads: 0,
-        max_body_bytes: 0,
-        body_timeout: Duration::ZERO,
-        keepalive: Duration::ZERO,
-        write_timeout: Duration::ZERO,
-        grace_period: Duration::ZERO,
-        max_answer_bytes: 0,
-    };
-    Runtime {
-        hash: String::new(),
-        loaded_at: SystemTime::UNIX_EPOCH,
-        server,
-        admin: runtime::Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
-        state_dir: PathBuf::new(),
-        deployments: Vec::new(),
-        routes: HashMap::new(),
-        any: None,
-        attempts: AttemptRules::default(),
-        retry_budget: RetryShare::default(),
-        tenants: Vec::new(),
-        keys: (0..).map(digest).zip(keys.into_iter().map(Arc::new)).collect(),
-        prices: Arc::new(PriceTable::default()),
-        telemetry: runtime::Telemetry { access_log: AccessLog::Off },
-    }
+    Runtime { keys: (0..).map(digest).zip(keys.into_iter().map(Arc::new)).collect(), ..Runtime::default() }
 }
 
 /// The limits of each key, in their order.

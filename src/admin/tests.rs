@@ -1,5 +1,4 @@
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -8,11 +7,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::config::attempts::{AttemptRules, RetryShare};
 use crate::config::budget::{Budget, Per, Period, Unit};
-use crate::config::runtime::{self, AccessLog, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant};
+use crate::config::runtime::{self, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant};
 use crate::secret::Secret;
-use crate::usage::price::PriceTable;
 
 #[expect(clippy::disallowed_types, reason = "a test reads the answers")]
 type Json = serde_json::Value;
@@ -86,42 +83,16 @@ fn tenant() -> Arc<Tenant> {
 }
 
 fn runtime(token: Option<&str>) -> Runtime {
-    let server = runtime::Server {
-        listen: Vec::new(),
-        threads: 0,
-        max_body_bytes: 0,
-        body_timeout: Duration::ZERO,
-        keepalive: Duration::ZERO,
-        write_timeout: Duration::ZERO,
-        grace_period: Duration::ZERO,
-        max_answer_bytes: 0,
-    };
     let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
-    let (tenant, models, limits) = (tenant(), Vec::new(), Limits::default());
-    let key = Key {
-        id: "acme-dev".into(),
-        tenant: Arc::clone(&tenant),
-        active: true,
-        expires,
-        models,
-        limits,
-        budgets: Vec::new(),
-    };
+    let tenant = tenant();
+    let key = Key { id: "acme-dev".into(), tenant: Arc::clone(&tenant), expires, ..Key::default() };
     Runtime {
         hash: "abc123".into(),
-        loaded_at: SystemTime::UNIX_EPOCH,
-        server,
         admin: runtime::Admin { listen: ([127, 0, 0, 1], 0).into(), token: token.map(Secret::new) },
-        state_dir: PathBuf::new(),
         deployments: vec![deployment()],
-        routes: HashMap::new(),
-        any: None,
-        attempts: AttemptRules::default(),
-        retry_budget: RetryShare::default(),
         tenants: vec![tenant],
         keys: HashMap::from([([7; 32], Arc::new(key))]),
-        prices: Arc::new(PriceTable::default()),
-        telemetry: runtime::Telemetry { access_log: AccessLog::Off },
+        ..Runtime::default()
     }
 }
 

@@ -268,9 +268,9 @@ fn keep_what_needs_a_restart(new: &mut Runtime, old: &Runtime) -> Vec<String> {
         warn("admin.listen");
         new.admin.listen = old.admin.listen;
     }
-    if new.state_dir != old.state_dir {
+    if new.state.dir != old.state.dir {
         warn("state.dir");
-        new.state_dir.clone_from(&old.state_dir);
+        new.state.dir.clone_from(&old.state.dir);
     }
     warnings
 }

@@ -27,7 +27,7 @@ pub struct Runtime {
     pub loaded_at: SystemTime,
     pub server: Server,
     pub admin: Admin,
-    pub state_dir: PathBuf,
+    pub state: State,
     /// In the order of the file.
     pub deployments: Vec<Arc<Deployment>>,
     /// Virtual models by name.
@@ -45,8 +45,14 @@ pub struct Runtime {
     pub telemetry: Telemetry,
 }
 
+/// `state:`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    pub dir: PathBuf,
+}
+
 /// `server:`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Server {
     pub listen: Vec<Listen>,
     /// 0: one per core.
@@ -82,6 +88,28 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Required as soon as `listen` is not loopback.
     pub token: Option<Secret>,
+}
+
+impl Default for Runtime {
+    /// One that serves nobody, at the beginning of time.
+    fn default() -> Self {
+        Self {
+            hash: String::new(),
+            loaded_at: SystemTime::UNIX_EPOCH,
+            server: Server::default(),
+            admin: Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
+            state: State::default(),
+            deployments: Vec::new(),
+            routes: HashMap::new(),
+            any: None,
+            attempts: AttemptRules::default(),
+            retry_budget: RetryShare::default(),
+            tenants: Vec::new(),
+            keys: HashMap::new(),
+            prices: Arc::default(),
+            telemetry: Telemetry { access_log: AccessLog::Off },
+        }
+    }
 }
 
 impl Runtime {
@@ -503,6 +531,21 @@ pub struct Key {
     pub models: Vec<ModelPattern>,
     pub limits: Limits,
     pub budgets: Vec<Budget>,
+}
+
+impl Default for Key {
+    /// One that nothing is said about.
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            tenant: Arc::default(),
+            active: true,
+            expires: None,
+            models: Vec::new(),
+            limits: Limits::default(),
+            budgets: Vec::new(),
+        }
+    }
 }
 
 /// `limits:`; `None` is no limit.

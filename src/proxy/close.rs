@@ -60,6 +60,7 @@ fn book(x: &mut Exchange, attempt: &mut Attempt, error: &Error) {
     let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
     if let Some(tried) = x.timeline.last_mut() {
         (tried.usage, tried.cost) = (used, cost);
+        tried.service_tier = attempt.answer.service_tier().map(str::to_owned);
     }
 }
 
@@ -92,6 +93,7 @@ impl Gateway {
             status: attempt.status,
             error: error.map(|error| error.code().to_owned()),
             usage: None,
+            service_tier: None,
             cost: None,
         });
     }
@@ -247,6 +249,7 @@ fn record(x: &Exchange) -> Record<'_> {
         tags: &x.tags,
         usage: x.end.usage,
         usage_source: x.end.usage.map(|_| x.end.usage_source),
+        service_tier: attempt.and_then(|a| a.answer.service_tier()),
         cost: x.end.cost,
         price_version: x.end.cost.map(|_| x.live.runtime.prices.version.as_str()),
         duration: x.started.elapsed(),

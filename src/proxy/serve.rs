@@ -156,7 +156,7 @@ impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
         let (limiter, clock) = (Limiter::new(), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
-        let (directory, accounts) = (runtime.state_dir.clone(), Arc::clone(limiter.accounts()));
+        let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());

@@ -1,5 +1,5 @@
-//! One finished request: the access line today, the ledger row of the contract tomorrow, under the
-//! same names.
+//! One finished request, and its line: what the access log, the ledger and the admin API have of it.
+//! `ledger::Row` reads it.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -79,6 +79,8 @@ pub struct Tried {
     pub error: Option<String>,
     /// What an attempt used that is not the one that answered: it is in no other count of the row.
     pub usage: Option<(Usage, UsageSource)>,
+    /// Which prices held, as its answer said.
+    pub service_tier: Option<String>,
     pub cost: Option<PicoUsd>,
 }
 
@@ -94,6 +96,10 @@ impl Tried {
         if let Some((usage, source)) = &self.usage {
             row.num("input_tokens", usage.input_tokens()).num("output_tokens", usage.output_tokens());
             row.text("usage_source", source.as_str());
+            write_classes(row, usage);
+            if let Some(tier) = &self.service_tier {
+                row.text("service_tier", tier);
+            }
             match self.cost {
                 Some(cost) => {
                     let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
@@ -115,6 +121,8 @@ pub struct Record<'a> {
     pub started_at: SystemTime,
     pub tenant: Option<&'a str>,
     pub key_id: Option<&'a str>,
+    /// Whom the request's `user` or metadata names.
+    pub user: Option<&'a str>,
     pub tags: &'a [String],
     /// `chat`, `messages` ...: what the client spoke.
     pub format: &'a str,
@@ -134,6 +142,8 @@ pub struct Record<'a> {
     pub timeline: &'a [Tried],
     pub usage: Option<Usage>,
     pub usage_source: Option<UsageSource>,
+    /// Which prices held, as the answer said.
+    pub service_tier: Option<&'a str>,
     pub cost: Option<PicoUsd>,
     pub price_version: Option<&'a str>,
     pub duration: Duration,
@@ -154,6 +164,7 @@ impl<'a> Record<'a> {
             started_at,
             tenant: None,
             key_id: None,
+            user: None,
             tags: &[],
             format,
             route: None,
@@ -168,6 +179,7 @@ impl<'a> Record<'a> {
             timeline: &[],
             usage: None,
             usage_source: None,
+            service_tier: None,
             cost: None,
             price_version: None,
             duration: Duration::ZERO,
@@ -196,6 +208,7 @@ impl<'a> Record<'a> {
         let _ = write!(row.key("started_at"), "\"{}\"", Rfc3339(self.started_at));
         text(row, "tenant", self.tenant);
         text(row, "key_id", self.key_id);
+        text(row, "user", self.user);
         let mut tags = row.arr("tags");
         for tag in self.tags {
             tags.text(tag);
@@ -223,6 +236,11 @@ impl<'a> Record<'a> {
         number(row, "cache_write_tokens", usage.map(Usage::cache_written_tokens));
         number(row, "reasoning_tokens", usage.map(|u| u.reasoning_tokens));
         text(row, "usage_source", self.usage_source.map(UsageSource::as_str));
+        match usage {
+            Some(usage) => write_classes(row, usage),
+            None => _ = row.null("usage"),
+        }
+        text(row, "service_tier", self.service_tier);
         match self.cost {
             Some(cost) => {
                 let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
@@ -269,6 +287,25 @@ fn number(row: &mut Obj<'_>, name: &str, value: Option<u64>) {
         Some(value) => row.num(name, value),
         None => row.null(name),
     };
+}
+
+/// `usage`: the disjoint classes behind the counts, those that are not 0.
+fn write_classes(row: &mut Obj<'_>, usage: &Usage) {
+    let mut classes = row.obj("usage");
+    let all = [
+        ("fresh_input", usage.fresh_input_tokens),
+        ("cached", usage.cached_tokens),
+        ("cache_write", usage.cache_write_tokens),
+        ("cache_write_1h", usage.cache_write_1h_tokens),
+        ("audio_input", usage.audio_input_tokens),
+        ("visible_output", usage.visible_output_tokens),
+        ("reasoning", usage.reasoning_tokens),
+        ("audio_output", usage.audio_output_tokens),
+        ("search_units", usage.search_units),
+    ];
+    for (name, count) in all.into_iter().filter(|(_, count)| *count > 0) {
+        classes.num(name, count);
+    }
 }
 
 /// Milliseconds with three decimals: overhead is mostly below one.

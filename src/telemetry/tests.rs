@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -7,7 +6,6 @@ use uuid::Uuid;
 
 use super::names::Metric;
 use super::*;
-use crate::config::attempts::{AttemptRules, RetryShare};
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, Tenant};
 use crate::provider::{Provider, simulator};
@@ -21,32 +19,15 @@ fn deployment(name: &str) -> Arc<Deployment> {
 }
 
 fn runtime(target: Target) -> Runtime {
-    let server = runtime::Server {
-        listen: Vec::new(),
-        threads: 0,
-        max_body_bytes: 0,
-        body_timeout: Duration::ZERO,
-        keepalive: Duration::ZERO,
-        write_timeout: Duration::ZERO,
-        grace_period: Duration::ZERO,
-        max_answer_bytes: 0,
-    };
     let tenant = Tenant { id: "acme".into(), ..Tenant::default() };
     Runtime {
         hash: "abc123".into(),
         loaded_at: SystemTime::UNIX_EPOCH + Duration::from_secs(77),
-        server,
-        admin: runtime::Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
-        state_dir: PathBuf::new(),
         deployments: vec![deployment("lab")],
-        routes: HashMap::new(),
-        any: None,
-        attempts: AttemptRules::default(),
-        retry_budget: RetryShare::default(),
         tenants: vec![Arc::new(tenant)],
-        keys: HashMap::new(),
         prices: Arc::new(PriceTable::builtin()),
         telemetry: runtime::Telemetry { access_log: target },
+        ..Runtime::default()
     }
 }
 
@@ -100,15 +81,34 @@ fn the_line_has_exactly_the_names_of_the_contract() {
     let row: serde_json::Value = serde_json::from_slice(&line).unwrap();
     let expected = json!({
         "request_id": "00000000-0000-0000-0000-000000000000", "client_request_id": null,
-        "started_at": "1970-01-01T00:00:01.500Z", "tenant": "acme", "key_id": "dev", "tags": [],
+        "started_at": "1970-01-01T00:00:01.500Z", "tenant": "acme", "key_id": "dev",
+        "user": null, "tags": [],
         "format": "chat", "route": null, "model": "lab/echo", "provider": "lab", "upstream_model": "echo",
         "stream": false, "status": 200, "outcome": "finished", "attempts": 1, "fallback": false,
         "input_tokens": 15, "output_tokens": 9, "cached_tokens": 5, "cache_write_tokens": 0,
-        "reasoning_tokens": 2, "usage_source": "reported", "cost_pico_usd": 1_500_000_000_u64,
+        "reasoning_tokens": 2, "usage_source": "reported", "service_tier": null,
+        "usage": {"cached": 5, "fresh_input": 10, "reasoning": 2, "visible_output": 7}, "cost_pico_usd": 1_500_000_000_u64,
         "cost_usd": 0.0015, "price_version": "2026-11-22", "duration_ms": 12.345, "ttft_ms": 8.0,
         "overhead_ms": 0.21, "dropped": [], "error": null, "timeline": [],
     });
     assert_eq!(row, expected);
+}
+
+/// The ledger reads a row off the line, and writes the same line from it.
+#[test]
+fn a_row_is_its_line() {
+    let (tags, dropped) = (["team=\u{e9}".to_owned()], ["tools[0].x".to_owned()]);
+    let full = Record { timeline: &timeline(), tags: &tags, dropped: &dropped, user: Some("u-1"), ..record() };
+    let free = Record { cost: Some(PicoUsd(0)), service_tier: Some("flex"), ..record() };
+    let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, tenant: None, ..record() };
+    for record in [full, free, unknown] {
+        let mut line = Vec::new();
+        record.write_line(&mut line);
+        let row = crate::ledger::Row::read(&line).unwrap();
+        let again = row.line().unwrap();
+        assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(line).unwrap().trim_end());
+        assert_eq!(row.usage.map(Usage::from), record.usage);
+    }
 }
 
 #[test]
@@ -307,6 +307,7 @@ fn timeline() -> [Tried; 3] {
         status: None,
         error: None,
         usage: None,
+        service_tier: None,
         cost: None,
     };
     let lost = Some((usage(), UsageSource::Estimated));

@@ -15,7 +15,7 @@ use self::found::Explanation;
 use super::{USAGE, check, print, run};
 use crate::config::env::System;
 use crate::config::load;
-use crate::config::runtime::{Key, Limits, Runtime, Tenant};
+use crate::config::runtime::{Key, Runtime, Tenant};
 use crate::route::board::Board;
 use crate::stage::accept::Endpoint;
 use crate::stage::authenticate::admit;
@@ -167,15 +167,7 @@ fn caller(args: &Args, runtime: &Runtime) -> Result<Arc<Key>, String> {
 
 /// A key that narrows nothing.
 fn any_key(tenant: &Arc<Tenant>) -> Key {
-    Key {
-        id: String::new(),
-        tenant: Arc::clone(tenant),
-        active: true,
-        expires: None,
-        models: Vec::new(),
-        limits: Limits::default(),
-        budgets: Vec::new(),
-    }
+    Key { id: String::new(), tenant: Arc::clone(tenant), ..Key::default() }
 }
 
 fn headers(lines: &[String]) -> Result<HeaderMap, String> {

@@ -1,38 +1,13 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::attempts::{AttemptRules, RetryShare};
-use crate::config::runtime::{self, AccessLog, Limits, Tenant};
+use crate::config::runtime::Tenant;
 use crate::limit::Limiter;
-use crate::usage::price::PriceTable;
 
 fn runtime(keys: Vec<(&str, Key)>) -> Runtime {
-    let server = runtime::Server {
-        listen: Vec::new(),
-        threads: 0,
-        max_body_bytes: 0,
-        body_timeout: Duration::ZERO,
-        keepalive: Duration::ZERO,
-        write_timeout: Duration::ZERO,
-        grace_period: Duration::ZERO,
-        max_answer_bytes: 0,
-    };
     Runtime {
-        hash: String::new(),
-        loaded_at: SystemTime::UNIX_EPOCH,
-        server,
-        admin: runtime::Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
-        state_dir: PathBuf::new(),
-        deployments: Vec::new(),
-        routes: HashMap::new(),
-        any: None,
-        attempts: AttemptRules::default(),
-        retry_budget: RetryShare::default(),
-        tenants: Vec::new(),
         keys: keys.into_iter().map(|(secret, key)| (Sha256::digest(secret).into(), Arc::new(key))).collect(),
-        prices: Arc::new(PriceTable::default()),
-        telemetry: runtime::Telemetry { access_log: AccessLog::Off },
+        ..Runtime::default()
     }
 }
 
@@ -45,8 +20,7 @@ fn tenant(models: &[&str]) -> Arc<Tenant> {
 }
 
 fn key(id: &str) -> Key {
-    let (tenant, limits) = (tenant(&[]), Limits::default());
-    Key { id: id.into(), tenant, active: true, expires: None, models: Vec::new(), limits, budgets: Vec::new() }
+    Key { id: id.into(), tenant: tenant(&[]), ..Key::default() }
 }
 
 fn ring(keys: Vec<(&str, Key)>) -> Keyring {

@@ -108,7 +108,7 @@ impl Process {
             let Batch { rows, positions } = &mut *batch;
             let mut put = |ended: Ended| {
                 if ended.seq.is_none_or(|seq| seq > from_seq) {
-                    put(ended, rows, log_counts);
+                    put(&ended, rows, log_counts);
                 }
             };
             let extent = log.and_then(|log| log.extent(*number));
@@ -137,7 +137,7 @@ impl Process {
     }
 }
 
-fn put(ended: Ended, rows: &mut Vec<Row>, log: &Log) {
+fn put(ended: &Ended, rows: &mut Vec<Row>, log: &Log) {
     match Row::read(&ended.line) {
         Ok(row) => {
             if ended.is_recovered {

@@ -102,7 +102,7 @@ impl Tail {
                     if count >= most {
                         return Ok(true);
                     }
-                    if !self.fill(extent)? && !self.go_on()? {
+                    if !self.fill(extent)? && !self.go_on(extent)? {
                         return Ok(false);
                     }
                 }
@@ -131,9 +131,11 @@ impl Tail {
     }
 
     /// On to the next segment, where there is one: what is left of this one is torn.
-    fn go_on(&mut self) -> io::Result<bool> {
+    fn go_on(&mut self, extent: Option<(u64, u64)>) -> io::Result<bool> {
         let next = self.segment.next();
-        if !self.directory.join(next.name()).try_exists()? {
+        // It may have grown since, and another one have followed.
+        let grows = extent.is_some_and(|(number, _)| number == self.segment.number);
+        if grows || !self.directory.join(next.name()).try_exists()? {
             return Ok(false);
         }
         self.damage.bytes += self.unread.len() as u64;

@@ -13,6 +13,7 @@ mod close;
 mod connector;
 mod context;
 mod credentials;
+mod database;
 mod discover;
 pub(crate) mod examine;
 mod hooks;

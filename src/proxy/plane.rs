@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::ledger::Fold;
 use super::live::Live;
 use super::show;
 use super::shutdown::InFlight;
@@ -27,6 +28,7 @@ pub(super) struct Plane {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) clock: Clock,
 }
@@ -50,6 +52,9 @@ impl Backend for Plane {
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
         self.telemetry.endpoints(&all);
         self.telemetry.budgets(tenant_budgets(&live));
+        if let Some(fold) = &self.fold {
+            self.telemetry.ledger(&fold.look());
+        }
         self.telemetry.render()
     }
 

@@ -1,5 +1,6 @@
 //! What runs beside requests: name look-ups, reload by signal, the drain's end.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
+    /// A directory that nobody needs afterwards.
+    pub(super) scratch: Option<PathBuf>,
 }
 
 impl Last {
@@ -68,6 +71,9 @@ impl Last {
             fold.finish();
         }
         self.telemetry.flush(FLUSH);
+        if let Some(scratch) = &self.scratch {
+            let _ = std::fs::remove_dir_all(scratch);
+        }
     }
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn prepare(
     }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
-    let last = Last { keep, fold: shared.fold.clone(), telemetry };
+    let last = Last { keep, fold: shared.fold.clone(), telemetry, scratch: None };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
     Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
@@ -139,8 +139,15 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
-        self.last.save();
+        let Self { server, in_flight, last, .. } = self;
+        server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight, last: last.clone() }) });
+        last.save();
+    }
+
+    /// The same, and what it wrote in `dir` goes with it.
+    pub(crate) fn serve_for_once(mut self, dir: PathBuf) {
+        self.last.scratch = Some(dir);
+        self.serve();
     }
 }
 

@@ -24,7 +24,7 @@ mod usage;
 mod verify;
 
 pub use error::{Fault, StoreError};
-pub use fold::{Batch, Position};
+pub use fold::Batch;
 pub use requests::{Cursor, Page, Span, Wanted};
 pub use rollup::Used;
 pub(crate) use session::{Arg, Cells, Session};

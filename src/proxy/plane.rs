@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::database::Stored;
 use super::ledger::Fold;
 use super::live::Live;
 use super::show;
@@ -17,6 +18,7 @@ use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
+use crate::store::Database;
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
 
@@ -30,6 +32,7 @@ pub(super) struct Plane {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
+    pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
 
@@ -80,6 +83,10 @@ impl Backend for Plane {
 
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
         self.live.load().purses.get(scope).map(|purse| purse.balances(unix_ms())).unwrap_or_default()
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.stored.database()
     }
 
     fn requests(&self) -> Arc<Kept> {

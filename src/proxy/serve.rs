@@ -19,7 +19,7 @@ use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
-use super::database::Stored;
+use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
@@ -122,6 +122,8 @@ pub(crate) fn prepare(
     }
     if let Some(fold) = &shared.fold {
         beside(&mut server, "fold", Folding(Arc::clone(fold)));
+    } else {
+        beside(&mut server, "database", Opener(Arc::clone(&shared.stored)));
     }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
@@ -164,6 +166,7 @@ struct Shared {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
     fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
     reloader: Arc<Reloader>,
@@ -177,7 +180,7 @@ impl Shared {
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone());
-        let fold = log.clone().map(|log| Fold::new(log, stored, runtime.state.retention));
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());
@@ -210,6 +213,7 @@ impl Shared {
             telemetry,
             tokenizer: Arc::default(),
             log,
+            stored,
             fold,
             keep,
             reloader,
@@ -232,6 +236,7 @@ fn gateway_service(
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
         log: shared.log.clone(),
+        stored: Arc::clone(&shared.stored),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -257,6 +262,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         telemetry: Arc::clone(&shared.telemetry),
         fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
+        stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));

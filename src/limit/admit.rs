@@ -25,6 +25,8 @@ pub struct KeyLimits {
     pub(super) tags: Arc<[(ModelPattern, TagRule)]>,
     pub(super) purses: Purses,
     pub(super) outputs: Arc<Outputs>,
+    pub(super) has_limits: bool,
+    pub(super) has_budgets: bool,
 }
 
 /// What a tag has.
@@ -195,16 +197,32 @@ impl KeyLimits {
         rules.map(|(_, rule)| rule)
     }
 
+    /// Complete, but for what it is to know of itself.
+    pub(super) fn complete(mut self) -> Self {
+        let own = [self.tenant.is_some(), self.key.is_some()];
+        let seats = || {
+            let models = self.models.iter().map(|(_, seat)| (seat.gate.is_some(), seat.purse.is_some()));
+            let of_all = |crowd: &Crowd| (crowd.rules.is_some(), !crowd.budgets.is_empty());
+            let tags = self.tags.iter().map(move |(_, rule)| match rule {
+                TagRule::One(seat) => (seat.gate.is_some(), seat.purse.is_some()),
+                TagRule::Each(crowd) => of_all(crowd),
+            });
+            models.chain(self.users.as_deref().map(of_all)).chain(tags)
+        };
+        let has_limits = own.contains(&true) || seats().any(|(limits, _)| limits);
+        let has_budgets = self.purses.are_bounded() || seats().any(|(_, budgets)| budgets);
+        (self.has_limits, self.has_budgets) = (has_limits, has_budgets);
+        self
+    }
+
     /// Whether a budget may ask what a request costs.
-    pub fn are_bounded(&self) -> bool {
-        let has_budgets = |crowd: &Crowd| !crowd.budgets.is_empty();
-        self.purses.are_bounded()
-            || self.models.iter().any(|(_, seat)| seat.purse.is_some())
-            || self.users.as_deref().is_some_and(has_budgets)
-            || self.tags.iter().any(|(_, rule)| match rule {
-                TagRule::One(seat) => seat.purse.is_some(),
-                TagRule::Each(crowd) => has_budgets(crowd),
-            })
+    pub const fn are_bounded(&self) -> bool {
+        self.has_budgets
+    }
+
+    /// Whether there is nothing to have room in.
+    pub const fn are_none(&self) -> bool {
+        !self.has_limits && !self.has_budgets
     }
 
     /// What every request of this key is paid from: its tenant's purse, and its own.

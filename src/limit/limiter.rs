@@ -147,7 +147,7 @@ impl Binding<'_> {
         let scope = Scope::Key { tenant: key.tenant.id.clone(), key: key.id.clone() };
         let own = self.account(scope.clone(), &key.budgets);
         let tenants = self.purses.get(&Scope::Tenant(key.tenant.id.clone())).cloned();
-        Arc::new(KeyLimits {
+        let limits = KeyLimits {
             tenant: shared.tenant.clone(),
             models: Arc::clone(&shared.models),
             key: self.gate(&scope, &key.limits),
@@ -155,7 +155,9 @@ impl Binding<'_> {
             tags: Arc::clone(&shared.tags),
             purses: Purses::new(tenants.into_iter().chain([own])),
             outputs: Arc::clone(&shared.outputs),
-        })
+            ..KeyLimits::default()
+        };
+        Arc::new(limits.complete())
     }
 
     /// By pattern, in the order in which they are locked. It must not depend on the file's, or two

@@ -10,6 +10,7 @@ use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{self, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant};
 use crate::secret::Secret;
+use jiff::tz::TimeZone;
 
 #[expect(clippy::disallowed_types, reason = "a test reads the answers")]
 type Json = serde_json::Value;
@@ -48,8 +49,8 @@ impl Backend for Fake {
         endpoint == "lab#1"
     }
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
-        let period = Period { per: Per::Month, reset_day: 1 };
-        let budget = Budget { unit: Unit::Usd, most: 100_500_000_000_000, period, soft: false };
+        let period = Period { per: Per::Month, reset_day: 1, zone: TimeZone::UTC };
+        let budget = Budget::hard(Unit::Usd, 100_500_000_000_000, period);
         let balance = Balance { budget, spent: 1, reserved: 500_000_000_000, resets_at_ms: Some(0) };
         if scope.kind() == "tenant" { vec![balance] } else { Vec::new() }
     }

@@ -54,7 +54,7 @@ pub(super) struct Drain {
 }
 
 /// What is kept when the process ends.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
     pub(super) fold: Option<Arc<Fold>>,

@@ -29,6 +29,7 @@ mod race;
 mod realtime;
 mod record;
 mod relay;
+mod restore;
 pub(crate) mod serve;
 mod show;
 mod shutdown;

@@ -180,10 +180,14 @@ impl Shared {
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone());
-        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
-        let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
+        let retention = runtime.state.retention;
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
+        let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());
+        if !fold.as_ref().is_some_and(|fold| fold.catch_up()) {
+            keep.put_back();
+        }
         let apply = {
             let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
             move |runtime: &Arc<Runtime>| {

@@ -127,7 +127,7 @@ pub(crate) fn prepare(
     }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
-    let last = Last { keep, fold: shared.fold.clone(), telemetry };
+    let last = Last { keep, fold: shared.fold, telemetry };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
     Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })

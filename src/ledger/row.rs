@@ -45,6 +45,9 @@ pub struct Row {
     pub cost_pico_usd: Option<i128>,
     /// The same as a decimal, exact.
     pub cost_usd: Option<Box<RawValue>>,
+    /// What the provider itself says it charges, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_cost_usd: Option<Box<RawValue>>,
     pub price_version: Option<String>,
     pub duration_ms: Box<RawValue>,
     pub ttft_ms: Option<Box<RawValue>>,
@@ -99,13 +102,25 @@ pub struct Classes {
     #[serde(skip_serializing_if = "is_zero")]
     pub audio_input: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    pub image_input: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub visible_output: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub reasoning: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub audio_output: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    pub image_output: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub search_units: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub images: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub audio_seconds: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub characters: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub web_searches: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -121,10 +136,16 @@ impl From<Usage> for Classes {
             cache_write: usage.cache_write_tokens,
             cache_write_1h: usage.cache_write_1h_tokens,
             audio_input: usage.audio_input_tokens,
+            image_input: usage.image_input_tokens,
             visible_output: usage.visible_output_tokens,
             reasoning: usage.reasoning_tokens,
             audio_output: usage.audio_output_tokens,
+            image_output: usage.image_output_tokens,
             search_units: usage.search_units,
+            images: usage.images,
+            audio_seconds: usage.audio_seconds,
+            characters: usage.characters,
+            web_searches: usage.web_searches,
         }
     }
 }
@@ -137,10 +158,17 @@ impl From<Classes> for Usage {
             cache_write_tokens: classes.cache_write,
             cache_write_1h_tokens: classes.cache_write_1h,
             audio_input_tokens: classes.audio_input,
+            image_input_tokens: classes.image_input,
             visible_output_tokens: classes.visible_output,
             reasoning_tokens: classes.reasoning,
             audio_output_tokens: classes.audio_output,
+            image_output_tokens: classes.image_output,
             search_units: classes.search_units,
+            images: classes.images,
+            audio_seconds: classes.audio_seconds,
+            characters: classes.characters,
+            web_searches: classes.web_searches,
+            charged_pico_usd: 0,
         }
     }
 }

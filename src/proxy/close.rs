@@ -40,7 +40,8 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
 
 fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
     let info = attempt.target.info.as_ref()?;
-    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at))
+    let region = attempt.target.deployment.region.as_deref();
+    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at), region)
 }
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.

@@ -508,7 +508,9 @@ fn estimate(x: &Exchange) -> Spend {
     let Some(parsed) = &x.parsed else { return Spend::default() };
     let is_bounded = x.caller.as_ref().is_some_and(|caller| caller.limits.purses().are_bounded());
     let target = x.plan.as_ref().and_then(|plan| plan.targets.first()).filter(|_| is_bounded);
-    let info = target.and_then(|target| target.info.as_ref());
-    let cost = info.and_then(|info| info.cost(&parsed.reserve_usage(), None, amount::day_of(x.started_at)));
+    let cost = target.and_then(|target| {
+        let region = target.deployment.region.as_deref();
+        target.info.as_ref()?.cost(&parsed.reserve_usage(), None, amount::day_of(x.started_at), region)
+    });
     Spend { tokens: parsed.reserve_tokens(), cost: cost.unwrap_or_default() }
 }

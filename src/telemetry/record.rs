@@ -250,6 +250,9 @@ impl<'a> Record<'a> {
                 row.null("cost_pico_usd").null("cost_usd");
             }
         }
+        if let Some(usage) = usage.filter(|usage| usage.charged_pico_usd > 0) {
+            write_usd(row.key("upstream_cost_usd"), PicoUsd(i128::from(usage.charged_pico_usd)));
+        }
         text(row, "price_version", self.price_version);
     }
 
@@ -298,10 +301,16 @@ fn write_classes(row: &mut Obj<'_>, usage: &Usage) {
         ("cache_write", usage.cache_write_tokens),
         ("cache_write_1h", usage.cache_write_1h_tokens),
         ("audio_input", usage.audio_input_tokens),
+        ("image_input", usage.image_input_tokens),
         ("visible_output", usage.visible_output_tokens),
         ("reasoning", usage.reasoning_tokens),
         ("audio_output", usage.audio_output_tokens),
+        ("image_output", usage.image_output_tokens),
         ("search_units", usage.search_units),
+        ("images", usage.images),
+        ("audio_seconds", usage.audio_seconds),
+        ("characters", usage.characters),
+        ("web_searches", usage.web_searches),
     ];
     for (name, count) in all.into_iter().filter(|(_, count)| *count > 0) {
         classes.num(name, count);

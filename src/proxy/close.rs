@@ -48,7 +48,12 @@ fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
 fn count(x: &mut Exchange) {
     let Some(attempt) = x.attempt.as_ref().filter(|attempt| !attempt.booked) else { return };
     let Some((usage, source)) = used(x, attempt, x.end.error.as_ref()) else { return };
-    x.end.cost = price(x, attempt, &usage);
+    let cost = price(x, attempt, &usage);
+    // Characters that nobody bills by say nothing of the tokens there were.
+    if cost.is_none() && usage.characters > 0 {
+        return;
+    }
+    x.end.cost = cost;
     x.end.usage = Some(usage);
     x.end.usage_source = source;
 }

@@ -271,6 +271,7 @@ fn catalogues() -> Vec<Catalogue> {
     while let Some((_, after)) = rest.split_once("\n[") {
         let Some((name, body)) = after.split_once("]\n") else { break };
         let end = body.find("\n[").map_or(body.len(), |end| end.saturating_add(1));
+        let end = if body.starts_with('[') { 0 } else { end };
         let text = body.get(..end).unwrap_or_default();
         found.push(Catalogue { name, text, models: OnceLock::new() });
         rest = after;

@@ -7,6 +7,7 @@
 
 pub mod attempts;
 pub mod budget;
+pub mod database;
 pub mod dump;
 pub mod env;
 pub mod load;

@@ -45,9 +45,6 @@ pub struct Row {
     pub cost_pico_usd: Option<i128>,
     /// The same as a decimal, exact.
     pub cost_usd: Option<Box<RawValue>>,
-    /// What the provider itself says it charges, where it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream_cost_usd: Option<Box<RawValue>>,
     pub price_version: Option<String>,
     pub duration_ms: Box<RawValue>,
     pub ttft_ms: Option<Box<RawValue>>,
@@ -121,6 +118,9 @@ pub struct Classes {
     pub characters: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub web_searches: u64,
+    /// What the provider itself says it charges: beside our cost, not in it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub upstream_cost_pico_usd: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -146,6 +146,7 @@ impl From<Usage> for Classes {
             audio_seconds: usage.audio_seconds,
             characters: usage.characters,
             web_searches: usage.web_searches,
+            upstream_cost_pico_usd: usage.charged_pico_usd,
         }
     }
 }
@@ -168,7 +169,7 @@ impl From<Classes> for Usage {
             audio_seconds: classes.audio_seconds,
             characters: classes.characters,
             web_searches: classes.web_searches,
-            charged_pico_usd: 0,
+            charged_pico_usd: classes.upstream_cost_pico_usd,
         }
     }
 }
@@ -186,5 +187,15 @@ impl Row {
 
     pub fn cost(&self) -> Option<PicoUsd> {
         self.cost_pico_usd.map(PicoUsd)
+    }
+
+    /// Puts another cost in place of the row's own, as its line writes it.
+    pub(super) fn set_cost(&mut self, cost: Option<PicoUsd>) {
+        self.cost_pico_usd = cost.map(|cost| cost.0);
+        self.cost_usd = cost.and_then(|cost| {
+            let text = cost.to_string();
+            let decimal = if text.contains('.') { text } else { text + ".0" };
+            RawValue::from_string(decimal).ok()
+        });
     }
 }

@@ -250,9 +250,6 @@ impl<'a> Record<'a> {
                 row.null("cost_pico_usd").null("cost_usd");
             }
         }
-        if let Some(usage) = usage.filter(|usage| usage.charged_pico_usd > 0) {
-            write_usd(row.key("upstream_cost_usd"), PicoUsd(i128::from(usage.charged_pico_usd)));
-        }
         text(row, "price_version", self.price_version);
     }
 
@@ -311,6 +308,7 @@ fn write_classes(row: &mut Obj<'_>, usage: &Usage) {
         ("audio_seconds", usage.audio_seconds),
         ("characters", usage.characters),
         ("web_searches", usage.web_searches),
+        ("upstream_cost_pico_usd", usage.charged_pico_usd),
     ];
     for (name, count) in all.into_iter().filter(|(_, count)| *count > 0) {
         classes.num(name, count);

@@ -110,6 +110,7 @@ fn a_row_is_its_line() {
         audio_seconds: 6,
         characters: 7,
         web_searches: 8,
+        charged_pico_usd: 9,
         ..usage()
     };
     let classes = Record { usage: Some(every_class), ..record() };
@@ -121,17 +122,6 @@ fn a_row_is_its_line() {
         assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(line).unwrap().trim_end());
         assert_eq!(row.usage.map(Usage::from), record.usage);
     }
-}
-
-/// What a provider says it charges stands beside what we say, where it says so.
-#[test]
-fn a_providers_own_cost_is_kept_beside_ours() {
-    let mut line = Vec::new();
-    let said = Usage { charged_pico_usd: 33_600_000, ..usage() };
-    Record { usage: Some(said), ..record() }.write_line(&mut line);
-    let row = crate::ledger::Row::read(&line).unwrap();
-    assert_eq!(row.upstream_cost_usd.as_ref().map(|usd| usd.get()), Some("0.0000336"));
-    assert_eq!(row.line().unwrap(), line.trim_ascii_end());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod env;
 mod explain;
+mod import;
 mod init;
 mod keys;
 mod models;
@@ -52,6 +53,8 @@ enum Command {
     Providers(providers::Args),
     /// Print the settings that point a client at the gateway
     Env(env::Args),
+    /// Turn another gateway's configuration into one of Weir's
+    Import(import::Args),
     /// Make keys for clients
     Keys(keys::Args),
     /// Print a completion script for a shell
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::probe(&args),
         Command::Providers(args) => providers::providers(&args),
         Command::Env(args) => env::env(&args),
+        Command::Import(args) => import::import(&args),
         Command::Keys(args) => keys::keys(&args),
         Command::Completions(args) => completions::completions(&args),
     }

@@ -59,9 +59,20 @@ fn help_and_version_are_there_and_a_wrong_word_is_a_usage_error() {
     let shell = Shell::new();
     let (code, help, _) = shell.weir(&["--help"]);
     assert_eq!(code, 0);
-    for command in
-        ["run", "demo", "check", "explain", "schema", "init", "models", "providers", "env", "keys", "completions"]
-    {
+    for command in [
+        "run",
+        "demo",
+        "check",
+        "explain",
+        "schema",
+        "init",
+        "models",
+        "providers",
+        "env",
+        "import",
+        "keys",
+        "completions",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
         assert_eq!(shell.weir(&[command, "--help"]).0, 0, "{command}");
     }

@@ -435,6 +435,7 @@ fn rest(mut fields: Fields<'_>, what: &str, cx: &mut Cx<'_>) {
 /// A name as tenants and keys may have one.
 fn slug(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
-    let slug: String = text.trim().chars().map(|c| if is_part(c) { c } else { '-' }).take(64).collect();
+    let parts = text.split(|c: char| !is_part(c)).filter(|part| !part.is_empty());
+    let slug: String = parts.collect::<Vec<_>>().join("-").chars().take(64).collect();
     if is_name(&slug.replace('@', "-")) { slug } else { "unnamed".to_owned() }
 }

@@ -158,6 +158,10 @@ fn litellm(files: &[(String, String)]) -> Result<Imported, Report> {
     for source in keys {
         tenants.read(&mut keys::Cx { models: &models, routes: &routes, source, notes: &mut notes });
     }
+    if let Some((_, place)) = &settings.everybody {
+        let why = "here it holds for the keys without a team only: budgets stand on tenants and keys";
+        notes.changed(source, *place, "litellm_settings: max_budget", why);
+    }
     let configuration = assemble(&models, routes, settings, tenants, &source.name);
     notes.sort();
     Ok(Imported { configuration, notes })
@@ -183,9 +187,7 @@ fn assemble(models: &Models, routes: routes::Routes, settings: Settings, mut ten
         None if tenants.is_empty() => tenants.master("${WEIR_API_KEY}"),
         None => {}
     }
-    if let Some((max, duration)) = &settings.budget
-        && let Some((budget, _)) = keys::budget(max, duration.as_deref())
-    {
+    if let Some((budget, _)) = settings.everybody {
         tenants.set_default("budgets", Yaml::List(vec![budget.into()]));
     }
     all.set("tenants", tenants.finish());

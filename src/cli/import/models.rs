@@ -87,9 +87,12 @@ impl Models {
             Some(values) => Vendor::read(provider, values, notes, source),
             None => Vendor::read(provider, &mut params, notes, source),
         };
-        let Some(vendor) = vendor else {
+        let Some(mut vendor) = vendor else {
             return notes.lost(source, node.place, format!("model_list: {group}"), "it has no `api_base`");
         };
+        if vendor::named(model, custom).is_none() {
+            vendor.called = model.split_once('/').map(|(prefix, _)| prefix.to_owned());
+        }
         let info = fields.take("model_info");
         let mut info = info.map_or_else(|| Fields::of(node_params), Fields::of);
         let known = Known::read(&mut info, &mut params);
@@ -191,13 +194,17 @@ impl Models {
         };
         let host = text(&vendor.own, "base_url").and_then(|url| {
             let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).to_owned();
-            let label = host.split(['.', ':', '/']).next().unwrap_or_default().to_ascii_lowercase();
+            let labels = host.split(['.', ':', '/']).map(str::to_ascii_lowercase);
+            let label = labels.into_iter().find(|label| !matches!(label.as_str(), "api" | "www"))?;
             (is_name(&label) && label.bytes().any(|b| b.is_ascii_alphabetic()) && label != "localhost").then_some(label)
         });
         let region = text(&vendor.own, "region").or_else(|| text(&vendor.shared, "location"));
         let is_free = |name: &str| !self.vendors.iter().any(|named| named.name == name);
         let first = match kind {
-            "openai-compatible" => host.clone().unwrap_or_else(|| "server".to_owned()),
+            "openai-compatible" => {
+                let called = vendor.called.clone().filter(|called| is_name(called));
+                called.or_else(|| host.clone()).unwrap_or_else(|| "server".to_owned())
+            }
             kind => kind.to_owned(),
         };
         let by = region.or(host).filter(|by| is_name(by)).map(|by| format!("{kind}-{by}"));

@@ -114,7 +114,12 @@ impl Routes {
         let is_plain = plan.after.is_empty() && plan.longer.is_empty();
         match plan.own.as_slice() {
             [only] if is_plain && only.model == name => _ = self.names.insert(name.to_owned(), name.to_owned()),
-            [only] if is_plain && self.rename(name, only) => {}
+            [only] if self.rename(name, only) => {
+                if !is_plain {
+                    let why = "its name is kept, and with it goes no fallback: a route of another name could have one";
+                    notes.lost(source, place, format!("fallbacks: {name}"), why);
+                }
+            }
             _ => self.route(name, place, &plan, models, routing, source, notes),
         }
     }

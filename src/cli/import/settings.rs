@@ -1,12 +1,12 @@
 //! `litellm_settings`, `router_settings`, `general_settings`.
 
-use super::models;
 use super::notes::{Notes, reason};
 use super::routes::Routing;
 use super::source::{Fields, Source, is_true, text, texts};
 use super::vendor::{says_something, seconds, timeouts, value};
 use super::yaml::{Map, Yaml};
-use crate::config::yaml::{Entry, Node};
+use super::{keys, models};
+use crate::config::yaml::{Entry, Node, Place};
 
 /// What they say, as sections of the new configuration.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub(super) struct Settings {
     pub(super) routing: Routing,
     /// The master key, as it stands in the new configuration.
     pub(super) master: Option<String>,
-    /// `max_budget` of everybody, and how long it lasts.
-    pub(super) budget: Option<(String, Option<String>)>,
+    /// What all together may spend.
+    pub(super) everybody: Option<(Map, Place)>,
     total: Option<String>,
     first_token: Option<String>,
 }
@@ -61,10 +61,11 @@ impl Settings {
         if let Some(names) = fields.take("default_fallbacks") {
             self.routing.defaults = texts(names).into_iter().map(str::to_owned).collect();
         }
-        if let Some(max) = fields.text("max_budget") {
-            self.budget = Some((max.to_owned(), fields.text("budget_duration").map(str::to_owned)));
+        let duration = fields.text("budget_duration");
+        if let Some(node) = fields.take("max_budget") {
+            let budget = keys::budget(text(node).unwrap_or_default(), duration);
+            self.everybody = budget.map(|(budget, _)| (budget, node.place));
         }
-        fields.skip(&["budget_duration"]);
         rest(fields, "litellm_settings", source, notes);
     }
 

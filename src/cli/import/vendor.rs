@@ -47,6 +47,8 @@ pub(super) struct Vendor {
     pub(super) own: Map,
     /// The rest of its settings.
     pub(super) shared: Map,
+    /// What LiteLLM calls it, where nothing here is like it.
+    pub(super) called: Option<String>,
 }
 
 /// The vendor of a model, and its name there.
@@ -170,7 +172,7 @@ impl Vendor {
         if params.take("use_chat_completions_api").is_some_and(is_true) {
             shared.set("api", "chat");
         }
-        Some(Self { provider, own, shared })
+        Some(Self { provider, own, shared, called: None })
     }
 }
 

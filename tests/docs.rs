@@ -299,6 +299,7 @@ const KINDS: &[Kind] = &[
     Kind::UpstreamAuth,
     Kind::UpstreamNotFound,
     Kind::ClientGone,
+    Kind::Unrecorded,
     Kind::Internal,
 ];
 

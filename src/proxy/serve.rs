@@ -21,6 +21,7 @@ use super::connector::Pools;
 use super::credentials::Credentials;
 use super::discover::Discovery;
 use super::keep::{Keep, Keeper};
+use super::ledger::{self, Beat};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
@@ -29,6 +30,7 @@ use crate::admin::Admin;
 use crate::config::env::Env;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Listen, Runtime};
+use crate::ledger::Log;
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
@@ -114,6 +116,10 @@ pub(crate) fn prepare(
     beside(&mut server, "credentials", Credentials { live, telemetry: counted });
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
+    if let Some(log) = &shared.log {
+        let every = shared.live.load().runtime.state.ledger.sync;
+        beside(&mut server, "ledger", Beat { log: Arc::clone(log), every });
+    }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
     let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
@@ -147,6 +153,7 @@ struct Shared {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    log: Option<Arc<Log>>,
     keep: Arc<Keep>,
     reloader: Arc<Reloader>,
     clock: Clock,
@@ -157,6 +164,7 @@ impl Shared {
         let (limiter, clock) = (Limiter::new(), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
+        let log = ledger::begin(&runtime)?;
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());
@@ -183,7 +191,7 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), keep, reloader, clock })
+        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), log, keep, reloader, clock })
     }
 }
 
@@ -200,6 +208,7 @@ fn gateway_service(
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
+        log: shared.log.clone(),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -233,9 +242,8 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
 }
 
 fn server_conf(runtime: &Runtime) -> ServerConf {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     ServerConf {
-        threads: if runtime.server.threads == 0 { cores } else { runtime.server.threads },
+        threads: runtime.server.workers(),
         // Measured: a runtime per thread costs less per request than one that steals.
         work_stealing: false,
         grace_period_seconds: Some(runtime.server.grace_period.as_secs()),

@@ -40,9 +40,6 @@ use labels::{Labels, Resolver};
 use metrics::Metrics;
 use record::{Tried, Why};
 
-/// Room for a usual access line.
-const LINE_BYTES: usize = 1_024;
-
 /// See the module documentation.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -156,11 +153,10 @@ impl Telemetry {
         self.metrics.credential_refresh_failures.with_label_values(&[provider.as_str()]).inc();
     }
 
-    /// Closes a request: its metrics and its access line. Once per request.
-    pub fn finish(&self, record: &Record<'_>) {
+    /// Closes a request: its metrics and its access line, which [`Record::write_line`] made. Once per
+    /// request.
+    pub fn finish(&self, record: &Record<'_>, line: Vec<u8>) {
         self.count(record);
-        let mut line = Vec::with_capacity(LINE_BYTES);
-        record.write_line(&mut line);
         self.access_log.write(line);
     }
 

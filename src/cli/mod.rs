@@ -9,12 +9,15 @@ mod explain;
 mod import;
 mod init;
 mod keys;
+mod ledger;
 mod models;
 pub(crate) mod print;
 mod probe;
 mod providers;
 mod run;
 mod schema;
+mod stored;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -57,6 +60,10 @@ enum Command {
     Import(import::Args),
     /// Make keys for clients
     Keys(keys::Args),
+    /// Say what was used and what it cost
+    Usage(usage::Args),
+    /// Export the ledger, or check it
+    Ledger(ledger::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -79,6 +86,8 @@ pub fn main() -> ExitCode {
         Command::Env(args) => env::env(&args),
         Command::Import(args) => import::import(&args),
         Command::Keys(args) => keys::keys(&args),
+        Command::Usage(args) => usage::usage(&args),
+        Command::Ledger(args) => ledger::ledger(&args),
         Command::Completions(args) => completions::completions(&args),
     }
 }

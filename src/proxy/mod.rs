@@ -13,6 +13,7 @@ mod close;
 mod connector;
 mod context;
 mod credentials;
+mod database;
 mod discover;
 pub(crate) mod examine;
 mod hooks;
@@ -31,6 +32,7 @@ mod relay;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
+mod spent;
 mod stream;
 mod unpack;
 
@@ -50,6 +52,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use self::background::Tokenizer;
 use self::connector::Pools;
 use self::context::Exchange;
+use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::error::{Error, Kind, Result};
@@ -81,6 +84,7 @@ pub(crate) struct Gateway {
     tokenizer: Arc<Tokenizer>,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }
@@ -276,6 +280,12 @@ impl Gateway {
             return self.status(session, x).await;
         }
         self.authenticate(session, x)?;
+        if let Some(query) = session.req_header().uri.query().filter(|_| endpoint == Endpoint::Usage)
+            && spent::is_asked(Some(query))
+        {
+            let body = spent::answer(self, x, query).await?;
+            return self.answer_here(session, x, body).await;
+        }
         if let Some(body) = local::answer(self, session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }

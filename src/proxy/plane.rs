@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::database::Stored;
 use super::live::Live;
 use super::show;
 use super::shutdown::InFlight;
@@ -16,6 +17,7 @@ use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
+use crate::store::Database;
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
 
@@ -28,6 +30,7 @@ pub(super) struct Plane {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) reloader: Arc<Reloader>,
+    pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
 
@@ -80,6 +83,10 @@ impl Backend for Plane {
     fn requests(&self) -> Arc<Kept> {
         self.telemetry.flush(SETTLE);
         self.telemetry.kept()
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.stored.database()
     }
 }
 

@@ -19,6 +19,7 @@ use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
+use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat};
@@ -120,6 +121,8 @@ pub(crate) fn prepare(
         let every = shared.live.load().runtime.state.ledger.sync;
         beside(&mut server, "ledger", Beat { log: Arc::clone(log), every });
     }
+    let state = shared.live.load().runtime.state.clone();
+    beside(&mut server, "database", Opener { stored: Arc::clone(&shared.stored), state });
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
     let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
@@ -154,6 +157,7 @@ struct Shared {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
     keep: Arc<Keep>,
     reloader: Arc<Reloader>,
     clock: Clock,
@@ -191,7 +195,8 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), log, keep, reloader, clock })
+        let (in_flight, tokenizer, stored) = Default::default();
+        Ok(Self { live, in_flight, telemetry, tokenizer, log, stored, keep, reloader, clock })
     }
 }
 
@@ -209,6 +214,7 @@ fn gateway_service(
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
         log: shared.log.clone(),
+        stored: Arc::clone(&shared.stored),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -233,6 +239,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         reloader: Arc::clone(&shared.reloader),
+        stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));

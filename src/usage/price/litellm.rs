@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::raw::{FileError, Overrides, newest_first};
@@ -66,7 +67,7 @@ const CATALOGUES: [(&str, &str); 15] = [
 ];
 
 /// What a price file of LiteLLM's held.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// Models with a price.
     pub priced: usize,
@@ -76,6 +77,18 @@ pub struct Found {
     pub rounded: usize,
     /// Members that look like prices and were left out, and how often each is there.
     pub unknown: BTreeMap<String, usize>,
+}
+
+impl Found {
+    /// For a person.
+    pub fn lines(&self) -> Vec<String> {
+        let head = format!(
+            "the price file is LiteLLM's: {} models priced, {} without a price, {} numbers rounded to 10^-12 USD",
+            self.priced, self.unpriced, self.rounded
+        );
+        let left = self.unknown.iter().map(|(name, times)| format!("not used of it: {name} ({times} times)"));
+        std::iter::once(head).chain(left).collect()
+    }
 }
 
 pub(super) struct Listed {

@@ -86,7 +86,8 @@ fn a_pico_usd_too_many_is_seen() {
     let cost = rows[7]["cost_pico_usd"].as_i64().unwrap();
     rows[7]["cost_pico_usd"] = json!(cost + 1);
     // An attempt of its own, wrong too.
-    rows[3]["timeline"] = json!([{"provider": "openai", "model": "gpt-4o-mini", "usage": {"fresh_input": 10}, "cost_pico_usd": 1}]);
+    rows[3]["timeline"] =
+        json!([{"provider": "openai", "model": "gpt-4o-mini", "usage": {"fresh_input": 10}, "cost_pico_usd": 1}]);
     let output = recompute(&rows, &["--region", "openai=eu"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));

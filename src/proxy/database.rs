@@ -1,6 +1,8 @@
-//! The ledger's database, as far as it is there: opened beside the requests, which never wait for it.
+//! The database, for whoever has use for it while it is there. It is opened beside the requests, which
+//! never wait for it, and tried again for as long as it is down.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -11,39 +13,75 @@ use tokio::sync::Semaphore;
 
 use crate::config::runtime::State;
 use crate::error::{Error, Kind, Result};
-use crate::limit::clock::{unix_ms, whole_ms};
 use crate::store::{Database, StoreError};
 
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Between two looks for rows that are too old.
-const PRUNE: Duration = Duration::from_secs(10 * 60);
-/// That are deleted in one transaction.
-const AT_ONCE: u32 = 5_000;
-/// Between two of those: whoever folds comes in between.
-const PAUSE: Duration = Duration::from_millis(200);
 /// Clients that ask the database at the same time.
 const CLIENTS: usize = 4;
 /// What a client waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The first wait for a database that cannot be opened, and the longest.
+const RETRY: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
-/// Holds the database once it is open.
+const UP: u8 = 1;
+const DOWN: u8 = 2;
+
+/// See the module documentation.
 #[derive(Debug)]
-pub(crate) struct Stored {
-    open: ArcSwapOption<Database>,
-    clients: Semaphore,
-}
-
-impl Default for Stored {
-    fn default() -> Self {
-        Self { open: ArcSwapOption::empty(), clients: Semaphore::new(CLIENTS) }
-    }
+pub(super) struct Stored {
+    state: State,
+    database: ArcSwapOption<Database>,
+    /// Held while it is opened: once is enough.
+    opening: Mutex<()>,
+    /// [`UP`], [`DOWN`], or not known yet.
+    is_up: AtomicU8,
+    clients: Arc<Semaphore>,
 }
 
 impl Stored {
-    /// `None`: it is not open yet.
-    pub(crate) fn database(&self) -> Option<Arc<Database>> {
-        self.open.load_full()
+    pub(super) fn new(state: State) -> Arc<Self> {
+        Arc::new(Self {
+            state,
+            database: ArcSwapOption::empty(),
+            opening: Mutex::default(),
+            is_up: AtomicU8::new(0),
+            clients: Arc::new(Semaphore::new(CLIENTS)),
+        })
+    }
+
+    /// Once it was reached. It may be down again: then it says so when it is asked.
+    pub(super) fn database(&self) -> Option<Arc<Database>> {
+        self.database.load_full()
+    }
+
+    /// The same, opened if it is not. Blocks.
+    pub(super) fn reach(&self) -> std::result::Result<Arc<Database>, String> {
+        if let Some(known) = self.database() {
+            return Ok(known);
+        }
+        let _alone = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.database() {
+            return Ok(known);
+        }
+        let opened = Database::open(&self.state).map(Arc::new).map_err(|error| error.to_string())?;
+        self.database.store(Some(Arc::clone(&opened)));
+        Ok(opened)
+    }
+
+    /// Whether it took the last that it was given. Says so when that changes.
+    pub(super) fn note(&self, outcome: std::result::Result<(), &str>) {
+        let now = if outcome.is_ok() { UP } else { DOWN };
+        let was = self.is_up.swap(now, Ordering::Relaxed);
+        match outcome {
+            Ok(()) if was != now => tracing::info!(kind = self.database().map(|d| d.kind()), "the database is there"),
+            Err(error) if was != now => {
+                tracing::error!("the database is down, rows wait in the ledger's log: {error}");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed) == UP
     }
 
     /// Asks for a client, on another thread, and not for ever.
@@ -57,8 +95,13 @@ impl Stored {
         };
         let Some(database) = self.database() else { return Err(unavailable(&"the database is not open")) };
         let asked = async {
-            let _place = self.clients.acquire().await;
-            tokio::task::spawn_blocking(move || question(&database)).await
+            // The place is given back by the thread, also where nobody waits for it any more.
+            let place = Arc::clone(&self.clients).acquire_owned().await;
+            let answer = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                question(&database)
+            });
+            answer.await
         };
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
@@ -69,64 +112,26 @@ impl Stored {
     }
 }
 
-/// Opens it, however long that takes, and then sees to it that old rows go.
-pub(super) struct Opener {
-    pub(super) stored: Arc<Stored>,
-    pub(super) state: State,
-}
+/// Opens the database where nobody folds into it: what is in it can be asked for all the same.
+pub(super) struct Opener(pub(super) Arc<Stored>);
 
 #[async_trait]
 impl BackgroundService for Opener {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::select! {
-            () = self.run() => {}
-            _ = shutdown.changed() => {}
-        }
-    }
-}
-
-impl Opener {
-    async fn run(&self) {
-        let database = self.open().await;
-        tracing::info!(database = database.kind(), "the ledger's database is open");
-        self.stored.open.store(Some(Arc::clone(&database)));
-        let mut tick = tokio::time::interval(PRUNE);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let [mut wait, longest] = RETRY;
         loop {
-            tick.tick().await;
-            self.prune(&database).await;
-        }
-    }
-
-    async fn open(&self) -> Arc<Database> {
-        let (mut wait, mut said) = (FIRST_WAIT, None);
-        loop {
-            let state = self.state.clone();
-            let why = match tokio::task::spawn_blocking(move || Database::open(&state)).await {
-                Ok(Ok(database)) => return Arc::new(database),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            if said.as_ref() != Some(&why) {
-                tracing::error!("the ledger's database cannot be opened, requests are served without it: {why}");
-                said = Some(why);
+            let stored = Arc::clone(&self.0);
+            let reached = tokio::task::spawn_blocking(move || {
+                let reached = stored.reach();
+                stored.note(reached.as_ref().map(drop).map_err(String::as_str));
+                reached.is_ok()
+            });
+            if reached.await.unwrap_or(false) {
+                return;
             }
-            tokio::time::sleep(wait).await;
-            wait = LONGEST_WAIT.min(wait * 2);
-        }
-    }
-
-    async fn prune(&self, database: &Arc<Database>) {
-        let before = unix_ms().saturating_sub(whole_ms(self.state.retention));
-        loop {
-            let database = Arc::clone(database);
-            match tokio::task::spawn_blocking(move || database.prune(before, AT_ONCE)).await {
-                Ok(Ok(deleted)) if deleted >= u64::from(AT_ONCE) => tokio::time::sleep(PAUSE).await,
-                Ok(Ok(_)) | Err(_) => return,
-                Ok(Err(error)) => {
-                    tracing::warn!("old rows of the ledger cannot be deleted: {error}");
-                    return;
-                }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = longest.min(wait * 2),
+                _ = shutdown.changed() => return,
             }
         }
     }

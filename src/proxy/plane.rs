@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::database::Stored;
+use super::ledger::Fold;
 use super::live::Live;
 use super::show;
 use super::shutdown::InFlight;
@@ -29,6 +30,7 @@ pub(super) struct Plane {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
@@ -53,6 +55,9 @@ impl Backend for Plane {
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
         self.telemetry.endpoints(&all);
         self.telemetry.budgets(tenant_budgets(&live));
+        if let Some(fold) = &self.fold {
+            self.telemetry.ledger(&fold.look());
+        }
         self.telemetry.render()
     }
 
@@ -80,13 +85,13 @@ impl Backend for Plane {
         self.live.load().purses.get(scope).map(|purse| purse.balances(unix_ms())).unwrap_or_default()
     }
 
+    fn database(&self) -> Option<Arc<Database>> {
+        self.stored.database()
+    }
+
     fn requests(&self) -> Arc<Kept> {
         self.telemetry.flush(SETTLE);
         self.telemetry.kept()
-    }
-
-    fn database(&self) -> Option<Arc<Database>> {
-        self.stored.database()
     }
 }
 

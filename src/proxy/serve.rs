@@ -15,14 +15,14 @@ use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 
 use super::Gateway;
-use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
+use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
 use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::keep::{Keep, Keeper};
-use super::ledger::{self, Beat};
+use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
@@ -63,8 +63,7 @@ impl Simulated {
 pub(crate) struct Prepared {
     server: Server,
     in_flight: Arc<InFlight>,
-    telemetry: Arc<Telemetry>,
-    keep: Arc<Keep>,
+    last: Last,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -121,13 +120,17 @@ pub(crate) fn prepare(
         let every = shared.live.load().runtime.state.ledger.sync;
         beside(&mut server, "ledger", Beat { log: Arc::clone(log), every });
     }
-    let state = shared.live.load().runtime.state.clone();
-    beside(&mut server, "database", Opener { stored: Arc::clone(&shared.stored), state });
+    if let Some(fold) = &shared.fold {
+        beside(&mut server, "fold", Folding(Arc::clone(fold)));
+    } else {
+        beside(&mut server, "database", Opener(Arc::clone(&shared.stored)));
+    }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
-    let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
-    beside(&mut server, "drain", Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep) });
-    Ok(Prepared { server, in_flight, telemetry, keep, _watch: watch, addresses, urls, admin_url })
+    let last = Last { keep, fold: shared.fold.clone(), telemetry, scratch: None };
+    let drained = Arc::clone(&in_flight);
+    beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
+    Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -138,9 +141,15 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
-        self.keep.save();
-        self.telemetry.flush(FLUSH);
+        let Self { server, in_flight, last, .. } = self;
+        server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight, last: last.clone() }) });
+        last.save();
+    }
+
+    /// The same, and what it wrote in `dir` goes with it.
+    pub(crate) fn serve_for_once(mut self, dir: PathBuf) {
+        self.last.scratch = Some(dir);
+        self.serve();
     }
 }
 
@@ -158,6 +167,7 @@ struct Shared {
     tokenizer: Arc<Tokenizer>,
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,
+    fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
     reloader: Arc<Reloader>,
     clock: Clock,
@@ -169,6 +179,8 @@ impl Shared {
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
+        let stored = Stored::new(runtime.state.clone());
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());
@@ -195,8 +207,18 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        let (in_flight, tokenizer, stored) = Default::default();
-        Ok(Self { live, in_flight, telemetry, tokenizer, log, stored, keep, reloader, clock })
+        Ok(Self {
+            live,
+            in_flight: Arc::default(),
+            telemetry,
+            tokenizer: Arc::default(),
+            log,
+            stored,
+            fold,
+            keep,
+            reloader,
+            clock,
+        })
     }
 }
 
@@ -238,6 +260,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         live: Arc::clone(&shared.live),
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
+        fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,

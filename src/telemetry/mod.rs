@@ -20,6 +20,7 @@ pub mod access_log;
 mod endpoints;
 pub mod kept;
 mod labels;
+mod ledger;
 pub mod log;
 mod metrics;
 pub mod names;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use endpoints::Seen;
+pub use ledger::LedgerSeen;
 pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
@@ -130,6 +132,11 @@ impl Telemetry {
             let ratio = f64::from(balance.remaining_ppm()) / MILLION;
             self.metrics.budget_remaining.with_label_values(&[tenant, &balance.budget.name()]).set(ratio);
         }
+    }
+
+    /// The ledger, for a scrape.
+    pub fn ledger(&self, seen: &LedgerSeen) {
+        self.metrics.ledger.set(seen);
     }
 
     /// What was spent could not be kept on disk.

@@ -78,7 +78,10 @@ fn good(path: &Path, runtime: &Runtime) -> String {
         count(runtime.tenants.len(), "tenant"),
         count(runtime.keys.len(), "key"),
     );
-    let prices = runtime.prices.found().map(Found::lines).unwrap_or_default();
+    let prices = runtime.prices.found().map(|found| {
+        let hint = if found.unknown.is_empty() { "" } else { " (`weir models --prices --check` lists them)" };
+        format!("{}{hint}", found.summary())
+    });
     std::iter::once(head).chain(prices).collect::<Vec<_>>().join("\n")
 }
 

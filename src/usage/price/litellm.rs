@@ -20,7 +20,8 @@ use super::{Column, FACTOR_ONE, Price, Rates};
 use crate::usage::decimal;
 
 /// A member's name to its class; a longer name comes before the one that it begins with.
-const CLASSES: [(&str, &str); 16] = [
+const CLASSES: [(&str, &str); 17] = [
+    ("input_cost_per_token_cache_hit", "cached"),
     ("input_cost_per_token", "input"),
     ("cache_read_input_token_cost", "cached"),
     ("cache_creation_input_token_cost_above_1hr", "cache_write_1h"),
@@ -80,12 +81,21 @@ pub struct Found {
 }
 
 impl Found {
-    /// For a person.
+    /// For a person, in one line.
+    pub fn summary(&self) -> String {
+        format!(
+            "the price file is LiteLLM's: {} models priced, {} without a price, {} numbers rounded to 10^-12 USD, {} kinds of \
+             prices that have no use here",
+            self.priced,
+            self.unpriced,
+            self.rounded,
+            self.unknown.len()
+        )
+    }
+
+    /// The same, with a line for each kind that has no use.
     pub fn lines(&self) -> Vec<String> {
-        let head = format!(
-            "the price file is LiteLLM's: {} models priced, {} without a price, {} numbers rounded to 10^-12 USD",
-            self.priced, self.unpriced, self.rounded
-        );
+        let head = self.summary();
         let left = self.unknown.iter().map(|(name, times)| format!("not used of it: {name} ({times} times)"));
         std::iter::once(head).chain(left).collect()
     }
@@ -381,9 +391,9 @@ mod tests {
         ] {
             assert_eq!(of(name), Some(expected), "{name}");
         }
+        assert_eq!(of("input_cost_per_token_cache_hit"), Some(("cached", None, None)));
         for name in [
             "output_cost_per_image_1K",
-            "input_cost_per_token_cache_hit",
             "cache_creation_input_token_cost_above_12hr",
             "output_cost_per_second_720p",
             "input_cost_per_tokens",

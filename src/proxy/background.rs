@@ -63,6 +63,12 @@ pub(super) struct Last {
     pub(super) scratch: Option<PathBuf>,
 }
 
+impl std::fmt::Debug for Last {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Last")
+    }
+}
+
 impl Last {
     /// Blocks the thread for a bounded time.
     pub(super) fn save(&self) {

@@ -548,7 +548,9 @@ fn want(x: &Exchange, target: Option<&Target>, name: &str) -> Want {
     let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Want::default() };
     let expected = caller.limits.expected_output(name);
     let info = target.and_then(|target| target.info.as_ref()).filter(|_| caller.limits.are_bounded());
-    let cost = |tier: Option<&str>| info?.cost(&parsed.reserve_usage(expected), tier, amount::day_of(x.started_at));
+    let region = target.and_then(|target| target.deployment.region.as_deref());
+    let usage = parsed.reserve_usage(expected);
+    let cost = |tier: Option<&str>| info?.cost(&usage, tier, amount::day_of(x.started_at), region);
     // It may ask for a dearer tier, and need not get a cheaper one.
     let asked = parsed.service_tier.as_deref().and_then(|tier| cost(Some(tier)));
     Want {

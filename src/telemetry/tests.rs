@@ -108,7 +108,20 @@ fn a_row_is_its_line() {
     let full = Record { timeline: &timeline(), tags: &tags, dropped: &dropped, user: Some("u-1"), ..record() };
     let free = Record { cost: Some(PicoUsd(0)), service_tier: Some("flex"), ..record() };
     let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, tenant: None, ..record() };
-    for record in [full, free, unknown] {
+    let every_class = Usage {
+        audio_input_tokens: 1,
+        image_input_tokens: 2,
+        image_output_tokens: 3,
+        search_units: 4,
+        images: 5,
+        audio_seconds: 6,
+        characters: 7,
+        web_searches: 8,
+        charged_pico_usd: 9,
+        ..usage()
+    };
+    let classes = Record { usage: Some(every_class), ..record() };
+    for record in [full, free, unknown, classes] {
         let mut line = Vec::new();
         record.write_line(&mut line);
         let row = crate::ledger::Row::read(&line).unwrap();

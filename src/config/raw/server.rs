@@ -138,7 +138,9 @@ settings! {
     /// Overrides of the built-in prices.
     PricesFile in "`prices`" {
         /// YAML file with prices by model: `openai/gpt-4o-mini: [{from: 2024-07-18, input: 0.15,
-        /// cached: 0.075, output: 0.60}]`, USD per million tokens.
+        /// cached: 0.075, output: 0.60}]`, USD per million tokens; or LiteLLM's
+        /// `model_prices_and_context_window.json`, USD per token. Prices never decide which models there
+        /// are.
         file: PathBuf,
     }
 

@@ -31,7 +31,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     if raw.version.value != 1 {
         cx.say(raw.version.place, "unknown version of the format").label("expected 1");
     }
-    let prices = Arc::new(price::table(&raw.prices, cx, report));
+    let prices = Arc::new(price::table(raw, cx, report));
     let server = server::server(&raw.server, cx);
     let admin = server::admin(&raw.admin, &server, cx);
     let deployments = provider::deployments(raw, &prices, cx);

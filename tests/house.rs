@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("provider", &["error", "secret", "wire"]),
     ("config", &["provider", "secret", "usage", "wire"]),
     ("limit", &["config", "error", "usage", "wire"]),
-    ("tenant", &["config", "error", "limit", "secret"]),
+    ("tenant", &["config", "error", "limit", "provider", "secret"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("admin", &["config", "error", "limit", "secret", "telemetry", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),

@@ -58,25 +58,35 @@ impl Limiter {
     /// there before go on counting; those that no configuration and no request holds any more are
     /// forgotten; what was spent never is. Two secrets under one key id share its counters.
     pub fn bind(&self, runtime: &Runtime) -> Bound {
+        self.bind_with(runtime, std::iter::empty())
+    }
+
+    /// The same, with keys that are not the configuration's.
+    pub fn bind_with<'k>(
+        &self,
+        runtime: &'k Runtime,
+        more: impl Iterator<Item = (&'k [u8; 32], &'k Arc<Key>)>,
+    ) -> Bound {
+        let all: Vec<_> = runtime.keys.iter().chain(more).collect();
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tenants: HashMap<&str, Shared> = HashMap::new();
-        let purses = self.purses(runtime);
-        let keys = runtime.keys.iter().map(|(sha256, key)| {
+        let purses = self.purses(runtime, &all);
+        let keys = all.iter().map(|(sha256, key)| {
             let shared = match tenants.entry(key.tenant.id.as_str()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(share(&mut counters, &key.tenant)),
             };
-            (*sha256, Arc::new(limits_of(&mut counters, key, shared, &purses)))
+            (**sha256, Arc::new(limits_of(&mut counters, key, shared, &purses)))
         });
         let keys = keys.collect();
         counters.retain(|_, counters| Arc::strong_count(counters) > 1);
         Bound { keys, purses }
     }
 
-    fn purses(&self, runtime: &Runtime) -> BTreeMap<Scope, Arc<Purse>> {
+    fn purses(&self, runtime: &Runtime, keys: &[(&[u8; 32], &Arc<Key>)]) -> BTreeMap<Scope, Arc<Purse>> {
         let unix_ms = whole_ms(runtime.loaded_at.duration_since(UNIX_EPOCH).unwrap_or_default());
         let tenants = runtime.tenants.iter().map(|tenant| (Scope::Tenant(tenant.id.clone()), &tenant.budgets));
-        let keys = runtime.keys.values().map(|key| (scope_of(key), &key.budgets));
+        let keys = keys.iter().map(|(_, key)| (scope_of(key), &key.budgets));
         let open = |(scope, budgets): (Scope, &Vec<Budget>)| {
             let purse = self.accounts.open(scope.clone(), budgets, unix_ms);
             (scope, purse)

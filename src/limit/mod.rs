@@ -23,8 +23,8 @@
 //!
 //! # How to wire it
 //! - One [`Limiter`] and one [`clock::Clock`] for the process. At load and at each reload:
-//!   `let bound = limiter.bind(&runtime); let keyring = tenant::keys::Keyring::new(&runtime, &bound);`
-//!   and swap the keyring with the runtime. Counters stay, new limits hold at once.
+//!   `let bound = limiter.bind_with(&runtime, roster.keys());` with the keys that are not the configuration's, then
+//!   `tenant::keys::Keyring::new(&runtime, roster, &bound)`, and swap the keyring with the runtime. Counters stay, new limits hold at once.
 //! - Per request, when the model is known: `caller.limits.admit(&[client_name, "provider/model"],
 //!   estimate, clock.moment())`, which looks at limits and budgets. Keep the [`Admission`] in the
 //!   request's context; its drop gives the concurrency back. Call [`Admission::settle`] with all tokens

@@ -12,7 +12,7 @@ const MOST: usize = 1_000;
 
 /// `{"data": [record, ...], "next_cursor": "..." or null}`
 pub(super) fn list(asked: &Asked<'_>) -> Answer {
-    let wanted = match wanted(asked.query) {
+    let wanted = match wanted(&asked.query) {
         Ok(wanted) => wanted,
         Err(why) => return Answer::error(StatusCode::BAD_REQUEST, "invalid_query", &why),
     };
@@ -32,10 +32,19 @@ pub(super) fn list(asked: &Asked<'_>) -> Answer {
 
 /// The record, as the list has it.
 pub(super) fn one(asked: &Asked<'_>) -> Answer {
-    match asked.backend.requests().one(asked.name) {
+    match asked.backend.requests().one(asked.name).filter(|row| asked.sees(tenant_of(row).as_deref())) {
         Some(row) => Answer::json(StatusCode::OK, row.to_vec()),
         None => Answer::error(StatusCode::NOT_FOUND, "unknown_request", "this request is not among the last ones"),
     }
+}
+
+/// Whose it was.
+fn tenant_of(row: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        tenant: Option<String>,
+    }
+    serde_json::from_slice::<Row>(row).ok()?.tenant
 }
 
 fn wanted(query: &str) -> Result<Wanted, String> {

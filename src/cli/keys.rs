@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{USAGE, print};
-use crate::config::load::{hash_of, new_key};
+use crate::config::load::hash_of;
 use crate::config::read::{Day, Name, Scalar as _};
 
 #[derive(Debug, clap::Args)]
@@ -63,12 +63,13 @@ fn made(args: &Create) -> Result<(), String> {
     if let Some(expires) = &args.expires {
         Day::parse(expires).map_err(|expected| format!("--expires: expected {expected}"))?;
     }
-    let secret = new_key().ok_or("the system gives no random numbers")?;
-    let sha256 = hash_of(&secret);
+    let secret = crate::secret::minted::mint().ok_or("the system gives no random numbers")?;
+    let secret = secret.expose();
+    let sha256 = hash_of(secret);
     let default = format!("{}-{}", args.tenant, sha256.get(..6).unwrap_or_default());
     let id = args.id.as_deref().unwrap_or(&default);
     Name::check(id).map_err(|expected| format!("--id: expected {expected}"))?;
-    let made = Made { tenant: &args.tenant, id, secret: &secret, sha256: &sha256, expires: args.expires.as_deref() };
+    let made = Made { tenant: &args.tenant, id, secret, sha256: &sha256, expires: args.expires.as_deref() };
     if args.json {
         print::json(&made);
     } else {

@@ -39,7 +39,11 @@ pub fn json(runtime: &Runtime) -> Value {
             "trusted_proxies": server.trusted_proxies,
         },
         "admin": {"listen": runtime.admin.listen, "tokens": runtime.admin.tokens.iter().map(admin_token).collect::<Vec<_>>()},
-        "state": {"dir": runtime.state.dir},
+        "state": {
+            "dir": runtime.state.dir,
+            "database": runtime.state.database.as_ref().map(|_| SET),
+            "retention": seconds(runtime.state.retention),
+        },
         "providers": runtime.deployments.iter().map(|d| (d.name.clone(), deployment(d))).collect::<Map<_, _>>(),
         "routes": routes,
         "defaults": {

@@ -186,7 +186,9 @@ fn unfiled(providers: &str, listen: &str, admin: &str, env: &dyn Env) -> Result<
     let generated = given.is_none();
     let key = match given {
         Some(key) => Secret::new(key),
-        None => minted::mint().ok_or_else(|| Report::plain("environment", "the system gives no random numbers", None))?,
+        None => {
+            minted::mint().ok_or_else(|| Report::plain("environment", "the system gives no random numbers", None))?
+        }
     };
     let sha256 = hash_of(key.expose());
     let text = format!(

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod attempts;
 pub mod budget;
+pub mod database;
 pub mod dump;
 pub mod env;
 pub mod load;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::connector::REFRESH;
 use super::keep::Keep;
 use super::live::Live;
+use super::registry::Registry;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
 use crate::telemetry::Telemetry;
@@ -50,6 +51,7 @@ pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) keep: Arc<Keep>,
+    pub(super) registry: Arc<Registry>,
 }
 
 #[async_trait]
@@ -58,6 +60,8 @@ impl BackgroundService for Drain {
         drained(&self.in_flight).await;
         tracing::info!("drained");
         self.keep.save();
+        let registry = Arc::clone(&self.registry);
+        let _ = tokio::time::timeout(FLUSH, tokio::task::spawn_blocking(move || registry.flush())).await;
         self.telemetry.flush(FLUSH);
         std::process::exit(0);
     }
@@ -93,7 +97,7 @@ impl BackgroundService for HangUp {
             }
             let reloader = Arc::clone(&self.reloader);
             // How it went is in the log and in the reloader's status.
-            let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+            let _ = tokio::task::spawn_blocking(move || reloader.reload("signal")).await;
         }
     }
 }

@@ -25,6 +25,7 @@ mod plane;
 pub(crate) mod probe;
 mod race;
 mod realtime;
+mod registry;
 mod relay;
 pub(crate) mod serve;
 mod show;
@@ -50,6 +51,7 @@ use self::connector::Pools;
 use self::context::Exchange;
 use self::live::Live;
 use self::shutdown::InFlight;
+use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
 use crate::limit::Refusal;
 use crate::limit::budget::Spend;
@@ -57,6 +59,7 @@ use crate::limit::clock::Clock;
 use crate::limit::door::Door;
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
+use crate::stage::authenticate::Origin;
 use crate::stage::{authenticate, choose, parse, pass, respond, route};
 use crate::telemetry::{Outcome, Telemetry};
 use crate::usage::price::amount;
@@ -242,7 +245,8 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
         let head = session.req_header();
         x.dialect = accept::dialect_of(head.uri.path(), &head.headers);
-        x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
+        x.origin = origin_of(session, &x.live.runtime.server.trusted_proxies);
+        x.visit = x.origin.counted().map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
         if !realtime::may_upgrade(head) {
@@ -266,6 +270,11 @@ impl Gateway {
         }
         if endpoint == Endpoint::Status {
             return self.status(session, x).await;
+        }
+        if let Some((issuers, shown)) =
+            authenticate::awaited(&session.req_header().headers, &x.live.callers.load().keyring)
+        {
+            issuers.wait_for(shown.secret()).await;
         }
         self.authenticate(session, x)?;
         if let Some(body) = local::answer(self, session, x, endpoint)? {
@@ -295,9 +304,9 @@ impl Gateway {
 
     fn authenticate(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let head = session.req_header();
-        let address = address_of(session);
+        let callers = x.live.callers.load();
         let known =
-            authenticate::authenticate(&head.headers, &head.uri, &x.live.keyring, &self.door, address, x.started_at)
+            authenticate::authenticate(&head.headers, &head.uri, &callers.keyring, &self.door, x.origin, x.started_at)
                 .inspect_err(|e| {
                     if e.kind() == Kind::RateLimited {
                         self.telemetry.throttled("none", "door_bad_keys");
@@ -488,8 +497,11 @@ fn is_ambiguous(session: &Session) -> bool {
     })
 }
 
-fn address_of(session: &Session) -> Option<IpAddr> {
-    session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip)
+/// Where it comes from, as far as those say it who are believed.
+fn origin_of(session: &Session, trusted: &[IpNet]) -> Origin {
+    let peer: Option<IpAddr> = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
+    let caller = peer.and_then(|peer| authenticate::of_caller(peer, &session.req_header().headers, trusted));
+    Origin { peer, caller }
 }
 
 /// Upgrades would open a tunnel past every check.

@@ -24,10 +24,11 @@ use super::keep::{Keep, Keeper};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
+use super::registry::{self, Looking, Registry};
 use super::shutdown::{InFlight, Signals};
 use crate::admin::Admin;
 use crate::config::env::Env;
-use crate::config::reload::Reloader;
+use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
@@ -62,6 +63,7 @@ pub(crate) struct Prepared {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     keep: Arc<Keep>,
+    registry: Arc<Registry>,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -116,9 +118,15 @@ pub(crate) fn prepare(
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
+    let registry = Arc::clone(&shared.registry);
+    beside(&mut server, "keys", Looking(Arc::clone(&registry)));
     let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
-    beside(&mut server, "drain", Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep) });
-    Ok(Prepared { server, in_flight, telemetry, keep, _watch: watch, addresses, urls, admin_url })
+    beside(
+        &mut server,
+        "drain",
+        Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep), registry: Arc::clone(&registry) },
+    );
+    Ok(Prepared { server, in_flight, telemetry, keep, registry, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -131,6 +139,7 @@ impl Prepared {
     pub(crate) fn serve(self) {
         self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
         self.keep.save();
+        self.registry.flush();
         self.telemetry.flush(FLUSH);
     }
 }
@@ -148,42 +157,62 @@ struct Shared {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     keep: Arc<Keep>,
+    registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     clock: Clock,
 }
 
 impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
-        let (limiter, clock) = (Limiter::new(), Clock::start());
+        let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
-        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
-        limiter.accounts().set_bounded(live.load().has_budgets());
-        let apply = {
-            let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
-            move |runtime: &Arc<Runtime>| {
-                let old = live.load();
-                let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
-                next.keep_learnt(&old);
-                telemetry.bind(runtime)?;
-                let has_budgets = next.has_budgets();
-                live.store(Arc::new(next));
-                limiter.accounts().set_bounded(has_budgets);
-                telemetry.reloaded(runtime);
-                Ok(())
-            }
+        let registry = Registry::open(&runtime.state, Arc::clone(&limiter), Arc::clone(&telemetry));
+        registry.look_first();
+        let first = {
+            let shelf = registry.shelf();
+            let roster = registry.roster(&shelf, &runtime, None)?;
+            let live = Live::new(Arc::clone(&runtime), roster, &limiter, clock, None)?;
+            limiter.accounts().set_bounded(live.has_budgets());
+            let live = Arc::new(ArcSwap::from_pointee(live));
+            registry.serve(Arc::clone(&live));
+            live
         };
+        let apply = apply(Arc::clone(&first), Arc::clone(&telemetry), Arc::clone(&registry), clock);
         let observe = {
-            let telemetry = Arc::clone(&telemetry);
-            move |status: &crate::config::reload::Status| {
-                if status.last_error.is_some() {
-                    telemetry.reload_failed();
-                }
+            let (telemetry, registry) = (Arc::clone(&telemetry), Arc::clone(&registry));
+            move |status: &Status, who: &str| match &status.last_error {
+                Some(_) => telemetry.reload_failed(),
+                None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), keep, reloader, clock })
+        let (in_flight, tokenizer) = (Arc::default(), Arc::default());
+        Ok(Self { live: first, in_flight, telemetry, tokenizer, keep, registry, reloader, clock })
+    }
+}
+
+/// Puts a configuration to work in the place of the one before. What is known of keys is held meanwhile.
+fn apply(
+    live: Arc<ArcSwap<Live>>,
+    telemetry: Arc<Telemetry>,
+    registry: Arc<Registry>,
+    clock: Clock,
+) -> impl Fn(&Arc<Runtime>) -> Result<(), String> {
+    move |runtime: &Arc<Runtime>| {
+        let shelf = registry.shelf();
+        let old = live.load();
+        let issuers = old.callers.load().keyring.tokens().issuers().cloned();
+        let roster = registry.roster(&shelf, runtime, issuers.as_ref())?;
+        let next = Live::new(Arc::clone(runtime), roster, registry.limiter(), clock, Some(&old))?;
+        next.keep_learnt(&old);
+        telemetry.bind(runtime)?;
+        let has_budgets = next.has_budgets();
+        live.store(Arc::new(next));
+        registry.limiter().accounts().set_bounded(has_budgets);
+        telemetry.reloaded(runtime);
+        Ok(())
     }
 }
 
@@ -224,6 +253,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         reloader: Arc::clone(&shared.reloader),
+        registry: Arc::clone(&shared.registry),
         clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));

@@ -18,8 +18,8 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, AdminToken, Defaults, Listen, ListenFull, PricesFile, RetryBudget, RoleWord, Server, State, Telemetry, Timeouts,
-    TlsPath,
+    AccessLogWord, Admin, AdminToken, Defaults, Listen, ListenFull, PricesFile, RetryBudget, RoleWord, Server, State,
+    Telemetry, Timeouts, TlsPath,
 };
 pub use tenant::{Key, Limits, PreviousSecret, StoredKey, Tenant};
 
@@ -62,7 +62,6 @@ settings! {
 /// refused, for an option that does nothing is a trap.
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("`state`", "shared", "limits are kept by each instance on its own"),
-    ("`state`", "database", "keys come from this file only"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
 ];
 

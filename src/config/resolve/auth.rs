@@ -41,7 +41,12 @@ fn issuer(raw: &raw::Issuer, config: &Config, cx: &mut Context<'_>) -> Option<Is
         algorithms: algorithms.filter(|list| !list.is_empty()).unwrap_or_else(|| USUAL.to_vec()),
         claims: claims(&raw.claims),
         tenant: raw.tenant.as_ref().map(|tenant| tenant.value.clone()),
-        tenants: raw.tenants.entries.iter().map(|(claim, to)| (claim.value.clone(), to.clone())).collect::<HashMap<_, _>>(),
+        tenants: raw
+            .tenants
+            .entries
+            .iter()
+            .map(|(claim, to)| (claim.value.clone(), to.clone()))
+            .collect::<HashMap<_, _>>(),
         leeway: raw.leeway.0,
     })
 }
@@ -166,7 +171,8 @@ fn token(raw: &raw::AdminToken, config: &Config, cx: &mut Context<'_>) -> Option
     if raw.role.is_none() && !raw.written.contains(&"role") {
         cx.say(raw.place, "an admin token without a role").label("expected `admin`, `viewer` or `tenant-admin`");
     }
-    let secret = Written { token: raw.token.as_ref(), sha256: raw.sha256.as_ref(), written: &raw.written, place: raw.place };
+    let secret =
+        Written { token: raw.token.as_ref(), sha256: raw.sha256.as_ref(), written: &raw.written, place: raw.place };
     let sha256 = secret.hash("an admin token", "token", cx).map(|(hash, _)| hash);
     let role = raw.role.as_ref()?.value.0;
     match (&raw.tenant, role) {

@@ -69,14 +69,15 @@ impl Given {
     /// A text, or a number as text.
     fn text(&self, name: &str) -> Option<String> {
         let raw = self.get(name)?;
-        serde_json::from_str::<String>(raw).ok().or_else(|| serde_json::from_str::<u64>(raw).ok().map(|n| n.to_string()))
+        serde_json::from_str::<String>(raw)
+            .ok()
+            .or_else(|| serde_json::from_str::<u64>(raw).ok().map(|n| n.to_string()))
     }
 
     /// A text that may stand in records.
     fn name(&self, name: &str) -> Option<String> {
-        let good = |text: &String| {
-            !text.is_empty() && text.len() <= MOST_NAME_BYTES && !text.chars().any(char::is_control)
-        };
+        let good =
+            |text: &String| !text.is_empty() && text.len() <= MOST_NAME_BYTES && !text.chars().any(char::is_control);
         self.text(name).filter(good)
     }
 

@@ -157,18 +157,16 @@ impl Issuers {
         self.all.iter().any(|issuer| matches!(&issuer.keys, Keys::Fetched(cell) if cell.is_new()))
     }
 
-    /// Fetches the keys that are due; gives the names of issuers and why theirs could not be had.
-    pub async fn refresh_due(&self, caller: &dyn Caller, now: SystemTime) -> Vec<(&str, Error)> {
-        let mut failed = Vec::new();
-        for issuer in &self.all {
-            let Keys::Fetched(cell) = &issuer.keys else { continue };
-            if cell.is_due(now)
-                && let Err(error) = cell.refresh(caller).await
-            {
-                failed.push((issuer.config.name.as_str(), error));
-            }
-        }
-        failed
+    /// Which issuers' keys it is time to fetch.
+    pub fn due(&self, now: SystemTime) -> Vec<usize> {
+        let is_due = |issuer: &Issuer| matches!(&issuer.keys, Keys::Fetched(cell) if cell.is_due(now));
+        self.all.iter().enumerate().filter(|(_, issuer)| is_due(issuer)).map(|(index, _)| index).collect()
+    }
+
+    /// Fetches those of one of them. Called by one at a time; the error comes with the issuer's name.
+    pub async fn refresh(&self, index: usize, caller: &dyn Caller) -> Result<(), (String, Error)> {
+        let Some(Issuer { config, keys: Keys::Fetched(cell) }) = self.all.get(index) else { return Ok(()) };
+        cell.refresh(caller).await.map_err(|error| (config.name.clone(), error))
     }
 
     fn generation(&self) -> u64 {

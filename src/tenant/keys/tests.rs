@@ -159,7 +159,8 @@ fn row_33_keys_verify_while_the_database_is_down() {
     };
     let ring = ring_of(&runtime(vec![("configured", key("configured"))]), roster);
     let now = SystemTime::now();
-    let kind = |secret: &str| find(&ring, secret.as_bytes(), now).map_err(|error| error.kind()).map(|c| c.key.id.clone());
+    let kind =
+        |secret: &str| find(&ring, secret.as_bytes(), now).map_err(|error| error.kind()).map(|c| c.key.id.clone());
     // Nobody has looked: what is known is good, and what is not may well exist.
     assert_eq!(kind(known.expose()).as_deref(), Ok("stored"));
     assert_eq!(kind("configured").as_deref(), Ok("configured"));

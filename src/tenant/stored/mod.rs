@@ -5,6 +5,8 @@
 //! limit needs no new column. The database has the last word; a [`Shelf`] is what this process knows of
 //! it, and a snapshot of that (`snapshot`) is what the next one begins with, should the database be away.
 
+pub mod made;
+pub mod shown;
 pub mod snapshot;
 
 use std::collections::{BTreeMap, HashMap};

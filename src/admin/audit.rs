@@ -31,7 +31,7 @@ pub(super) fn list(asked: &Asked<'_>) -> Answer {
     let mut rows = root.arr("data");
     found.iter().take(most).for_each(|entry| write(entry, &mut rows.obj()));
     drop(rows);
-    match found.iter().take(most).last().filter(|_| found.len() > most) {
+    match most.checked_sub(1).and_then(|last| found.get(last)).filter(|_| found.len() > most) {
         Some(last) => root.text("next_cursor", &last.seq.to_string()),
         None => root.null("next_cursor"),
     };

@@ -127,7 +127,16 @@ mod tests {
     fn texts_of_others_are_left_alone() {
         let key = mint().unwrap();
         let long = format!("{}x", key.expose());
-        for other in ["", "weir_", "weir-abc", "sk-1", "weir_my_own_key", &key.expose()[1..], &long, &"_".repeat(52)] {
+        for other in [
+            "",
+            "weir_",
+            "weir-abc",
+            "sk-1",
+            "weir_my_own_key",
+            key.expose().trim_start_matches('w'),
+            &long,
+            &"_".repeat(52),
+        ] {
             assert_eq!(shape(other.as_bytes()), Shape::Other, "{other}");
         }
         assert_eq!(handle(&Secret::new("weir_abcdefgh_1")), None);

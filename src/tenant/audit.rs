@@ -169,7 +169,7 @@ mod tests {
             edit(&mut bad[2]);
             assert_eq!(check(&bad, head).unwrap_err().seq, 3);
         }
-        let mut moved = good.clone();
+        let mut moved = chain(5);
         // Text that wanders from one member to the next.
         (moved[1].who, moved[1].action) = ("rootkey".into(), ".create".into());
         assert_eq!(check(&moved, head).unwrap_err(), Broken { seq: 2, why: "it was changed" });

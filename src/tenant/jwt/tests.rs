@@ -172,9 +172,9 @@ fn what_is_wrong_with_a_token_is_never_said() {
     let (payload, signature) = payload_and_signature.split_once('.').unwrap();
     let none = encoded(br#"{"alg":"none"}"#);
     let token = |changes: &[(&str, Json)]| signer.token("k1", &with(changes));
-    let head_with = |extra: Json| {
+    let head_with = |mut extra: Json| {
         let mut all = json!({"alg": "ES256", "kid": "k1"});
-        all.as_object_mut().unwrap().append(extra.clone().as_object_mut().unwrap());
+        all.as_object_mut().unwrap().append(extra.as_object_mut().unwrap());
         signer.token_with(&all, &claims())
     };
     for (what, bad) in [
@@ -213,7 +213,7 @@ fn a_public_key_is_no_shared_secret() {
     use ring::hmac;
     let signer = Signer::rsa();
     let jwk = signer.jwk("k1");
-    let issuers = issuers(config(KeySource::Set(set(&[jwk.clone()]))));
+    let issuers = issuers(config(KeySource::Set(set(std::slice::from_ref(&jwk)))));
     let n = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
     for secret in [jwk.to_string().as_bytes(), &n, jwk["n"].as_str().unwrap().as_bytes(), b""] {
         for (name, algorithm) in

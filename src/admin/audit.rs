@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::query::{Query, page_limit};
 use super::{Answer, Asked};
 use crate::config::read::{Day, Scalar as _};
-use crate::store::Page;
+use crate::store::AuditPage;
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::shown::moment;
 use crate::wire::json::Obj;
@@ -17,7 +17,7 @@ pub(super) fn list(asked: &Asked<'_>) -> Answer {
         Err(refused) => return refused,
     };
     // One more than is wanted tells whether there are more.
-    let found = match asked.backend.audit(Page { limit: page.limit.saturating_add(1), ..page }) {
+    let found = match asked.backend.audit(AuditPage { limit: page.limit.saturating_add(1), ..page }) {
         Ok(found) => found,
         Err(error) => {
             tracing::error!("the chain of changes cannot be read: {error}");
@@ -45,7 +45,7 @@ fn write(entry: &Entry, row: &mut Obj<'_>) {
     row.text("prev_hash", &hex::encode(entry.previous)).text("hash", &hex::encode(entry.hash));
 }
 
-fn page(query: &str) -> Result<Page, Answer> {
+fn page(query: &str) -> Result<AuditPage, Answer> {
     let mut wanted = Query::read(query, &["since", "limit", "cursor"])?;
     let limit = page_limit(wanted.take("limit").as_deref())?;
     let wrong = |name: &str, expected: &str| Query::refused(&format!("`{name}`: expected {expected}"));
@@ -60,5 +60,5 @@ fn page(query: &str) -> Result<Page, Answer> {
         Some(text) => Some(text.parse().map_err(|_| wrong("cursor", "the `next_cursor` of a list"))?),
         None => None,
     };
-    Ok(Page { since_ms, before, limit: u32::try_from(limit).unwrap_or(u32::MAX) })
+    Ok(AuditPage { since_ms, before, limit: u32::try_from(limit).unwrap_or(u32::MAX) })
 }

@@ -36,7 +36,7 @@ use crate::config::runtime::Runtime;
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::secret::Secret;
-use crate::store::{Failure, Page, StoreError};
+use crate::store::{AuditPage, Failure, StoreError};
 use crate::telemetry::kept::Kept;
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
@@ -78,7 +78,7 @@ pub trait Backend: Send + Sync {
     fn rotate_key(&self, who: &str, id: &str, grace: Duration) -> Result<(StoredKey, Secret), Failure>;
     fn revoke_key(&self, who: &str, id: &str) -> Result<StoredKey, Failure>;
     /// Entries of the chain of changes, newest first.
-    fn audit(&self, page: Page) -> Result<Vec<Entry>, StoreError>;
+    fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError>;
 }
 
 /// Longer bodies are refused.

@@ -87,7 +87,7 @@ impl Backend for Fake {
     fn revoke_key(&self, _: &str, id: &str) -> Result<StoredKey, Failure> {
         Ok(StoredKey { revoked_at_ms: Some(0), ..stored(known(id)?, "{}") })
     }
-    fn audit(&self, page: Page) -> Result<Vec<Entry>, StoreError> {
+    fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {
         let change =
             Change { at_ms: 0, who: "root".into(), action: "key.create", target: "k".into(), detail: "{}".into() };
         let all = (5..8).rev().map(|seq| Entry::after((seq, [7; 32]), &change));

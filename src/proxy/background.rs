@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::connector::REFRESH;
 use super::keep::Keep;
+use super::ledger::Fold;
 use super::live::Live;
 use super::registry::Registry;
 use super::shutdown::{InFlight, drained};
@@ -20,7 +21,7 @@ use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
 /// Access lines that a disk does not take within this time are lost, and counted.
-pub(super) const FLUSH: Duration = Duration::from_secs(2);
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Keeps the addresses of providers fresh.
 pub(super) struct Names {
@@ -49,9 +50,28 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
-    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) last: Last,
+}
+
+/// What is kept when the process ends.
+#[derive(Clone)]
+pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
     pub(super) registry: Arc<Registry>,
+    pub(super) fold: Option<Arc<Fold>>,
+    pub(super) telemetry: Arc<Telemetry>,
+}
+
+impl Last {
+    /// Blocks the thread for a bounded time.
+    pub(super) fn save(&self) {
+        self.keep.save();
+        if let Some(fold) = &self.fold {
+            fold.finish();
+        }
+        self.registry.flush();
+        self.telemetry.flush(FLUSH);
+    }
 }
 
 #[async_trait]
@@ -59,10 +79,8 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
-        self.keep.save();
-        let registry = Arc::clone(&self.registry);
-        let _ = tokio::time::timeout(FLUSH, tokio::task::spawn_blocking(move || registry.flush())).await;
-        self.telemetry.flush(FLUSH);
+        let last = self.last.clone();
+        let _ = tokio::task::spawn_blocking(move || last.save()).await;
         std::process::exit(0);
     }
 }

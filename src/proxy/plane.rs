@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::ledger::Fold;
 use super::live::{Callers, Live};
 use super::registry::{self, Registry};
 use super::show;
@@ -18,7 +19,7 @@ use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
 use crate::secret::Secret;
-use crate::store::{Failure, Page, StoreError};
+use crate::store::{AuditPage, Failure, StoreError};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
 use crate::tenant::audit::Entry;
@@ -33,6 +34,7 @@ pub(super) struct Plane {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) registry: Arc<Registry>,
     pub(super) clock: Clock,
@@ -57,6 +59,9 @@ impl Backend for Plane {
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
         self.telemetry.endpoints(&all);
         self.telemetry.budgets(tenant_budgets(&live.callers.load()));
+        if let Some(fold) = &self.fold {
+            self.telemetry.ledger(&fold.look());
+        }
         self.telemetry.render()
     }
 
@@ -118,7 +123,7 @@ impl Backend for Plane {
         self.registry.revoke(who, id)
     }
 
-    fn audit(&self, page: Page) -> Result<Vec<Entry>, StoreError> {
+    fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {
         self.registry.audit(page)
     }
 }

@@ -15,12 +15,13 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::sync::Notify;
 
+use super::database::Stored;
 use super::live::{Callers, Live};
 use crate::config::runtime::{Runtime, State};
 use crate::limit::Limiter;
 use crate::limit::clock::unix_ms;
 use crate::secret::Secret;
-use crate::store::{Database, Desk, Failure, Page, StoreError};
+use crate::store::{AuditPage, Database, Desk, Failure, StoreError};
 use crate::telemetry::Telemetry;
 use crate::tenant::audit::{Change, Entry};
 use crate::tenant::jwt::Issuers;
@@ -40,7 +41,7 @@ const MOST_WAITING: usize = 1_000;
 /// See the module documentation.
 pub(super) struct Registry {
     state: State,
-    database: Mutex<Option<Arc<Database>>>,
+    stored: Arc<Stored>,
     shelf: Mutex<Shelf>,
     freshness: Arc<Freshness>,
     limiter: Arc<Limiter>,
@@ -71,7 +72,12 @@ impl std::fmt::Debug for Registry {
 
 impl Registry {
     /// With what an earlier process knew.
-    pub(super) fn open(state: &State, limiter: Arc<Limiter>, telemetry: Arc<Telemetry>) -> Arc<Self> {
+    pub(super) fn open(
+        state: &State,
+        stored: Arc<Stored>,
+        limiter: Arc<Limiter>,
+        telemetry: Arc<Telemetry>,
+    ) -> Arc<Self> {
         let freshness = Arc::new(Freshness::default());
         let shelf = match snapshot::read(&state.dir) {
             Ok(Some(shelf)) => {
@@ -86,7 +92,7 @@ impl Registry {
         };
         Arc::new(Self {
             state: state.clone(),
-            database: Mutex::default(),
+            stored,
             shelf: Mutex::new(shelf),
             freshness,
             limiter,
@@ -148,29 +154,17 @@ impl Registry {
         self.freshness.age_ms().map(Duration::from_millis)
     }
 
-    /// The database, opened when it is first needed. Blocks.
-    pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
-        let mut known = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(database) = &*known {
-            return Ok(Arc::clone(database));
-        }
-        let database = Arc::new(Database::open(&self.state)?);
-        *known = Some(Arc::clone(&database));
-        Ok(database)
-    }
-
-    /// Whether there is an embedded database at all. Who never made a key needs none.
+    /// Whether there is no database yet, and no need of one: who never made a key needs none.
     fn is_unused(&self) -> bool {
-        let is_open = self.database.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let has_file = || matches!(self.state.dir.join("weir.db").try_exists(), Ok(true) | Err(_));
-        !is_open && self.state.database.is_none() && !has_file()
+        self.state.database.is_none() && self.stored.database().is_none() && !has_file() && self.queue().is_empty()
     }
 
     /// One look at the database: changes that wait go there, keys that changed come from there. Blocks.
     fn look(&self) -> bool {
-        let looked = match self.is_unused() && self.queue().is_empty() {
+        let looked = match self.is_unused() {
             true => Ok(()),
-            false => self.database().and_then(|database| {
+            false => self.stored.reach().and_then(|database| {
                 self.write_waiting(&database)?;
                 self.read_changes(&database)
             }),
@@ -280,7 +274,7 @@ impl Registry {
         if self.queue().is_empty() {
             return;
         }
-        let written = self.database().and_then(|database| self.write_waiting(&database));
+        let written = self.stored.reach().and_then(|database| self.write_waiting(&database));
         for change in self.queue().drain(..).filter(|_| written.is_err()) {
             self.telemetry.audit_lost();
             let Change { who, action, target, detail, .. } = &change;
@@ -289,39 +283,39 @@ impl Registry {
     }
 
     /// Entries of the chain. Those that wait go there first.
-    pub(super) fn audit(&self, page: Page) -> Result<Vec<Entry>, StoreError> {
-        if self.is_unused() && self.queue().is_empty() {
+    pub(super) fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {
+        if self.is_unused() {
             return Ok(Vec::new());
         }
-        let database = self.database()?;
+        let database = self.stored.reach()?;
         self.write_waiting(&database)?;
         database.audit(page)
     }
 
     /// A new key of a tenant that there is.
     pub(super) fn create(&self, who: &str, asked: Members) -> Result<(StoredKey, Secret), Failure> {
-        let database = self.database()?;
+        let database = self.stored.reach()?;
         let made = Desk { database: &database, who }.create(asked)?;
         self.put(made.0.clone());
         Ok(made)
     }
 
     pub(super) fn change(&self, who: &str, id: &str, asked: &[u8]) -> Result<StoredKey, Failure> {
-        let database = self.database()?;
+        let database = self.stored.reach()?;
         let changed = Desk { database: &database, who }.change(id, asked)?;
         self.put(changed.clone());
         Ok(changed)
     }
 
     pub(super) fn rotate(&self, who: &str, id: &str, grace: Duration) -> Result<(StoredKey, Secret), Failure> {
-        let database = self.database()?;
+        let database = self.stored.reach()?;
         let made = Desk { database: &database, who }.rotate(id, grace)?;
         self.put(made.0.clone());
         Ok(made)
     }
 
     pub(super) fn revoke(&self, who: &str, id: &str) -> Result<StoredKey, Failure> {
-        let database = self.database()?;
+        let database = self.stored.reach()?;
         let revoked = Desk { database: &database, who }.revoke(id)?;
         self.put(revoked.clone());
         Ok(revoked)

@@ -15,12 +15,14 @@ use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 
 use super::Gateway;
-use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
+use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
+use super::database::Stored;
 use super::discover::Discovery;
 use super::keep::{Keep, Keeper};
+use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
@@ -30,6 +32,7 @@ use crate::admin::Admin;
 use crate::config::env::Env;
 use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
+use crate::ledger::Log;
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
@@ -61,9 +64,7 @@ impl Simulated {
 pub(crate) struct Prepared {
     server: Server,
     in_flight: Arc<InFlight>,
-    telemetry: Arc<Telemetry>,
-    keep: Arc<Keep>,
-    registry: Arc<Registry>,
+    last: Last,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -116,17 +117,20 @@ pub(crate) fn prepare(
     beside(&mut server, "credentials", Credentials { live, telemetry: counted });
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
+    if let Some(log) = &shared.log {
+        let every = shared.live.load().runtime.state.ledger.sync;
+        beside(&mut server, "ledger", Beat { log: Arc::clone(log), every });
+    }
+    if let Some(fold) = &shared.fold {
+        beside(&mut server, "fold", Folding(Arc::clone(fold)));
+    }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
-    let registry = Arc::clone(&shared.registry);
-    beside(&mut server, "keys", Looking(Arc::clone(&registry)));
-    let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
-    beside(
-        &mut server,
-        "drain",
-        Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep), registry: Arc::clone(&registry) },
-    );
-    Ok(Prepared { server, in_flight, telemetry, keep, registry, _watch: watch, addresses, urls, admin_url })
+    beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
+    let last = Last { keep, registry: Arc::clone(&shared.registry), fold: shared.fold.clone(), telemetry };
+    let drained = Arc::clone(&in_flight);
+    beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
+    Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -138,9 +142,7 @@ impl Prepared {
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
         self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
-        self.keep.save();
-        self.registry.flush();
-        self.telemetry.flush(FLUSH);
+        self.last.save();
     }
 }
 
@@ -156,6 +158,8 @@ struct Shared {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    log: Option<Arc<Log>>,
+    fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
@@ -167,8 +171,11 @@ impl Shared {
         let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
+        let log = ledger::begin(&runtime)?;
+        let stored = Stored::new(runtime.state.clone());
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
-        let registry = Registry::open(&runtime.state, Arc::clone(&limiter), Arc::clone(&telemetry));
+        let registry = Registry::open(&runtime.state, stored, Arc::clone(&limiter), Arc::clone(&telemetry));
         registry.look_first();
         let first = {
             let shelf = registry.shelf();
@@ -188,8 +195,18 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        let (in_flight, tokenizer) = (Arc::default(), Arc::default());
-        Ok(Self { live: first, in_flight, telemetry, tokenizer, keep, registry, reloader, clock })
+        Ok(Self {
+            live: first,
+            in_flight: Arc::default(),
+            telemetry,
+            tokenizer: Arc::default(),
+            log,
+            fold,
+            keep,
+            registry,
+            reloader,
+            clock,
+        })
     }
 }
 
@@ -229,6 +246,7 @@ fn gateway_service(
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
+        log: shared.log.clone(),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -252,6 +270,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         live: Arc::clone(&shared.live),
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
+        fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
         registry: Arc::clone(&shared.registry),
         clock: shared.clock,
@@ -263,9 +282,8 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
 }
 
 fn server_conf(runtime: &Runtime) -> ServerConf {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     ServerConf {
-        threads: if runtime.server.threads == 0 { cores } else { runtime.server.threads },
+        threads: runtime.server.workers(),
         // Measured: a runtime per thread costs less per request than one that steals.
         work_stealing: false,
         grace_period_seconds: Some(runtime.server.grace_period.as_secs()),

@@ -9,7 +9,7 @@ const COLUMNS: &str = "seq, at_ms, who, action, target, detail, previous, hash";
 
 /// Which entries are wanted: the newest of them first.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Page {
+pub struct AuditPage {
     pub since_ms: u64,
     /// Only those before this number.
     pub before: Option<u64>,
@@ -18,7 +18,7 @@ pub struct Page {
 
 /// What following the chain gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct AuditVerified {
     pub entries: u64,
     /// Of the last entry. Noted somewhere else, it shows later whether the log was written anew.
     pub hash: [u8; 32],
@@ -32,7 +32,7 @@ impl Database {
     }
 
     /// Newest first.
-    pub fn audit(&self, page: Page) -> Result<Vec<Entry>> {
+    pub fn audit(&self, page: AuditPage) -> Result<Vec<Entry>> {
         let since = int(page.since_ms);
         let before = page.before.map_or(i64::MAX, int);
         let select =
@@ -42,7 +42,7 @@ impl Database {
     }
 
     /// Follows the whole chain. What is added meanwhile is not looked at.
-    pub fn verify_audit(&self) -> Result<Verified> {
+    pub fn verify_audit(&self) -> Result<AuditVerified> {
         let end = self.read(|session| end(session))?;
         let mut follower = Follower::default();
         let (mut after, mut entries) = (0, 0);
@@ -55,7 +55,7 @@ impl Database {
                 Err(broken) => break Some(broken),
             }
         };
-        Ok(Verified { entries, hash: end.1, broken })
+        Ok(AuditVerified { entries, hash: end.1, broken })
     }
 }
 

@@ -13,17 +13,29 @@
 mod audit;
 mod desk;
 mod error;
+mod fold;
 mod keys;
 mod migrate;
+mod packed;
 mod postgres;
+mod requests;
+mod rollup;
 mod session;
 mod sqlite;
+mod time;
+mod usage;
+mod verify;
 
-pub use audit::{Page, Verified};
+pub use audit::{AuditPage, AuditVerified};
 pub use desk::{Desk, Failure};
 pub use error::{Fault, StoreError};
+pub use fold::{Batch, Position};
 pub use keys::Refused;
+pub use requests::{Cursor, Page, Span, Wanted};
+pub use rollup::Used;
 pub(crate) use session::{Arg, Cells, Session};
+pub use usage::{By, Filters, Scope, UsageQuery, UsageRow};
+pub use verify::{Verified, faults_of};
 
 use crate::config::runtime::State;
 
@@ -72,6 +84,14 @@ impl Database {
         match &self.0 {
             Backend::Sqlite(sqlite) => sqlite.read(&mut ask),
             Backend::Postgres(postgres) => postgres.read(&mut ask),
+        }
+    }
+
+    /// As [`Database::read`], with all that is asked answered from one moment.
+    pub(crate) fn snapshot<T>(&self, mut ask: impl FnMut(&mut dyn Session) -> Result<T>) -> Result<T> {
+        match &self.0 {
+            Backend::Sqlite(sqlite) => sqlite.snapshot(&mut ask),
+            Backend::Postgres(postgres) => postgres.snapshot(&mut ask),
         }
     }
 

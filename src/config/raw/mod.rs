@@ -18,8 +18,8 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, AdminToken, Defaults, Listen, ListenFull, PricesFile, RetryBudget, RoleWord, Server, State,
-    Telemetry, Timeouts, TlsPath,
+    AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, PricesFile, RetryBudget, RoleWord, Server,
+    State, Telemetry, Timeouts, TlsPath,
 };
 pub use tenant::{Key, Limits, PreviousSecret, StoredKey, Tenant};
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Desk, Failure, Page};
+use super::super::{AuditPage, Desk, Failure};
 use super::*;
 use crate::config::runtime::State;
 use crate::tenant::stored::made::{Members, members};
@@ -57,7 +57,7 @@ fn a_key_is_made_changed_rotated_and_revoked_and_all_of_it_is_on_record() {
     }
     assert!(look(&database, &mut shelf));
     assert_eq!(shelf.get("k").unwrap().row, revoked);
-    let entries = database.audit(Page { limit: 100, ..Page::default() }).unwrap();
+    let entries = database.audit(AuditPage { limit: 100, ..AuditPage::default() }).unwrap();
     let told: Vec<_> = entries.iter().rev().map(|entry| (entry.action.as_str(), entry.who.as_str())).collect();
     let expected = ["key.create", "key.update", "key.rotate", "key.revoke"].map(|action| (action, "root"));
     assert_eq!(told, expected, "what was refused is no change");
@@ -136,10 +136,10 @@ fn entries_come_newest_first_in_pages() {
             Change { at_ms, who: "w".into(), action: "config.reload", target: "h".into(), detail: "{}".into() };
         database.record(&change).unwrap();
     }
-    let seqs = |page: Page| database.audit(page).unwrap().iter().map(|entry| entry.seq).collect::<Vec<_>>();
-    assert_eq!(seqs(Page { limit: 2, ..Page::default() }), [4, 3]);
-    assert_eq!(seqs(Page { limit: 2, before: Some(3), ..Page::default() }), [2, 1]);
-    assert_eq!(seqs(Page { limit: 9, since_ms: 3_000, ..Page::default() }), [4, 3]);
+    let seqs = |page: AuditPage| database.audit(page).unwrap().iter().map(|entry| entry.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(AuditPage { limit: 2, ..AuditPage::default() }), [4, 3]);
+    assert_eq!(seqs(AuditPage { limit: 2, before: Some(3), ..AuditPage::default() }), [2, 1]);
+    assert_eq!(seqs(AuditPage { limit: 9, since_ms: 3_000, ..AuditPage::default() }), [4, 3]);
 }
 
 /// Row 42: what a client or an operator writes never becomes part of a statement.
@@ -153,5 +153,5 @@ fn text_is_never_part_of_a_statement() {
     let (key, _) = desk.create(asked(&body)).unwrap();
     assert!(matches!(desk.revoke("k' OR '1'='1"), Err(Failure::Refused(Refused::Missing))));
     assert_eq!(database.key("k").unwrap().unwrap(), key);
-    assert_eq!(database.audit(Page { limit: 5, ..Page::default() }).unwrap()[0].who, who);
+    assert_eq!(database.audit(AuditPage { limit: 5, ..AuditPage::default() }).unwrap()[0].who, who);
 }

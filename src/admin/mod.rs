@@ -9,7 +9,7 @@
 //! # How to wire it
 //! Implement [`Backend`] for what holds the runtime, the telemetry and the drain flag, then
 //! `Service::new("admin".to_owned(), Admin::new(backend))` on the bound admin socket, with
-//! `service.threads = Some(1)`. What the backend does may block: it is done beside the service's thread.
+//! `service.threads = Some(1)`. All of [`Backend`] may block: answers are made beside the event loop.
 
 mod audit;
 mod guard;
@@ -17,6 +17,7 @@ mod keys;
 mod query;
 mod requests;
 mod routes;
+mod usage;
 mod views;
 
 use std::borrow::Cow;
@@ -36,7 +37,7 @@ use crate::config::runtime::Runtime;
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::secret::Secret;
-use crate::store::{AuditPage, Failure, StoreError};
+use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::kept::Kept;
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
@@ -65,6 +66,8 @@ pub trait Backend: Send + Sync {
     fn balances(&self, scope: &Scope) -> Vec<Balance>;
     /// The last finished requests.
     fn requests(&self) -> Arc<Kept>;
+    /// The ledger's database; `None` as long as it is not open.
+    fn database(&self) -> Option<Arc<Database>>;
     /// The keys that were made at run time, as far as they are known here.
     fn stored_keys(&self) -> Vec<Arc<Held>>;
     /// Whether keys can be told from no keys at all.
@@ -87,6 +90,8 @@ const MOST_BODY_BYTES: usize = 64 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that are worked on at the same time; more of them wait.
 const AT_A_TIME: usize = 16;
+/// No answer takes nearly as long; one that does is given up.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The HTTP application. See the module documentation.
 #[derive(Clone)]
@@ -142,6 +147,11 @@ impl Answer {
         Self::json(status, body)
     }
 
+    /// What is asked for is in the database, and that does not answer.
+    fn unavailable(why: &str) -> Self {
+        Self::error(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", why)
+    }
+
     fn with(self, name: header::HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
         Self { extra: Some((name, value.into())), ..self }
     }
@@ -189,7 +199,10 @@ impl Admin {
             let _place = place;
             this.answer(&method, &uri, &headers, &body)
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| failed())
+        match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
+            Ok(answered) => answered.unwrap_or_else(|_| failed()),
+            Err(_) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "too_slow", "the answer took too long"),
+        }
     }
 }
 

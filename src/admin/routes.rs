@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::guard::Access::{self, Change, ChangeOwn, Look, LookOwn, Open};
 use super::query::Query;
-use super::{Answer, Asked, audit, keys, requests, views};
+use super::{Answer, Asked, audit, keys, requests, usage, views};
 use crate::wire::json::Obj;
 
 /// One path, and what is done there.
@@ -43,6 +43,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", access: Change, serve: undrain },
     Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: requests::list },
     Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: requests::one },
+    Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: usage::usage },
     Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: openapi },
 ];
 

@@ -25,6 +25,7 @@ struct Fake {
     known: AtomicBool,
     kept: Arc<Kept>,
     reload: Result<String, String>,
+    database: Option<Arc<Database>>,
 }
 
 impl Backend for Fake {
@@ -61,6 +62,9 @@ impl Backend for Fake {
     }
     fn requests(&self) -> Arc<Kept> {
         Arc::clone(&self.kept)
+    }
+    fn database(&self) -> Option<Arc<Database>> {
+        self.database.clone()
     }
     fn stored_keys(&self) -> Vec<Arc<Held>> {
         let settings = r#"{"limits":{"concurrency":2},"note":"for tests"}"#;
@@ -172,7 +176,14 @@ fn tokens(token: Option<&str>) -> Vec<AdminToken> {
 fn fake(token: Option<&str>) -> Fake {
     let runtime = Arc::new(runtime(token));
     let kept = Arc::default();
-    Fake { runtime, draining: AtomicBool::new(false), known: AtomicBool::new(true), kept, reload: Ok("def456".into()) }
+    Fake {
+        runtime,
+        draining: AtomicBool::new(false),
+        known: AtomicBool::new(true),
+        kept,
+        reload: Ok("def456".into()),
+        database: None,
+    }
 }
 
 fn admin(token: Option<&str>) -> Admin {
@@ -229,6 +240,8 @@ fn only_health_probes_answer_without_the_token() {
 fn good(route: &routes::Route) -> u16 {
     match (route.method, route.path) {
         (_, "/admin/v1/requests/{request_id}") => 404,
+        // There is no database.
+        (_, "/admin/v1/usage") => 503,
         ("POST", "/admin/v1/keys") => 201,
         _ => 200,
     }
@@ -455,7 +468,10 @@ fn endpoints_are_drained_by_their_ids() {
 #[test]
 fn finished_requests_are_a_list_and_a_wrong_query_is_refused() {
     let admin = admin(None);
-    assert_eq!(get(&admin, "/admin/v1/requests?limit=3", &[]), (200, json!({"data": [], "next_cursor": null})));
+    assert_eq!(
+        get(&admin, "/admin/v1/requests?limit=3", &[]),
+        (200, json!({"data": [], "next_cursor": null, "source": "memory"}))
+    );
     let (status, body) = get(&admin, "/admin/v1/requests?limit=x", &[]);
     assert_eq!((status, &body["error"]["code"]), (400, &json!("invalid_query")));
     assert_eq!(get(&admin, "/admin/v1/requests/none", &[]).1["error"]["code"], "unknown_request");

@@ -8,12 +8,15 @@ mod env;
 mod explain;
 mod init;
 mod keys;
+mod ledger;
 mod models;
 pub(crate) mod print;
 mod probe;
 mod providers;
 mod run;
 mod schema;
+mod stored;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -54,6 +57,10 @@ enum Command {
     Env(env::Args),
     /// Make keys for clients
     Keys(keys::Args),
+    /// Say what was used and what it cost
+    Usage(usage::Args),
+    /// Export the ledger, or check it
+    Ledger(ledger::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -75,6 +82,8 @@ pub fn main() -> ExitCode {
         Command::Providers(args) => providers::providers(&args),
         Command::Env(args) => env::env(&args),
         Command::Keys(args) => keys::keys(&args),
+        Command::Usage(args) => usage::usage(&args),
+        Command::Ledger(args) => ledger::ledger(&args),
         Command::Completions(args) => completions::completions(&args),
     }
 }

@@ -33,6 +33,7 @@ mod relay;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
+mod spent;
 mod stream;
 mod unpack;
 
@@ -52,6 +53,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use self::background::Tokenizer;
 use self::connector::Pools;
 use self::context::Exchange;
+use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::config::access::IpNet;
@@ -85,6 +87,7 @@ pub(crate) struct Gateway {
     tokenizer: Arc<Tokenizer>,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }
@@ -286,6 +289,12 @@ impl Gateway {
             issuers.wait_for(shown.secret()).await;
         }
         self.authenticate(session, x)?;
+        if let Some(query) = session.req_header().uri.query().filter(|_| endpoint == Endpoint::Usage)
+            && spent::is_asked(Some(query))
+        {
+            let body = spent::answer(self, x, query).await?;
+            return self.answer_here(session, x, body).await;
+        }
         if let Some(body) = local::answer(self, session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }

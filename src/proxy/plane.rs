@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::database::Stored;
 use super::ledger::Fold;
 use super::live::{Callers, Live};
 use super::registry::{self, Registry};
@@ -19,7 +20,7 @@ use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
 use crate::secret::Secret;
-use crate::store::{AuditPage, Failure, StoreError};
+use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
 use crate::tenant::audit::Entry;
@@ -37,6 +38,7 @@ pub(super) struct Plane {
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) registry: Arc<Registry>,
+    pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
 
@@ -88,6 +90,10 @@ impl Backend for Plane {
 
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
         self.live.load().callers.load().purses.get(scope).map(|purse| purse.balances(unix_ms())).unwrap_or_default()
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.stored.database()
     }
 
     fn requests(&self) -> Arc<Kept> {

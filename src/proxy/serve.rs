@@ -19,7 +19,7 @@ use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
-use super::database::Stored;
+use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
@@ -123,6 +123,8 @@ pub(crate) fn prepare(
     }
     if let Some(fold) = &shared.fold {
         beside(&mut server, "fold", Folding(Arc::clone(fold)));
+    } else {
+        beside(&mut server, "database", Opener(Arc::clone(&shared.stored)));
     }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
@@ -159,6 +161,7 @@ struct Shared {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
     fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
     registry: Arc<Registry>,
@@ -175,7 +178,8 @@ impl Shared {
         let stored = Stored::new(runtime.state.clone());
         let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
-        let registry = Registry::open(&runtime.state, stored, Arc::clone(&limiter), Arc::clone(&telemetry));
+        let registry =
+            Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
         registry.look_first();
         let first = {
             let shelf = registry.shelf();
@@ -201,6 +205,7 @@ impl Shared {
             telemetry,
             tokenizer: Arc::default(),
             log,
+            stored,
             fold,
             keep,
             registry,
@@ -247,6 +252,7 @@ fn gateway_service(
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
         log: shared.log.clone(),
+        stored: Arc::clone(&shared.stored),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -273,6 +279,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
         registry: Arc::clone(&shared.registry),
+        stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));

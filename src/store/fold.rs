@@ -7,20 +7,13 @@ use super::rollup::RollUps;
 use super::session::Many;
 use super::time::DAY_S;
 use super::{Arg, Database, Result, Session, StoreError};
-use crate::ledger::Row;
+use crate::ledger::{Position, Row, Store};
 
 /// Rows, and how far their streams have been read with them.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub rows: Vec<Row>,
     pub positions: Vec<Position>,
-}
-
-/// The last record of a stream of lines (one file of one thread's, say) that is in the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
-    pub stream: String,
-    pub seq: u64,
 }
 
 const KEPT_FROM: &str = "kept_from_ms";
@@ -31,8 +24,12 @@ impl Database {
     /// Adds the rows that are not there yet, what they used to the sums, and the positions: all of it
     /// or nothing. A row that is there already changes nothing, so the same batch may come again.
     pub fn fold(&self, batch: &Batch) -> Result<()> {
-        let mut seen = HashSet::with_capacity(batch.rows.len());
-        let first = batch.rows.iter().filter(|row| seen.insert(row.request_id.as_str()));
+        self.take(&batch.rows, &batch.positions)
+    }
+
+    fn take(&self, rows: &[Row], positions: &[Position]) -> Result<()> {
+        let mut seen = HashSet::with_capacity(rows.len());
+        let first = rows.iter().filter(|row| seen.insert(row.request_id.as_str()));
         let packed = first.map(Packed::new).collect::<Result<Vec<_>>>()?;
         let rows: Vec<Vec<Arg<'_>>> = packed.iter().map(Packed::args).collect();
         let conflict = "ON CONFLICT (request_id) DO NOTHING";
@@ -48,7 +45,7 @@ impl Database {
                 }
             }
             sums.write(session)?;
-            batch.positions.iter().try_for_each(|position| set_position(session, position))
+            positions.iter().try_for_each(|position| set_position(session, position))
         })
     }
 
@@ -78,6 +75,20 @@ impl Database {
                 (SELECT request_id FROM weir_requests WHERE started_ms < $1 ORDER BY started_ms LIMIT $2)";
             session.run(oldest, &[before.into(), i64::from(most).into()])
         })
+    }
+}
+
+impl Store for Database {
+    fn positions(&self) -> std::result::Result<HashMap<String, u64>, String> {
+        self.positions().map_err(|error| error.to_string())
+    }
+
+    fn fold(&self, rows: &[Row], positions: &[Position]) -> std::result::Result<(), String> {
+        self.take(rows, positions).map_err(|error| error.to_string())
+    }
+
+    fn forget(&self, stream: &str) -> std::result::Result<(), String> {
+        self.forget_stream(stream).map_err(|error| error.to_string())
     }
 }
 

@@ -26,14 +26,17 @@ mod time;
 mod usage;
 mod verify;
 
+pub use crate::ledger::Position;
 pub use audit::{AuditPage, AuditVerified};
 pub use desk::{Desk, Failure};
 pub use error::{Fault, StoreError};
-pub use fold::{Batch, Position};
+pub use fold::Batch;
 pub use keys::Refused;
 pub use requests::{Cursor, Page, Span, Wanted};
 pub use rollup::Used;
 pub(crate) use session::{Arg, Cells, Session};
+pub(crate) use time::{moment_ms, read_ms};
+pub(crate) use usage::members;
 pub use usage::{By, Filters, Scope, UsageQuery, UsageRow};
 pub use verify::{Verified, faults_of};
 
@@ -62,13 +65,14 @@ impl Database {
         Ok(Self(backend))
     }
 
-    /// For one that only looks, beside the process that writes: an embedded database is opened as it
-    /// is, and not made where there is none.
+    /// For one that only looks, beside those that write: the tables are taken as they are, and not made
+    /// where there are none.
     pub fn open_to_read(state: &State) -> Result<Self> {
-        match &state.database {
-            Some(_) => Self::open(state),
-            None => sqlite::Sqlite::open_to_read(&state.dir).map(|found| Self(Backend::Sqlite(found))),
-        }
+        let backend = match &state.database {
+            Some(url) => Backend::Postgres(postgres::Postgres::open_to_read(url)?),
+            None => Backend::Sqlite(sqlite::Sqlite::open_to_read(&state.dir)?),
+        };
+        Ok(Self(backend))
     }
 
     /// `sqlite` or `postgres`.

@@ -43,7 +43,7 @@ impl Used {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
-    pub(super) fn add(&mut self, more: &Self) {
+    pub(crate) fn add(&mut self, more: &Self) {
         self.requests = self.requests.saturating_add(more.requests);
         self.failed = self.failed.saturating_add(more.failed);
         self.unpriced = self.unpriced.saturating_add(more.unpriced);

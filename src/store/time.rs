@@ -5,7 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::limit::clock::Rfc3339;
+use crate::config::read::{Period, Scalar as _};
+use crate::limit::clock::{Rfc3339, whole_ms};
 use crate::usage::price::amount::day;
 
 /// What roll-ups are made of: the shortest time by which zones and their midnights differ.
@@ -14,7 +15,7 @@ pub(super) const HOUR_S: i64 = 3_600;
 pub(super) const DAY_S: i64 = 86_400;
 
 /// `2026-11-22T22:54:00.120Z` in milliseconds since 1970.
-pub(super) fn read_ms(text: &str) -> Option<i64> {
+pub(crate) fn read_ms(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (clock, ms) = time.split_once('.').unwrap_or((time, "000"));
     let mut parts = clock.splitn(3, ':').map(|part| number(part, 2));
@@ -28,6 +29,18 @@ pub(super) fn read_ms(text: &str) -> Option<i64> {
 
 fn number(text: &str, digits: usize) -> Option<i64> {
     (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// A moment as somebody writes it, in milliseconds since 1970: `2026-11-28`, `2026-11-28T22:54:00Z` or
+/// as much of that as is wanted, or how long ago: `7d`, `12h`.
+pub(crate) fn moment_ms(text: &str, now_ms: u64) -> Option<i64> {
+    const BEGINNING: &str = "0000-00-00T00:00:00.000";
+    if let Ok(Period(ago)) = Period::parse(text) {
+        return i64::try_from(now_ms.saturating_sub(whole_ms(ago))).ok();
+    }
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let rest = BEGINNING.get(text.len()..).filter(|_| text.len() >= "2026-11-28".len())?;
+    read_ms(&format!("{text}{rest}Z"))
 }
 
 /// The other way.
@@ -79,6 +92,19 @@ mod tests {
         for bad in ["", "2026-11-22", "2026-11-22T25:00:00.000Z", "2026-02-30T00:00:00.000Z", "2026-11-22T22:54:00.12Z"]
         {
             assert_eq!(read_ms(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_may_be_written_in_short() {
+        let ms = |text: &str| read_ms(text);
+        assert_eq!(moment_ms("2026-11-28", 0), ms("2026-11-28T00:00:00.000Z"));
+        assert_eq!(moment_ms("2026-11-28T22:54", 0), ms("2026-11-28T22:54:00.000Z"));
+        assert_eq!(moment_ms("2026-11-28T22:54:01.5Z", 0), ms("2026-11-28T22:54:01.500Z"));
+        assert_eq!(moment_ms("2026-11-28T22:54:01.500Z", 0), ms("2026-11-28T22:54:01.500Z"));
+        assert_eq!(moment_ms("2d", 3 * 86_400_000), Some(86_400_000));
+        for bad in ["", "yesterday", "2026", "2026-13-01", "2026-11-28T22:54:00+02:00"] {
+            assert_eq!(moment_ms(bad, 0), None, "{bad}");
         }
     }
 

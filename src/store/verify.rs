@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::fold::kept_from;
 use super::packed::{self, Packed, unpack, usd_text};
 use super::rollup::{Key, RollUps, SUMS, TAGS, USAGE, Used};
@@ -13,7 +15,7 @@ use crate::ledger::{Classes, Row};
 use crate::usage::tokens::Usage;
 
 /// What is said in sum.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verified {
     pub rows: u64,
     /// Days whose sums were compared with their rows.

@@ -2,6 +2,8 @@
 //!
 //! `WEIR_STORE_ROWS=1000000` makes the test of many rows as large as it is meant to be.
 
+#![cfg_attr(test, expect(clippy::string_slice, reason = "a test that cannot go on fails"))]
+
 #[cfg(test)]
 mod many;
 #[cfg(test)]

@@ -17,7 +17,8 @@ const BATCH: u64 = 5_000;
 const SPREAD_MS: u64 = 90 * 86_400_000;
 
 fn count() -> u64 {
-    std::env::var("WEIR_STORE_ROWS").ok().map_or(20_000, |text| text.parse().expect("a number"))
+    let asked = std::env::var_os("WEIR_STORE_ROWS");
+    asked.map_or(20_000, |text| text.to_str().and_then(|text| text.parse().ok()).expect("a number"))
 }
 
 fn fill(database: &Database, count: u64) {

@@ -21,7 +21,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
     let started_at = weir::limit::clock::Rfc3339(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
     let started_at = started_at.to_string().replace(".000Z", &format!(".{ms:03}Z"));
     let (tenant, key, model) = (n % TENANTS, n / 20 % 5, n / 100 % 4);
-    let failed = n % 17 == 0;
+    let failed = n.is_multiple_of(17);
     let usage = (!failed).then(|| Classes {
         fresh_input: 100 + n % 900,
         cached: n % 7 * 10,
@@ -36,14 +36,14 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         started_at,
         tenant: Some(format!("tenant-{tenant}")),
         key_id: Some(format!("tenant-{tenant}-key-{key}")),
-        user: (n % 4 == 0).then(|| format!("user-{}", n / 4 % 10)),
-        tags: if n % 5 == 0 { vec!["team=search".into(), format!("env={}", n % 2)] } else { Vec::new() },
+        user: n.is_multiple_of(4).then(|| format!("user-{}", n / 4 % 10)),
+        tags: if n.is_multiple_of(5) { vec!["team=search".into(), format!("env={}", n % 2)] } else { Vec::new() },
         format: "chat".into(),
-        route: (n % 2 == 0).then(|| "fast".into()),
+        route: n.is_multiple_of(2).then(|| "fast".into()),
         model: Some(format!("openai/model-{model}")),
         provider: Some("openai".into()),
         upstream_model: Some(format!("model-{model}")),
-        stream: n % 2 == 0,
+        stream: n.is_multiple_of(2),
         status: if failed { 502 } else { 200 },
         outcome: if failed { "failed" } else { "finished" }.into(),
         attempts: 1,
@@ -64,7 +64,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         }),
         price_version: Some("2026-04-01".into()),
         duration_ms: raw(format!("{}.{:03}", 400 + n % 3_000, n % 1_000)),
-        ttft_ms: (n % 2 == 0).then(|| raw(format!("{}.000", 90 + n % 50))),
+        ttft_ms: n.is_multiple_of(2).then(|| raw(format!("{}.000", 90 + n % 50))),
         overhead_ms: raw("0.412".into()),
         dropped: Vec::new(),
         error: failed.then(|| "upstream_error".into()),

@@ -71,7 +71,7 @@ fn replicas_start_together_and_fold_different_streams_at_once() {
     let Some(server) = Server::start("replicas") else { return };
     let state = server.empty("weir");
     const REPLICAS: u64 = 4;
-    let together = Barrier::new(REPLICAS as usize);
+    let together = Barrier::new(usize::try_from(REPLICAS).unwrap());
     std::thread::scope(|scope| {
         for replica in 0..REPLICAS {
             let (state, together) = (&state, &together);

@@ -36,6 +36,12 @@ impl Postgres {
         Ok(opened)
     }
 
+    pub(super) fn open_to_read(url: &DatabaseUrl) -> Result<Self> {
+        let opened = Self { pool: Pool::new(url)? };
+        opened.read(&mut |session| migrate::check(session, MIGRATIONS))?;
+        Ok(opened)
+    }
+
     pub(super) fn read<T>(&self, ask: &mut dyn FnMut(&mut dyn Session) -> Result<T>) -> Result<T> {
         let mut client = self.pool.take()?;
         let answer = ask(&mut Open(client.client()?));
@@ -206,6 +212,8 @@ impl From<postgres::Error> for StoreError {
             code if ["08", "53", "57", "58", "28", "3D"].iter().any(|class| code.starts_with(class)) => {
                 Fault::Unavailable
             }
+            // A table that is not there: no gateway has been here yet.
+            "42P01" => Fault::Missing,
             _ => Fault::Failed,
         };
         Self::new(fault, format!("Postgres: {} ({code})", from_server.message()))

@@ -1,6 +1,10 @@
 //! What was used, from the sums. Whole days come from the table of days, the rest of a stretch from that
 //! of quarter-hours, so that years are as quick as hours.
 
+mod ask;
+
+pub(crate) use ask::members;
+
 use super::requests::Conditions;
 use super::rollup::{SUMS, TAGS, Tables, USAGE, Used};
 use super::time::{self, DAY_S, HOUR_S, QUARTER_S};

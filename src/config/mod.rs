@@ -11,6 +11,7 @@ pub mod budget;
 pub mod database;
 pub mod dump;
 pub mod env;
+pub mod limits;
 pub mod load;
 pub mod raw;
 pub mod read;

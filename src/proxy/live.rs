@@ -31,13 +31,16 @@ pub(crate) struct Live {
 pub(crate) struct Callers {
     pub(crate) keyring: Keyring,
     pub(crate) purses: BTreeMap<Scope, Arc<Purse>>,
+    /// Whether a budget stands anywhere.
+    has_budgets: bool,
 }
 
 impl Callers {
     pub(crate) fn new(runtime: &Runtime, roster: Roster, limiter: &Limiter) -> Self {
         let bound = limiter.bind_with(runtime, roster.keys());
         let keyring = Keyring::new(runtime, roster, &bound);
-        Self { keyring, purses: bound.into_purses() }
+        let (has_budgets, purses) = (bound.has_budgets(), bound.into_purses());
+        Self { keyring, purses, has_budgets }
     }
 }
 
@@ -90,7 +93,7 @@ impl Live {
 
     /// Whether a budget stands anywhere.
     pub(crate) fn has_budgets(&self) -> bool {
-        self.callers.load().purses.values().any(|purse| purse.is_bounded())
+        self.callers.load().has_budgets
     }
 
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {

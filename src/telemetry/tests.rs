@@ -350,8 +350,15 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
 }
 
 fn balance(spent: i128) -> Balance {
-    let period = Period { per: Per::Month, reset_day: 1 };
-    let budget = Budget { unit: Unit::Tokens, most: 100, period, soft: false };
+    let period = Period { per: Per::Month, reset_day: 1, zone: jiff::tz::TimeZone::UTC };
+    let budget = Budget {
+        unit: Unit::Tokens,
+        most: 100,
+        period,
+        soft: false,
+        warn_at: crate::config::budget::Percents::default(),
+        stop: false,
+    };
     Balance { budget, spent, reserved: 15, resets_at_ms: None }
 }
 

@@ -24,9 +24,9 @@ pub(crate) fn admin_as(gateway: &Gateway, method: &str, path: &str, body: &Value
 }
 
 /// Makes a key of `acme`; gives its id and its secret.
-fn create(gateway: &Gateway, more: Value) -> (String, String) {
+fn create(gateway: &Gateway, mut more: Value) -> (String, String) {
     let mut body = json!({"tenant": "acme"});
-    body.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+    body.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
     let made = admin(gateway, "POST", "/admin/v1/keys", &body);
     assert_eq!(made.status(), 201, "{}", made.text());
     let made = made.json();
@@ -263,8 +263,7 @@ fn row_33_keys_verify_while_the_database_is_down() {
 #[test]
 fn a_key_of_a_tenant_that_is_gone_is_refused_and_listed_so() {
     let upstream = Upstream::json(200, chat_answer("ok"));
-    let with =
-        format!("{}", config(upstream.address, upstream.address, "").replace("tenants:\n", "tenants:\n  guest: {}\n"));
+    let with = config(upstream.address, upstream.address, "").replace("tenants:\n", "tenants:\n  guest: {}\n");
     let gateway = Gateway::start(&with);
     let made = admin(&gateway, "POST", "/admin/v1/keys", &json!({"tenant": "guest", "id": "g"})).json();
     let secret = made["secret"].as_str().unwrap();

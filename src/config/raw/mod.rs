@@ -10,7 +10,7 @@ mod server;
 mod tenant;
 
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
-pub use budget::{Budget, PerWord, UsdText};
+pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
@@ -21,7 +21,7 @@ pub use server::{
     AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, PricesFile, RetryBudget, RoleWord, Server,
     State, Telemetry, Timeouts, TlsPath,
 };
-pub use tenant::{Key, Limits, PreviousSecret, StoredKey, Tenant};
+pub use tenant::{Key, Limits, PreviousSecret, Share, StoredKey, Tenant};
 
 use super::read::{Map, settings};
 use super::yaml::Place;

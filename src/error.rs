@@ -23,6 +23,10 @@ pub enum Kind {
     KeyInactive,
     /// The key exists and its date has passed.
     KeyExpired,
+    /// The key may not be used from there.
+    AddressNotAllowed,
+    /// A key that cannot be told from no key at all: where keys are kept is away.
+    KeysUnavailable,
     /// The key may not use this model.
     ModelNotAllowed,
     /// The body is not JSON, or JSON with a duplicate top-level member.
@@ -129,6 +133,10 @@ impl Kind {
             }
             Self::KeyInactive => face(403, "permission_error", "key_inactive", "permission_error"),
             Self::KeyExpired => face(403, "permission_error", "key_expired", "permission_error"),
+            Self::AddressNotAllowed => face(403, "permission_error", "address_not_allowed", "permission_error"),
+            Self::KeysUnavailable => {
+                Face { anthropic_status: 529, ..face(503, "api_error", "keys_unavailable", "overloaded_error") }
+            }
             Self::ModelNotAllowed => face(403, "permission_error", "model_not_allowed", "permission_error"),
             Self::InvalidJson => face(400, BAD, "invalid_json", BAD),
             Self::InvalidRequest | Self::NotExpressible => face(400, BAD, "invalid_request", BAD),
@@ -178,7 +186,7 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal | Self::Unrecorded => Origin::Gateway,
+            Self::Internal | Self::KeysUnavailable | Self::Unrecorded => Origin::Gateway,
             _ => Origin::Client,
         }
     }

@@ -273,6 +273,8 @@ const KINDS: &[Kind] = &[
     Kind::InvalidKey,
     Kind::KeyInactive,
     Kind::KeyExpired,
+    Kind::AddressNotAllowed,
+    Kind::KeysUnavailable,
     Kind::ModelNotAllowed,
     Kind::InvalidJson,
     Kind::InvalidRequest,

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+use super::access::{AdminToken, Issuer, KeySource};
 use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget};
 use super::limits::Limited;
@@ -36,8 +37,9 @@ pub fn json(runtime: &Runtime) -> Value {
             "write_timeout": seconds(server.write_timeout),
             "grace_period": seconds(server.grace_period),
             "max_answer": server.max_answer_bytes,
+            "trusted_proxies": server.trusted_proxies,
         },
-        "admin": {"listen": runtime.admin.listen, "token": runtime.admin.token.as_ref().map(|_| SET)},
+        "admin": {"listen": runtime.admin.listen, "tokens": runtime.admin.tokens.iter().map(admin_token).collect::<Vec<_>>()},
         "state": {
             "dir": runtime.state.dir,
             "database": runtime.state.database.as_ref().map(|_| SET),
@@ -56,6 +58,7 @@ pub fn json(runtime: &Runtime) -> Value {
             "retry_budget": {"percent": runtime.retry_budget.percent, "floor": runtime.retry_budget.floor},
         },
         "tenants": tenants,
+        "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
         "prices": {"version": runtime.prices.version},
         "telemetry": {"access_log": match &runtime.telemetry.access_log {
             AccessLog::Off => "off".to_owned(),
@@ -206,6 +209,33 @@ fn key(k: &Key) -> Value {
         "models": patterns(&k.models),
         "limits": limits(&k.limits),
         "budgets": budgets(&k.budgets),
+        "allowed_addresses": k.allowed_addresses,
+        "previous": k.previous.map(|previous| json!({"until": moment(previous.until)})),
+    })
+}
+
+fn admin_token(token: &AdminToken) -> Value {
+    json!({"name": token.name, "role": token.role.as_str(), "tenant": token.tenant, "token": SET})
+}
+
+fn issuer(issuer: &Issuer) -> Value {
+    json!({
+        "name": issuer.name,
+        "issuer": issuer.issuer,
+        "audience": issuer.audiences,
+        "keys": match &issuer.keys {
+            KeySource::Url(url) => url,
+            KeySource::Set(_) => "a JWK set",
+            KeySource::Pem(_) => "a public key",
+        },
+        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
+        "claims": {
+            "tenant": issuer.claims.tenant, "key": issuer.claims.key, "user": issuer.claims.user,
+            "models": issuer.claims.models,
+        },
+        "tenant": issuer.tenant,
+        "tenants": issuer.tenants,
+        "leeway": seconds(issuer.leeway),
     })
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
+use super::access::{AdminToken, Auth, IpNet, Previous};
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
 use super::database::DatabaseUrl;
@@ -43,6 +44,7 @@ pub struct Runtime {
     pub tenants: Vec<Arc<Tenant>>,
     /// Every key by the SHA-256 of its secret.
     pub keys: HashMap<[u8; 32], Arc<Key>>,
+    pub auth: Auth,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
 }
@@ -84,6 +86,8 @@ pub struct Server {
     pub grace_period: Duration,
     /// Answers that are not streamed are held up to this size.
     pub max_answer_bytes: usize,
+    /// Those are believed about whom a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Server {
@@ -113,8 +117,8 @@ pub struct TlsFiles {
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// Required as soon as `listen` is not loopback.
-    pub token: Option<Secret>,
+    /// Who may ask. At least one as soon as `listen` is not loopback.
+    pub tokens: Vec<AdminToken>,
 }
 
 impl Default for Runtime {
@@ -124,7 +128,7 @@ impl Default for Runtime {
             hash: String::new(),
             loaded_at: SystemTime::UNIX_EPOCH,
             server: Server::default(),
-            admin: Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
+            admin: Admin { listen: ([127, 0, 0, 1], 0).into(), tokens: Vec::new() },
             state: State::default(),
             deployments: Vec::new(),
             routes: HashMap::new(),
@@ -133,6 +137,7 @@ impl Default for Runtime {
             retry_budget: RetryShare::default(),
             tenants: Vec::new(),
             keys: HashMap::new(),
+            auth: Auth::default(),
             prices: Arc::default(),
             telemetry: Telemetry { access_log: AccessLog::Off },
         }
@@ -572,6 +577,9 @@ pub struct Key {
     pub models: Vec<ModelPattern>,
     pub limits: Limits,
     pub budgets: Vec<Budget>,
+    /// Where it may be used; empty is everywhere.
+    pub allowed_addresses: Vec<IpNet>,
+    pub previous: Option<Previous>,
 }
 
 impl Default for Key {
@@ -585,6 +593,8 @@ impl Default for Key {
             models: Vec::new(),
             limits: Limits::default(),
             budgets: Vec::new(),
+            allowed_addresses: Vec::new(),
+            previous: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::connector::REFRESH;
 use super::keep::Keep;
 use super::ledger::Fold;
 use super::live::Live;
+use super::registry::Registry;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
 use crate::telemetry::Telemetry;
@@ -57,6 +58,7 @@ pub(super) struct Drain {
 #[derive(Debug, Clone)]
 pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
+    pub(super) registry: Arc<Registry>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
     /// A directory that nobody needs afterwards.
@@ -76,6 +78,7 @@ impl Last {
         if let Some(fold) = &self.fold {
             fold.finish();
         }
+        self.registry.flush();
         self.telemetry.flush(FLUSH);
         if let Some(scratch) = &self.scratch {
             let _ = std::fs::remove_dir_all(scratch);
@@ -124,7 +127,7 @@ impl BackgroundService for HangUp {
             }
             let reloader = Arc::clone(&self.reloader);
             // How it went is in the log and in the reloader's status.
-            let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+            let _ = tokio::task::spawn_blocking(move || reloader.reload("signal")).await;
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::limit::{Admission, Standing};
 use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
+use crate::stage::authenticate::Origin;
 use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
@@ -49,6 +50,7 @@ pub(crate) struct Exchange {
     /// The caller's format: of errors, and of answers.
     pub(crate) dialect: Dialect,
     pub(crate) caller: Option<Arc<Caller>>,
+    pub(crate) origin: Origin,
     /// The client's own credential goes upstream in place of the provider's.
     pub(crate) pass_through: bool,
     pub(crate) body: Bytes,
@@ -227,6 +229,7 @@ impl Exchange {
             endpoint: None,
             dialect: Dialect::OpenAiChat,
             caller: None,
+            origin: Origin { peer: None, caller: None },
             pass_through: false,
             body: Bytes::new(),
             parsed: None,

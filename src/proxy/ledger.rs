@@ -112,7 +112,7 @@ impl Fold {
 
     /// One step; says whether there is more. Blocks.
     fn beat(&self) -> Result<bool, String> {
-        let beaten = self.stored.reach().and_then(|database| {
+        let beaten = self.stored.reach().map_err(|error| error.to_string()).and_then(|database| {
             let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
             let folded = folder.beat(database.as_ref())?;
             let mut seen = self.seen();

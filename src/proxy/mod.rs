@@ -12,7 +12,7 @@ mod check;
 mod close;
 mod connector;
 mod context;
-mod credentials;
+pub(crate) mod credentials;
 mod database;
 mod discover;
 pub(crate) mod examine;
@@ -28,6 +28,7 @@ pub(crate) mod probe;
 mod race;
 mod realtime;
 mod record;
+mod registry;
 mod relay;
 mod restore;
 pub(crate) mod serve;
@@ -56,6 +57,7 @@ use self::context::Exchange;
 use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
+use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Log;
 use crate::limit::clock::Clock;
@@ -63,6 +65,7 @@ use crate::limit::door::Door;
 use crate::limit::{Ask, Refusal, Want};
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
+use crate::stage::authenticate::Origin;
 use crate::stage::route::Target;
 use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
 use crate::telemetry::{Outcome, Telemetry};
@@ -255,7 +258,8 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
         let head = session.req_header();
         x.dialect = accept::dialect_of(head.uri.path(), &head.headers);
-        x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
+        x.origin = origin_of(session, &x.live.runtime.server.trusted_proxies);
+        x.visit = x.origin.counted().map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
         if !realtime::may_upgrade(head) {
@@ -279,6 +283,11 @@ impl Gateway {
         }
         if endpoint == Endpoint::Status {
             return self.status(session, x).await;
+        }
+        if let Some((issuers, shown)) =
+            authenticate::awaited(&session.req_header().headers, &x.live.callers.load().keyring)
+        {
+            issuers.wait_for(shown.secret()).await;
         }
         self.authenticate(session, x)?;
         if let Some(query) = session.req_header().uri.query().filter(|_| endpoint == Endpoint::Usage)
@@ -314,9 +323,9 @@ impl Gateway {
 
     fn authenticate(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let head = session.req_header();
-        let address = address_of(session);
+        let callers = x.live.callers.load();
         let known =
-            authenticate::authenticate(&head.headers, &head.uri, &x.live.keyring, &self.door, address, x.started_at)
+            authenticate::authenticate(&head.headers, &head.uri, &callers.keyring, &self.door, x.origin, x.started_at)
                 .inspect_err(|e| {
                     if e.kind() == Kind::RateLimited {
                         self.telemetry.throttled("none", "door_bad_keys");
@@ -327,7 +336,11 @@ impl Gateway {
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         x.tags = parse::tags(&head.headers);
-        x.user = user::of_head(&head.headers)?;
+        // Whom a token names is nobody else, whatever the request says.
+        x.user = match x.caller.as_ref().and_then(|caller| caller.user.clone()) {
+            Some(user) => Some(user),
+            None => user::of_head(&head.headers)?,
+        };
         x.patience = parse::patience(&head.headers)?;
         Ok(())
     }
@@ -528,8 +541,11 @@ fn is_ambiguous(session: &Session) -> bool {
     })
 }
 
-fn address_of(session: &Session) -> Option<IpAddr> {
-    session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip)
+/// Where it comes from, as far as those say it who are believed.
+fn origin_of(session: &Session, trusted: &[IpNet]) -> Origin {
+    let peer: Option<IpAddr> = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
+    let caller = peer.and_then(|peer| authenticate::of_caller(peer, &session.req_header().headers, trusted));
+    Origin { peer, caller }
 }
 
 /// Upgrades would open a tunnel past every check.

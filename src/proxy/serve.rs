@@ -26,10 +26,11 @@ use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
+use super::registry::{self, Looking, Registry};
 use super::shutdown::{InFlight, Signals};
 use crate::admin::Admin;
 use crate::config::env::Env;
-use crate::config::reload::Reloader;
+use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
 use crate::ledger::Log;
 use crate::limit::Limiter;
@@ -127,7 +128,8 @@ pub(crate) fn prepare(
     }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
-    let last = Last { keep, fold: shared.fold, telemetry, scratch: None };
+    beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
+    let last = Last { keep, registry: Arc::clone(&shared.registry), fold: shared.fold, telemetry, scratch: None };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
     Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
@@ -169,13 +171,14 @@ struct Shared {
     stored: Arc<Stored>,
     fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
+    registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     clock: Clock,
 }
 
 impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
-        let (limiter, clock) = (Limiter::new(), Clock::start());
+        let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
@@ -183,36 +186,32 @@ impl Shared {
         let retention = runtime.state.retention;
         let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
         let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
-        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
-        limiter.accounts().set_bounded(live.load().has_budgets());
+        let registry =
+            Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
+        registry.look_first();
+        let first = {
+            let shelf = registry.shelf();
+            let roster = registry.roster(&shelf, &runtime, None)?;
+            let live = Live::new(Arc::clone(&runtime), roster, &limiter, clock, None)?;
+            limiter.accounts().set_bounded(live.has_budgets());
+            let live = Arc::new(ArcSwap::from_pointee(live));
+            registry.serve(Arc::clone(&live));
+            live
+        };
         if !fold.as_ref().is_some_and(|fold| fold.catch_up()) {
             keep.put_back();
         }
-        let apply = {
-            let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
-            move |runtime: &Arc<Runtime>| {
-                let old = live.load();
-                let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
-                next.keep_learnt(&old);
-                telemetry.bind(runtime)?;
-                let has_budgets = next.has_budgets();
-                live.store(Arc::new(next));
-                limiter.accounts().set_bounded(has_budgets);
-                telemetry.reloaded(runtime);
-                Ok(())
-            }
-        };
+        let apply = apply(Arc::clone(&first), Arc::clone(&telemetry), Arc::clone(&registry), clock);
         let observe = {
-            let telemetry = Arc::clone(&telemetry);
-            move |status: &crate::config::reload::Status| {
-                if status.last_error.is_some() {
-                    telemetry.reload_failed();
-                }
+            let (telemetry, registry) = (Arc::clone(&telemetry), Arc::clone(&registry));
+            move |status: &Status, who: &str| match &status.last_error {
+                Some(_) => telemetry.reload_failed(),
+                None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
         Ok(Self {
-            live,
+            live: first,
             in_flight: Arc::default(),
             telemetry,
             tokenizer: Arc::default(),
@@ -220,9 +219,33 @@ impl Shared {
             stored,
             fold,
             keep,
+            registry,
             reloader,
             clock,
         })
+    }
+}
+
+/// Puts a configuration to work in the place of the one before. What is known of keys is held meanwhile.
+fn apply(
+    live: Arc<ArcSwap<Live>>,
+    telemetry: Arc<Telemetry>,
+    registry: Arc<Registry>,
+    clock: Clock,
+) -> impl Fn(&Arc<Runtime>) -> Result<(), String> {
+    move |runtime: &Arc<Runtime>| {
+        let shelf = registry.shelf();
+        let old = live.load();
+        let issuers = old.callers.load().keyring.tokens().issuers().cloned();
+        let roster = registry.roster(&shelf, runtime, issuers.as_ref())?;
+        let next = Live::new(Arc::clone(runtime), roster, registry.limiter(), clock, Some(&old))?;
+        next.keep_learnt(&old);
+        telemetry.bind(runtime)?;
+        let has_budgets = next.has_budgets();
+        live.store(Arc::new(next));
+        registry.limiter().accounts().set_bounded(has_budgets);
+        telemetry.reloaded(runtime);
+        Ok(())
     }
 }
 
@@ -266,6 +289,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         telemetry: Arc::clone(&shared.telemetry),
         fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
+        registry: Arc::clone(&shared.registry),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };

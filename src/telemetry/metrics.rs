@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::endpoints::EndpointMetrics;
+use super::keys::KeyMetrics;
 use super::labels::Labels;
 use super::ledger::LedgerMetrics;
 use super::names::{Kind, Metric};
@@ -44,6 +45,7 @@ pub(super) struct Metrics {
     route_input: IntCounterVec,
     route_cached: IntCounterVec,
     pub(super) endpoints: EndpointMetrics,
+    pub(super) keys: KeyMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -137,6 +139,7 @@ impl Metrics {
             route_input: make.counters(Metric::RouteInput)?,
             route_cached: make.counters(Metric::RouteCached)?,
             endpoints: EndpointMetrics::new(&make)?,
+            keys: KeyMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,

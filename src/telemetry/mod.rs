@@ -19,6 +19,7 @@
 pub mod access_log;
 mod endpoints;
 pub mod kept;
+mod keys;
 mod labels;
 mod ledger;
 pub mod log;
@@ -165,6 +166,28 @@ impl Telemetry {
     pub fn credential_refresh_failed(&self, provider: &str) {
         let provider = self.resolver.provider(provider);
         self.metrics.credential_refresh_failures.with_label_values(&[provider.as_str()]).inc();
+    }
+
+    /// How many keys were made at run time, and how long ago the database was last asked.
+    pub fn keys(&self, stored: usize, age: Option<Duration>) {
+        let keys = &self.metrics.keys;
+        keys.stored.set(i64::try_from(stored).unwrap_or(i64::MAX));
+        keys.age.set(age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
+    }
+
+    /// The database could not be asked for keys.
+    pub fn key_sync_failed(&self) {
+        self.metrics.keys.sync_failures.inc();
+    }
+
+    /// The public keys of an issuer of tokens could not be fetched.
+    pub fn issuer_refresh_failed(&self) {
+        self.metrics.keys.issuer_failures.inc();
+    }
+
+    /// A change did not get into the chain of changes.
+    pub fn audit_lost(&self) {
+        self.metrics.keys.audit_lost.inc();
     }
 
     /// Closes a request: its metrics and its access line, which [`Record::write_line`] made. Once per

@@ -155,6 +155,16 @@ metrics! {
         "Input tokens that came from a provider's cache, by route: what affinity saves.";
     CredentialRefreshFailures = "weir_credential_refresh_failures_total", Kind::Counter, &["provider"],
         "Attempts to fetch a provider's credential that failed; while the old one lives, it stays in use.";
+    StoredKeys = "weir_stored_keys", Kind::Gauge, &[],
+        "Keys that were made at run time, those that were revoked too.";
+    KeysAge = "weir_keys_age_seconds", Kind::Gauge, &[],
+        "Since the database was last asked for changed keys; -1 is not since the start.";
+    KeySyncFailures = "weir_key_sync_failures_total", Kind::Counter, &[],
+        "Attempts to ask the database for changed keys that failed; those that are known stay in use.";
+    IssuerFailures = "weir_issuer_refresh_failures_total", Kind::Counter, &[],
+        "Attempts to fetch the public keys of an issuer of tokens that failed; the last ones stay in use.";
+    AuditLost = "weir_audit_lost_total", Kind::Counter, &[],
+        "Changes that are in the log only: the database was away for so long, or to the end of the process.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],
         "Request members that the target could not express.";
     ConfigReloadFailures = "weir_config_reload_failures_total", Kind::Counter, &[],

@@ -1,6 +1,7 @@
 //! What may be written in a configuration file. The doc comments are the user's documentation: they
 //! become the descriptions of `conf/schema.json`.
 
+mod auth;
 mod budget;
 mod price;
 mod provider;
@@ -8,6 +9,7 @@ mod route;
 mod server;
 mod tenant;
 
+pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use price::PriceList;
 pub use provider::{
@@ -16,10 +18,10 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, Defaults, Ledger, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry,
-    Timeouts, TlsPath,
+    AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, PricesFile, RetryBudget, RoleWord, Server,
+    State, Telemetry, Timeouts, TlsPath,
 };
-pub use tenant::{Key, Limits, Share, Tenant};
+pub use tenant::{Key, Limits, PreviousSecret, Share, StoredKey, Tenant};
 
 use super::read::{Map, settings};
 use super::yaml::Place;
@@ -47,6 +49,8 @@ settings! {
         /// Who may use the gateway, with which keys, for what and how much. At least one is needed:
         /// there is no open mode.
         tenants: Map<Tenant> = "{}",
+        /// Other ways to be let in than with a key.
+        auth: Auth = "{}",
         /// Overrides of the built-in price table.
         prices: PricesFile = "{}",
         /// What is told about requests.

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
+use crate::config::access::Role;
 use crate::config::database::DatabaseUrl;
 use crate::config::read::{
-    Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, one_of, settings,
+    Address, At, Either, Name, Network, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Sha256Hex, Size, one_of,
+    settings,
 };
 use crate::config::runtime::AccessLog;
 
@@ -31,6 +33,10 @@ settings! {
         grace_period: Period = "10m",
         /// Answers that are not streamed are held until they are whole, up to this size.
         max_answer: Size = "64MiB",
+        /// Addresses of load balancers and proxies before the gateway. Only what comes from them may say
+        /// in `x-forwarded-for` whom it comes from: the last address there that is none of these. Default:
+        /// nobody is believed.
+        trusted_proxies: Vec<At<Network>> = "[]",
     }
 
     /// An address with TLS (HTTP/2 and HTTP/1.1).
@@ -50,6 +56,23 @@ settings! {
         /// Credential of the admin API (`Authorization: Bearer`). Required as soon as `listen` is
         /// reachable from other machines; without it everyone on this machine is trusted.
         token: SecretText,
+        /// Further credentials, each with a name for the audit log and a role.
+        tokens: Vec<AdminToken> = "[]",
+    }
+
+    /// A credential of the admin API: `token` or `sha256`, one of them.
+    AdminToken in "an admin token" {
+        /// How the audit log calls whoever shows it.
+        name: Name,
+        /// What is sent as `Authorization: Bearer`.
+        token: SecretText,
+        /// The SHA-256 of that, in hexadecimal.
+        sha256: Sha256Hex,
+        /// `admin` (everything), `viewer` (sees everything, changes nothing) or `tenant-admin` (the keys,
+        /// usage, requests and budgets of one tenant).
+        role: RoleWord,
+        /// Whose, for a `tenant-admin`.
+        tenant: String,
     }
 
     /// What is kept on disk.
@@ -157,6 +180,20 @@ pub type Listen = Either<Address, ListenFull>;
 
 /// The path of a PEM file.
 pub type TlsPath = PathBuf;
+
+/// What an admin token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleWord(pub Role);
+
+impl Scalar for RoleWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &Role::WORDS).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": Role::WORDS.map(|(word, _)| word)})
+    }
+}
 
 /// `stdout`, `off` or a path.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::access::AdminToken;
 use crate::config::database::DatabaseUrl;
 use crate::config::raw::{self, ListenFull};
 use crate::config::read::{At, Context, Either};
@@ -38,6 +39,7 @@ pub(super) fn server(raw: &raw::Server, cx: &mut Context<'_>) -> Server {
         write_timeout: raw.write_timeout.0,
         grace_period: raw.grace_period.0,
         max_answer_bytes: raw.max_answer.0,
+        trusted_proxies: raw.trusted_proxies.iter().map(|network| network.value.0).collect(),
     }
 }
 
@@ -90,19 +92,20 @@ pub(super) fn pem(path: &At<PathBuf>, what: &str, cx: &mut Context<'_>) {
     }
 }
 
-pub(super) fn admin(raw: &raw::Admin, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
+pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
     let listen = raw.listen.0;
     if server.listen.iter().any(|l| clash(l.address, listen)) {
         cx.say(raw.listen.place, "the admin address is also a public one")
             .label("expected an address of its own")
             .help("metrics and the admin API never share a port with clients");
     }
-    if raw.token.is_none() && !listen.ip().is_loopback() {
+    let has_tokens = raw.token.is_some() || !raw.tokens.is_empty();
+    if !has_tokens && !listen.ip().is_loopback() {
         cx.say(raw.listen.place, "the admin API is reachable from other machines and has no token")
             .label("expected a loopback address, or a token")
             .help("write `token: ${WEIR_ADMIN_TOKEN}` in `admin`");
     }
-    Some(Admin { listen, token: raw.token.as_ref().map(|t| t.0.clone()) })
+    Some(Admin { listen, tokens })
 }
 
 pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {

@@ -41,6 +41,8 @@ pub mod door;
 mod gate;
 pub mod headers;
 mod limiter;
+#[cfg(feature = "proxy")]
+pub mod shared;
 mod window;
 
 pub use gate::{Admission, Denial, KeyLimits, Limited, Refusal, Scope, Standing};

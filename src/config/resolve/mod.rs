@@ -43,7 +43,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         loaded_at: SystemTime::now(),
         server,
         admin: admin?,
-        state: State { dir: PathBuf::clone(&raw.state.dir.value) },
+        state: State { dir: PathBuf::clone(&raw.state.dir.value), ..State::default() },
         deployments,
         routes,
         any,

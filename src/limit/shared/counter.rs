@@ -128,12 +128,20 @@ pub(super) struct Weather {
     pub(super) now_ms: u64,
 }
 
+/// The lease that units were taken from: units of a window that nobody used are spent by another only as
+/// long as it lives, for the store counts them from then on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) slot: u64,
+    pub(super) until_ms: u64,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Took {
-    /// All of it, out of this slot.
-    All { slot: u64 },
+    /// All of it, out of this lease.
+    All(Origin),
     /// That many are here, and the store has to be asked for the others.
-    Part { units: u64, slot: u64 },
+    Part { units: u64, from: Origin },
     /// `None`: never again.
     Full { wait_ms: Option<u64> },
     /// The store is gone, and without it there is nothing to be had.
@@ -231,39 +239,40 @@ impl Counter {
     }
 
     /// Undoes what was taken: nobody used it. Whether the store is waiting for it.
-    pub(super) fn put_back(&self, slot: u64, units: u64, now_ms: u64) -> bool {
+    pub(super) fn put_back(&self, from: Origin, units: u64, now_ms: u64) -> bool {
         let mut state = self.lock();
         if matches!(state.kind, Kind::Concurrency { .. }) {
             state.running = state.running.saturating_sub(units);
         }
         state.spent.take_off(units);
         state.demand = state.demand.saturating_sub(units);
-        state.keep(slot, units, now_ms);
+        state.keep(from, units, now_ms);
         now_ms < state.strict_until_ms
     }
 
-    /// A draw was granted for what was missing.
-    pub(super) fn granted(&self, units: u64, now_ms: u64) {
+    /// A draw was granted for what was missing, out of this slot.
+    pub(super) fn granted(&self, slot: u64, units: u64, now_ms: u64) -> Origin {
         let mut state = self.lock();
         state.note(units, now_ms);
         state.empty = None;
+        Origin { slot, until_ms: now_ms.saturating_add(state.kind.lease_ms()) }
     }
 
     /// A place comes free. Whether the store is waiting for it.
     pub(super) fn release(&self, units: u64, now_ms: u64) -> bool {
         let mut state = self.lock();
         state.running = state.running.saturating_sub(units);
-        state.keep(0, units, now_ms);
+        state.keep(Origin::default(), units, now_ms);
         now_ms < state.strict_until_ms
     }
 
     /// Real use in the place of what was reserved. Whether the store is waiting for it.
-    pub(super) fn settle(&self, slot: u64, reserved: u64, used: u64, now_ms: u64) -> bool {
+    pub(super) fn settle(&self, from: Origin, reserved: u64, used: u64, now_ms: u64) -> bool {
         let mut state = self.lock();
         if let Some(unused) = reserved.checked_sub(used) {
             if unused > 0 {
                 state.spent.take_off(unused);
-                state.keep(slot, unused, now_ms);
+                state.keep(from, unused, now_ms);
             }
         } else {
             let more = used - reserved;
@@ -392,12 +401,12 @@ impl State {
             self.strict_until_ms = now_ms.saturating_add(STRICT_MS);
         }
         if now_ms < self.strict_until_ms || self.spare == 0 {
-            return Took::Part { units: 0, slot: 0 };
+            return Took::Part { units: 0, from: Origin::default() };
         }
         let here = units.min(self.spare);
-        let slot = self.unlease(here);
+        let from = self.unlease(here);
         self.note(here, now_ms);
-        if here == units { Took::All { slot } } else { Took::Part { units: here, slot } }
+        if here == units { Took::All(from) } else { Took::Part { units: here, from } }
     }
 
     fn take_without_store(&mut self, units: u64, weather: Weather) -> Took {
@@ -411,12 +420,12 @@ impl State {
                 Some(took) => return took,
             }
         }
-        let slot = self.unlease(here);
+        let from = self.unlease(here);
         self.note(units, weather.now_ms);
         if !matches!(self.kind, Kind::Concurrency { .. }) {
             self.owed = self.owed.saturating_add(units - here);
         }
-        Took::All { slot }
+        Took::All(from)
     }
 
     /// What stands against it without a store, beyond what is leased.
@@ -437,21 +446,21 @@ impl State {
         }
     }
 
-    /// Takes units out of what is leased; the slot of the last of them.
-    fn unlease(&mut self, mut units: u64) -> u64 {
-        let mut slot = 0;
+    /// Takes units out of what is leased; where the last of them came from.
+    fn unlease(&mut self, mut units: u64) -> Origin {
+        let mut from = Origin::default();
         self.spare = self.spare.saturating_sub(units);
         while units > 0 {
             let Some(piece) = self.leased.front_mut() else { break };
             let part = units.min(piece.units);
             piece.units -= part;
             units -= part;
-            slot = piece.slot;
+            from = Origin { slot: piece.slot, until_ms: piece.until_ms };
             if piece.units == 0 {
                 self.leased.pop_front();
             }
         }
-        slot
+        from
     }
 
     /// So much is in use from now on.
@@ -465,7 +474,7 @@ impl State {
     }
 
     /// Back among what is leased, where the next request finds it.
-    fn keep(&mut self, slot: u64, units: u64, now_ms: u64) {
+    fn keep(&mut self, from: Origin, units: u64, now_ms: u64) {
         // What was taken on credit was never leased.
         let paid = units.min(self.owed);
         self.owed -= paid;
@@ -473,13 +482,20 @@ impl State {
         if units == 0 {
             return;
         }
-        let until_ms = now_ms.saturating_add(self.kind.lease_ms());
-        match self.leased.back_mut() {
-            Some(last) if last.slot == slot && last.until_ms == until_ms => last.units += units,
-            _ => self.leased.push_back(Piece { slot, units, until_ms }),
-        }
-        self.spare = self.spare.saturating_add(units);
         self.empty = None;
+        let is_window = matches!(self.kind, Kind::Window { .. });
+        if is_window && from.until_ms <= now_ms {
+            self.due.push((from.slot, units));
+            return;
+        }
+        let until_ms = if is_window { from.until_ms } else { now_ms.saturating_add(self.kind.lease_ms()) };
+        self.spare = self.spare.saturating_add(units);
+        // In the order in which they end.
+        let place = self.leased.iter().position(|piece| piece.until_ms >= until_ms).unwrap_or(self.leased.len());
+        match self.leased.get_mut(place) {
+            Some(known) if known.slot == from.slot && known.until_ms == until_ms => known.units += units,
+            _ => self.leased.insert(place, Piece { slot: from.slot, units, until_ms }),
+        }
     }
 
     fn expire(&mut self, now_ms: u64) {

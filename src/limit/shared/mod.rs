@@ -49,7 +49,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::Clock;
 use crate::config::runtime::OnStoreLoss;
-use counter::{Took, Weather};
+use counter::{Origin, Took, Weather};
 use store::Place;
 
 pub use counter::{Counter, Kind, Standing};
@@ -116,7 +116,7 @@ struct Part {
     units: u64,
     /// Still to be had from the store.
     lacking: u64,
-    slot: u64,
+    from: Origin,
     is_settled: bool,
 }
 
@@ -268,16 +268,16 @@ impl Held {
     fn take_here(&mut self, needs: &[Need], weather: Weather) -> Result<bool, Refused> {
         let mut is_all = true;
         for (place, need) in needs.iter().enumerate() {
-            let (slot, lacking) = match need.counter.take(need.units, weather) {
-                Took::All { slot } => (slot, 0),
-                Took::Part { units, slot } => (slot, need.units - units),
+            let (from, lacking) = match need.counter.take(need.units, weather) {
+                Took::All(from) => (from, 0),
+                Took::Part { units, from } => (from, need.units - units),
                 Took::Full { wait_ms } => return Err(Refused::Full { need: place, wait_ms }),
                 Took::Closed => return Err(Refused::Closed { need: place, wait_ms: CLOSED_WAIT_MS }),
             };
             is_all &= lacking == 0;
             self.shared.list(&need.counter);
             let counter = Arc::clone(&need.counter);
-            self.parts.push(Part { counter, units: need.units, lacking, slot, is_settled: false });
+            self.parts.push(Part { counter, units: need.units, lacking, from, is_settled: false });
         }
         Ok(is_all)
     }
@@ -291,7 +291,7 @@ impl Held {
             if part.counter.is_place || std::mem::replace(&mut part.is_settled, true) {
                 continue;
             }
-            is_awaited |= part.counter.settle(part.slot, part.units, *used, now_ms);
+            is_awaited |= part.counter.settle(part.from, part.units, *used, now_ms);
             self.shared.list(&part.counter);
         }
         if is_awaited {
@@ -307,7 +307,7 @@ impl Held {
         for part in &self.parts {
             let here = part.units - part.lacking;
             if !part.is_settled && here > 0 {
-                is_awaited |= part.counter.put_back(part.slot, here, now_ms);
+                is_awaited |= part.counter.put_back(part.from, here, now_ms);
                 self.shared.list(&part.counter);
             }
         }

@@ -295,8 +295,8 @@ impl Task {
                 for part in draw.held.parts.iter_mut().filter(|part| part.lacking > 0) {
                     let place = counters.iter().position(|counter| counter.number == part.counter.number);
                     let seen = place.and_then(|place| reply.counters.get(place));
-                    part.slot = seen.map_or(part.slot, |seen| seen.slot);
-                    part.counter.granted(std::mem::take(&mut part.lacking), now_ms);
+                    let slot = seen.map_or(0, |seen| seen.slot);
+                    part.from = part.counter.granted(slot, std::mem::take(&mut part.lacking), now_ms);
                     self.shared.list(&part.counter);
                 }
                 if let Err(Answer::Granted(held)) = draw.answer.send(Answer::Granted(draw.held)) {

@@ -217,11 +217,17 @@ fn a_store_that_is_emptied_is_told_what_was_spent_and_what_is_held() {
         assert_eq!(admitted(&fleet[0], &spent[0], 12) + admitted(&fleet[1], &spent[1], 18), 30);
         let held = run(async { [fleet[0].take(&[&places[0]]).await, fleet[0].take(&[&places[0]]).await] });
         assert!(held.iter().all(Result::is_ok));
+        let all: std::collections::BTreeMap<String, String> =
+            redis::cmd("HGETALL").arg("weir:spent").query(&mut server.connection()).unwrap();
+        eprintln!("before {all:?}");
         server.command(&["FLUSHALL"]);
         until("everything to be told again", || {
             let mut connection = server.connection();
             let used: Option<u64> = redis::cmd("HGET").arg("weir:spent").arg("u").query(&mut connection).unwrap();
             let places: bool = redis::cmd("EXISTS").arg("weir:places").query(&mut connection).unwrap();
+            let all: std::collections::BTreeMap<String, String> =
+                redis::cmd("HGETALL").arg("weir:spent").query(&mut connection).unwrap();
+            eprintln!("{used:?} {places} {all:?}");
             (used == Some(30) && places).then_some(())
         });
         assert_eq!(admitted(&fleet[1], &spent[1], 60), 20);

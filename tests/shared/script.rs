@@ -12,6 +12,7 @@ use crate::server::on_each;
 const OPERATIONS: u64 = 100_000;
 const DEAD_MS: u64 = 10_000;
 const RECALL_MS: u64 = 1_000;
+const YOUNG_MS: i128 = 1_000;
 const REPLICAS: [&str; 3] = ["one", "two", "three"];
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -30,14 +31,16 @@ struct Counter {
     debt: u64,
     /// The first slot that counts, and the latest.
     span: Option<(u64, u64)>,
-    total: Option<u64>,
+    /// What is used, what that was when the generation began, and which it was.
+    total: Option<(u64, u64, String)>,
     seen: BTreeMap<String, SeenWith>,
 }
 
 #[derive(Debug, Default)]
 struct Model {
     replicas: BTreeMap<String, (u64, u64)>,
-    generation: Option<String>,
+    /// And when it began.
+    generation: Option<(String, u64)>,
     recalled: BTreeMap<String, u64>,
     counters: BTreeMap<String, Counter>,
 }
@@ -56,6 +59,7 @@ struct Open {
     others_spare: u64,
     /// What is used of a total, or of places.
     base: u64,
+    began: u64,
 }
 
 fn grid(length_ms: u64) -> (u64, u64) {
@@ -161,7 +165,7 @@ impl Model {
             now_ms,
             replicas,
             last_seq,
-            generation: self.generation.clone().unwrap_or_default(),
+            generation: self.generation.clone().unwrap_or_default().0,
             recalled: None,
             counters: Vec::new(),
             verdicts: Vec::new(),
@@ -170,7 +174,10 @@ impl Model {
             return reply;
         }
         let is_forgotten = self.generation.is_some() && last_seq.is_none();
-        reply.generation = self.generation.get_or_insert_with(|| batch.generation.to_owned()).clone();
+        if self.generation.is_none() || last_seq.is_some_and(|last| last < batch.answered) {
+            self.generation = Some((batch.generation.to_owned(), now_ms));
+        }
+        reply.generation = self.generation.clone().unwrap().0;
         self.replicas.insert(batch.replica.to_owned(), (now_ms, batch.seq));
         self.recalled.retain(|_, at_ms| (*at_ms..=*at_ms + RECALL_MS).contains(&now_ms));
         reply.recalled = Some(self.recalled.keys().cloned().collect());
@@ -190,19 +197,26 @@ impl Model {
 
     fn open(&mut self, key: &str, entry: &Entry, me: &str, now_ms: u64, is_forgotten: bool) -> Open {
         let counter = self.counters.remove(key).unwrap_or_default();
-        let (slot, first, taken, base) = (0, 0, 0, 0);
+        let (slot, first, taken, base, began) = (0, 0, 0, 0, 0);
         let (key, entry) = (key.to_owned(), entry.clone());
         let (is_unknown, others_hold, others_spare) = (false, 0, 0);
-        let mut open = Open { key, entry, counter, slot, first, taken, is_unknown, others_hold, others_spare, base };
+        let mut open =
+            Open { key, entry, counter, slot, first, taken, is_unknown, others_hold, others_spare, base, began };
         match open.entry.kind {
             Kind::Window { length_ms, .. } => open.advance(now_ms, length_ms),
-            Kind::Total { .. } => match open.counter.total {
-                Some(total) => open.base = total.max(open.entry.floor),
-                None => match open.entry.seed {
-                    Some(seed) => open.base = seed,
+            Kind::Total { .. } => {
+                let generation = &self.generation.as_ref().unwrap().0;
+                let known = open.counter.total.clone();
+                let seeded = open.entry.seed.map(|seed| (seed, seed, generation.clone()));
+                match known.or(seeded) {
+                    Some((used, began, of)) => {
+                        open.began = if of == *generation { began } else { used };
+                        let more = open.entry.floor.saturating_sub(open.began);
+                        (open.base, open.began) = (used + more, open.began + more);
+                    }
                     None => open.is_unknown = true,
-                },
-            },
+                }
+            }
             Kind::Concurrency { .. } => open.base = open.entry.held,
         }
         let alive = |name: &str| name == me || self.replicas.contains_key(name);
@@ -293,7 +307,9 @@ impl Model {
             return Seen { used: None, extra: 0, slot: 0 };
         }
         let room = open.room();
-        let is_far = room * 20 >= open.limit() && !self.recalled.contains_key(&open.key);
+        let (generation, born_ms) = self.generation.clone().unwrap();
+        let is_young = i128::from(now_ms) - i128::from(born_ms) < YOUNG_MS;
+        let is_far = room * 20 >= open.limit() && !self.recalled.contains_key(&open.key) && !is_young;
         let part = (room / i128::from(2 * replicas)).max(0) as u64;
         let extra = if is_far { open.entry.wanted.min(part) } else { 0 };
         let granted = open.taken + extra;
@@ -310,7 +326,7 @@ impl Model {
             _ => open.base += granted,
         }
         if matches!(open.entry.kind, Kind::Total { .. }) {
-            open.counter.total = Some(open.base);
+            open.counter.total = Some((open.base, open.began, generation));
         }
         let used = Some(open.used() + open.counter.debt);
         self.counters.insert(open.key, open.counter);
@@ -392,6 +408,7 @@ fn the_script_does_what_its_model_does() {
         let mut chance = Chance(7);
         let (mut model, mut now_ms) = (Model::default(), 1_800_000_000_000);
         let mut seqs = [0_u64; REPLICAS.len()];
+        let mut answered = [0_u64; REPLICAS.len()];
         let mut lost: [Lost; REPLICAS.len()] = Default::default();
         let mut counts = [0_u64; 5];
         for operation in 0..OPERATIONS {
@@ -413,13 +430,19 @@ fn the_script_does_what_its_model_does() {
             }
             let who = chance.below(REPLICAS.len() as u64) as usize;
             seqs[who] += 1;
-            let mut batch =
-                Batch { replica: REPLICAS[who], seq: seqs[who], generation: REPLICAS[who], ..Batch::default() };
+            let generation = format!("{}-{}", REPLICAS[who], seqs[who]);
+            let mut batch = Batch { replica: REPLICAS[who], generation: &generation, ..Batch::default() };
+            // Now and then one has heard of calls that the store has not: it has gone back in time.
+            let ahead = if chance.one_in(1_000) { 5 } else { 0 };
+            seqs[who] += ahead;
+            (batch.seq, batch.answered) = (seqs[who], if ahead > 0 { seqs[who] - 1 } else { answered[who] });
+            let mut says: Vec<(&'static str, Entry)> = Vec::new();
             for (key, kind) in COUNTERS {
                 if chance.one_in(2) {
-                    batch.entries.push((key, entry(&mut chance, key, kind, now_ms, &lost[who])));
+                    says.push((key, entry(&mut chance, key, kind, now_ms, &lost[who])));
                 }
             }
+            batch.entries.extend(says.iter().cloned());
             for _ in 0..chance.below(4) {
                 let mut needs = Vec::new();
                 for (place, (_, entry)) in batch.entries.iter().enumerate() {
@@ -435,7 +458,6 @@ fn the_script_does_what_its_model_does() {
                 batch.seq = batch.seq.saturating_sub(1 + chance.below(3));
             }
             let is_late = batch.seq < seqs[who];
-            let says = batch.entries.clone();
             // A call may get lost on its way, or its reply may.
             let (is_sent, is_heard) = if is_late { (true, true) } else { (!chance.one_in(40), !chance.one_in(25)) };
             if is_sent {
@@ -455,6 +477,9 @@ fn the_script_does_what_its_model_does() {
             }
             if is_late {
                 continue;
+            }
+            if is_sent && is_heard {
+                answered[who] = seqs[who];
             }
             for (key, said) in says {
                 if is_sent && is_heard {

@@ -37,6 +37,9 @@ pub struct Entry {
 pub struct Batch<'a> {
     pub replica: &'a str,
     pub seq: u64,
+    /// The last call that was answered; 0 is none.
+    pub answered: u64,
+    /// What a store that has lost its data is called from now on: another name each time.
     pub generation: &'a str,
     pub entries: Vec<(&'a str, Entry)>,
     /// Of each request: places in `entries`, and units.
@@ -91,7 +94,8 @@ impl Batch<'_> {
         for (key, _) in &self.entries {
             cmd.arg(*key);
         }
-        cmd.arg(self.replica).arg(self.seq).arg(self.generation).arg(self.entries.len()).arg(self.requests.len());
+        cmd.arg(self.replica).arg(self.seq).arg(self.answered).arg(self.generation);
+        cmd.arg(self.entries.len()).arg(self.requests.len());
         for (_, entry) in &self.entries {
             entry.write(cmd);
         }

@@ -3,7 +3,8 @@
 -- in this one script because a store runs a script as a whole: nobody sees half of it.
 --
 -- KEYS  1 the replicas, 2 what is recalled, then the counters
--- ARGV  replica, number of the call, generation proposed, count of counters, count of requests;
+-- ARGV  replica, number of the call, the last that was answered, generation proposed, count of counters,
+--       count of requests;
 --       per counter: kind, limit, length or end, spare, held, owed, wanted, seed, floor, lost call,
 --       count of what comes back, then slot and units of each;
 --       per request: count of needs, then counter and units of each.
@@ -13,9 +14,11 @@
 --
 -- A counter is a hash. `u` is what is used, `p:<replica>` what that replica was last seen with:
 -- call, granted in it, unspent, until when, places held, slot of the grant. A window has slots by
--- number, the first of them (`t`), the latest (`l`), and what is to be paid (`d`).
+-- number, the first of them (`t`), the latest (`l`), and what is to be paid (`d`). A total has what was
+-- used when its generation (`g`) began (`b`). A generation is how replicas see that data was lost: a
+-- store that has forgotten, or has gone back in time, gets another one.
 
-local DEAD_MS, RECALL_MS, DEBT_WINDOWS = 10000, 1000, 10
+local DEAD_MS, RECALL_MS, YOUNG_MS, DEBT_WINDOWS = 10000, 1000, 1000, 10
 local call, floor, min, max = redis.call, math.floor, math.min, math.max
 
 local at = 0
@@ -33,15 +36,18 @@ end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000)
-local me, seq, proposed, counters, requests = text(), number(), text(), number(), number()
+local me, seq, answered, proposed = text(), number(), number(), text()
+local counters, requests = number(), number()
 
 -- Who is there. A replica that was not heard of for a while is forgotten, with the places it held.
-local alive, replicas, last_seq, generation = {}, 1, -1, nil
+local alive, replicas, last_seq, generation, born = {}, 1, -1, nil, now
 local flat = call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do
   local name, value = flat[i], flat[i + 1]
   if name == '.generation' then
     generation = value
+  elseif name == '.born' then
+    born = tonumber(value)
   else
     local seen, last = string.match(value, '^(%d+) (%d+)$')
     if name == me then
@@ -59,9 +65,9 @@ if seq <= last_seq then
   return { now, replicas, last_seq, generation or '', -1 }
 end
 local forgotten = generation and last_seq < 0
-if not generation then
-  generation = proposed
-  call('HSET', KEYS[1], '.generation', generation)
+if not generation or (last_seq >= 0 and last_seq < answered) then
+  generation, born = proposed, now
+  call('HSET', KEYS[1], '.generation', generation, '.born', digits(born))
 end
 call('HSET', KEYS[1], me, digits(now) .. ' ' .. digits(seq))
 call('PEXPIRE', KEYS[1], 86400000)
@@ -161,17 +167,19 @@ local function read_window(c)
 end
 
 local function read_total(c)
-  local read = call('HMGET', c.key, 'u', 'p:' .. me)
+  local read = call('HMGET', c.key, 'u', 'p:' .. me, 'b', 'g')
   c.mine = read[2]
   c.slot = 0
-  if read[1] then
-    c.used = max(tonumber(read[1]), c.floor)
-  elseif c.seed >= 0 then
-    c.used = c.seed
-  else
+  if not read[1] and c.seed < 0 then
     c.unknown = true
     c.used = -1
+    return
   end
+  c.used = tonumber(read[1] or c.seed)
+  c.began = read[4] == generation and tonumber(read[3]) or c.used
+  -- Another replica knew more when the data was lost. What came since is on top of that.
+  local more = max(0, c.floor - c.began)
+  c.used, c.began = c.used + more, c.began + more
 end
 
 local function read_places(c)
@@ -356,7 +364,8 @@ for _, c in ipairs(all) do
   local extra = 0
   if not c.unknown then
     -- A chunk beyond what is needed: only far from the limit, and never what another could miss.
-    if c.wanted > 0 and not recalled[c.key] and c.room * 20 >= c.limit then
+    -- Until everybody has said what was lost, nobody gets more than is needed.
+    if c.wanted > 0 and now - born >= YOUNG_MS and not recalled[c.key] and c.room * 20 >= c.limit then
       extra = max(0, min(c.wanted, floor(c.room / (2 * replicas))))
     end
     local granted = c.taken + extra
@@ -379,8 +388,7 @@ for _, c in ipairs(all) do
       call('PEXPIRE', c.key, c.length * (c.debt > 0 and DEBT_WINDOWS + 2 or 2) + 10000)
     elseif c.kind == 't' then
       c.used = c.used + granted
-      fields[3], fields[4] = 'u', digits(c.used)
-      call('HSET', c.key, unpack(fields))
+      call('HSET', c.key, fields[1], fields[2], 'u', digits(c.used), 'b', digits(c.began), 'g', generation)
       if c.ends > 0 then
         call('PEXPIREAT', c.key, c.ends + 604800000)
       end

@@ -212,10 +212,13 @@ impl Task {
 
     async fn call(&mut self, store: &mut Store, call: Call) -> Result<(), Failure> {
         self.seq += 1;
+        // Never the same twice, or a store that was emptied would look as before.
+        let generation = format!("{}-{}", self.replica, self.seq);
         let batch = Batch {
             replica: &self.replica,
             seq: self.seq,
-            generation: &self.replica,
+            answered: self.answered.as_ref().map_or(0, |(seq, _)| *seq),
+            generation: &generation,
             entries: call.counters.iter().map(|counter| counter.key()).zip(call.entries).collect(),
             requests: call.requests,
         };
@@ -270,8 +273,8 @@ impl Task {
     fn remember(&mut self, reply: &Reply) -> (bool, bool) {
         match self.answered.replace((self.seq, reply.generation.clone())) {
             None => (false, false),
-            Some((seq, generation)) => {
-                let is_lost = generation != reply.generation || reply.last_seq.is_some_and(|last| last < seq);
+            Some((_, generation)) => {
+                let is_lost = generation != reply.generation;
                 (!is_lost && reply.last_seq.is_some(), is_lost)
             }
         }

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget};
+use super::limits::Limited;
 use super::runtime::{
-    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule, Runtime, Tenant,
-    Timeouts,
+    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule, Runtime, Share,
+    Tenant, Timeouts,
 };
 
 /// What stands for a secret.
@@ -168,12 +169,17 @@ fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
     let mut keys: Vec<_> = runtime.keys.values().filter(|k| k.tenant.id == t.id).collect();
     keys.sort_by(|a, b| a.id.cmp(&b.id));
     let model_limits: Map<_, _> = t.model_limits.iter().map(|(p, l)| (p.0.clone(), limits(l))).collect();
+    let model_budgets: Map<_, _> = t.model_budgets.iter().map(|(p, all)| (p.0.clone(), budgets(all).into())).collect();
+    let tags: Map<_, _> = t.tags.iter().map(|(p, each)| (p.0.clone(), share(each))).collect();
     json!({
         "keys": keys.into_iter().map(|k| key(k)).collect::<Vec<_>>(),
         "models": patterns(&t.models),
         "limits": limits(&t.limits),
         "model_limits": model_limits,
         "budgets": budgets(&t.budgets),
+        "model_budgets": model_budgets,
+        "users": share(&t.users),
+        "tags": tags,
         "strict": t.strict,
         "providers": t.providers,
         "regions": patterns(&t.regions),
@@ -200,7 +206,10 @@ fn budgets(all: &[Budget]) -> Vec<Value> {
             b.unit.as_str(): Amount(b.unit, b.most).to_string(),
             "per": b.period.per.as_str(),
             "reset": b.period.reset_day,
+            "time_zone": b.period.zone_name(),
             "soft": b.soft,
+            "warn_at": b.warn_at.iter().collect::<Vec<_>>(),
+            "stop": b.stop,
         })
     };
     all.iter().map(one).collect()
@@ -211,11 +220,11 @@ fn patterns(list: &[ModelPattern]) -> Vec<&str> {
 }
 
 fn limits(l: &Limits) -> Value {
-    json!({
-        "requests_per_minute": l.requests_per_minute,
-        "tokens_per_minute": l.tokens_per_minute,
-        "concurrency": l.concurrency,
-    })
+    Limited::all().map(|limited| (limited.as_str().to_owned(), json!(l.get(limited)))).collect::<Map<_, _>>().into()
+}
+
+fn share(each: &Share) -> Value {
+    json!({"limits": limits(&each.limits), "budgets": budgets(&each.budgets)})
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod budget;
 pub mod dump;
 pub mod env;
+pub mod limits;
 pub mod load;
 pub mod raw;
 pub mod read;

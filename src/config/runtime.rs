@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
+pub use super::limits::{Limits, Share};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -471,6 +472,12 @@ pub struct Tenant {
     /// Limits on one model (or pattern) of this tenant.
     pub model_limits: Vec<(ModelPattern, Limits)>,
     pub budgets: Vec<Budget>,
+    /// Budgets of one model (or pattern) of this tenant.
+    pub model_budgets: Vec<(ModelPattern, Vec<Budget>)>,
+    /// What each of its users has.
+    pub users: Share,
+    /// What each tag has that is called so, or that matches.
+    pub tags: Vec<(ModelPattern, Share)>,
     /// Refuse what a target cannot express instead of dropping it.
     pub strict: bool,
     /// Providers it may be served by; empty allows all.
@@ -492,6 +499,9 @@ impl Default for Tenant {
             limits: Limits::default(),
             model_limits: Vec::new(),
             budgets: Vec::new(),
+            model_budgets: Vec::new(),
+            users: Share::default(),
+            tags: Vec::new(),
             strict: false,
             providers: Vec::new(),
             regions: Vec::new(),
@@ -530,21 +540,26 @@ pub struct ModelPattern(pub String);
 impl ModelPattern {
     /// Whether `name` matches.
     pub fn matches(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-        let mut rest = Some(rest);
-        let mut last: Option<&str> = None;
-        for part in parts {
-            if let Some(middle) = last {
-                rest = rest.and_then(|r| r.split_once(middle)).map(|(_, after)| after);
-            }
-            last = Some(part);
+        pattern_matches(&self.0, name)
+    }
+}
+
+/// Whether `name` is what a pattern says, in which a star stands for any text.
+pub fn pattern_matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut rest = Some(rest);
+    let mut last: Option<&str> = None;
+    for part in parts {
+        if let Some(middle) = last {
+            rest = rest.and_then(|r| r.split_once(middle)).map(|(_, after)| after);
         }
-        match (rest, last) {
-            (Some(rest), Some(tail)) => rest.ends_with(tail),
-            (Some(rest), None) => rest.is_empty(),
-            (None, _) => false,
-        }
+        last = Some(part);
+    }
+    match (rest, last) {
+        (Some(rest), Some(tail)) => rest.ends_with(tail),
+        (Some(rest), None) => rest.is_empty(),
+        (None, _) => false,
     }
 }
 
@@ -575,14 +590,6 @@ impl Default for Key {
             budgets: Vec::new(),
         }
     }
-}
-
-/// `limits:`; `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    pub requests_per_minute: Option<u64>,
-    pub tokens_per_minute: Option<u64>,
-    pub concurrency: Option<u64>,
 }
 
 /// `telemetry:`

@@ -66,6 +66,8 @@ pub(crate) struct Exchange {
     pub(crate) betas: Vec<HeaderValue>,
     /// What the client calls the request, for records and rules.
     pub(crate) tags: Vec<String>,
+    /// Whom the client says it is for, for records and limits.
+    pub(crate) user: Option<String>,
     /// How long the client has patience, where it says so.
     pub(crate) patience: Patience,
     pub(crate) attempt: Option<Attempt>,
@@ -223,6 +225,7 @@ impl Exchange {
             strict: false,
             betas: Vec::new(),
             tags: Vec::new(),
+            user: None,
             patience: Patience::default(),
             attempt: None,
             attempts: 0,

@@ -20,6 +20,7 @@ pub(crate) struct Live {
     pub(crate) keyring: Keyring,
     pub(crate) board: Board,
     pub(crate) purses: BTreeMap<Scope, Arc<Purse>>,
+    has_budgets: bool,
     upstreams: HashMap<String, Arc<Upstream>>,
     lines: HashMap<String, Arc<Lines>>,
 }
@@ -45,7 +46,7 @@ impl Live {
         }
         let bound = limiter.bind(&runtime);
         let keyring = Keyring::new(&runtime, &bound);
-        let purses = bound.into_purses();
+        let (has_budgets, purses) = (bound.has_budgets(), bound.into_purses());
         let board = Board::bind(&runtime, old.map(|old| &old.board));
         let lines = |deployment: &Arc<Deployment>| {
             // Those who wait keep their places, as long as the line is the same.
@@ -56,7 +57,7 @@ impl Live {
             Some((deployment.id.clone(), lines))
         };
         let lines = runtime.endpoints().filter_map(lines).collect();
-        Ok(Self { runtime, keyring, board, purses, upstreams, lines })
+        Ok(Self { runtime, keyring, board, purses, has_budgets, upstreams, lines })
     }
 
     /// Keeps what servers said of themselves, where they are still the same servers, and credentials
@@ -73,8 +74,8 @@ impl Live {
     }
 
     /// Whether a budget stands anywhere.
-    pub(crate) fn has_budgets(&self) -> bool {
-        self.purses.values().any(|purse| purse.is_bounded())
+    pub(crate) const fn has_budgets(&self) -> bool {
+        self.has_budgets
     }
 
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {

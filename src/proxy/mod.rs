@@ -51,13 +51,13 @@ use self::context::Exchange;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::error::{Error, Kind, Result};
-use crate::limit::Refusal;
-use crate::limit::budget::Spend;
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
+use crate::limit::{Ask, Refusal, Want};
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
-use crate::stage::{authenticate, choose, parse, pass, respond, route};
+use crate::stage::route::Target;
+use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
 use crate::telemetry::{Outcome, Telemetry};
 use crate::usage::price::amount;
 use crate::wire::Dialect;
@@ -308,6 +308,7 @@ impl Gateway {
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         x.tags = parse::tags(&head.headers);
+        x.user = user::of_head(&head.headers)?;
         x.patience = parse::patience(&head.headers)?;
         Ok(())
     }
@@ -316,6 +317,7 @@ impl Gateway {
         let chance = self.tickets.fetch_add(1, Ordering::Relaxed);
         if let Some(parsed) = &mut x.parsed {
             x.tags.append(&mut parsed.tags);
+            x.user = x.user.take().or_else(|| parsed.user.take());
         }
         let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
             return Err(Error::internal("nothing to route"));
@@ -357,20 +359,36 @@ impl Gateway {
     fn limit(&self, x: &mut Exchange) -> Result<()> {
         let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
         // Limits on a model hold for a route to it too.
-        let behind = plan.targets.first().map(|t| format!("{}/{}", t.deployment.name, t.model)).unwrap_or_default();
-        match caller.limits.admit(&[&plan.public, &behind], estimate(x), self.clock.moment()) {
+        let target = plan.targets.first();
+        let name = target.map(Target::name).unwrap_or_default();
+        let (user, want) = (x.user.as_deref(), want(x, target, &name));
+        let ask = Ask { model: &plan.public, target: &name, user, tags: &x.tags, want };
+        match caller.limits.admit(&ask, self.clock.moment()) {
             Ok(admission) => {
                 x.admission = Some(admission);
                 Ok(())
             }
             Err(refusal) => {
-                self.telemetry.throttled(&caller.key.tenant.id, refusal.label());
+                self.telemetry.throttled(&caller.key.tenant.id, &refusal.label());
                 if let Refusal::Limit(denial) = &refusal {
                     x.denied = Some(denial.standing);
                 }
                 Err(refusal.to_error())
             }
         }
+    }
+
+    /// The same for another target than the first, before it is asked: what stands on its model, and its
+    /// price. Where there is no room it is passed over, as one that is out.
+    fn limit_also(&self, x: &Exchange, index: usize) -> Result<()> {
+        let (Some(caller), Some(admission), 1..) = (&x.caller, &x.admission, index) else { return Ok(()) };
+        let target = x.plan.as_ref().and_then(|plan| plan.targets.get(index));
+        let name = target.map(Target::name).unwrap_or_default();
+        let also = admission.also(&caller.limits, &name, want(x, target, &name), self.clock.moment());
+        also.map_err(|refusal| {
+            tracing::debug!(request_id = %x.request_id, target = name, limit = refusal.label(), "a target has no room");
+            refusal.to_error()
+        })
     }
 
     async fn status(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
@@ -503,12 +521,18 @@ fn refuse_upgrade(head: &RequestHeader) -> Result<()> {
     Ok(())
 }
 
-/// What the request may use: its tokens, and what they cost at its first target where a budget asks.
-fn estimate(x: &Exchange) -> Spend {
-    let Some(parsed) = &x.parsed else { return Spend::default() };
-    let is_bounded = x.caller.as_ref().is_some_and(|caller| caller.limits.purses().are_bounded());
-    let target = x.plan.as_ref().and_then(|plan| plan.targets.first()).filter(|_| is_bounded);
-    let info = target.and_then(|target| target.info.as_ref());
-    let cost = info.and_then(|info| info.cost(&parsed.reserve_usage(), None, amount::day_of(x.started_at)));
-    Spend { tokens: parsed.reserve_tokens(), cost: cost.unwrap_or_default() }
+/// What the request may use at a target of that name: its tokens, and what they cost where a budget asks.
+fn want(x: &Exchange, target: Option<&Target>, name: &str) -> Want {
+    let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Want::default() };
+    let expected = caller.limits.expected_output(name);
+    let info = target.and_then(|target| target.info.as_ref()).filter(|_| caller.limits.are_bounded());
+    let cost = |tier: Option<&str>| info?.cost(&parsed.reserve_usage(expected), tier, amount::day_of(x.started_at));
+    // It may ask for a dearer tier, and need not get a cheaper one.
+    let asked = parsed.service_tier.as_deref().and_then(|tier| cost(Some(tier)));
+    Want {
+        input_tokens: parsed.input_estimate_tokens,
+        output_tokens: parsed.likely_output_tokens(expected),
+        most_output_tokens: parsed.most_output_tokens(expected),
+        cost: cost(None).max(asked).unwrap_or_default(),
+    }
 }

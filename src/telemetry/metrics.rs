@@ -28,6 +28,7 @@ pub(super) struct Metrics {
     unknown_usage: IntCounterVec,
     pub(super) throttled: IntCounterVec,
     pub(super) budget_remaining: GaugeVec,
+    pub(super) budget_crossed: IntCounterVec,
     pub(super) budget_save_failures: IntCounter,
     pub(super) attempts: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
@@ -115,6 +116,7 @@ impl Metrics {
             throttled: make.counters(Metric::Throttled)?,
             budget_remaining: make
                 .add(GaugeVec::new(Maker::opts(Metric::BudgetRemaining), Metric::BudgetRemaining.spec().labels)?)?,
+            budget_crossed: make.counters(Metric::BudgetCrossed)?,
             budget_save_failures: make.counter(Metric::BudgetSaveFailures)?,
             attempts: make.counters(Metric::Attempts)?,
             fallbacks: make.counters(Metric::Fallbacks)?,

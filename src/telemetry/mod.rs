@@ -32,7 +32,7 @@ pub use endpoints::Seen;
 pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
-use crate::limit::budget::Balance;
+use crate::limit::budget::{Balance, Crossed};
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
 use kept::Kept;
@@ -97,7 +97,7 @@ impl Telemetry {
 
     /// A refusal by a limit; `limit` is [`crate::limit::Refusal::label`], or `door_bad_keys` and
     /// `door_in_flight`.
-    pub fn throttled(&self, tenant: &str, limit: &'static str) {
+    pub fn throttled(&self, tenant: &str, limit: &str) {
         let tenant = self.resolver.tenant(tenant);
         self.metrics.throttled.with_label_values(&[tenant.as_str(), limit]).inc();
     }
@@ -133,6 +133,13 @@ impl Telemetry {
             let ratio = f64::from(balance.remaining_ppm()) / MILLION;
             self.metrics.budget_remaining.with_label_values(&[tenant, &balance.budget.name()]).set(ratio);
         }
+    }
+
+    /// A mark of a budget was passed.
+    pub fn budget_crossed(&self, crossed: &Crossed) {
+        let (tenant, percent) = (self.resolver.tenant(crossed.scope.tenant()), crossed.percent.to_string());
+        let labels = [tenant.as_str(), crossed.scope.kind(), &crossed.budget.name(), &percent];
+        self.metrics.budget_crossed.with_label_values(&labels).inc();
     }
 
     /// What was spent could not be kept on disk.

@@ -91,6 +91,8 @@ metrics! {
         "Requests refused by a limit.";
     BudgetRemaining = "weir_budget_remaining_ratio", Kind::Gauge, &["tenant", "budget"],
         "What of a tenant's budget another request may use: 1 is all of it, 0 is nothing.";
+    BudgetCrossed = "weir_budget_crossed_total", Kind::Counter, &["tenant", "scope", "budget", "percent"],
+        "Times that what is spent of a budget passed one of its `warn_at`; scope is what it stands on.";
     BudgetSaveFailures = "weir_budget_save_failures_total", Kind::Counter, &[],
         "Attempts to keep what was spent on disk that failed.";
     Attempts = "weir_attempts_total", Kind::Counter, &["provider", "outcome"],

@@ -8,7 +8,7 @@ mod route;
 mod server;
 mod tenant;
 
-pub use budget::{Budget, PerWord, UsdText};
+pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
@@ -19,7 +19,7 @@ pub use server::{
     AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry, Timeouts,
     TlsPath,
 };
-pub use tenant::{Key, Limits, Tenant};
+pub use tenant::{Key, Limits, Share, Tenant};
 
 use super::read::{Map, settings};
 use super::yaml::Place;

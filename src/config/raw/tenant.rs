@@ -17,6 +17,14 @@ settings! {
         model_limits: Map<Limits> = "{}",
         /// What all its keys together may use in a day, a week, a month, or ever.
         budgets: Vec<Budget> = "[]",
+        /// Budgets of one model, by its name or a pattern.
+        model_budgets: Map<Vec<Budget>> = "{}",
+        /// What each of its users has alone, whatever the key. Who that is, the request says: in the
+        /// header `x-weir-user`, in `user` or `safety_identifier`, or in `metadata.user_id`.
+        users: Share = "{}",
+        /// What a tag has, by its name (`team=search`). In a pattern (`team=*`) a star stands for any
+        /// text, and each tag that matches has it alone, unless its own name stands here too.
+        tags: Map<Share> = "{}",
         /// Refuse what the chosen provider cannot express. Default: `defaults.strict`.
         strict: bool,
         /// Providers that may serve it, whatever the model or route. Default: all.
@@ -50,13 +58,50 @@ settings! {
         budgets: Vec<Budget> = "[]",
     }
 
-    /// What may be used at most; what is not said is not limited. The tightest of the limits on
-    /// tenant, key and model wins.
+    /// What each of many may use.
+    Share in "what each may use" {
+        /// Limits on each alone.
+        limits: Limits = "{}",
+        /// Budgets of each alone.
+        budgets: Vec<Budget> = "[]",
+    }
+
+    /// What may be used at most; what is not said is not limited. All of the limits on tenant, key,
+    /// model, user and tags hold. Each counts in a window of its own that slides: a limit per hour
+    /// holds in any 60 minutes.
     Limits in "`limits`" {
+        /// Requests in any second.
+        requests_per_second: u64,
         /// Requests in any minute.
         requests_per_minute: u64,
+        /// Requests in any hour.
+        requests_per_hour: u64,
+        /// Requests in any 24 hours.
+        requests_per_day: u64,
+        /// Tokens of prompts in any second.
+        input_tokens_per_second: u64,
+        /// Tokens of prompts in any minute.
+        input_tokens_per_minute: u64,
+        /// Tokens of prompts in any hour.
+        input_tokens_per_hour: u64,
+        /// Tokens of prompts in any 24 hours.
+        input_tokens_per_day: u64,
+        /// Tokens of answers in any second.
+        output_tokens_per_second: u64,
+        /// Tokens of answers in any minute.
+        output_tokens_per_minute: u64,
+        /// Tokens of answers in any hour.
+        output_tokens_per_hour: u64,
+        /// Tokens of answers in any 24 hours.
+        output_tokens_per_day: u64,
+        /// Tokens in any second, input and output together.
+        tokens_per_second: u64,
         /// Tokens in any minute, input and output together.
         tokens_per_minute: u64,
+        /// Tokens in any hour, input and output together.
+        tokens_per_hour: u64,
+        /// Tokens in any 24 hours, input and output together.
+        tokens_per_day: u64,
         /// Requests at the same time.
         concurrency: u64,
     }

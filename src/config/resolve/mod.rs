@@ -9,6 +9,7 @@ mod base_url;
 mod budget;
 mod endpoints;
 mod google;
+mod limits;
 mod price;
 mod provider;
 mod reach;

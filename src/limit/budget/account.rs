@@ -10,9 +10,8 @@ use crate::usage::price::PicoUsd;
 /// this was set back.
 const DISORDER_MS: u64 = 60_000;
 
-/// Periods that everybody's usage is counted by, budget or not.
-pub(super) const ALWAYS: [Period; 2] =
-    [Period { per: Per::Day, reset_day: 1 }, Period { per: Per::Month, reset_day: 1 }];
+/// Periods that a tenant's and a key's usage is counted by, budget or not.
+pub(super) const ALWAYS: [Per; 2] = [Per::Day, Per::Month];
 
 /// Tokens of input and output, and their price as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,7 +33,14 @@ impl Spend {
         Self { tokens: self.tokens.saturating_add(more.tokens), cost: self.cost.saturating_add(more.cost) }
     }
 
-    const fn less(self, part: Self) -> Self {
+    /// The larger of both, each for itself.
+    #[must_use]
+    pub(super) fn most(self, other: Self) -> Self {
+        Self { tokens: self.tokens.max(other.tokens), cost: self.cost.max(other.cost) }
+    }
+
+    #[must_use]
+    pub(super) const fn less(self, part: Self) -> Self {
         let cost = PicoUsd(self.cost.0.saturating_sub(part.cost.0));
         Self { tokens: self.tokens.saturating_sub(part.tokens), cost }
     }
@@ -42,7 +48,7 @@ impl Spend {
 
 /// The counters of one scope. They belong to the process and outlive any configuration.
 #[derive(Debug, Default)]
-pub(super) struct Account(Mutex<Book>);
+pub(in crate::limit) struct Account(Mutex<Book>);
 
 #[derive(Debug, Default)]
 pub(super) struct Book {
@@ -54,11 +60,13 @@ pub(super) struct Book {
 }
 
 /// What was spent in the present period of one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) period: Period,
     pub(super) bounds: Bounds,
     pub(super) spent: Spend,
+    /// What was spent before this moment is not known here. `None`: all of it is.
+    pub(super) known_from_ms: Option<u64>,
 }
 
 impl Account {
@@ -70,7 +78,8 @@ impl Account {
 
 impl Tally {
     fn new(period: Period, unix_ms: u64) -> Self {
-        Self { period, bounds: Bounds::around(period, unix_ms), spent: Spend::default() }
+        let bounds = Bounds::around(&period, unix_ms);
+        Self { period, bounds, spent: Spend::default(), known_from_ms: Some(unix_ms) }
     }
 
     fn advance(&mut self, unix_ms: u64) {
@@ -81,27 +90,46 @@ impl Tally {
             Some(early_ms) if early_ms < DISORDER_MS => return,
             // The clock was wrong and is not any more: nothing spent is forgotten over that.
             Some(_) => {}
-            None => self.spent = Spend::default(),
+            None => (self.spent, self.known_from_ms) = (Spend::default(), None),
         }
-        self.bounds = Bounds::around(self.period, unix_ms);
+        self.bounds = Bounds::around(&self.period, unix_ms);
     }
 }
 
 impl Book {
     /// The tally of a kind of period as it stands; from now on there is one.
-    pub(super) fn tally(&mut self, period: Period, unix_ms: u64) -> Tally {
-        if let Some(known) = self.tallies.iter_mut().find(|tally| tally.period == period) {
+    pub(super) fn tally(&mut self, period: &Period, unix_ms: u64) -> (Spend, Bounds) {
+        if let Some(known) = self.tallies.iter_mut().find(|tally| tally.period == *period) {
             known.advance(unix_ms);
-            return *known;
+            return (known.spent, known.bounds);
         }
-        let new = Tally::new(period, unix_ms);
+        let new = Tally::new(period.clone(), unix_ms);
+        let found = (new.spent, new.bounds);
         self.tallies.push(new);
-        new
+        found
     }
 
     /// What was spent in the period that the tally is about.
-    pub(super) fn spent(&self, period: Period) -> Spend {
-        self.tallies.iter().find(|tally| tally.period == period).map_or_else(Spend::default, |tally| tally.spent)
+    pub(super) fn spent(&self, period: &Period) -> Spend {
+        self.tallies.iter().find(|tally| tally.period == *period).map_or_else(Spend::default, |tally| tally.spent)
+    }
+
+    /// Tallies of which it is not known what was spent before they began to count.
+    pub(super) fn unknown(&self, unix_ms: u64) -> impl Iterator<Item = (&Tally, u64)> {
+        let running = self.tallies.iter().filter(move |tally| !tally.bounds.is_over(unix_ms));
+        running.filter_map(|tally| Some((tally, tally.known_from_ms?)))
+    }
+
+    /// Adds what was spent before a tally began to count. Nothing is added twice, nor to another period.
+    pub(super) fn add_before(&mut self, period: &Period, begins_ms: u64, spent: Spend) -> bool {
+        let known = self.tallies.iter_mut().find(|tally| tally.period == *period);
+        let Some(tally) = known.filter(|tally| tally.bounds.begins_ms == begins_ms) else { return false };
+        if tally.known_from_ms.take().is_none() {
+            return false;
+        }
+        tally.spent = tally.spent.plus(spent);
+        self.changed = true;
+        true
     }
 
     pub(super) fn reserved(&self) -> Spend {

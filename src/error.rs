@@ -49,6 +49,8 @@ pub enum Kind {
     RateLimited,
     /// A budget is spent.
     BudgetExhausted,
+    /// The store of limits is gone, and they refuse without it.
+    LimitsLost,
     /// The upstream answered with a status 500, or with what cannot be read.
     UpstreamFailed,
     /// The upstream could not be reached, or the connection to it broke.
@@ -139,6 +141,7 @@ impl Kind {
             Self::BodyTimeout => face(408, BAD, "request_timeout", "timeout_error"),
             Self::RateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
             Self::BudgetExhausted => face(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
+            Self::LimitsLost => face(503, "api_error", "limits_unavailable", "api_error"),
             Self::UpstreamFailed | Self::UpstreamBroken => face(502, "api_error", "upstream_error", "api_error"),
             // Nobody is left to read it; the code is for the record.
             Self::ClientGone => face(499, "api_error", "client_closed", "api_error"),
@@ -175,7 +178,7 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal => Origin::Gateway,
+            Self::Internal | Self::LimitsLost => Origin::Gateway,
             _ => Origin::Client,
         }
     }

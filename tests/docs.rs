@@ -286,6 +286,7 @@ const KINDS: &[Kind] = &[
     Kind::BodyTimeout,
     Kind::RateLimited,
     Kind::BudgetExhausted,
+    Kind::LimitsLost,
     Kind::UpstreamFailed,
     Kind::UpstreamBroken,
     Kind::NoHealthyUpstream,

@@ -11,8 +11,8 @@ use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget};
 use super::limits::Limited;
 use super::runtime::{
-    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule, Runtime, Share,
-    Tenant, Timeouts,
+    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime,
+    Share, Tenant, Timeouts,
 };
 
 /// What stands for a secret.
@@ -38,7 +38,11 @@ pub fn json(runtime: &Runtime) -> Value {
             "max_answer": server.max_answer_bytes,
         },
         "admin": {"listen": runtime.admin.listen, "token": runtime.admin.token.as_ref().map(|_| SET)},
-        "state": {"dir": runtime.state.dir},
+        "state": {
+            "dir": runtime.state.dir,
+            "shared": runtime.state.shared.as_ref().map(|_| SET),
+            "on_store_loss": runtime.state.on_store_loss.as_str(),
+        },
         "providers": runtime.deployments.iter().map(|d| (d.name.clone(), deployment(d))).collect::<Map<_, _>>(),
         "routes": routes,
         "defaults": {
@@ -210,6 +214,7 @@ fn budgets(all: &[Budget]) -> Vec<Value> {
             "soft": b.soft,
             "warn_at": b.warn_at.iter().collect::<Vec<_>>(),
             "stop": b.stop,
+            "on_store_loss": b.on_store_loss.map(OnStoreLoss::as_str),
         })
     };
     all.iter().map(one).collect()
@@ -220,7 +225,9 @@ fn patterns(list: &[ModelPattern]) -> Vec<&str> {
 }
 
 fn limits(l: &Limits) -> Value {
-    Limited::all().map(|limited| (limited.as_str().to_owned(), json!(l.get(limited)))).collect::<Map<_, _>>().into()
+    let all = Limited::all().map(|limited| (limited.as_str().to_owned(), json!(l.get(limited))));
+    let loss = ("on_store_loss".to_owned(), json!(l.on_store_loss.map(OnStoreLoss::as_str)));
+    all.chain([loss]).collect::<Map<_, _>>().into()
 }
 
 fn share(each: &Share) -> Value {

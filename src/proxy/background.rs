@@ -15,6 +15,7 @@ use super::keep::Keep;
 use super::live::Live;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
+use crate::limit::shared::Shared;
 use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
@@ -50,6 +51,7 @@ pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) keep: Arc<Keep>,
+    pub(super) store: Option<Arc<Shared>>,
 }
 
 #[async_trait]
@@ -57,6 +59,9 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
+        if let Some(store) = &self.store {
+            store.hand_back().await;
+        }
         self.keep.save();
         self.telemetry.flush(FLUSH);
         std::process::exit(0);

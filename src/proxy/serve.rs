@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use pingora_core::apps::HttpServerOptions;
@@ -20,6 +20,7 @@ use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
 use super::discover::Discovery;
+use super::fleet::{self, Fleet};
 use super::keep::{Keep, Keeper};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
@@ -32,6 +33,7 @@ use crate::config::runtime::{Listen, Runtime};
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
+use crate::limit::shared::{Shared as Store, Task};
 use crate::simulator;
 use crate::telemetry::Telemetry;
 
@@ -116,8 +118,15 @@ pub(crate) fn prepare(
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
+    if let Some(task) = shared.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        beside(&mut server, "store", Fleet::new(task));
+    }
     let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
-    beside(&mut server, "drain", Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep) });
+    beside(
+        &mut server,
+        "drain",
+        Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep), store: shared.store.clone() },
+    );
     Ok(Prepared { server, in_flight, telemetry, keep, _watch: watch, addresses, urls, admin_url })
 }
 
@@ -150,6 +159,9 @@ struct Shared {
     keep: Arc<Keep>,
     reloader: Arc<Reloader>,
     clock: Clock,
+    /// Where limits and budgets are shared with other replicas, and what speaks to it.
+    store: Option<Arc<Store>>,
+    task: Mutex<Option<Task>>,
 }
 
 impl Shared {
@@ -158,10 +170,11 @@ impl Shared {
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
+        let (store, task) = fleet::open(&runtime, clock, &telemetry)?;
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());
         let apply = {
-            let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
+            let (live, telemetry, store) = (Arc::clone(&live), Arc::clone(&telemetry), store.clone());
             move |runtime: &Arc<Runtime>| {
                 let old = live.load();
                 let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
@@ -169,6 +182,9 @@ impl Shared {
                 telemetry.bind(runtime)?;
                 let has_budgets = next.has_budgets();
                 live.store(Arc::new(next));
+                if let Some(store) = &store {
+                    store.set_on_loss(runtime.state.on_store_loss);
+                }
                 limiter.accounts().set_bounded(has_budgets);
                 telemetry.reloaded(runtime);
                 Ok(())
@@ -183,7 +199,8 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), keep, reloader, clock })
+        let (in_flight, tokenizer, task) = (Arc::default(), Arc::default(), Mutex::new(task));
+        Ok(Self { live, in_flight, telemetry, tokenizer, keep, reloader, clock, store, task })
     }
 }
 
@@ -200,6 +217,7 @@ fn gateway_service(
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
+        shared: shared.store.clone(),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");

@@ -11,6 +11,7 @@ use prometheus::{
 use super::endpoints::EndpointMetrics;
 use super::labels::Labels;
 use super::names::{Kind, Metric};
+use super::store::StoreMetrics;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -34,6 +35,7 @@ pub(super) struct Metrics {
     pub(super) fallbacks: IntCounterVec,
     pub(super) retries_refused: IntCounter,
     pub(super) inflight: IntGauge,
+    pub(super) store: StoreMetrics,
     pub(super) queue_wait: Histogram,
     pub(super) keepalives: IntCounter,
     pub(super) hedges: IntCounterVec,
@@ -90,7 +92,7 @@ impl Maker {
         }
     }
 
-    fn histogram(&self, metric: Metric) -> Result<Histogram> {
+    pub(super) fn histogram(&self, metric: Metric) -> Result<Histogram> {
         self.add(Histogram::with_opts(Self::histogram_opts(metric))?)
     }
 
@@ -122,6 +124,7 @@ impl Metrics {
             fallbacks: make.counters(Metric::Fallbacks)?,
             retries_refused: make.counter(Metric::RetriesRefused)?,
             inflight: make.gauge(Metric::Inflight)?,
+            store: StoreMetrics::new(&make)?,
             queue_wait: make.histogram(Metric::QueueWait)?,
             keepalives: make.counter(Metric::Keepalives)?,
             hedges: make.counters(Metric::Hedges)?,

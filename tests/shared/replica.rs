@@ -87,7 +87,7 @@ impl Replica {
     }
 
     pub(crate) fn counter(&self, id: &str, kind: Kind, on_loss: OnStoreLoss) -> Arc<Counter> {
-        self.shared.counter(id, kind, on_loss)
+        self.shared.counter(id, kind, Some(on_loss))
     }
 
     pub(crate) fn up(&self) {

@@ -16,8 +16,8 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry, Timeouts,
-    TlsPath,
+    AccessLogWord, Admin, Defaults, Listen, ListenFull, OnStoreLossWord, PricesFile, RetryBudget, Server, State,
+    Telemetry, Timeouts, TlsPath,
 };
 pub use tenant::{Key, Limits, Share, Tenant};
 
@@ -57,7 +57,6 @@ settings! {
 /// Options of the product that this version does not have: (mapping, key, what to know). They are
 /// refused, for an option that does nothing is a trap.
 pub(super) const LATER: &[(&str, &str, &str)] = &[
-    ("`state`", "shared", "limits are kept by each instance on its own"),
     ("`state`", "database", "keys come from this file only"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
 ];

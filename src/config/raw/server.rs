@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
-use crate::config::read::{Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, settings};
-use crate::config::runtime::AccessLog;
+use crate::config::read::{
+    Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, one_of, settings,
+};
+use crate::config::runtime::{AccessLog, OnStoreLoss};
 
 settings! {
     /// The public side.
@@ -57,6 +59,15 @@ settings! {
         /// their tenants, the same on all replicas. Without it a provider's `api_key` does that, and
         /// its ids are lost when the key changes. Changing this loses the ids of all.
         secret: SecretText,
+        /// Redis or Valkey, in which all replicas share limits and budgets:
+        /// `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS. No cluster. Needs a
+        /// restart to change. Default: each instance keeps to them on its own.
+        shared: SecretText,
+        /// What holds for shared limits and budgets while that store is gone, where they say nothing
+        /// else. `last_lease`: what is leased may be spent, then a limit is this replica's part of it,
+        /// and a budget refuses. `open`: they are kept to by each instance on its own, and what it
+        /// used is charged afterwards. `closed`: everything is refused (503).
+        on_store_loss: OnStoreLossWord = "last_lease",
     }
 
     /// What holds where nothing else is said.
@@ -126,6 +137,20 @@ pub type Listen = Either<Address, ListenFull>;
 
 /// The path of a PEM file.
 pub type TlsPath = PathBuf;
+
+/// `on_store_loss`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnStoreLossWord(pub OnStoreLoss);
+
+impl Scalar for OnStoreLossWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &OnStoreLoss::WORDS).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": OnStoreLoss::WORDS.map(|(word, _)| word)})
+    }
+}
 
 /// `stdout`, `off` or a path.
 #[derive(Debug, Clone)]

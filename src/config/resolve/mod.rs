@@ -38,13 +38,19 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     let deployments = provider::deployments(raw, &prices, cx);
     let routes = route::routes(raw, &deployments, cx);
     let any = route::any(raw, &deployments, &routes);
+    let state = State {
+        dir: PathBuf::clone(&raw.state.dir.value),
+        shared: server::store(&raw.state, cx),
+        on_store_loss: raw.state.on_store_loss.value.0,
+    };
+    limits::losses(raw, cx);
     let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
     Some(Runtime {
         hash,
         loaded_at: SystemTime::now(),
         server,
         admin: admin?,
-        state: State { dir: PathBuf::clone(&raw.state.dir.value), ..State::default() },
+        state,
         deployments,
         routes,
         any,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::raw::{self, ListenFull};
 use crate::config::read::{At, Context, Either};
 use crate::config::runtime::{Admin, Listen, Server, TlsFiles};
+use crate::secret::Secret;
 
 const MOST_THREADS: usize = 1024;
 
@@ -79,6 +80,39 @@ pub(super) fn pem(path: &At<PathBuf>, what: &str, cx: &mut Context<'_>) {
         Err(error) => {
             cx.say(path.place, format!("cannot read the file `{shown}`")).label(error.to_string());
         }
+    }
+}
+
+/// Where limits and budgets are shared. What is wrong is said without repeating it: there may be a
+/// password in it.
+pub(super) fn store(raw: &raw::State, cx: &mut Context<'_>) -> Option<Secret> {
+    let given = raw.shared.as_ref()?;
+    if let Err(expected) = store_url(given.0.expose()) {
+        cx.say(given.place, "not the URL of a store").label(format!("expected {expected}"));
+    }
+    Some(given.0.clone())
+}
+
+fn store_url(url: &str) -> Result<(), &'static str> {
+    const USUAL: &str = "redis://[user:password@]host[:port][/database], or rediss:// with TLS";
+    let rest = url.strip_prefix("redis://").or_else(|| url.strip_prefix("rediss://")).ok_or(USUAL)?;
+    if rest.contains(['?', '#']) {
+        return Err("no `?` and no `#`; percent-encode them in a password");
+    }
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+    let is_number = |text: &str, most: u32| text.parse::<u32>().is_ok_and(|number| number <= most);
+    if !database.is_empty() && !is_number(database, 1_000_000) {
+        return Err("the number of a database behind the `/`");
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    match port {
+        _ if host.is_empty() => Err(USUAL),
+        Some(port) if !is_number(port, 65_535) => Err("a port up to 65535"),
+        _ => Ok(()),
     }
 }
 

@@ -69,7 +69,8 @@ pub struct Counter {
 
 struct State {
     kind: Kind,
-    on_loss: OnStoreLoss,
+    /// `None`: as everybody's.
+    on_loss: Option<OnStoreLoss>,
     /// What is leased and unspent, by the slot it came from; the first to come is the first to go.
     leased: VecDeque<Piece>,
     spare: u64,
@@ -126,6 +127,8 @@ pub(super) struct Weather {
     pub(super) is_up: bool,
     pub(super) replicas: u64,
     pub(super) now_ms: u64,
+    /// Where a counter says nothing else.
+    pub(super) on_loss: OnStoreLoss,
 }
 
 /// The lease that units were taken from: units of a window that nobody used are spent by another only as
@@ -156,7 +159,7 @@ pub struct Standing {
 }
 
 impl Counter {
-    pub(super) fn new(key: Box<str>, number: u64, kind: Kind, on_loss: OnStoreLoss) -> Self {
+    pub(super) fn new(key: Box<str>, number: u64, kind: Kind, on_loss: Option<OnStoreLoss>) -> Self {
         let state = State {
             kind,
             on_loss,
@@ -192,7 +195,7 @@ impl Counter {
     }
 
     /// What a reload changes.
-    pub(super) fn set(&self, kind: Kind, on_loss: OnStoreLoss) {
+    pub(super) fn set(&self, kind: Kind, on_loss: Option<OnStoreLoss>) {
         let mut state = self.lock();
         if state.kind != kind {
             state.empty = None;
@@ -206,6 +209,23 @@ impl Counter {
         let limit = state.kind.limit();
         let remaining = limit.saturating_sub(state.used).saturating_add(state.spare).min(limit);
         Standing { limit, remaining }
+    }
+
+    /// What all replicas have used or hold for requests, by what the store last said.
+    pub fn used_by_all(&self) -> u64 {
+        let state = self.lock();
+        state.used.saturating_sub(state.spare).saturating_add(state.owed)
+    }
+
+    /// So much was used of it, as far as is known here: the store may know less, or nothing.
+    pub fn know(&self, used: u64) {
+        let mut state = self.lock();
+        state.used = state.used.max(used);
+    }
+
+    /// Charges more than was taken, there being no other way. Whether the store is waiting for it.
+    pub(super) fn charge_more(&self, units: u64, now_ms: u64) -> bool {
+        self.settle(Origin::default(), 0, units, now_ms)
     }
 
     /// Whether it has to be put on the list of those that the task looks after. Asked once, it is on it.
@@ -410,11 +430,12 @@ impl State {
     }
 
     fn take_without_store(&mut self, units: u64, weather: Weather) -> Took {
-        if self.on_loss == OnStoreLoss::Closed {
+        let on_loss = self.on_loss.unwrap_or(weather.on_loss);
+        if on_loss == OnStoreLoss::Closed {
             return Took::Closed;
         }
         let here = units.min(self.spare);
-        if here < units && self.on_loss == OnStoreLoss::LastLease {
+        if here < units && on_loss == OnStoreLoss::LastLease {
             match self.local_wait(units, weather) {
                 None => {}
                 Some(took) => return took,

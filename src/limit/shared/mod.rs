@@ -84,6 +84,9 @@ pub struct Shared {
     queue: mpsc::Sender<Draw>,
     is_up: AtomicBool,
     replicas: AtomicU64,
+    /// Calls that were answered.
+    answered: AtomicU64,
+    on_loss: Mutex<OnStoreLoss>,
     watch: Arc<dyn Watch>,
 }
 
@@ -157,14 +160,21 @@ impl Shared {
             // Until the first attempt to connect has failed, requests may wait for it.
             is_up: AtomicBool::new(true),
             replicas: AtomicU64::new(1),
+            answered: AtomicU64::new(0),
+            on_loss: Mutex::default(),
             watch,
         });
         let task = Task::new(Arc::clone(&shared), place, draws, seed);
         (shared, task)
     }
 
+    /// What holds without the store for counters that say nothing else.
+    pub fn set_on_loss(&self, on_loss: OnStoreLoss) {
+        *self.on_loss.lock().unwrap_or_else(PoisonError::into_inner) = on_loss;
+    }
+
     /// The counter with this id, limited like this from now on.
-    pub fn counter(&self, id: &str, kind: Kind, on_loss: OnStoreLoss) -> Arc<Counter> {
+    pub fn counter(&self, id: &str, kind: Kind, on_loss: Option<OnStoreLoss>) -> Arc<Counter> {
         let key = format!("{}{id}", self.prefix);
         let mut book = self.counters();
         if let Some(known) = book.all.get(key.as_str()) {
@@ -189,6 +199,25 @@ impl Shared {
     /// How many share the limits, as far as is known.
     pub fn replicas(&self) -> u64 {
         self.replicas.load(Ordering::Relaxed)
+    }
+
+    /// Gives back everything that is leased and unspent: the last thing of a process.
+    pub async fn hand_back(&self) {
+        let all: Vec<_> = self.counters().all.values().cloned().collect();
+        for counter in all {
+            counter.recall(self.clock.now_ms());
+            self.list(&counter);
+        }
+        let before = self.answered.load(Ordering::Relaxed);
+        self.wake.notify_one();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        // One call may have been under way.
+        while self.is_up()
+            && self.answered.load(Ordering::Relaxed) < before + 2
+            && tokio::time::Instant::now() < deadline
+        {
+            tokio::time::sleep(TICK / 10).await;
+        }
     }
 
     /// Takes all of it or nothing. Waits only where leases do not suffice, and for at most [`PATIENCE`].
@@ -239,7 +268,11 @@ impl Shared {
     }
 
     fn weather(&self, is_up: bool) -> Weather {
-        Weather { is_up, replicas: self.replicas(), now_ms: self.clock.now_ms() }
+        let now_ms = self.clock.now_ms();
+        // Only asked for where it counts.
+        let on_loss =
+            if is_up { OnStoreLoss::default() } else { *self.on_loss.lock().unwrap_or_else(PoisonError::into_inner) };
+        Weather { is_up, replicas: self.replicas(), now_ms, on_loss }
     }
 
     fn counters(&self) -> MutexGuard<'_, Book> {
@@ -297,6 +330,21 @@ impl Held {
         if is_awaited {
             self.shared.wake.notify_one();
         }
+    }
+
+    /// Charges so many more of the need at this place than were taken.
+    pub fn charge_more(&mut self, need: usize, units: u64) {
+        let Some(part) = self.parts.get_mut(need).filter(|part| !part.is_settled) else { return };
+        part.units = part.units.saturating_add(units);
+        if part.counter.charge_more(units, self.shared.clock.now_ms()) {
+            self.shared.wake.notify_one();
+        }
+        self.shared.list(&part.counter);
+    }
+
+    /// The counter of the need at this place.
+    pub fn counter(&self, need: usize) -> Option<&Counter> {
+        self.parts.get(need).map(|part| &*part.counter)
     }
 
     /// Nothing of it was used, not even the request.

@@ -231,6 +231,7 @@ impl Task {
                 self.shared.watch.called(began.elapsed());
                 self.turn_up();
                 self.heard(&reply, &call.counters, &requests);
+                self.shared.answered.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             result => {

@@ -104,7 +104,8 @@ fn the_reference_tells_the_defaults() {
         (r.server.body_timeout, r.server.keepalive, r.server.write_timeout, r.server.grace_period)
     };
     assert_eq!(waits(&reference), waits(&nothing));
-    assert_eq!((reference.attempts, &reference.state), (nothing.attempts, &nothing.state));
+    assert_eq!((reference.attempts, &reference.state.dir), (nothing.attempts, &nothing.state.dir));
+    assert_eq!(reference.state.on_store_loss, nothing.state.on_store_loss);
     let openai = reference.deployments.iter().find(|d| d.name == "openai").unwrap();
     assert_eq!(openai.timeouts, nothing.deployments[0].timeouts);
 }

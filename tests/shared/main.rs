@@ -4,11 +4,20 @@
 //! - `script`: the store's script against a model of it;
 //! - `replica`: what stands for a replica in one process;
 //! - `limits`: what several of them admit together;
-//! - `loss`: what they do without the store, and when it is back.
+//! - `loss`: what they do without the store, and when it is back;
+//! - `gateways`: the same of real processes.
 //!
 //! With Valkey installed everything runs on both. Without either nothing runs, but in CI that fails.
 #![cfg(feature = "proxy")]
+#![expect(clippy::disallowed_types, reason = "tests look into JSON of any shape")]
 
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "shared with the other tests of the whole program, which use more of it")]
+mod support;
+
+#[cfg(test)]
+mod gateways;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

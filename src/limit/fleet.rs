@@ -165,8 +165,8 @@ impl Admission {
 
     /// The limits as they stand for all replicas.
     pub fn standing_of_all(&self) -> super::Standing {
-        let held = self.held();
-        held.seen.map_or(self.standing(), |seen| self.standing().tighter(seen))
+        let (own, seen) = (self.standing(), self.held().seen);
+        seen.map_or(own, |seen| own.tighter(seen))
     }
 
     /// It was not let in after all: nothing of it stays charged, not even the request.

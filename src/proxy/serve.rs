@@ -125,7 +125,7 @@ pub(crate) fn prepare(
     beside(
         &mut server,
         "drain",
-        Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep), store: shared.store.clone() },
+        Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep), store: shared.store },
     );
     Ok(Prepared { server, in_flight, telemetry, keep, _watch: watch, addresses, urls, admin_url })
 }

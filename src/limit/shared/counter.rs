@@ -409,10 +409,11 @@ impl State {
             return self.take_without_store(units, weather);
         }
         let now_ms = weather.now_ms;
-        if let Some(empty) = self.empty {
-            if now_ms < empty.until_ms && units.saturating_sub(self.spare) >= empty.needed {
-                return Took::Full { wait_ms: empty.clears_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms).max(1)) };
-            }
+        if let Some(empty) = self.empty
+            && now_ms < empty.until_ms
+            && units.saturating_sub(self.spare) >= empty.needed
+        {
+            return Took::Full { wait_ms: empty.clears_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms).max(1)) };
         }
         self.expire(now_ms);
         let is_oversize = matches!(self.kind, Kind::Window { limit, .. } if units > limit);

@@ -59,7 +59,7 @@ pub use watch::{Drawn, Unwatched, Watch};
 /// How often leases are looked after.
 pub const TICK: Duration = Duration::from_millis(50);
 /// The longest that a request waits for what others give back.
-pub const RECALL_PATIENCE: Duration = Duration::from_millis(200);
+pub const RECALL_PATIENCE: Duration = Duration::from_millis(150);
 /// The longest that a request waits for the store at all.
 pub const PATIENCE: Duration = Duration::from_millis(300);
 /// Requests that wait for a call. More of them go by the policy for a lost store.

@@ -202,10 +202,10 @@ impl Task {
                 self.next = (first + at) % count.max(1);
                 break;
             }
-            if !call.places.contains_key(&counter.number) {
-                if let Some(entry) = counter.entry(now_ms, false) {
-                    call.add(counter, entry);
-                }
+            if !call.places.contains_key(&counter.number)
+                && let Some(entry) = counter.entry(now_ms, false)
+            {
+                call.add(counter, entry);
             }
         }
     }

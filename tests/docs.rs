@@ -288,6 +288,7 @@ const KINDS: &[Kind] = &[
     Kind::BodyTimeout,
     Kind::RateLimited,
     Kind::BudgetExhausted,
+    Kind::LimitsLost,
     Kind::UpstreamFailed,
     Kind::UpstreamBroken,
     Kind::NoHealthyUpstream,

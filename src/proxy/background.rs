@@ -18,6 +18,7 @@ use super::live::Live;
 use super::registry::Registry;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
+use crate::limit::shared::Shared;
 use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
@@ -51,11 +52,13 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
+    /// Where limits are shared.
+    pub(super) store: Option<Arc<Shared>>,
     pub(super) last: Last,
 }
 
 /// What is kept when the process ends.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
     pub(super) registry: Arc<Registry>,
@@ -91,6 +94,9 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
+        if let Some(store) = &self.store {
+            store.hand_back().await;
+        }
         let last = self.last.clone();
         let _ = tokio::task::spawn_blocking(move || last.save()).await;
         std::process::exit(0);

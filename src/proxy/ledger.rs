@@ -145,9 +145,7 @@ impl Fold {
                 Ok(false) => break,
             }
         }
-        let told = self.stored.reach().and_then(|database| {
-            restore(&self.accounts, &database, unix_ms(), true).map_err(|error| error.to_string())
-        });
+        let told = self.stored.reach().and_then(|database| restore(&self.accounts, &database, unix_ms(), true));
         if let Err(error) = &told {
             tracing::error!("what was spent cannot be looked up: {error}");
         }

@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("limit", &["config", "error", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "secret"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
+    ("alert", &["config", "limit", "provider", "secret", "wire"]),
     ("admin", &["config", "error", "limit", "secret", "telemetry", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),
     ("route", &["config", "error", "limit", "provider", "usage", "wire"]),
@@ -34,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "admin",
+            "alert",
             "config",
             "error",
             "limit",

@@ -31,6 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", open: false, serve: undrain },
     Route { path: "/admin/v1/requests", method: "GET", open: false, serve: requests::list },
     Route { path: "/admin/v1/requests/{request_id}", method: "GET", open: false, serve: requests::one },
+    Route { path: "/admin/v1/alerts", method: "GET", open: false, serve: alerts },
     Route { path: "/admin/v1/openapi.json", method: "GET", open: false, serve: openapi },
 ];
 
@@ -112,6 +113,10 @@ fn providers(asked: &Asked<'_>) -> Answer {
 
 fn all_routes(asked: &Asked<'_>) -> Answer {
     Answer::json(StatusCode::OK, asked.backend.routes_json())
+}
+
+fn alerts(asked: &Asked<'_>) -> Answer {
+    Answer::json(StatusCode::OK, asked.backend.alerts_json())
 }
 
 fn drain(asked: &Asked<'_>) -> Answer {

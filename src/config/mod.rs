@@ -5,6 +5,7 @@
 //! and builds the [`runtime`]; [`load`] is the way through. Every problem is found before any is
 //! reported ([`report`]).
 
+pub mod alerts;
 pub mod attempts;
 pub mod budget;
 pub mod dump;

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
+use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
 use crate::provider::Provider;
@@ -43,6 +44,7 @@ pub struct Runtime {
     pub keys: HashMap<[u8; 32], Arc<Key>>,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
+    pub alerts: Arc<Alerts>,
 }
 
 /// `state:`
@@ -108,6 +110,7 @@ impl Default for Runtime {
             keys: HashMap::new(),
             prices: Arc::default(),
             telemetry: Telemetry { access_log: AccessLog::Off },
+            alerts: Arc::default(),
         }
     }
 }

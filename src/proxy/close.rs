@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
+use crate::alert::Crossed;
 use crate::error::{Error, Kind, Retry};
 use crate::limit::budget::Spend;
 use crate::route::cause::{Cause, Failure};
@@ -194,7 +195,8 @@ impl Gateway {
         let used = used.fold(spend(x.end.usage, x.end.cost), Spend::plus);
         let Some(admission) = &mut x.admission else { return };
         for used_up in admission.settle(used, self.clock.moment()) {
-            tracing::warn!(request_id = %x.request_id, "{used_up}");
+            let (scope, budget) = (&used_up.scope, &used_up.budget);
+            self.alerts.budget_crossed(&Crossed { scope, budget, percent: 100, spent: None });
         }
     }
 

@@ -31,6 +31,7 @@ mod show;
 mod shutdown;
 mod stream;
 mod unpack;
+mod watchman;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use self::connector::Pools;
 use self::context::Exchange;
 use self::live::Live;
 use self::shutdown::InFlight;
+use crate::alert::Alerts;
 use crate::error::{Error, Kind, Result};
 use crate::limit::Refusal;
 use crate::limit::budget::Spend;
@@ -76,6 +78,7 @@ pub(crate) struct Gateway {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    alerts: Arc<Alerts>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }

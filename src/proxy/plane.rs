@@ -9,6 +9,7 @@ use super::live::Live;
 use super::show;
 use super::shutdown::InFlight;
 use crate::admin::Backend;
+use crate::alert::Alerts;
 use crate::config::dump;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Deployment, Runtime};
@@ -28,6 +29,7 @@ pub(super) struct Plane {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) reloader: Arc<Reloader>,
+    pub(super) alerts: Arc<Alerts>,
     pub(super) clock: Clock,
 }
 
@@ -50,6 +52,8 @@ impl Backend for Plane {
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
         self.telemetry.endpoints(&all);
         self.telemetry.budgets(tenant_budgets(&live));
+        let counts = self.alerts.counts();
+        self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
         self.telemetry.render()
     }
 
@@ -63,6 +67,10 @@ impl Backend for Plane {
 
     fn routes_json(&self) -> Vec<u8> {
         show::routes(&self.live.load(), self.clock.now_ms())
+    }
+
+    fn alerts_json(&self) -> Vec<u8> {
+        self.alerts.json()
     }
 
     fn drain(&self, endpoint: &str, drained: bool) -> bool {

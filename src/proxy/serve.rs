@@ -25,7 +25,9 @@ use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
 use super::shutdown::{InFlight, Signals};
+use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
+use crate::alert::Alerts;
 use crate::config::env::Env;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Listen, Runtime};
@@ -110,8 +112,11 @@ pub(crate) fn prepare(
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
     beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
     beside(&mut server, "checks", Checks { live: Arc::clone(&shared.live) });
-    let (live, counted) = (Arc::clone(&shared.live), Arc::clone(&telemetry));
-    beside(&mut server, "credentials", Credentials { live, telemetry: counted });
+    let (live, counted, alerts) = (Arc::clone(&shared.live), Arc::clone(&telemetry), Arc::clone(&shared.alerts));
+    beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });
+    let (live, alerts) = (Arc::clone(&shared.live), Arc::clone(&shared.alerts));
+    beside(&mut server, "watchman", Watchman { live, alerts, clock: shared.clock });
+    beside(&mut server, "alerts", Deliver(Arc::clone(&shared.alerts)));
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     let keep = Arc::clone(&shared.keep);
@@ -149,6 +154,7 @@ struct Shared {
     tokenizer: Arc<Tokenizer>,
     keep: Arc<Keep>,
     reloader: Arc<Reloader>,
+    alerts: Arc<Alerts>,
     clock: Clock,
 }
 
@@ -156,12 +162,15 @@ impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
         let (limiter, clock) = (Limiter::new(), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
+        let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
+        let told = Arc::clone(&alerts);
+        telemetry.follow(move |line| told.settled(line));
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());
         let apply = {
-            let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
+            let (live, telemetry, alerts) = (Arc::clone(&live), Arc::clone(&telemetry), Arc::clone(&alerts));
             move |runtime: &Arc<Runtime>| {
                 let old = live.load();
                 let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
@@ -171,19 +180,30 @@ impl Shared {
                 live.store(Arc::new(next));
                 limiter.accounts().set_bounded(has_budgets);
                 telemetry.reloaded(runtime);
+                alerts.bind(&runtime.alerts);
                 Ok(())
             }
         };
         let observe = {
-            let telemetry = Arc::clone(&telemetry);
+            let (telemetry, alerts) = (Arc::clone(&telemetry), Arc::clone(&alerts));
             move |status: &crate::config::reload::Status| {
+                alerts.reloaded(status.last_error.as_deref());
                 if status.last_error.is_some() {
                     telemetry.reload_failed();
                 }
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        Ok(Self { live, in_flight: Arc::default(), telemetry, tokenizer: Arc::default(), keep, reloader, clock })
+        Ok(Self {
+            live,
+            in_flight: Arc::default(),
+            telemetry,
+            tokenizer: Arc::default(),
+            keep,
+            reloader,
+            alerts,
+            clock,
+        })
     }
 }
 
@@ -200,6 +220,7 @@ fn gateway_service(
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
+        alerts: Arc::clone(&shared.alerts),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -224,6 +245,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         reloader: Arc::clone(&shared.reloader),
+        alerts: Arc::clone(&shared.alerts),
         clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));

@@ -8,6 +8,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, Result, TextEncoder,
 };
 
+use super::alerts::AlertMetrics;
 use super::endpoints::EndpointMetrics;
 use super::labels::Labels;
 use super::names::{Kind, Metric};
@@ -41,6 +42,7 @@ pub(super) struct Metrics {
     route_input: IntCounterVec,
     route_cached: IntCounterVec,
     pub(super) endpoints: EndpointMetrics,
+    pub(super) alerts: AlertMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -69,7 +71,7 @@ impl Maker {
         self.add(IntCounterVec::new(Self::opts(metric), metric.spec().labels)?)
     }
 
-    fn counter(&self, metric: Metric) -> Result<IntCounter> {
+    pub(super) fn counter(&self, metric: Metric) -> Result<IntCounter> {
         self.add(IntCounter::with_opts(Self::opts(metric))?)
     }
 
@@ -128,6 +130,7 @@ impl Metrics {
             route_input: make.counters(Metric::RouteInput)?,
             route_cached: make.counters(Metric::RouteCached)?,
             endpoints: EndpointMetrics::new(&make)?,
+            alerts: AlertMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,

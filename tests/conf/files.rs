@@ -105,6 +105,10 @@ fn the_reference_tells_the_defaults() {
     };
     assert_eq!(waits(&reference), waits(&nothing));
     assert_eq!((reference.attempts, &reference.state), (nothing.attempts, &nothing.state));
+    let without_webhooks =
+        weir::config::alerts::Alerts { webhooks: Vec::new(), ..weir::config::alerts::Alerts::clone(&reference.alerts) };
+    assert_eq!(without_webhooks, *nothing.alerts);
+    assert_eq!(without_webhooks, weir::config::alerts::Alerts::default());
     let openai = reference.deployments.iter().find(|d| d.name == "openai").unwrap();
     assert_eq!(openai.timeouts, nothing.deployments[0].timeouts);
 }

@@ -17,6 +17,8 @@ pub(crate) fn world() -> Table {
         ("WEIR_API_KEY", KEY),
         ("WEIR_ADMIN_TOKEN", "admin-token"),
         ("WEIR_STATE_SECRET", "state-secret"),
+        ("ALERTS_URL", "https://hooks.example.test/services/T0/B0/url-secret"),
+        ("ALERTS_SECRET", "signing-secret"),
         ("OPENAI_API_KEY", "sk-openai"),
         ("OPENAI_API_KEY_2", "sk-openai-2"),
         ("ANTHROPIC_API_KEY", "sk-anthropic"),

@@ -16,6 +16,8 @@ use support::grammar::{contents, items};
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod auth;

@@ -1,6 +1,7 @@
 //! What may be written in a configuration file. The doc comments are the user's documentation: they
 //! become the descriptions of `conf/schema.json`.
 
+mod alerts;
 mod budget;
 mod price;
 mod provider;
@@ -8,6 +9,7 @@ mod route;
 mod server;
 mod tenant;
 
+pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use budget::{Budget, PerWord, UsdText};
 pub use price::PriceList;
 pub use provider::{
@@ -51,6 +53,8 @@ settings! {
         prices: PricesFile = "{}",
         /// What is told about requests.
         telemetry: Telemetry = "{}",
+        /// What the operator is told of without asking.
+        alerts: Alerts = "{}",
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what is written to what it means. Every check that needs more than one setting is here;
 //! each goes on after a problem, so that all are found at once.
 
+mod alerts;
 mod attempts;
 mod authored;
 mod aws;
@@ -53,5 +54,6 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         keys: tenants_and_keys.1,
         prices,
         telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
+        alerts: Arc::new(alerts::alerts(raw, cx)),
     })
 }

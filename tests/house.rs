@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ledger", &["error", "usage", "wire"]),
     ("provider", &["error", "secret", "wire"]),
     ("config", &["provider", "secret", "usage", "wire"]),
+    ("store", &["config", "ledger", "limit", "secret", "usage"]),
     ("limit", &["config", "error", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "secret"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),

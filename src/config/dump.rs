@@ -38,7 +38,11 @@ pub fn json(runtime: &Runtime) -> Value {
             "max_answer": server.max_answer_bytes,
         },
         "admin": {"listen": runtime.admin.listen, "token": runtime.admin.token.as_ref().map(|_| SET)},
-        "state": {"dir": runtime.state.dir},
+        "state": {
+            "dir": runtime.state.dir,
+            "database": runtime.state.database.as_ref().map(|_| SET),
+            "retention": seconds(runtime.state.retention),
+        },
         "providers": runtime.deployments.iter().map(|d| (d.name.clone(), deployment(d))).collect::<Map<_, _>>(),
         "routes": routes,
         "defaults": {

@@ -8,6 +8,7 @@
 pub mod alerts;
 pub mod attempts;
 pub mod budget;
+pub mod database;
 pub mod dump;
 pub mod env;
 pub mod load;

@@ -272,6 +272,14 @@ fn keep_what_needs_a_restart(new: &mut Runtime, old: &Runtime) -> Vec<String> {
         warn("state.dir");
         new.state.dir.clone_from(&old.state.dir);
     }
+    if new.state.database != old.state.database {
+        warn("state.database");
+        new.state.database.clone_from(&old.state.database);
+    }
+    if new.state.retention != old.state.retention {
+        warn("state.retention");
+        new.state.retention = old.state.retention;
+    }
     warnings
 }
 

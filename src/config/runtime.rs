@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
+use super::database::DatabaseUrl;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -48,9 +49,13 @@ pub struct Runtime {
 }
 
 /// `state:`
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     pub dir: PathBuf,
+    /// The fleet's Postgres; `None` is the file in `dir`.
+    pub database: Option<DatabaseUrl>,
+    /// How long rows of the ledger are kept.
+    pub retention: Duration,
 }
 
 /// `server:`

@@ -19,6 +19,7 @@ pub(crate) fn world() -> Table {
         ("WEIR_STATE_SECRET", "state-secret"),
         ("ALERTS_URL", "https://hooks.example.test/services/T0/B0/url-secret"),
         ("ALERTS_SECRET", "signing-secret"),
+        ("WEIR_DATABASE_PASSWORD", "database-password"),
         ("OPENAI_API_KEY", "sk-openai"),
         ("OPENAI_API_KEY_2", "sk-openai-2"),
         ("ANTHROPIC_API_KEY", "sk-anthropic"),

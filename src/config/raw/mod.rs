@@ -62,7 +62,6 @@ settings! {
 /// refused, for an option that does nothing is a trap.
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("`state`", "shared", "limits are kept by each instance on its own"),
-    ("`state`", "database", "keys come from this file only"),
     ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
 ];
 

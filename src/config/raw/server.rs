@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
+use crate::config::database::DatabaseUrl;
 use crate::config::read::{Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, settings};
 use crate::config::runtime::AccessLog;
 
@@ -57,6 +58,15 @@ settings! {
         /// their tenants, the same on all replicas. Without it a provider's `api_key` does that, and
         /// its ids are lost when the key changes. Changing this loses the ids of all.
         secret: SecretText,
+        /// The Postgres in which all replicas keep the ledger, as a URL:
+        /// `postgres://user:password@host:5432/name`. `sslmode` in it is `prefer` unless it says
+        /// `disable`, `require` (neither looks at the certificate), or `verify-full` (which does; with
+        /// `sslrootcert`, a PEM file, where its authority is not a public one). Without it the ledger
+        /// is in a file of `dir` (SQLite). Needs a restart to change.
+        database: DatabaseUrl,
+        /// How long a request stays in the ledger as a row of its own. What they used in sum is kept.
+        /// Needs a restart to change.
+        retention: Period = "90d",
     }
 
     /// What holds where nothing else is said.

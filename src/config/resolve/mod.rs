@@ -17,14 +17,13 @@ mod route;
 mod server;
 mod tenant;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::raw::Config;
 use super::read::Context;
 use super::report::Report;
-use super::runtime::{Runtime, State, Telemetry};
+use super::runtime::{Runtime, Telemetry};
 
 /// Builds the runtime. `None`, or problems in `cx` or `report`: the configuration is refused.
 /// Problems of files that the configuration names go to `report`, its own to `cx`.
@@ -44,7 +43,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         loaded_at: SystemTime::now(),
         server,
         admin: admin?,
-        state: State { dir: PathBuf::clone(&raw.state.dir.value) },
+        state: server::state(&raw.state, cx),
         deployments,
         routes,
         any,

@@ -1,12 +1,16 @@
-//! `server` and `admin`.
+//! `server`, `admin` and `state`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::config::database::DatabaseUrl;
 use crate::config::raw::{self, ListenFull};
 use crate::config::read::{At, Context, Either};
-use crate::config::runtime::{Admin, Listen, Server, TlsFiles};
+use crate::config::runtime::{Admin, Listen, Server, State, TlsFiles};
 
+/// Roll-ups are by day, and what is deleted goes by whole days.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 const MOST_THREADS: usize = 1024;
 
 pub(super) fn server(raw: &raw::Server, cx: &mut Context<'_>) -> Server {
@@ -95,4 +99,15 @@ pub(super) fn admin(raw: &raw::Admin, server: &Server, cx: &mut Context<'_>) -> 
             .help("write `token: ${WEIR_ADMIN_TOKEN}` in `admin`");
     }
     Some(Admin { listen, token: raw.token.as_ref().map(|t| t.0.clone()) })
+}
+
+pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {
+    if raw.retention.0 < SHORTEST_RETENTION {
+        cx.say(raw.retention.place, "rows of the ledger would hardly be kept").label("expected at least 1d");
+    }
+    let database = raw.database.as_ref().map(|at| at.value.clone());
+    if let (Some(DatabaseUrl { ca_file: Some(path), .. }), Some(written)) = (&database, &raw.database) {
+        pem(&At { value: path.clone(), place: written.place }, "CERTIFICATE", cx);
+    }
+    State { dir: PathBuf::clone(&raw.dir.value), database, retention: raw.retention.0 }
 }

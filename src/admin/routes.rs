@@ -79,8 +79,20 @@ fn health(asked: &Asked<'_>) -> Answer {
     root.text("version", env!("CARGO_PKG_VERSION"));
     root.text("config_hash", &runtime.hash);
     root.text("prices_version", &runtime.prices.version);
+    if let Some((open, limit)) = open_files() {
+        root.num("open_files", open).num("open_files_limit", limit);
+    }
     drop(root);
     Answer::json(StatusCode::OK, body)
+}
+
+/// How many files the process has open, and how many it may: what a client that comes takes one of.
+fn open_files() -> Option<(u64, u64)> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let limit = line.split_whitespace().next()?.parse().unwrap_or(u64::MAX);
+    let open = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    Some((u64::try_from(open).ok()?, limit))
 }
 
 fn metrics(asked: &Asked<'_>) -> Answer {

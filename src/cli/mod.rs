@@ -4,9 +4,11 @@
 mod check;
 mod completions;
 mod demo;
+mod doctor;
 mod env;
 mod explain;
 mod init;
+mod instance;
 mod keys;
 mod models;
 pub(crate) mod print;
@@ -14,6 +16,7 @@ mod probe;
 mod providers;
 mod run;
 mod schema;
+mod tail;
 
 use std::process::ExitCode;
 
@@ -52,6 +55,10 @@ enum Command {
     Providers(providers::Args),
     /// Print the settings that point a client at the gateway
     Env(env::Args),
+    /// Diagnose a running instance: what is wrong with it, and what helps
+    Doctor(doctor::Args),
+    /// Follow requests as they end
+    Tail(tail::Args),
     /// Make keys for clients
     Keys(keys::Args),
     /// Print a completion script for a shell
@@ -74,6 +81,8 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::probe(&args),
         Command::Providers(args) => providers::providers(&args),
         Command::Env(args) => env::env(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Tail(args) => tail::tail(&args),
         Command::Keys(args) => keys::keys(&args),
         Command::Completions(args) => completions::completions(&args),
     }

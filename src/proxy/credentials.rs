@@ -74,12 +74,13 @@ impl Credentials {
 }
 
 /// Calls over connections of their own.
-pub(super) struct Calls {
+#[derive(Debug)]
+pub(crate) struct Calls {
     pools: Pools,
 }
 
 impl Calls {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pools: Pools::new(ConnectorOptions::new(1)) }
     }
 }

@@ -12,7 +12,7 @@ mod check;
 mod close;
 mod connector;
 mod context;
-mod credentials;
+pub(crate) mod credentials;
 mod discover;
 pub(crate) mod examine;
 mod hooks;

@@ -45,6 +45,8 @@ mod configuration;
 #[cfg(test)]
 mod count;
 #[cfg(test)]
+mod day;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod embeddings;

@@ -75,6 +75,8 @@ pub enum Kind {
     UpstreamNotFound,
     /// The client left.
     ClientGone,
+    /// The request cannot be written down, so it is not made.
+    Unrecorded,
     /// A defect of ours.
     Internal,
 }
@@ -156,6 +158,7 @@ impl Kind {
             // Our own credential is not the caller's affair: to them the provider failed.
             Self::UpstreamAuth => face(502, "api_error", "upstream_error", "api_error"),
             Self::UpstreamNotFound => face(404, BAD, "model_not_found", "not_found_error"),
+            Self::Unrecorded => face(503, "api_error", "ledger_unavailable", "api_error"),
             Self::Internal => face(500, "api_error", "internal_error", "api_error"),
         }
     }
@@ -175,7 +178,7 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal => Origin::Gateway,
+            Self::Internal | Self::Unrecorded => Origin::Gateway,
             _ => Origin::Client,
         }
     }

@@ -300,6 +300,7 @@ const KINDS: &[Kind] = &[
     Kind::UpstreamAuth,
     Kind::UpstreamNotFound,
     Kind::ClientGone,
+    Kind::Unrecorded,
     Kind::Internal,
 ];
 

@@ -9,15 +9,17 @@
 //! # How to wire it
 //! Implement [`Backend`] for what holds the runtime, the telemetry and the drain flag, then
 //! `Service::new("admin".to_owned(), Admin::new(backend))` on the bound admin socket, with
-//! `service.threads = Some(1)`. [`Backend::reload`] may block: the service has a thread of its own.
+//! `service.threads = Some(1)`. All of [`Backend`] may block: answers are made beside the event loop.
 
 mod guard;
 mod requests;
 mod routes;
+mod usage;
 mod views;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
@@ -27,6 +29,7 @@ use pingora_core::protocols::http::ServerSession;
 use crate::config::runtime::Runtime;
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
+use crate::store::Database;
 use crate::telemetry::kept::Kept;
 use crate::wire::json::Obj;
 
@@ -54,9 +57,15 @@ pub trait Backend: Send + Sync {
     fn balances(&self, scope: &Scope) -> Vec<Balance>;
     /// The last finished requests.
     fn requests(&self) -> Arc<Kept>;
+    /// The ledger's database; `None` as long as it is not open.
+    fn database(&self) -> Option<Arc<Database>>;
 }
 
+/// No answer takes nearly as long; one that does is given up.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// The HTTP application. See the module documentation.
+#[derive(Clone)]
 pub struct Admin {
     backend: Arc<dyn Backend>,
 }
@@ -98,6 +107,11 @@ impl Answer {
         Self::json(status, body)
     }
 
+    /// What is asked for is in the database, and that does not answer.
+    fn unavailable(why: &str) -> Self {
+        Self::error(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", why)
+    }
+
     fn with(self, name: header::HeaderName, value: &'static str) -> Self {
         Self { extra: Some((name, value)), ..self }
     }
@@ -134,7 +148,15 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let answer = self.answer(&head.method, &head.uri, &head.headers);
+        // Most answers need no wait, but the database and the file system may take theirs.
+        let (admin, method) = (self.clone(), head.method.clone());
+        let (uri, headers) = (head.uri.clone(), head.headers.clone());
+        let answering = tokio::task::spawn_blocking(move || admin.answer(&method, &uri, &headers));
+        let answer = match tokio::time::timeout(PATIENCE, answering).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no answer could be made"),
+            Err(_) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "too_slow", "the answer took too long"),
+        };
         let mut builder = Response::builder()
             .status(answer.status)
             .header(header::CONTENT_TYPE, answer.content_type)

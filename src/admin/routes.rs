@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::{Answer, Asked, requests, views};
+use super::{Answer, Asked, requests, usage, views};
 use crate::wire::json::Obj;
 
 /// One path.
@@ -32,6 +32,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/requests", method: "GET", open: false, serve: requests::list },
     Route { path: "/admin/v1/requests/{request_id}", method: "GET", open: false, serve: requests::one },
     Route { path: "/admin/v1/alerts", method: "GET", open: false, serve: alerts },
+    Route { path: "/admin/v1/usage", method: "GET", open: false, serve: usage::usage },
     Route { path: "/admin/v1/openapi.json", method: "GET", open: false, serve: openapi },
 ];
 

@@ -18,6 +18,7 @@ struct Fake {
     runtime: Arc<Runtime>,
     draining: AtomicBool,
     reload: Result<String, String>,
+    database: Option<Arc<Database>>,
 }
 
 impl Backend for Fake {
@@ -57,6 +58,9 @@ impl Backend for Fake {
     }
     fn requests(&self) -> Arc<Kept> {
         Arc::default()
+    }
+    fn database(&self) -> Option<Arc<Database>> {
+        self.database.clone()
     }
 }
 
@@ -101,7 +105,7 @@ fn runtime(token: Option<&str>) -> Runtime {
 
 fn fake(token: Option<&str>) -> Fake {
     let runtime = Arc::new(runtime(token));
-    Fake { runtime, draining: AtomicBool::new(false), reload: Ok("def456".into()) }
+    Fake { runtime, draining: AtomicBool::new(false), reload: Ok("def456".into()), database: None }
 }
 
 fn admin(token: Option<&str>) -> Admin {
@@ -136,7 +140,12 @@ fn only_health_probes_answer_without_the_token() {
         for wrong in ["Bearer letmei", "Bearer letmeinn", "Bearer ", "Basic letmein", "letmein", "Bearer LETMEIN"] {
             assert_eq!(ask(&[("authorization", wrong)]), if open { 200 } else { 401 }, "{} {wrong}", route.path);
         }
-        let found = if route.path.ends_with("/{request_id}") { 404 } else { 200 };
+        let found = match route.path {
+            "/admin/v1/requests/{request_id}" => 404,
+            // There is no database.
+            "/admin/v1/usage" => 503,
+            _ => 200,
+        };
         assert_eq!(ask(BEARER), found, "{}", route.path);
     }
     let (status, body) = get(&admin, "/no/such/path", &[]);
@@ -233,7 +242,10 @@ fn endpoints_are_drained_by_their_ids() {
 #[test]
 fn finished_requests_are_a_list_and_a_wrong_query_is_refused() {
     let admin = admin(None);
-    assert_eq!(get(&admin, "/admin/v1/requests?limit=3", &[]), (200, json!({"data": [], "next_cursor": null})));
+    assert_eq!(
+        get(&admin, "/admin/v1/requests?limit=3", &[]),
+        (200, json!({"data": [], "next_cursor": null, "source": "memory"}))
+    );
     let (status, body) = get(&admin, "/admin/v1/requests?limit=x", &[]);
     assert_eq!((status, &body["error"]["code"]), (400, &json!("invalid_query")));
     assert_eq!(get(&admin, "/admin/v1/requests/none", &[]).1["error"]["code"], "unknown_request");

@@ -112,10 +112,12 @@ impl Alerts {
         }
     }
 
-    /// Whether the write-ahead log has reached its cap, or its disk is full.
-    pub fn ledger_full(&self, why: Option<&str>) {
+    /// Whether the write-ahead log has reached its cap, or its disk is full (`why`), and whether requests
+    /// are refused then.
+    pub fn ledger_full(&self, why: Option<&str>, refuses: bool) {
+        let so = if refuses { "requests are refused" } else { "requests go unrecorded" };
         let text = match why {
-            Some(why) => format!("the ledger cannot grow, requests are refused: {}", without_credentials(why)),
+            Some(why) => format!("the ledger cannot grow, {so}: {}", without_credentials(why)),
             None => "the ledger can grow again".to_owned(),
         };
         self.state_of(why.is_some(), Event::new(AlertKind::LedgerFull, Severity::Critical, "ledger", text));

@@ -208,7 +208,13 @@ impl State {
 fn log(event: &Event) {
     let (kind, subject, text) = (event.kind.as_str(), &event.subject, &event.text);
     match (event.kind, event.resolved, event.severity) {
-        (AlertKind::ConfigReloadFailed | AlertKind::CredentialFailed, _, _) => {
+        (
+            AlertKind::ConfigReloadFailed
+            | AlertKind::CredentialFailed
+            | AlertKind::DatabaseDown
+            | AlertKind::DatabaseUp,
+            ..,
+        ) => {
             tracing::debug!(alert = kind, subject, "{text}");
         }
         (_, true, _) | (_, _, Severity::Info) => tracing::info!(alert = kind, subject, "{text}"),

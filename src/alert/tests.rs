@@ -62,8 +62,8 @@ fn what_has_an_end_is_told_of_at_its_beginning_and_its_end() {
     alerts.shared_store(None);
     alerts.database(Some("gone"));
     alerts.database(None);
-    alerts.ledger_full(Some("no space left"));
-    alerts.ledger_full(None);
+    alerts.ledger_full(Some("no space left"), true);
+    alerts.ledger_full(None, true);
     alerts.reloaded(Some("weir.yaml:3: bad\nmore"));
     alerts.reloaded(None);
     let expected = [

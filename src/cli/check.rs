@@ -12,7 +12,7 @@ use crate::config::report::Report;
 use crate::config::runtime::Runtime;
 
 /// Where a configuration is looked for if nobody says.
-const USUAL: [&str; 2] = ["weir.yaml", "conf/weir.yaml"];
+pub(super) const USUAL: [&str; 2] = ["weir.yaml", "conf/weir.yaml"];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code: 0 good, 1 something is wrong, 2 no such file.\n\

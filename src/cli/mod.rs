@@ -10,13 +10,16 @@ mod explain;
 mod init;
 mod instance;
 mod keys;
+mod ledger;
 mod models;
 pub(crate) mod print;
 mod probe;
 mod providers;
 mod run;
 mod schema;
+mod stored;
 mod tail;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -61,6 +64,10 @@ enum Command {
     Tail(tail::Args),
     /// Make keys for clients
     Keys(keys::Args),
+    /// Say what was used and what it cost
+    Usage(usage::Args),
+    /// Export the ledger, or check it
+    Ledger(ledger::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -84,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Tail(args) => tail::tail(&args),
         Command::Keys(args) => keys::keys(&args),
+        Command::Usage(args) => usage::usage(&args),
+        Command::Ledger(args) => ledger::ledger(&args),
         Command::Completions(args) => completions::completions(&args),
     }
 }

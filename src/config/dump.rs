@@ -42,6 +42,12 @@ pub fn json(runtime: &Runtime) -> Value {
             "dir": runtime.state.dir,
             "database": runtime.state.database.as_ref().map(|_| SET),
             "retention": seconds(runtime.state.retention),
+            "ledger": {
+                "enabled": runtime.state.ledger.enabled,
+                "max_size": runtime.state.ledger.most_bytes,
+                "sync": seconds(runtime.state.ledger.sync),
+                "when_full": if runtime.state.ledger.serve_unrecorded { "serve" } else { "refuse" },
+            },
         },
         "providers": runtime.deployments.iter().map(|d| (d.name.clone(), deployment(d))).collect::<Map<_, _>>(),
         "routes": routes,

@@ -151,6 +151,7 @@ pub fn for_demo(
     simulator: SocketAddr,
     listen: SocketAddr,
     admin: SocketAddr,
+    dir: &Path,
     env: &dyn Env,
 ) -> Result<Unfiled, Report> {
     let mut providers = format!("  simulator: {{base_url: \"http://{simulator}\"}}\n");
@@ -162,6 +163,7 @@ pub fn for_demo(
     }
     // What it prints is for a person; records would stand in between.
     providers.push_str("telemetry: {access_log: \"off\"}\n");
+    let _ = writeln!(providers, "state: {{dir: {:?}}}", dir.display().to_string());
     unfiled(&providers, &listen.to_string(), &admin.to_string(), env)
 }
 

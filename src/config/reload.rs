@@ -276,6 +276,10 @@ fn keep_what_needs_a_restart(new: &mut Runtime, old: &Runtime) -> Vec<String> {
         warn("state.database");
         new.state.database.clone_from(&old.state.database);
     }
+    if new.state.ledger != old.state.ledger {
+        warn("state.ledger");
+        new.state.ledger = old.state.ledger;
+    }
     if new.state.retention != old.state.retention {
         warn("state.retention");
         new.state.retention = old.state.retention;

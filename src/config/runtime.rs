@@ -56,6 +56,17 @@ pub struct State {
     pub database: Option<DatabaseUrl>,
     /// How long rows of the ledger are kept.
     pub retention: Duration,
+    pub ledger: LedgerRules,
+}
+
+/// `state.ledger:`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LedgerRules {
+    pub enabled: bool,
+    pub most_bytes: u64,
+    pub sync: Duration,
+    /// Where nothing can be recorded, requests are served all the same.
+    pub serve_unrecorded: bool,
 }
 
 /// `server:`
@@ -74,6 +85,16 @@ pub struct Server {
     pub grace_period: Duration,
     /// Answers that are not streamed are held up to this size.
     pub max_answer_bytes: usize,
+}
+
+impl Server {
+    /// Threads that serve.
+    pub fn workers(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            threads => threads,
+        }
+    }
 }
 
 /// One address.

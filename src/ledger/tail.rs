@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::files::{HEADER, Segment};
+use super::files::{self, HEADER, Segment};
 use super::frame::{self, Frame, Kind};
 
 const CHUNK_BYTES: usize = 256 << 10;
@@ -132,12 +132,14 @@ impl Tail {
 
     /// On to the next segment, where there is one: what is left of this one is torn.
     fn go_on(&mut self, extent: Option<(u64, u64)>) -> io::Result<bool> {
-        let next = self.segment.next();
         // It may have grown since, and another one have followed.
-        let grows = extent.is_some_and(|(number, _)| number == self.segment.number);
-        if grows || !self.directory.join(next.name()).try_exists()? {
+        if extent.is_some_and(|(number, _)| number == self.segment.number) {
             return Ok(false);
         }
+        // One that is gone does not hide those behind it.
+        let mut all = files::segments(&self.directory)?.into_iter();
+        let behind = |other: &Segment| other.stream == self.segment.stream && other.number > self.segment.number;
+        let Some(next) = all.find(behind) else { return Ok(false) };
         self.damage.bytes += self.unread.len() as u64;
         self.unread.clear();
         self.behind.push((self.segment.number, self.last_seq));

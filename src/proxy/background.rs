@@ -1,5 +1,6 @@
 //! What runs beside requests: name look-ups, reload by signal, the drain's end.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::connector::REFRESH;
 use super::keep::Keep;
+use super::ledger::Fold;
 use super::live::Live;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
@@ -19,7 +21,7 @@ use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
 /// Access lines that a disk does not take within this time are lost, and counted.
-pub(super) const FLUSH: Duration = Duration::from_secs(2);
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Keeps the addresses of providers fresh.
 pub(super) struct Names {
@@ -48,8 +50,31 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
-    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) last: Last,
+}
+
+/// What is kept when the process ends.
+#[derive(Debug, Clone)]
+pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
+    pub(super) fold: Option<Arc<Fold>>,
+    pub(super) telemetry: Arc<Telemetry>,
+    /// A directory that nobody needs afterwards.
+    pub(super) scratch: Option<PathBuf>,
+}
+
+impl Last {
+    /// Blocks the thread for a bounded time.
+    pub(super) fn save(&self) {
+        self.keep.save();
+        if let Some(fold) = &self.fold {
+            fold.finish();
+        }
+        self.telemetry.flush(FLUSH);
+        if let Some(scratch) = &self.scratch {
+            let _ = std::fs::remove_dir_all(scratch);
+        }
+    }
 }
 
 #[async_trait]
@@ -57,8 +82,8 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
-        self.keep.save();
-        self.telemetry.flush(FLUSH);
+        let last = self.last.clone();
+        let _ = tokio::task::spawn_blocking(move || last.save()).await;
         std::process::exit(0);
     }
 }

@@ -19,6 +19,7 @@ const NAME: &str = "budgets.json";
 const EVERY: Duration = Duration::from_secs(1);
 
 /// See the module documentation.
+#[derive(Debug)]
 pub(super) struct Keep {
     directory: PathBuf,
     accounts: Arc<Accounts>,
@@ -26,7 +27,7 @@ pub(super) struct Keep {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     unwritten: Option<String>,
     /// The last attempt to write failed, and that was said.

@@ -13,10 +13,12 @@ mod close;
 mod connector;
 mod context;
 pub(crate) mod credentials;
+mod database;
 mod discover;
 pub(crate) mod examine;
 mod hooks;
 mod keep;
+mod ledger;
 mod line;
 mod listen;
 mod live;
@@ -25,10 +27,12 @@ mod plane;
 pub(crate) mod probe;
 mod race;
 mod realtime;
+mod record;
 mod relay;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
+mod spent;
 mod stream;
 mod unpack;
 mod watchman;
@@ -49,10 +53,12 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use self::background::Tokenizer;
 use self::connector::Pools;
 use self::context::Exchange;
+use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::alert::Alerts;
 use crate::error::{Error, Kind, Result};
+use crate::ledger::Log;
 use crate::limit::Refusal;
 use crate::limit::budget::Spend;
 use crate::limit::clock::Clock;
@@ -79,6 +85,9 @@ pub(crate) struct Gateway {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     alerts: Arc<Alerts>,
+    /// Of the ledger; none where nothing is recorded.
+    log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }
@@ -137,6 +146,9 @@ impl ProxyHttp for Gateway {
             deployment.signer.ready().await.map_err(|error| x.stop_passing(error))?;
         }
         *head = realtime::request_head(x, session.req_header()).map_err(to_pingora)?;
+        if let Some(attempt) = &x.attempt {
+            self.foresee(x, attempt).map_err(|error| x.stop_passing(error))?;
+        }
         Ok(())
     }
 
@@ -271,6 +283,12 @@ impl Gateway {
             return self.status(session, x).await;
         }
         self.authenticate(session, x)?;
+        if let Some(query) = session.req_header().uri.query().filter(|_| endpoint == Endpoint::Usage)
+            && spent::is_asked(Some(query))
+        {
+            let body = spent::answer(self, x, query).await?;
+            return self.answer_here(session, x, body).await;
+        }
         if let Some(body) = local::answer(self, session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }
@@ -364,6 +382,7 @@ impl Gateway {
         match caller.limits.admit(&[&plan.public, &behind], estimate(x), self.clock.moment()) {
             Ok(admission) => {
                 x.admission = Some(admission);
+                x.entry = self.log.as_ref().map(|log| log.entry(*x.request_id.as_bytes()));
                 Ok(())
             }
             Err(refusal) => {
@@ -389,6 +408,7 @@ impl Gateway {
         }
         x.end.status = 200;
         x.end.outcome = Outcome::Finished;
+        self.seal(x);
         let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
         relay::send_whole(session, head, body).await?;
         Ok(Served::Answered)
@@ -408,7 +428,7 @@ impl Gateway {
             return;
         }
         if x.is_silent_so_far() {
-            if let Err(e) = stream::refuse(session, x, error).await {
+            if let Err(e) = stream::refuse(self, session, x, error).await {
                 tracing::debug!(request_id = %x.request_id, "the error could not be sent: {e}");
             }
             return;
@@ -434,6 +454,7 @@ impl Gateway {
         };
         hooks::describe_error(&mut head, x, error);
         x.end.status = head.status.as_u16();
+        self.seal(x);
         // A body nobody has read would be taken for the next request.
         let unread = !session.downstream_session.is_body_done();
         if unread {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::database::Stored;
+use super::ledger::Fold;
 use super::live::Live;
 use super::show;
 use super::shutdown::InFlight;
@@ -17,6 +19,7 @@ use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
+use crate::store::Database;
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
 
@@ -28,8 +31,10 @@ pub(super) struct Plane {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) alerts: Arc<Alerts>,
+    pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
 
@@ -54,6 +59,9 @@ impl Backend for Plane {
         self.telemetry.budgets(tenant_budgets(&live));
         let counts = self.alerts.counts();
         self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
+        if let Some(fold) = &self.fold {
+            self.telemetry.ledger(&fold.look());
+        }
         self.telemetry.render()
     }
 
@@ -83,6 +91,10 @@ impl Backend for Plane {
 
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
         self.live.load().purses.get(scope).map(|purse| purse.balances(unix_ms())).unwrap_or_default()
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.stored.database()
     }
 
     fn requests(&self) -> Arc<Kept> {

@@ -15,12 +15,14 @@ use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 
 use super::Gateway;
-use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
+use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
+use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::keep::{Keep, Keeper};
+use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
@@ -31,6 +33,7 @@ use crate::alert::Alerts;
 use crate::config::env::Env;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Listen, Runtime};
+use crate::ledger::Log;
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
@@ -62,8 +65,7 @@ impl Simulated {
 pub(crate) struct Prepared {
     server: Server,
     in_flight: Arc<InFlight>,
-    telemetry: Arc<Telemetry>,
-    keep: Arc<Keep>,
+    last: Last,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -114,16 +116,25 @@ pub(crate) fn prepare(
     beside(&mut server, "checks", Checks { live: Arc::clone(&shared.live) });
     let (live, counted, alerts) = (Arc::clone(&shared.live), Arc::clone(&telemetry), Arc::clone(&shared.alerts));
     beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });
-    let (live, alerts) = (Arc::clone(&shared.live), Arc::clone(&shared.alerts));
-    beside(&mut server, "watchman", Watchman { live, alerts, clock: shared.clock });
+    beside(&mut server, "watchman", shared.watchman());
     beside(&mut server, "alerts", Deliver(Arc::clone(&shared.alerts)));
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
+    if let Some(log) = &shared.log {
+        let every = shared.live.load().runtime.state.ledger.sync;
+        beside(&mut server, "ledger", Beat { log: Arc::clone(log), every });
+    }
+    if let Some(fold) = &shared.fold {
+        beside(&mut server, "fold", Folding(Arc::clone(fold)));
+    } else {
+        beside(&mut server, "database", Opener(Arc::clone(&shared.stored)));
+    }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
-    let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
-    beside(&mut server, "drain", Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep) });
-    Ok(Prepared { server, in_flight, telemetry, keep, _watch: watch, addresses, urls, admin_url })
+    let last = Last { keep, fold: shared.fold.clone(), telemetry, scratch: None };
+    let drained = Arc::clone(&in_flight);
+    beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
+    Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -134,9 +145,15 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
-        self.keep.save();
-        self.telemetry.flush(FLUSH);
+        let Self { server, in_flight, last, .. } = self;
+        server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight, last: last.clone() }) });
+        last.save();
+    }
+
+    /// The same, and what it wrote in `dir` goes with it.
+    pub(crate) fn serve_for_once(mut self, dir: PathBuf) {
+        self.last.scratch = Some(dir);
+        self.serve();
     }
 }
 
@@ -152,6 +169,9 @@ struct Shared {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
+    fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
     reloader: Arc<Reloader>,
     alerts: Arc<Alerts>,
@@ -159,6 +179,16 @@ struct Shared {
 }
 
 impl Shared {
+    fn watchman(&self) -> Watchman {
+        Watchman {
+            live: Arc::clone(&self.live),
+            alerts: Arc::clone(&self.alerts),
+            fold: self.fold.clone(),
+            stored: Arc::clone(&self.stored),
+            clock: self.clock,
+        }
+    }
+
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
         let (limiter, clock) = (Limiter::new(), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
@@ -166,6 +196,9 @@ impl Shared {
         let told = Arc::clone(&alerts);
         telemetry.follow(move |line| told.settled(line));
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
+        let log = ledger::begin(&runtime)?;
+        let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
         let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
         let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
         limiter.accounts().set_bounded(live.load().has_budgets());
@@ -199,9 +232,12 @@ impl Shared {
             in_flight: Arc::default(),
             telemetry,
             tokenizer: Arc::default(),
+            alerts,
+            log,
+            stored,
+            fold,
             keep,
             reloader,
-            alerts,
             clock,
         })
     }
@@ -221,6 +257,8 @@ fn gateway_service(
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
         alerts: Arc::clone(&shared.alerts),
+        log: shared.log.clone(),
+        stored: Arc::clone(&shared.stored),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -244,8 +282,10 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         live: Arc::clone(&shared.live),
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
+        fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
         alerts: Arc::clone(&shared.alerts),
+        stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
@@ -255,9 +295,8 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
 }
 
 fn server_conf(runtime: &Runtime) -> ServerConf {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     ServerConf {
-        threads: if runtime.server.threads == 0 { cores } else { runtime.server.threads },
+        threads: runtime.server.workers(),
         // Measured: a runtime per thread costs less per request than one that steals.
         work_stealing: false,
         grace_period_seconds: Some(runtime.server.grace_period.as_secs()),

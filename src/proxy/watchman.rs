@@ -1,5 +1,5 @@
 //! Looks, once a second, at what nobody is told of when it happens: endpoints that stay out, refused
-//! credentials. And brings the alerts to whom they are for.
+//! credentials, a ledger that is late or full. And brings the alerts to whom they are for.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,13 +11,19 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 
 use super::credentials::Calls;
+use super::database::Stored;
+use super::ledger::Fold;
 use super::live::Live;
-use crate::alert::Alerts;
 use crate::alert::courier::Courier;
-use crate::limit::clock::{Clock, whole_ms};
+use crate::alert::{Alerts, Spender};
+use crate::config::read::{Day, Scalar as _};
+use crate::limit::clock::{Clock, unix_ms, whole_ms};
 use crate::route::vital::{Report, Standing};
+use crate::store::{By, Database, UsageQuery};
 
 const EVERY: Duration = Duration::from_secs(1);
+/// What the ledger's sums are apart by.
+const HOUR: Duration = Duration::from_secs(3_600);
 /// A breaker that nobody has tried for this long says nothing of the present.
 const STALE_MS: u64 = 600_000;
 
@@ -25,6 +31,9 @@ const STALE_MS: u64 = 600_000;
 pub(super) struct Watchman {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) alerts: Arc<Alerts>,
+    /// None where nothing is recorded.
+    pub(super) fold: Option<Arc<Fold>>,
+    pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
 
@@ -43,12 +52,50 @@ struct Round {
 impl BackgroundService for Watchman {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut tick = tokio::time::interval(EVERY);
-        let mut round = Round::default();
+        let (mut round, began_ms) = (Round::default(), unix_ms());
+        let mut remembers = false;
         loop {
             tokio::select! {
-                _ = tick.tick() => round.go(&self.live.load(), &self.alerts, self.clock.now_ms()),
+                _ = tick.tick() => {}
                 _ = shutdown.changed() => return,
             }
+            let live = self.live.load_full();
+            round.go(&live, &self.alerts, self.clock.now_ms());
+            if let Some(fold) = &self.fold {
+                fold.tell(&self.alerts, !live.runtime.state.ledger.serve_unrecorded);
+            }
+            if let (false, Some(database)) = (remembers, self.stored.database()) {
+                remembers = true;
+                let alerts = Arc::clone(&self.alerts);
+                let _ = tokio::task::spawn_blocking(move || remember(&alerts, &database, began_ms)).await;
+            }
+        }
+    }
+}
+
+/// Takes the history of what was spent from the ledger, up to the hour that the process began in. Where
+/// that fails it is learnt anew. Blocks.
+fn remember(alerts: &Alerts, database: &Database, began_ms: u64) {
+    let Some(rules) = alerts.rules().spend_spikes.filter(|rules| rules.window >= HOUR) else { return };
+    let seconds = |ms: u64| i64::try_from(ms / 1_000).unwrap_or_default();
+    let until_s = seconds(began_ms - began_ms % whole_ms(HOUR));
+    let since_s = until_s.saturating_sub(seconds(whole_ms(rules.history)));
+    for (who, by) in [(Spender::Tenant, By::Tenant), (Spender::Key, By::Key), (Spender::Tag, By::Tag)] {
+        let by = vec![by, By::Hour];
+        let query = UsageQuery { by, since_s: Some(since_s), until_s: Some(until_s), ..UsageQuery::default() };
+        let mut rows = match database.usage(&query) {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::warn!("what was spent before cannot be looked up, spikes are learnt anew: {error}");
+                return;
+            }
+        };
+        rows.sort_by(|a, b| a.names.last().cmp(&b.names.last()));
+        for row in rows {
+            let [Some(name), Some(hour)] = row.names.as_slice() else { continue };
+            let hour_ms = Day::parse(hour).map_or(0, |hour| hour.unix_seconds.unsigned_abs().saturating_mul(1_000));
+            let pico = u64::try_from(row.used.cost.0).unwrap_or_default();
+            alerts.remember_spending(who, name, hour_ms, pico);
         }
     }
 }

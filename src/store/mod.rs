@@ -11,13 +11,28 @@
 //! Migrations that were released are never changed.
 
 mod error;
+mod fold;
 mod migrate;
+mod packed;
 mod postgres;
+mod requests;
+mod rollup;
 mod session;
 mod sqlite;
+mod time;
+mod usage;
+mod verify;
 
+pub use crate::ledger::Position;
 pub use error::{Fault, StoreError};
+pub use fold::Batch;
+pub use requests::{Cursor, Page, Span, Wanted};
+pub use rollup::Used;
 pub(crate) use session::{Arg, Cells, Session};
+pub(crate) use time::{moment_ms, read_ms};
+pub(crate) use usage::members;
+pub use usage::{By, Filters, Scope, UsageQuery, UsageRow};
+pub use verify::{Verified, faults_of};
 
 use crate::config::runtime::State;
 
@@ -44,13 +59,14 @@ impl Database {
         Ok(Self(backend))
     }
 
-    /// For one that only looks, beside the process that writes: an embedded database is opened as it
-    /// is, and not made where there is none.
+    /// For one that only looks, beside those that write: the tables are taken as they are, and not made
+    /// where there are none.
     pub fn open_to_read(state: &State) -> Result<Self> {
-        match &state.database {
-            Some(_) => Self::open(state),
-            None => sqlite::Sqlite::open_to_read(&state.dir).map(|found| Self(Backend::Sqlite(found))),
-        }
+        let backend = match &state.database {
+            Some(url) => Backend::Postgres(postgres::Postgres::open_to_read(url)?),
+            None => Backend::Sqlite(sqlite::Sqlite::open_to_read(&state.dir)?),
+        };
+        Ok(Self(backend))
     }
 
     /// `sqlite` or `postgres`.
@@ -66,6 +82,14 @@ impl Database {
         match &self.0 {
             Backend::Sqlite(sqlite) => sqlite.read(&mut ask),
             Backend::Postgres(postgres) => postgres.read(&mut ask),
+        }
+    }
+
+    /// As [`Database::read`], with all that is asked answered from one moment.
+    pub(crate) fn snapshot<T>(&self, mut ask: impl FnMut(&mut dyn Session) -> Result<T>) -> Result<T> {
+        match &self.0 {
+            Backend::Sqlite(sqlite) => sqlite.snapshot(&mut ask),
+            Backend::Postgres(postgres) => postgres.snapshot(&mut ask),
         }
     }
 

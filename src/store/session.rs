@@ -9,7 +9,6 @@ pub(crate) enum Arg<'a> {
     Null,
     Int(i64),
     Text(&'a str),
-    Bytes(&'a [u8]),
 }
 
 impl From<i64> for Arg<'_> {
@@ -37,16 +36,34 @@ impl<'a> From<&'a String> for Arg<'a> {
     }
 }
 
-impl<'a> From<&'a [u8]> for Arg<'a> {
-    fn from(bytes: &'a [u8]) -> Self {
-        Self::Bytes(bytes)
-    }
-}
-
 impl<'a, T: Into<Arg<'a>>> From<Option<T>> for Arg<'a> {
     fn from(known: Option<T>) -> Self {
         known.map_or(Self::Null, Into::into)
     }
+}
+
+/// A column that many rows are written into at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Text,
+}
+
+/// Many rows for one table.
+#[derive(Debug)]
+pub(crate) struct Many<'b> {
+    pub(crate) table: &'b str,
+    pub(crate) columns: &'b [Column],
+    /// `ON CONFLICT ...`: what becomes of rows that are there already.
+    pub(crate) conflict: &'b str,
+    /// In the order of the columns.
+    pub(crate) rows: &'b [Vec<Arg<'b>>],
 }
 
 /// A connection, or a transaction on it.
@@ -56,6 +73,9 @@ pub(crate) trait Session {
 
     /// One statement. Gives how many rows it changed.
     fn run(&mut self, sql: &str, args: &[Arg<'_>]) -> Result<u64>;
+
+    /// Writes many rows. Gives the first column, a text, of those that were written.
+    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<String>>;
 
     /// One question; its rows one after the other.
     fn each(&mut self, sql: &str, args: &[Arg<'_>], row: &mut dyn FnMut(&dyn Cells) -> Result<()>) -> Result<()>;
@@ -92,7 +112,6 @@ impl dyn Session + '_ {
 pub(crate) trait Cells {
     fn int(&self, at: usize) -> Result<Option<i64>>;
     fn text(&self, at: usize) -> Result<Option<String>>;
-    fn bytes(&self, at: usize) -> Result<Option<Vec<u8>>>;
 
     fn need_int(&self, at: usize) -> Result<i64> {
         self.int(at)?.ok_or_else(|| StoreError::unreadable(format_args!("nothing in column {at}")))

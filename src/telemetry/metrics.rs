@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, Result, TextEncoder,
 };
 
 use super::alerts::AlertMetrics;
 use super::endpoints::EndpointMetrics;
 use super::labels::Labels;
+use super::ledger::LedgerMetrics;
 use super::names::{Kind, Metric};
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -30,6 +31,7 @@ pub(super) struct Metrics {
     pub(super) throttled: IntCounterVec,
     pub(super) budget_remaining: GaugeVec,
     pub(super) budget_save_failures: IntCounter,
+    pub(super) ledger: LedgerMetrics,
     pub(super) attempts: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) retries_refused: IntCounter,
@@ -79,7 +81,11 @@ impl Maker {
         self.add(IntGaugeVec::new(Self::opts(metric), metric.spec().labels)?)
     }
 
-    fn gauge(&self, metric: Metric) -> Result<IntGauge> {
+    pub(super) fn float_gauge(&self, metric: Metric) -> Result<Gauge> {
+        self.add(Gauge::with_opts(Self::opts(metric))?)
+    }
+
+    pub(super) fn gauge(&self, metric: Metric) -> Result<IntGauge> {
         self.add(IntGauge::with_opts(Self::opts(metric))?)
     }
 
@@ -118,6 +124,7 @@ impl Metrics {
             budget_remaining: make
                 .add(GaugeVec::new(Maker::opts(Metric::BudgetRemaining), Metric::BudgetRemaining.spec().labels)?)?,
             budget_save_failures: make.counter(Metric::BudgetSaveFailures)?,
+            ledger: LedgerMetrics::new(&make)?,
             attempts: make.counters(Metric::Attempts)?,
             fallbacks: make.counters(Metric::Fallbacks)?,
             retries_refused: make.counter(Metric::RetriesRefused)?,

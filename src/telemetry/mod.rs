@@ -21,6 +21,7 @@ mod alerts;
 mod endpoints;
 pub mod kept;
 mod labels;
+mod ledger;
 pub mod log;
 mod metrics;
 pub mod names;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use endpoints::Seen;
+pub use ledger::LedgerSeen;
 pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
@@ -40,9 +42,6 @@ use kept::Kept;
 use labels::{Labels, Resolver};
 use metrics::Metrics;
 use record::{Tried, Why};
-
-/// Room for a usual access line.
-const LINE_BYTES: usize = 1_024;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -147,6 +146,11 @@ impl Telemetry {
         self.access_log.follow(Box::new(follower))
     }
 
+    /// The ledger, for a scrape.
+    pub fn ledger(&self, seen: &LedgerSeen) {
+        self.metrics.ledger.set(seen);
+    }
+
     /// What was spent could not be kept on disk.
     pub fn budgets_not_saved(&self) {
         self.metrics.budget_save_failures.inc();
@@ -168,11 +172,10 @@ impl Telemetry {
         self.metrics.credential_refresh_failures.with_label_values(&[provider.as_str()]).inc();
     }
 
-    /// Closes a request: its metrics and its access line. Once per request.
-    pub fn finish(&self, record: &Record<'_>) {
+    /// Closes a request: its metrics and its access line, which [`Record::write_line`] made. Once per
+    /// request.
+    pub fn finish(&self, record: &Record<'_>, line: Vec<u8>) {
         self.count(record);
-        let mut line = Vec::with_capacity(LINE_BYTES);
-        record.write_line(&mut line);
         self.access_log.write(line);
     }
 

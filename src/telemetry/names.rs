@@ -93,6 +93,26 @@ metrics! {
         "What of a tenant's budget another request may use: 1 is all of it, 0 is nothing.";
     BudgetSaveFailures = "weir_budget_save_failures_total", Kind::Counter, &[],
         "Attempts to keep what was spent on disk that failed.";
+    LedgerBytes = "weir_ledger_bytes", Kind::Gauge, &[],
+        "Size of the ledger's log: what is not yet in the database, and what has not ended.";
+    LedgerLag = "weir_ledger_lag_seconds", Kind::Gauge, &[],
+        "For how long rows have been waiting for the database.";
+    LedgerOpen = "weir_ledger_open_requests", Kind::Gauge, &[],
+        "Requests on record that have not ended.";
+    LedgerFolded = "weir_ledger_rows_total", Kind::Counter, &[],
+        "Final rows that the database took.";
+    LedgerRecovered = "weir_ledger_recovered_total", Kind::Counter, &[],
+        "Requests that were open when an earlier process was killed, closed by this one.";
+    LedgerRefused = "weir_ledger_refused_total", Kind::Counter, &[],
+        "Requests that were refused because they could not be recorded.";
+    LedgerLost = "weir_ledger_lost_total", Kind::Counter, &[],
+        "Records that could not be kept: each is a request whose row may be missing or incomplete.";
+    LedgerWriteErrors = "weir_ledger_write_errors_total", Kind::Counter, &[],
+        "Writes to the ledger's log that failed.";
+    LedgerDamaged = "weir_ledger_damaged_bytes_total", Kind::Counter, &[],
+        "Bytes of the ledger's log that could not be read.";
+    DatabaseUp = "weir_database_up", Kind::Gauge, &[],
+        "1 while the database takes what it is given.";
     Attempts = "weir_attempts_total", Kind::Counter, &["provider", "outcome"],
         "Attempts at upstreams by how they ended, in the words of the record's timeline.";
     Fallbacks = "weir_fallbacks_total", Kind::Counter, &["from", "to", "reason"],

@@ -180,7 +180,7 @@ fn without_a_key_one_is_made_up_and_without_a_provider_nothing_runs() {
 #[test]
 fn the_demo_speaks_to_the_simulator_in_every_format() {
     let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    let made = load::for_demo(at(9), at(0), at(0), &Table::default()).unwrap();
+    let made = load::for_demo(at(9), at(0), at(0), "/tmp/demo".as_ref(), &Table::default()).unwrap();
     let spoken: Vec<_> =
         made.runtime.deployments.iter().map(|d| (d.provider.dialect().as_str(), d.name.as_str())).collect();
     for one in [

@@ -87,6 +87,8 @@ mod second;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod stored;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod tls;

@@ -265,8 +265,10 @@ fn counted(metrics: Metrics<'_>, checks: &mut Checks) {
         ),
         ("access log", "weir_access_log_dropped_total", "lines were lost: its disk or pipe is too slow"),
         ("credentials", "weir_credential_refresh_failures_total", "some could not be fetched: GET /admin/v1/alerts"),
-        ("ledger writes", "weir_ledger_failed_writes_total", "its disk refused writes: is there room on it?"),
+        ("ledger writes", "weir_ledger_write_errors_total", "its disk refused writes: is there room on it?"),
         ("ledger rows", "weir_ledger_lost_total", "rows were lost: `weir ledger verify`"),
+        ("ledger log", "weir_ledger_damaged_bytes_total", "a part of its log cannot be read: `weir ledger verify`"),
+        ("ledger refusals", "weir_ledger_refused_total", "requests were refused because nothing could be recorded"),
         ("alerts dropped", "weir_alerts_dropped_total", "there were too many: GET /admin/v1/alerts has the last"),
     ];
     for (name, metric, help) in all {

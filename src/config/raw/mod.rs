@@ -18,8 +18,8 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, Defaults, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry, Timeouts,
-    TlsPath,
+    AccessLogWord, Admin, Defaults, Ledger, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry,
+    Timeouts, TlsPath,
 };
 pub use tenant::{Key, Limits, Tenant};
 

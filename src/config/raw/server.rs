@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use schemars::{Schema, json_schema};
 
 use crate::config::database::DatabaseUrl;
-use crate::config::read::{Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, settings};
+use crate::config::read::{
+    Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, one_of, settings,
+};
 use crate::config::runtime::AccessLog;
 
 settings! {
@@ -64,9 +66,26 @@ settings! {
         /// `sslrootcert`, a PEM file, where its authority is not a public one). Without it the ledger
         /// is in a file of `dir` (SQLite). Needs a restart to change.
         database: DatabaseUrl,
+        /// What every request used and cost, written down before it is answered.
+        ledger: Ledger = "{}",
         /// How long a request stays in the ledger as a row of its own. What they used in sum is kept.
         /// Needs a restart to change.
         retention: Period = "90d",
+    }
+
+    /// The write-ahead log of requests in `state.dir`, from which the database takes its rows. Needs a
+    /// restart to change.
+    Ledger in "`ledger`" {
+        /// `false` records nothing for good: no usage, no budgets over a restart.
+        enabled: bool = "true",
+        /// How large the log may grow while the database takes no rows.
+        max_size: Size = "4GiB",
+        /// How often all that was written since is synced to the disk. A process that is killed loses
+        /// nothing; a power cut may take this much.
+        sync: Period = "100ms",
+        /// What becomes of requests when they cannot be recorded, because the disk is full or the log
+        /// at its `max_size`: `refuse` them (503), or `serve` them and count what is lost.
+        when_full: WhenFull = "refuse",
     }
 
     /// What holds where nothing else is said.
@@ -153,5 +172,25 @@ impl Scalar for AccessLogWord {
 
     fn schema() -> Schema {
         json_schema!({"anyOf": [{"enum": ["stdout", "off"]}, {"type": "string", "pattern": "[/.$]"}]})
+    }
+}
+
+/// `refuse` or `serve`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WhenFull {
+    pub serves: bool,
+}
+
+impl WhenFull {
+    const WORDS: [(&'static str, bool); 2] = [("refuse", false), ("serve", true)];
+}
+
+impl Scalar for WhenFull {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &Self::WORDS).map(|serves| Self { serves })
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": Self::WORDS.map(|(word, _)| word)})
     }
 }

@@ -7,10 +7,14 @@ use std::time::Duration;
 use crate::config::database::DatabaseUrl;
 use crate::config::raw::{self, ListenFull};
 use crate::config::read::{At, Context, Either};
-use crate::config::runtime::{Admin, Listen, Server, State, TlsFiles};
+use crate::config::runtime::{Admin, LedgerRules, Listen, Server, State, TlsFiles};
 
 /// Roll-ups are by day, and what is deleted goes by whole days.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// A segment for each of many threads.
+const SMALLEST_LOG: usize = 64 << 20;
+const SOONEST_SYNC: Duration = Duration::from_millis(1);
+const LATEST_SYNC: Duration = Duration::from_secs(60);
 const MOST_THREADS: usize = 1024;
 
 pub(super) fn server(raw: &raw::Server, cx: &mut Context<'_>) -> Server {
@@ -109,5 +113,20 @@ pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {
     if let (Some(DatabaseUrl { ca_file: Some(path), .. }), Some(written)) = (&database, &raw.database) {
         pem(&At { value: path.clone(), place: written.place }, "CERTIFICATE", cx);
     }
-    State { dir: PathBuf::clone(&raw.dir.value), database, retention: raw.retention.0 }
+    State { dir: PathBuf::clone(&raw.dir.value), database, retention: raw.retention.0, ledger: ledger(&raw.ledger, cx) }
+}
+
+fn ledger(raw: &raw::Ledger, cx: &mut Context<'_>) -> LedgerRules {
+    if raw.max_size.0 < SMALLEST_LOG {
+        cx.say(raw.max_size.place, "the ledger's log would be full at once").label("expected at least 64MiB");
+    }
+    if !(SOONEST_SYNC..=LATEST_SYNC).contains(&raw.sync.0) {
+        cx.say(raw.sync.place, "not a beat for the ledger's log").label("expected 1ms to 1m");
+    }
+    LedgerRules {
+        enabled: *raw.enabled,
+        most_bytes: u64::try_from(raw.max_size.0).unwrap_or(u64::MAX),
+        sync: raw.sync.0,
+        serve_unrecorded: raw.when_full.serves,
+    }
 }

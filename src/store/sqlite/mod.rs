@@ -13,6 +13,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Statement, ToSql};
 
 use super::error::Fault;
+use super::session::Many;
 use super::{Arg, Cells, Result, Session, StoreError, migrate};
 use schema::MIGRATIONS;
 
@@ -70,6 +71,16 @@ impl Sqlite {
         answer
     }
 
+    /// As everything was at one moment.
+    pub(super) fn snapshot<T>(&self, ask: &mut dyn FnMut(&mut dyn Session) -> Result<T>) -> Result<T> {
+        self.read(&mut |session| {
+            session.script("BEGIN DEFERRED")?;
+            let answer = ask(session);
+            session.script("COMMIT")?;
+            answer
+        })
+    }
+
     pub(super) fn write<T>(&self, change: &mut dyn FnMut(&mut dyn Session) -> Result<T>) -> Result<T> {
         let Some(writer) = &self.writer else {
             return Err(StoreError::new(Fault::Failed, "the database was opened to be read only"));
@@ -116,6 +127,22 @@ impl Session for Open<'_> {
         Ok(u64::try_from(statement.raw_execute()?).unwrap_or(u64::MAX))
     }
 
+    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<String>> {
+        let names: Vec<&str> = many.columns.iter().map(|column| column.name).collect();
+        let places: Vec<String> = (1..=names.len()).map(|number| format!("?{number}")).collect();
+        let (names, places) = (names.join(", "), places.join(", "));
+        let sql = format!("INSERT INTO {} ({names}) VALUES ({places}) {}", many.table, many.conflict);
+        let mut statement = self.0.prepare_cached(&sql)?;
+        let mut written = Vec::with_capacity(many.rows.len());
+        for row in many.rows {
+            let changed = statement.execute(rusqlite::params_from_iter(row))?;
+            if let (1, Some(Arg::Text(first))) = (changed, row.first()) {
+                written.push((*first).to_owned());
+            }
+        }
+        Ok(written)
+    }
+
     fn each(&mut self, sql: &str, args: &[Arg<'_>], row: &mut dyn FnMut(&dyn Cells) -> Result<()>) -> Result<()> {
         let mut statement = self.0.prepare_cached(sql)?;
         bind(&mut statement, args)?;
@@ -143,7 +170,6 @@ impl ToSql for Arg<'_> {
             Self::Null => ValueRef::Null,
             Self::Int(number) => ValueRef::Integer(*number),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
-            Self::Bytes(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }
@@ -154,10 +180,6 @@ impl Cells for Row<'_> {
     }
 
     fn text(&self, at: usize) -> Result<Option<String>> {
-        Ok(self.get(at)?)
-    }
-
-    fn bytes(&self, at: usize) -> Result<Option<Vec<u8>>> {
         Ok(self.get(at)?)
     }
 }

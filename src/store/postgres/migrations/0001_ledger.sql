@@ -1,6 +1,6 @@
 -- One row for each request. `rest` has what nobody filters by or sums up, as JSON.
 CREATE TABLE weir_requests (
-    request_id TEXT PRIMARY KEY,
+    request_id TEXT COLLATE "C" PRIMARY KEY,
     started_ms BIGINT NOT NULL,
     tenant TEXT, key_id TEXT, end_user TEXT, tags TEXT,
     format TEXT NOT NULL, route TEXT, model TEXT, provider TEXT, upstream_model TEXT,

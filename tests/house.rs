@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("limit", &["config", "error", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "provider", "secret", "wire"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
+    ("alert", &["config", "limit", "provider", "secret", "wire"]),
     ("admin", &["config", "error", "ledger", "limit", "secret", "store", "telemetry", "tenant", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),
     ("route", &["config", "error", "limit", "provider", "usage", "wire"]),
@@ -35,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "admin",
+            "alert",
             "config",
             "error",
             "ledger",

@@ -23,6 +23,10 @@ pub enum Kind {
     KeyInactive,
     /// The key exists and its date has passed.
     KeyExpired,
+    /// The key may not be used from there.
+    AddressNotAllowed,
+    /// A key that cannot be told from no key at all: where keys are kept is away.
+    KeysUnavailable,
     /// The key may not use this model.
     ModelNotAllowed,
     /// The body is not JSON, or JSON with a duplicate top-level member.
@@ -49,6 +53,8 @@ pub enum Kind {
     RateLimited,
     /// A budget is spent.
     BudgetExhausted,
+    /// The store of limits is gone, and they refuse without it.
+    LimitsLost,
     /// The upstream answered with a status 500, or with what cannot be read.
     UpstreamFailed,
     /// The upstream could not be reached, or the connection to it broke.
@@ -129,6 +135,10 @@ impl Kind {
             }
             Self::KeyInactive => face(403, "permission_error", "key_inactive", "permission_error"),
             Self::KeyExpired => face(403, "permission_error", "key_expired", "permission_error"),
+            Self::AddressNotAllowed => face(403, "permission_error", "address_not_allowed", "permission_error"),
+            Self::KeysUnavailable => {
+                Face { anthropic_status: 529, ..face(503, "api_error", "keys_unavailable", "overloaded_error") }
+            }
             Self::ModelNotAllowed => face(403, "permission_error", "model_not_allowed", "permission_error"),
             Self::InvalidJson => face(400, BAD, "invalid_json", BAD),
             Self::InvalidRequest | Self::NotExpressible => face(400, BAD, "invalid_request", BAD),
@@ -141,6 +151,7 @@ impl Kind {
             Self::BodyTimeout => face(408, BAD, "request_timeout", "timeout_error"),
             Self::RateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
             Self::BudgetExhausted => face(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
+            Self::LimitsLost => face(503, "api_error", "limits_unavailable", "api_error"),
             Self::UpstreamFailed | Self::UpstreamBroken => face(502, "api_error", "upstream_error", "api_error"),
             // Nobody is left to read it; the code is for the record.
             Self::ClientGone => face(499, "api_error", "client_closed", "api_error"),
@@ -178,7 +189,7 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal | Self::Unrecorded => Origin::Gateway,
+            Self::Internal | Self::KeysUnavailable | Self::LimitsLost | Self::Unrecorded => Origin::Gateway,
             _ => Origin::Client,
         }
     }

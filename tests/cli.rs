@@ -141,11 +141,53 @@ fn a_key_is_shown_once_and_its_line_opens_the_door() {
     let (code, out, _) = shell.weir(&["keys", "create", "--tenant", "acme"]);
     assert_eq!(code, 0);
     let (secret, lines) = out.split_once('\n').unwrap();
-    assert!(secret.starts_with("weir-") && !lines.contains(secret));
+    assert!(secret.starts_with("weir_") && !lines.contains(secret));
     shell.write("weir.yaml", &format!("providers: {{simulator: {{base_url: 'http://h'}}}}\n{lines}"));
     assert_eq!(shell.weir(&["check"]).0, 0, "{lines}");
     assert_eq!(shell.weir(&["keys", "create", "--expires", "soon"]).0, 2);
     assert_eq!(shell.weir(&["keys", "create", "--id", "a b"]).0, 2);
+}
+
+#[test]
+fn keys_are_kept_in_the_database_beside_a_configuration() {
+    let shell = Shell::new();
+    shell.write(
+        "weir.yaml",
+        "state: {dir: data}\nproviders: {simulator: {base_url: 'http://h'}}\ntenants: {acme: {keys: [{id: own, secret: kkkkkkkk}]}}\n",
+    );
+    let keys = |args: &[&str]| {
+        let args: Vec<&str> = ["keys"].iter().chain(args).chain(&["-c", "weir.yaml", "--json"]).copied().collect();
+        let (code, out, note) = shell.weir(&args);
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_default(), note)
+    };
+    assert_eq!(keys(&["list"]).1["data"], serde_json::json!([]));
+    assert!(!shell.directory.join("data").exists(), "to look makes nothing");
+    let settings = r#"{"limits": {"concurrency": 2}}"#;
+    let (code, made, note) =
+        keys(&["create", "--tenant", "acme", "--id", "ci", "--note", "for CI", "--settings", settings]);
+    assert_eq!((code, &made["id"], &made["limits"]["concurrency"]), (0, &"ci".into(), &2.into()), "{note}");
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("weir_"));
+    for (args, exit, said) in [
+        (&["create", "--tenant", "acme", "--id", "ci"][..], 1, "already"),
+        (&["create", "--tenant", "acme", "--id", "own"], 2, "already"),
+        (&["create", "--tenant", "nobody"], 2, "no tenant `nobody`"),
+        (&["create", "--tenant", "acme", "--settings", "{\"limit\": 1}"], 1, "did you mean `limits`?"),
+        (&["rotate", "none"], 1, "no key"),
+        (&["rotate", "ci", "--grace", "soon"], 2, "grace"),
+    ] {
+        let (code, _, note) = keys(args);
+        assert!(code == exit && note.contains(said), "{args:?}: {code} {note}");
+    }
+    let (_, rotated, _) = keys(&["rotate", "ci", "--grace", "1h"]);
+    assert!(rotated["previous_until"].is_string() && rotated["secret"] != made["secret"]);
+    assert_eq!(keys(&["revoke", "ci"]).1["state"], "revoked");
+    assert_eq!(keys(&["revoke", "ci"]).0, 1, "it is for good");
+    let (code, table, _) = shell.weir(&["keys", "list", "--state", "data"]);
+    assert!(code == 0 && table.starts_with("ID ") && table.contains("revoked") && table.contains("for CI"), "{table}");
+    assert!(!table.contains(secret));
+    assert_eq!(shell.weir(&["keys", "list"]).0, 2, "where?");
+    assert_eq!(shell.weir(&["keys", "list", "--url", "http://127.0.0.1:1"]).0, 1, "nobody is there");
 }
 
 #[test]

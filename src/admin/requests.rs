@@ -17,7 +17,7 @@ type Placed = (Cursor, Vec<u8>);
 
 /// `{"data": [record, ...], "next_cursor": "..." or null, "source": "database" or "memory"}`
 pub(super) fn list(asked: &Asked<'_>) -> Answer {
-    let wanted = match wanted(asked.query) {
+    let wanted = match wanted(&asked.query) {
         Ok(wanted) => wanted,
         Err(why) => return Answer::error(StatusCode::BAD_REQUEST, "invalid_query", &why),
     };
@@ -48,19 +48,28 @@ pub(super) fn list(asked: &Asked<'_>) -> Answer {
 
 /// The record, as the list has it.
 pub(super) fn one(asked: &Asked<'_>) -> Answer {
-    if let Some(row) = asked.backend.requests().one(asked.name) {
+    if let Some(row) = asked.backend.requests().one(asked.name).filter(|row| asked.sees(tenant_of(row).as_deref())) {
         return Answer::json(StatusCode::OK, row.to_vec());
     }
     let found = asked.backend.database().map(|database| database.request(asked.name));
     match found {
-        Some(Ok(Some(row))) => match row.line() {
+        Some(Ok(Some(row))) if asked.sees(row.tenant.as_deref()) => match row.line() {
             Ok(line) => Answer::json(StatusCode::OK, line),
             Err(error) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "unreadable_row", &error.to_string()),
         },
-        Some(Ok(None)) => Answer::error(StatusCode::NOT_FOUND, "unknown_request", "there is no such request"),
+        Some(Ok(_)) => Answer::error(StatusCode::NOT_FOUND, "unknown_request", "there is no such request"),
         Some(Err(error)) => Answer::unavailable(&error.to_string()),
         None => Answer::error(StatusCode::NOT_FOUND, "unknown_request", "this request is not among the last ones"),
     }
+}
+
+/// Whose it was.
+fn tenant_of(row: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        tenant: Option<String>,
+    }
+    serde_json::from_slice::<Row>(row).ok()?.tenant
 }
 
 /// The newest first.

@@ -8,7 +8,7 @@ use crate::wire::json::Obj;
 
 /// `{"data": [{tenant, model, ..., requests, ..., cost_usd}], "next_cursor": "..." or null, "source": ...}`
 pub(super) fn usage(asked: &Asked<'_>) -> Answer {
-    let query = match UsageQuery::read(asked.query) {
+    let query = match UsageQuery::read(&asked.query) {
         Ok(query) => query,
         Err(why) => return Answer::error(StatusCode::BAD_REQUEST, "invalid_query", &why),
     };

@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+use super::access::{AdminToken, Issuer, KeySource};
 use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget};
+use super::limits::Limited;
 use super::runtime::{
-    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule, Runtime, Tenant,
-    Timeouts,
+    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime,
+    Share, Tenant, Timeouts,
 };
 
 /// What stands for a secret.
@@ -35,11 +37,14 @@ pub fn json(runtime: &Runtime) -> Value {
             "write_timeout": seconds(server.write_timeout),
             "grace_period": seconds(server.grace_period),
             "max_answer": server.max_answer_bytes,
+            "trusted_proxies": server.trusted_proxies,
         },
-        "admin": {"listen": runtime.admin.listen, "token": runtime.admin.token.as_ref().map(|_| SET)},
+        "admin": {"listen": runtime.admin.listen, "tokens": runtime.admin.tokens.iter().map(admin_token).collect::<Vec<_>>()},
         "state": {
             "dir": runtime.state.dir,
             "database": runtime.state.database.as_ref().map(|_| SET),
+            "shared": runtime.state.shared.as_ref().map(|_| SET),
+            "on_store_loss": runtime.state.on_store_loss.as_str(),
             "retention": seconds(runtime.state.retention),
             "ledger": {
                 "enabled": runtime.state.ledger.enabled,
@@ -55,6 +60,7 @@ pub fn json(runtime: &Runtime) -> Value {
             "retry_budget": {"percent": runtime.retry_budget.percent, "floor": runtime.retry_budget.floor},
         },
         "tenants": tenants,
+        "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
         "prices": {"version": runtime.prices.version},
         "telemetry": {"access_log": match &runtime.telemetry.access_log {
             AccessLog::Off => "off".to_owned(),
@@ -178,12 +184,17 @@ fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
     let mut keys: Vec<_> = runtime.keys.values().filter(|k| k.tenant.id == t.id).collect();
     keys.sort_by(|a, b| a.id.cmp(&b.id));
     let model_limits: Map<_, _> = t.model_limits.iter().map(|(p, l)| (p.0.clone(), limits(l))).collect();
+    let model_budgets: Map<_, _> = t.model_budgets.iter().map(|(p, all)| (p.0.clone(), budgets(all).into())).collect();
+    let tags: Map<_, _> = t.tags.iter().map(|(p, each)| (p.0.clone(), share(each))).collect();
     json!({
         "keys": keys.into_iter().map(|k| key(k)).collect::<Vec<_>>(),
         "models": patterns(&t.models),
         "limits": limits(&t.limits),
         "model_limits": model_limits,
         "budgets": budgets(&t.budgets),
+        "model_budgets": model_budgets,
+        "users": share(&t.users),
+        "tags": tags,
         "strict": t.strict,
         "providers": t.providers,
         "regions": patterns(&t.regions),
@@ -200,6 +211,33 @@ fn key(k: &Key) -> Value {
         "models": patterns(&k.models),
         "limits": limits(&k.limits),
         "budgets": budgets(&k.budgets),
+        "allowed_addresses": k.allowed_addresses,
+        "previous": k.previous.map(|previous| json!({"until": moment(previous.until)})),
+    })
+}
+
+fn admin_token(token: &AdminToken) -> Value {
+    json!({"name": token.name, "role": token.role.as_str(), "tenant": token.tenant, "token": SET})
+}
+
+fn issuer(issuer: &Issuer) -> Value {
+    json!({
+        "name": issuer.name,
+        "issuer": issuer.issuer,
+        "audience": issuer.audiences,
+        "keys": match &issuer.keys {
+            KeySource::Url(url) => url,
+            KeySource::Set(_) => "a JWK set",
+            KeySource::Pem(_) => "a public key",
+        },
+        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
+        "claims": {
+            "tenant": issuer.claims.tenant, "key": issuer.claims.key, "user": issuer.claims.user,
+            "models": issuer.claims.models,
+        },
+        "tenant": issuer.tenant,
+        "tenants": issuer.tenants,
+        "leeway": seconds(issuer.leeway),
     })
 }
 
@@ -210,7 +248,11 @@ fn budgets(all: &[Budget]) -> Vec<Value> {
             b.unit.as_str(): Amount(b.unit, b.most).to_string(),
             "per": b.period.per.as_str(),
             "reset": b.period.reset_day,
+            "time_zone": b.period.zone_name(),
             "soft": b.soft,
+            "warn_at": b.warn_at.iter().collect::<Vec<_>>(),
+            "stop": b.stop,
+            "on_store_loss": b.on_store_loss.map(OnStoreLoss::as_str),
         })
     };
     all.iter().map(one).collect()
@@ -221,11 +263,13 @@ fn patterns(list: &[ModelPattern]) -> Vec<&str> {
 }
 
 fn limits(l: &Limits) -> Value {
-    json!({
-        "requests_per_minute": l.requests_per_minute,
-        "tokens_per_minute": l.tokens_per_minute,
-        "concurrency": l.concurrency,
-    })
+    let all = Limited::all().map(|limited| (limited.as_str().to_owned(), json!(l.get(limited))));
+    let loss = ("on_store_loss".to_owned(), json!(l.on_store_loss.map(OnStoreLoss::as_str)));
+    all.chain([loss]).collect::<Map<_, _>>().into()
+}
+
+fn share(each: &Share) -> Value {
+    json!({"limits": limits(&each.limits), "budgets": budgets(&each.budgets)})
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -5,11 +5,13 @@
 //! and builds the [`runtime`]; [`load`] is the way through. Every problem is found before any is
 //! reported ([`report`]).
 
+pub mod access;
 pub mod attempts;
 pub mod budget;
 pub mod database;
 pub mod dump;
 pub mod env;
+pub mod limits;
 pub mod load;
 pub mod raw;
 pub mod read;

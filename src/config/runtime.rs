@@ -11,9 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
+use super::access::{AdminToken, Auth, IpNet, Previous};
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
 use super::database::DatabaseUrl;
+pub use super::limits::{Limits, Share};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -42,6 +44,7 @@ pub struct Runtime {
     pub tenants: Vec<Arc<Tenant>>,
     /// Every key by the SHA-256 of its secret.
     pub keys: HashMap<[u8; 32], Arc<Key>>,
+    pub auth: Auth,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
 }
@@ -55,6 +58,35 @@ pub struct State {
     /// How long rows of the ledger are kept.
     pub retention: Duration,
     pub ledger: LedgerRules,
+    /// Where limits and budgets are shared with other replicas.
+    pub shared: Option<Secret>,
+    /// Where a limit or a budget says nothing else.
+    pub on_store_loss: OnStoreLoss,
+}
+
+/// `on_store_loss`: what holds for a shared limit or budget while its store is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStoreLoss {
+    /// What is leased may be spent; then a limit is this replica's part of it, and a budget is closed.
+    #[default]
+    LastLease,
+    /// Everything is let through, and charged afterwards.
+    Open,
+    /// Everything is refused.
+    Closed,
+}
+
+impl OnStoreLoss {
+    pub const WORDS: [(&str, Self); 3] =
+        [("last_lease", Self::LastLease), ("open", Self::Open), ("closed", Self::Closed)];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LastLease => "last_lease",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// `state.ledger:`
@@ -83,6 +115,8 @@ pub struct Server {
     pub grace_period: Duration,
     /// Answers that are not streamed are held up to this size.
     pub max_answer_bytes: usize,
+    /// Those are believed about whom a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Server {
@@ -112,8 +146,8 @@ pub struct TlsFiles {
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// Required as soon as `listen` is not loopback.
-    pub token: Option<Secret>,
+    /// Who may ask. At least one as soon as `listen` is not loopback.
+    pub tokens: Vec<AdminToken>,
 }
 
 impl Default for Runtime {
@@ -123,7 +157,7 @@ impl Default for Runtime {
             hash: String::new(),
             loaded_at: SystemTime::UNIX_EPOCH,
             server: Server::default(),
-            admin: Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
+            admin: Admin { listen: ([127, 0, 0, 1], 0).into(), tokens: Vec::new() },
             state: State::default(),
             deployments: Vec::new(),
             routes: HashMap::new(),
@@ -132,6 +166,7 @@ impl Default for Runtime {
             retry_budget: RetryShare::default(),
             tenants: Vec::new(),
             keys: HashMap::new(),
+            auth: Auth::default(),
             prices: Arc::default(),
             telemetry: Telemetry { access_log: AccessLog::Off },
         }
@@ -468,6 +503,12 @@ pub struct Tenant {
     /// Limits on one model (or pattern) of this tenant.
     pub model_limits: Vec<(ModelPattern, Limits)>,
     pub budgets: Vec<Budget>,
+    /// Budgets of one model (or pattern) of this tenant.
+    pub model_budgets: Vec<(ModelPattern, Vec<Budget>)>,
+    /// What each of its users has.
+    pub users: Share,
+    /// What each tag has that is called so, or that matches.
+    pub tags: Vec<(ModelPattern, Share)>,
     /// Refuse what a target cannot express instead of dropping it.
     pub strict: bool,
     /// Providers it may be served by; empty allows all.
@@ -489,6 +530,9 @@ impl Default for Tenant {
             limits: Limits::default(),
             model_limits: Vec::new(),
             budgets: Vec::new(),
+            model_budgets: Vec::new(),
+            users: Share::default(),
+            tags: Vec::new(),
             strict: false,
             providers: Vec::new(),
             regions: Vec::new(),
@@ -527,21 +571,26 @@ pub struct ModelPattern(pub String);
 impl ModelPattern {
     /// Whether `name` matches.
     pub fn matches(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-        let mut rest = Some(rest);
-        let mut last: Option<&str> = None;
-        for part in parts {
-            if let Some(middle) = last {
-                rest = rest.and_then(|r| r.split_once(middle)).map(|(_, after)| after);
-            }
-            last = Some(part);
+        pattern_matches(&self.0, name)
+    }
+}
+
+/// Whether `name` is what a pattern says, in which a star stands for any text.
+pub fn pattern_matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut rest = Some(rest);
+    let mut last: Option<&str> = None;
+    for part in parts {
+        if let Some(middle) = last {
+            rest = rest.and_then(|r| r.split_once(middle)).map(|(_, after)| after);
         }
-        match (rest, last) {
-            (Some(rest), Some(tail)) => rest.ends_with(tail),
-            (Some(rest), None) => rest.is_empty(),
-            (None, _) => false,
-        }
+        last = Some(part);
+    }
+    match (rest, last) {
+        (Some(rest), Some(tail)) => rest.ends_with(tail),
+        (Some(rest), None) => rest.is_empty(),
+        (None, _) => false,
     }
 }
 
@@ -557,6 +606,9 @@ pub struct Key {
     pub models: Vec<ModelPattern>,
     pub limits: Limits,
     pub budgets: Vec<Budget>,
+    /// Where it may be used; empty is everywhere.
+    pub allowed_addresses: Vec<IpNet>,
+    pub previous: Option<Previous>,
 }
 
 impl Default for Key {
@@ -570,16 +622,10 @@ impl Default for Key {
             models: Vec::new(),
             limits: Limits::default(),
             budgets: Vec::new(),
+            allowed_addresses: Vec::new(),
+            previous: None,
         }
     }
-}
-
-/// `limits:`; `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    pub requests_per_minute: Option<u64>,
-    pub tokens_per_minute: Option<u64>,
-    pub concurrency: Option<u64>,
 }
 
 /// `telemetry:`

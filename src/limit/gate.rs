@@ -1,349 +1,308 @@
-//! Admission: all limits of a key looked at together.
+//! The limits of one scope over its counters.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::budget::{Exhausted, Purses, Reservation, Spend, UsedUp};
-use super::clock::Moment;
-use super::window::{Level, Window};
-use crate::config::runtime::{Limits, ModelPattern};
-use crate::error::{Error, Kind};
+use super::scope::Scope;
+#[cfg(feature = "proxy")]
+use super::shared::{Counter, Kind};
+use super::window::{Level, Measure, Window};
+use crate::config::limits::{Limited, Limits, Rate, What};
+use crate::config::runtime::OnStoreLoss;
 
 /// A full house has no timetable: this is the wait we suggest.
 const CONCURRENCY_WAIT_MS: u64 = 1_000;
 
-/// Whom a limit stands on; also what its counters are kept under.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    Tenant(String),
-    Model { tenant: String, pattern: String },
-    Key { tenant: String, key: String },
-}
-
-/// What is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limited {
-    Requests,
-    Tokens,
-    Concurrency,
-}
-
-impl Limited {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests_per_minute",
-            Self::Tokens => "tokens_per_minute",
-            Self::Concurrency => "concurrency",
-        }
-    }
-}
-
 /// The counters of one scope. They belong to the process and outlive any configuration.
-#[derive(Debug, Default)]
-pub(super) struct Counters(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    requests: Window,
-    tokens: Window,
-    running: u64,
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) scope: Scope,
+    state: Mutex<State>,
 }
 
-impl Counters {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every update is whole before anything can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Of every limit that any configuration had here.
+    windows: Vec<(Rate, Window)>,
+    running: u64,
+    /// The same at the store that all replicas share, as far as somebody asked for it.
+    #[cfg(feature = "proxy")]
+    counters: Vec<Shared>,
+}
+
+#[cfg(feature = "proxy")]
+#[derive(Debug)]
+struct Shared {
+    limited: Limited,
+    kind: Kind,
+    on_loss: Option<OnStoreLoss>,
+    counter: Arc<Counter>,
+}
+
+/// The limits that a configuration puts on a scope, or on each of many.
+#[derive(Debug)]
+pub(super) struct Rules {
+    rates: Vec<(Rate, Measure)>,
+    concurrency: Option<u64>,
+    /// While the store is gone.
+    on_loss: Option<OnStoreLoss>,
 }
 
 /// A scope with the limits that the present configuration puts on it.
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) scope: Scope,
-    pub(super) limits: Limits,
-    pub(super) counters: Arc<Counters>,
+    pub(super) post: Arc<Post>,
+    rules: Arc<Rules>,
 }
 
-/// All that limits one key, resolved: no names are looked up when a request comes.
-#[derive(Debug, Default)]
-pub struct KeyLimits {
-    pub(super) tenant: Option<Arc<Gate>>,
-    /// In an order that a reload does not change (see [`Self::admit`]).
-    pub(super) models: Arc<[(ModelPattern, Arc<Gate>)]>,
-    pub(super) key: Option<Arc<Gate>>,
-    pub(super) purses: Purses,
+/// Tokens that a request may use, or has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
 }
 
-/// The tightest requests and tokens limit, for the headers of the answer. `None`: no such limit.
+/// A limit that a request does not fit into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Short {
+    pub(super) limited: Limited,
+    pub(super) limit: u64,
+    pub(super) used: u64,
+    pub(super) wanted: u64,
+    pub(super) wait_ms: u64,
+}
+
+/// The tightest limit of each kind, for the headers of the answer. `None`: no such limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
     pub requests: Option<Level>,
+    /// Of input and output together.
     pub tokens: Option<Level>,
+    pub input_tokens: Option<Level>,
+    pub output_tokens: Option<Level>,
 }
 
-/// A request that may go on. Dropping it ends its concurrency.
-#[derive(Debug)]
-pub struct Admission {
-    gates: Vec<Arc<Gate>>,
-    booked_ms: u64,
-    reserved_tokens: u64,
-    settled: bool,
-    standing: Standing,
-    reservation: Reservation,
-}
-
-/// A request that may not.
-#[derive(Debug)]
-pub enum Refusal {
-    Limit(Box<Denial>),
-    Budget(Box<Exhausted>),
-}
-
-/// A limit that is reached.
-#[derive(Debug, Clone)]
-pub struct Denial {
-    pub scope: Scope,
-    pub limited: Limited,
-    pub limit: u64,
-    /// Waiting this long admits it if nobody else comes; for concurrency a suggestion.
-    pub wait_ms: u64,
-    /// What it wanted: 1, or its estimate of tokens.
-    pub wanted: u64,
-    pub standing: Standing,
-}
-
-impl KeyLimits {
-    /// Reserves one request, `estimate` and a place among the running.
-    ///
-    /// `names` is every name the model goes by here: the one the client used, and the
-    /// `provider/model` it stands for if that is another. Locks are taken in the order tenant,
-    /// models, key, then those of the budgets, the same for everyone, and all are held until all are
-    /// charged.
-    pub fn admit(&self, names: &[&str], estimate: Spend, at: Moment) -> Result<Admission, Refusal> {
-        let (estimate_tokens, now_ms) = (estimate.tokens, at.now_ms);
-        let gates = self.gates(names);
-        let mut states: Vec<MutexGuard<'_, State>> = gates.iter().map(|gate| gate.counters.lock()).collect();
-        let mut worst: Option<Box<Denial>> = None;
-        for (gate, state) in gates.iter().zip(&mut states) {
-            state.advance(now_ms, gate.limits);
-            for denial in gate.refusals(state, estimate_tokens).into_iter().flatten() {
-                if worst.as_ref().is_none_or(|known| known.wait_ms < denial.wait_ms) {
-                    worst = Some(Box::new(denial));
-                }
-            }
-        }
-        if let Some(denial) = worst {
-            let standing = Standing::over(&gates, &states);
-            return Err(Refusal::Limit(Box::new(Denial { standing, ..*denial })));
-        }
-        let reservation = self.purses.reserve(estimate, at.unix_ms).map_err(Refusal::Budget)?;
-        for (gate, state) in gates.iter().zip(&mut states) {
-            state.charge(now_ms, estimate_tokens, gate.limits);
-        }
-        let standing = Standing::over(&gates, &states);
-        drop(states);
-        let (booked_ms, reserved_tokens) = (now_ms, estimate_tokens);
-        Ok(Admission { gates, booked_ms, reserved_tokens, settled: false, standing, reservation })
+impl Post {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, state: Mutex::default() }
     }
 
-    /// What this key's requests are paid from.
-    pub fn purses(&self) -> &Purses {
-        &self.purses
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every update is whole before anything can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every limit of this key as it stands (`GET /v1/limits`).
-    pub fn levels(&self, now_ms: u64, mut each: impl FnMut(&Scope, Limited, Level)) {
-        let models = self.models.iter().map(|(_, gate)| gate);
-        for gate in self.tenant.iter().chain(models).chain(&self.key) {
-            let mut state = gate.counters.lock();
-            state.advance(now_ms, gate.limits);
-            if let Some(limit) = gate.limits.requests_per_minute {
-                each(&gate.scope, Limited::Requests, state.requests.level(limit));
-            }
-            if let Some(limit) = gate.limits.tokens_per_minute {
-                each(&gate.scope, Limited::Tokens, state.tokens.level(limit));
-            }
-            if let Some(limit) = gate.limits.concurrency {
-                let remaining = limit.saturating_sub(state.running);
-                each(&gate.scope, Limited::Concurrency, Level { limit, remaining, reset_ms: 0 });
-            }
+    /// A request is over.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        state.running = state.running.saturating_sub(1);
+    }
+}
+
+impl Rules {
+    /// `None` where nothing is limited.
+    pub(super) fn of(limits: &Limits) -> Option<Arc<Self>> {
+        let rate = |(limited, limit)| match limited {
+            Limited::Rate(rate) => Some((rate, Measure { limit, length_ms: rate.every.length_ms() })),
+            Limited::Concurrency => None,
+        };
+        let rates = limits.iter().filter_map(rate).collect();
+        (!limits.is_empty())
+            .then(|| Arc::new(Self { rates, concurrency: limits.concurrency, on_loss: limits.on_store_loss }))
+    }
+
+    /// Every limit as it is where nothing is used.
+    pub(super) fn unused(&self) -> impl Iterator<Item = (Limited, Level)> {
+        let unused = |limit| Level { limit, remaining: limit, reset_ms: 0 };
+        let rates = self.rates.iter().map(move |(rate, of)| (Limited::Rate(*rate), unused(of.limit)));
+        rates.chain(self.concurrency.map(|limit| (Limited::Concurrency, unused(limit))))
+    }
+}
+
+impl Load {
+    pub(super) const fn of(self, what: What) -> u64 {
+        match what {
+            What::Requests => 1,
+            What::InputTokens => self.input_tokens,
+            What::OutputTokens => self.output_tokens,
+            What::Tokens => self.tokens(),
         }
     }
 
-    fn gates(&self, names: &[&str]) -> Vec<Arc<Gate>> {
-        let matching = self.models.iter().filter(|(pattern, _)| names.iter().any(|name| pattern.matches(name)));
-        self.tenant.iter().chain(matching.map(|(_, gate)| gate)).chain(&self.key).cloned().collect()
+    pub(super) const fn tokens(self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    #[must_use]
+    pub(super) const fn plus(self, more: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(more.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(more.output_tokens),
+        }
     }
 }
 
 impl State {
-    fn advance(&mut self, now_ms: u64, limits: Limits) {
-        if let Some(limit) = limits.requests_per_minute {
-            self.requests.advance(now_ms, limit);
-        }
-        if let Some(limit) = limits.tokens_per_minute {
-            self.tokens.advance(now_ms, limit);
+    /// The windows that these rules are about.
+    fn each(&mut self, rules: &Rules, mut each: impl FnMut(Rate, Measure, &mut Window)) {
+        for (rate, of) in &rules.rates {
+            if !self.windows.iter().any(|(known, _)| known == rate) {
+                self.windows.push((*rate, Window::default()));
+            }
+            for (_, window) in self.windows.iter_mut().filter(|(known, _)| known == rate) {
+                each(*rate, *of, window);
+            }
         }
     }
+}
 
-    fn charge(&mut self, now_ms: u64, tokens: u64, limits: Limits) {
-        if let Some(limit) = limits.requests_per_minute {
-            self.requests.charge(now_ms, 1, limit);
+#[cfg(feature = "proxy")]
+impl State {
+    fn counter(
+        &mut self,
+        store: &super::shared::Shared,
+        scope: &Scope,
+        (limited, kind, on_loss): (Limited, Kind, Option<OnStoreLoss>),
+    ) -> Arc<Counter> {
+        let known = self.counters.iter_mut().find(|known| known.limited == limited);
+        match known {
+            Some(known) if (known.kind, known.on_loss) == (kind, on_loss) => Arc::clone(&known.counter),
+            known => {
+                let counter = store.counter(scope.counter(limited).as_str(), kind, on_loss);
+                let new = Shared { limited, kind, on_loss, counter: Arc::clone(&counter) };
+                match known {
+                    Some(known) => *known = new,
+                    None => self.counters.push(new),
+                }
+                counter
+            }
         }
-        if let Some(limit) = limits.tokens_per_minute {
-            self.tokens.charge(now_ms, tokens, limit);
-        }
-        // Counted without a limit too: one may arrive by a reload.
-        self.running = self.running.saturating_add(1);
     }
 }
 
 impl Gate {
-    /// What of this scope stands against one more request.
-    fn refusals(&self, state: &State, tokens: u64) -> [Option<Denial>; 3] {
-        let denial = |limited, limit, wait_ms, wanted| {
-            let standing = Standing::default();
-            (wait_ms > 0).then(|| Denial { scope: self.scope.clone(), limited, limit, wait_ms, wanted, standing })
+    pub(super) const fn new(post: Arc<Post>, rules: Arc<Rules>) -> Self {
+        Self { post, rules }
+    }
+
+    /// What of this scope stands longest against one more request.
+    pub(super) fn refusal(&self, state: &mut State, now_ms: u64, load: Load) -> Option<Short> {
+        let mut worst: Option<Short> = None;
+        let mut add = |short: Short| {
+            if short.wait_ms > worst.map_or(0, |known| known.wait_ms) {
+                worst = Some(short);
+            }
         };
-        let requests = self
-            .limits
-            .requests_per_minute
-            .and_then(|limit| denial(Limited::Requests, limit, state.requests.wait_ms(1, limit), 1));
-        let tokens = self
-            .limits
-            .tokens_per_minute
-            .and_then(|limit| denial(Limited::Tokens, limit, state.tokens.wait_ms(tokens, limit), tokens));
-        let concurrency = self.limits.concurrency.and_then(|limit| {
-            let wait_ms = if state.running < limit { 0 } else { CONCURRENCY_WAIT_MS };
-            denial(Limited::Concurrency, limit, wait_ms, 1)
+        state.each(&self.rules, |rate, of, window| {
+            window.advance(now_ms, of);
+            let wanted = load.of(rate.what);
+            let wait_ms = window.wait_ms(wanted, of);
+            add(Short { limited: Limited::Rate(rate), limit: of.limit, used: window.used(), wanted, wait_ms });
         });
-        [requests, tokens, concurrency]
+        if let Some(limit) = self.rules.concurrency.filter(|limit| state.running >= *limit) {
+            let (limited, used) = (Limited::Concurrency, state.running);
+            add(Short { limited, limit, used, wanted: 1, wait_ms: CONCURRENCY_WAIT_MS });
+        }
+        worst
+    }
+
+    /// Takes what [`Self::refusal`] had nothing against.
+    pub(super) fn charge(&self, state: &mut State, now_ms: u64, load: Load) {
+        state.each(&self.rules, |rate, of, window| {
+            window.charge(now_ms, load.of(rate.what), of);
+        });
+        // Counted without a limit too: one may arrive by a reload.
+        state.running = state.running.saturating_add(1);
+    }
+
+    /// Puts what was used in the place of what was reserved. The request itself stays charged.
+    pub(super) fn settle(&self, reserved: Load, booked_ms: u64, used: Load, now_ms: u64) {
+        if reserved == used {
+            return;
+        }
+        self.post.lock().each(&self.rules, |rate, of, window| {
+            let (reserved, used) = (reserved.of(rate.what), used.of(rate.what));
+            let now_ms = window.advance(now_ms, of);
+            match used.checked_sub(reserved) {
+                Some(0) => {}
+                Some(missing) => _ = window.charge(now_ms, missing, of),
+                None => window.give_back(booked_ms, reserved - used, of),
+            }
+        });
+    }
+
+    /// Undoes [`Self::charge`], the request itself included.
+    #[cfg(feature = "proxy")]
+    pub(super) fn take_back(&self, reserved: Load, booked_ms: u64, now_ms: u64) {
+        self.post.lock().each(&self.rules, |rate, of, window| {
+            window.advance(now_ms, of);
+            window.give_back(booked_ms, reserved.of(rate.what), of);
+        });
+    }
+
+    /// The counters behind its limits at the store.
+    #[cfg(feature = "proxy")]
+    pub(super) fn counters(&self, store: &super::shared::Shared, mut each: impl FnMut(Limited, Arc<Counter>)) {
+        let mut state = self.post.lock();
+        let rates = self
+            .rules
+            .rates
+            .iter()
+            .map(|(rate, of)| (Limited::Rate(*rate), Kind::Window { limit: of.limit, length_ms: of.length_ms }));
+        let places = self.rules.concurrency.map(|limit| (Limited::Concurrency, Kind::Concurrency { limit }));
+        for (limited, kind) in rates.chain(places) {
+            each(limited, state.counter(store, &self.post.scope, (limited, kind, self.rules.on_loss)));
+        }
+    }
+
+    /// Every limit here as it stands.
+    pub(super) fn levels(&self, now_ms: u64, mut each: impl FnMut(&Scope, Limited, Level)) {
+        let mut state = self.post.lock();
+        state.each(&self.rules, |rate, of, window| {
+            window.advance(now_ms, of);
+            each(&self.post.scope, Limited::Rate(rate), window.level(of));
+        });
+        if let Some(limit) = self.rules.concurrency {
+            let remaining = limit.saturating_sub(state.running);
+            each(&self.post.scope, Limited::Concurrency, Level { limit, remaining, reset_ms: 0 });
+        }
     }
 }
 
 impl Standing {
-    fn over(gates: &[Arc<Gate>], states: &[MutexGuard<'_, State>]) -> Self {
-        let pairs = || gates.iter().zip(states);
-        let requests = pairs().filter_map(|(g, s)| Some(s.requests.level(g.limits.requests_per_minute?)));
-        let tokens = pairs().filter_map(|(g, s)| Some(s.tokens.level(g.limits.tokens_per_minute?)));
-        Self {
-            requests: requests.min_by_key(|level| (level.remaining, level.limit)),
-            tokens: tokens.min_by_key(|level| (level.remaining, level.limit)),
+    /// Of these scopes, after [`Gate::refusal`] or [`Gate::charge`].
+    pub(super) fn over(gates: &[Arc<Gate>], states: &mut [MutexGuard<'_, State>]) -> Self {
+        let mut standing = Self::default();
+        for (gate, state) in gates.iter().zip(states) {
+            state.each(&gate.rules, |rate, of, window| standing.see(rate.what, window.level(of)));
         }
-    }
-}
-
-impl Admission {
-    /// As the limits stood right after this request was admitted.
-    pub fn standing(&self) -> Standing {
-        self.standing
+        standing
     }
 
-    /// Puts real usage (all input and output) in the place of the estimate, and says which budgets that
-    /// used up. Where no upstream did any work that is nothing, and all is given back but the request
-    /// itself, or a client could fail without limit. Counts once.
-    pub fn settle(&mut self, used: Spend, at: Moment) -> Vec<UsedUp> {
-        if std::mem::replace(&mut self.settled, true) {
-            return Vec::new();
-        }
-        self.settle_tokens(used.tokens, at.now_ms);
-        self.reservation.settle(used, at.unix_ms)
+    /// Of both the tighter, kind by kind.
+    #[cfg(feature = "proxy")]
+    pub(super) fn tighter(mut self, other: Self) -> Self {
+        let all = [
+            (What::Requests, other.requests),
+            (What::InputTokens, other.input_tokens),
+            (What::OutputTokens, other.output_tokens),
+            (What::Tokens, other.tokens),
+        ];
+        all.into_iter()
+            .filter_map(|(what, level)| Some((what, level?)))
+            .for_each(|(what, level)| self.see(what, level));
+        self
     }
 
-    fn settle_tokens(&self, used_tokens: u64, now_ms: u64) {
-        for gate in &self.gates {
-            let Some(limit) = gate.limits.tokens_per_minute else { continue };
-            let tokens = &mut gate.counters.lock().tokens;
-            let now_ms = tokens.advance(now_ms, limit);
-            match used_tokens.checked_sub(self.reserved_tokens) {
-                Some(0) => {}
-                Some(missing) => {
-                    tokens.charge(now_ms, missing, limit);
-                }
-                None => tokens.give_back(self.booked_ms, self.reserved_tokens - used_tokens, limit),
-            }
-        }
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        for gate in &self.gates {
-            let mut state = gate.counters.lock();
-            state.running = state.running.saturating_sub(1);
-        }
-    }
-}
-
-impl Scope {
-    /// What it stands on: `tenant`, `model` or `key`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Tenant(_) => "tenant",
-            Self::Model { .. } => "model",
-            Self::Key { .. } => "key",
-        }
-    }
-
-    /// Its name there.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Tenant(name) | Self::Model { pattern: name, .. } | Self::Key { key: name, .. } => name,
-        }
-    }
-}
-
-impl Refusal {
-    /// The `limit` label of `weir_throttled_total`: a closed set.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Limit(denial) => denial.label(),
-            Self::Budget(exhausted) => exhausted.label(),
-        }
-    }
-
-    /// The 429.
-    pub fn to_error(&self) -> Error {
-        match self {
-            Self::Limit(denial) => denial.to_error(),
-            Self::Budget(exhausted) => exhausted.to_error(),
-        }
-    }
-}
-
-impl Denial {
-    /// The `limit` label of `weir_throttled_total`: a closed set.
-    pub fn label(&self) -> &'static str {
-        match (&self.scope, self.limited) {
-            (Scope::Tenant(_), Limited::Requests) => "tenant_requests",
-            (Scope::Tenant(_), Limited::Tokens) => "tenant_tokens",
-            (Scope::Tenant(_), Limited::Concurrency) => "tenant_concurrency",
-            (Scope::Model { .. }, Limited::Requests) => "model_requests",
-            (Scope::Model { .. }, Limited::Tokens) => "model_tokens",
-            (Scope::Model { .. }, Limited::Concurrency) => "model_concurrency",
-            (Scope::Key { .. }, Limited::Requests) => "key_requests",
-            (Scope::Key { .. }, Limited::Tokens) => "key_tokens",
-            (Scope::Key { .. }, Limited::Concurrency) => "key_concurrency",
-        }
-    }
-
-    /// The 429: which limit of what, how much, and when to come back.
-    pub fn to_error(&self) -> Error {
-        let what = match self.limited {
-            Limited::Requests => "requests per minute",
-            Limited::Tokens => "tokens per minute",
-            Limited::Concurrency => "concurrent requests",
+    pub(super) fn see(&mut self, what: What, level: Level) {
+        let tightest = match what {
+            What::Requests => &mut self.requests,
+            What::InputTokens => &mut self.input_tokens,
+            What::OutputTokens => &mut self.output_tokens,
+            What::Tokens => &mut self.tokens,
         };
-        let (kind, name, limit) = (self.scope.kind(), self.scope.name(), self.limit);
-        let need = match self.limited {
-            Limited::Tokens if self.wanted > limit => {
-                format!(" (this request may use {}, more than the limit: it has to find the limit unused)", self.wanted)
-            }
-            Limited::Tokens => format!(" (this request may use {})", self.wanted),
-            Limited::Requests | Limited::Concurrency => String::new(),
-        };
-        let wait = super::headers::Span(self.wait_ms);
-        let text = format!("the {kind} '{name}' has reached its limit of {limit} {what}{need}; try again in {wait}");
-        Error::new(Kind::RateLimited, text).with_retry_after(Duration::from_millis(self.wait_ms))
+        let tightness = |level: Level| (level.remaining, level.limit);
+        if tightest.is_none_or(|known| tightness(level) < tightness(known)) {
+            *tightest = Some(level);
+        }
     }
 }

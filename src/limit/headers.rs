@@ -42,20 +42,41 @@ const ANTHROPIC_TOKENS: Names = Names {
     reset: "anthropic-ratelimit-tokens-reset",
 };
 
-/// Hands each header to `emit`, for the limits that exist; `now` is the wall clock.
+const ANTHROPIC_INPUT_TOKENS: Names = Names {
+    limit: "anthropic-ratelimit-input-tokens-limit",
+    remaining: "anthropic-ratelimit-input-tokens-remaining",
+    reset: "anthropic-ratelimit-input-tokens-reset",
+};
+const ANTHROPIC_OUTPUT_TOKENS: Names = Names {
+    limit: "anthropic-ratelimit-output-tokens-limit",
+    remaining: "anthropic-ratelimit-output-tokens-remaining",
+    reset: "anthropic-ratelimit-output-tokens-reset",
+};
+
+/// Hands each header to `emit`, for the limits that exist; `now` is the wall clock. OpenAI has no names
+/// for limits of input and of output: where there is none of both together, the tighter one is shown.
 pub fn write(client: Dialect, standing: &Standing, now: SystemTime, mut emit: impl FnMut(&'static str, &str)) {
-    let rfc3339 = client == Dialect::Anthropic;
-    let (requests, tokens) = match client {
-        Dialect::Anthropic => (&ANTHROPIC_REQUESTS, &ANTHROPIC_TOKENS),
-        _ => (&OPENAI_REQUESTS, &OPENAI_TOKENS),
-    };
-    for (names, level) in [(requests, standing.requests), (tokens, standing.tokens)] {
-        let Some(Level { limit, remaining, reset_ms }) = level else { continue };
+    let Standing { requests, tokens, input_tokens, output_tokens } = *standing;
+    let mut show = |names: &Names, level: Option<Level>, rfc3339: bool| {
+        let Some(Level { limit, remaining, reset_ms }) = level else { return };
         emit(names.limit, Line::of(limit).as_str());
         emit(names.remaining, Line::of(remaining).as_str());
         let reset =
             if rfc3339 { Line::of(Rfc3339(now + Duration::from_millis(reset_ms))) } else { Line::of(Span(reset_ms)) };
         emit(names.reset, reset.as_str());
+    };
+    match client {
+        Dialect::Anthropic => {
+            show(&ANTHROPIC_REQUESTS, requests, true);
+            show(&ANTHROPIC_TOKENS, tokens, true);
+            show(&ANTHROPIC_INPUT_TOKENS, input_tokens, true);
+            show(&ANTHROPIC_OUTPUT_TOKENS, output_tokens, true);
+        }
+        _ => {
+            let tighter = [input_tokens, output_tokens].into_iter().flatten().min_by_key(|level| level.remaining);
+            show(&OPENAI_REQUESTS, requests, false);
+            show(&OPENAI_TOKENS, tokens.or(tighter), false);
+        }
     }
 }
 
@@ -144,7 +165,7 @@ mod tests {
     fn each_format_gets_its_headers_for_the_limits_there_are() {
         let requests = Some(Level { limit: 600, remaining: 599, reset_ms: 60_000 });
         let tokens = Some(Level { limit: u64::MAX, remaining: u64::MAX, reset_ms: 120 });
-        let openai = written(Dialect::OpenAiChat, &Standing { requests, tokens });
+        let openai = written(Dialect::OpenAiChat, &Standing { requests, tokens, ..Standing::default() });
         let expected = [
             ("x-ratelimit-limit-requests", "600"),
             ("x-ratelimit-remaining-requests", "599"),
@@ -154,7 +175,7 @@ mod tests {
             ("x-ratelimit-reset-tokens", "120ms"),
         ];
         assert!(openai.iter().map(|(n, v)| (*n, v.as_str())).eq(expected), "{openai:?}");
-        let anthropic = written(Dialect::Anthropic, &Standing { requests, tokens: None });
+        let anthropic = written(Dialect::Anthropic, &Standing { requests, ..Standing::default() });
         let expected = [
             ("anthropic-ratelimit-requests-limit", "600"),
             ("anthropic-ratelimit-requests-remaining", "599"),
@@ -162,6 +183,23 @@ mod tests {
         ];
         assert!(anthropic.iter().map(|(n, v)| (*n, v.as_str())).eq(expected), "{anthropic:?}");
         assert!(written(Dialect::OpenAiChat, &Standing::default()).is_empty());
+    }
+
+    #[test]
+    fn input_and_output_have_names_of_their_own_where_the_format_has_them() {
+        let level = |remaining| Some(Level { limit: 100, remaining, reset_ms: 0 });
+        let standing = Standing { input_tokens: level(7), output_tokens: level(5), ..Standing::default() };
+        let remaining = |client, standing: &Standing| {
+            let all = written(client, standing).into_iter().filter(|(name, _)| name.contains("remaining"));
+            all.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            remaining(Dialect::Anthropic, &standing),
+            ["anthropic-ratelimit-input-tokens-remaining: 7", "anthropic-ratelimit-output-tokens-remaining: 5"]
+        );
+        assert_eq!(remaining(Dialect::OpenAiChat, &standing), ["x-ratelimit-remaining-tokens: 5"]);
+        let both = Standing { tokens: level(90), ..standing };
+        assert_eq!(remaining(Dialect::OpenAiChat, &both), ["x-ratelimit-remaining-tokens: 90"]);
     }
 
     #[test]

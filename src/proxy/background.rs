@@ -15,8 +15,10 @@ use super::connector::REFRESH;
 use super::keep::Keep;
 use super::ledger::Fold;
 use super::live::Live;
+use super::registry::Registry;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
+use crate::limit::shared::Shared;
 use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
@@ -50,6 +52,8 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
+    /// Where limits are shared.
+    pub(super) store: Option<Arc<Shared>>,
     pub(super) last: Last,
 }
 
@@ -57,6 +61,7 @@ pub(super) struct Drain {
 #[derive(Clone)]
 pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
+    pub(super) registry: Arc<Registry>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
     /// A directory that nobody needs afterwards.
@@ -76,6 +81,7 @@ impl Last {
         if let Some(fold) = &self.fold {
             fold.finish();
         }
+        self.registry.flush();
         self.telemetry.flush(FLUSH);
         if let Some(scratch) = &self.scratch {
             let _ = std::fs::remove_dir_all(scratch);
@@ -88,6 +94,9 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
+        if let Some(store) = &self.store {
+            store.hand_back().await;
+        }
         let last = self.last.clone();
         let _ = tokio::task::spawn_blocking(move || last.save()).await;
         std::process::exit(0);
@@ -124,7 +133,7 @@ impl BackgroundService for HangUp {
             }
             let reloader = Arc::clone(&self.reloader);
             // How it went is in the log and in the reloader's status.
-            let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+            let _ = tokio::task::spawn_blocking(move || reloader.reload("signal")).await;
         }
     }
 }

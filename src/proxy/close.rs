@@ -6,7 +6,8 @@ use super::Gateway;
 use super::context::{Attempt, Exchange};
 use super::record;
 use crate::error::{Error, Kind, Retry};
-use crate::limit::budget::Spend;
+use crate::limit::Used;
+use crate::limit::budget::{Crossed, Spend};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
 use crate::telemetry::Outcome;
@@ -77,9 +78,32 @@ fn was_hurried(x: &Exchange, attempt: &Attempt, cause: Cause) -> bool {
     cause == Cause::Timeout && is_early && x.patience.is_shorter(own)
 }
 
-/// What budgets are charged with; a cost that nobody knows is none.
-fn spend(usage: Option<Usage>, cost: Option<PicoUsd>) -> Spend {
-    Spend { tokens: usage.map_or(0, |usage| usage.total_tokens()), cost: cost.unwrap_or_default() }
+/// What limits and budgets are charged with; a cost that nobody knows is none.
+fn part<'n>(target: &'n str, usage: &Usage, cost: Option<PicoUsd>) -> Used<'n> {
+    let (input_tokens, output_tokens) = (usage.input_tokens(), usage.output_tokens());
+    Used { target, input_tokens, output_tokens, cost: cost.unwrap_or_default() }
+}
+
+/// The same so far, of an answer that runs and of what was lost before it.
+fn so_far(x: &Exchange, attempt: &Attempt) -> Spend {
+    let lost = x.timeline.iter().filter_map(|tried| Some((tried.usage?.0, tried.cost)));
+    let runs = used(x, attempt, None).map(|(usage, _)| (usage, price(x, attempt, &usage)));
+    let all =
+        lost.chain(runs).map(|(usage, cost)| Spend { tokens: usage.total_tokens(), cost: cost.unwrap_or_default() });
+    all.fold(Spend::default(), Spend::plus)
+}
+
+/// Whether the last answer was finished and its provider has counted it.
+fn is_whole(x: &Exchange) -> bool {
+    x.end.error.is_none() && x.end.usage.is_some() && x.end.usage_source == UsageSource::Reported
+}
+
+/// How much this model answers; of what has no bound on its output, nothing is to be learned.
+fn learn(x: &Exchange, target: &str, usage: &Usage) {
+    let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else { return };
+    if !caller.limits.are_none() && parsed.max_output_tokens != Some(0) {
+        caller.limits.learn_output(target, usage.output_tokens() / parsed.choices.max(1));
+    }
 }
 
 impl Gateway {
@@ -191,16 +215,51 @@ impl Gateway {
         x.end.outcome = Outcome::UpstreamCut;
     }
 
+    /// The error for an answer that runs and that a budget has nothing left for.
+    pub(super) fn overdrawn(&self, x: &Exchange) -> Option<Error> {
+        let (admission, attempt) = (x.admission.as_ref().filter(|it| it.may_stop())?, x.attempt.as_ref()?);
+        let exhausted = admission.keep_up(so_far(x, attempt), self.clock.moment()).err()?;
+        let tenant = exhausted.scope.tenant();
+        self.telemetry.throttled(tenant, &exhausted.label());
+        Some(exhausted.to_stop())
+    }
+
+    /// A stream was ended by us, and not for anything that its provider did.
+    pub(super) fn stream_stopped(&self, x: &mut Exchange, error: &Error) {
+        if let Some(mut attempt) = x.attempt.take() {
+            self.put(x, &mut attempt, Cause::Cancelled.as_str(), Some(error));
+            attempt.leave();
+            x.attempt = Some(attempt);
+        }
+        x.fail(error);
+    }
+
     /// Counts what was used and charges it in place of what was reserved. Only the first charge
     /// counts.
     pub(super) fn settle(&self, x: &mut Exchange) {
         count(x);
-        let used = x.timeline.iter().map(|tried| spend(tried.usage.map(|(usage, _)| usage), tried.cost));
-        let used = used.fold(spend(x.end.usage, x.end.cost), Spend::plus);
-        let Some(admission) = &mut x.admission else { return };
-        for used_up in admission.settle(used, self.clock.moment()) {
-            tracing::warn!(request_id = %x.request_id, "{used_up}");
+        let Some(admission) = x.admission.as_mut().filter(|it| !it.is_settled()) else { return };
+        let lost = x.timeline.iter().filter_map(|tried| {
+            let (usage, _) = tried.usage?;
+            Some((format!("{}/{}", tried.deployment.name, tried.model), usage, tried.cost))
+        });
+        let last = x.attempt.as_ref().map(|attempt| attempt.target.name());
+        let last = last.zip(x.end.usage).map(|(name, usage)| (name, usage, x.end.cost));
+        let all: Vec<(String, Usage, Option<PicoUsd>)> = lost.chain(last).collect();
+        let parts: Vec<Used<'_>> = all.iter().map(|(target, usage, cost)| part(target, usage, *cost)).collect();
+        let crossed = admission.settle(&parts, self.clock.moment());
+        crossed.iter().for_each(|crossed| self.crossed(x, crossed));
+        if let (Some((target, usage, _)), true) = (all.last(), is_whole(x)) {
+            learn(x, target, usage);
         }
+    }
+
+    /// Where everybody is told who is to know of a mark of a budget that was passed.
+    fn crossed(&self, x: &Exchange, crossed: &Crossed) {
+        let Crossed { scope, budget, percent } = crossed;
+        let (tenant, kind, name, budget) = (scope.tenant(), scope.kind(), scope.name(), budget.name());
+        tracing::warn!(request_id = %x.request_id, tenant, scope = kind, name, budget, percent, "{crossed}");
+        self.telemetry.budget_crossed(crossed);
     }
 
     /// Settles limits and writes the one record. Only the first call counts.

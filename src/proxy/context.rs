@@ -19,6 +19,7 @@ use crate::limit::{Admission, Standing};
 use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
+use crate::stage::authenticate::Origin;
 use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
@@ -49,6 +50,7 @@ pub(crate) struct Exchange {
     /// The caller's format: of errors, and of answers.
     pub(crate) dialect: Dialect,
     pub(crate) caller: Option<Arc<Caller>>,
+    pub(crate) origin: Origin,
     /// The client's own credential goes upstream in place of the provider's.
     pub(crate) pass_through: bool,
     pub(crate) body: Bytes,
@@ -69,6 +71,8 @@ pub(crate) struct Exchange {
     pub(crate) betas: Vec<HeaderValue>,
     /// What the client calls the request, for records and rules.
     pub(crate) tags: Vec<String>,
+    /// Whom the client says it is for, for records and limits.
+    pub(crate) user: Option<String>,
     /// How long the client has patience, where it says so.
     pub(crate) patience: Patience,
     pub(crate) attempt: Option<Attempt>,
@@ -225,6 +229,7 @@ impl Exchange {
             endpoint: None,
             dialect: Dialect::OpenAiChat,
             caller: None,
+            origin: Origin { peer: None, caller: None },
             pass_through: false,
             body: Bytes::new(),
             parsed: None,
@@ -237,6 +242,7 @@ impl Exchange {
             strict: false,
             betas: Vec::new(),
             tags: Vec::new(),
+            user: None,
             patience: Patience::default(),
             attempt: None,
             attempts: 0,

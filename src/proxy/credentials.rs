@@ -44,12 +44,28 @@ impl BackgroundService for Credentials {
                 _ = tick.tick() => {}
                 _ = shutdown.changed() => return,
             }
-            self.refresh_due(&calls).await;
+            tokio::join!(self.refresh_due(&calls), self.refresh_issuers(&calls));
         }
     }
 }
 
 impl Credentials {
+    /// The public keys of issuers of tokens.
+    async fn refresh_issuers(&self, calls: &Arc<Calls>) {
+        let issuers = self.live.load().callers.load().keyring.tokens().issuers().cloned();
+        let Some(issuers) = issuers else { return };
+        let mut running = JoinSet::new();
+        for due in issuers.due(SystemTime::now()) {
+            let (issuers, calls) = (Arc::clone(&issuers), Arc::clone(calls));
+            running.spawn(async move { issuers.refresh(due, calls.as_ref()).await });
+        }
+        while let Some(Ok(result)) = running.join_next().await {
+            let Err((issuer, error)) = result else { continue };
+            self.telemetry.issuer_refresh_failed();
+            tracing::warn!(issuer, %error, "an issuer's public keys could not be fetched, the last ones stay in use");
+        }
+    }
+
     /// All that are due, at the same time: one that hangs holds up no other.
     async fn refresh_due(&self, calls: &Arc<Calls>) {
         let now = SystemTime::now();
@@ -71,12 +87,12 @@ impl Credentials {
 }
 
 /// Calls over connections of their own.
-pub(super) struct Calls {
+pub(crate) struct Calls {
     pools: Pools,
 }
 
 impl Calls {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pools: Pools::new(ConnectorOptions::new(1)) }
     }
 }

@@ -54,7 +54,7 @@ impl Stored {
     }
 
     /// The same, opened if it is not. Blocks.
-    pub(super) fn reach(&self) -> std::result::Result<Arc<Database>, String> {
+    pub(super) fn reach(&self) -> std::result::Result<Arc<Database>, StoreError> {
         if let Some(known) = self.database() {
             return Ok(known);
         }
@@ -62,7 +62,7 @@ impl Stored {
         if let Some(known) = self.database() {
             return Ok(known);
         }
-        let opened = Database::open(&self.state).map(Arc::new).map_err(|error| error.to_string())?;
+        let opened = Database::open(&self.state).map(Arc::new)?;
         self.database.store(Some(Arc::clone(&opened)));
         Ok(opened)
     }
@@ -122,7 +122,7 @@ impl BackgroundService for Opener {
         loop {
             let stored = Arc::clone(&self.0);
             let reached = tokio::task::spawn_blocking(move || {
-                let reached = stored.reach();
+                let reached = stored.reach().map_err(|error| error.to_string());
                 stored.note(reached.as_ref().map(drop).map_err(String::as_str));
                 reached.is_ok()
             });

@@ -10,6 +10,7 @@ use super::context::Exchange;
 use crate::error::{Error, Result};
 use crate::limit::budget::Purse;
 use crate::limit::clock::unix_ms;
+use crate::limit::{Shown, Who};
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::models;
 use crate::wire::json::Obj;
@@ -31,29 +32,27 @@ pub(super) fn answer(gateway: &Gateway, session: &Session, x: &Exchange, endpoin
     }
 }
 
-/// `GET /v1/limits`: the calling key's limits and budgets, and what is left of them.
+/// `GET /v1/limits`: the calling key's limits and budgets, and what is left of them; of the user and the
+/// tags that it is asked with, too.
 fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(512);
     {
         let mut body = Obj::new(&mut out);
         body.text("object", "list");
+        let (who, at) = (Who { user: x.user.as_deref(), tags: &x.tags }, gateway.clock.moment());
         let mut list = body.arr("data");
-        if let Some(caller) = &x.caller {
-            caller.limits.levels(gateway.clock.now_ms(), |scope, limited, level| {
-                let mut entry = list.obj();
-                entry.text("scope", scope.kind()).text("name", scope.name()).text("limit_type", limited.as_str());
-                entry.num("limit", level.limit).num("remaining", level.remaining).num("reset_ms", level.reset_ms);
-            });
+        let limits = x.caller.as_ref().map(|caller| &caller.limits);
+        for Shown { scope, name, it: (limited, level) } in limits.iter().flat_map(|limits| limits.levels(&who, at)) {
+            let mut entry = list.obj();
+            entry.text("scope", scope).text("name", &name).text("limit_type", limited.as_str());
+            entry.num("limit", level.limit).num("remaining", level.remaining).num("reset_ms", level.reset_ms);
         }
         drop(list);
         let mut list = body.arr("budgets");
-        let unix_ms = unix_ms();
-        for purse in purses(x) {
-            for balance in purse.balances(unix_ms) {
-                let mut entry = list.obj();
-                entry.text("scope", purse.scope().kind()).text("name", purse.scope().name());
-                balance.write(&mut entry);
-            }
+        for Shown { scope, name, it: balance } in limits.iter().flat_map(|limits| limits.balances(&who, at.unix_ms)) {
+            let mut entry = list.obj();
+            entry.text("scope", scope).text("name", &name);
+            balance.write(&mut entry);
         }
     }
     Bytes::from(out)

@@ -12,13 +12,15 @@ mod check;
 mod close;
 mod connector;
 mod context;
-mod credentials;
+pub(crate) mod credentials;
 mod database;
 mod discover;
 pub(crate) mod examine;
+mod fleet;
 mod hooks;
 mod keep;
 mod ledger;
+mod limits;
 mod line;
 mod listen;
 mod live;
@@ -28,7 +30,9 @@ pub(crate) mod probe;
 mod race;
 mod realtime;
 mod record;
+mod registry;
 mod relay;
+mod restore;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
@@ -55,15 +59,16 @@ use self::context::Exchange;
 use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
+use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Log;
-use crate::limit::Refusal;
-use crate::limit::budget::Spend;
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
+use crate::limit::shared::Shared;
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
-use crate::stage::{authenticate, choose, parse, pass, respond, route};
+use crate::stage::authenticate::Origin;
+use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
 use crate::telemetry::{Outcome, Telemetry};
 use crate::usage::price::amount;
 use crate::wire::Dialect;
@@ -85,6 +90,8 @@ pub(crate) struct Gateway {
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,
+    /// Where limits and budgets are shared with other replicas.
+    shared: Option<Arc<Shared>>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }
@@ -254,7 +261,8 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
         let head = session.req_header();
         x.dialect = accept::dialect_of(head.uri.path(), &head.headers);
-        x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
+        x.origin = origin_of(session, &x.live.runtime.server.trusted_proxies);
+        x.visit = x.origin.counted().map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
         if !realtime::may_upgrade(head) {
@@ -279,6 +287,11 @@ impl Gateway {
         if endpoint == Endpoint::Status {
             return self.status(session, x).await;
         }
+        if let Some((issuers, shown)) =
+            authenticate::awaited(&session.req_header().headers, &x.live.callers.load().keyring)
+        {
+            issuers.wait_for(shown.secret()).await;
+        }
         self.authenticate(session, x)?;
         if let Some(query) = session.req_header().uri.query().filter(|_| endpoint == Endpoint::Usage)
             && spent::is_asked(Some(query))
@@ -290,7 +303,7 @@ impl Gateway {
             return self.answer_here(session, x, body).await;
         }
         if endpoint == Endpoint::Passed(Pass::Realtime) {
-            self.plan_realtime(session, x)?;
+            self.plan_realtime(session, x).await?;
             return Ok(Served::Pipeline);
         }
         let (limit_bytes, within) = (x.live.runtime.server.max_body_bytes, x.live.runtime.server.body_timeout);
@@ -300,7 +313,7 @@ impl Gateway {
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
-        self.limit(x)?;
+        self.limit(x).await?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }
@@ -313,9 +326,9 @@ impl Gateway {
 
     fn authenticate(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let head = session.req_header();
-        let address = address_of(session);
+        let callers = x.live.callers.load();
         let known =
-            authenticate::authenticate(&head.headers, &head.uri, &x.live.keyring, &self.door, address, x.started_at)
+            authenticate::authenticate(&head.headers, &head.uri, &callers.keyring, &self.door, x.origin, x.started_at)
                 .inspect_err(|e| {
                     if e.kind() == Kind::RateLimited {
                         self.telemetry.throttled("none", "door_bad_keys");
@@ -326,6 +339,11 @@ impl Gateway {
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         x.tags = parse::tags(&head.headers);
+        // Whom a token names is nobody else, whatever the request says.
+        x.user = match x.caller.as_ref().and_then(|caller| caller.user.clone()) {
+            Some(user) => Some(user),
+            None => user::of_head(&head.headers)?,
+        };
         x.patience = parse::patience(&head.headers)?;
         Ok(())
     }
@@ -334,6 +352,7 @@ impl Gateway {
         let chance = self.tickets.fetch_add(1, Ordering::Relaxed);
         if let Some(parsed) = &mut x.parsed {
             x.tags.append(&mut parsed.tags);
+            x.user = x.user.take().or_else(|| parsed.user.take());
         }
         let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
             return Err(Error::internal("nothing to route"));
@@ -369,27 +388,6 @@ impl Gateway {
         }
         x.plan = Some(plan);
         Ok(())
-    }
-
-    /// Reserves what the request may use. After `route`, because limits may stand on a model.
-    fn limit(&self, x: &mut Exchange) -> Result<()> {
-        let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
-        // Limits on a model hold for a route to it too.
-        let behind = plan.targets.first().map(|t| format!("{}/{}", t.deployment.name, t.model)).unwrap_or_default();
-        match caller.limits.admit(&[&plan.public, &behind], estimate(x), self.clock.moment()) {
-            Ok(admission) => {
-                x.admission = Some(admission);
-                x.entry = self.log.as_ref().map(|log| log.entry(*x.request_id.as_bytes()));
-                Ok(())
-            }
-            Err(refusal) => {
-                self.telemetry.throttled(&caller.key.tenant.id, refusal.label());
-                if let Refusal::Limit(denial) = &refusal {
-                    x.denied = Some(denial.standing);
-                }
-                Err(refusal.to_error())
-            }
-        }
     }
 
     async fn status(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
@@ -509,8 +507,11 @@ fn is_ambiguous(session: &Session) -> bool {
     })
 }
 
-fn address_of(session: &Session) -> Option<IpAddr> {
-    session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip)
+/// Where it comes from, as far as those say it who are believed.
+fn origin_of(session: &Session, trusted: &[IpNet]) -> Origin {
+    let peer: Option<IpAddr> = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
+    let caller = peer.and_then(|peer| authenticate::of_caller(peer, &session.req_header().headers, trusted));
+    Origin { peer, caller }
 }
 
 /// Upgrades would open a tunnel past every check.
@@ -522,16 +523,4 @@ fn refuse_upgrade(head: &RequestHeader) -> Result<()> {
         return Err(Error::new(Kind::InvalidRequest, "upgrades are not supported on this path"));
     }
     Ok(())
-}
-
-/// What the request may use: its tokens, and what they cost at its first target where a budget asks.
-fn estimate(x: &Exchange) -> Spend {
-    let Some(parsed) = &x.parsed else { return Spend::default() };
-    let is_bounded = x.caller.as_ref().is_some_and(|caller| caller.limits.purses().are_bounded());
-    let target = x.plan.as_ref().and_then(|plan| plan.targets.first()).filter(|_| is_bounded);
-    let cost = target.and_then(|target| {
-        let region = target.deployment.region.as_deref();
-        target.info.as_ref()?.cost(&parsed.reserve_usage(), None, amount::day_of(x.started_at), region)
-    });
-    Spend { tokens: parsed.reserve_tokens(), cost: cost.unwrap_or_default() }
 }

@@ -114,6 +114,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         attempts: x.attempts,
         fallback: x.fallback_used(),
         timeline: &x.timeline,
+        user: x.user.as_deref(),
         tags: &x.tags,
         usage: x.end.usage,
         usage_source: x.end.usage.map(|_| x.end.usage_source),

@@ -58,10 +58,10 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
             Some((last, _)) if *last == index => Why::Retry,
             Some(_) => Why::Fallback,
         };
-        let attempt = match new_attempt(x, index, why) {
+        let attempt = match gateway.limit_also(x, index).await.and_then(|()| new_attempt(x, index, why)) {
             Ok(attempt) => attempt,
             Err(error) => {
-                // A request that is not for this target may be one for the next.
+                // A request that is not for this target, or that has no room there, may be one for the next.
                 let failure = Failure::of(&error);
                 next = attempts.instead(index, &sight(gateway, x)?);
                 told.get_or_insert((failure, error, None));

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use pingora_core::apps::HttpServerOptions;
@@ -21,20 +21,23 @@ use super::connector::Pools;
 use super::credentials::Credentials;
 use super::database::{Opener, Stored};
 use super::discover::Discovery;
+use super::fleet::{self, Fleet};
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
+use super::registry::{self, Looking, Registry};
 use super::shutdown::{InFlight, Signals};
 use crate::admin::Admin;
 use crate::config::env::Env;
-use crate::config::reload::Reloader;
+use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
 use crate::ledger::Log;
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
+use crate::limit::shared::{Shared as Store, Task};
 use crate::simulator;
 use crate::telemetry::Telemetry;
 
@@ -127,9 +130,13 @@ pub(crate) fn prepare(
     }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
-    let last = Last { keep, fold: shared.fold.clone(), telemetry, scratch: None };
+    if let Some(task) = shared.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        beside(&mut server, "store", Fleet::new(task));
+    }
+    beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
+    let last = Last { keep, registry: Arc::clone(&shared.registry), fold: shared.fold, telemetry, scratch: None };
     let drained = Arc::clone(&in_flight);
-    beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
+    beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
     Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
 }
 
@@ -169,46 +176,51 @@ struct Shared {
     stored: Arc<Stored>,
     fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
+    registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     clock: Clock,
+    /// Where limits and budgets are shared with other replicas, and what speaks to it.
+    store: Option<Arc<Store>>,
+    task: Mutex<Option<Task>>,
 }
 
 impl Shared {
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
-        let (limiter, clock) = (Limiter::new(), Clock::start());
+        let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone());
-        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
-        let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
-        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
-        limiter.accounts().set_bounded(live.load().has_budgets());
-        let apply = {
-            let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
-            move |runtime: &Arc<Runtime>| {
-                let old = live.load();
-                let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
-                next.keep_learnt(&old);
-                telemetry.bind(runtime)?;
-                let has_budgets = next.has_budgets();
-                live.store(Arc::new(next));
-                limiter.accounts().set_bounded(has_budgets);
-                telemetry.reloaded(runtime);
-                Ok(())
-            }
+        let retention = runtime.state.retention;
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
+        let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
+        let (store, task) = fleet::open(&runtime, clock, &telemetry)?;
+        let registry =
+            Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
+        registry.look_first();
+        let first = {
+            let shelf = registry.shelf();
+            let roster = registry.roster(&shelf, &runtime, None)?;
+            let live = Live::new(Arc::clone(&runtime), roster, &limiter, clock, None)?;
+            limiter.accounts().set_bounded(live.has_budgets());
+            let live = Arc::new(ArcSwap::from_pointee(live));
+            registry.serve(Arc::clone(&live));
+            live
         };
+        if !fold.as_ref().is_some_and(|fold| fold.catch_up()) {
+            keep.put_back();
+        }
+        let apply = apply(Arc::clone(&first), Arc::clone(&telemetry), Arc::clone(&registry), store.clone(), clock);
         let observe = {
-            let telemetry = Arc::clone(&telemetry);
-            move |status: &crate::config::reload::Status| {
-                if status.last_error.is_some() {
-                    telemetry.reload_failed();
-                }
+            let (telemetry, registry) = (Arc::clone(&telemetry), Arc::clone(&registry));
+            move |status: &Status, who: &str| match &status.last_error {
+                Some(_) => telemetry.reload_failed(),
+                None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
         Ok(Self {
-            live,
+            live: first,
             in_flight: Arc::default(),
             telemetry,
             tokenizer: Arc::default(),
@@ -216,9 +228,39 @@ impl Shared {
             stored,
             fold,
             keep,
+            registry,
             reloader,
             clock,
+            store,
+            task: Mutex::new(task),
         })
+    }
+}
+
+/// Puts a configuration to work in the place of the one before. What is known of keys is held meanwhile.
+fn apply(
+    live: Arc<ArcSwap<Live>>,
+    telemetry: Arc<Telemetry>,
+    registry: Arc<Registry>,
+    store: Option<Arc<Store>>,
+    clock: Clock,
+) -> impl Fn(&Arc<Runtime>) -> Result<(), String> {
+    move |runtime: &Arc<Runtime>| {
+        let shelf = registry.shelf();
+        let old = live.load();
+        let issuers = old.callers.load().keyring.tokens().issuers().cloned();
+        let roster = registry.roster(&shelf, runtime, issuers.as_ref())?;
+        let next = Live::new(Arc::clone(runtime), roster, registry.limiter(), clock, Some(&old))?;
+        next.keep_learnt(&old);
+        telemetry.bind(runtime)?;
+        let has_budgets = next.has_budgets();
+        live.store(Arc::new(next));
+        if let Some(store) = &store {
+            store.set_on_loss(runtime.state.on_store_loss);
+        }
+        registry.limiter().accounts().set_bounded(has_budgets);
+        telemetry.reloaded(runtime);
+        Ok(())
     }
 }
 
@@ -237,6 +279,7 @@ fn gateway_service(
         tokenizer: Arc::clone(&shared.tokenizer),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
+        shared: shared.store.clone(),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");
@@ -262,6 +305,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         telemetry: Arc::clone(&shared.telemetry),
         fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
+        registry: Arc::clone(&shared.registry),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };

@@ -64,6 +64,9 @@ pub(super) async fn run(
             gateway.note_progress(x);
             noted_at = Instant::now();
         }
+        if let Some(error) = gateway.overdrawn(x) {
+            return stop(gateway, session, x, error).await;
+        }
         let attempt = x.attempt_mut()?;
         let next = tokio::select! {
             biased;
@@ -187,6 +190,20 @@ pub(super) async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchan
     }
     gateway.stream_failed(x, &error);
     last(gateway, session, x, event).await
+}
+
+/// A budget has nothing left for the rest: the client's stream ends with its format's error, whoever
+/// could go on with it, and nothing more is read of the provider's.
+async fn stop(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
+    gateway.stream_stopped(x, &error);
+    let answer = &mut x.attempt_mut()?.answer;
+    if answer.passed_head().is_some() {
+        // What passes has no error event: closing is all that says so.
+        return Err(error);
+    }
+    let event = answer.fail(error);
+    let out = if answer.is_broken() { [event, answer.close()].concat().into() } else { event };
+    last(gateway, session, x, out).await
 }
 
 /// Whether the answer broke after the client had begun to read it, and is open for another target.

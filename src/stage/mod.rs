@@ -19,3 +19,4 @@ pub mod respond;
 pub mod route;
 pub mod select;
 pub mod translate;
+pub mod user;

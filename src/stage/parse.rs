@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::accept::{Endpoint, gemini_call};
+use super::user;
 use crate::config::attempts::Patience;
 use crate::config::read::{Period, Scalar as _};
 use crate::config::runtime::Prefer;
@@ -27,7 +28,7 @@ pub struct Parsed {
     pub stream_usage: bool,
     /// The client takes its stream as one array (Gemini without `alt=sse`).
     pub array: bool,
-    /// Answers wanted.
+    /// Answers wanted; the bound on output holds for each.
     pub choices: u64,
     /// Input tokens by a quick local count.
     pub input_estimate_tokens: u64,
@@ -35,6 +36,10 @@ pub struct Parsed {
     pub max_output_tokens: Option<u64>,
     /// What the body's metadata calls it.
     pub tags: Vec<String>,
+    /// Whom the body says it is for.
+    pub user: Option<String>,
+    /// The tier of prices that it asks for.
+    pub service_tier: Option<String>,
     /// Where the members stand, for the edits of each attempt.
     pub outline: Outline,
 }
@@ -53,17 +58,32 @@ const ASSUMED_OUTPUT_TOKENS: u64 = 512;
 const ASSUMED_PRICED_TOKENS: u64 = 1_024;
 
 impl Parsed {
-    /// What the request may use, for token limits: its input and the output it allows itself.
+    /// What the request may use, as providers count it: its input and the output it allows itself.
     pub fn reserve_tokens(&self) -> u64 {
         let output = self.max_output_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS);
         self.input_estimate_tokens.saturating_add(output)
     }
 
+    /// The output to reserve for limits of tokens: what the model's answers are like, if that is known,
+    /// and no more than the request allows.
+    pub fn likely_output_tokens(&self, expected_tokens: Option<u64>) -> u64 {
+        let most_tokens = self.max_output_tokens.unwrap_or(u64::MAX);
+        let likely_tokens = expected_tokens.or(self.max_output_tokens).unwrap_or(ASSUMED_OUTPUT_TOKENS);
+        likely_tokens.min(most_tokens).saturating_mul(self.choices)
+    }
+
+    /// The same for budgets of tokens: all that the request allows, where it says so.
+    pub fn most_output_tokens(&self, expected_tokens: Option<u64>) -> u64 {
+        let most_tokens = self.max_output_tokens.or(expected_tokens).unwrap_or(ASSUMED_OUTPUT_TOKENS);
+        most_tokens.saturating_mul(self.choices)
+    }
+
     /// The same to be priced: nothing from a cache, and all output.
-    pub fn reserve_usage(&self) -> Usage {
+    pub fn reserve_usage(&self, expected_tokens: Option<u64>) -> Usage {
+        let most_tokens = self.max_output_tokens.or(expected_tokens).unwrap_or(ASSUMED_PRICED_TOKENS);
         Usage {
             fresh_input_tokens: self.input_estimate_tokens,
-            visible_output_tokens: self.max_output_tokens.unwrap_or(ASSUMED_PRICED_TOKENS),
+            visible_output_tokens: most_tokens.saturating_mul(self.choices),
             ..Usage::default()
         }
     }
@@ -115,6 +135,8 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         choices: bounds.choices,
         input_estimate_tokens: estimate_request(&envelope).saturating_add(token_input),
         tags: envelope.present("metadata").map(metadata_tags).unwrap_or_default(),
+        user: user::of_body(&envelope),
+        service_tier: envelope.string("service_tier").map(|tier| tier.text().into_owned()),
         outline: envelope.outline(),
         max_output_tokens: if generates { bounds.max_output_tokens } else { Some(0) },
     })

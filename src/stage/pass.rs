@@ -12,6 +12,7 @@ use super::accept::{self, Call, Endpoint};
 use super::parse::Parsed;
 use super::route::{self, Plan, Target};
 use super::translate::{self, Prepared};
+use super::user;
 use crate::config::attempts::AttemptRules;
 use crate::config::runtime::{Deployment, Key, Runtime};
 use crate::error::{Error, Kind, Result};
@@ -159,6 +160,7 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
             parsed.model = envelope.model_if_any()?.map(|model| model.text().into_owned()).unwrap_or_default();
             parsed.stream = envelope.stream()?;
             parsed.input_estimate_tokens = estimate_request(&envelope);
+            parsed.user = user::of_body(&envelope);
         }
         if call.pass == Pass::Speech {
             passage.characters = std::str::from_utf8(asked.body).ok().and_then(spoken);
@@ -212,6 +214,8 @@ fn unread(stream: bool) -> Parsed {
         input_estimate_tokens: 0,
         max_output_tokens: Some(0),
         tags: Vec::new(),
+        user: None,
+        service_tier: None,
         outline: Outline::default(),
     }
 }

@@ -45,6 +45,11 @@ impl Target {
         Self { place, ..Self::plain(deployment, model, info.or_else(|| discovered(deployment, model))) }
     }
 
+    /// `provider/model`, as limits see it.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.deployment.name, self.model)
+    }
+
     fn plain(deployment: &Arc<Deployment>, name: &str, info: Option<Arc<ModelInfo>>) -> Self {
         Self { deployment: Arc::clone(deployment), model: name.to_owned(), info, api: None, place: 0 }
     }

@@ -10,8 +10,11 @@
 //! `schema.rs`, and a file here that reads and writes it by `Database::read` and `Database::write`.
 //! Migrations that were released are never changed.
 
+mod audit;
+mod desk;
 mod error;
 mod fold;
+mod keys;
 mod migrate;
 mod packed;
 mod postgres;
@@ -25,8 +28,11 @@ mod usage;
 mod verify;
 
 pub use crate::ledger::Position;
+pub use audit::{AuditPage, AuditVerified};
+pub use desk::{Desk, Failure};
 pub use error::{Fault, StoreError};
 pub use fold::Batch;
+pub use keys::Refused;
 pub use requests::{Cursor, Page, Span, Wanted};
 pub use rollup::Used;
 pub(crate) use session::{Arg, Cells, Session};

@@ -9,9 +9,11 @@ use prometheus::{
 };
 
 use super::endpoints::EndpointMetrics;
+use super::keys::KeyMetrics;
 use super::labels::Labels;
 use super::ledger::LedgerMetrics;
 use super::names::{Kind, Metric};
+use super::store::StoreMetrics;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -29,12 +31,14 @@ pub(super) struct Metrics {
     unknown_usage: IntCounterVec,
     pub(super) throttled: IntCounterVec,
     pub(super) budget_remaining: GaugeVec,
+    pub(super) budget_crossed: IntCounterVec,
     pub(super) budget_save_failures: IntCounter,
     pub(super) ledger: LedgerMetrics,
     pub(super) attempts: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) retries_refused: IntCounter,
     pub(super) inflight: IntGauge,
+    pub(super) store: StoreMetrics,
     pub(super) queue_wait: Histogram,
     pub(super) keepalives: IntCounter,
     pub(super) hedges: IntCounterVec,
@@ -43,6 +47,7 @@ pub(super) struct Metrics {
     route_input: IntCounterVec,
     route_cached: IntCounterVec,
     pub(super) endpoints: EndpointMetrics,
+    pub(super) keys: KeyMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -95,7 +100,7 @@ impl Maker {
         }
     }
 
-    fn histogram(&self, metric: Metric) -> Result<Histogram> {
+    pub(super) fn histogram(&self, metric: Metric) -> Result<Histogram> {
         self.add(Histogram::with_opts(Self::histogram_opts(metric))?)
     }
 
@@ -121,12 +126,14 @@ impl Metrics {
             throttled: make.counters(Metric::Throttled)?,
             budget_remaining: make
                 .add(GaugeVec::new(Maker::opts(Metric::BudgetRemaining), Metric::BudgetRemaining.spec().labels)?)?,
+            budget_crossed: make.counters(Metric::BudgetCrossed)?,
             budget_save_failures: make.counter(Metric::BudgetSaveFailures)?,
             ledger: LedgerMetrics::new(&make)?,
             attempts: make.counters(Metric::Attempts)?,
             fallbacks: make.counters(Metric::Fallbacks)?,
             retries_refused: make.counter(Metric::RetriesRefused)?,
             inflight: make.gauge(Metric::Inflight)?,
+            store: StoreMetrics::new(&make)?,
             queue_wait: make.histogram(Metric::QueueWait)?,
             keepalives: make.counter(Metric::Keepalives)?,
             hedges: make.counters(Metric::Hedges)?,
@@ -135,6 +142,7 @@ impl Metrics {
             route_input: make.counters(Metric::RouteInput)?,
             route_cached: make.counters(Metric::RouteCached)?,
             endpoints: EndpointMetrics::new(&make)?,
+            keys: KeyMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,

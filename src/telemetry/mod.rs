@@ -19,12 +19,14 @@
 pub mod access_log;
 mod endpoints;
 pub mod kept;
+mod keys;
 mod labels;
 mod ledger;
 pub mod log;
 mod metrics;
 pub mod names;
 pub mod record;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -34,7 +36,7 @@ pub use ledger::LedgerSeen;
 pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
-use crate::limit::budget::Balance;
+use crate::limit::budget::{Balance, Crossed};
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
 use kept::Kept;
@@ -96,7 +98,7 @@ impl Telemetry {
 
     /// A refusal by a limit; `limit` is [`crate::limit::Refusal::label`], or `door_bad_keys` and
     /// `door_in_flight`.
-    pub fn throttled(&self, tenant: &str, limit: &'static str) {
+    pub fn throttled(&self, tenant: &str, limit: &str) {
         let tenant = self.resolver.tenant(tenant);
         self.metrics.throttled.with_label_values(&[tenant.as_str(), limit]).inc();
     }
@@ -139,6 +141,13 @@ impl Telemetry {
         self.metrics.ledger.set(seen);
     }
 
+    /// A mark of a budget was passed.
+    pub fn budget_crossed(&self, crossed: &Crossed) {
+        let (tenant, percent) = (self.resolver.tenant(crossed.scope.tenant()), crossed.percent.to_string());
+        let labels = [tenant.as_str(), crossed.scope.kind(), &crossed.budget.name(), &percent];
+        self.metrics.budget_crossed.with_label_values(&labels).inc();
+    }
+
     /// What was spent could not be kept on disk.
     pub fn budgets_not_saved(&self) {
         self.metrics.budget_save_failures.inc();
@@ -158,6 +167,28 @@ impl Telemetry {
     pub fn credential_refresh_failed(&self, provider: &str) {
         let provider = self.resolver.provider(provider);
         self.metrics.credential_refresh_failures.with_label_values(&[provider.as_str()]).inc();
+    }
+
+    /// How many keys were made at run time, and how long ago the database was last asked.
+    pub fn keys(&self, stored: usize, age: Option<Duration>) {
+        let keys = &self.metrics.keys;
+        keys.stored.set(i64::try_from(stored).unwrap_or(i64::MAX));
+        keys.age.set(age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
+    }
+
+    /// The database could not be asked for keys.
+    pub fn key_sync_failed(&self) {
+        self.metrics.keys.sync_failures.inc();
+    }
+
+    /// The public keys of an issuer of tokens could not be fetched.
+    pub fn issuer_refresh_failed(&self) {
+        self.metrics.keys.issuer_failures.inc();
+    }
+
+    /// A change did not get into the chain of changes.
+    pub fn audit_lost(&self) {
+        self.metrics.keys.audit_lost.inc();
     }
 
     /// Closes a request: its metrics and its access line, which [`Record::write_line`] made. Once per

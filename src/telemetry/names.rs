@@ -47,6 +47,9 @@ const TOKENS: &[f64] = &[
     67_108_864.0,
 ];
 
+/// Seconds of a call of the store: from a tenth of a millisecond to its deadline.
+const STORE: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+
 const GEN_AI: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
 
 const ENDPOINT: &[&str] = &["provider", "endpoint"];
@@ -91,6 +94,8 @@ metrics! {
         "Requests refused by a limit.";
     BudgetRemaining = "weir_budget_remaining_ratio", Kind::Gauge, &["tenant", "budget"],
         "What of a tenant's budget another request may use: 1 is all of it, 0 is nothing.";
+    BudgetCrossed = "weir_budget_crossed_total", Kind::Counter, &["tenant", "scope", "budget", "percent"],
+        "Times that what is spent of a budget passed one of its `warn_at`; scope is what it stands on.";
     BudgetSaveFailures = "weir_budget_save_failures_total", Kind::Counter, &[],
         "Attempts to keep what was spent on disk that failed.";
     LedgerBytes = "weir_ledger_bytes", Kind::Gauge, &[],
@@ -113,6 +118,14 @@ metrics! {
         "Bytes of the ledger's log that could not be read.";
     DatabaseUp = "weir_database_up", Kind::Gauge, &[],
         "1 while the database takes what it is given.";
+    StoreUp = "weir_store_up", Kind::Gauge, &[],
+        "1 while the store of shared limits answers, 0 while it is gone; nothing where none is configured.";
+    StoreCall = "weir_store_call_seconds", Kind::Histogram(STORE), &[],
+        "Calls of the store of shared limits that were answered; a call may serve many requests.";
+    StoreErrors = "weir_store_errors_total", Kind::Counter, &["reason"],
+        "Calls of the store of shared limits that failed, and attempts to reach it.";
+    StoreDraws = "weir_store_draws_total", Kind::Counter, &["result"],
+        "Requests by how they came by shared limits: leased, granted by a call, refused; without the store: without, closed.";
     Attempts = "weir_attempts_total", Kind::Counter, &["provider", "outcome"],
         "Attempts at upstreams by how they ended, in the words of the record's timeline.";
     Fallbacks = "weir_fallbacks_total", Kind::Counter, &["from", "to", "reason"],
@@ -153,6 +166,16 @@ metrics! {
         "Input tokens that came from a provider's cache, by route: what affinity saves.";
     CredentialRefreshFailures = "weir_credential_refresh_failures_total", Kind::Counter, &["provider"],
         "Attempts to fetch a provider's credential that failed; while the old one lives, it stays in use.";
+    StoredKeys = "weir_stored_keys", Kind::Gauge, &[],
+        "Keys that were made at run time, those that were revoked too.";
+    KeysAge = "weir_keys_age_seconds", Kind::Gauge, &[],
+        "Since the database was last asked for changed keys; -1 is not since the start.";
+    KeySyncFailures = "weir_key_sync_failures_total", Kind::Counter, &[],
+        "Attempts to ask the database for changed keys that failed; those that are known stay in use.";
+    IssuerFailures = "weir_issuer_refresh_failures_total", Kind::Counter, &[],
+        "Attempts to fetch the public keys of an issuer of tokens that failed; the last ones stay in use.";
+    AuditLost = "weir_audit_lost_total", Kind::Counter, &[],
+        "Changes that are in the log only: the database was away for so long, or to the end of the process.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],
         "Request members that the target could not express.";
     ConfigReloadFailures = "weir_config_reload_failures_total", Kind::Counter, &[],

@@ -11,6 +11,7 @@ use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, 
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
+use jiff::tz::TimeZone;
 
 fn deployment(name: &str) -> Arc<Deployment> {
     let echo = ModelEntry { upstream: "echo".into(), info: Arc::new(ModelInfo::default()), api: None };
@@ -363,8 +364,8 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
 }
 
 fn balance(spent: i128) -> Balance {
-    let period = Period { per: Per::Month, reset_day: 1 };
-    let budget = Budget { unit: Unit::Tokens, most: 100, period, soft: false };
+    let period = Period { per: Per::Month, reset_day: 1, zone: TimeZone::UTC };
+    let budget = Budget::hard(Unit::Tokens, 100, period);
     Balance { budget, spent, reserved: 15, resets_at_ms: None }
 }
 

@@ -6,8 +6,12 @@ use serde_json::json;
 use weir::config::attempts::{AttemptRules, RetryShare};
 use weir::config::budget::{Per, Period, Unit};
 use weir::config::env::Table;
-use weir::config::runtime::{AccessLog, Strategy, Tenant};
+use weir::config::limits::Limited;
+use weir::config::raw;
+use weir::config::read::Settings as _;
+use weir::config::runtime::{AccessLog, OnStoreLoss, Strategy, Tenant};
 use weir::config::{dump, load};
+use weir::secret::minted;
 use weir::wire::Thinking;
 
 use crate::world::{KEY, good, load as try_load, root, with};
@@ -85,21 +89,126 @@ fn budgets_are_exact() {
     let keys = "keys: [{id: k, secret: kkkk, budgets: [{tokens: 18446744073709551615, per: week, reset: 7}]}]";
     let runtime =
         good(&format!("providers: {{simulator: {{base_url: 'http://h'}}}}\ntenants: {{t: {{{keys}, {text}}}}}"));
-    let budgets: Vec<_> = runtime.tenants[0].budgets.iter().map(|b| (b.unit, b.most, b.period, b.soft)).collect();
-    let period = |per, reset_day| Period { per, reset_day };
+    let budgets: Vec<_> =
+        runtime.tenants[0].budgets.iter().map(|b| (b.unit, b.most, b.period.clone(), b.soft)).collect();
+    let period = |per, reset_day| Period { reset_day, ..Period::plain(per) };
     let expected = [
         (Unit::Usd, 300_000_000_000, period(Per::Month, 15), false),
         (Unit::Usd, 1_000_000_000_000_000_001, period(Per::Total, 1), true),
     ];
     assert_eq!(budgets, expected);
     let key = runtime.keys.values().next().unwrap();
-    assert_eq!((key.budgets[0].most, key.budgets[0].period), (i128::from(u64::MAX), period(Per::Week, 7)));
+    assert_eq!((key.budgets[0].most, key.budgets[0].period.clone()), (i128::from(u64::MAX), period(Per::Week, 7)));
     let dump = dump::json(&runtime);
     let shown = &dump["tenants"]["t"]["budgets"][1];
     assert_eq!(
         (&shown["usd"], &shown["per"], &shown["soft"]),
         (&json!("1000000.000000000001"), &json!("total"), &json!(true))
     );
+}
+
+/// A tenant with this beside its key, and its key with that.
+fn tenant_with(tenant: &str, key: &str) -> String {
+    let providers = "providers: {simulator: {base_url: 'http://h', models: {m: m}}}";
+    format!("{providers}\ntenants:\n  t:\n    keys: [{{id: k, secret: kkkk{key}}}]\n    {tenant}\n")
+}
+
+#[test]
+fn what_holds_without_the_store_is_said_once_or_for_each() {
+    let text = tenant_with(
+        "limits: {requests_per_day: 9, on_store_loss: open}\n    budgets: [{usd: 1, per: day, on_store_loss: closed}]",
+        ", limits: {concurrency: 2}",
+    );
+    let store = "state: {shared: 'redis://weir:canary-4f7e@h:6380/2', on_store_loss: closed}\n";
+    let runtime = good(&format!("{store}{text}"));
+    assert_eq!(runtime.state.on_store_loss, OnStoreLoss::Closed);
+    let tenant = &runtime.tenants[0];
+    assert_eq!(tenant.limits.on_store_loss, Some(OnStoreLoss::Open));
+    assert_eq!(tenant.budgets[0].on_store_loss, Some(OnStoreLoss::Closed));
+    assert_eq!(runtime.keys.values().next().unwrap().limits.on_store_loss, None);
+    let shown = dump::json(&runtime);
+    assert_eq!(shown["state"]["shared"], "[secret]");
+    assert_eq!(shown["tenants"]["t"]["limits"]["on_store_loss"], "open");
+    assert!(!format!("{shown} {runtime:?}").contains("canary-4f7e"));
+}
+
+/// Row 40: whatever the settings list of limits has is taken, on all that limits stand on.
+#[test]
+fn row_40_every_limit_that_may_be_written_is_kept_wherever_it_is() {
+    let mut names: Vec<&str> = raw::Limits::FIELDS.iter().map(|field| field.name).collect();
+    assert_eq!(names.pop(), Some("on_store_loss"), "what is no limit");
+    assert_eq!(names, Limited::all().map(Limited::as_str).collect::<Vec<_>>());
+    for (limited, name) in Limited::all().zip(names) {
+        let tenant = format!(
+            "limits: {{{name}: 9}}\n    model_limits: {{simulator/m: {{{name}: 8}}}}\n    users: {{limits: {{{name}: 7}}}}\n    \
+             tags: {{'a=*': {{limits: {{{name}: 6}}}}}}"
+        );
+        let runtime = good(&tenant_with(&tenant, &format!(", limits: {{{name}: 5}}")));
+        let (tenant, key) = (&runtime.tenants[0], runtime.keys.values().next().unwrap());
+        let all = [tenant.limits, tenant.model_limits[0].1, tenant.users.limits, tenant.tags[0].1.limits, key.limits];
+        assert_eq!(all.map(|limits| limits.get(limited)), [9, 8, 7, 6, 5].map(Some), "{name}");
+        assert!(all.iter().all(|limits| limits.iter().count() == 1));
+        let dump = dump::json(&runtime);
+        assert_eq!(dump["tenants"]["t"]["tags"]["a=*"]["limits"][name], 6);
+    }
+}
+
+#[test]
+fn budgets_know_their_zone_their_marks_and_whether_they_stop() {
+    let budget = "[{usd: 1, per: day, time_zone: europe/berlin, warn_at: [100, 5], stop: true}]";
+    let tenant = format!(
+        "users: {{budgets: {budget}}}\n    model_budgets: {{'*': {budget}}}\n    tags: {{a: {{budgets: {budget}}}}}"
+    );
+    let runtime = good(&tenant_with(&tenant, ""));
+    let tenant = &runtime.tenants[0];
+    for budgets in [&tenant.users.budgets, &tenant.model_budgets[0].1, &tenant.tags[0].1.budgets] {
+        assert_eq!((budgets[0].period.zone_name(), budgets[0].stop), ("Europe/Berlin", true));
+        assert_eq!(budgets[0].warn_at.iter().collect::<Vec<_>>(), [5, 100]);
+    }
+    let plain = good(&tenant_with("budgets: [{usd: 1, per: day}]", "")).tenants[0].budgets[0].clone();
+    assert_eq!((plain.period.zone_name(), plain.stop), ("UTC", false));
+    assert_eq!(plain.warn_at.iter().collect::<Vec<_>>(), [80, 100]);
+}
+
+/// Row 45: a rule that can never hold is refused, for whoever wrote it believes in it.
+#[test]
+fn row_45_limits_and_budgets_that_do_nothing_are_refused() {
+    let dead = [
+        ("limits: {requests_per_minute: 5}", ", limits: {requests_per_minute: 6}", "a limit that is never reached"),
+        (
+            "limits: {requests_per_minute: 5}\n    users: {limits: {requests_per_minute: 6}}",
+            "",
+            "a limit that is never reached",
+        ),
+        ("limits: {requests_per_minute: 5, requests_per_second: 6}", "", "a limit that is never reached"),
+        ("limits: {output_tokens_per_hour: 5, tokens_per_day: 4}", "", "a limit that is never reached"),
+        ("budgets: [{usd: 5, per: day}]", ", budgets: [{usd: 6, per: day}]", "a budget that is never used up"),
+        ("budgets: [{usd: 5, per: day}, {usd: 6, per: day, soft: true}]", "", "a soft budget that is never used up"),
+        ("budgets: [{usd: 5, per: day, soft: true, stop: true}]", "", "a soft budget ends no streams"),
+        ("budgets: [{usd: 5, per: day, soft: true, warn_at: []}]", "", "a soft budget that never warns"),
+        ("budgets: [{usd: 5, per: day, warn_at: [101]}]", "", "not a share of a budget"),
+        ("budgets: [{usd: 5, per: total, time_zone: UTC}]", "", "a total never begins anew"),
+        ("budgets: [{usd: 5, per: fortnight}]", "", "invalid value `fortnight`"),
+        ("limits: {requests_per_week: 5}", "", "unknown key `requests_per_week`"),
+        ("model_limits: {other/m: {concurrency: 1}}", "", "`other/m` matches no model"),
+        ("model_budgets: {other/m: [{usd: 5, per: day}]}", "", "`other/m` matches no model"),
+        ("tags: {a: {limits: {concurrency: 1}}, a: {limits: {concurrency: 2}}}", "", "`a` is there twice"),
+        ("tags: {a: {}}", "", "the tag `a` has nothing"),
+        ("users: {}", "", "`users` says nothing"),
+    ];
+    for (tenant, key, expected) in dead {
+        let report = try_load(&tenant_with(tenant, key)).unwrap_err().to_string();
+        assert!(report.contains(expected), "{tenant}{key}:\n{report}");
+    }
+    // Equal is not larger, and a shorter stretch may have the smaller limit.
+    good(&tenant_with(
+        "limits: {requests_per_minute: 5, requests_per_second: 5}",
+        ", limits: {requests_per_minute: 5}",
+    ));
+    good(&tenant_with(
+        "budgets: [{usd: 5, per: day}, {usd: 5, per: day, soft: true}]",
+        ", budgets: [{usd: 6, per: week}]",
+    ));
 }
 
 #[test]
@@ -161,8 +270,7 @@ fn without_a_key_one_is_made_up_and_without_a_provider_nothing_runs() {
     let env = Table::of(&[("OPENAI_API_KEY", "sk-o")]);
     let (one, two) = (load::from_environment(&env).unwrap(), load::from_environment(&env).unwrap());
     assert!(one.generated && one.key.expose() != two.key.expose());
-    let letters = one.key.expose().strip_prefix("weir-").unwrap();
-    assert!(letters.len() == 32 && letters.bytes().all(|b| b.is_ascii_alphanumeric()));
+    assert_eq!(minted::shape(one.key.expose().as_bytes()), minted::Shape::Whole);
     let report = load::from_environment(&Table::default()).unwrap_err();
     assert!(report.to_string().contains("OPENAI_API_KEY"), "{report}");
 }

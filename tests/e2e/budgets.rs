@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, chat, chat_answer, message, with};
+use crate::ask::{CHAT, MESSAGES, chat, chat_answer, check_stream, chunk, message, streamed, with};
 use crate::support::client::Answer;
 use crate::support::gateway::{Gateway, PROVIDER_KEY, config, full_config, new_dir};
 use crate::support::upstream::Upstream;
@@ -285,4 +285,205 @@ fn a_directory_that_cannot_be_written_is_said_once_and_counted() {
     until("two failures", || (gateway.metric("weir_budget_save_failures_total", &[]) >= 2.0).then_some(()));
     assert_eq!(gateway.stderr().matches("what was spent cannot be kept over a restart").count(), 1);
     assert_eq!(ask(&gateway).status(), 200);
+}
+
+/// Streams four words at a time for as long as somebody listens; says so when nobody does any more.
+fn endless() -> (Upstream, Arc<AtomicBool>) {
+    let left = Arc::new(AtomicBool::new(false));
+    let says = Arc::clone(&left);
+    let upstream = Upstream::start(move |_, conn| {
+        conn.sse_head();
+        conn.data(chunk(&json!({"role": "assistant", "content": ""}), None));
+        let words = chunk(&json!({"content": " and so on then"}), None);
+        while conn.data(&words) {}
+        says.store(true, Ordering::SeqCst);
+        conn.close();
+    });
+    (upstream, left)
+}
+
+#[test]
+fn a_stream_ends_when_a_budget_that_stops_has_nothing_left() {
+    for path in [CHAT, MESSAGES] {
+        let (upstream, left) = endless();
+        let gateway = Gateway::start(&with_tenant(&upstream, "    budgets: [{tokens: 2000, per: total, stop: true}]"));
+        let body = if path == CHAT { chat("openai/m", "hi") } else { message("openai/m", "hi") };
+        let body = with(body, json!({"max_tokens": 100}));
+        let events = gateway.post(path, &streamed(body)).events();
+        until("the provider to be left", || left.load(Ordering::SeqCst).then_some(()));
+        let last = events.iter().rev().find(|event| event.data != "[DONE]").unwrap().json();
+        let said = last["error"]["message"].as_str().unwrap();
+        assert_eq!(said, "the budget of the tenant `acme` ran out in the middle of the answer: 2000 tokens in total");
+        let kind = if path == CHAT { "insufficient_quota" } else { "rate_limit_error" };
+        assert_eq!(last["error"]["type"], kind, "{last}");
+        let record = gateway.record(1);
+        assert_eq!(
+            (&record["outcome"], &record["error"]),
+            (&json!("failed"), &json!("insufficient_quota")),
+            "{record}"
+        );
+        assert_eq!(record["timeline"][0]["outcome"], "cancelled", "the provider is not to blame");
+        let spent = budget(&gateway)["spent"].as_u64().unwrap();
+        assert!((2_001..2_000 + MOST_OVER).contains(&spent), "{spent}");
+        assert_eq!(budget(&gateway)["reserved"], 0);
+        check_refusal(&ask(&gateway));
+        assert_eq!(upstream.requests().len(), 1);
+    }
+}
+
+/// What one read brings, in tokens.
+const MOST_OVER: u64 = 20_000;
+
+#[test]
+fn nobody_goes_on_with_a_stream_that_a_budget_ended() {
+    let (upstream, left) = endless();
+    let more = "routes: {r: {targets: [{model: openai/m}, {model: anthropic/m}], continuation: true}}";
+    let tenant = "    budgets: [{tokens: 2000, per: total, stop: true}]";
+    let other = answering();
+    let gateway = Gateway::start(&full_config("", upstream.address, other.address, tenant, more));
+    let events = gateway.post(CHAT, &streamed(with(chat("r", "hi"), json!({"max_tokens": 100})))).events();
+    until("the provider to be left", || left.load(Ordering::SeqCst).then_some(()));
+    assert!(events.iter().any(|event| event.data.contains("ran out in the middle")), "{:?}", events.last());
+    assert_eq!(other.requests().len(), 0);
+}
+
+#[test]
+fn a_stream_goes_on_where_the_budget_does_not_stop_it_or_has_enough() {
+    let events = |budget: &str| {
+        let upstream = Upstream::start(|_, conn| {
+            conn.sse_head();
+            conn.data(chunk(&json!({"role": "assistant", "content": ""}), None));
+            for _ in 0..200 {
+                conn.data(chunk(&json!({"content": " and so on then"}), None));
+            }
+            conn.data(chunk(&json!({}), Some("stop")));
+            conn.data("[DONE]");
+            conn.end();
+        });
+        let gateway = Gateway::start(&with_tenant(&upstream, &format!("    budgets: [{budget}]")));
+        let events = gateway.post(CHAT, &streamed(with(chat("openai/m", "hi"), json!({"max_tokens": 100})))).events();
+        check_stream(CHAT, &events);
+        (events.len(), gateway.record(1)["outcome"].clone())
+    };
+    let whole = events("{tokens: 300, per: total}");
+    assert_eq!(whole.1, "finished", "it is exceeded");
+    assert_eq!(events("{tokens: 100000, per: total, stop: true}"), whole);
+}
+
+#[test]
+fn each_mark_of_a_budget_is_said_and_counted_once() {
+    let upstream = answering();
+    let tenant = "    budgets: [{tokens: 100, per: month, time_zone: Asia/Tokyo, warn_at: [50, 90]}]\n    \
+                  users: {budgets: [{tokens: 1000, per: day, warn_at: [1]}]}";
+    let gateway = Gateway::start(&with_tenant(&upstream, tenant));
+    let ask = || {
+        gateway.call_with(
+            "POST",
+            CHAT,
+            &[("x-weir-user", "ada")],
+            &with(chat("openai/m", "hi"), json!({"max_tokens": 5})),
+        )
+    };
+    let crossed = |percent: &str| {
+        gateway.metric("weir_budget_crossed_total", &["budget=\"tokens_month\"", "tenant=\"acme\"", percent])
+    };
+    for used in [18, 36] {
+        assert_eq!(ask().status(), 200, "{used}");
+    }
+    assert_eq!(crossed("percent="), 0.0);
+    for used in [54, 72, 90] {
+        assert_eq!(ask().status(), 200, "{used}");
+    }
+    assert_eq!((crossed("percent=\"50\""), crossed("percent=\"90\""), crossed("percent=")), (1.0, 1.0, 2.0));
+    assert_eq!(gateway.metric("weir_budget_crossed_total", &["scope=\"user\"", "percent=\"1\""]), 1.0);
+    until("the warnings", || {
+        gateway.stderr().contains("the budget of the tenant `acme` is used to 90 %: 100 tokens per month").then_some(())
+    });
+    assert_eq!(gateway.stderr().matches("is used to 50 %").count(), 1);
+    let refused = ask();
+    check_refusal(&refused);
+    let said = message_of(&refused);
+    assert!(said.contains("it begins anew on 20") && said.contains("-01 (Asia/Tokyo)"), "{said}");
+    let shown = budget(&gateway);
+    assert_eq!(
+        (&shown["time_zone"], &shown["warn_at"], &shown["stop"]),
+        (&json!("Asia/Tokyo"), &json!([50, 90]), &json!(false))
+    );
+    // Midnight in Tokyo.
+    assert!(shown["resets_at"].as_str().unwrap().ends_with("T15:00:00.000Z"), "{shown}");
+}
+
+#[test]
+fn users_tags_and_models_have_budgets_that_outlive_the_process() {
+    let upstream = answering();
+    let tenant = "    users: {budgets: [{tokens: 60, per: total}]}\n    \
+                  tags: {\"team=*\": {budgets: [{tokens: 100, per: month}]}, nightly: {budgets: [{tokens: 90, per: week}]}}\n    \
+                  model_budgets: {\"openai/*\": [{tokens: 1000, per: day}]}";
+    let text = with_tenant(&upstream, tenant);
+    let body = with(chat("openai/m", "hi"), json!({"max_tokens": 20}));
+    let who = [("x-weir-user", "ada"), ("x-weir-tags", "team=search,nightly")];
+    let spent = |gateway: &Gateway| {
+        let all = gateway.call_with("GET", "/v1/limits", &who, &Value::Null).json();
+        let rows = all["budgets"].as_array().unwrap().iter();
+        let rows = rows.filter(|row| row["name"] != "*" && row["name"] != "team=*");
+        rows.map(|row| (row["scope"].as_str().unwrap().to_owned(), row["spent"].as_u64().unwrap())).collect::<Vec<_>>()
+    };
+    let all = |spent: u64| ["model", "tag", "user", "tag"].map(|scope| (scope.to_owned(), spent)).to_vec();
+    let mut first = Gateway::start(&text);
+    let ask = |gateway: &Gateway, user: &str| {
+        gateway.call_with("POST", CHAT, &[("x-weir-user", user), ("x-weir-tags", "team=search,nightly")], &body)
+    };
+    assert_eq!((ask(&first, "ada").status(), ask(&first, "ada").status()), (200, 200));
+    assert_eq!(spent(&first), all(2 * USED_TOKENS));
+    first.signal("TERM");
+    assert!(first.wait_exit().success());
+    let kept = std::fs::read_to_string(first.dir.join("data/budgets.json")).unwrap();
+    let second = Gateway::start_in(left(&kept), &text, &[]);
+    assert_eq!(spent(&second), all(2 * USED_TOKENS));
+    let refused = ask(&second, "ada");
+    check_refusal(&refused);
+    assert!(message_of(&refused).starts_with("the budget of the user `ada` is too small"), "{}", refused.text());
+    assert_eq!(ask(&second, "bob").status(), 200);
+    assert_eq!(second.metric("weir_throttled_total", &["limit=\"user_budget_tokens\""]), 1.0);
+    let acme = second.admin("GET", "/admin/v1/tenants").json()["data"][0].clone();
+    assert_eq!(acme["model_budgets"][0]["budgets"][0]["spent"], 3 * USED_TOKENS, "{acme}");
+    assert_eq!(
+        (&acme["tags"][1]["tag"], &acme["tags"][1]["budgets"][0]["spent"]),
+        (&json!("nightly"), &json!(3 * USED_TOKENS))
+    );
+    assert_eq!(acme["users"]["budgets"][0]["limit"], 60);
+}
+
+/// Row 39: what is reserved is what the request may cost where it goes, by the prices for its size and its
+/// tier.
+#[test]
+fn row_39_the_price_that_is_reserved_is_that_of_the_size_and_of_the_tier() {
+    let price = "{input: 1, output: 2, tiers: [{above: 1000, input: 10, output: 20}], service: {priority: {input: 100, output: 200}}}";
+    let reserved = |body: Value| {
+        let gate = Gate::default();
+        let _opens = Opens(gate.clone());
+        let at = gate.clone();
+        let provider = Upstream::start(move |_, conn| {
+            at.pass();
+            conn.json(200, &chat_answer("hi"));
+        });
+        let text = with_tenant(&provider, "    budgets: [{usd: 1000, per: month}]");
+        let plain = format!("\"http://{}/v1\", api_key: \"{PROVIDER_KEY}\"", provider.address);
+        let gateway = Gateway::start(&text.replace(&plain, &format!("{plain}, models: {{m: {{price: {price}}}}}")));
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| gateway.post(CHAT, &body).status());
+            let held = until("a reservation", || budget(&gateway)["reserved"].as_f64().filter(|held| *held > 0.0));
+            gate.open();
+            assert_eq!(running.join().unwrap(), 200);
+            held * 1e6
+        })
+    };
+    let small = reserved(with(chat("openai/m", "hi"), json!({"max_tokens": 1000})));
+    assert!((2_000.0..2_100.0).contains(&small), "{small}");
+    let large = reserved(with(chat("openai/m", &"word ".repeat(2_000)), json!({"max_tokens": 1000})));
+    assert!(large > 20_000.0 + 10.0 * 1_500.0, "{large}");
+    let tiered = reserved(with(chat("openai/m", "hi"), json!({"max_tokens": 1000, "service_tier": "priority"})));
+    assert!(tiered > 200_000.0, "{tiered}");
+    let many = reserved(with(chat("openai/m", "hi"), json!({"max_tokens": 1000, "n": 3})));
+    assert!((6_000.0..6_100.0).contains(&many), "{many}");
 }

@@ -55,7 +55,11 @@ mod headers;
 #[cfg(test)]
 mod http1;
 #[cfg(test)]
+mod jwt;
+#[cfg(test)]
 mod kept;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]

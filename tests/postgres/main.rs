@@ -5,6 +5,8 @@
 #![cfg_attr(test, expect(clippy::string_slice, reason = "a test that cannot go on fails"))]
 
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod many;
 #[cfg(test)]
 mod rows;

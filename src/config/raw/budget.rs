@@ -1,9 +1,11 @@
 //! `budgets`.
 
+use jiff::tz::TimeZone;
 use schemars::{Schema, json_schema};
 
+use super::OnStoreLossWord;
 use crate::config::budget::Per;
-use crate::config::read::{Scalar, one_of, settings};
+use crate::config::read::{At, Scalar, one_of, settings};
 use crate::usage::price::amount;
 
 settings! {
@@ -14,12 +16,22 @@ settings! {
         usd: UsdText,
         /// Tokens, input and output together.
         tokens: u64,
-        /// `day`, `week`, `month` or `total` (it never begins anew). Periods begin at 00:00 UTC.
+        /// `day`, `week`, `month` or `total` (it never begins anew). Periods begin at midnight.
         per: PerWord,
         /// Only warn, in the log, and refuse nothing.
         soft: bool = "false",
         /// The day that a month begins with (1 to 28), or a week (1 to 7, Monday is 1).
         reset: u32 = "1",
+        /// Whose midnight it begins at, by the name of the IANA database (`Europe/Berlin`); days in
+        /// which clocks change are shorter or longer. Default: UTC.
+        time_zone: Zone,
+        /// Warn when so many percent of it are spent, once for each in each period. Default: 80 and 100.
+        warn_at: Vec<At<u32>>,
+        /// End streams that run with an error when nothing is left for them, instead of letting them
+        /// exceed it.
+        stop: bool = "false",
+        /// What holds for it while the store of `state.shared` is gone. Default: `state.on_store_loss`.
+        on_store_loss: OnStoreLossWord,
     }
 }
 
@@ -55,5 +67,20 @@ impl Scalar for PerWord {
 
     fn schema() -> Schema {
         json_schema!({"enum": Per::WORDS.map(|(word, _)| word)})
+    }
+}
+
+/// `time_zone`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone(pub TimeZone);
+
+impl Scalar for Zone {
+    fn parse(text: &str) -> Result<Self, String> {
+        let zone = TimeZone::get(text).ok().filter(|zone| zone.iana_name().is_some());
+        zone.map(Self).ok_or_else(|| "the name of a time zone such as UTC or Europe/Berlin".to_owned())
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"type": "string", "minLength": 1})
     }
 }

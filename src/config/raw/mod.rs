@@ -1,6 +1,7 @@
 //! What may be written in a configuration file. The doc comments are the user's documentation: they
 //! become the descriptions of `conf/schema.json`.
 
+mod auth;
 mod budget;
 mod price;
 mod provider;
@@ -8,7 +9,8 @@ mod route;
 mod server;
 mod tenant;
 
-pub use budget::{Budget, PerWord, UsdText};
+pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
+pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
@@ -16,10 +18,10 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, Defaults, Ledger, Listen, ListenFull, PricesFile, RetryBudget, Server, State, Telemetry,
-    Timeouts, TlsPath,
+    AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, OnStoreLossWord, PricesFile, RetryBudget,
+    RoleWord, Server, State, Telemetry, Timeouts, TlsPath,
 };
-pub use tenant::{Key, Limits, Tenant};
+pub use tenant::{Key, Limits, PreviousSecret, Share, StoredKey, Tenant};
 
 use super::read::{Map, settings};
 use super::yaml::Place;
@@ -47,6 +49,8 @@ settings! {
         /// Who may use the gateway, with which keys, for what and how much. At least one is needed:
         /// there is no open mode.
         tenants: Map<Tenant> = "{}",
+        /// Other ways to be let in than with a key.
+        auth: Auth = "{}",
         /// Overrides of the built-in price table.
         prices: PricesFile = "{}",
         /// What is told about requests.
@@ -56,10 +60,8 @@ settings! {
 
 /// Options of the product that this version does not have: (mapping, key, what to know). They are
 /// refused, for an option that does nothing is a trap.
-pub(super) const LATER: &[(&str, &str, &str)] = &[
-    ("`state`", "shared", "limits are kept by each instance on its own"),
-    ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
-];
+pub(super) const LATER: &[(&str, &str, &str)] =
+    &[("`telemetry`", "otlp", "metrics are at /metrics of the admin address")];
 
 impl Config {
     /// Providers are written and some could not be read: what refers to them may be right.

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
+use crate::config::access::Role;
 use crate::config::database::DatabaseUrl;
 use crate::config::read::{
-    Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, one_of, settings,
+    Address, At, Either, Name, Network, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Sha256Hex, Size, one_of,
+    settings,
 };
-use crate::config::runtime::AccessLog;
+use crate::config::runtime::{AccessLog, OnStoreLoss};
 
 settings! {
     /// The public side.
@@ -31,6 +33,10 @@ settings! {
         grace_period: Period = "10m",
         /// Answers that are not streamed are held until they are whole, up to this size.
         max_answer: Size = "64MiB",
+        /// Addresses of load balancers and proxies before the gateway. Only what comes from them may say
+        /// in `x-forwarded-for` whom it comes from: the last address there that is none of these. Default:
+        /// nobody is believed.
+        trusted_proxies: Vec<At<Network>> = "[]",
     }
 
     /// An address with TLS (HTTP/2 and HTTP/1.1).
@@ -50,6 +56,23 @@ settings! {
         /// Credential of the admin API (`Authorization: Bearer`). Required as soon as `listen` is
         /// reachable from other machines; without it everyone on this machine is trusted.
         token: SecretText,
+        /// Further credentials, each with a name for the audit log and a role.
+        tokens: Vec<AdminToken> = "[]",
+    }
+
+    /// A credential of the admin API: `token` or `sha256`, one of them.
+    AdminToken in "an admin token" {
+        /// How the audit log calls whoever shows it.
+        name: Name,
+        /// What is sent as `Authorization: Bearer`.
+        token: SecretText,
+        /// The SHA-256 of that, in hexadecimal.
+        sha256: Sha256Hex,
+        /// `admin` (everything), `viewer` (sees everything, changes nothing) or `tenant-admin` (the keys,
+        /// usage, requests and budgets of one tenant).
+        role: RoleWord,
+        /// Whose, for a `tenant-admin`.
+        tenant: String,
     }
 
     /// What is kept on disk.
@@ -71,6 +94,15 @@ settings! {
         /// How long a request stays in the ledger as a row of its own. What they used in sum is kept.
         /// Needs a restart to change.
         retention: Period = "90d",
+        /// Redis or Valkey, in which all replicas share limits and budgets:
+        /// `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS. No cluster. Needs a
+        /// restart to change. Default: each instance keeps to them on its own.
+        shared: SecretText,
+        /// What holds for shared limits and budgets while that store is gone, where they say nothing
+        /// else. `last_lease`: what is leased may be spent, then a limit is this replica's part of it,
+        /// and a budget refuses. `open`: they are kept to by each instance on its own, and what it
+        /// used is charged afterwards. `closed`: everything is refused (503).
+        on_store_loss: OnStoreLossWord = "last_lease",
     }
 
     /// The write-ahead log of requests in `state.dir`, from which the database takes its rows. Needs a
@@ -157,6 +189,34 @@ pub type Listen = Either<Address, ListenFull>;
 
 /// The path of a PEM file.
 pub type TlsPath = PathBuf;
+
+/// What an admin token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleWord(pub Role);
+
+impl Scalar for RoleWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &Role::WORDS).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": Role::WORDS.map(|(word, _)| word)})
+    }
+}
+
+/// `on_store_loss`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnStoreLossWord(pub OnStoreLoss);
+
+impl Scalar for OnStoreLossWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &OnStoreLoss::WORDS).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": OnStoreLoss::WORDS.map(|(word, _)| word)})
+    }
+}
 
 /// `stdout`, `off` or a path.
 #[derive(Debug, Clone)]

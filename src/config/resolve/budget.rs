@@ -1,12 +1,16 @@
 //! `budgets`.
 
-use crate::config::budget::{Budget, Per, Period, Unit};
+use jiff::tz::TimeZone;
+
+use crate::config::budget::{Budget, Per, Percents, Period, Unit};
 use crate::config::raw;
 use crate::config::read::{At, Context};
+use crate::config::yaml::Place;
 
-/// The budgets of a tenant or a key.
-pub(super) fn budgets(all: &At<Vec<raw::Budget>>, cx: &mut Context<'_>) -> Vec<Budget> {
+/// The budgets of one scope, and where each stands.
+pub(super) fn budgets(all: &At<Vec<raw::Budget>>, cx: &mut Context<'_>) -> (Vec<Budget>, Vec<Place>) {
     let mut budgets: Vec<Budget> = Vec::with_capacity(all.value.len());
+    let mut places = Vec::with_capacity(all.value.len());
     for raw in &all.value {
         let Some(budget) = budget(raw, cx) else { continue };
         if budgets.iter().any(|known| known.name() == budget.name()) {
@@ -15,8 +19,15 @@ pub(super) fn budgets(all: &At<Vec<raw::Budget>>, cx: &mut Context<'_>) -> Vec<B
                 .help("one more may be `soft: true`, to warn before the other refuses");
         }
         budgets.push(budget);
+        places.push(raw.place);
     }
-    budgets
+    for (budget, place) in budgets.iter().zip(&places).filter(|(budget, _)| budget.soft) {
+        let hard = budgets.iter().find(|it| !it.soft && (it.unit, &it.period) == (budget.unit, &budget.period));
+        if let Some(hard) = hard.filter(|hard| hard.most < budget.most) {
+            cx.say(*place, "a soft budget that is never used up").label(format!("expected no more than {hard}"));
+        }
+    }
+    (budgets, places)
 }
 
 fn budget(raw: &raw::Budget, cx: &mut Context<'_>) -> Option<Budget> {
@@ -27,9 +38,42 @@ fn budget(raw: &raw::Budget, cx: &mut Context<'_>) -> Option<Budget> {
         }
         return None;
     };
-    let period = Period { per: per.value.0, reset_day: reset_day(per.value.0, raw, cx) };
+    let period =
+        Period { per: per.value.0, reset_day: reset_day(per.value.0, raw, cx), zone: zone(per.value.0, raw, cx) };
+    let (soft, warn_at, stop) = (raw.soft.value, warn_at(raw, cx), raw.stop.value);
+    if soft && stop {
+        cx.say(raw.stop.place, "a soft budget ends no streams")
+            .label("expected a budget that is not soft: a soft one only warns");
+    }
     let (unit, most) = amount?;
-    Some(Budget { unit, most, period, soft: raw.soft.value })
+    let on_store_loss = raw.on_store_loss.as_ref().map(|word| word.value.0);
+    Some(Budget { unit, most, period, soft, warn_at, stop, on_store_loss })
+}
+
+fn zone(per: Per, raw: &raw::Budget, cx: &mut Context<'_>) -> TimeZone {
+    let Some(zone) = &raw.time_zone else { return TimeZone::UTC };
+    if per == Per::Total {
+        cx.say(zone.place, "a total never begins anew")
+            .label("expected nothing: only a day, a week and a month begin at a midnight");
+    }
+    zone.value.0.clone()
+}
+
+fn warn_at(raw: &raw::Budget, cx: &mut Context<'_>) -> Percents {
+    let Some(given) = &raw.warn_at else { return Percents::USUAL };
+    let mut percents = Percents::default();
+    for percent in &given.value {
+        if !(1..=100).contains(&percent.value) {
+            cx.say(percent.place, "not a share of a budget").label("expected percents: 1 to 100");
+        } else if !percents.add(percent.value) {
+            cx.say(percent.place, format!("{} percent are there twice", percent.value)).label("expected each once");
+        }
+    }
+    if given.value.is_empty() && raw.soft.value {
+        cx.say(given.place, "a soft budget that never warns")
+            .label("expected at least one percent: it does nothing else");
+    }
+    percents
 }
 
 fn amount(raw: &raw::Budget, cx: &mut Context<'_>) -> Option<(Unit, i128)> {

@@ -2,6 +2,7 @@
 //! each goes on after a problem, so that all are found at once.
 
 mod attempts;
+mod auth;
 mod authored;
 mod aws;
 mod azure;
@@ -9,6 +10,7 @@ mod base_url;
 mod budget;
 mod endpoints;
 mod google;
+mod limits;
 mod price;
 mod provider;
 mod reach;
@@ -19,10 +21,10 @@ mod tenant;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::raw::Config;
+use super::raw::{Config, StoredKey};
 use super::read::Context;
 use super::report::Report;
-use super::runtime::{Runtime, Telemetry};
+use super::runtime::{Key, Runtime, Telemetry};
 
 /// Builds the runtime. `None`, or problems in `cx` or `report`: the configuration is refused.
 /// Problems of files that the configuration names go to `report`, its own to `cx`.
@@ -32,17 +34,20 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     }
     let prices = Arc::new(price::table(raw, cx, report));
     let server = server::server(&raw.server, cx);
-    let admin = server::admin(&raw.admin, &server, cx);
+    let tokens = auth::tokens(raw, cx);
+    let admin = server::admin(&raw.admin, tokens, &server, cx);
     let deployments = provider::deployments(raw, &prices, cx);
     let routes = route::routes(raw, &deployments, cx);
     let any = route::any(raw, &deployments, &routes);
+    let state = server::state(&raw.state, cx);
+    limits::losses(raw, cx);
     let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
     Some(Runtime {
         hash,
         loaded_at: SystemTime::now(),
         server,
         admin: admin?,
-        state: server::state(&raw.state, cx),
+        state,
         deployments,
         routes,
         any,
@@ -50,7 +55,13 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         retry_budget: attempts::budget(&raw.defaults.retry_budget, cx),
         tenants: tenants_and_keys.0,
         keys: tenants_and_keys.1,
+        auth: auth::auth(raw, cx),
         prices,
         telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
     })
+}
+
+/// What a key that is made at run time may do. Whose it is, and what it is called, others know.
+pub(super) fn stored_key(raw: &StoredKey, cx: &mut Context<'_>) -> Key {
+    tenant::stored_key(raw, cx)
 }

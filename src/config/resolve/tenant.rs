@@ -3,15 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
-use super::budget::budgets;
+use super::auth::Written;
+use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
+use crate::config::access::Previous;
+use crate::config::budget::Budget;
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
-use crate::config::runtime::{Key, Limits, ModelPattern, Tenant};
+use crate::config::runtime::{Key, Limits, ModelPattern, Share, Tenant};
+
 use crate::config::yaml::Place;
+
+/// Longer tags of requests are left out (`stage::parse`).
+const MOST_TAG_BYTES: usize = 64;
 
 type Keys = HashMap<[u8; 32], Arc<Key>>;
 
@@ -19,8 +24,8 @@ type Keys = HashMap<[u8; 32], Arc<Key>>;
 pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> (Vec<Arc<Tenant>>, Keys) {
     if raw.tenants.entries.is_empty() && !raw.tenants_lost() {
         cx.say(raw.tenants.place, "no tenants: nobody could use the gateway")
-            .label("expected at least one with a key: there is no open mode")
-            .help("`weir keys create --tenant NAME` prints a key and the lines for this file");
+            .label("expected at least one: there is no open mode")
+            .help("`weir keys create --print --tenant NAME` prints a key and the lines for this file");
     }
     let mut all = Vec::with_capacity(raw.tenants.entries.len());
     let mut book = Book::default();
@@ -28,35 +33,103 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>)
         if let Err(expected) = Name::check(id) {
             cx.say(id.place, "not a name for a tenant").label(format!("expected {expected}"));
         }
-        let tenant = Arc::new(tenant(id, settings, raw, reach, cx));
+        let (tenant, own) = tenant(id, settings, raw, reach, cx);
+        let tenant = Arc::new(tenant);
         let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
-        if listed.is_empty() && (settings.keys.is_some() || !settings.written.contains(&"keys")) {
-            cx.say(id.place, format!("the tenant `{}` has no keys", id.value))
-                .label("expected `keys: [{id: ..., sha256: ...}]`")
-                .help(format!("`weir keys create --tenant {}` makes one", id.value));
-        }
         for key in listed {
-            book.add(key, &tenant, reach, cx);
+            book.add(key, (&tenant, &own), reach, cx);
         }
         all.push(tenant);
     }
     (all, book.keys)
 }
 
-fn tenant(id: &str, raw: &raw::Tenant, config: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> Tenant {
-    let model_limits = raw.model_limits.entries.iter();
-    Tenant {
+fn tenant(
+    id: &str,
+    raw: &raw::Tenant,
+    config: &Config,
+    reach: &mut Reach<'_>,
+    cx: &mut Context<'_>,
+) -> (Tenant, Found) {
+    let own = Found::read(&raw.limits, &raw.budgets, cx);
+    let tenant = Tenant {
         id: id.to_owned(),
         models: reach.patterns(&raw.models, cx),
-        limits: limits(&raw.limits, cx),
-        model_limits: model_limits.map(|(name, l)| (reach.pattern(name, cx), limits(l, cx))).collect(),
-        budgets: budgets(&raw.budgets, cx),
+        limits: own.limits,
+        model_limits: model_limits(raw, &own, reach, cx),
+        budgets: own.budgets.clone(),
+        model_budgets: model_budgets(raw, &own, reach, cx),
+        users: users(raw, &own, cx),
+        tags: tags(raw, &own, cx),
         strict: raw.strict.as_deref().copied().unwrap_or(*config.defaults.strict),
         providers: providers(&raw.providers, config, cx),
         regions: raw.regions.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
         require: labels(&raw.require),
         weight: weight(&raw.weight, cx),
+    };
+    (tenant, own)
+}
+
+fn model_limits(
+    raw: &raw::Tenant,
+    tenant: &Found,
+    reach: &mut Reach<'_>,
+    cx: &mut Context<'_>,
+) -> Vec<(ModelPattern, Limits)> {
+    let one = |(name, limits): &(At<String>, raw::Limits)| {
+        let found = Found::limits(limits, cx);
+        found.within(tenant, cx);
+        (reach.pattern(name, cx), found.limits)
+    };
+    raw.model_limits.entries.iter().map(one).collect()
+}
+
+fn model_budgets(
+    raw: &raw::Tenant,
+    tenant: &Found,
+    reach: &mut Reach<'_>,
+    cx: &mut Context<'_>,
+) -> Vec<(ModelPattern, Vec<Budget>)> {
+    let one = |(name, budgets): &(At<String>, Vec<raw::Budget>)| {
+        if budgets.is_empty() {
+            cx.say(name.place, format!("no budgets for `{}`", name.value)).label("expected a list of budgets");
+        }
+        let found = Found::budgets(&At { value: budgets.clone(), place: name.place }, cx);
+        found.within(tenant, cx);
+        (reach.pattern(name, cx), found.budgets)
+    };
+    raw.model_budgets.entries.iter().map(one).collect()
+}
+
+fn users(raw: &raw::Tenant, tenant: &Found, cx: &mut Context<'_>) -> Share {
+    let found = Found::read(&raw.users.limits, &raw.users.budgets, cx);
+    found.within(tenant, cx);
+    let share = found.into_share();
+    let says = |name| raw.users.written.contains(&name);
+    if raw.written.contains(&"users") && !says("limits") && !says("budgets") {
+        cx.say(raw.users.place, "`users` says nothing").label("expected `limits` or `budgets`");
     }
+    share
+}
+
+/// Patterns of tags with what each has. One that no tag can match does nothing.
+fn tags(raw: &raw::Tenant, tenant: &Found, cx: &mut Context<'_>) -> Vec<(ModelPattern, Share)> {
+    let mut all = Vec::with_capacity(raw.tags.entries.len());
+    for (name, settings) in &raw.tags.entries {
+        let found = Found::read(&settings.limits, &settings.budgets, cx);
+        found.within(tenant, cx);
+        if settings.written.is_empty() {
+            cx.say(name.place, format!("the tag `{}` has nothing", name.value)).label("expected `limits` or `budgets`");
+        }
+        let shortest = name.value.len() - name.value.matches('*').count();
+        if name.value.is_empty() || name.value.trim() != name.value || shortest > MOST_TAG_BYTES {
+            cx.say(name.place, "no tag is called so").label(format!(
+                "expected a tag such as `team=search`, or a pattern, of at most {MOST_TAG_BYTES} bytes"
+            ));
+        }
+        all.push((ModelPattern(name.value.clone()), found.into_share()));
+    }
+    all
 }
 
 fn providers(named: &[At<String>], config: &Config, cx: &mut Context<'_>) -> Vec<String> {
@@ -78,23 +151,6 @@ fn weight(weight: &At<u32>, cx: &mut Context<'_>) -> u32 {
     weight.value.max(1)
 }
 
-fn limits(raw: &raw::Limits, cx: &mut Context<'_>) -> Limits {
-    let mut limit = |given: &Option<At<u64>>| {
-        let given = given.as_ref()?;
-        if given.value == 0 {
-            cx.say(given.place, "a limit of 0 refuses everything")
-                .label("expected at least 1")
-                .help("leave it out for no limit; `active: false` switches a key off");
-        }
-        Some(given.value)
-    };
-    Limits {
-        requests_per_minute: limit(&raw.requests_per_minute),
-        tokens_per_minute: limit(&raw.tokens_per_minute),
-        concurrency: limit(&raw.concurrency),
-    }
-}
-
 /// Keys so far, with where they stand.
 #[derive(Default)]
 struct Book {
@@ -104,14 +160,21 @@ struct Book {
 }
 
 impl Book {
-    fn add(&mut self, raw: &raw::Key, tenant: &Arc<Tenant>, reach: &mut Reach<'_>, cx: &mut Context<'_>) {
-        let limits = limits(&raw.limits, cx);
-        let budgets = budgets(&raw.budgets, cx);
+    fn add(
+        &mut self,
+        raw: &raw::Key,
+        (tenant, tenants): (&Arc<Tenant>, &Found),
+        reach: &mut Reach<'_>,
+        cx: &mut Context<'_>,
+    ) {
+        let own = Found::read(&raw.limits, &raw.budgets, cx);
+        own.within(tenants, cx);
         let models = reach.patterns(&raw.models, cx);
         for (pattern, text) in models.iter().zip(&raw.models.value) {
             narrower(pattern, text, tenant, cx);
         }
-        let hash = hash(raw, cx);
+        let hash = written(raw).hash("a key", "secret", cx);
+        let previous = self.previous(raw, cx);
         let Some(id) = &raw.id else {
             if !raw.written.contains(&"id") {
                 cx.say(raw.place, "a key without an id").label("expected `id: ...`");
@@ -127,27 +190,49 @@ impl Book {
         }
         let expires = raw.expires.as_ref().map(|day| day.moment());
         let tenant = Arc::clone(tenant);
-        let key = Key { id: id.0.clone(), tenant, active: *raw.active, expires, models, limits, budgets };
+        let (limits, budgets) = (own.limits, own.budgets);
+        let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
+        let (id, active) = (id.0.clone(), *raw.active);
+        let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous };
         self.keys.insert(hash, Arc::new(key));
+    }
+
+    /// The secret before, which is nobody else's either.
+    fn previous(&mut self, raw: &raw::Key, cx: &mut Context<'_>) -> Option<Previous> {
+        let previous = &raw.previous.as_ref()?.value;
+        let secret = Written {
+            token: previous.secret.as_ref(),
+            sha256: previous.sha256.as_ref(),
+            written: &previous.written,
+            place: previous.place,
+        };
+        let hash = secret.hash("`previous`", "secret", cx);
+        if previous.until.is_none() && !previous.written.contains(&"until") {
+            cx.say(previous.place, "a previous secret that never ends").label("expected `until: ...`");
+        }
+        let ((sha256, place), until) = (hash?, previous.until.as_ref()?.moment());
+        if let Some(first) = self.hashes.insert(sha256, place) {
+            cx.say(place, "two keys have the same secret").also(first, "the other is");
+        }
+        Some(Previous { sha256, until })
     }
 }
 
-fn hash(raw: &raw::Key, cx: &mut Context<'_>) -> Option<([u8; 32], Place)> {
-    match (&raw.secret, &raw.sha256) {
-        (Some(secret), None) => Some((Sha256::digest(secret.0.expose()).into(), secret.place)),
-        (None, Some(sha256)) => Some((sha256.0, sha256.place)),
-        (Some(_), Some(sha256)) => {
-            cx.say(sha256.place, "a key with both `secret` and `sha256`").label("expected one of them");
-            None
-        }
-        (None, None) => {
-            if !raw.written.contains(&"secret") && !raw.written.contains(&"sha256") {
-                cx.say(raw.place, "a key without a secret")
-                    .label("expected `secret` or `sha256`")
-                    .help("`weir keys create` makes both: one for the client, one for this file");
-            }
-            None
-        }
+fn written(raw: &raw::Key) -> Written<'_> {
+    Written { token: raw.secret.as_ref(), sha256: raw.sha256.as_ref(), written: &raw.written, place: raw.place }
+}
+
+/// What a key that is made at run time may do. Patterns need not lead anywhere: models come and go.
+pub(super) fn stored_key(raw: &raw::StoredKey, cx: &mut Context<'_>) -> Key {
+    let own = Found::read(&raw.limits, &raw.budgets, cx);
+    Key {
+        active: *raw.active,
+        expires: raw.expires.as_ref().map(|day| day.moment()),
+        models: raw.models.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
+        limits: own.limits,
+        budgets: own.budgets,
+        allowed_addresses: raw.allowed_addresses.iter().map(|network| network.value.0).collect(),
+        ..Key::default()
     }
 }
 

@@ -3,16 +3,25 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::period::Bounds;
+#[cfg(feature = "proxy")]
+use crate::config::budget::Budget;
 use crate::config::budget::{Per, Period, Unit};
+#[cfg(feature = "proxy")]
+use crate::config::runtime::OnStoreLoss;
+#[cfg(feature = "proxy")]
+use crate::limit::shared::{self, Counter, Kind};
+#[cfg(feature = "proxy")]
+use crate::limit::{Scope, fleet};
 use crate::usage::price::PicoUsd;
+#[cfg(feature = "proxy")]
+use std::sync::Arc;
 
 /// Threads read the clock in another order than they get the lock. What is set back by more than
 /// this was set back.
 const DISORDER_MS: u64 = 60_000;
 
-/// Periods that everybody's usage is counted by, budget or not.
-pub(super) const ALWAYS: [Period; 2] =
-    [Period { per: Per::Day, reset_day: 1 }, Period { per: Per::Month, reset_day: 1 }];
+/// Periods that a tenant's and a key's usage is counted by, budget or not.
+pub(super) const ALWAYS: [Per; 2] = [Per::Day, Per::Month];
 
 /// Tokens of input and output, and their price as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,7 +43,14 @@ impl Spend {
         Self { tokens: self.tokens.saturating_add(more.tokens), cost: self.cost.saturating_add(more.cost) }
     }
 
-    const fn less(self, part: Self) -> Self {
+    /// The larger of both, each for itself.
+    #[must_use]
+    pub(super) fn most(self, other: Self) -> Self {
+        Self { tokens: self.tokens.max(other.tokens), cost: self.cost.max(other.cost) }
+    }
+
+    #[must_use]
+    pub(super) const fn less(self, part: Self) -> Self {
         let cost = PicoUsd(self.cost.0.saturating_sub(part.cost.0));
         Self { tokens: self.tokens.saturating_sub(part.tokens), cost }
     }
@@ -42,7 +58,7 @@ impl Spend {
 
 /// The counters of one scope. They belong to the process and outlive any configuration.
 #[derive(Debug, Default)]
-pub(super) struct Account(Mutex<Book>);
+pub(in crate::limit) struct Account(Mutex<Book>);
 
 #[derive(Debug, Default)]
 pub(super) struct Book {
@@ -51,14 +67,33 @@ pub(super) struct Book {
     reserved: Spend,
     /// Since it was last kept.
     changed: bool,
+    /// Of budgets that all replicas share, as far as somebody asked for it.
+    #[cfg(feature = "proxy")]
+    counters: Vec<Shared>,
+}
+
+/// A budget's counter at the store, in one period.
+#[cfg(feature = "proxy")]
+#[derive(Debug)]
+struct Shared {
+    unit: Unit,
+    period: Period,
+    begins_ms: u64,
+    kind: Kind,
+    on_loss: Option<OnStoreLoss>,
+    counter: Arc<Counter>,
+    /// What all had used when marks were last looked at.
+    marked: Option<i128>,
 }
 
 /// What was spent in the present period of one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) period: Period,
     pub(super) bounds: Bounds,
     pub(super) spent: Spend,
+    /// What was spent before this moment is not known here. `None`: all of it is.
+    pub(super) known_from_ms: Option<u64>,
 }
 
 impl Account {
@@ -70,7 +105,8 @@ impl Account {
 
 impl Tally {
     fn new(period: Period, unix_ms: u64) -> Self {
-        Self { period, bounds: Bounds::around(period, unix_ms), spent: Spend::default() }
+        let bounds = Bounds::around(&period, unix_ms);
+        Self { period, bounds, spent: Spend::default(), known_from_ms: Some(unix_ms) }
     }
 
     fn advance(&mut self, unix_ms: u64) {
@@ -81,27 +117,97 @@ impl Tally {
             Some(early_ms) if early_ms < DISORDER_MS => return,
             // The clock was wrong and is not any more: nothing spent is forgotten over that.
             Some(_) => {}
-            None => self.spent = Spend::default(),
+            None => (self.spent, self.known_from_ms) = (Spend::default(), None),
         }
-        self.bounds = Bounds::around(self.period, unix_ms);
+        self.bounds = Bounds::around(&self.period, unix_ms);
     }
 }
 
 impl Book {
     /// The tally of a kind of period as it stands; from now on there is one.
-    pub(super) fn tally(&mut self, period: Period, unix_ms: u64) -> Tally {
-        if let Some(known) = self.tallies.iter_mut().find(|tally| tally.period == period) {
+    pub(super) fn tally(&mut self, period: &Period, unix_ms: u64) -> (Spend, Bounds) {
+        if let Some(known) = self.tallies.iter_mut().find(|tally| tally.period == *period) {
             known.advance(unix_ms);
-            return *known;
+            return (known.spent, known.bounds);
         }
-        let new = Tally::new(period, unix_ms);
+        let new = Tally::new(period.clone(), unix_ms);
+        let found = (new.spent, new.bounds);
         self.tallies.push(new);
-        new
+        found
     }
 
     /// What was spent in the period that the tally is about.
-    pub(super) fn spent(&self, period: Period) -> Spend {
-        self.tallies.iter().find(|tally| tally.period == period).map_or_else(Spend::default, |tally| tally.spent)
+    pub(super) fn spent(&self, period: &Period) -> Spend {
+        self.tallies.iter().find(|tally| tally.period == *period).map_or_else(Spend::default, |tally| tally.spent)
+    }
+
+    /// Tallies of which it is not known what was spent before they began to count.
+    pub(super) fn unknown(&self, unix_ms: u64) -> impl Iterator<Item = (&Tally, u64)> {
+        let running = self.tallies.iter().filter(move |tally| !tally.bounds.is_over(unix_ms));
+        running.filter_map(|tally| Some((tally, tally.known_from_ms?)))
+    }
+
+    /// Adds what was spent before a tally began to count. Nothing is added twice, nor to another period.
+    pub(super) fn add_before(&mut self, period: &Period, begins_ms: u64, spent: Spend) -> bool {
+        let known = self.tallies.iter_mut().find(|tally| tally.period == *period);
+        let Some(tally) = known.filter(|tally| tally.bounds.begins_ms == begins_ms) else { return false };
+        if tally.known_from_ms.take().is_none() {
+            return false;
+        }
+        tally.spent = tally.spent.plus(spent);
+        self.changed = true;
+        true
+    }
+
+    /// The counter of a budget at the store, in the present period.
+    #[cfg(feature = "proxy")]
+    pub(super) fn counter(
+        &mut self,
+        store: &shared::Shared,
+        scope: &Scope,
+        budget: &Budget,
+        unix_ms: u64,
+    ) -> Arc<Counter> {
+        let (spent, bounds) = self.tally(&budget.period, unix_ms);
+        let kind = Kind::Total { limit: fleet::limit_units(budget), ends_at_ms: bounds.ends_ms };
+        let on_loss = if budget.soft { Some(OnStoreLoss::Open) } else { budget.on_store_loss };
+        let known = self.counters.iter_mut().find(|it| it.unit == budget.unit && it.period == budget.period);
+        match known {
+            Some(it) if (it.begins_ms, it.kind, it.on_loss) == (bounds.begins_ms, kind, on_loss) => {
+                Arc::clone(&it.counter)
+            }
+            known => {
+                let id = format!("{}:{}", scope.account(budget), bounds.begins_ms);
+                let counter = store.counter(&id, kind, on_loss);
+                counter.know(fleet::used_units(budget.unit, spent.of(budget.unit)));
+                let (unit, period, begins_ms) = (budget.unit, budget.period.clone(), bounds.begins_ms);
+                let new =
+                    Shared { unit, period, begins_ms, kind, on_loss, counter: Arc::clone(&counter), marked: None };
+                match known {
+                    Some(it) => *it = new,
+                    None => self.counters.push(new),
+                }
+                counter
+            }
+        }
+    }
+
+    /// What all replicas have used of a budget or hold for requests; nothing where none is shared.
+    #[cfg(feature = "proxy")]
+    pub(super) fn used_by_all(&self, budget: &Budget, bounds: Bounds) -> Option<i128> {
+        let known = self.counters.iter().find(|it| it.unit == budget.unit && it.period == budget.period);
+        let known = known.filter(|it| it.begins_ms == bounds.begins_ms)?;
+        Some(fleet::amount(budget.unit, known.counter.used_by_all()))
+    }
+
+    /// The same, and what it was when this was last asked.
+    #[cfg(feature = "proxy")]
+    pub(super) fn marked(&mut self, budget: &Budget) -> Option<(i128, i128)> {
+        let reserved = self.reserved.of(budget.unit);
+        let known = self.counters.iter_mut().find(|it| it.unit == budget.unit && it.period == budget.period)?;
+        let used = fleet::amount(budget.unit, known.counter.used_by_all()).saturating_sub(reserved).max(0);
+        let before = known.marked.replace(used).unwrap_or(used);
+        Some((before, used))
     }
 
     pub(super) fn reserved(&self) -> Spend {

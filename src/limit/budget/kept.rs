@@ -1,5 +1,6 @@
 //! What was spent, as text to keep over a restart.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Spend, Tally};
@@ -8,8 +9,9 @@ use crate::config::budget::{Per, Period};
 use crate::limit::Scope;
 use crate::usage::price::PicoUsd;
 
-/// Of what is written; another one is not understood.
-const VERSION: u32 = 1;
+/// Of what is written. The one before had tenants and keys only, in UTC, and is understood; others are
+/// not.
+const VERSION: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
@@ -18,13 +20,23 @@ pub(super) struct Kept {
 }
 
 /// One tally of one scope.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Row {
     tenant: String,
-    /// `None`: the tenant's own.
+    /// With none of these, it is the tenant's own.
     key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// By which pattern, and its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<(String, String)>,
     per: String,
     reset_day: u32,
+    /// UTC where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
     begins_ms: u64,
     tokens: u64,
     /// Text: an integer of JSON may be too short for it.
@@ -38,7 +50,7 @@ impl Kept {
 
     pub(super) fn read(text: &str) -> Result<Vec<(Scope, Tally)>, String> {
         let kept: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        if kept.version != VERSION {
+        if !(1..=VERSION).contains(&kept.version) {
             return Err(format!("version {} is not understood", kept.version));
         }
         kept.spent.into_iter().map(Row::read).collect()
@@ -50,35 +62,46 @@ impl Kept {
 }
 
 impl Row {
-    /// Limits on models have no budgets.
-    pub(super) fn of(scope: &Scope, tally: &Tally) -> Option<Self> {
-        let (tenant, key) = match scope {
-            Scope::Tenant(tenant) => (tenant.clone(), None),
-            Scope::Key { tenant, key } => (tenant.clone(), Some(key.clone())),
-            Scope::Model { .. } => return None,
-        };
-        Some(Self {
-            tenant,
-            key,
+    pub(super) fn of(scope: &Scope, tally: &Tally) -> Self {
+        let mut row = Self {
+            tenant: scope.tenant().to_owned(),
             per: tally.period.per.as_str().to_owned(),
             reset_day: tally.period.reset_day,
+            time_zone: tally.period.zone.iana_name().filter(|name| *name != "UTC").map(str::to_owned),
             begins_ms: tally.bounds.begins_ms,
             tokens: tally.spent.tokens,
             pico_usd: tally.spent.cost.0.to_string(),
-        })
+            ..Self::default()
+        };
+        match scope {
+            Scope::Tenant(_) => {}
+            Scope::Key { key, .. } => row.key = Some(key.clone()),
+            Scope::Model { pattern, .. } => row.model = Some(pattern.clone()),
+            Scope::User { user, .. } => row.user = Some(user.clone()),
+            Scope::Tag { pattern, tag, .. } => row.tag = Some((pattern.clone(), tag.clone())),
+        }
+        row
     }
 
     fn read(self) -> Result<(Scope, Tally), String> {
-        let tenant = self.tenant;
-        let scope = match self.key {
-            Some(key) => Scope::Key { tenant, key },
-            None => Scope::Tenant(tenant),
-        };
         let per = Per::WORDS.iter().find(|(word, _)| *word == self.per).map(|(_, per)| *per);
         let per = per.ok_or_else(|| format!("no period is named `{}`", self.per))?;
-        let period = Period { per, reset_day: self.reset_day };
+        let zone = match self.time_zone.as_deref() {
+            Some(name) => TimeZone::get(name).map_err(|e| e.to_string())?,
+            None => TimeZone::UTC,
+        };
+        let period = Period { per, reset_day: self.reset_day, zone };
         let pico = self.pico_usd.parse().map_err(|_| format!("not an amount: `{}`", self.pico_usd))?;
         let spent = Spend { tokens: self.tokens, cost: PicoUsd(pico) };
-        Ok((scope, Tally { period, bounds: Bounds::around(period, self.begins_ms), spent }))
+        let tenant = self.tenant;
+        let scope = match (self.key, self.model, self.user, self.tag) {
+            (Some(key), ..) => Scope::Key { tenant, key },
+            (_, Some(pattern), ..) => Scope::Model { tenant, pattern },
+            (_, _, Some(user), _) => Scope::User { tenant, user },
+            (.., Some((pattern, tag))) => Scope::Tag { tenant, pattern, tag },
+            _ => Scope::Tenant(tenant),
+        };
+        let bounds = Bounds::around(&period, self.begins_ms);
+        Ok((scope, Tally { period, bounds, spent, known_from_ms: None }))
     }
 }

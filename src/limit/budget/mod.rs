@@ -1,27 +1,32 @@
-//! Budgets: what a tenant or a key may use in a day, a week, a month, or ever; in tokens or in USD.
+//! Budgets: what may be used in a day, a week, a month, or ever; in tokens or in USD. On a tenant, a
+//! key, a model, and on each user or tag.
 //!
 //! # How it counts
-//! Each scope has one account: what was spent in the present period of each kind (days and months
-//! always, for `GET /v1/usage`; others where a budget asks for them), and what the requests that run
-//! have reserved. A request is admitted if what it may use fits into every hard budget beside both;
-//! then it is reserved in all accounts under all their locks, or in none. Real usage takes its place
-//! at the end, in the period in which it ends. So a hard budget is exceeded at most by what the
-//! requests in flight use beyond their reservations. Money is an integer; a price that nobody knows
-//! reserves and spends nothing.
+//! Each scope has one account: what was spent in the present period of each kind (days and months in UTC
+//! always for tenants and keys, for `GET /v1/usage`; others where a budget asks for them), and what the
+//! requests that run have reserved. A request is admitted if what it may use at most fits into every
+//! hard budget beside both; then it is reserved in all accounts under all their locks, or in none. Real
+//! usage takes its place at the end, in the period in which it ends. So a hard budget is exceeded at
+//! most by what the requests in flight use beyond their reservations; one that stops streams, by what
+//! comes in one read of each of them, and by answers that are no streams. Money is an integer; a price
+//! that nobody knows reserves and spends nothing.
 //!
-//! Periods are the calendar's in UTC and begin anew by themselves: a counter looks at the time when it
-//! is used. A clock that steps back forgets nothing.
+//! Periods are the calendar's in the budget's time zone and begin anew by themselves: a counter looks at
+//! the time when it is used. A clock that steps back forgets nothing.
 //!
 //! # Cost
 //! Where no budget stands, admission locks nothing; the end of a request that used something adds it
-//! to two accounts under their locks. An account is about 300 bytes.
+//! to two accounts under their locks. An account is about 400 bytes.
 //!
 //! # How to wire it
 //! [`Accounts`] belong to the process. [`Accounts::restore`] before the first request,
 //! [`Accounts::set_bounded`] with each configuration that takes effect, and [`Accounts::changes`] now
-//! and again: the text is what to keep.
+//! and again: the text is what to keep. Whoever has all that was ever spent (a ledger) asks
+//! [`Accounts::wanted`] instead, at the start and now and again, and answers with
+//! [`Accounts::restore_spent`].
 
 mod account;
+mod event;
 mod kept;
 mod period;
 mod purse;
@@ -34,13 +39,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Scope;
-use crate::config::budget::Budget;
-use account::{ALWAYS, Account};
+use crate::config::budget::{Budget, Period};
+use account::ALWAYS;
 use kept::{Kept, Row};
 
+pub(super) use account::Account;
 pub use account::Spend;
+pub use event::{Crossed, Exhausted};
 pub use period::Bounds;
-pub use purse::{Balance, Exhausted, Purse, Purses, Reservation, UsedUp};
+pub(super) use purse::Which;
+pub use purse::{Balance, Purse, Purses, Reservation};
 
 /// Every scope's account, by its stable id. One for the process.
 #[derive(Debug, Default)]
@@ -50,20 +58,88 @@ pub struct Accounts {
     bounded: AtomicBool,
 }
 
+/// A sum that is asked for: all that was spent by requests that ended from `begins_ms` to just before
+/// `before_ms`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub scope: Scope,
+    pub period: Period,
+    /// The first moment of the present period; 0 where it never ends.
+    pub begins_ms: u64,
+    /// From here on it was counted here.
+    pub before_ms: u64,
+}
+
 impl Accounts {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Scope, Arc<Account>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The account of a scope with the budgets on it. What was spent before counts.
+    /// The account of a tenant or a key with the budgets on it. What was spent before counts.
     pub(in crate::limit) fn open(&self, scope: Scope, budgets: &[Budget], unix_ms: u64) -> Arc<Purse> {
-        let account = Arc::clone(self.all().entry(scope.clone()).or_default());
+        let account = self.account(&scope);
         let mut book = account.lock();
-        for period in ALWAYS.into_iter().chain(budgets.iter().map(|budget| budget.period)) {
-            book.tally(period, unix_ms);
+        for per in ALWAYS {
+            book.tally(&Period::plain(per), unix_ms);
         }
         drop(book);
-        Arc::new(Purse { scope, budgets: budgets.to_vec(), account })
+        Self::purse(scope, budgets.into(), account, unix_ms)
+    }
+
+    /// The same of others, whose usage is counted only as far as budgets ask for it.
+    pub(in crate::limit) fn purse(
+        scope: Scope,
+        budgets: Arc<[Budget]>,
+        account: Arc<Account>,
+        unix_ms: u64,
+    ) -> Arc<Purse> {
+        let mut book = account.lock();
+        for budget in budgets.iter() {
+            book.tally(&budget.period, unix_ms);
+        }
+        drop(book);
+        Arc::new(Purse::new(scope, budgets, account))
+    }
+
+    pub(in crate::limit) fn account(&self, scope: &Scope) -> Arc<Account> {
+        Arc::clone(self.all().entry(scope.clone()).or_default())
+    }
+
+    /// Scopes that have an account and come behind that one, of the same tenant.
+    pub(in crate::limit) fn behind(&self, first: &Scope) -> Vec<Scope> {
+        let all = self.all();
+        let (kind, tenant) = (first.kind(), first.tenant());
+        let behind = all.range(first..).map(|(scope, _)| scope);
+        behind.take_while(|scope| (scope.kind(), scope.tenant()) == (kind, tenant)).cloned().collect()
+    }
+
+    /// Forgets what those have spent.
+    pub(in crate::limit) fn forget<'s>(&self, scopes: impl Iterator<Item = &'s Scope>) {
+        let mut all = self.all();
+        scopes.for_each(|scope| _ = all.remove(scope));
+    }
+
+    /// What it is not known of how much was spent before this process counted: at its start of
+    /// everything, later of users and tags that came anew, and of budgets that a reload brought.
+    pub fn wanted(&self, unix_ms: u64) -> Vec<Wanted> {
+        let all = self.all();
+        let mut wanted = Vec::new();
+        for (scope, account) in all.iter() {
+            let book = account.lock();
+            wanted.extend(book.unknown(unix_ms).map(|(tally, before_ms)| Wanted {
+                scope: scope.clone(),
+                period: tally.period.clone(),
+                begins_ms: tally.bounds.begins_ms,
+                before_ms,
+            }));
+        }
+        wanted
+    }
+
+    /// Adds what was spent there before. `false` where it is known by now, or its period is over.
+    pub fn restore_spent(&self, wanted: &Wanted, spent: Spend) -> bool {
+        let account = self.all().get(&wanted.scope).map(Arc::clone);
+        account.is_some_and(|account| account.lock().add_before(&wanted.period, wanted.begins_ms, spent))
     }
 
     /// Once a configuration is in force, and no sooner: one that is refused changes nothing.
@@ -84,7 +160,7 @@ impl Accounts {
         }
         let mut rows = Vec::new();
         for (scope, account) in all.iter() {
-            rows.extend(account.lock().live(unix_ms).filter_map(|tally| Row::of(scope, tally)));
+            rows.extend(account.lock().live(unix_ms).map(|tally| Row::of(scope, tally)));
         }
         drop(all);
         Kept::new(rows).write().ok()

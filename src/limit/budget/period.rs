@@ -1,9 +1,10 @@
-//! Periods of the calendar, in UTC.
+//! Periods of the calendar, from midnight to midnight in their time zone.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::config::budget::{Per, Period};
-use crate::limit::clock::civil;
-
-const DAY_MS: u64 = 86_400_000;
 
 /// From the first moment of a period to the first of the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,17 +15,25 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    const EVER: Self = Self { begins_ms: 0, ends_ms: None };
+
     /// Of the period that a moment lies in.
-    pub fn around(period: Period, unix_ms: u64) -> Self {
-        let today = unix_ms / DAY_MS;
-        let reset_day = u64::from(period.reset_day).max(1);
-        let (first, days) = match period.per {
-            Per::Day => (today, 1),
-            Per::Week => (week(today, reset_day), 7),
-            Per::Month => month(today, reset_day),
-            Per::Total => return Self { begins_ms: 0, ends_ms: None },
+    pub fn around(period: &Period, unix_ms: u64) -> Self {
+        // Out of the calendar's reach, in some thousand years, nothing begins anew any more.
+        Self::by_calendar(period, unix_ms).unwrap_or(Self::EVER)
+    }
+
+    fn by_calendar(period: &Period, unix_ms: u64) -> Option<Self> {
+        let zone = &period.zone;
+        let today = Timestamp::from_millisecond(i64::try_from(unix_ms).ok()?).ok()?.to_zoned(zone.clone()).date();
+        let reset_day = i8::try_from(period.reset_day).ok()?.max(1);
+        let (first, next) = match period.per {
+            Per::Day => (today, today.tomorrow().ok()?),
+            Per::Week => week(today, reset_day)?,
+            Per::Month => month(today, reset_day)?,
+            Per::Total => return None,
         };
-        Self { begins_ms: first * DAY_MS, ends_ms: Some((first + days) * DAY_MS) }
+        Some(Self { begins_ms: midnight_ms(first, zone)?, ends_ms: Some(midnight_ms(next, zone)?) })
     }
 
     pub fn holds(&self, unix_ms: u64) -> bool {
@@ -36,26 +45,32 @@ impl Bounds {
     }
 }
 
-/// The first day of the week. 1970-01-01 was a Thursday.
-const fn week(today: u64, reset_day: u64) -> u64 {
-    let since_monday = (today + 3) % 7;
-    today.saturating_sub((since_monday + 8 - reset_day) % 7)
+/// The first day of this week and of the next.
+fn week(today: Date, reset_day: i8) -> Option<(Date, Date)> {
+    let since = (today.weekday().to_monday_one_offset() + 7 - reset_day) % 7;
+    let first = today.checked_sub(jiff::Span::new().try_days(since).ok()?).ok()?;
+    Some((first, first.checked_add(jiff::Span::new().try_days(7).ok()?).ok()?))
 }
 
-/// The first day of the month that begins with `reset_day`, and how many it has.
-fn month(today: u64, reset_day: u64) -> (u64, u64) {
-    let (_, _, day) = civil(today);
-    let first = if day >= reset_day {
-        today - (day - reset_day)
-    } else {
-        // The last day of the month before says how long that was.
-        let last = today.saturating_sub(day);
-        let (_, _, length) = civil(last);
-        (last + reset_day).saturating_sub(length)
-    };
-    // No month is shorter than 28 days, nor does `reset_day` come after the 28th.
-    let days = (28..=31).find(|days| civil(first + days).2 == reset_day);
-    (first, days.unwrap_or(31))
+/// The first day of this month and of the next, if months begin with `reset_day`.
+fn month(today: Date, reset_day: i8) -> Option<(Date, Date)> {
+    let one = jiff::Span::new().try_months(1).ok()?;
+    let this = Date::new(today.year(), today.month(), reset_day).ok()?;
+    match today.day() >= reset_day {
+        true => Some((this, this.checked_add(one).ok()?)),
+        false => Some((this.checked_sub(one).ok()?, this)),
+    }
+}
+
+/// The first moment of a day. Where clocks go forward at midnight, that is later than 0:00.
+fn midnight_ms(day: Date, zone: &TimeZone) -> Option<u64> {
+    u64::try_from(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()).ok()
+}
+
+/// The day of a moment in a time zone: `2026-11-22`.
+pub(super) fn day_of(unix_ms: u64, zone: &TimeZone) -> Option<Date> {
+    let at = Timestamp::from_millisecond(i64::try_from(unix_ms).ok()?).ok()?;
+    Some(at.to_zoned(zone.clone()).date())
 }
 
 #[cfg(test)]
@@ -63,9 +78,16 @@ mod tests {
     use super::*;
     use crate::usage::price::amount::day;
 
+    const DAY_MS: u64 = 86_400_000;
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn of(per: Per, reset_day: u32) -> Period {
+        Period { reset_day, ..Period::plain(per) }
+    }
+
     fn bounds(per: Per, reset_day: u32, today: &str) -> (u64, Option<u64>) {
         let unix_ms = u64::try_from(day(today).unwrap()).unwrap() * DAY_MS + 5_000;
-        let bounds = Bounds::around(Period { per, reset_day }, unix_ms);
+        let bounds = Bounds::around(&of(per, reset_day), unix_ms);
         assert!(bounds.holds(unix_ms) && !bounds.is_over(unix_ms));
         (bounds.begins_ms, bounds.ends_ms)
     }
@@ -91,16 +113,41 @@ mod tests {
     }
 
     #[test]
+    fn days_in_which_clocks_change_are_shorter_and_longer() {
+        let zone = |name: &str| TimeZone::get(name).unwrap();
+        let noon_ms = |date: &str| u64::try_from(day(date).unwrap()).unwrap() * DAY_MS + DAY_MS / 2;
+        let hours = |per, name: &str, date: &str| {
+            let period = Period { zone: zone(name), ..Period::plain(per) };
+            let bounds = Bounds::around(&period, noon_ms(date));
+            (bounds.ends_ms.unwrap() - bounds.begins_ms) / HOUR_MS
+        };
+        assert_eq!(hours(Per::Day, "Europe/Berlin", "2027-03-28"), 23);
+        assert_eq!(hours(Per::Day, "Europe/Berlin", "2027-03-29"), 24);
+        assert_eq!(hours(Per::Day, "Europe/Berlin", "2027-10-31"), 25);
+        assert_eq!(hours(Per::Week, "Europe/Berlin", "2027-03-28"), 7 * 24 - 1);
+        assert_eq!(hours(Per::Month, "Europe/Berlin", "2027-10-15"), 31 * 24 + 1);
+        // Here clocks go forward at midnight: the day begins at 1:00.
+        assert_eq!(hours(Per::Day, "Asia/Beirut", "2027-03-28"), 23);
+        let berlin = Period { zone: zone("Europe/Berlin"), ..Period::plain(Per::Month) };
+        let july = Bounds::around(&berlin, noon_ms("2027-07-15"));
+        let (first_ms, _) = between("2027-07-01", "2027-08-01");
+        assert_eq!(july.begins_ms, first_ms - 2 * HOUR_MS, "in summer two hours before UTC");
+        assert_eq!(day_of(july.begins_ms, &berlin.zone).unwrap().to_string(), "2027-07-01");
+    }
+
+    #[test]
     fn one_period_follows_the_other_without_a_gap() {
-        for (per, last) in [(Per::Day, 1), (Per::Week, 7), (Per::Month, 28)] {
-            for reset_day in 1..=last {
-                let period = Period { per, reset_day };
-                let mut at = Bounds::around(period, 946_684_800_000);
-                for _ in 0..60 {
-                    let ends_ms = at.ends_ms.unwrap();
-                    assert_eq!(Bounds::around(period, ends_ms - 1), at);
-                    at = Bounds::around(period, ends_ms);
-                    assert_eq!(at.begins_ms, ends_ms);
+        for name in ["UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia"] {
+            for (per, last) in [(Per::Day, 1), (Per::Week, 7), (Per::Month, 28)] {
+                for reset_day in 1..=last {
+                    let period = Period { zone: TimeZone::get(name).unwrap(), ..of(per, reset_day) };
+                    let mut at = Bounds::around(&period, 1_300_000_000_000);
+                    for _ in 0..60 {
+                        let ends_ms = at.ends_ms.unwrap();
+                        assert_eq!(Bounds::around(&period, ends_ms - 1), at);
+                        at = Bounds::around(&period, ends_ms);
+                        assert_eq!(at.begins_ms, ends_ms);
+                    }
                 }
             }
         }

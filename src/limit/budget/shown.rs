@@ -14,9 +14,10 @@ fn moment(unix_ms: u64) -> String {
 }
 
 impl Balance {
-    /// `budget`, `unit`, `per`, `soft`, `limit`, `spent`, `reserved`, `remaining`, `resets_at`.
+    /// `budget`, `unit`, `per`, `soft`, `limit`, `spent`, `reserved`, `remaining`, `resets_at`, `time_zone`,
+    /// `warn_at`, `stop`.
     pub fn write(&self, row: &mut Obj<'_>) {
-        let budget = self.budget;
+        let budget = &self.budget;
         let amount = |amount: i128| Amount(budget.unit, amount).to_string();
         row.text("budget", &budget.name()).text("unit", budget.unit.as_str()).text("per", budget.period.per.as_str());
         row.bool("soft", budget.soft).raw("limit", &amount(budget.most)).raw("spent", &amount(self.spent));
@@ -25,6 +26,13 @@ impl Balance {
             Some(at_ms) => row.text("resets_at", &moment(at_ms)),
             None => row.null("resets_at"),
         };
+        row.text("time_zone", budget.period.zone_name());
+        let mut marks = row.arr("warn_at");
+        for percent in budget.warn_at.iter() {
+            marks.raw(&percent.to_string());
+        }
+        drop(marks);
+        row.bool("stop", budget.stop);
     }
 }
 

@@ -1,0 +1,373 @@
+//! Admission: all limits and budgets of a request looked at together.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::budget::{Crossed, Exhausted, Purse, Purses, Reservation, Spend, Which};
+use super::clock::Moment;
+use super::crowd::{Crowd, Seat};
+use super::denial::{Denial, Refusal};
+use super::gate::{Gate, Load, Short, Standing, State};
+use super::learned::Outputs;
+use super::scope::Scope;
+use crate::config::runtime::{ModelPattern, pattern_matches};
+use crate::usage::price::PicoUsd;
+
+/// All that limits one key, resolved: no names are looked up when a request comes, but those that
+/// clients make up.
+#[derive(Debug, Default)]
+pub struct KeyLimits {
+    pub(super) tenant: Option<Arc<Gate>>,
+    /// In an order that a reload does not change (see [`Self::admit`]).
+    pub(super) models: Arc<[(ModelPattern, Seat)]>,
+    pub(super) key: Option<Arc<Gate>>,
+    pub(super) users: Option<Arc<Crowd>>,
+    /// By pattern.
+    pub(super) tags: Arc<[(ModelPattern, TagRule)]>,
+    pub(super) purses: Purses,
+    pub(super) outputs: Arc<Outputs>,
+    pub(super) has_limits: bool,
+    pub(super) has_budgets: bool,
+}
+
+/// What a tag has.
+#[derive(Debug)]
+pub(super) enum TagRule {
+    /// The one of that name.
+    One(Seat),
+    /// Each that matches.
+    Each(Arc<Crowd>),
+}
+
+/// A request that wants to go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The name of the model that the client used.
+    pub model: &'a str,
+    /// `provider/model` of the target that is asked first.
+    pub target: &'a str,
+    pub user: Option<&'a str>,
+    pub tags: &'a [String],
+    pub want: Want,
+}
+
+/// What a request may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Want {
+    pub input_tokens: u64,
+    /// What is likely, for limits of tokens.
+    pub output_tokens: u64,
+    /// What it may come to, for budgets.
+    pub most_output_tokens: u64,
+    /// Of that.
+    pub cost: PicoUsd,
+}
+
+/// What was used at one target.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used<'a> {
+    /// `provider/model`
+    pub target: &'a str,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// As far as it is known.
+    pub cost: PicoUsd,
+}
+
+/// A request that may go on. Dropping it ends its concurrency.
+#[derive(Debug)]
+pub struct Admission {
+    pub(super) held: Mutex<Held>,
+    /// The client's name of the model, where anything stands on models.
+    model: Box<str>,
+    settled: bool,
+    may_stop: bool,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) places: Vec<Place>,
+    pub(super) reservation: Reservation,
+    /// The same at the store that all replicas share.
+    #[cfg(feature = "proxy")]
+    pub(super) claims: super::fleet::Claims,
+    /// How the limits stand there.
+    #[cfg(feature = "proxy")]
+    pub(super) seen: Option<Standing>,
+}
+
+/// A request's place in one scope.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) gate: Arc<Gate>,
+    pub(super) reserved: Load,
+    pub(super) booked_ms: u64,
+}
+
+impl Held {
+    fn new(places: Vec<Place>, reservation: Reservation) -> Self {
+        Self {
+            places,
+            reservation,
+            #[cfg(feature = "proxy")]
+            claims: super::fleet::Claims::default(),
+            #[cfg(feature = "proxy")]
+            seen: None,
+        }
+    }
+}
+
+impl Want {
+    const fn load(&self) -> Load {
+        Load { input_tokens: self.input_tokens, output_tokens: self.output_tokens }
+    }
+
+    const fn spend(&self) -> Spend {
+        Spend { tokens: self.input_tokens.saturating_add(self.most_output_tokens), cost: self.cost }
+    }
+}
+
+impl Used<'_> {
+    const fn load(&self) -> Load {
+        Load { input_tokens: self.input_tokens, output_tokens: self.output_tokens }
+    }
+}
+
+/// What was used of all parts that count.
+fn sum(parts: &[Used<'_>], counts: impl Fn(&Used<'_>) -> bool) -> (Load, Spend) {
+    let parts = parts.iter().filter(|part| counts(part));
+    let add = |(load, cost): (Load, PicoUsd), part: &Used<'_>| (load.plus(part.load()), cost.saturating_add(part.cost));
+    let (load, cost) = parts.fold((Load::default(), PicoUsd::default()), add);
+    (load, Spend { tokens: load.tokens(), cost })
+}
+
+impl KeyLimits {
+    /// Reserves one request, its tokens and a place among the running, in every scope that has limits
+    /// or budgets for it: in all of them or in none.
+    ///
+    /// A limit on a model holds under the name the client used and under its target's. Locks are taken
+    /// in the order tenant, models, key, user, tags, then those of the budgets, the same for everyone,
+    /// and all are held until all are charged.
+    pub fn admit(&self, ask: &Ask<'_>, at: Moment) -> Result<Admission, Refusal> {
+        let (gates, more) = self.scopes(ask, at.unix_ms);
+        let (load, now_ms) = (ask.want.load(), at.now_ms);
+        let mut states: Vec<MutexGuard<'_, State>> = gates.iter().map(|gate| gate.post.lock()).collect();
+        if let Some((gate, short)) = worst(&gates, &mut states, load, now_ms) {
+            let standing = Standing::over(&gates, &mut states);
+            return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, standing)));
+        }
+        let reservation = self.purses.reserve(more, ask.want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
+        for (gate, state) in gates.iter().zip(&mut states) {
+            gate.charge(state, now_ms, load);
+        }
+        let standing = Standing::over(&gates, &mut states);
+        drop(states);
+        let place = |gate| Place { gate, reserved: load, booked_ms: now_ms };
+        let may_stop = reservation.may_stop();
+        let held = Held::new(gates.into_iter().map(place).collect(), reservation);
+        let model = if self.models.is_empty() { Box::default() } else { ask.model.into() };
+        Ok(Admission { held: Mutex::new(held), model, settled: false, may_stop, standing })
+    }
+
+    /// What the request has to find room in.
+    fn scopes(&self, ask: &Ask<'_>, unix_ms: u64) -> (Vec<Arc<Gate>>, Vec<Arc<Purse>>) {
+        let (mut gates, mut purses) = (Vec::new(), Vec::new());
+        gates.extend(self.tenant.iter().cloned());
+        for (_, seat) in self.models.iter().filter(|(it, _)| it.matches(ask.model) || it.matches(ask.target)) {
+            gates.extend(seat.gate.iter().cloned());
+            purses.extend(seat.purse.iter().cloned());
+        }
+        gates.extend(self.key.iter().cloned());
+        let user = self.users.as_ref().zip(ask.user).map(|(users, user)| users.seat(user, unix_ms));
+        let tags = if self.tags.is_empty() { Vec::new() } else { self.tagged(ask.tags, unix_ms) };
+        for seat in user.into_iter().chain(tags) {
+            gates.extend(seat.gate);
+            purses.extend(seat.purse);
+        }
+        (gates, purses)
+    }
+
+    /// What the tags have, in the order of their scopes, and nothing twice.
+    fn tagged(&self, tags: &[String], unix_ms: u64) -> Vec<Seat> {
+        let mut seats: Vec<(Scope, Seat)> = Vec::new();
+        let mut add = |seat: Seat| {
+            let scope = seat.gate.as_ref().map(|gate| &gate.post.scope);
+            let scope = scope.or_else(|| seat.purse.as_ref().map(|purse| purse.scope())).cloned();
+            seats.extend(scope.map(|scope| (scope, seat)));
+        };
+        for tag in tags {
+            self.tag_rules(tag).for_each(|rule| match rule {
+                TagRule::One(seat) => add(seat.clone()),
+                TagRule::Each(crowd) => add(crowd.seat(tag, unix_ms)),
+            });
+        }
+        seats.sort_by(|(a, _), (b, _)| a.cmp(b));
+        seats.dedup_by(|(a, _), (b, _)| a == b);
+        seats.into_iter().map(|(_, seat)| seat).collect()
+    }
+
+    /// Its own rule, or those of all patterns that match.
+    pub(super) fn tag_rules<'s>(&'s self, tag: &'s str) -> impl Iterator<Item = &'s TagRule> {
+        let own = self.tags.iter().any(|(pattern, rule)| matches!(rule, TagRule::One(_)) && pattern.0 == tag);
+        let rules = self.tags.iter().filter(move |(pattern, rule)| match rule {
+            TagRule::One(_) => pattern.0 == tag,
+            TagRule::Each(_) => !own && pattern.matches(tag),
+        });
+        rules.map(|(_, rule)| rule)
+    }
+
+    /// Complete, but for what it is to know of itself.
+    pub(super) fn complete(mut self) -> Self {
+        let own = [self.tenant.is_some(), self.key.is_some()];
+        let seats = || {
+            let models = self.models.iter().map(|(_, seat)| (seat.gate.is_some(), seat.purse.is_some()));
+            let of_all = |crowd: &Crowd| (crowd.rules.is_some(), !crowd.budgets.is_empty());
+            let tags = self.tags.iter().map(move |(_, rule)| match rule {
+                TagRule::One(seat) => (seat.gate.is_some(), seat.purse.is_some()),
+                TagRule::Each(crowd) => of_all(crowd),
+            });
+            models.chain(self.users.as_deref().map(of_all)).chain(tags)
+        };
+        let has_limits = own.contains(&true) || seats().any(|(limits, _)| limits);
+        let has_budgets = self.purses.are_bounded() || seats().any(|(_, budgets)| budgets);
+        (self.has_limits, self.has_budgets) = (has_limits, has_budgets);
+        self
+    }
+
+    /// Whether a budget may ask what a request costs.
+    pub const fn are_bounded(&self) -> bool {
+        self.has_budgets
+    }
+
+    /// Whether there is nothing to have room in.
+    pub const fn are_none(&self) -> bool {
+        !self.has_limits && !self.has_budgets
+    }
+
+    /// What every request of this key is paid from: its tenant's purse, and its own.
+    pub fn purses(&self) -> &Purses {
+        &self.purses
+    }
+
+    /// The output that is to be expected of a model, once enough of its answers were seen.
+    pub fn expected_output(&self, target: &str) -> Option<u64> {
+        self.outputs.p95(target)
+    }
+
+    /// A model has finished an answer.
+    pub fn learn_output(&self, target: &str, output_tokens: u64) {
+        self.outputs.learn(target, output_tokens);
+    }
+}
+
+/// The gate that the request would have to wait for longest.
+fn worst<'g>(
+    gates: &'g [Arc<Gate>],
+    states: &mut [MutexGuard<'_, State>],
+    load: Load,
+    now_ms: u64,
+) -> Option<(&'g Arc<Gate>, Short)> {
+    let mut worst: Option<(&Arc<Gate>, Short)> = None;
+    for (gate, state) in gates.iter().zip(states) {
+        let Some(short) = gate.refusal(state, now_ms, load) else { continue };
+        if worst.as_ref().is_none_or(|(_, known)| known.wait_ms < short.wait_ms) {
+            worst = Some((gate, short));
+        }
+    }
+    worst
+}
+
+impl Admission {
+    /// As the limits stood right after this request was admitted.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
+        // Every update is whole before anything can panic.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another target may be asked: takes places in what stands on its model and not on the ones
+    /// before, and holds its price, should it cost more. All or nothing; the error says what has no
+    /// room.
+    pub fn also(&self, limits: &KeyLimits, target: &str, want: Want, at: Moment) -> Result<(), Refusal> {
+        let mut held = self.held();
+        let Held { places, reservation, .. } = &mut *held;
+        let (load, now_ms) = (want.load(), at.now_ms);
+        let seats = || limits.models.iter().filter(|(pattern, _)| pattern.matches(target)).map(|(_, seat)| seat);
+        let is_new = |gate: &&Arc<Gate>| !places.iter().any(|place| Arc::ptr_eq(&place.gate.post, &gate.post));
+        let gates: Vec<Arc<Gate>> = seats().filter_map(|seat| seat.gate.as_ref()).filter(is_new).cloned().collect();
+        let purses = seats().filter_map(|seat| seat.purse.clone()).collect();
+        let mut states: Vec<MutexGuard<'_, State>> = gates.iter().map(|gate| gate.post.lock()).collect();
+        if let Some((gate, short)) = worst(&gates, &mut states, load, now_ms) {
+            return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, self.standing)));
+        }
+        reservation.raise(purses, want.spend(), Which::All, at.unix_ms).map_err(Refusal::Budget)?;
+        for (gate, state) in gates.iter().zip(&mut states) {
+            gate.charge(state, now_ms, load);
+        }
+        drop(states);
+        places.extend(gates.into_iter().map(|gate| Place { gate, reserved: load, booked_ms: now_ms }));
+        Ok(())
+    }
+
+    /// Whether one of its budgets ends streams when it runs out ([`Self::keep_up`]).
+    pub const fn may_stop(&self) -> bool {
+        self.may_stop
+    }
+
+    /// So much was used so far by an answer that runs: holds it, should it be more than was held. The
+    /// error is a budget that has nothing left and ends streams.
+    pub fn keep_up(&self, used: Spend, at: Moment) -> Result<(), Box<Exhausted>> {
+        let mut held = self.held();
+        held.reservation.raise(Vec::new(), used, Which::Stopping, at.unix_ms)?;
+        #[cfg(feature = "proxy")]
+        held.keep_up_claims(used, at.unix_ms)?;
+        Ok(())
+    }
+
+    #[cfg(feature = "proxy")]
+    pub(super) const fn set_settled(&mut self) {
+        self.settled = true;
+    }
+
+    /// Whether it was settled.
+    pub const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Puts real usage in the place of the estimate, and says which marks of budgets that passed. What
+    /// stands on a model is charged with what was used at targets of that model. Where no upstream did
+    /// any work that is nothing, and all is given back but the request itself, or a client could fail
+    /// without limit. Counts once.
+    pub fn settle(&mut self, parts: &[Used<'_>], at: Moment) -> Vec<Crossed> {
+        if std::mem::replace(&mut self.settled, true) {
+            return Vec::new();
+        }
+        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let all = sum(parts, |_| true);
+        let model = &self.model;
+        let part = |scope: &Scope| match scope {
+            Scope::Model { pattern, .. } if !pattern_matches(pattern, model) => {
+                sum(parts, |part| pattern_matches(pattern, part.target))
+            }
+            _ => all,
+        };
+        for Place { gate, reserved, booked_ms } in &held.places {
+            let (used, _) = part(&gate.post.scope);
+            gate.settle(*reserved, *booked_ms, used, at.now_ms);
+        }
+        let (_, spent) = all;
+        #[cfg(feature = "proxy")]
+        held.settle_claims(part, spent);
+        held.reservation.settle(spent, |scope| part(scope).1, at.unix_ms)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
+        held.places.iter().for_each(|place| place.gate.post.leave());
+    }
+}

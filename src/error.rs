@@ -53,6 +53,8 @@ pub enum Kind {
     RateLimited,
     /// A budget is spent.
     BudgetExhausted,
+    /// The store of limits is gone, and they refuse without it.
+    LimitsLost,
     /// The upstream answered with a status 500, or with what cannot be read.
     UpstreamFailed,
     /// The upstream could not be reached, or the connection to it broke.
@@ -149,6 +151,7 @@ impl Kind {
             Self::BodyTimeout => face(408, BAD, "request_timeout", "timeout_error"),
             Self::RateLimited => face(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
             Self::BudgetExhausted => face(429, "insufficient_quota", "insufficient_quota", "rate_limit_error"),
+            Self::LimitsLost => face(503, "api_error", "limits_unavailable", "api_error"),
             Self::UpstreamFailed | Self::UpstreamBroken => face(502, "api_error", "upstream_error", "api_error"),
             // Nobody is left to read it; the code is for the record.
             Self::ClientGone => face(499, "api_error", "client_closed", "api_error"),
@@ -186,7 +189,7 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal | Self::KeysUnavailable | Self::Unrecorded => Origin::Gateway,
+            Self::Internal | Self::KeysUnavailable | Self::LimitsLost | Self::Unrecorded => Origin::Gateway,
             _ => Origin::Client,
         }
     }

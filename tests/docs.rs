@@ -193,7 +193,7 @@ fn commands_can_be_typed() {
     for page in pages().iter().filter(|page| page.name != "CHANGELOG.md") {
         for command in page.commands("weir ") {
             let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-            let depth = if words.first() == Some(&"keys") { 2 } else { 1 };
+            let depth = if matches!(words.first(), Some(&"keys" | &"ledger")) { 2 } else { 1 };
             let subcommand: Vec<&str> = words.iter().take(depth).copied().filter(|w| !w.starts_with('-')).collect();
             let Some(help) = help_of(&subcommand) else {
                 panic!("{}: `{command}` is no command", page.name);
@@ -288,6 +288,7 @@ const KINDS: &[Kind] = &[
     Kind::BodyTimeout,
     Kind::RateLimited,
     Kind::BudgetExhausted,
+    Kind::LimitsLost,
     Kind::UpstreamFailed,
     Kind::UpstreamBroken,
     Kind::NoHealthyUpstream,

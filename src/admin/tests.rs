@@ -56,14 +56,7 @@ impl Backend for Fake {
     }
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
         let period = Period { per: Per::Month, reset_day: 1, zone: jiff::tz::TimeZone::UTC };
-        let budget = Budget {
-            unit: Unit::Usd,
-            most: 100_500_000_000_000,
-            period,
-            soft: false,
-            warn_at: crate::config::budget::Percents::default(),
-            stop: false,
-        };
+        let budget = Budget::hard(Unit::Usd, 100_500_000_000_000, period);
         let balance = Balance { budget, spent: 1, reserved: 500_000_000_000, resets_at_ms: Some(0) };
         if scope.kind() == "tenant" { vec![balance] } else { Vec::new() }
     }

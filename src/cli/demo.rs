@@ -54,8 +54,7 @@ pub(super) fn demo(args: &Args) -> ExitCode {
                 "tour",
                 Guided { tour, farewell: run::welcome(&urls, &admin_url, &key, generated, "simulator/sim-1") },
             );
-            prepared.serve();
-            let _ = std::fs::remove_dir_all(dir);
+            prepared.serve_for_once(dir);
             ExitCode::SUCCESS
         }
         Err(error) => run::failed(&format!("{error} (choose another address with --listen and --admin)")),

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod env;
 mod explain;
+mod import;
 mod init;
 mod keys;
 mod ledger;
@@ -55,6 +56,8 @@ enum Command {
     Providers(providers::Args),
     /// Print the settings that point a client at the gateway
     Env(env::Args),
+    /// Turn another gateway's configuration into one of Weir's
+    Import(import::Args),
     /// Make keys for clients
     Keys(keys::Args),
     /// Say what was used and what it cost
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::probe(&args),
         Command::Providers(args) => providers::providers(&args),
         Command::Env(args) => env::env(&args),
+        Command::Import(args) => import::import(&args),
         Command::Keys(args) => keys::keys(&args),
         Command::Usage(args) => usage::usage(&args),
         Command::Ledger(args) => ledger::ledger(&args),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 
+use super::runtime::OnStoreLoss;
 use crate::usage::price::PicoUsd;
 
 /// What is counted.
@@ -51,6 +52,8 @@ pub struct Budget {
     pub warn_at: Percents,
     /// Ends streams that run when it runs out.
     pub stop: bool,
+    /// `None`: `state.on_store_loss`.
+    pub on_store_loss: Option<OnStoreLoss>,
 }
 
 /// An amount as people write it: whole tokens, or decimal USD.
@@ -123,7 +126,7 @@ impl Percents {
 impl Budget {
     /// A hard one that warns as usual.
     pub const fn hard(unit: Unit, most: i128, period: Period) -> Self {
-        Self { unit, most, period, soft: false, warn_at: Percents::USUAL, stop: false }
+        Self { unit, most, period, soft: false, warn_at: Percents::USUAL, stop: false, on_store_loss: None }
     }
 
     /// `usd_month`, `tokens_day_soft`: no two of one scope have the same.

@@ -12,8 +12,8 @@ use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget};
 use super::limits::Limited;
 use super::runtime::{
-    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, Prefer, Route, Rule, Runtime, Share,
-    Tenant, Timeouts,
+    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime,
+    Share, Tenant, Timeouts,
 };
 
 /// What stands for a secret.
@@ -43,6 +43,8 @@ pub fn json(runtime: &Runtime) -> Value {
         "state": {
             "dir": runtime.state.dir,
             "database": runtime.state.database.as_ref().map(|_| SET),
+            "shared": runtime.state.shared.as_ref().map(|_| SET),
+            "on_store_loss": runtime.state.on_store_loss.as_str(),
             "retention": seconds(runtime.state.retention),
             "ledger": {
                 "enabled": runtime.state.ledger.enabled,
@@ -250,6 +252,7 @@ fn budgets(all: &[Budget]) -> Vec<Value> {
             "soft": b.soft,
             "warn_at": b.warn_at.iter().collect::<Vec<_>>(),
             "stop": b.stop,
+            "on_store_loss": b.on_store_loss.map(OnStoreLoss::as_str),
         })
     };
     all.iter().map(one).collect()
@@ -260,7 +263,9 @@ fn patterns(list: &[ModelPattern]) -> Vec<&str> {
 }
 
 fn limits(l: &Limits) -> Value {
-    Limited::all().map(|limited| (limited.as_str().to_owned(), json!(l.get(limited)))).collect::<Map<_, _>>().into()
+    let all = Limited::all().map(|limited| (limited.as_str().to_owned(), json!(l.get(limited))));
+    let loss = ("on_store_loss".to_owned(), json!(l.on_store_loss.map(OnStoreLoss::as_str)));
+    all.chain([loss]).collect::<Map<_, _>>().into()
 }
 
 fn share(each: &Share) -> Value {

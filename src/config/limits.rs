@@ -1,6 +1,7 @@
 //! What may be limited: requests and tokens in a stretch of time, and requests at the same time.
 
 use crate::config::budget::Budget;
+use crate::config::runtime::OnStoreLoss;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +74,11 @@ macro_rules! limits {
     ($($name:ident = $limited:expr;)*) => {
         /// `limits:`; `None` is no limit.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-        pub struct Limits { $( pub $name: Option<u64>, )* }
+        pub struct Limits {
+            $( pub $name: Option<u64>, )*
+            /// `None`: `state.on_store_loss`.
+            pub on_store_loss: Option<OnStoreLoss>,
+        }
 
         /// Every kind of limit by its name.
         const NAMED: &[(&str, Limited)] = &[$( (stringify!($name), $limited), )*];
@@ -98,7 +103,10 @@ macro_rules! limits {
                 raw: &crate::config::raw::Limits,
                 mut read: impl FnMut(Limited, &crate::config::read::At<u64>) -> Option<u64>,
             ) -> Self {
-                Self { $( $name: raw.$name.as_ref().and_then(|given| read($limited, given)), )* }
+                Self {
+                    $( $name: raw.$name.as_ref().and_then(|given| read($limited, given)), )*
+                    on_store_loss: raw.on_store_loss.as_ref().map(|word| word.value.0),
+                }
             }
         }
     };
@@ -155,7 +163,7 @@ impl Limits {
     }
 
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.iter().next().is_none()
     }
 
     /// Of both the smaller, kind by kind.
@@ -166,6 +174,7 @@ impl Limits {
                 *own = Some(own.map_or(limit, |own| own.min(limit)));
             }
         }
+        self.on_store_loss = self.on_store_loss.or(other.on_store_loss);
         self
     }
 }

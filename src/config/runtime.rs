@@ -59,6 +59,35 @@ pub struct State {
     /// How long rows of the ledger are kept.
     pub retention: Duration,
     pub ledger: LedgerRules,
+    /// Where limits and budgets are shared with other replicas.
+    pub shared: Option<Secret>,
+    /// Where a limit or a budget says nothing else.
+    pub on_store_loss: OnStoreLoss,
+}
+
+/// `on_store_loss`: what holds for a shared limit or budget while its store is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStoreLoss {
+    /// What is leased may be spent; then a limit is this replica's part of it, and a budget is closed.
+    #[default]
+    LastLease,
+    /// Everything is let through, and charged afterwards.
+    Open,
+    /// Everything is refused.
+    Closed,
+}
+
+impl OnStoreLoss {
+    pub const WORDS: [(&str, Self); 3] =
+        [("last_lease", Self::LastLease), ("open", Self::Open), ("closed", Self::Closed)];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LastLease => "last_lease",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// `state.ledger:`

@@ -24,6 +24,7 @@ mod files;
 mod fold;
 mod frame;
 mod log;
+mod rerate;
 mod row;
 mod stream;
 mod tail;
@@ -33,6 +34,7 @@ mod verify;
 
 pub use fold::{Folded, Folder, Store};
 pub use log::{Counts, Entry, Log, Options, Unwritable};
+pub use rerate::{Asked, Priced, rerate};
 pub use row::{Attempt, Classes, Row};
 pub use tail::Damage;
 pub use verify::{Verified, verify};

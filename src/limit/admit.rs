@@ -76,7 +76,7 @@ pub struct Used<'a> {
 /// A request that may go on. Dropping it ends its concurrency.
 #[derive(Debug)]
 pub struct Admission {
-    held: Mutex<Held>,
+    pub(super) held: Mutex<Held>,
     /// The client's name of the model, where anything stands on models.
     model: Box<str>,
     settled: bool,
@@ -85,17 +85,36 @@ pub struct Admission {
 }
 
 #[derive(Debug)]
-struct Held {
-    places: Vec<Place>,
-    reservation: Reservation,
+pub(super) struct Held {
+    pub(super) places: Vec<Place>,
+    pub(super) reservation: Reservation,
+    /// The same at the store that all replicas share.
+    #[cfg(feature = "proxy")]
+    pub(super) claims: super::fleet::Claims,
+    /// How the limits stand there.
+    #[cfg(feature = "proxy")]
+    pub(super) seen: Option<Standing>,
 }
 
 /// A request's place in one scope.
 #[derive(Debug)]
-struct Place {
-    gate: Arc<Gate>,
-    reserved: Load,
-    booked_ms: u64,
+pub(super) struct Place {
+    pub(super) gate: Arc<Gate>,
+    pub(super) reserved: Load,
+    pub(super) booked_ms: u64,
+}
+
+impl Held {
+    fn new(places: Vec<Place>, reservation: Reservation) -> Self {
+        Self {
+            places,
+            reservation,
+            #[cfg(feature = "proxy")]
+            claims: super::fleet::Claims::default(),
+            #[cfg(feature = "proxy")]
+            seen: None,
+        }
+    }
 }
 
 impl Want {
@@ -145,7 +164,7 @@ impl KeyLimits {
         drop(states);
         let place = |gate| Place { gate, reserved: load, booked_ms: now_ms };
         let may_stop = reservation.may_stop();
-        let held = Held { places: gates.into_iter().map(place).collect(), reservation };
+        let held = Held::new(gates.into_iter().map(place).collect(), reservation);
         let model = if self.models.is_empty() { Box::default() } else { ask.model.into() };
         Ok(Admission { held: Mutex::new(held), model, settled: false, may_stop, standing })
     }
@@ -264,7 +283,7 @@ impl Admission {
         self.standing
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
         // Every update is whole before anything can panic.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -274,7 +293,7 @@ impl Admission {
     /// room.
     pub fn also(&self, limits: &KeyLimits, target: &str, want: Want, at: Moment) -> Result<(), Refusal> {
         let mut held = self.held();
-        let Held { places, reservation } = &mut *held;
+        let Held { places, reservation, .. } = &mut *held;
         let (load, now_ms) = (want.load(), at.now_ms);
         let seats = || limits.models.iter().filter(|(pattern, _)| pattern.matches(target)).map(|(_, seat)| seat);
         let is_new = |gate: &&Arc<Gate>| !places.iter().any(|place| Arc::ptr_eq(&place.gate.post, &gate.post));
@@ -301,7 +320,16 @@ impl Admission {
     /// So much was used so far by an answer that runs: holds it, should it be more than was held. The
     /// error is a budget that has nothing left and ends streams.
     pub fn keep_up(&self, used: Spend, at: Moment) -> Result<(), Box<Exhausted>> {
-        self.held().reservation.raise(Vec::new(), used, Which::Stopping, at.unix_ms)
+        let mut held = self.held();
+        held.reservation.raise(Vec::new(), used, Which::Stopping, at.unix_ms)?;
+        #[cfg(feature = "proxy")]
+        held.keep_up_claims(used, at.unix_ms)?;
+        Ok(())
+    }
+
+    #[cfg(feature = "proxy")]
+    pub(super) const fn set_settled(&mut self) {
+        self.settled = true;
     }
 
     /// Whether it was settled.
@@ -331,6 +359,8 @@ impl Admission {
             gate.settle(*reserved, *booked_ms, used, at.now_ms);
         }
         let (_, spent) = all;
+        #[cfg(feature = "proxy")]
+        held.settle_claims(part, spent);
         held.reservation.settle(spent, |scope| part(scope).1, at.unix_ms)
     }
 }

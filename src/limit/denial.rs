@@ -14,6 +14,13 @@ use crate::error::{Error, Kind};
 pub enum Refusal {
     Limit(Box<Denial>),
     Budget(Box<Exhausted>),
+    Lost(Lost),
+}
+
+/// The store of limits is gone, and without it this request is refused (`on_store_loss`).
+#[derive(Debug, Clone, Copy)]
+pub struct Lost {
+    pub wait_ms: u64,
 }
 
 /// A limit that is reached.
@@ -37,14 +44,19 @@ impl Refusal {
         match self {
             Self::Limit(denial) => denial.label(),
             Self::Budget(exhausted) => exhausted.label(),
+            Self::Lost(_) => "store_lost".to_owned(),
         }
     }
 
-    /// The 429.
+    /// The 429, or a 503.
     pub fn to_error(&self) -> Error {
         match self {
             Self::Limit(denial) => denial.to_error(),
             Self::Budget(exhausted) => exhausted.to_error(),
+            Self::Lost(Lost { wait_ms }) => {
+                let text = "limits cannot be checked at the moment; try again soon";
+                Error::new(Kind::LimitsLost, text).with_retry_after(Duration::from_millis(*wait_ms))
+            }
         }
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::scope::Scope;
+#[cfg(feature = "proxy")]
+use super::shared::{Counter, Kind};
 use super::window::{Level, Measure, Window};
 use crate::config::limits::{Limited, Limits, Rate, What};
+use crate::config::runtime::OnStoreLoss;
 
 /// A full house has no timetable: this is the wait we suggest.
 const CONCURRENCY_WAIT_MS: u64 = 1_000;
@@ -21,6 +24,18 @@ pub(super) struct State {
     /// Of every limit that any configuration had here.
     windows: Vec<(Rate, Window)>,
     running: u64,
+    /// The same at the store that all replicas share, as far as somebody asked for it.
+    #[cfg(feature = "proxy")]
+    counters: Vec<Shared>,
+}
+
+#[cfg(feature = "proxy")]
+#[derive(Debug)]
+struct Shared {
+    limited: Limited,
+    kind: Kind,
+    on_loss: Option<OnStoreLoss>,
+    counter: Arc<Counter>,
 }
 
 /// The limits that a configuration puts on a scope, or on each of many.
@@ -28,6 +43,8 @@ pub(super) struct State {
 pub(super) struct Rules {
     rates: Vec<(Rate, Measure)>,
     concurrency: Option<u64>,
+    /// While the store is gone.
+    on_loss: Option<OnStoreLoss>,
 }
 
 /// A scope with the limits that the present configuration puts on it.
@@ -89,7 +106,8 @@ impl Rules {
             Limited::Concurrency => None,
         };
         let rates = limits.iter().filter_map(rate).collect();
-        (!limits.is_empty()).then(|| Arc::new(Self { rates, concurrency: limits.concurrency }))
+        (!limits.is_empty())
+            .then(|| Arc::new(Self { rates, concurrency: limits.concurrency, on_loss: limits.on_store_loss }))
     }
 
     /// Every limit as it is where nothing is used.
@@ -101,7 +119,7 @@ impl Rules {
 }
 
 impl Load {
-    const fn of(self, what: What) -> u64 {
+    pub(super) const fn of(self, what: What) -> u64 {
         match what {
             What::Requests => 1,
             What::InputTokens => self.input_tokens,
@@ -132,6 +150,30 @@ impl State {
             }
             for (_, window) in self.windows.iter_mut().filter(|(known, _)| known == rate) {
                 each(*rate, *of, window);
+            }
+        }
+    }
+}
+
+#[cfg(feature = "proxy")]
+impl State {
+    fn counter(
+        &mut self,
+        store: &super::shared::Shared,
+        scope: &Scope,
+        (limited, kind, on_loss): (Limited, Kind, Option<OnStoreLoss>),
+    ) -> Arc<Counter> {
+        let known = self.counters.iter_mut().find(|known| known.limited == limited);
+        match known {
+            Some(known) if (known.kind, known.on_loss) == (kind, on_loss) => Arc::clone(&known.counter),
+            known => {
+                let counter = store.counter(scope.counter(limited).as_str(), kind, on_loss);
+                let new = Shared { limited, kind, on_loss, counter: Arc::clone(&counter) };
+                match known {
+                    Some(known) => *known = new,
+                    None => self.counters.push(new),
+                }
+                counter
             }
         }
     }
@@ -188,6 +230,30 @@ impl Gate {
         });
     }
 
+    /// Undoes [`Self::charge`], the request itself included.
+    #[cfg(feature = "proxy")]
+    pub(super) fn take_back(&self, reserved: Load, booked_ms: u64, now_ms: u64) {
+        self.post.lock().each(&self.rules, |rate, of, window| {
+            window.advance(now_ms, of);
+            window.give_back(booked_ms, reserved.of(rate.what), of);
+        });
+    }
+
+    /// The counters behind its limits at the store.
+    #[cfg(feature = "proxy")]
+    pub(super) fn counters(&self, store: &super::shared::Shared, mut each: impl FnMut(Limited, Arc<Counter>)) {
+        let mut state = self.post.lock();
+        let rates = self
+            .rules
+            .rates
+            .iter()
+            .map(|(rate, of)| (Limited::Rate(*rate), Kind::Window { limit: of.limit, length_ms: of.length_ms }));
+        let places = self.rules.concurrency.map(|limit| (Limited::Concurrency, Kind::Concurrency { limit }));
+        for (limited, kind) in rates.chain(places) {
+            each(limited, state.counter(store, &self.post.scope, (limited, kind, self.rules.on_loss)));
+        }
+    }
+
     /// Every limit here as it stands.
     pub(super) fn levels(&self, now_ms: u64, mut each: impl FnMut(&Scope, Limited, Level)) {
         let mut state = self.post.lock();
@@ -212,7 +278,22 @@ impl Standing {
         standing
     }
 
-    fn see(&mut self, what: What, level: Level) {
+    /// Of both the tighter, kind by kind.
+    #[cfg(feature = "proxy")]
+    pub(super) fn tighter(mut self, other: Self) -> Self {
+        let all = [
+            (What::Requests, other.requests),
+            (What::InputTokens, other.input_tokens),
+            (What::OutputTokens, other.output_tokens),
+            (What::Tokens, other.tokens),
+        ];
+        all.into_iter()
+            .filter_map(|(what, level)| Some((what, level?)))
+            .for_each(|(what, level)| self.see(what, level));
+        self
+    }
+
+    pub(super) fn see(&mut self, what: What, level: Level) {
         let tightest = match what {
             What::Requests => &mut self.requests,
             What::InputTokens => &mut self.input_tokens,

@@ -45,18 +45,22 @@ mod crowd;
 mod denial;
 #[cfg(feature = "proxy")]
 pub mod door;
+#[cfg(feature = "proxy")]
+mod fleet;
 mod gate;
 pub mod headers;
 mod learned;
 mod limiter;
 mod scope;
+#[cfg(feature = "proxy")]
+pub mod shared;
 mod shown;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub use admit::{Admission, Ask, KeyLimits, Used, Want};
-pub use denial::{Denial, Refusal};
+pub use denial::{Denial, Lost, Refusal};
 pub use gate::Standing;
 pub use limiter::{Bound, Limiter};
 pub use scope::{CounterId, Scope};

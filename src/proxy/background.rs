@@ -1,5 +1,6 @@
 //! What runs beside requests: name look-ups, reload by signal, the drain's end.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::live::Live;
 use super::registry::Registry;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
+use crate::limit::shared::Shared;
 use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
@@ -50,6 +52,8 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
+    /// Where limits are shared.
+    pub(super) store: Option<Arc<Shared>>,
     pub(super) last: Last,
 }
 
@@ -60,6 +64,14 @@ pub(super) struct Last {
     pub(super) registry: Arc<Registry>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
+    /// A directory that nobody needs afterwards.
+    pub(super) scratch: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Last {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Last")
+    }
 }
 
 impl Last {
@@ -71,6 +83,9 @@ impl Last {
         }
         self.registry.flush();
         self.telemetry.flush(FLUSH);
+        if let Some(scratch) = &self.scratch {
+            let _ = std::fs::remove_dir_all(scratch);
+        }
     }
 }
 
@@ -79,6 +94,9 @@ impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
         drained(&self.in_flight).await;
         tracing::info!("drained");
+        if let Some(store) = &self.store {
+            store.hand_back().await;
+        }
         let last = self.last.clone();
         let _ = tokio::task::spawn_blocking(move || last.save()).await;
         std::process::exit(0);

@@ -40,14 +40,20 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
 
 pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
     let info = attempt.target.info.as_ref()?;
-    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at))
+    let region = attempt.target.deployment.region.as_deref();
+    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at), region)
 }
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
 fn count(x: &mut Exchange) {
     let Some(attempt) = x.attempt.as_ref().filter(|attempt| !attempt.booked) else { return };
     let Some((usage, source)) = used(x, attempt, x.end.error.as_ref()) else { return };
-    x.end.cost = price(x, attempt, &usage);
+    let cost = price(x, attempt, &usage);
+    // Characters that nobody bills by say nothing of the tokens there were.
+    if cost.is_none() && usage.characters > 0 {
+        return;
+    }
+    x.end.cost = cost;
     x.end.usage = Some(usage);
     x.end.usage_source = source;
 }

@@ -427,7 +427,7 @@ pub(super) fn identify(head: &mut ResponseHeader, x: &Exchange) {
     if let Some(client) = &x.client_request_id {
         respond::set(head, respond::CLIENT_REQUEST_ID, client.clone());
     }
-    let standing = x.admission.as_ref().map(Admission::standing).or(x.denied);
+    let standing = x.admission.as_ref().map(Admission::standing_of_all).or(x.denied);
     if let Some(standing) = standing {
         limit::headers::write(x.dialect, &standing, x.started_at, |name, value| {
             respond::set(head, HeaderName::from_static(name), value);

@@ -10,10 +10,13 @@ use pingora_core::services::background::BackgroundService;
 
 use crate::config::runtime::Runtime;
 use crate::ledger::{Folder, Log, Options};
-use crate::limit::clock::whole_ms;
+use crate::limit::budget::Accounts;
+use crate::limit::clock::{unix_ms, whole_ms};
+use crate::store::Database;
 use crate::telemetry::LedgerSeen;
 
 use super::database::Stored;
+use super::restore::restore;
 
 /// Rows are in the database about this late.
 const FOLD_EVERY: Duration = Duration::from_millis(200);
@@ -21,6 +24,10 @@ const FOLD_EVERY: Duration = Duration::from_millis(200);
 const RETRY: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 /// How long the end of the process waits for the last rows to be taken.
 const LAST_FOLD: Duration = Duration::from_secs(5);
+/// How long the start waits for what earlier processes left.
+const CATCH_UP: Duration = Duration::from_secs(10);
+/// How soon a user that comes anew, or a budget, knows what was spent before.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// Rows deleted at a time.
 const PRUNE_ROWS: u32 = 10_000;
@@ -76,6 +83,7 @@ pub(super) struct Fold {
     log: Arc<Log>,
     stored: Arc<Stored>,
     retention: Duration,
+    accounts: Arc<Accounts>,
     folder: Mutex<Folder>,
     /// As it was after the last beat.
     seen: Mutex<Beaten>,
@@ -87,13 +95,15 @@ struct Beaten {
     open: usize,
     folded: u64,
     pruned_at: Option<Instant>,
+    /// When accounts were last asked what they do not know.
+    told_at: Option<Instant>,
 }
 
 impl Fold {
-    pub(super) fn new(log: Arc<Log>, stored: Arc<Stored>, retention: Duration) -> Arc<Self> {
+    pub(super) fn new(log: Arc<Log>, stored: Arc<Stored>, retention: Duration, accounts: Arc<Accounts>) -> Arc<Self> {
         let folder = Mutex::new(Folder::new(Arc::clone(&log)));
-        let seen = Beaten { caught_up_at: Instant::now(), open: 0, folded: 0, pruned_at: None };
-        Arc::new(Self { log, stored, retention, folder, seen: Mutex::new(seen) })
+        let seen = Beaten { caught_up_at: Instant::now(), open: 0, folded: 0, pruned_at: None, told_at: None };
+        Arc::new(Self { log, stored, retention, accounts, folder, seen: Mutex::new(seen) })
     }
 
     fn seen(&self) -> MutexGuard<'_, Beaten> {
@@ -112,13 +122,47 @@ impl Fold {
             (seen.open, seen.folded) = (folder.open(), folder.folded_rows());
             drop(seen);
             self.prune(&database)?;
+            if !folded.more {
+                self.tell(&database)?;
+            }
             Ok(folded.more)
         });
         self.stored.note(beaten.as_ref().map(drop).map_err(String::as_str));
         beaten
     }
 
-    fn prune(&self, database: &crate::store::Database) -> Result<(), String> {
+    /// At the start: what earlier processes left is folded, and accounts are told what was spent. False
+    /// where the database cannot be reached, or is too slow.
+    pub(super) fn catch_up(&self) -> bool {
+        let until = Instant::now() + CATCH_UP;
+        loop {
+            match self.beat() {
+                Ok(true) if Instant::now() < until => {}
+                Ok(true) | Err(_) => {
+                    self.seen().told_at = Some(Instant::now());
+                    return false;
+                }
+                Ok(false) => break,
+            }
+        }
+        let told = self.stored.reach().and_then(|database| restore(&self.accounts, &database, unix_ms(), true));
+        if let Err(error) = &told {
+            tracing::error!("what was spent cannot be looked up: {error}");
+        }
+        self.seen().told_at = Some(Instant::now());
+        told.is_ok()
+    }
+
+    /// Accounts that came since, now and again.
+    fn tell(&self, database: &Database) -> Result<(), String> {
+        if self.seen().told_at.is_none_or(|at| at.elapsed() < TELL_EVERY) {
+            return Ok(());
+        }
+        self.seen().told_at = Some(Instant::now());
+        restore(&self.accounts, database, unix_ms(), false).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn prune(&self, database: &Database) -> Result<(), String> {
         if self.seen().pruned_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
             return Ok(());
         }

@@ -16,9 +16,11 @@ pub(crate) mod credentials;
 mod database;
 mod discover;
 pub(crate) mod examine;
+mod fleet;
 mod hooks;
 mod keep;
 mod ledger;
+mod limits;
 mod line;
 mod listen;
 mod live;
@@ -30,6 +32,7 @@ mod realtime;
 mod record;
 mod registry;
 mod relay;
+mod restore;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
@@ -61,11 +64,10 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::Log;
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
-use crate::limit::{Ask, Refusal, Want};
+use crate::limit::shared::Shared;
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::authenticate::Origin;
-use crate::stage::route::Target;
 use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
 use crate::telemetry::{Outcome, Telemetry};
 use crate::usage::price::amount;
@@ -88,6 +90,8 @@ pub(crate) struct Gateway {
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,
+    /// Where limits and budgets are shared with other replicas.
+    shared: Option<Arc<Shared>>,
     /// Spreads weighted choices.
     tickets: AtomicU64,
 }
@@ -299,7 +303,7 @@ impl Gateway {
             return self.answer_here(session, x, body).await;
         }
         if endpoint == Endpoint::Passed(Pass::Realtime) {
-            self.plan_realtime(session, x)?;
+            self.plan_realtime(session, x).await?;
             return Ok(Served::Pipeline);
         }
         let (limit_bytes, within) = (x.live.runtime.server.max_body_bytes, x.live.runtime.server.body_timeout);
@@ -309,7 +313,7 @@ impl Gateway {
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
-        self.limit(x)?;
+        self.limit(x).await?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }
@@ -384,43 +388,6 @@ impl Gateway {
         }
         x.plan = Some(plan);
         Ok(())
-    }
-
-    /// Reserves what the request may use. After `route`, because limits may stand on a model.
-    fn limit(&self, x: &mut Exchange) -> Result<()> {
-        let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
-        // Limits on a model hold for a route to it too.
-        let target = plan.targets.first();
-        let name = target.map(Target::name).unwrap_or_default();
-        let (user, want) = (x.user.as_deref(), want(x, target, &name));
-        let ask = Ask { model: &plan.public, target: &name, user, tags: &x.tags, want };
-        match caller.limits.admit(&ask, self.clock.moment()) {
-            Ok(admission) => {
-                x.admission = Some(admission);
-                x.entry = self.log.as_ref().map(|log| log.entry(*x.request_id.as_bytes()));
-                Ok(())
-            }
-            Err(refusal) => {
-                self.telemetry.throttled(&caller.key.tenant.id, &refusal.label());
-                if let Refusal::Limit(denial) = &refusal {
-                    x.denied = Some(denial.standing);
-                }
-                Err(refusal.to_error())
-            }
-        }
-    }
-
-    /// The same for another target than the first, before it is asked: what stands on its model, and its
-    /// price. Where there is no room it is passed over, as one that is out.
-    fn limit_also(&self, x: &Exchange, index: usize) -> Result<()> {
-        let (Some(caller), Some(admission), 1..) = (&x.caller, &x.admission, index) else { return Ok(()) };
-        let target = x.plan.as_ref().and_then(|plan| plan.targets.get(index));
-        let name = target.map(Target::name).unwrap_or_default();
-        let also = admission.also(&caller.limits, &name, want(x, target, &name), self.clock.moment());
-        also.map_err(|refusal| {
-            tracing::debug!(request_id = %x.request_id, target = name, limit = refusal.label(), "a target has no room");
-            refusal.to_error()
-        })
     }
 
     async fn status(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
@@ -556,20 +523,4 @@ fn refuse_upgrade(head: &RequestHeader) -> Result<()> {
         return Err(Error::new(Kind::InvalidRequest, "upgrades are not supported on this path"));
     }
     Ok(())
-}
-
-/// What the request may use at a target of that name: its tokens, and what they cost where a budget asks.
-fn want(x: &Exchange, target: Option<&Target>, name: &str) -> Want {
-    let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Want::default() };
-    let expected = caller.limits.expected_output(name);
-    let info = target.and_then(|target| target.info.as_ref()).filter(|_| caller.limits.are_bounded());
-    let cost = |tier: Option<&str>| info?.cost(&parsed.reserve_usage(expected), tier, amount::day_of(x.started_at));
-    // It may ask for a dearer tier, and need not get a cheaper one.
-    let asked = parsed.service_tier.as_deref().and_then(|tier| cost(Some(tier)));
-    Want {
-        input_tokens: parsed.input_estimate_tokens,
-        output_tokens: parsed.likely_output_tokens(expected),
-        most_output_tokens: parsed.most_output_tokens(expected),
-        cost: cost(None).max(asked).unwrap_or_default(),
-    }
 }

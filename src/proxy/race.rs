@@ -107,7 +107,7 @@ async fn second(
     index: usize,
 ) -> Option<(Attempt, Vec<Part>)> {
     let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
-    gateway.limit_also(x, other).ok()?;
+    gateway.limit_also(x, other).await.ok()?;
     let mut attempt = written(x, other, Why::Hedge).ok()?;
     // Nobody stands in line to be asked beside another.
     attempt.places = relay::places(x, &attempt, Duration::ZERO).await.ok()?;

@@ -29,7 +29,7 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 impl Gateway {
     /// Everything before the provider is asked, as for other requests, of what the query says.
-    pub(super) fn plan_realtime(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
+    pub(super) async fn plan_realtime(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
         let head = session.req_header();
         let upgrades = head.headers.get(UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
         let has_body = [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| head.headers.contains_key(name));
@@ -39,7 +39,7 @@ impl Gateway {
         let (parsed, passage) = pass::session(head.uri.query())?;
         (x.parsed, x.passage) = (Some(parsed), Some(passage));
         self.route(session, x)?;
-        self.limit(x)?;
+        self.limit(x).await?;
         let target = x.plan.as_ref().and_then(|plan| plan.targets.first()).cloned();
         let target = target.ok_or_else(|| Error::internal("no target"))?;
         let prepared = x.prepare(&target)?;

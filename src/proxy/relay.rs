@@ -58,7 +58,7 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
             Some((last, _)) if *last == index => Why::Retry,
             Some(_) => Why::Fallback,
         };
-        let attempt = match gateway.limit_also(x, index).and_then(|()| new_attempt(x, index, why)) {
+        let attempt = match gateway.limit_also(x, index).await.and_then(|()| new_attempt(x, index, why)) {
             Ok(attempt) => attempt,
             Err(error) => {
                 // A request that is not for this target, or that has no room there, may be one for the next.

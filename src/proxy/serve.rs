@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use pingora_core::apps::HttpServerOptions;
@@ -21,6 +21,7 @@ use super::connector::Pools;
 use super::credentials::Credentials;
 use super::database::{Opener, Stored};
 use super::discover::Discovery;
+use super::fleet::{self, Fleet};
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
@@ -36,6 +37,7 @@ use crate::ledger::Log;
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
+use crate::limit::shared::{Shared as Store, Task};
 use crate::simulator;
 use crate::telemetry::Telemetry;
 
@@ -128,10 +130,13 @@ pub(crate) fn prepare(
     }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
+    if let Some(task) = shared.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        beside(&mut server, "store", Fleet::new(task));
+    }
     beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
-    let last = Last { keep, registry: Arc::clone(&shared.registry), fold: shared.fold.clone(), telemetry };
+    let last = Last { keep, registry: Arc::clone(&shared.registry), fold: shared.fold, telemetry, scratch: None };
     let drained = Arc::clone(&in_flight);
-    beside(&mut server, "drain", Drain { in_flight: drained, last: last.clone() });
+    beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
     Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
 }
 
@@ -143,8 +148,15 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
-        self.last.save();
+        let Self { server, in_flight, last, .. } = self;
+        server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight, last: last.clone() }) });
+        last.save();
+    }
+
+    /// The same, and what it wrote in `dir` goes with it.
+    pub(crate) fn serve_for_once(mut self, dir: PathBuf) {
+        self.last.scratch = Some(dir);
+        self.serve();
     }
 }
 
@@ -167,6 +179,9 @@ struct Shared {
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     clock: Clock,
+    /// Where limits and budgets are shared with other replicas, and what speaks to it.
+    store: Option<Arc<Store>>,
+    task: Mutex<Option<Task>>,
 }
 
 impl Shared {
@@ -176,8 +191,10 @@ impl Shared {
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone());
-        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention));
-        let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
+        let retention = runtime.state.retention;
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
+        let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
+        let (store, task) = fleet::open(&runtime, clock, &telemetry)?;
         let registry =
             Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
         registry.look_first();
@@ -190,7 +207,10 @@ impl Shared {
             registry.serve(Arc::clone(&live));
             live
         };
-        let apply = apply(Arc::clone(&first), Arc::clone(&telemetry), Arc::clone(&registry), clock);
+        if !fold.as_ref().is_some_and(|fold| fold.catch_up()) {
+            keep.put_back();
+        }
+        let apply = apply(Arc::clone(&first), Arc::clone(&telemetry), Arc::clone(&registry), store.clone(), clock);
         let observe = {
             let (telemetry, registry) = (Arc::clone(&telemetry), Arc::clone(&registry));
             move |status: &Status, who: &str| match &status.last_error {
@@ -211,6 +231,8 @@ impl Shared {
             registry,
             reloader,
             clock,
+            store,
+            task: Mutex::new(task),
         })
     }
 }
@@ -220,6 +242,7 @@ fn apply(
     live: Arc<ArcSwap<Live>>,
     telemetry: Arc<Telemetry>,
     registry: Arc<Registry>,
+    store: Option<Arc<Store>>,
     clock: Clock,
 ) -> impl Fn(&Arc<Runtime>) -> Result<(), String> {
     move |runtime: &Arc<Runtime>| {
@@ -232,6 +255,9 @@ fn apply(
         telemetry.bind(runtime)?;
         let has_budgets = next.has_budgets();
         live.store(Arc::new(next));
+        if let Some(store) = &store {
+            store.set_on_loss(runtime.state.on_store_loss);
+        }
         registry.limiter().accounts().set_bounded(has_budgets);
         telemetry.reloaded(runtime);
         Ok(())
@@ -253,6 +279,7 @@ fn gateway_service(
         tokenizer: Arc::clone(&shared.tokenizer),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
+        shared: shared.store.clone(),
         tickets: AtomicU64::new(0),
     };
     let mut service = pingora_proxy::http_proxy_service_with_name(conf, gateway, "gateway");

@@ -60,12 +60,12 @@ pub(super) async fn run(
         if let Some(error) = batch.broken {
             return cut(gateway, session, x, error).await;
         }
-        if let Some(error) = gateway.overdrawn(x) {
-            return stop(gateway, session, x, error).await;
-        }
         if noted_at.elapsed() >= NOTE_EVERY {
             gateway.note_progress(x);
             noted_at = Instant::now();
+        }
+        if let Some(error) = gateway.overdrawn(x) {
+            return stop(gateway, session, x, error).await;
         }
         let attempt = x.attempt_mut()?;
         let next = tokio::select! {

@@ -19,6 +19,7 @@ mod migrate;
 mod packed;
 mod postgres;
 mod requests;
+mod rerate;
 mod rollup;
 mod session;
 mod sqlite;

@@ -55,3 +55,44 @@ fn who_only_looks_makes_nothing() {
     assert!(looking.write(|s| s.run("DELETE FROM weir_facts", &[])).is_err());
     assert!(looking.read(|s| s.run("DELETE FROM weir_facts", &[])).is_err());
 }
+
+/// The released steps, as files.
+fn migrations() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite/migrations");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+}
+
+#[test]
+fn a_database_of_any_older_version_is_brought_up_to_date() {
+    let all = migrations();
+    for done in 0..all.len() {
+        let state = state(&format!("version-{done}"));
+        std::fs::create_dir_all(&state.dir).unwrap();
+        let old = rusqlite::Connection::open(state.dir.join("weir.db")).unwrap();
+        old.execute_batch("CREATE TABLE weir_schema (version BIGINT PRIMARY KEY)").unwrap();
+        for (number, step) in (1..).zip(all.iter().take(done)) {
+            old.execute_batch(step).unwrap();
+            old.execute("INSERT INTO weir_schema VALUES (?1)", [number]).unwrap();
+        }
+        let looked = Database::open_to_read(&state).unwrap_err();
+        assert!(looked.fault() == Fault::Version && looked.to_string().contains("older version"), "{looked}");
+        let database = Database::open(&state).unwrap();
+        let version = "SELECT MAX(version) FROM weir_schema";
+        let version = database.read(|s| s.one(version, &[], |c| c.need_int(0))).unwrap();
+        assert_eq!(version, i64::try_from(all.len()).ok());
+        database.fold(&Batch::default()).unwrap();
+    }
+}
+
+#[test]
+fn both_databases_have_the_same_steps() {
+    let names = |backend: &str| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/store/{backend}/migrations"));
+        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("sqlite"), names("postgres"));
+}

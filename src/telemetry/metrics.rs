@@ -13,6 +13,7 @@ use super::keys::KeyMetrics;
 use super::labels::Labels;
 use super::ledger::LedgerMetrics;
 use super::names::{Kind, Metric};
+use super::store::StoreMetrics;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -37,6 +38,7 @@ pub(super) struct Metrics {
     pub(super) fallbacks: IntCounterVec,
     pub(super) retries_refused: IntCounter,
     pub(super) inflight: IntGauge,
+    pub(super) store: StoreMetrics,
     pub(super) queue_wait: Histogram,
     pub(super) keepalives: IntCounter,
     pub(super) hedges: IntCounterVec,
@@ -98,7 +100,7 @@ impl Maker {
         }
     }
 
-    fn histogram(&self, metric: Metric) -> Result<Histogram> {
+    pub(super) fn histogram(&self, metric: Metric) -> Result<Histogram> {
         self.add(Histogram::with_opts(Self::histogram_opts(metric))?)
     }
 
@@ -131,6 +133,7 @@ impl Metrics {
             fallbacks: make.counters(Metric::Fallbacks)?,
             retries_refused: make.counter(Metric::RetriesRefused)?,
             inflight: make.gauge(Metric::Inflight)?,
+            store: StoreMetrics::new(&make)?,
             queue_wait: make.histogram(Metric::QueueWait)?,
             keepalives: make.counter(Metric::Keepalives)?,
             hedges: make.counters(Metric::Hedges)?,

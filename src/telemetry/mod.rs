@@ -26,6 +26,7 @@ pub mod log;
 mod metrics;
 pub mod names;
 pub mod record;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

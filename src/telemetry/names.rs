@@ -47,6 +47,9 @@ const TOKENS: &[f64] = &[
     67_108_864.0,
 ];
 
+/// Seconds of a call of the store: from a tenth of a millisecond to its deadline.
+const STORE: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+
 const GEN_AI: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
 
 const ENDPOINT: &[&str] = &["provider", "endpoint"];
@@ -115,6 +118,14 @@ metrics! {
         "Bytes of the ledger's log that could not be read.";
     DatabaseUp = "weir_database_up", Kind::Gauge, &[],
         "1 while the database takes what it is given.";
+    StoreUp = "weir_store_up", Kind::Gauge, &[],
+        "1 while the store of shared limits answers, 0 while it is gone; nothing where none is configured.";
+    StoreCall = "weir_store_call_seconds", Kind::Histogram(STORE), &[],
+        "Calls of the store of shared limits that were answered; a call may serve many requests.";
+    StoreErrors = "weir_store_errors_total", Kind::Counter, &["reason"],
+        "Calls of the store of shared limits that failed, and attempts to reach it.";
+    StoreDraws = "weir_store_draws_total", Kind::Counter, &["result"],
+        "Requests by how they came by shared limits: leased, granted by a call, refused; without the store: without, closed.";
     Attempts = "weir_attempts_total", Kind::Counter, &["provider", "outcome"],
         "Attempts at upstreams by how they ended, in the words of the record's timeline.";
     Fallbacks = "weir_fallbacks_total", Kind::Counter, &["from", "to", "reason"],

@@ -298,10 +298,17 @@ fn write_classes(row: &mut Obj<'_>, usage: &Usage) {
         ("cache_write", usage.cache_write_tokens),
         ("cache_write_1h", usage.cache_write_1h_tokens),
         ("audio_input", usage.audio_input_tokens),
+        ("image_input", usage.image_input_tokens),
         ("visible_output", usage.visible_output_tokens),
         ("reasoning", usage.reasoning_tokens),
         ("audio_output", usage.audio_output_tokens),
+        ("image_output", usage.image_output_tokens),
         ("search_units", usage.search_units),
+        ("images", usage.images),
+        ("audio_seconds", usage.audio_seconds),
+        ("characters", usage.characters),
+        ("web_searches", usage.web_searches),
+        ("upstream_cost_pico_usd", usage.charged_pico_usd),
     ];
     for (name, count) in all.into_iter().filter(|(_, count)| *count > 0) {
         classes.num(name, count);

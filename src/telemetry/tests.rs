@@ -11,6 +11,7 @@ use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, 
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
+use jiff::tz::TimeZone;
 
 fn deployment(name: &str) -> Arc<Deployment> {
     let echo = ModelEntry { upstream: "echo".into(), info: Arc::new(ModelInfo::default()), api: None };
@@ -107,7 +108,20 @@ fn a_row_is_its_line() {
     let full = Record { timeline: &timeline(), tags: &tags, dropped: &dropped, user: Some("u-1"), ..record() };
     let free = Record { cost: Some(PicoUsd(0)), service_tier: Some("flex"), ..record() };
     let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, tenant: None, ..record() };
-    for record in [full, free, unknown] {
+    let every_class = Usage {
+        audio_input_tokens: 1,
+        image_input_tokens: 2,
+        image_output_tokens: 3,
+        search_units: 4,
+        images: 5,
+        audio_seconds: 6,
+        characters: 7,
+        web_searches: 8,
+        charged_pico_usd: 9,
+        ..usage()
+    };
+    let classes = Record { usage: Some(every_class), ..record() };
+    for record in [full, free, unknown, classes] {
         let mut line = Vec::new();
         record.write_line(&mut line);
         let row = crate::ledger::Row::read(&line).unwrap();
@@ -350,15 +364,8 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
 }
 
 fn balance(spent: i128) -> Balance {
-    let period = Period { per: Per::Month, reset_day: 1, zone: jiff::tz::TimeZone::UTC };
-    let budget = Budget {
-        unit: Unit::Tokens,
-        most: 100,
-        period,
-        soft: false,
-        warn_at: crate::config::budget::Percents::default(),
-        stop: false,
-    };
+    let period = Period { per: Per::Month, reset_day: 1, zone: TimeZone::UTC };
+    let budget = Budget::hard(Unit::Tokens, 100, period);
     Balance { budget, spent, reserved: 15, resets_at_ms: None }
 }
 

@@ -104,8 +104,9 @@ fn the_reference_tells_the_defaults() {
         (r.server.body_timeout, r.server.keepalive, r.server.write_timeout, r.server.grace_period)
     };
     assert_eq!(waits(&reference), waits(&nothing));
+    // Neither a fleet's database is a default, nor its store.
     let mut state = reference.state.clone();
-    assert!(state.database.take().is_some());
+    assert!(state.database.take().is_some() && state.shared.take().is_some());
     assert_eq!((reference.attempts, &state), (nothing.attempts, &nothing.state));
     let openai = reference.deployments.iter().find(|d| d.name == "openai").unwrap();
     assert_eq!(openai.timeouts, nothing.deployments[0].timeouts);

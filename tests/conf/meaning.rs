@@ -9,7 +9,7 @@ use weir::config::env::Table;
 use weir::config::limits::Limited;
 use weir::config::raw;
 use weir::config::read::Settings as _;
-use weir::config::runtime::{AccessLog, Strategy, Tenant};
+use weir::config::runtime::{AccessLog, OnStoreLoss, Strategy, Tenant};
 use weir::config::{dump, load};
 use weir::secret::minted;
 use weir::wire::Thinking;
@@ -113,10 +113,30 @@ fn tenant_with(tenant: &str, key: &str) -> String {
     format!("{providers}\ntenants:\n  t:\n    keys: [{{id: k, secret: kkkk{key}}}]\n    {tenant}\n")
 }
 
+#[test]
+fn what_holds_without_the_store_is_said_once_or_for_each() {
+    let text = tenant_with(
+        "limits: {requests_per_day: 9, on_store_loss: open}\n    budgets: [{usd: 1, per: day, on_store_loss: closed}]",
+        ", limits: {concurrency: 2}",
+    );
+    let store = "state: {shared: 'redis://weir:canary-4f7e@h:6380/2', on_store_loss: closed}\n";
+    let runtime = good(&format!("{store}{text}"));
+    assert_eq!(runtime.state.on_store_loss, OnStoreLoss::Closed);
+    let tenant = &runtime.tenants[0];
+    assert_eq!(tenant.limits.on_store_loss, Some(OnStoreLoss::Open));
+    assert_eq!(tenant.budgets[0].on_store_loss, Some(OnStoreLoss::Closed));
+    assert_eq!(runtime.keys.values().next().unwrap().limits.on_store_loss, None);
+    let shown = dump::json(&runtime);
+    assert_eq!(shown["state"]["shared"], "[secret]");
+    assert_eq!(shown["tenants"]["t"]["limits"]["on_store_loss"], "open");
+    assert!(!format!("{shown} {runtime:?}").contains("canary-4f7e"));
+}
+
 /// Row 40: whatever the settings list of limits has is taken, on all that limits stand on.
 #[test]
 fn row_40_every_limit_that_may_be_written_is_kept_wherever_it_is() {
-    let names: Vec<&str> = raw::Limits::FIELDS.iter().map(|field| field.name).collect();
+    let mut names: Vec<&str> = raw::Limits::FIELDS.iter().map(|field| field.name).collect();
+    assert_eq!(names.pop(), Some("on_store_loss"), "what is no limit");
     assert_eq!(names, Limited::all().map(Limited::as_str).collect::<Vec<_>>());
     for (limited, name) in Limited::all().zip(names) {
         let tenant = format!(

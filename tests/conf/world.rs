@@ -18,6 +18,7 @@ pub(crate) fn world() -> Table {
         ("WEIR_ADMIN_TOKEN", "admin-token"),
         ("WEIR_STATE_SECRET", "state-secret"),
         ("WEIR_DATABASE_PASSWORD", "database-password"),
+        ("WEIR_STORE_PASSWORD", "store-secret"),
         ("OPENAI_API_KEY", "sk-openai"),
         ("OPENAI_API_KEY_2", "sk-openai-2"),
         ("ANTHROPIC_API_KEY", "sk-anthropic"),

@@ -77,6 +77,8 @@ mod passing;
 #[cfg(test)]
 mod pools;
 #[cfg(test)]
+mod prices;
+#[cfg(test)]
 mod realtime;
 #[cfg(test)]
 mod responses;

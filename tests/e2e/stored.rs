@@ -188,6 +188,6 @@ fn requests_are_served_without_a_database() {
     assert_eq!(own.status(), 503, "{}", own.text());
     let shown = gateway.admin("GET", "/admin/v1/config").text();
     assert!(shown.contains("\"database\":\"[secret]\"") && !shown.contains("pg-canary-77"));
-    until("the log", || gateway.stderr().contains("database cannot be opened").then_some(()));
+    until("the log", || gateway.stderr().contains("the database is down").then_some(()));
     assert!(!gateway.stderr().contains("pg-canary-77"));
 }

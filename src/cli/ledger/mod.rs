@@ -3,6 +3,7 @@
 mod columns;
 mod export;
 mod parquet;
+mod rerate;
 mod verify;
 
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ pub(super) struct Args {
 enum Command {
     /// Write every row: one for each request
     Export(export::Args),
+    /// Price rows again, by the prices of the configuration
+    Rerate(rerate::Args),
     /// Say what in the ledger contradicts the rest of it
     Verify(verify::Args),
 }
@@ -25,6 +28,7 @@ enum Command {
 pub(super) fn ledger(args: &Args) -> ExitCode {
     match &args.command {
         Command::Export(args) => export::export(args),
+        Command::Rerate(args) => rerate::run(args),
         Command::Verify(args) => verify::verify(args),
     }
 }

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use schemars::{Schema, json_schema};
 
+use super::OnStoreLossWord;
 use crate::config::budget::Per;
 use crate::config::read::{At, Scalar, one_of, settings};
 use crate::usage::price::amount;
@@ -29,6 +30,8 @@ settings! {
         /// End streams that run with an error when nothing is left for them, instead of letting them
         /// exceed it.
         stop: bool = "false",
+        /// What holds for it while the store of `state.shared` is gone. Default: `state.on_store_loss`.
+        on_store_loss: OnStoreLossWord,
     }
 }
 

@@ -18,8 +18,8 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, PricesFile, RetryBudget, RoleWord, Server,
-    State, Telemetry, Timeouts, TlsPath,
+    AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, OnStoreLossWord, PricesFile, RetryBudget,
+    RoleWord, Server, State, Telemetry, Timeouts, TlsPath,
 };
 pub use tenant::{Key, Limits, PreviousSecret, Share, StoredKey, Tenant};
 
@@ -60,10 +60,8 @@ settings! {
 
 /// Options of the product that this version does not have: (mapping, key, what to know). They are
 /// refused, for an option that does nothing is a trap.
-pub(super) const LATER: &[(&str, &str, &str)] = &[
-    ("`state`", "shared", "limits are kept by each instance on its own"),
-    ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
-];
+pub(super) const LATER: &[(&str, &str, &str)] =
+    &[("`telemetry`", "otlp", "metrics are at /metrics of the admin address")];
 
 impl Config {
     /// Providers are written and some could not be read: what refers to them may be right.

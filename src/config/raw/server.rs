@@ -10,7 +10,7 @@ use crate::config::read::{
     Address, At, Either, Name, Network, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Sha256Hex, Size, one_of,
     settings,
 };
-use crate::config::runtime::AccessLog;
+use crate::config::runtime::{AccessLog, OnStoreLoss};
 
 settings! {
     /// The public side.
@@ -94,6 +94,15 @@ settings! {
         /// How long a request stays in the ledger as a row of its own. What they used in sum is kept.
         /// Needs a restart to change.
         retention: Period = "90d",
+        /// Redis or Valkey, in which all replicas share limits and budgets:
+        /// `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS. No cluster. Needs a
+        /// restart to change. Default: each instance keeps to them on its own.
+        shared: SecretText,
+        /// What holds for shared limits and budgets while that store is gone, where they say nothing
+        /// else. `last_lease`: what is leased may be spent, then a limit is this replica's part of it,
+        /// and a budget refuses. `open`: they are kept to by each instance on its own, and what it
+        /// used is charged afterwards. `closed`: everything is refused (503).
+        on_store_loss: OnStoreLossWord = "last_lease",
     }
 
     /// The write-ahead log of requests in `state.dir`, from which the database takes its rows. Needs a
@@ -161,7 +170,9 @@ settings! {
     /// Overrides of the built-in prices.
     PricesFile in "`prices`" {
         /// YAML file with prices by model: `openai/gpt-4o-mini: [{from: 2024-07-18, input: 0.15,
-        /// cached: 0.075, output: 0.60}]`, USD per million tokens.
+        /// cached: 0.075, output: 0.60}]`, USD per million tokens; or LiteLLM's
+        /// `model_prices_and_context_window.json`, USD per token. Prices never decide which models there
+        /// are.
         file: PathBuf,
     }
 
@@ -190,6 +201,20 @@ impl Scalar for RoleWord {
 
     fn schema() -> Schema {
         json_schema!({"enum": Role::WORDS.map(|(word, _)| word)})
+    }
+}
+
+/// `on_store_loss`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnStoreLossWord(pub OnStoreLoss);
+
+impl Scalar for OnStoreLossWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &OnStoreLoss::WORDS).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": OnStoreLoss::WORDS.map(|(word, _)| word)})
     }
 }
 

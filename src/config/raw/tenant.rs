@@ -1,6 +1,6 @@
 //! `tenants`.
 
-use super::{Budget, Promise};
+use super::{Budget, OnStoreLossWord, Promise};
 use crate::config::read::{At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
 
 settings! {
@@ -137,5 +137,8 @@ settings! {
         tokens_per_day: u64,
         /// Requests at the same time.
         concurrency: u64,
+        /// What holds for these while the store of `state.shared` is gone. Default:
+        /// `state.on_store_loss`.
+        on_store_loss: OnStoreLossWord,
     }
 }

@@ -46,7 +46,8 @@ fn budget(raw: &raw::Budget, cx: &mut Context<'_>) -> Option<Budget> {
             .label("expected a budget that is not soft: a soft one only warns");
     }
     let (unit, most) = amount?;
-    Some(Budget { unit, most, period, soft, warn_at, stop })
+    let on_store_loss = raw.on_store_loss.as_ref().map(|word| word.value.0);
+    Some(Budget { unit, most, period, soft, warn_at, stop, on_store_loss })
 }
 
 fn zone(per: Per, raw: &raw::Budget, cx: &mut Context<'_>) -> TimeZone {

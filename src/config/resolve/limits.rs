@@ -8,6 +8,34 @@ use crate::config::raw;
 use crate::config::read::{At, Context};
 use crate::config::yaml::Place;
 
+/// `on_store_loss` where there is no store does nothing.
+pub(super) fn losses(config: &raw::Config, cx: &mut Context<'_>) {
+    if config.state.shared.is_some() || config.state.written.contains(&"shared") {
+        return;
+    }
+    let mut say = |place: Place| {
+        cx.say(place, "`on_store_loss` without a store that could be lost")
+            .label("expected `state.shared` too, or nothing")
+            .help("`state: {shared: redis://...}` has all replicas share limits and budgets");
+    };
+    if config.state.written.contains(&"on_store_loss") {
+        say(config.state.on_store_loss.place);
+    }
+    for (_, tenant) in &config.tenants.entries {
+        let keys = tenant.keys.iter().flat_map(|keys| &keys.value);
+        let tags = tenant.tags.entries.iter().map(|(_, share)| share);
+        let shares = || tags.clone().chain([&tenant.users.value]);
+        let models = tenant.model_limits.entries.iter().map(|(_, limits)| limits);
+        let own = keys.clone().map(|key| &key.limits.value).chain(shares().map(|share| &share.limits.value));
+        let limits = own.chain(models).chain([&tenant.limits.value]);
+        limits.filter_map(|limits| limits.on_store_loss.as_ref()).for_each(|word| say(word.place));
+        let models = tenant.model_budgets.entries.iter().flat_map(|(_, budgets)| budgets);
+        let own = keys.flat_map(|key| &key.budgets.value).chain(shares().flat_map(|share| &share.budgets.value));
+        let budgets = own.chain(models).chain(&tenant.budgets.value);
+        budgets.filter_map(|budget| budget.on_store_loss.as_ref()).for_each(|word| say(word.place));
+    }
+}
+
 /// Limits and budgets with where they stand.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -71,6 +99,9 @@ fn read(raw: &raw::Limits, cx: &mut Context<'_>) -> (Limits, Vec<(Limited, Place
         places.push((limited, given.place));
         Some(given.value)
     });
+    if let (Some(word), true) = (&raw.on_store_loss, limits.is_empty()) {
+        cx.say(word.place, "`on_store_loss` without a limit").label("expected a limit beside it, or nothing");
+    }
     for (limited, place) in &places {
         dead(*limited, *place, &limits, cx);
     }

@@ -32,20 +32,22 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     if raw.version.value != 1 {
         cx.say(raw.version.place, "unknown version of the format").label("expected 1");
     }
-    let prices = Arc::new(price::table(&raw.prices, cx, report));
+    let prices = Arc::new(price::table(raw, cx, report));
     let server = server::server(&raw.server, cx);
     let tokens = auth::tokens(raw, cx);
     let admin = server::admin(&raw.admin, tokens, &server, cx);
     let deployments = provider::deployments(raw, &prices, cx);
     let routes = route::routes(raw, &deployments, cx);
     let any = route::any(raw, &deployments, &routes);
+    let state = server::state(&raw.state, cx);
+    limits::losses(raw, cx);
     let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
     Some(Runtime {
         hash,
         loaded_at: SystemTime::now(),
         server,
         admin: admin?,
-        state: server::state(&raw.state, cx),
+        state,
         deployments,
         routes,
         any,

@@ -9,6 +9,7 @@ use crate::config::database::DatabaseUrl;
 use crate::config::raw::{self, ListenFull};
 use crate::config::read::{At, Context, Either};
 use crate::config::runtime::{Admin, LedgerRules, Listen, Server, State, TlsFiles};
+use crate::secret::Secret;
 
 /// Roll-ups are by day, and what is deleted goes by whole days.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -92,6 +93,39 @@ pub(super) fn pem(path: &At<PathBuf>, what: &str, cx: &mut Context<'_>) {
     }
 }
 
+/// Where limits and budgets are shared. What is wrong is said without repeating it: there may be a
+/// password in it.
+fn store(raw: &raw::State, cx: &mut Context<'_>) -> Option<Secret> {
+    let given = raw.shared.as_ref()?;
+    if let Err(expected) = store_url(given.0.expose()) {
+        cx.say(given.place, "not the URL of a store").label(format!("expected {expected}"));
+    }
+    Some(given.0.clone())
+}
+
+fn store_url(url: &str) -> Result<(), &'static str> {
+    const USUAL: &str = "redis://[user:password@]host[:port][/database], or rediss:// with TLS";
+    let rest = url.strip_prefix("redis://").or_else(|| url.strip_prefix("rediss://")).ok_or(USUAL)?;
+    if rest.contains(['?', '#']) {
+        return Err("no `?` and no `#`; percent-encode them in a password");
+    }
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+    let is_number = |text: &str, most: u32| text.parse::<u32>().is_ok_and(|number| number <= most);
+    if !database.is_empty() && !is_number(database, 1_000_000) {
+        return Err("the number of a database behind the `/`");
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    match port {
+        _ if host.is_empty() => Err(USUAL),
+        Some(port) if !is_number(port, 65_535) => Err("a port up to 65535"),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
     let listen = raw.listen.0;
     if server.listen.iter().any(|l| clash(l.address, listen)) {
@@ -116,7 +150,14 @@ pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {
     if let (Some(DatabaseUrl { ca_file: Some(path), .. }), Some(written)) = (&database, &raw.database) {
         pem(&At { value: path.clone(), place: written.place }, "CERTIFICATE", cx);
     }
-    State { dir: PathBuf::clone(&raw.dir.value), database, retention: raw.retention.0, ledger: ledger(&raw.ledger, cx) }
+    State {
+        dir: PathBuf::clone(&raw.dir.value),
+        database,
+        retention: raw.retention.0,
+        ledger: ledger(&raw.ledger, cx),
+        shared: store(raw, cx),
+        on_store_loss: raw.on_store_loss.value.0,
+    }
 }
 
 fn ledger(raw: &raw::Ledger, cx: &mut Context<'_>) -> LedgerRules {

@@ -3,8 +3,18 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::period::Bounds;
+#[cfg(feature = "proxy")]
+use crate::config::budget::Budget;
 use crate::config::budget::{Per, Period, Unit};
+#[cfg(feature = "proxy")]
+use crate::config::runtime::OnStoreLoss;
+#[cfg(feature = "proxy")]
+use crate::limit::shared::{self, Counter, Kind};
+#[cfg(feature = "proxy")]
+use crate::limit::{Scope, fleet};
 use crate::usage::price::PicoUsd;
+#[cfg(feature = "proxy")]
+use std::sync::Arc;
 
 /// Threads read the clock in another order than they get the lock. What is set back by more than
 /// this was set back.
@@ -57,6 +67,23 @@ pub(super) struct Book {
     reserved: Spend,
     /// Since it was last kept.
     changed: bool,
+    /// Of budgets that all replicas share, as far as somebody asked for it.
+    #[cfg(feature = "proxy")]
+    counters: Vec<Shared>,
+}
+
+/// A budget's counter at the store, in one period.
+#[cfg(feature = "proxy")]
+#[derive(Debug)]
+struct Shared {
+    unit: Unit,
+    period: Period,
+    begins_ms: u64,
+    kind: Kind,
+    on_loss: Option<OnStoreLoss>,
+    counter: Arc<Counter>,
+    /// What all had used when marks were last looked at.
+    marked: Option<i128>,
 }
 
 /// What was spent in the present period of one kind.
@@ -130,6 +157,57 @@ impl Book {
         tally.spent = tally.spent.plus(spent);
         self.changed = true;
         true
+    }
+
+    /// The counter of a budget at the store, in the present period.
+    #[cfg(feature = "proxy")]
+    pub(super) fn counter(
+        &mut self,
+        store: &shared::Shared,
+        scope: &Scope,
+        budget: &Budget,
+        unix_ms: u64,
+    ) -> Arc<Counter> {
+        let (spent, bounds) = self.tally(&budget.period, unix_ms);
+        let kind = Kind::Total { limit: fleet::limit_units(budget), ends_at_ms: bounds.ends_ms };
+        let on_loss = if budget.soft { Some(OnStoreLoss::Open) } else { budget.on_store_loss };
+        let known = self.counters.iter_mut().find(|it| it.unit == budget.unit && it.period == budget.period);
+        match known {
+            Some(it) if (it.begins_ms, it.kind, it.on_loss) == (bounds.begins_ms, kind, on_loss) => {
+                Arc::clone(&it.counter)
+            }
+            known => {
+                let id = format!("{}:{}", scope.account(budget), bounds.begins_ms);
+                let counter = store.counter(&id, kind, on_loss);
+                counter.know(fleet::used_units(budget.unit, spent.of(budget.unit)));
+                let (unit, period, begins_ms) = (budget.unit, budget.period.clone(), bounds.begins_ms);
+                let new =
+                    Shared { unit, period, begins_ms, kind, on_loss, counter: Arc::clone(&counter), marked: None };
+                match known {
+                    Some(it) => *it = new,
+                    None => self.counters.push(new),
+                }
+                counter
+            }
+        }
+    }
+
+    /// What all replicas have used of a budget or hold for requests; nothing where none is shared.
+    #[cfg(feature = "proxy")]
+    pub(super) fn used_by_all(&self, budget: &Budget, bounds: Bounds) -> Option<i128> {
+        let known = self.counters.iter().find(|it| it.unit == budget.unit && it.period == budget.period);
+        let known = known.filter(|it| it.begins_ms == bounds.begins_ms)?;
+        Some(fleet::amount(budget.unit, known.counter.used_by_all()))
+    }
+
+    /// The same, and what it was when this was last asked.
+    #[cfg(feature = "proxy")]
+    pub(super) fn marked(&mut self, budget: &Budget) -> Option<(i128, i128)> {
+        let reserved = self.reserved.of(budget.unit);
+        let known = self.counters.iter_mut().find(|it| it.unit == budget.unit && it.period == budget.period)?;
+        let used = fleet::amount(budget.unit, known.counter.used_by_all()).saturating_sub(reserved).max(0);
+        let before = known.marked.replace(used).unwrap_or(used);
+        Some((before, used))
     }
 
     pub(super) fn reserved(&self) -> Spend {

@@ -64,6 +64,35 @@ impl Purse {
         !self.budgets.is_empty()
     }
 
+    /// Whether both are of one account.
+    #[cfg(feature = "proxy")]
+    pub(in crate::limit) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.account, &other.account)
+    }
+
+    /// The counters behind its budgets at the store. A soft one beside a hard one has none of its own.
+    #[cfg(feature = "proxy")]
+    pub(in crate::limit) fn counters(
+        &self,
+        store: &crate::limit::shared::Shared,
+        unix_ms: u64,
+        mut each: impl FnMut(&Budget, Arc<crate::limit::shared::Counter>),
+    ) {
+        let mut book = self.account.lock();
+        for budget in self.budgets.iter() {
+            let is_same = |it: &&Budget| (it.unit, &it.period) == (budget.unit, &budget.period);
+            if !budget.soft || !self.budgets.iter().filter(is_same).any(|it| !it.soft) {
+                each(budget, book.counter(store, &self.scope, budget, unix_ms));
+            }
+        }
+    }
+
+    /// One of its budgets as it stands.
+    #[cfg(feature = "proxy")]
+    pub(in crate::limit) fn balance(&self, budget: &Budget, unix_ms: u64) -> Balance {
+        Balance::of(budget, &mut self.account.lock(), unix_ms)
+    }
+
     /// Every budget of it.
     pub fn balances(&self, unix_ms: u64) -> Vec<Balance> {
         let mut book = self.account.lock();
@@ -115,7 +144,10 @@ impl Purse {
         book.spend(used, unix_ms);
         for budget in self.budgets.iter() {
             let after = book.spent(&budget.period).of(budget.unit);
-            Crossed::between(&self.scope, budget, after.saturating_sub(used.of(budget.unit)), after, crossed);
+            let before = after.saturating_sub(used.of(budget.unit));
+            #[cfg(feature = "proxy")]
+            let (before, after) = book.marked(budget).unwrap_or((before, after));
+            Crossed::between(&self.scope, budget, before, after, crossed);
         }
     }
 }
@@ -202,6 +234,22 @@ impl Reservation {
         Ok(())
     }
 
+    #[cfg(feature = "proxy")]
+    pub(in crate::limit) const fn reserved(&self) -> Spend {
+        self.reserved
+    }
+
+    #[cfg(feature = "proxy")]
+    pub(in crate::limit) fn purses(&self) -> impl Iterator<Item = &Arc<Purse>> {
+        self.always.iter().chain(&self.more)
+    }
+
+    /// Whether everything is paid from it, whatever the model.
+    #[cfg(feature = "proxy")]
+    pub(in crate::limit) fn is_always(&self, purse: &Purse) -> bool {
+        self.always.iter().any(|it| it.is_same(purse))
+    }
+
     /// Whether one of its budgets ends streams.
     pub(in crate::limit) fn may_stop(&self) -> bool {
         let purses = self.always.iter().chain(&self.more);
@@ -232,8 +280,17 @@ impl Drop for Reservation {
 impl Balance {
     fn of(budget: &Budget, book: &mut Book, unix_ms: u64) -> Self {
         let (spent, bounds) = book.tally(&budget.period, unix_ms);
-        let reserved = book.reserved().of(budget.unit);
-        Self { spent: spent.of(budget.unit), reserved, resets_at_ms: bounds.ends_ms, budget: budget.clone() }
+        let (own, reserved) = (spent.of(budget.unit), book.reserved().of(budget.unit));
+        #[cfg(feature = "proxy")]
+        let all = book.used_by_all(budget, bounds).map(|used| used.saturating_sub(reserved));
+        #[cfg(not(feature = "proxy"))]
+        let all = None;
+        Self {
+            spent: all.map_or(own, |all| own.max(all)),
+            reserved,
+            resets_at_ms: bounds.ends_ms,
+            budget: budget.clone(),
+        }
     }
 
     /// Of one that nobody has used.

@@ -31,8 +31,8 @@ fn kinds(alerts: &Alerts) -> Vec<String> {
 fn a_budget_is_told_of_at_each_threshold_once() {
     let alerts = alerts();
     let scope = Scope::Key { tenant: "acme".into(), key: "dev".into() };
-    let period = Period { per: Per::Month, reset_day: 1 };
-    let budget = Budget { unit: Unit::Usd, most: 1_500_000_000_000, period, soft: false };
+    let period = Period { per: Per::Month, reset_day: 1, zone: jiff::tz::TimeZone::UTC };
+    let budget = Budget::hard(Unit::Usd, 1_500_000_000_000, period);
     for percent in [50, 80, 80, 100, 100] {
         alerts.budget_crossed(&Crossed { scope: &scope, budget: &budget, percent, spent: Some(900_000_000_000) });
     }

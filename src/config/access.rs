@@ -2,7 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use super::budget::Budget;
+use super::limits::Limits;
+use super::runtime::{ModelPattern, Tenant};
 
 pub use ipnet::IpNet;
 
@@ -18,6 +23,40 @@ pub struct Previous {
     pub sha256: [u8; 32],
     /// The first moment at which it is refused.
     pub until: SystemTime,
+}
+
+/// A key of a tenant.
+#[derive(Debug)]
+pub struct Key {
+    pub id: String,
+    pub tenant: Arc<Tenant>,
+    pub active: bool,
+    /// The first moment at which it is refused.
+    pub expires: Option<SystemTime>,
+    /// Narrows the tenant's allow-list; empty narrows nothing.
+    pub models: Vec<ModelPattern>,
+    pub limits: Limits,
+    pub budgets: Vec<Budget>,
+    /// Where it may be used; empty is everywhere.
+    pub allowed_addresses: Vec<IpNet>,
+    pub previous: Option<Previous>,
+}
+
+impl Default for Key {
+    /// One that nothing is said about.
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            tenant: Arc::default(),
+            active: true,
+            expires: None,
+            models: Vec::new(),
+            limits: Limits::default(),
+            budgets: Vec::new(),
+            allowed_addresses: Vec::new(),
+            previous: None,
+        }
+    }
 }
 
 /// What somebody may do at the admin API.

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::access::{AdminToken, Auth, IpNet, Previous};
+pub use super::access::Key;
+use super::access::{AdminToken, Auth, IpNet};
 use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
@@ -594,40 +595,6 @@ pub fn pattern_matches(pattern: &str, name: &str) -> bool {
         (Some(rest), Some(tail)) => rest.ends_with(tail),
         (Some(rest), None) => rest.is_empty(),
         (None, _) => false,
-    }
-}
-
-/// A key of a tenant.
-#[derive(Debug)]
-pub struct Key {
-    pub id: String,
-    pub tenant: Arc<Tenant>,
-    pub active: bool,
-    /// The first moment at which it is refused.
-    pub expires: Option<SystemTime>,
-    /// Narrows the tenant's allow-list; empty narrows nothing.
-    pub models: Vec<ModelPattern>,
-    pub limits: Limits,
-    pub budgets: Vec<Budget>,
-    /// Where it may be used; empty is everywhere.
-    pub allowed_addresses: Vec<IpNet>,
-    pub previous: Option<Previous>,
-}
-
-impl Default for Key {
-    /// One that nothing is said about.
-    fn default() -> Self {
-        Self {
-            id: String::new(),
-            tenant: Arc::default(),
-            active: true,
-            expires: None,
-            models: Vec::new(),
-            limits: Limits::default(),
-            budgets: Vec::new(),
-            allowed_addresses: Vec::new(),
-            previous: None,
-        }
     }
 }
 

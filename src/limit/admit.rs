@@ -151,7 +151,7 @@ impl KeyLimits {
     pub fn admit(&self, ask: &Ask<'_>, at: Moment) -> Result<Admission, Refusal> {
         if self.are_none() {
             let reservation = self.purses.reserve(Vec::new(), ask.want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
-            let held = Mutex::new(Held { places: Vec::new(), reservation });
+            let held = Mutex::new(Held::new(Vec::new(), reservation));
             let (model, standing) = (Box::default(), Standing::default());
             return Ok(Admission { held, model, settled: false, may_stop: false, standing });
         }

@@ -172,6 +172,7 @@ mod tests {
     use crate::error::{Error, Kind};
     use crate::limit::Limiter;
     use crate::route::cause::Failure;
+    use crate::tenant::keys::Roster;
 
     const LAB: &str = "
 providers:
@@ -183,7 +184,7 @@ alerts: {endpoint_down: 30s}
     fn world() -> (Live, Alerts) {
         let runtime = Arc::new(load::from_text(LAB, "weir.yaml", &System).unwrap());
         let alerts = Alerts::new(Arc::clone(&runtime.alerts), Clock::start());
-        (Live::new(runtime, &Limiter::new(), Clock::start(), None).unwrap(), alerts)
+        (Live::new(runtime, Roster::default(), &Limiter::new(), Clock::start(), None).unwrap(), alerts)
     }
 
     fn told(alerts: &Alerts) -> Vec<String> {

@@ -166,7 +166,8 @@ impl Shelf {
 
     /// Takes over what was read from a database since [`Self::since`]. Says whether anything changed.
     pub fn take(&mut self, since: u64, rows: Vec<StoredKey>, head: Head) -> bool {
-        let all_new = since == 0 && self.head != head;
+        // Before the first look nothing is known but what was made here meanwhile.
+        let all_new = since == 0 && self.head != head && !self.head.epoch.is_empty();
         let before = if all_new { std::mem::take(&mut self.keys) } else { BTreeMap::new() };
         let mut changed = false;
         for row in rows {

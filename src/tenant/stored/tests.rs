@@ -90,6 +90,14 @@ fn changes_are_taken_in_and_old_news_is_not() {
 }
 
 #[test]
+fn what_is_made_here_before_the_first_look_stays() {
+    let mut shelf = Shelf::default();
+    shelf.put(row("k22", 8, "{}"));
+    assert!(shelf.take(0, vec![row("k1", 3, "{}")], head("a", 7)));
+    assert!(shelf.get("k1").is_some() && shelf.get("k22").is_some());
+}
+
+#[test]
 fn another_database_is_read_anew() {
     let mut shelf = Shelf::default();
     shelf.take(0, vec![row("k1", 3, "{}"), row("k22", 7, "{}")], head("a", 7));

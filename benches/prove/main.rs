@@ -11,7 +11,6 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::indexing_slicing,
-    clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a bench may fail loudly, is set by its environment, and reads rows of any shape"
 )]

@@ -104,7 +104,7 @@ async fn serve(mut socket: TcpStream, truth: &Truth) -> std::io::Result<()> {
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn refusal(number: u32) -> String {
-    let status = ["500 Internal Server Error", "503 Service Unavailable"][usize::from(number % 2 == 0)];
+    let status = ["500 Internal Server Error", "503 Service Unavailable"][usize::from(number.is_multiple_of(2))];
     let body = r#"{"error":{"message":"no","type":"server_error"}}"#;
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }

@@ -100,6 +100,7 @@ fn the_documents_are_there() {
         "docs/errors.md",
         "docs/limits.md",
         "docs/metrics.md",
+        "docs/operations.md",
         "docs/passing.md",
         "docs/providers.md",
         "docs/routing.md",

@@ -166,7 +166,12 @@ impl Verdict {
         if outcome == "recovered" {
             self.words_of_recovered += words;
             self.tokens_of_recovered += tokens;
-            return Ok(());
+            // Its input is known since before the provider was asked.
+            let is_known = row["input_tokens"].as_u64().is_some_and(|tokens| tokens > 0);
+            return match row["usage_source"].as_str() {
+                Some("estimated" | "partial") if is_known => Ok(()),
+                source => Err(format!("found open, and its usage is {source:?}")),
+            };
         }
         self.words_of_cut += words;
         self.tokens_of_cut += tokens;

@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) model: &'static str,
     /// The answer comes slowly.
     pub(crate) paced: bool,
+    /// The answer takes longer than it takes until progress is on record.
+    pub(crate) crawls: bool,
     /// The client leaves after that many words.
     pub(crate) cut_after_words: usize,
 }
@@ -178,6 +180,7 @@ impl Plan {
             stream,
             model,
             paced: case == Case::Cut || roll(6, 3) == 0,
+            crawls: case == Case::Stream && roll(7, 40) == 0,
             cut_after_words: cut,
         }
     }
@@ -189,6 +192,7 @@ impl Plan {
             Case::Fallback => "fail",
             Case::Hedge => "late",
             Case::Leave => "wait",
+            _ if self.crawls => "crawl",
             _ if self.paced => "pace",
             _ => "answer",
         }

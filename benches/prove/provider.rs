@@ -16,6 +16,8 @@ const LATE: Duration = Duration::from_millis(300);
 /// Of one that is left by its client.
 const WAIT: Duration = Duration::from_millis(150);
 const PACE: Duration = Duration::from_millis(2);
+/// Some seconds for an answer: progress is on record every second.
+const CRAWL: Duration = Duration::from_millis(150);
 /// Events of a paced stream that come together.
 const PIECE: usize = 6;
 
@@ -88,12 +90,17 @@ async fn serve(mut socket: TcpStream, truth: &Truth) -> std::io::Result<()> {
             continue;
         }
         let events = asked.events();
-        let size = if asked.deed == "pace" { PIECE } else { events.len() };
+        let pause = match asked.deed.as_str() {
+            "pace" => Some(PACE),
+            "crawl" => Some(CRAWL),
+            _ => None,
+        };
+        let size = if pause.is_some() { PIECE } else { events.len() };
         socket.write_all(STREAM.as_bytes()).await?;
         for piece in events.chunks(size) {
             socket.write_all(&chunk(&piece.concat())).await?;
-            if asked.deed == "pace" {
-                tokio::time::sleep(PACE).await;
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
             }
         }
         socket.write_all(b"0\r\n\r\n").await.map(told)?;

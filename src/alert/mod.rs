@@ -204,7 +204,7 @@ impl State {
     }
 }
 
-/// Those that nobody else says a word of.
+/// Says so in the log, where nobody else does.
 fn log(event: &Event) {
     let (kind, subject, text) = (event.kind.as_str(), &event.subject, &event.text);
     match (event.kind, event.resolved, event.severity) {
@@ -214,9 +214,7 @@ fn log(event: &Event) {
             | AlertKind::DatabaseDown
             | AlertKind::DatabaseUp,
             ..,
-        ) => {
-            tracing::debug!(alert = kind, subject, "{text}");
-        }
+        ) => {}
         (_, true, _) | (_, _, Severity::Info) => tracing::info!(alert = kind, subject, "{text}"),
         (_, _, Severity::Warning) => tracing::warn!(alert = kind, subject, "{text}"),
         (_, _, Severity::Critical) => tracing::error!(alert = kind, subject, "{text}"),

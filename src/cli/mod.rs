@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 the answer is no (a bad configuration, a failure), 2 used
 //! wrongly.
 
+mod audit;
 mod check;
 mod completions;
 mod demo;
@@ -71,6 +72,8 @@ enum Command {
     Usage(usage::Args),
     /// Export the ledger, or check it
     Ledger(ledger::Args),
+    /// Hold the ledger against what providers say was used
+    Audit(audit::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::keys(&args),
         Command::Usage(args) => usage::usage(&args),
         Command::Ledger(args) => ledger::ledger(&args),
+        Command::Audit(args) => audit::audit(&args),
         Command::Completions(args) => completions::completions(&args),
     }
 }

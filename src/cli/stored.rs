@@ -66,6 +66,18 @@ impl Stored {
         }
     }
 
+    /// The names of the providers of a kind: those of the configuration, or the kind's own.
+    pub(super) fn providers_of(&self, kind: &str) -> Vec<String> {
+        let usual = || super::check::USUAL.iter().map(PathBuf::from).find(|path| path.exists());
+        let file = if self.state.is_some() { None } else { self.config.clone().or_else(usual) };
+        let runtime = file.and_then(|file| load::from_file(&file, &System).ok());
+        let of_kind = |runtime: &crate::config::runtime::Runtime| {
+            let all = runtime.deployments.iter().filter(|deployment| deployment.provider.kind == kind);
+            all.map(|deployment| deployment.name.clone()).collect::<Vec<_>>()
+        };
+        runtime.as_ref().map(of_kind).filter(|names| !names.is_empty()).unwrap_or_else(|| vec![kind.to_owned()])
+    }
+
     pub(super) fn open(&self) -> Result<Database, Wrong> {
         Ok(Database::open_to_read(&self.state()?)?)
     }

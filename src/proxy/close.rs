@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
-use super::record;
+use super::{record, thrown};
 use crate::alert;
 use crate::error::{Error, Kind, Retry};
 use crate::limit::Used;
@@ -153,8 +153,15 @@ impl Gateway {
             }
         }
         let provider = attempt.target.deployment.name.as_str();
-        let detail = error.detail();
-        tracing::debug!(request_id = %x.request_id, provider, cause = failure.cause.as_str(), detail, "attempt failed");
+        let detail = error.detail().filter(|_| tracing::enabled!(tracing::Level::DEBUG));
+        let detail = detail.map(|detail| thrown::without_request(detail, &x.body));
+        tracing::debug!(
+            request_id = %x.request_id,
+            provider,
+            cause = failure.cause.as_str(),
+            detail = detail.as_deref(),
+            "attempt failed"
+        );
         self.put(x, attempt, failure.cause.as_str(), Some(error));
         failure
     }

@@ -38,6 +38,7 @@ mod show;
 mod shutdown;
 mod spent;
 mod stream;
+mod thrown;
 mod unpack;
 mod watchman;
 
@@ -419,7 +420,10 @@ impl Gateway {
         // Before the client can know of it: its next request finds what this one held given back.
         self.settle(x);
         if let Some(detail) = error.detail().filter(|_| error.kind() != Kind::ClientGone) {
-            tracing::warn!(request_id = %x.request_id, code = error.code(), detail, "{}", error.public());
+            let detail = thrown::without_request(detail, &x.body);
+            // A provider's words may be the prompt thrown back, and are the client's to read.
+            let words = if error.kind().origin() == crate::error::Origin::Upstream { "the request failed" } else { error.public() };
+            tracing::warn!(request_id = %x.request_id, code = error.code(), %detail, "{words}");
         }
         if error.kind() == Kind::ClientGone {
             session.set_keepalive(None);

@@ -213,3 +213,61 @@ fn tail_ends_where_it_may_not_look() {
     let (code, _, err) = weir(&["tail", "--url", &url(&gateway), "--token", "wrong"]);
     assert!(code == 1 && err.contains("the admin token is not taken"), "{code}: {err}");
 }
+
+/// An export of OpenAI's for one day: one model.
+fn openai_usage(day: &str, model: &str, requests: u64, input: u64, output: u64) -> String {
+    let date: jiff::civil::Date = day.parse().unwrap();
+    let start = date.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
+    format!(
+        r#"{{"object":"page","data":[{{"object":"bucket","start_time":{start},"end_time":{},"results":[{{"object":"organization.usage.completions.result","input_tokens":{input},"output_tokens":{output},"input_cached_tokens":0,"num_model_requests":{requests},"model":"{model}"}}]}}],"has_more":false,"next_page":null}}"#,
+        start + 86_400
+    )
+}
+
+#[test]
+fn audit_holds_the_ledger_against_an_export() {
+    let upstream = Upstream::json(200, chat_answer("hi"));
+    let mut gateway = Gateway::with(upstream.address);
+    for _ in 0..4 {
+        assert_eq!(gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi")).status(), 200);
+    }
+    let rows = gateway.wait_records(4);
+    gateway.signal("TERM");
+    gateway.wait_exit();
+    let day = rows[0]["started_at"].as_str().unwrap()[..10].to_owned();
+    if rows.iter().any(|row| !row["started_at"].as_str().unwrap().starts_with(&day)) {
+        // Midnight: another day's export would be needed too.
+        return;
+    }
+    let write = |name: &str, text: &str| {
+        let path = gateway.dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let state = gateway.dir.join("data").display().to_string();
+    let same = write("same.json", &openai_usage(&day, "gpt-4o-mini-2024-07-18", 4, 44, 28));
+    let (code, out, err) = weir(&["audit", "--state", &state, "--openai-usage", &same]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    assert!(err.contains("4 counts are the same, 0 differ"), "{err}");
+    let other = write("other.json", &openai_usage(&day, "gpt-4o-mini-2024-07-18", 5, 55, 28));
+    let (code, out, _) = weir(&["audit", "--state", &state, "--openai-usage", &other, "--json"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["within"]), (1, &false.into()));
+    let line = &report["sections"][0]["lines"][0];
+    assert_eq!((&line["day"], &line["model"]), (&day.as_str().into(), &"gpt-4o-mini".into()));
+    assert_eq!((&line["counts"][1]["what"], &line["counts"][1]["drift"]), (&"input_tokens".into(), &"-11".into()));
+    let (code, _, err) = weir(&["audit", "--state", &state, "--openai-usage", &other, "--tolerance", "20%"]);
+    assert_eq!(code, 0, "{err}");
+    // The rows of an export are as good.
+    let (_, rows, _) = weir(&["ledger", "export", "--state", &state, "--format", "json"]);
+    let exported = write("rows.jsonl", &rows);
+    let (code, _, err) = weir(&["audit", "--ledger", &exported, "--openai-usage", &same]);
+    assert_eq!(code, 0, "{err}");
+    let csv = write("bill.csv", &format!("day,model,input_tokens,output_tokens\n{day},gpt-4o-mini,44,30\n"));
+    let (code, out, _) = weir(&["audit", "--ledger", &exported, "--csv", &csv]);
+    assert!(code == 1 && out.contains("output_tokens") && out.contains("-6.66%"), "{code}: {out}");
+    let (code, _, err) = weir(&["audit", "--ledger", &exported]);
+    assert!(code == 2 && err.contains("nothing to compare with"), "{code}: {err}");
+    let (code, _, _) = weir(&["audit", "--ledger", &exported, "--csv", &exported]);
+    assert_eq!(code, 2);
+}

@@ -19,6 +19,8 @@ const OLD_PRICES: Duration = Duration::from_secs(60 * 86_400);
 /// Signatures and tokens fail with clocks that are further apart.
 const SKEW: Duration = Duration::from_secs(60);
 const BAD_SKEW: Duration = Duration::from_secs(240);
+/// As `alerts.ledger_lag` is where nothing is said.
+const OLD_ROWS_SECONDS: f64 = 60.0;
 const MIB: u64 = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -256,6 +258,13 @@ fn counted(metrics: Metrics<'_>, checks: &mut Checks) {
     } else {
         let found = format!("used without a price: {}", unpriced.join(", "));
         checks.odd("priced", found, "give them a `price`, or budgets in USD do not see them");
+    }
+    if let Some(lag) = metrics.sum("weir_ledger_lag_seconds") {
+        let found = format!("rows reach the database within {:.1} s", lag.max(0.2));
+        match lag > OLD_ROWS_SECONDS {
+            true => checks.odd("ledger", found, "the database is slow or away: rows wait in the log and are not lost"),
+            false => checks.good("ledger", found),
+        }
     }
     let all = [
         (

@@ -396,6 +396,8 @@ fn requests_in_flight_are_counted_until_they_end() {
 fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     let telemetry = telemetry();
     telemetry.finish(&record());
+    let scope = Scope::Tenant("acme".into());
+    telemetry.budget_crossed(&Crossed { scope, budget: balance(0).budget, percent: 80 });
     telemetry.throttled("acme", "key_requests");
     telemetry.attempt("lab", "ok");
     telemetry.fallback("lab", "lab", "timeout");

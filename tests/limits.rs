@@ -11,6 +11,7 @@ use weir::config::budget::{Budget, Per, Period, Unit};
 use weir::config::limits::{Every, Limited, Rate, What};
 use weir::config::runtime::{Key, Limits, ModelPattern, Runtime, Share, Tenant};
 use weir::error::Kind;
+use weir::limit::budget::Spend;
 use weir::limit::clock::Moment;
 use weir::limit::{Admission, Ask, Denial, KeyLimits, Limiter, Refusal, Used, Want, Who};
 use weir::usage::price::PicoUsd;
@@ -110,6 +111,11 @@ fn call(limits: &KeyLimits, estimate: u64, now_ms: u64) -> Result<(), Box<Denial
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *state >> 33
+}
+
+/// Below `of`.
+fn pick(state: &mut u64, of: usize) -> usize {
+    usize::try_from(random(state)).unwrap_or_default() % of
 }
 
 #[test]
@@ -659,9 +665,24 @@ fn another_target_finds_room_in_what_stands_on_its_model() {
     assert_eq!(exhausted.scope.name(), "b/*");
     assert_eq!(left("b/*"), (Some(80), vec![50]), "refused: nothing is held");
     // A dearer target holds its price everywhere, or is passed over.
+    assert!(!other.may_stop());
     let dear = Want { input_tokens: 9_960, ..want };
     let Err(Refusal::Budget(exhausted)) = other.also(&limits, "c/m", dear, moment(0)) else { panic!("too dear") };
     assert_eq!(exhausted.scope.kind(), "tenant");
+}
+
+#[test]
+fn a_stream_may_be_stopped_by_a_budget_of_where_it_went_on() {
+    let stopping = Budget { stop: true, ..Budget::hard(Unit::Tokens, 100, Period::plain(Per::Day)) };
+    let limits = of(Tenant { model_budgets: vec![(ModelPattern("b/*".into()), vec![stopping])], ..Tenant::default() });
+    let want = input(60);
+    let running = limits.admit(&Ask { target: "a/m", want, ..ask() }, moment(0)).unwrap();
+    assert!(!running.may_stop());
+    running.also(&limits, "b/m", want, moment(0)).unwrap();
+    assert!(running.may_stop());
+    let so_far = |tokens| running.keep_up(Spend { tokens, ..Spend::default() }, moment(0));
+    assert!(so_far(10).is_ok() && so_far(100).is_ok());
+    assert_eq!(so_far(101).unwrap_err().scope.name(), "b/*");
 }
 
 #[test]
@@ -709,25 +730,25 @@ fn many_threads_over_all_scopes_never_exceed_a_cap_and_never_wait_for_each_other
                 scope.spawn(move || {
                     let (mut seed, mut spent) = (thread + 1, Vec::new());
                     for _ in 0..400 {
-                        let (user, tag) = (random(&mut seed) % 3, random(&mut seed) % 3);
-                        let mut tags = vec![format!("t={tag}"), format!("t={}", random(&mut seed) % 3)];
-                        tags.rotate_left(random(&mut seed) as usize % 2);
+                        let (user, tag) = (pick(&mut seed, 3), pick(&mut seed, 3));
+                        let mut tags = vec![format!("t={tag}"), format!("t={}", pick(&mut seed, 3))];
+                        tags.rotate_left(pick(&mut seed, 2));
                         let user_name = format!("u{user}");
                         let want = Want { input_tokens: 1 + random(&mut seed) % 9, ..Want::default() };
-                        let target = ["a/m", "b/m", "c/m"][random(&mut seed) as usize % 3];
+                        let target = ["a/m", "b/m", "c/m"][pick(&mut seed, 3)];
                         let ask = Ask { target, user: Some(&user_name), tags: &tags, want, ..ask() };
-                        let limits = &keys[random(&mut seed) as usize % 3];
+                        let limits = &keys[pick(&mut seed, 3)];
                         let Ok(mut admission) = limits.admit(&ask, moment(0)) else { continue };
-                        let ends =
-                            if random(&mut seed) % 3 == 0 && admission.also(limits, "b/m", want, moment(0)).is_ok() {
-                                "b/m"
-                            } else {
-                                target
-                            };
+                        let ends = if pick(&mut seed, 3) == 0 && admission.also(limits, "b/m", want, moment(0)).is_ok()
+                        {
+                            "b/m"
+                        } else {
+                            target
+                        };
                         std::thread::yield_now();
-                        let tokens = if random(&mut seed) % 4 == 0 { 0 } else { want.input_tokens };
+                        let tokens = if pick(&mut seed, 4) == 0 { 0 } else { want.input_tokens };
                         admission.settle(&[Used { target: ends, input_tokens: tokens, ..Used::default() }], moment(0));
-                        spent.push((user as usize, usize::from(ends == "b/m"), tokens));
+                        spent.push((user, usize::from(ends == "b/m"), tokens));
                     }
                     spent
                 })

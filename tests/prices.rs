@@ -55,7 +55,7 @@ fn rows() -> Vec<Value> {
         for (model, info) in table.models(catalogue).into_iter().filter(|(_, info)| !info.prices.is_empty()) {
             let usage = usage().new_tree(&mut runner).unwrap().current();
             let tiers = [None, Some("batch"), Some("Flex"), Some("priority"), Some("default"), Some("fast")];
-            let tier = tiers[rows.len() % tiers.len()];
+            let tier = tiers.into_iter().cycle().nth(rows.len()).flatten();
             let region = (catalogue == "openai").then_some("eu");
             let cost = info.cost(&usage, tier, day(DAY).unwrap(), region).map(|cost| cost.0);
             rows.push(json!({

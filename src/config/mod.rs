@@ -9,6 +9,7 @@ pub mod access;
 pub mod attempts;
 pub mod budget;
 pub mod database;
+pub mod discovered;
 pub mod dump;
 pub mod env;
 pub mod limits;

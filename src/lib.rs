@@ -8,13 +8,15 @@
 //! - [`provider`] is what is known of each vendor, as data;
 //! - [`usage`] counts and prices tokens, [`ledger`] keeps what became of every request, `store` is its
 //!   database;
-//! - `telemetry`, `admin` show it;
+//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look;
 //! - [`secret`] is text that cannot be printed;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
 
 #[cfg(feature = "proxy")]
 pub mod admin;
+#[cfg(feature = "proxy")]
+pub mod alert;
 #[cfg(feature = "proxy")]
 pub mod cli;
 pub mod config;

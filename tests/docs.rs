@@ -92,6 +92,7 @@ fn the_documents_are_there() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "docs/alerts.md",
         "docs/cells.md",
         "docs/clients.md",
         "docs/configuration.md",

@@ -43,6 +43,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", access: Change, serve: undrain },
     Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: requests::list },
     Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: requests::one },
+    Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: alerts },
     Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: usage::usage },
     Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: openapi },
 ];
@@ -124,8 +125,20 @@ fn health(asked: &Asked<'_>) -> Answer {
         Some(age) => root.num("keys_age_seconds", age.as_secs()),
         None => root.null("keys_age_seconds"),
     };
+    if let Some((open, limit)) = open_files() {
+        root.num("open_files", open).num("open_files_limit", limit);
+    }
     drop(root);
     Answer::json(StatusCode::OK, body)
+}
+
+/// How many files the process has open, and how many it may: what a client that comes takes one of.
+fn open_files() -> Option<(u64, u64)> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let limit = line.split_whitespace().next()?.parse().unwrap_or(u64::MAX);
+    let open = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    Some((u64::try_from(open).ok()?, limit))
 }
 
 fn metrics(asked: &Asked<'_>) -> Answer {
@@ -168,6 +181,10 @@ fn providers(asked: &Asked<'_>) -> Answer {
 
 fn all_routes(asked: &Asked<'_>) -> Answer {
     Answer::json(StatusCode::OK, asked.backend.routes_json())
+}
+
+fn alerts(asked: &Asked<'_>) -> Answer {
+    Answer::json(StatusCode::OK, asked.backend.alerts_json())
 }
 
 fn drain(asked: &Asked<'_>) -> Answer {

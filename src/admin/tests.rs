@@ -50,6 +50,9 @@ impl Backend for Fake {
     fn routes_json(&self) -> Vec<u8> {
         br#"{"data":["routes"]}"#.to_vec()
     }
+    fn alerts_json(&self) -> Vec<u8> {
+        br#"{"data":["alerts"]}"#.to_vec()
+    }
     fn drain(&self, _: &str, endpoint: &str, drained: bool) -> bool {
         self.draining.store(drained, Ordering::Relaxed);
         endpoint == "lab#1"

@@ -4,10 +4,12 @@
 mod check;
 mod completions;
 mod demo;
+mod doctor;
 mod env;
 mod explain;
 mod import;
 mod init;
+mod instance;
 mod keys;
 mod ledger;
 mod models;
@@ -17,6 +19,7 @@ mod providers;
 mod run;
 mod schema;
 mod stored;
+mod tail;
 mod usage;
 
 use std::process::ExitCode;
@@ -58,6 +61,10 @@ enum Command {
     Env(env::Args),
     /// Turn another gateway's configuration into one of Weir's
     Import(import::Args),
+    /// Diagnose a running instance: what is wrong with it, and what helps
+    Doctor(doctor::Args),
+    /// Follow requests as they end
+    Tail(tail::Args),
     /// Make keys for clients
     Keys(keys::Args),
     /// Say what was used and what it cost
@@ -85,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Providers(args) => providers::providers(&args),
         Command::Env(args) => env::env(&args),
         Command::Import(args) => import::import(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Tail(args) => tail::tail(&args),
         Command::Keys(args) => keys::keys(&args),
         Command::Usage(args) => usage::usage(&args),
         Command::Ledger(args) => ledger::ledger(&args),

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::access::{AdminToken, Issuer, KeySource};
+use super::alerts::{Alerts, SpendSpikes, Webhook};
 use super::attempts::AttemptRules;
-use super::budget::{Amount, Budget};
+use super::budget::{Amount, Budget, Unit};
 use super::limits::Limited;
 use super::runtime::{
     AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime,
@@ -67,6 +68,35 @@ pub fn json(runtime: &Runtime) -> Value {
             AccessLog::Stdout => "stdout".to_owned(),
             AccessLog::File(path) => path.display().to_string(),
         }},
+        "alerts": alerts(&runtime.alerts),
+    })
+}
+
+fn alerts(alerts: &Alerts) -> Value {
+    let webhook = |hook: &Webhook| {
+        json!({
+            "name": hook.name,
+            "url": hook.url.to_string(),
+            "secret": hook.secret.as_ref().map(|_| SET),
+            "format": hook.format.as_str(),
+            "events": hook.events.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            "tenants": hook.tenants,
+        })
+    };
+    let spikes = |spikes: SpendSpikes| {
+        json!({
+            "factor_percent": spikes.factor_percent,
+            "window": seconds(spikes.window),
+            "history": seconds(spikes.history),
+            "minimum_usd": Amount(Unit::Usd, spikes.minimum.into()).to_string(),
+        })
+    };
+    json!({
+        "webhooks": alerts.webhooks.iter().map(webhook).collect::<Vec<_>>(),
+        "spend_spikes": alerts.spend_spikes.map(spikes),
+        "ledger_lag": seconds(alerts.ledger_lag),
+        "endpoint_down": seconds(alerts.endpoint_down),
+        "repeat_after": seconds(alerts.repeat_after),
     })
 }
 

@@ -6,6 +6,7 @@
 //! reported ([`report`]).
 
 pub mod access;
+pub mod alerts;
 pub mod attempts;
 pub mod budget;
 pub mod database;

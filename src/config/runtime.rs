@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 pub use super::access::Key;
 use super::access::{AdminToken, Auth, IpNet};
+use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
 use super::database::DatabaseUrl;
@@ -47,6 +48,7 @@ pub struct Runtime {
     pub auth: Auth,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
+    pub alerts: Arc<Alerts>,
 }
 
 /// `state:`
@@ -169,6 +171,7 @@ impl Default for Runtime {
             auth: Auth::default(),
             prices: Arc::default(),
             telemetry: Telemetry { access_log: AccessLog::Off },
+            alerts: Arc::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Gateway;
 use super::context::{Attempt, Exchange};
 use super::record;
+use crate::alert;
 use crate::error::{Error, Kind, Retry};
 use crate::limit::Used;
 use crate::limit::budget::{Crossed, Spend};
@@ -260,6 +261,8 @@ impl Gateway {
         let (tenant, kind, name, budget) = (scope.tenant(), scope.kind(), scope.name(), budget.name());
         tracing::warn!(request_id = %x.request_id, tenant, scope = kind, name, budget, percent, "{crossed}");
         self.telemetry.budget_crossed(crossed);
+        let Crossed { scope, budget, percent } = crossed;
+        self.alerts.budget_crossed(&alert::Crossed { scope, budget, percent: *percent, spent: None });
     }
 
     /// Settles limits and writes the one record. Only the first call counts.

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::ask::round_trip;
 use super::connector::{Pools, Upstream};
 use super::live::Live;
+use crate::alert::Alerts;
 use crate::config::runtime::BaseUrl;
 use crate::error::{Error, Result};
 use crate::provider::sign::call::{Call, Caller, Reply, not_fetched};
@@ -32,6 +33,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub(super) struct Credentials {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) alerts: Arc<Alerts>,
 }
 
 #[async_trait]
@@ -78,6 +80,7 @@ impl Credentials {
             });
         }
         while let Some(Ok((deployment, result))) = running.join_next().await {
+            self.alerts.credential_fetched(&deployment.id, result.as_ref().err().map(Error::public));
             if let Err(error) = result {
                 self.telemetry.credential_refresh_failed(&deployment.name);
                 tracing::warn!(provider = %deployment.name, %error, "the provider's credential could not be fetched");
@@ -87,6 +90,7 @@ impl Credentials {
 }
 
 /// Calls over connections of their own.
+#[derive(Debug)]
 pub(crate) struct Calls {
     pools: Pools,
 }

@@ -11,6 +11,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::sync::Semaphore;
 
+use crate::alert::Alerts;
 use crate::config::runtime::State;
 use crate::error::{Error, Kind, Result};
 use crate::store::{Database, StoreError};
@@ -35,16 +36,18 @@ pub(super) struct Stored {
     /// [`UP`], [`DOWN`], or not known yet.
     is_up: AtomicU8,
     clients: Arc<Semaphore>,
+    alerts: Arc<Alerts>,
 }
 
 impl Stored {
-    pub(super) fn new(state: State) -> Arc<Self> {
+    pub(super) fn new(state: State, alerts: Arc<Alerts>) -> Arc<Self> {
         Arc::new(Self {
             state,
             database: ArcSwapOption::empty(),
             opening: Mutex::default(),
             is_up: AtomicU8::new(0),
             clients: Arc::new(Semaphore::new(CLIENTS)),
+            alerts,
         })
     }
 
@@ -71,6 +74,7 @@ impl Stored {
     pub(super) fn note(&self, outcome: std::result::Result<(), &str>) {
         let now = if outcome.is_ok() { UP } else { DOWN };
         let was = self.is_up.swap(now, Ordering::Relaxed);
+        self.alerts.database(outcome.err());
         match outcome {
             Ok(()) if was != now => tracing::info!(kind = self.database().map(|d| d.kind()), "the database is there"),
             Err(error) if was != now => {

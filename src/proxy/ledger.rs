@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 
+use crate::alert::{Alerts, Lag};
 use crate::config::runtime::Runtime;
 use crate::ledger::{Folder, Log, Options};
 use crate::limit::budget::Accounts;
@@ -27,7 +28,7 @@ const LAST_FOLD: Duration = Duration::from_secs(5);
 /// How long the start waits for what earlier processes left.
 const CATCH_UP: Duration = Duration::from_secs(10);
 /// How soon a user that comes anew, or a budget, knows what was spent before.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+const INFORM_EVERY: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// Rows deleted at a time.
 const PRUNE_ROWS: u32 = 10_000;
@@ -96,13 +97,13 @@ struct Beaten {
     folded: u64,
     pruned_at: Option<Instant>,
     /// When accounts were last asked what they do not know.
-    told_at: Option<Instant>,
+    informed_at: Option<Instant>,
 }
 
 impl Fold {
     pub(super) fn new(log: Arc<Log>, stored: Arc<Stored>, retention: Duration, accounts: Arc<Accounts>) -> Arc<Self> {
         let folder = Mutex::new(Folder::new(Arc::clone(&log)));
-        let seen = Beaten { caught_up_at: Instant::now(), open: 0, folded: 0, pruned_at: None, told_at: None };
+        let seen = Beaten { caught_up_at: Instant::now(), open: 0, folded: 0, pruned_at: None, informed_at: None };
         Arc::new(Self { log, stored, retention, accounts, folder, seen: Mutex::new(seen) })
     }
 
@@ -123,7 +124,7 @@ impl Fold {
             drop(seen);
             self.prune(&database)?;
             if !folded.more {
-                self.tell(&database)?;
+                self.inform(&database)?;
             }
             Ok(folded.more)
         });
@@ -139,7 +140,7 @@ impl Fold {
             match self.beat() {
                 Ok(true) if Instant::now() < until => {}
                 Ok(true) | Err(_) => {
-                    self.seen().told_at = Some(Instant::now());
+                    self.seen().informed_at = Some(Instant::now());
                     return false;
                 }
                 Ok(false) => break,
@@ -149,16 +150,16 @@ impl Fold {
         if let Err(error) = &told {
             tracing::error!("what was spent cannot be looked up: {error}");
         }
-        self.seen().told_at = Some(Instant::now());
+        self.seen().informed_at = Some(Instant::now());
         told.is_ok()
     }
 
     /// Accounts that came since, now and again.
-    fn tell(&self, database: &Database) -> Result<(), String> {
-        if self.seen().told_at.is_none_or(|at| at.elapsed() < TELL_EVERY) {
+    fn inform(&self, database: &Database) -> Result<(), String> {
+        if self.seen().informed_at.is_none_or(|at| at.elapsed() < INFORM_EVERY) {
             return Ok(());
         }
-        self.seen().told_at = Some(Instant::now());
+        self.seen().informed_at = Some(Instant::now());
         restore(&self.accounts, database, unix_ms(), false).map(drop).map_err(|error| error.to_string())
     }
 
@@ -184,6 +185,17 @@ impl Fold {
         }
         // Where it was down, nobody waits for it to time out again.
         while self.stored.is_up() && Instant::now() < until && self.beat() == Ok(true) {}
+    }
+
+    /// Tells of rows that come late, and of a log that cannot grow.
+    pub(super) fn tell(&self, alerts: &Alerts, refuses: bool) {
+        alerts.ledger_lag(Lag { behind: self.seen().caught_up_at.elapsed(), rows: None });
+        let why = match (self.log.is_full(), self.log.is_stuck()) {
+            (true, _) => Some("the log has grown to `state.ledger.max_size`"),
+            (_, true) => Some("its disk takes no more"),
+            _ => None,
+        };
+        alerts.ledger_full(why, refuses);
     }
 
     pub(super) fn look(&self) -> LedgerSeen {

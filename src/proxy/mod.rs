@@ -39,6 +39,7 @@ mod shutdown;
 mod spent;
 mod stream;
 mod unpack;
+mod watchman;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -59,6 +60,7 @@ use self::context::Exchange;
 use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
+use crate::alert::Alerts;
 use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Log;
@@ -87,6 +89,7 @@ pub(crate) struct Gateway {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    alerts: Arc<Alerts>,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,

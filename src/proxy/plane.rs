@@ -12,6 +12,7 @@ use super::registry::{self, Registry};
 use super::show;
 use super::shutdown::InFlight;
 use crate::admin::Backend;
+use crate::alert::Alerts;
 use crate::config::dump;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Deployment, Runtime};
@@ -38,6 +39,7 @@ pub(super) struct Plane {
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) registry: Arc<Registry>,
+    pub(super) alerts: Arc<Alerts>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
@@ -61,6 +63,8 @@ impl Backend for Plane {
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
         self.telemetry.endpoints(&all);
         self.telemetry.budgets(tenant_budgets(&live.callers.load()));
+        let counts = self.alerts.counts();
+        self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
         if let Some(fold) = &self.fold {
             self.telemetry.ledger(&fold.look());
         }
@@ -77,6 +81,10 @@ impl Backend for Plane {
 
     fn routes_json(&self) -> Vec<u8> {
         show::routes(&self.live.load(), self.clock.now_ms())
+    }
+
+    fn alerts_json(&self) -> Vec<u8> {
+        self.alerts.json()
     }
 
     fn drain(&self, who: &str, endpoint: &str, drained: bool) -> bool {

@@ -29,7 +29,9 @@ use super::live::Live;
 use super::plane::Plane;
 use super::registry::{self, Looking, Registry};
 use super::shutdown::{InFlight, Signals};
+use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
+use crate::alert::Alerts;
 use crate::config::env::Env;
 use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
@@ -115,8 +117,10 @@ pub(crate) fn prepare(
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
     beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
     beside(&mut server, "checks", Checks { live: Arc::clone(&shared.live) });
-    let (live, counted) = (Arc::clone(&shared.live), Arc::clone(&telemetry));
-    beside(&mut server, "credentials", Credentials { live, telemetry: counted });
+    let (live, counted, alerts) = (Arc::clone(&shared.live), Arc::clone(&telemetry), Arc::clone(&shared.alerts));
+    beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });
+    beside(&mut server, "watchman", shared.watchman());
+    beside(&mut server, "alerts", Deliver(Arc::clone(&shared.alerts)));
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     if let Some(log) = &shared.log {
@@ -178,6 +182,7 @@ struct Shared {
     keep: Arc<Keep>,
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
+    alerts: Arc<Alerts>,
     clock: Clock,
     /// Where limits and budgets are shared with other replicas, and what speaks to it.
     store: Option<Arc<Store>>,
@@ -185,12 +190,25 @@ struct Shared {
 }
 
 impl Shared {
+    fn watchman(&self) -> Watchman {
+        Watchman {
+            live: Arc::clone(&self.live),
+            alerts: Arc::clone(&self.alerts),
+            fold: self.fold.clone(),
+            stored: Arc::clone(&self.stored),
+            clock: self.clock,
+        }
+    }
+
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
         let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
+        let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
+        let told = Arc::clone(&alerts);
+        telemetry.follow(move |line| told.settled(line));
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
-        let stored = Stored::new(runtime.state.clone());
+        let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
         let retention = runtime.state.retention;
         let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
         let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
@@ -210,20 +228,31 @@ impl Shared {
         if !fold.as_ref().is_some_and(|fold| fold.catch_up()) {
             keep.put_back();
         }
-        let apply = apply(Arc::clone(&first), Arc::clone(&telemetry), Arc::clone(&registry), store.clone(), clock);
+        let applier = Applier {
+            live: Arc::clone(&first),
+            telemetry: Arc::clone(&telemetry),
+            registry: Arc::clone(&registry),
+            alerts: Arc::clone(&alerts),
+            store: store.clone(),
+            clock,
+        };
         let observe = {
-            let (telemetry, registry) = (Arc::clone(&telemetry), Arc::clone(&registry));
-            move |status: &Status, who: &str| match &status.last_error {
-                Some(_) => telemetry.reload_failed(),
-                None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
+            let (telemetry, registry, alerts) = (Arc::clone(&telemetry), Arc::clone(&registry), Arc::clone(&alerts));
+            move |status: &Status, who: &str| {
+                alerts.reloaded(status.last_error.as_deref());
+                match &status.last_error {
+                    Some(_) => telemetry.reload_failed(),
+                    None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
+                }
             }
         };
-        let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
+        let reloader = Reloader::new(file, env, runtime, Box::new(move |next| applier.apply(next)), Box::new(observe));
         Ok(Self {
             live: first,
             in_flight: Arc::default(),
             telemetry,
             tokenizer: Arc::default(),
+            alerts,
             log,
             stored,
             fold,
@@ -238,28 +267,33 @@ impl Shared {
 }
 
 /// Puts a configuration to work in the place of the one before. What is known of keys is held meanwhile.
-fn apply(
+struct Applier {
     live: Arc<ArcSwap<Live>>,
     telemetry: Arc<Telemetry>,
     registry: Arc<Registry>,
+    alerts: Arc<Alerts>,
     store: Option<Arc<Store>>,
     clock: Clock,
-) -> impl Fn(&Arc<Runtime>) -> Result<(), String> {
-    move |runtime: &Arc<Runtime>| {
+}
+
+impl Applier {
+    fn apply(&self, runtime: &Arc<Runtime>) -> Result<(), String> {
+        let Self { live, telemetry, registry, alerts, store, clock } = self;
         let shelf = registry.shelf();
         let old = live.load();
         let issuers = old.callers.load().keyring.tokens().issuers().cloned();
         let roster = registry.roster(&shelf, runtime, issuers.as_ref())?;
-        let next = Live::new(Arc::clone(runtime), roster, registry.limiter(), clock, Some(&old))?;
+        let next = Live::new(Arc::clone(runtime), roster, registry.limiter(), *clock, Some(&old))?;
         next.keep_learnt(&old);
         telemetry.bind(runtime)?;
         let has_budgets = next.has_budgets();
         live.store(Arc::new(next));
-        if let Some(store) = &store {
+        if let Some(store) = store {
             store.set_on_loss(runtime.state.on_store_loss);
         }
         registry.limiter().accounts().set_bounded(has_budgets);
         telemetry.reloaded(runtime);
+        alerts.bind(&runtime.alerts);
         Ok(())
     }
 }
@@ -277,6 +311,7 @@ fn gateway_service(
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
+        alerts: Arc::clone(&shared.alerts),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
         shared: shared.store.clone(),
@@ -306,6 +341,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
         registry: Arc::clone(&shared.registry),
+        alerts: Arc::clone(&shared.alerts),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };

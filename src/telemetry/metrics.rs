@@ -8,6 +8,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, Result, TextEncoder,
 };
 
+use super::alerts::AlertMetrics;
 use super::endpoints::EndpointMetrics;
 use super::keys::KeyMetrics;
 use super::labels::Labels;
@@ -48,6 +49,7 @@ pub(super) struct Metrics {
     route_cached: IntCounterVec,
     pub(super) endpoints: EndpointMetrics,
     pub(super) keys: KeyMetrics,
+    pub(super) alerts: AlertMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -143,6 +145,7 @@ impl Metrics {
             route_cached: make.counters(Metric::RouteCached)?,
             endpoints: EndpointMetrics::new(&make)?,
             keys: KeyMetrics::new(&make)?,
+            alerts: AlertMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,

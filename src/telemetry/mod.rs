@@ -17,6 +17,7 @@
 //! hash. Label values come from configuration only; anything else is `other` (`labels`).
 
 pub mod access_log;
+mod alerts;
 mod endpoints;
 pub mod kept;
 mod keys;
@@ -134,6 +135,17 @@ impl Telemetry {
             let ratio = f64::from(balance.remaining_ppm()) / MILLION;
             self.metrics.budget_remaining.with_label_values(&[tenant, &balance.budget.name()]).set(ratio);
         }
+    }
+
+    /// What alerts have counted, for a scrape: by kind, by webhook and result, and those that were dropped.
+    pub fn alerts(&self, raised: &[(&'static str, u64)], deliveries: &[(String, &'static str, u64)], dropped: u64) {
+        self.metrics.alerts.set(raised, deliveries, dropped);
+    }
+
+    /// From now on each record's line is shown to `follower` too, on the access log's thread: it must be
+    /// quick.
+    pub fn follow(&self, follower: impl FnMut(&[u8]) + Send + 'static) -> bool {
+        self.access_log.follow(Box::new(follower))
     }
 
     /// The ledger, for a scrape.

@@ -188,6 +188,12 @@ metrics! {
         "1 for the version that runs.";
     AccessLogDropped = "weir_access_log_dropped_total", Kind::Counter, &[],
         "Access lines that were lost because the writer could not keep up or failed.";
+    Alerts = "weir_alerts_total", Kind::Counter, &["kind"],
+        "Alerts that were raised, each once in alerts.repeat_after.";
+    AlertDeliveries = "weir_alert_deliveries_total", Kind::Counter, &["webhook", "result"],
+        "Alerts by webhook: delivered, retried (a try that failed and is made again), failed (given up), dropped.";
+    AlertsDropped = "weir_alerts_dropped_total", Kind::Counter, &[],
+        "Alerts that were not told because there were too many.";
     GenAiDuration = "gen_ai_client_operation_duration_seconds", Kind::Histogram(OPERATION), GEN_AI,
         "OpenTelemetry: duration of GenAI operations.";
     GenAiTokens = "gen_ai_client_token_usage", Kind::Histogram(TOKENS),

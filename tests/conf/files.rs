@@ -108,6 +108,10 @@ fn the_reference_tells_the_defaults() {
     let mut state = reference.state.clone();
     assert!(state.database.take().is_some() && state.shared.take().is_some());
     assert_eq!((reference.attempts, &state), (nothing.attempts, &nothing.state));
+    let without_webhooks =
+        weir::config::alerts::Alerts { webhooks: Vec::new(), ..weir::config::alerts::Alerts::clone(&reference.alerts) };
+    assert_eq!(without_webhooks, *nothing.alerts);
+    assert_eq!(without_webhooks, weir::config::alerts::Alerts::default());
     let openai = reference.deployments.iter().find(|d| d.name == "openai").unwrap();
     assert_eq!(openai.timeouts, nothing.deployments[0].timeouts);
 }

@@ -246,7 +246,17 @@ fn a_dump_has_everything_and_no_secret() {
     assert_eq!(dump["tenants"]["acme"]["keys"][1]["id"], "acme-prod");
     assert_eq!(dump["tenants"]["acme"]["limits"]["requests_per_minute"], 600);
     let shown = dump.to_string();
-    for secret in ["sk-openai", "lab-secret", "admin-token", "state-secret", "acme-dev-key", "9f86d0818", "team-4711"] {
+    for secret in [
+        "sk-openai",
+        "lab-secret",
+        "admin-token",
+        "state-secret",
+        "acme-dev-key",
+        "9f86d0818",
+        "team-4711",
+        "url-secret",
+        "signing-secret",
+    ] {
         assert!(!shown.contains(secret), "{secret}");
         assert!(!format!("{:?}", good(&text)).contains(secret), "{secret} in the debug form");
     }

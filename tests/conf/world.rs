@@ -17,6 +17,8 @@ pub(crate) fn world() -> Table {
         ("WEIR_API_KEY", KEY),
         ("WEIR_ADMIN_TOKEN", "admin-token"),
         ("WEIR_STATE_SECRET", "state-secret"),
+        ("ALERTS_URL", "https://hooks.example.test/services/T0/B0/url-secret"),
+        ("ALERTS_SECRET", "signing-secret"),
         ("WEIR_DATABASE_PASSWORD", "database-password"),
         ("WEIR_STORE_PASSWORD", "store-secret"),
         ("OPENAI_API_KEY", "sk-openai"),

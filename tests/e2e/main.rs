@@ -16,6 +16,8 @@ use support::grammar::{contents, items};
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod auth;
@@ -42,6 +44,8 @@ mod cohere;
 mod configuration;
 #[cfg(test)]
 mod count;
+#[cfg(test)]
+mod day;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]

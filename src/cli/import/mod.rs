@@ -123,6 +123,9 @@ fn show(imported: &Imported, output: Option<&Path>) {
     list("Not carried over:", &imported.notes.lost);
 }
 
+/// Reads one section of a proxy's configuration.
+type Section = fn(&mut Settings, &Node, &Source, &mut Notes);
+
 /// The configuration of a proxy, and files with its keys: names and texts.
 fn litellm(files: &[(String, String)]) -> Result<Imported, Report> {
     let sources = files.iter().map(|(name, text)| Source::read(text, name)).collect::<Result<Vec<_>, _>>()?;
@@ -135,7 +138,7 @@ fn litellm(files: &[(String, String)]) -> Result<Imported, Report> {
     let credentials = fields.take("credential_list").map(items).unwrap_or_default();
     let models =
         Models::read(fields.take("model_list").map(items).unwrap_or_default(), credentials, source, &mut notes);
-    let sections: [(&str, fn(&mut Settings, &Node, &Source, &mut Notes)); 3] = [
+    let sections: [(&str, Section); 3] = [
         ("litellm_settings", Settings::litellm),
         ("router_settings", Settings::router),
         ("general_settings", Settings::general),

@@ -211,7 +211,7 @@ impl Models {
         let numbered = || (2..).map(|n: u32| format!("{kind}-{n}")).find(|name| is_free(name));
         Some(first)
             .filter(|name| is_free(name))
-            .or(by.filter(|name| is_free(name)))
+            .or_else(|| by.filter(|name| is_free(name)))
             .or_else(numbered)
             .unwrap_or_default()
     }

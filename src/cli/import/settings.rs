@@ -57,7 +57,7 @@ impl Settings {
     pub(super) fn litellm(&mut self, node: &Node, source: &Source, notes: &mut Notes) {
         let mut fields = Fields::of(node);
         self.common(&mut fields);
-        self.total = fields.take("request_timeout").and_then(seconds).or(self.total.take());
+        self.total = fields.take("request_timeout").and_then(seconds).or_else(|| self.total.take());
         if let Some(names) = fields.take("default_fallbacks") {
             self.routing.defaults = texts(names).into_iter().map(str::to_owned).collect();
         }
@@ -72,7 +72,7 @@ impl Settings {
     pub(super) fn router(&mut self, node: &Node, source: &Source, notes: &mut Notes) {
         let mut fields = Fields::of(node);
         self.common(&mut fields);
-        self.total = fields.take("timeout").and_then(seconds).or(self.total.take());
+        self.total = fields.take("timeout").and_then(seconds).or_else(|| self.total.take());
         self.first_token = fields.take("stream_timeout").and_then(seconds);
         self.defaults.set_if("backoff", fields.take("retry_after").and_then(seconds));
         if let Some(node) = fields.take("routing_strategy") {

@@ -223,8 +223,8 @@ mod tests {
         let env = Table::default();
         let runtime = load::from_text(CONFIG, "weir.yaml", &env).unwrap();
         let built = runtime.prices.built_on().unwrap();
-        assert!(!super::checked(&runtime, built + 90).is_old);
-        assert!(super::checked(&runtime, built + 91).is_old);
+        assert!(!checked(&runtime, built + 90).is_old);
+        assert!(checked(&runtime, built + 91).is_old);
     }
 
     #[test]

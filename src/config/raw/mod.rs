@@ -1,6 +1,7 @@
 //! What may be written in a configuration file. The doc comments are the user's documentation: they
 //! become the descriptions of `conf/schema.json`.
 
+mod alerts;
 mod auth;
 mod budget;
 mod price;
@@ -9,6 +10,7 @@ mod route;
 mod server;
 mod tenant;
 
+pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use price::PriceList;
@@ -55,6 +57,8 @@ settings! {
         prices: PricesFile = "{}",
         /// What is told about requests.
         telemetry: Telemetry = "{}",
+        /// What the operator is told of without asking.
+        alerts: Alerts = "{}",
     }
 }
 

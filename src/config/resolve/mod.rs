@@ -1,6 +1,7 @@
 //! From what is written to what it means. Every check that needs more than one setting is here;
 //! each goes on after a problem, so that all are found at once.
 
+mod alerts;
 mod attempts;
 mod auth;
 mod authored;
@@ -58,6 +59,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         auth: auth::auth(raw, cx),
         prices,
         telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
+        alerts: Arc::new(alerts::alerts(raw, cx)),
     })
 }
 

@@ -322,7 +322,7 @@ impl Caller for Site {
     async fn call(&self, call: Call) -> Result<Reply> {
         assert_eq!(call.url, "https://login.example/keys");
         let body = self.0.lock().unwrap().clone().ok_or_else(|| not_fetched("nobody is there"))?;
-        Ok(Reply { status: 200, body: Bytes::from(body) })
+        Ok(Reply { status: 200, body: Bytes::from(body), date: None })
     }
 }
 

@@ -330,7 +330,7 @@ fn put(price: &mut Price, member: &Member<'_>, rate: i64) {
             if known.is_none() {
                 price.service.push((name.into(), Column::default()));
             }
-            let at = known.unwrap_or(price.service.len().saturating_sub(1));
+            let at = known.unwrap_or_else(|| price.service.len().saturating_sub(1));
             let Some((_, column)) = price.service.get_mut(at) else { return };
             column
         }
@@ -342,7 +342,7 @@ fn put(price: &mut Price, member: &Member<'_>, rate: i64) {
             if known.is_none() {
                 column.tiers.push((above, Rates::default()));
             }
-            let at = known.unwrap_or(column.tiers.len().saturating_sub(1));
+            let at = known.unwrap_or_else(|| column.tiers.len().saturating_sub(1));
             let Some((_, rates)) = column.tiers.get_mut(at) else { return };
             rates
         }

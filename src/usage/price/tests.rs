@@ -402,7 +402,7 @@ fn the_version_says_which_table_it_is() {
     let (head, body) = text.split_once("\n[").unwrap();
     let hash = hex::encode(Sha256::digest(format!("[{body}")));
     let (day, said) = head.rsplit_once('\t').unwrap().1.rsplit_once('-').unwrap();
-    assert_eq!(said, &hash[..8], "conf/models.tsv was changed by hand");
+    assert!(said.len() == 8 && hash.starts_with(said), "conf/models.tsv was changed by hand");
     assert_eq!(PriceTable::builtin().version, format!("{day}-{said}"));
     let with = |text: &str| PriceTable::builtin().with_overrides(text).unwrap();
     let (one, other) = (with("a/b: [{input: 1}]"), with("a/b: [{input: 2}]"));

@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("provider", &["error", "secret", "wire"]),
     ("config", &["provider", "secret", "usage", "wire"]),
     ("store", &["config", "ledger", "limit", "secret", "tenant", "usage", "wire"]),
-    ("limit", &["config", "error", "usage", "wire"]),
+    ("limit", &["config", "error", "secret", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "provider", "secret", "wire"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("alert", &["config", "limit", "provider", "secret", "wire"]),

@@ -10,6 +10,7 @@ pub mod alerts;
 pub mod attempts;
 pub mod budget;
 pub mod database;
+pub mod discovered;
 pub mod dump;
 pub mod env;
 pub mod limits;

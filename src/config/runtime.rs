@@ -9,14 +9,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
-
 pub use super::access::Key;
 use super::access::{AdminToken, Auth, IpNet};
 use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
 use super::database::DatabaseUrl;
+pub use super::discovered::Discovered;
 pub use super::limits::{Limits, Share};
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -240,33 +239,6 @@ impl Deployment {
     /// All endpoints of the provider that this one stands for: itself, and the others.
     pub fn endpoints(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
         std::iter::once(self).chain(&self.others)
-    }
-}
-
-/// The models a server said it has. Written beside the requests, read by them.
-#[derive(Debug, Default)]
-pub struct Discovered(ArcSwap<HashMap<String, Arc<ModelInfo>>>);
-
-impl Discovered {
-    pub fn get(&self, model: &str) -> Option<Arc<ModelInfo>> {
-        self.0.load().get(model).cloned()
-    }
-
-    pub fn has(&self, model: &str) -> bool {
-        self.0.load().contains_key(model)
-    }
-
-    pub fn names(&self) -> Vec<String> {
-        self.0.load().keys().cloned().collect()
-    }
-
-    pub fn set(&self, models: Arc<HashMap<String, Arc<ModelInfo>>>) {
-        self.0.store(models);
-    }
-
-    /// All of them, to be kept over a reload.
-    pub fn all(&self) -> Arc<HashMap<String, Arc<ModelInfo>>> {
-        self.0.load_full()
     }
 }
 

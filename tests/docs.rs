@@ -101,6 +101,7 @@ fn the_documents_are_there() {
         "docs/metrics.md",
         "docs/passing.md",
         "docs/providers.md",
+        "docs/replicas.md",
         "docs/routing.md",
         "docs/translation.md",
     ] {

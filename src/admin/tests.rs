@@ -47,8 +47,8 @@ impl Backend for Fake {
         endpoint == "lab#1"
     }
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
-        let period = Period { per: Per::Month, reset_day: 1 };
-        let budget = Budget { unit: Unit::Usd, most: 100_500_000_000_000, period, soft: false };
+        let period = Period::plain(Per::Month);
+        let budget = Budget::hard(Unit::Usd, 100_500_000_000_000, period);
         let balance = Balance { budget, spent: 1, reserved: 500_000_000_000, resets_at_ms: Some(0) };
         if scope.kind() == "tenant" { vec![balance] } else { Vec::new() }
     }

@@ -347,8 +347,8 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
 }
 
 fn balance(spent: i128) -> Balance {
-    let period = Period { per: Per::Month, reset_day: 1 };
-    let budget = Budget { unit: Unit::Tokens, most: 100, period, soft: false };
+    let period = Period::plain(Per::Month);
+    let budget = Budget::hard(Unit::Tokens, 100, period);
     Balance { budget, spent, reserved: 15, resets_at_ms: None }
 }
 

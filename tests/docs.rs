@@ -103,6 +103,7 @@ fn the_documents_are_there() {
         "docs/operations.md",
         "docs/passing.md",
         "docs/providers.md",
+        "docs/replicas.md",
         "docs/routing.md",
         "docs/translation.md",
     ] {

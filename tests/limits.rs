@@ -98,7 +98,7 @@ fn admit(limits: &KeyLimits, names: &[&str], estimate: u64, now_ms: u64) -> Resu
 fn limit_of(refusal: Refusal) -> Option<Box<Denial>> {
     match refusal {
         Refusal::Limit(denial) => Some(denial),
-        Refusal::Budget(_) => None,
+        Refusal::Budget(_) | Refusal::Lost(_) => None,
     }
 }
 

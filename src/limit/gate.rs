@@ -7,6 +7,7 @@ use super::scope::Scope;
 use super::shared::{Counter, Kind};
 use super::window::{Level, Measure, Window};
 use crate::config::limits::{Limited, Limits, Rate, What};
+#[cfg(feature = "proxy")]
 use crate::config::runtime::OnStoreLoss;
 
 /// A full house has no timetable: this is the wait we suggest.
@@ -44,6 +45,7 @@ pub(super) struct Rules {
     rates: Vec<(Rate, Measure)>,
     concurrency: Option<u64>,
     /// While the store is gone.
+    #[cfg(feature = "proxy")]
     on_loss: Option<OnStoreLoss>,
 }
 
@@ -106,8 +108,14 @@ impl Rules {
             Limited::Concurrency => None,
         };
         let rates = limits.iter().filter_map(rate).collect();
-        (!limits.is_empty())
-            .then(|| Arc::new(Self { rates, concurrency: limits.concurrency, on_loss: limits.on_store_loss }))
+        (!limits.is_empty()).then(|| {
+            Arc::new(Self {
+                rates,
+                concurrency: limits.concurrency,
+                #[cfg(feature = "proxy")]
+                on_loss: limits.on_store_loss,
+            })
+        })
     }
 
     /// Every limit as it is where nothing is used.

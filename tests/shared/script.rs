@@ -62,6 +62,11 @@ struct Open {
     began: u64,
 }
 
+/// What there is of it, if anything.
+fn whole(room: i128) -> u64 {
+    u64::try_from(room.max(0)).unwrap()
+}
+
 fn grid(length_ms: u64) -> (u64, u64) {
     let slot_ms = (length_ms / 60).max(1);
     (slot_ms, length_ms.div_ceil(slot_ms))
@@ -85,7 +90,7 @@ impl Open {
 
     fn pay(&mut self, into: u64) {
         let room = self.limit() - i128::from(self.used());
-        let paid = i128::from(self.counter.debt).min(room).max(0) as u64;
+        let paid = self.counter.debt.min(whole(room));
         if paid > 0 {
             *self.counter.slots.entry(into).or_default() += paid;
             self.counter.debt -= paid;
@@ -93,7 +98,7 @@ impl Open {
     }
 
     fn charge(&mut self, units: u64) {
-        let fits = (self.limit() - i128::from(self.used())).clamp(0, units.into()) as u64;
+        let fits = units.min(whole(self.limit() - i128::from(self.used())));
         *self.counter.slots.entry(self.slot).or_default() += fits;
         let most = self.entry.kind.limit() * 10;
         self.counter.debt = (self.counter.debt + units - fits).min(most);
@@ -310,7 +315,7 @@ impl Model {
         let (generation, born_ms) = self.generation.clone().unwrap();
         let is_young = i128::from(now_ms) - i128::from(born_ms) < YOUNG_MS;
         let is_far = room * 20 >= open.limit() && !self.recalled.contains_key(&open.key) && !is_young;
-        let part = (room / i128::from(2 * replicas)).max(0) as u64;
+        let part = whole(room / i128::from(2 * replicas));
         let extra = if is_far { open.entry.wanted.min(part) } else { 0 };
         let granted = open.taken + extra;
         let spare = open.entry.spare + extra;
@@ -387,6 +392,33 @@ fn entry(chance: &mut Chance, key: &'static str, kind: Kind, now_ms: u64, lost: 
     entry
 }
 
+/// As a rule a little later, now and then much, and now and then the clock is set back.
+fn later(chance: &mut Chance, now_ms: u64) -> u64 {
+    let gone_ms = match chance.below(200) {
+        0 => 70_000,
+        1 => 12_000,
+        2..=9 => 2_000,
+        _ => chance.below(150),
+    };
+    let back_ms = if chance.one_in(50) { chance.below(300) } else { 0 };
+    let far_back_ms = if chance.one_in(10_000) { 200_000 } else { 0 };
+    now_ms + gone_ms - back_ms - far_back_ms
+}
+
+fn requests(chance: &mut Chance, entries: &[(&str, Entry)]) -> Vec<Vec<(usize, u64)>> {
+    let one = |chance: &mut Chance| {
+        let mut needs = Vec::new();
+        for (place, (_, entry)) in entries.iter().enumerate() {
+            if chance.one_in(2) {
+                let most = if chance.one_in(30) { entry.kind.limit().min(100) + 20 } else { 6 };
+                needs.push((place, 1 + chance.below(most)));
+            }
+        }
+        needs
+    };
+    (0..chance.below(4)).map(|_| one(chance)).collect()
+}
+
 fn ask(connection: &mut Connection, script: &str, batch: &Batch<'_>, now_ms: u64) -> Reply {
     let mut command = redis::cmd("EVAL");
     command.arg(script);
@@ -412,23 +444,12 @@ fn the_script_does_what_its_model_does() {
         let mut lost: [Lost; REPLICAS.len()] = Default::default();
         let mut counts = [0_u64; 5];
         for operation in 0..OPERATIONS {
-            now_ms += match chance.below(200) {
-                0 => 70_000,
-                1 => 12_000,
-                2..=9 => 2_000,
-                _ => chance.below(150),
-            };
-            if chance.one_in(50) {
-                now_ms -= chance.below(300);
-            }
-            if chance.one_in(10_000) {
-                now_ms -= 200_000;
-            }
+            now_ms = later(&mut chance, now_ms);
             if chance.one_in(3_000) {
                 server.command(&["FLUSHALL"]);
                 model = Model::default();
             }
-            let who = chance.below(REPLICAS.len() as u64) as usize;
+            let who = usize::try_from(chance.below(REPLICAS.len() as u64)).unwrap();
             seqs[who] += 1;
             let generation = format!("{}-{}", REPLICAS[who], seqs[who]);
             let mut batch = Batch { replica: REPLICAS[who], generation: &generation, ..Batch::default() };
@@ -443,16 +464,7 @@ fn the_script_does_what_its_model_does() {
                 }
             }
             batch.entries.extend(says.iter().cloned());
-            for _ in 0..chance.below(4) {
-                let mut needs = Vec::new();
-                for (place, (_, entry)) in batch.entries.iter().enumerate() {
-                    if chance.one_in(2) {
-                        let most = if chance.one_in(30) { entry.kind.limit().min(100) + 20 } else { 6 };
-                        needs.push((place, 1 + chance.below(most)));
-                    }
-                }
-                batch.requests.push(needs);
-            }
+            batch.requests = requests(&mut chance, &batch.entries);
             if chance.one_in(200) {
                 // One that was given up long ago arrives now.
                 batch.seq = batch.seq.saturating_sub(1 + chance.below(3));

@@ -336,8 +336,8 @@ mod tests {
             let some = if path.contains("{request_id}") { ids.clone() } else { vec!["acme".to_owned()] };
             for id in some {
                 let (before, rest) = path.split_once('{').map_or((path.as_str(), None), |(b, r)| (b, Some(r)));
-                let whole =
-                    rest.map_or(path.clone(), |rest| format!("{before}{id}{}", rest.split_once('}').unwrap().1));
+                let whole = rest
+                    .map_or_else(|| path.clone(), |rest| format!("{before}{id}{}", rest.split_once('}').unwrap().1));
                 let limit = if whole == "/admin/v1/requests" { "?limit=1000" } else { "" };
                 left.push((format!("the admin API's {whole}"), get(&format!("{whole}{limit}"))));
             }

@@ -422,7 +422,11 @@ impl Gateway {
         if let Some(detail) = error.detail().filter(|_| error.kind() != Kind::ClientGone) {
             let detail = thrown::without_request(detail, &x.body);
             // A provider's words may be the prompt thrown back, and are the client's to read.
-            let words = if error.kind().origin() == crate::error::Origin::Upstream { "the request failed" } else { error.public() };
+            let words = if error.kind().origin() == crate::error::Origin::Upstream {
+                "the request failed"
+            } else {
+                error.public()
+            };
             tracing::warn!(request_id = %x.request_id, code = error.code(), %detail, "{words}");
         }
         if error.kind() == Kind::ClientGone {

@@ -265,10 +265,8 @@ impl Gateway {
     /// Where everybody is told who is to know of a mark of a budget that was passed.
     fn crossed(&self, x: &Exchange, crossed: &Crossed) {
         let Crossed { scope, budget, percent } = crossed;
-        let (tenant, kind, name, budget) = (scope.tenant(), scope.kind(), scope.name(), budget.name());
-        tracing::warn!(request_id = %x.request_id, tenant, scope = kind, name, budget, percent, "{crossed}");
+        tracing::debug!(request_id = %x.request_id, percent, "{crossed}");
         self.telemetry.budget_crossed(crossed);
-        let Crossed { scope, budget, percent } = crossed;
         self.alerts.budget_crossed(&alert::Crossed { scope, budget, percent: *percent, spent: None });
     }
 

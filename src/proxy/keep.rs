@@ -40,11 +40,19 @@ impl Keep {
         Arc::new(Self { directory, accounts, telemetry, state: Mutex::default() })
     }
 
-    /// Puts back what an earlier process kept: everything, or where the ledger told what all others have
-    /// spent, that of users and tags, who have no account before they are seen. What cannot be read is
-    /// moved aside: it is no reason not to start.
-    pub(super) fn put_back(&self, is_told: bool) {
-        let wants = |scope: &Scope| !is_told || matches!(scope, Scope::User { .. } | Scope::Tag { .. });
+    /// Puts back what an earlier process kept of users and tags, who have no account before they are
+    /// seen. The ledger tells what all others have spent.
+    pub(super) fn put_back_guests(&self) {
+        self.put_back(is_guest);
+    }
+
+    /// The same of all others, where the ledger cannot be asked.
+    pub(super) fn put_back_hosts(&self) {
+        self.put_back(|scope| !is_guest(scope));
+    }
+
+    /// What cannot be read is moved aside: it is no reason not to start.
+    fn put_back(&self, wants: impl Fn(&Scope) -> bool) {
         let path = self.directory.join(NAME);
         let restored = match fs::read_to_string(&path) {
             Ok(text) => self.accounts.restore(&text, wants),
@@ -77,6 +85,10 @@ impl Keep {
             }
         }
     }
+}
+
+fn is_guest(scope: &Scope) -> bool {
+    matches!(scope, Scope::User { .. } | Scope::Tag { .. })
 }
 
 /// Another file, then in the place of the old one: there is always a whole one.

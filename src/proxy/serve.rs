@@ -212,6 +212,7 @@ impl Shared {
         let retention = runtime.state.retention;
         let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
         let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
+        keep.put_back_guests();
         let (store, task) = fleet::open(&runtime, clock, &telemetry)?;
         let registry =
             Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
@@ -225,7 +226,9 @@ impl Shared {
             registry.serve(Arc::clone(&live));
             live
         };
-        keep.put_back(fold.as_ref().is_some_and(|fold| fold.catch_up()));
+        if !fold.as_ref().is_some_and(|fold| fold.catch_up()) {
+            keep.put_back_hosts();
+        }
         let applier = Applier {
             live: Arc::clone(&first),
             telemetry: Arc::clone(&telemetry),

@@ -231,7 +231,7 @@ fn audit_holds_the_ledger_against_an_export() {
     let rows = gateway.wait_records(4);
     gateway.signal("TERM");
     gateway.wait_exit();
-    let day = rows[0]["started_at"].as_str().unwrap()[..10].to_owned();
+    let day = rows[0]["started_at"].as_str().unwrap().get(..10).unwrap().to_owned();
     if rows.iter().any(|row| !row["started_at"].as_str().unwrap().starts_with(&day)) {
         // Midnight: another day's export would be needed too.
         return;

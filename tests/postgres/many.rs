@@ -21,12 +21,12 @@ fn count() -> u64 {
     asked.map_or(20_000, |text| text.to_str().and_then(|text| text.parse().ok()).expect("a number"))
 }
 
-fn fill(database: &Database, count: u64) {
-    let mut took = Duration::ZERO;
-    let mut from = 0;
-    while from < count {
-        let to = count.min(from + BATCH);
-        let rows = (from..to).map(|n| row(n, n * (SPREAD_MS / count))).collect();
+/// Rows of these numbers, so far apart.
+fn fill(database: &Database, numbers: std::ops::Range<u64>, apart_ms: u64, what: &str) {
+    let (mut took, mut from, count) = (Duration::ZERO, numbers.start, numbers.end - numbers.start);
+    while from < numbers.end {
+        let to = numbers.end.min(from + BATCH);
+        let rows = (from..to).map(|n| row(n, (n - numbers.start) * apart_ms)).collect();
         let batch = Batch { rows, positions: Vec::new() };
         let begun = Instant::now();
         database.fold(&batch).unwrap();
@@ -34,7 +34,7 @@ fn fill(database: &Database, count: u64) {
         from = to;
     }
     let a_second = count as f64 / took.as_secs_f64();
-    println!("{}: {count} rows folded in {took:?}, {a_second:.0} a second", database.kind());
+    println!("{}: {count} rows {what} folded in {took:?}, {a_second:.0} a second", database.kind());
 }
 
 /// The best of three: the first one warms up.
@@ -52,7 +52,7 @@ fn timed<T>(what: &str, database: &Database, mut ask: impl FnMut() -> T) -> (Dur
 
 fn check(database: &Database) {
     let count = count();
-    fill(database, count);
+    fill(database, 0..count, SPREAD_MS / count, "of three months");
     let query = |by: &[By]| UsageQuery { by: by.to_vec(), ..UsageQuery::default() };
     let by_month = query(&[By::Tenant, By::Month]);
     let (took, rows) = timed("by tenant and month", database, || database.usage(&by_month).unwrap());
@@ -68,6 +68,8 @@ fn check(database: &Database) {
     let page = Wanted { tenant: Some("tenant-3".into()), limit: 100, ..Wanted::default() };
     let (took, page) = timed("a page of a tenant's rows", database, || database.requests(&page).unwrap());
     assert!(took < most && page.rows.len() == 100, "{took:?}");
+    // As they come: a thousand in a second, with few sums.
+    fill(database, count..count + count / 10, 1, "of a busy minute");
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn many_rows_are_summed_quickly() {
     let state = embedded("many");
     check(&Database::open(&state).unwrap());
     let size = std::fs::metadata(state.dir.join("weir.db")).unwrap().len();
-    println!("sqlite: {} bytes a row with indexes and sums", size / count());
+    println!("sqlite: {} bytes a row with indexes and sums", size * 10 / (count() * 11));
     std::fs::remove_dir_all(&state.dir).unwrap();
     if let Some(server) = Server::start("many") {
         check(&server.database("weir"));

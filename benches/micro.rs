@@ -1,15 +1,23 @@
-//! What the translation core costs, by size of body.
+//! What the translation core costs, by size of body, and what limits cost.
 //!
-//! `cargo bench --bench micro` prints times (the best of many rounds, one thread);
+//! `cargo bench --bench micro` prints times (the best of many rounds, one thread), with `--admissions`
+//! those of limits only;
 //! `cargo bench --bench micro -- --instructions` runs every case under callgrind instead and prints
 //! instructions, which do not depend on what else the machine does.
 
 use std::hint::black_box;
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use weir::config::budget::{Budget, Per, Period, Unit};
+use weir::config::limits::{Limits, Share};
+use weir::config::runtime::{Key, ModelPattern, Runtime, Tenant};
+use weir::limit::clock::Clock;
+use weir::limit::{Ask, KeyLimits, Limiter, Used, Want};
 use weir::usage::estimate::estimate_request;
+use weir::usage::price::PicoUsd;
 use weir::wire::bridge::Bridge;
 use weir::wire::envelope::Envelope;
 use weir::wire::frames::Framing;
@@ -199,6 +207,82 @@ fn instructions(case: usize, size: usize) -> Result<u64, Failure> {
     Ok(count("11")?.saturating_sub(count("1")?) / 10)
 }
 
+/// Requests a second that no limit here refuses.
+const PLENTY: u64 = 1_000_000_000_000;
+
+/// What the admission of a request costs, and its end: by how much has to be looked at.
+const ADMISSIONS: [&str; 4] = [
+    "admission, 0 limits",
+    "admission, 3 limits of a tenant",
+    "admission, 8 limits of tenant and key",
+    "the same, 2 budgets, a user, a tag",
+];
+
+fn key_limits(case: usize) -> Option<Arc<KeyLimits>> {
+    let three = Limits {
+        requests_per_minute: Some(PLENTY),
+        tokens_per_minute: Some(PLENTY),
+        concurrency: Some(PLENTY),
+        ..Limits::default()
+    };
+    let five = Limits { requests_per_second: Some(PLENTY), output_tokens_per_hour: Some(PLENTY), ..three };
+    let budgets = match case {
+        3 => vec![Budget::hard(Unit::Usd, i128::MAX / 1_000, Period::plain(Per::Month))],
+        _ => Vec::new(),
+    };
+    let share = match case {
+        3 => Share { limits: three, budgets: Vec::new() },
+        _ => Share::default(),
+    };
+    let [of_tenant, of_key] = match case {
+        0 => [Limits::default(); 2],
+        1 => [three, Limits::default()],
+        _ => [three, five],
+    };
+    let tenant = Tenant {
+        id: "acme".into(),
+        limits: of_tenant,
+        budgets: budgets.clone(),
+        users: share.clone(),
+        tags: vec![(ModelPattern("team=*".into()), share)],
+        ..Tenant::default()
+    };
+    let key = Key { id: "dev".into(), tenant: Arc::new(tenant), limits: of_key, budgets, ..Key::default() };
+    let runtime = Runtime { keys: [([0; 32], Arc::new(key))].into_iter().collect(), ..Runtime::default() };
+    Limiter::new().bind(&runtime).get(&[0; 32]).map(Arc::clone)
+}
+
+/// One request, from its admission to its end.
+fn admission(limits: &KeyLimits, clock: &Clock, tags: &[String]) {
+    let at = clock.moment();
+    let want = Want { input_tokens: 500, output_tokens: 200, most_output_tokens: 4_096, cost: PicoUsd(7_000) };
+    let ask = Ask { model: "fast", target: "openai/gpt-x", user: Some("ada"), tags, want };
+    if let Ok(mut admission) = limits.admit(&ask, at) {
+        let used = Used { target: "openai/gpt-x", input_tokens: 480, output_tokens: 90, cost: PicoUsd(3_000) };
+        black_box(admission.settle(&[used], at));
+    }
+}
+
+/// The best of many rounds, for one request.
+fn admissions() -> Result<(), Failure> {
+    const IN_A_ROUND: u32 = 1_000;
+    let mut out = std::io::stdout().lock();
+    let (clock, tags) = (Clock::start(), ["team=search".to_owned()]);
+    for (case, name) in ADMISSIONS.iter().enumerate() {
+        let limits = key_limits(case).ok_or("no limits were bound")?;
+        let (begun, mut best) = (Instant::now(), Duration::MAX);
+        while begun.elapsed() < Duration::from_secs(1) {
+            let round = Instant::now();
+            for _ in 0..IN_A_ROUND {
+                admission(black_box(&limits), &clock, &tags);
+            }
+            best = best.min(round.elapsed());
+        }
+        writeln!(out, "{name:40}{:>18.1?}", best / IN_A_ROUND)?;
+    }
+    Ok(())
+}
+
 fn table(cell: impl Fn(usize, usize, &Input) -> Result<String, Failure>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     write!(out, "{:32}", "")?;
@@ -232,11 +316,19 @@ fn main() -> Result<(), Failure> {
             let tenths = count * 10 / u64::try_from(input.bytes(case))?.max(1);
             Ok(format!("{count} ({}.{} a byte)", tenths / 10, tenths % 10))
         }),
-        _ => table(|case, _, input| {
-            let time = best(input, case);
-            let nanos = time.as_nanos().max(1);
-            let mb_per_s = u128::try_from(input.bytes(case))? * 1_000 / nanos;
-            Ok(format!("{time:.1?} ({mb_per_s} MB/s)"))
-        }),
+        ["--admissions"] => admissions(),
+        _ => {
+            times()?;
+            admissions()
+        }
     }
+}
+
+fn times() -> Result<(), Failure> {
+    table(|case, _, input| {
+        let time = best(input, case);
+        let nanos = time.as_nanos().max(1);
+        let mb_per_s = u128::try_from(input.bytes(case))? * 1_000 / nanos;
+        Ok(format!("{time:.1?} ({mb_per_s} MB/s)"))
+    })
 }

@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ledger", &["error", "usage", "wire"]),
     ("provider", &["error", "secret", "wire"]),
     ("config", &["provider", "secret", "usage", "wire"]),
-    ("limit", &["config", "error", "usage", "wire"]),
+    ("limit", &["config", "error", "secret", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "secret"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("admin", &["config", "error", "limit", "secret", "telemetry", "wire"]),

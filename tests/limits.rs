@@ -112,6 +112,11 @@ fn random(state: &mut u64) -> u64 {
     *state >> 33
 }
 
+/// Below `of`.
+fn pick(state: &mut u64, of: usize) -> usize {
+    usize::try_from(random(state)).unwrap_or_default() % of
+}
+
 #[test]
 fn ten_thousand_keys_at_ninety_percent_are_never_refused() {
     let (key_count, limit) = (10_000, 20_u64);
@@ -709,25 +714,25 @@ fn many_threads_over_all_scopes_never_exceed_a_cap_and_never_wait_for_each_other
                 scope.spawn(move || {
                     let (mut seed, mut spent) = (thread + 1, Vec::new());
                     for _ in 0..400 {
-                        let (user, tag) = (random(&mut seed) % 3, random(&mut seed) % 3);
-                        let mut tags = vec![format!("t={tag}"), format!("t={}", random(&mut seed) % 3)];
-                        tags.rotate_left(random(&mut seed) as usize % 2);
+                        let (user, tag) = (pick(&mut seed, 3), pick(&mut seed, 3));
+                        let mut tags = vec![format!("t={tag}"), format!("t={}", pick(&mut seed, 3))];
+                        tags.rotate_left(pick(&mut seed, 2));
                         let user_name = format!("u{user}");
                         let want = Want { input_tokens: 1 + random(&mut seed) % 9, ..Want::default() };
-                        let target = ["a/m", "b/m", "c/m"][random(&mut seed) as usize % 3];
+                        let target = ["a/m", "b/m", "c/m"][pick(&mut seed, 3)];
                         let ask = Ask { target, user: Some(&user_name), tags: &tags, want, ..ask() };
-                        let limits = &keys[random(&mut seed) as usize % 3];
+                        let limits = &keys[pick(&mut seed, 3)];
                         let Ok(mut admission) = limits.admit(&ask, moment(0)) else { continue };
-                        let ends =
-                            if random(&mut seed) % 3 == 0 && admission.also(limits, "b/m", want, moment(0)).is_ok() {
-                                "b/m"
-                            } else {
-                                target
-                            };
+                        let ends = if pick(&mut seed, 3) == 0 && admission.also(limits, "b/m", want, moment(0)).is_ok()
+                        {
+                            "b/m"
+                        } else {
+                            target
+                        };
                         std::thread::yield_now();
-                        let tokens = if random(&mut seed) % 4 == 0 { 0 } else { want.input_tokens };
+                        let tokens = if pick(&mut seed, 4) == 0 { 0 } else { want.input_tokens };
                         admission.settle(&[Used { target: ends, input_tokens: tokens, ..Used::default() }], moment(0));
-                        spent.push((user as usize, usize::from(ends == "b/m"), tokens));
+                        spent.push((user, usize::from(ends == "b/m"), tokens));
                     }
                     spent
                 })

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
-use crate::config::runtime::{self, BaseUrl, Deployment, Key, Limits, ModelPattern, Tenant};
+use crate::config::runtime::{self, BaseUrl, Deployment, Key, Limits, ModelPattern, Share, Tenant};
 use crate::secret::Secret;
 
 #[expect(clippy::disallowed_types, reason = "a test reads the answers")]
@@ -47,8 +47,7 @@ impl Backend for Fake {
         endpoint == "lab#1"
     }
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
-        let period = Period::plain(Per::Month);
-        let budget = Budget::hard(Unit::Usd, 100_500_000_000_000, period);
+        let budget = Budget::hard(Unit::Usd, 100_500_000_000_000, Period::plain(Per::Month));
         let balance = Balance { budget, spent: 1, reserved: 500_000_000_000, resets_at_ms: Some(0) };
         if scope.kind() == "tenant" { vec![balance] } else { Vec::new() }
     }
@@ -72,12 +71,15 @@ fn deployment() -> Arc<Deployment> {
 
 fn tenant() -> Arc<Tenant> {
     let limits = Limits { requests_per_minute: Some(600), ..Limits::default() };
+    let share = |limits| Share { limits, budgets: Vec::new() };
     let model_limits = vec![(ModelPattern("openai/*".into()), Limits { concurrency: Some(4), ..Limits::default() })];
     Arc::new(Tenant {
         id: "acme".into(),
         models: vec![ModelPattern("fast".into())],
         limits,
         model_limits,
+        users: share(Limits { requests_per_day: Some(5), ..Limits::default() }),
+        tags: vec![(ModelPattern("team=*".into()), share(Limits { tokens_per_hour: Some(6), ..Limits::default() }))],
         ..Tenant::default()
     })
 }
@@ -194,10 +196,13 @@ fn tenants_and_providers_show_what_is_configured_and_no_secret() {
     let budget = json!({
         "budget": "usd_month", "unit": "usd", "per": "month", "soft": false, "limit": 100.5, "spent": 1e-12,
         "reserved": 0.5, "remaining": 99.999_999_999_999, "resets_at": "1970-01-01T00:00:00.000Z",
+        "time_zone": "UTC", "warn_at": [80, 100], "stop": false,
     });
     let expected = json!({"data": [{
         "id": "acme", "models": ["fast"], "limits": {"requests_per_minute": 600}, "budgets": [budget],
-        "model_limits": [{"model": "openai/*", "limits": {"concurrency": 4}}], "strict": false, "keys": [key],
+        "model_limits": [{"model": "openai/*", "limits": {"concurrency": 4}}], "model_budgets": [],
+        "users": {"limits": {"requests_per_day": 5}, "budgets": []},
+        "tags": [{"tag": "team=*", "limits": {"tokens_per_hour": 6}, "budgets": []}], "strict": false, "keys": [key],
     }]});
     assert_eq!(tenants, expected);
     assert_eq!(get(&admin, "/admin/v1/providers", &[]).1, json!({"data": ["providers"]}));

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
-pub use super::limits::{Limits, Share};
+pub use super::limits::{Limits, OnStoreLoss, Share};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -54,31 +54,6 @@ pub struct State {
     pub shared: Option<Secret>,
     /// Where a limit or a budget says nothing else.
     pub on_store_loss: OnStoreLoss,
-}
-
-/// `on_store_loss`: what holds for a shared limit or budget while its store is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnStoreLoss {
-    /// What is leased may be spent; then a limit is this replica's part of it, and a budget is closed.
-    #[default]
-    LastLease,
-    /// Everything is let through, and charged afterwards.
-    Open,
-    /// Everything is refused.
-    Closed,
-}
-
-impl OnStoreLoss {
-    pub const WORDS: [(&str, Self); 3] =
-        [("last_lease", Self::LastLease), ("open", Self::Open), ("closed", Self::Closed)];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LastLease => "last_lease",
-            Self::Open => "open",
-            Self::Closed => "closed",
-        }
-    }
 }
 
 /// `server:`

@@ -149,6 +149,12 @@ impl KeyLimits {
     /// in the order tenant, models, key, user, tags, then those of the budgets, the same for everyone,
     /// and all are held until all are charged.
     pub fn admit(&self, ask: &Ask<'_>, at: Moment) -> Result<Admission, Refusal> {
+        if self.are_none() {
+            let reservation = self.purses.reserve(Vec::new(), ask.want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
+            let held = Mutex::new(Held::new(Vec::new(), reservation));
+            let (model, standing) = (Box::default(), Standing::default());
+            return Ok(Admission { held, model, settled: false, may_stop: false, standing });
+        }
         let (gates, more) = self.scopes(ask, at.unix_ms);
         let (load, now_ms) = (ask.want.load(), at.now_ms);
         let mut states: Vec<MutexGuard<'_, State>> = gates.iter().map(|gate| gate.post.lock()).collect();

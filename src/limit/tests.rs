@@ -20,7 +20,7 @@ fn tokens_ever(most: i128) -> Budget {
 
 /// Whether that user may make one more request of the second.
 fn may(crowd: &Crowd, user: &str, now_ms: u64) -> bool {
-    let limits = KeyLimits { users: Some(Arc::new(crowd.again())), ..KeyLimits::default() };
+    let limits = KeyLimits { users: Some(Arc::new(crowd.again())), ..KeyLimits::default() }.complete();
     let ask = Ask { model: "m", target: "p/m", user: Some(user), tags: &[], want: Want::default() };
     limits.admit(&ask, Moment { now_ms, unix_ms: now_ms }).is_ok()
 }
@@ -73,7 +73,7 @@ fn what_users_spent_is_forgotten_only_with_them_and_known_again_after_a_restart(
     let accounts = Arc::new(Accounts::default());
     accounts.set_bounded(true);
     let spend = |crowd: &Crowd, user: &str, tokens| {
-        let limits = KeyLimits { users: Some(Arc::new(crowd.again())), ..KeyLimits::default() };
+        let limits = KeyLimits { users: Some(Arc::new(crowd.again())), ..KeyLimits::default() }.complete();
         let want = Want { input_tokens: tokens, ..Want::default() };
         let ask = Ask { model: "m", target: "p/m", user: Some(user), tags: &[], want };
         let at = Moment { now_ms: 0, unix_ms: 5 };

@@ -1,3 +1,4 @@
+use crate::limit::shared::Watch;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::names::Metric;
 use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, Tenant};
+use crate::limit::Scope;
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
@@ -347,9 +349,27 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
 }
 
 fn balance(spent: i128) -> Balance {
-    let period = Period::plain(Per::Month);
-    let budget = Budget::hard(Unit::Tokens, 100, period);
+    let budget = Budget::hard(Unit::Tokens, 100, Period::plain(Per::Month));
     Balance { budget, spent, reserved: 15, resets_at_ms: None }
+}
+
+#[test]
+fn marks_of_budgets_are_counted_by_what_the_configuration_names() {
+    let telemetry = telemetry();
+    let crossed = |scope| Crossed { scope, budget: balance(0).budget, percent: 80 };
+    let user = |tenant: &str, user: &str| Scope::User { tenant: tenant.into(), user: user.into() };
+    telemetry.budget_crossed(&crossed(Scope::Tenant("acme".into())));
+    (0..50).for_each(|n| telemetry.budget_crossed(&crossed(user("acme", &format!("invented-{n}")))));
+    telemetry.budget_crossed(&crossed(user("gone", "ada")));
+    let text = telemetry.render();
+    let count = |labels: &str| {
+        value(&text, &format!("weir_budget_crossed_total{{budget=\"tokens_month\",percent=\"80\",{labels}}}"))
+    };
+    assert_eq!(count(r#"scope="tenant",tenant="acme""#), Some(1.0));
+    assert_eq!(
+        (count(r#"scope="user",tenant="acme""#), count(r#"scope="user",tenant="other""#)),
+        (Some(50.0), Some(1.0))
+    );
 }
 
 #[test]
@@ -384,6 +404,8 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     telemetry.finish(&Record { route: Some("fast"), timeline: &timeline(), ..record() });
     telemetry.credential_refresh_failed("lab");
     telemetry.budgets([("acme", balance(25))].into_iter());
+    Watch::turned(&telemetry, true);
+    Watch::failed(&telemetry, "timeout");
     let text = telemetry.render();
     let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut listed: Vec<&str> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();

@@ -169,21 +169,16 @@ impl Purses {
 
     /// Holds `want` for a request, in all of these and of `more` or in none.
     pub fn reserve(&self, more: Vec<Arc<Purse>>, want: Spend, unix_ms: u64) -> Result<Reservation, Box<Exhausted>> {
-        let nothing = Spend::default();
-        let mut held = Reservation {
-            always: self.clone(),
-            more: Vec::new(),
-            reserved: nothing,
-            booked_ms: unix_ms,
-            settled: false,
-        };
-        match held.hold(more, want, (Which::All, true), unix_ms) {
-            Ok(()) => Ok(held),
-            Err(exhausted) => {
-                held.settled = true;
-                Err(exhausted)
-            }
+        let always = self.clone();
+        let mut held =
+            Reservation { always, more: Vec::new(), reserved: Spend::default(), booked_ms: unix_ms, settled: false };
+        if more.is_empty() && !self.are_bounded() {
+            held.reserved = want;
+            return Ok(held);
         }
+        let done = held.hold(more, want, (Which::All, true), unix_ms);
+        held.settled = done.is_err();
+        done.map(|()| held)
     }
 }
 

@@ -1,9 +1,9 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak fuzz fuzz-smoke docs sdk clients
+.PHONY: help setup demo test check bench soak prove-ledger fuzz fuzz-smoke docs sdk clients
 
 help:            ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:           ## install what a build needs beyond Rust
 	@scripts/setup
@@ -26,6 +26,10 @@ bench: setup     ## micro benches and the load bench against a bare pass-through
 soak:            ## a quarter of an hour of production with faults: memory, connections and threads stay flat (SOAK_SECONDS)
 	cargo build --profile dist
 	cargo bench --profile dist --bench soak
+
+prove-ledger:    ## 100,000 mixed requests and 20 times kill -9: one exact row each
+	cargo build --profile dist
+	cargo bench --profile dist --bench prove
 
 fuzz:            ## fuzz every target for an hour each
 	scripts/fuzz 3600

@@ -17,9 +17,11 @@ Rules, in this order:
 5. A row whose every price is zero is no price, unless its name ends in `:free`; nor is one of over
    1000 USD per million tokens, which is a slip of its source; a cache read that costs more than
    reading afresh is left out.
-6. A dated name is left out where it says nothing that its undated name does not.
-7. Prices announced for a later day are kept with their day.
-8. Limits and capabilities come from litellm, the context window else from genai-prices. Where a
+6. Images are priced by their tokens where a source has that, else each. A search of the web costs
+   what it does at the medium size of context. Of rankings a query is a search unit, our `request`.
+7. A dated name is left out where it says nothing that its undated name does not.
+8. Prices announced for a later day are kept with their day.
+9. Limits and capabilities come from litellm, the context window else from genai-prices. Where a
    window is the sum of an input and an output limit, the sum counts.
 
 All numbers are exact decimals from the text of the tables to the text of ours. A number with binary
@@ -29,6 +31,7 @@ noise (7.000000000000001e-07) is rounded to 10^-12 USD per token, the unit of th
 import argparse
 import ast
 import datetime
+import hashlib
 import json
 import pathlib
 import re
@@ -64,7 +67,8 @@ GENAI = {
     "together": "together", "fireworks": "fireworks", "cerebras": "cerebras", "perplexity": "perplexity",
     "moonshotai": "moonshot",
 }
-MODES = {"chat", "responses", "completion", "embedding"}
+MODES = {"chat", "responses", "completion", "embedding", "rerank", "image_generation", "image_edit",
+         "audio_transcription", "audio_speech"}
 
 LITELLM_FIELDS = {
     "input": "input_cost_per_token",
@@ -75,16 +79,30 @@ LITELLM_FIELDS = {
     "reasoning": "output_cost_per_reasoning_token",
     "audio_input": "input_cost_per_audio_token",
     "audio_output": "output_cost_per_audio_token",
+    "image_input": "input_cost_per_image_token",
+    "image_output": "output_cost_per_image_token",
+    "character": "input_cost_per_character",
+}
+# USD each, not per token.
+LITELLM_EACH = {"image": "output_cost_per_image", "second": "input_cost_per_second"}
+# What all is multiplied by, by region.
+LITELLM_FACTORS = {
+    "eu": "regional_processing_uplift_multiplier_eu", "us": "regional_processing_uplift_multiplier_us",
+    "fedramp": "fedramp_uplift_multiplier", "regional": "regional_endpoint_uplift_multiplier",
 }
 GENAI_FIELDS = {
     "input_mtok": "input", "cache_read_mtok": "cached", "cache_write_mtok": "cache_write",
     "cache_write_5m_mtok": "cache_write", "cache_write_1h_mtok": "cache_write_1h", "output_mtok": "output",
     "output_reasoning_mtok": "reasoning", "input_audio_mtok": "audio_input",
-    "output_audio_mtok": "audio_output", "requests_kcount": "request",
+    "output_audio_mtok": "audio_output", "requests_kcount": "request", "input_image_mtok": "image_input",
+    "output_image_mtok": "image_output", "web_searches_kcount": "web_search",
 }
 CLASSES = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "audio_input",
-           "audio_output", "request")
-SERVICES = {"batches": "batch", "flex": "flex", "priority": "priority"}
+           "audio_output", "image_input", "image_output", "image", "second", "character", "web_search", "request")
+# Those in USD each; the others are in USD per million.
+EACH = {"image", "second", "web_search", "request"}
+SERVICES = {"batches": "batch", "flex": "flex", "priority": "priority", "fast": "fast", "ultrafast": "ultrafast",
+            "balanced": "balanced", "decisions": "decisions"}
 
 # The models of `weir demo`: invented, so that a demonstration shows costs.
 SIMULATOR = """\
@@ -163,6 +181,13 @@ def rounded(number):
     return number.quantize(Decimal("0.000001")).normalize()
 
 
+def each(usd):
+    """USD, rounded to the gateway's unit."""
+    if not isinstance(usd, (int, Decimal)) or usd < 0:
+        return None
+    return Decimal(usd).quantize(Decimal("0.000000000001")).normalize()
+
+
 def text(number):
     plain = format(number, "f")
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
@@ -187,7 +212,28 @@ def litellm_column(row, suffix):
 def litellm_price(row, catalogue):
     column = litellm_column(row, "")
     rates = column["rates"]
-    if "input" not in rates:
+    for ours, theirs in LITELLM_EACH.items():
+        if (value := each(row.get(theirs))) is not None:
+            rates[ours] = value
+    mode = row.get("mode")
+    if mode == "audio_transcription" and not rates.get("second"):
+        rates["second"] = each(row.get("output_cost_per_second"))
+    if rates.get("second") is None or mode != "audio_transcription":
+        rates.pop("second", None)  # elsewhere it is hired by the second, or makes a video
+    query = each(row.get("input_cost_per_query") if mode == "rerank" else row.get("input_cost_per_request"))
+    if query:
+        rates["request"] = query
+    search = each((row.get("search_context_cost_per_query") or {}).get("search_context_size_medium"))
+    if search and catalogue != "perplexity":
+        rates["web_search"] = search
+    by_unit = mode in ("rerank", "image_generation", "image_edit", "audio_transcription", "audio_speech")
+    if "input" not in rates and not by_unit:
+        return None
+    if by_unit:
+        # A rate of nothing says that another unit is billed.
+        for name in [name for name, value in rates.items() if not value]:
+            del rates[name]
+    if not rates:
         return None
     if rates.get("cache_write") == 0:
         del rates["cache_write"]  # said of vendors that do not charge a surcharge
@@ -200,7 +246,9 @@ def litellm_price(row, catalogue):
         found = litellm_column(row, "_" + theirs)
         if found["rates"]:
             service[ours] = found
-    return {"from": None, **tidy(column), "service": {k: tidy(v) for k, v in service.items()}}
+    regions = {ours: rounded(Decimal(row[theirs])) for ours, theirs in LITELLM_FACTORS.items()
+               if isinstance(row.get(theirs), (int, Decimal)) and row[theirs] != 1}
+    return {"from": None, **tidy(column), "service": {k: tidy(v) for k, v in service.items()}, "regions": regions}
 
 
 def genai_column(price):
@@ -209,7 +257,7 @@ def genai_column(price):
         value = price.get(theirs)
         if value is None:
             continue
-        scale = Decimal(1000) if ours == "request" else Decimal(1)
+        scale = Decimal(1000) if ours in EACH else Decimal(1)
         if isinstance(value, dict):
             column["rates"][ours] = rounded(value["base"] / scale)
             for tier in value["tiers"]:
@@ -222,6 +270,13 @@ def genai_column(price):
 def tidy(column):
     """Leaves out what the fallbacks say anyway, and slips."""
     rates = column["rates"]
+    if "image_output" in rates:
+        rates.pop("image", None)
+        # Older models of images do not tell them from text.
+        rates.setdefault("output", rates["image_output"])
+    for detail, whole in (("image_input", "input"), ("image_output", "output")):
+        if detail in rates and rates[detail] == rates.get(whole):
+            del rates[detail]
     if "cached" in rates and "input" in rates and rates["cached"] > rates["input"]:
         del rates["cached"]
     for detail, whole in (("reasoning", "output"), ("cache_write_1h", "cache_write")):
@@ -261,7 +316,8 @@ def genai_prices(model, catalogue):
         if "input" not in dated[day]["rates"]:
             continue
         if catalogue == "perplexity":
-            dated[day]["rates"].pop("request", None)  # theirs is the high search context: rule 4
+            for fee in ("request", "web_search"):
+                dated[day]["rates"].pop(fee, None)  # theirs is the high search context: rule 4
         prices.append({"from": day, **dated[day], "service": genai_variants(model, after)})
     return prices
 
@@ -287,8 +343,9 @@ def current(prices, today):
 
 
 def is_price(name, price):
-    values = price["rates"].values()
-    return (any(values) or name.endswith(":free")) and max(values) <= 1000
+    rates = price["rates"]
+    of_text = [value for kind, value in rates.items() if kind not in EACH]
+    return (any(rates.values()) or name.endswith(":free")) and max(of_text, default=0) <= 1000
 
 
 # -- matching ---------------------------------------------------------------------------------
@@ -382,7 +439,7 @@ def litellm_rows(table):
     for key, row in table.items():
         provider = str(row.get("litellm_provider"))
         catalogue = "vertex" if provider.startswith("vertex_ai") else LITELLM.get(provider)
-        if catalogue is None or row.get("mode") not in MODES or "/ft:" in key:
+        if catalogue is None or row.get("mode") not in MODES or "/ft:" in key or "-x-" in key:
             continue
         name = key
         for prefix in PREFIXES:
@@ -429,6 +486,7 @@ def fill(newest, theirs):
         newest["service"].setdefault(service, column)
     if not newest["tiers"]:
         newest["tiers"] = theirs["tiers"]
+    newest["regions"] = theirs.get("regions", {})
     tidy(newest)
 
 
@@ -516,6 +574,7 @@ def column_text(column):
 
 def line(price):
     parts = [price["from"].isoformat() if price["from"] else "-", column_text(price)]
+    parts += [f"@{region}={text(factor)}" for region, factor in sorted(price.get("regions", {}).items())]
     parts += [f"/{name} {column_text(column)}" for name, column in sorted(price["service"].items())]
     return " ".join(parts)
 
@@ -525,18 +584,22 @@ def render(table, versions, date):
            f"# {versions}. Not edited by hand.",
            "# [catalogue], then a line a model: name, context tokens, most output tokens, capabilities, prices oldest first.",
            "# Capabilities: r easoning, v ision, t ools, j son_schema; Claude's thinking: a daptive, b udget, n one; ? unknown.",
-           "# A price: the day it holds from (- since ever), USD per million tokens by class (request: USD each),",
-           "# >N for prompts above N tokens, /name for a service tier.",
-           f"version\t{date}"]
+           "# A price: the day it holds from (- since ever), USD per million tokens by class (image, second, web_search,",
+           "# request: USD each), >N for prompts above N tokens, @region for a factor on all, /name for a service tier."]
+    head, out = out, []
     for catalogue, models in sorted(table.items()):
         if catalogue == "simulator":
             continue
-        out.append(f"[{catalogue}]")
+        lines = []
         for name, (context, output, flag, prices) in sorted(models.items()):
             if any(c.isspace() for c in name) or not (prices or context):
                 continue
-            out.append("\t".join([name, str(context or ""), str(output or ""), flag, *map(line, prices)]))
-    return "\n".join([*out, "[simulator]", SIMULATOR])
+            lines.append("\t".join([name, str(context or ""), str(output or ""), flag, *map(line, prices)]))
+        out += [f"[{catalogue}]", *lines] if lines else []
+    body = "\n".join([*out, "[simulator]", SIMULATOR])
+    # The same day may see two tables: the version tells them apart.
+    version = f"version\t{date}-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
+    return "\n".join([*head, version, body])
 
 
 def main():

@@ -23,6 +23,10 @@ pub enum Kind {
     KeyInactive,
     /// The key exists and its date has passed.
     KeyExpired,
+    /// The key may not be used from there.
+    AddressNotAllowed,
+    /// A key that cannot be told from no key at all: where keys are kept is away.
+    KeysUnavailable,
     /// The key may not use this model.
     ModelNotAllowed,
     /// The body is not JSON, or JSON with a duplicate top-level member.
@@ -77,6 +81,8 @@ pub enum Kind {
     UpstreamNotFound,
     /// The client left.
     ClientGone,
+    /// The request cannot be written down, so it is not made.
+    Unrecorded,
     /// A defect of ours.
     Internal,
 }
@@ -129,6 +135,10 @@ impl Kind {
             }
             Self::KeyInactive => face(403, "permission_error", "key_inactive", "permission_error"),
             Self::KeyExpired => face(403, "permission_error", "key_expired", "permission_error"),
+            Self::AddressNotAllowed => face(403, "permission_error", "address_not_allowed", "permission_error"),
+            Self::KeysUnavailable => {
+                Face { anthropic_status: 529, ..face(503, "api_error", "keys_unavailable", "overloaded_error") }
+            }
             Self::ModelNotAllowed => face(403, "permission_error", "model_not_allowed", "permission_error"),
             Self::InvalidJson => face(400, BAD, "invalid_json", BAD),
             Self::InvalidRequest | Self::NotExpressible => face(400, BAD, "invalid_request", BAD),
@@ -159,6 +169,7 @@ impl Kind {
             // Our own credential is not the caller's affair: to them the provider failed.
             Self::UpstreamAuth => face(502, "api_error", "upstream_error", "api_error"),
             Self::UpstreamNotFound => face(404, BAD, "model_not_found", "not_found_error"),
+            Self::Unrecorded => face(503, "api_error", "ledger_unavailable", "api_error"),
             Self::Internal => face(500, "api_error", "internal_error", "api_error"),
         }
     }
@@ -178,7 +189,7 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal | Self::LimitsLost => Origin::Gateway,
+            Self::Internal | Self::KeysUnavailable | Self::LimitsLost | Self::Unrecorded => Origin::Gateway,
             _ => Origin::Client,
         }
     }

@@ -6,14 +6,17 @@
 //! - `tenant`, `limit`, `route` decide who may, how much, and where to;
 //! - [`wire`] translates: formats to meaning and back;
 //! - [`provider`] is what is known of each vendor, as data;
-//! - [`usage`] counts and prices tokens, [`ledger`] keeps what became of every request;
-//! - `telemetry`, `admin` show it;
+//! - [`usage`] counts and prices tokens, [`ledger`] keeps what became of every request, `store` is its
+//!   database;
+//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look;
 //! - [`secret`] is text that cannot be printed;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
 
 #[cfg(feature = "proxy")]
 pub mod admin;
+#[cfg(feature = "proxy")]
+pub mod alert;
 #[cfg(feature = "proxy")]
 pub mod cli;
 pub mod config;
@@ -29,6 +32,8 @@ pub mod secret;
 pub mod simulator;
 #[cfg(feature = "proxy")]
 pub mod stage;
+#[cfg(feature = "proxy")]
+pub mod store;
 #[cfg(feature = "proxy")]
 pub mod telemetry;
 pub mod tenant;

@@ -59,9 +59,20 @@ fn help_and_version_are_there_and_a_wrong_word_is_a_usage_error() {
     let shell = Shell::new();
     let (code, help, _) = shell.weir(&["--help"]);
     assert_eq!(code, 0);
-    for command in
-        ["run", "demo", "check", "explain", "schema", "init", "models", "providers", "env", "keys", "completions"]
-    {
+    for command in [
+        "run",
+        "demo",
+        "check",
+        "explain",
+        "schema",
+        "init",
+        "models",
+        "providers",
+        "env",
+        "import",
+        "keys",
+        "completions",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
         assert_eq!(shell.weir(&[command, "--help"]).0, 0, "{command}");
     }
@@ -130,11 +141,53 @@ fn a_key_is_shown_once_and_its_line_opens_the_door() {
     let (code, out, _) = shell.weir(&["keys", "create", "--tenant", "acme"]);
     assert_eq!(code, 0);
     let (secret, lines) = out.split_once('\n').unwrap();
-    assert!(secret.starts_with("weir-") && !lines.contains(secret));
+    assert!(secret.starts_with("weir_") && !lines.contains(secret));
     shell.write("weir.yaml", &format!("providers: {{simulator: {{base_url: 'http://h'}}}}\n{lines}"));
     assert_eq!(shell.weir(&["check"]).0, 0, "{lines}");
     assert_eq!(shell.weir(&["keys", "create", "--expires", "soon"]).0, 2);
     assert_eq!(shell.weir(&["keys", "create", "--id", "a b"]).0, 2);
+}
+
+#[test]
+fn keys_are_kept_in_the_database_beside_a_configuration() {
+    let shell = Shell::new();
+    shell.write(
+        "weir.yaml",
+        "state: {dir: data}\nproviders: {simulator: {base_url: 'http://h'}}\ntenants: {acme: {keys: [{id: own, secret: kkkkkkkk}]}}\n",
+    );
+    let keys = |args: &[&str]| {
+        let args: Vec<&str> = ["keys"].iter().chain(args).chain(&["-c", "weir.yaml", "--json"]).copied().collect();
+        let (code, out, note) = shell.weir(&args);
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_default(), note)
+    };
+    assert_eq!(keys(&["list"]).1["data"], serde_json::json!([]));
+    assert!(!shell.directory.join("data").exists(), "to look makes nothing");
+    let settings = r#"{"limits": {"concurrency": 2}}"#;
+    let (code, made, note) =
+        keys(&["create", "--tenant", "acme", "--id", "ci", "--note", "for CI", "--settings", settings]);
+    assert_eq!((code, &made["id"], &made["limits"]["concurrency"]), (0, &"ci".into(), &2.into()), "{note}");
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("weir_"));
+    for (args, exit, said) in [
+        (&["create", "--tenant", "acme", "--id", "ci"][..], 1, "already"),
+        (&["create", "--tenant", "acme", "--id", "own"], 2, "already"),
+        (&["create", "--tenant", "nobody"], 2, "no tenant `nobody`"),
+        (&["create", "--tenant", "acme", "--settings", "{\"limit\": 1}"], 1, "did you mean `limits`?"),
+        (&["rotate", "none"], 1, "no key"),
+        (&["rotate", "ci", "--grace", "soon"], 2, "grace"),
+    ] {
+        let (code, _, note) = keys(args);
+        assert!(code == exit && note.contains(said), "{args:?}: {code} {note}");
+    }
+    let (_, rotated, _) = keys(&["rotate", "ci", "--grace", "1h"]);
+    assert!(rotated["previous_until"].is_string() && rotated["secret"] != made["secret"]);
+    assert_eq!(keys(&["revoke", "ci"]).1["state"], "revoked");
+    assert_eq!(keys(&["revoke", "ci"]).0, 1, "it is for good");
+    let (code, table, _) = shell.weir(&["keys", "list", "--state", "data"]);
+    assert!(code == 0 && table.starts_with("ID ") && table.contains("revoked") && table.contains("for CI"), "{table}");
+    assert!(!table.contains(secret));
+    assert_eq!(shell.weir(&["keys", "list"]).0, 2, "where?");
+    assert_eq!(shell.weir(&["keys", "list", "--url", "http://127.0.0.1:1"]).0, 1, "nobody is there");
 }
 
 #[test]
@@ -301,4 +354,53 @@ fn nobody_to_ask_is_told_and_used_wrongly_is_used_wrongly() {
     let gemini = explained(&shell, &["--key", "house", "--model", "lab/m"]);
     assert_eq!((&gemini["format"], &gemini["first"]["provider"]), (&"gemini".into(), &"lab".into()));
     assert!(gemini["by_chance"].is_boolean(), "{gemini}");
+}
+
+/// The whole way: a proxy's file and keys to a configuration that is good, and told what is not in it.
+#[test]
+fn a_litellm_proxy_becomes_a_configuration_that_is_good() {
+    let shell = Shell::new();
+    shell.write("config.yaml", include_str!("fixtures/import/small.yaml"));
+    shell.write("keys.json", include_str!("fixtures/import/keys.json"));
+    let import = ["import", "litellm", "config.yaml", "--keys", "keys.json", "-o", "weir.yaml"];
+    let (code, out, told) = shell.weir(&import);
+    assert_eq!((code, out.as_str()), (0, ""), "{told}");
+    assert!(told.contains("weir.yaml") && told.contains("keys.json:") && told.contains("Not carried over:"), "{told}");
+    let vars = [("OPENAI_API_KEY", "sk-1")];
+    let checked = shell.run(&["check", "-c", "weir.yaml"], &vars);
+    assert!(checked.status.success(), "{}\n{}", String::from_utf8_lossy(&checked.stderr), shell.read("weir.yaml"));
+    // What is there is not written over.
+    assert_eq!(shell.weir(&import).0, 1);
+    let (code, out, _) = shell.weir(&["import", "litellm", "config.yaml", "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert!(code == 0 && answer["configuration"].as_str().unwrap().contains("tenants:"), "{answer}");
+    assert_eq!(answer["lost"], serde_json::json!([]));
+    assert_eq!(shell.weir(&["import", "litellm", "nowhere.yaml"]).0, 2);
+    shell.write("bad.yaml", "model_list: [");
+    let (code, _, error) = shell.weir(&["import", "litellm", "bad.yaml"]);
+    assert!(code == 2 && error.contains("bad.yaml:1"), "{error}");
+}
+
+#[test]
+fn prices_are_shown_for_a_day_and_checked_for_a_configuration() {
+    let shell = Shell::new();
+    let (code, prices, _) = shell.weir(&["models", "claude-opus-4-6", "--prices", "--on", "2026-03-12", "--json"]);
+    assert_eq!(code, 0);
+    assert!(prices.contains("anthropic/claude-opus-4-6"), "{prices}");
+    assert_eq!(shell.weir(&["models", "--prices", "--on", "yesterday"]).0, 2);
+    assert_eq!(shell.weir(&["models", "--check"]).0, 2, "of prices");
+    assert_eq!(shell.weir(&["models", "--prices", "--check"]).0, 2, "of a configuration");
+    let lab = "lab: {kind: vllm, base_url: 'http://127.0.0.1:9', models: {m: m}}";
+    shell.write("weir.yaml", &GOOD.replace("simulator: {", &format!("{lab}, simulator: {{")));
+    let (code, text, _) = shell.weir(&["models", "--prices", "--check"]);
+    assert!(code == 1 && text.contains("no price: lab/m"), "{text}");
+    let (_, json, _) = shell.weir(&["models", "--prices", "--check", "--json"]);
+    let answer: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(answer["unknown"], serde_json::json!(["lab/m"]));
+    shell.write(
+        "weir.yaml",
+        &GOOD.replace("simulator: {", &format!("{lab}, simulator: {{").replace("m: m", "m: {price: {input: 1}}")),
+    );
+    let (code, text, _) = shell.weir(&["models", "--prices", "--check"]);
+    assert!(code == 0 && text.contains("days old"), "{text}");
 }

@@ -92,6 +92,7 @@ fn the_documents_are_there() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "docs/alerts.md",
         "docs/cells.md",
         "docs/clients.md",
         "docs/configuration.md",
@@ -99,6 +100,7 @@ fn the_documents_are_there() {
         "docs/errors.md",
         "docs/limits.md",
         "docs/metrics.md",
+        "docs/operations.md",
         "docs/passing.md",
         "docs/providers.md",
         "docs/replicas.md",
@@ -194,7 +196,7 @@ fn commands_can_be_typed() {
     for page in pages().iter().filter(|page| page.name != "CHANGELOG.md") {
         for command in page.commands("weir ") {
             let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-            let depth = if words.first() == Some(&"keys") { 2 } else { 1 };
+            let depth = if matches!(words.first(), Some(&"keys" | &"ledger")) { 2 } else { 1 };
             let subcommand: Vec<&str> = words.iter().take(depth).copied().filter(|w| !w.starts_with('-')).collect();
             let Some(help) = help_of(&subcommand) else {
                 panic!("{}: `{command}` is no command", page.name);
@@ -274,6 +276,8 @@ const KINDS: &[Kind] = &[
     Kind::InvalidKey,
     Kind::KeyInactive,
     Kind::KeyExpired,
+    Kind::AddressNotAllowed,
+    Kind::KeysUnavailable,
     Kind::ModelNotAllowed,
     Kind::InvalidJson,
     Kind::InvalidRequest,
@@ -301,6 +305,7 @@ const KINDS: &[Kind] = &[
     Kind::UpstreamAuth,
     Kind::UpstreamNotFound,
     Kind::ClientGone,
+    Kind::Unrecorded,
     Kind::Internal,
 ];
 

@@ -11,6 +11,7 @@ use weir::config::budget::{Budget, Per, Period, Unit};
 use weir::config::limits::{Every, Limited, Rate, What};
 use weir::config::runtime::{Key, Limits, ModelPattern, Runtime, Share, Tenant};
 use weir::error::Kind;
+use weir::limit::budget::Spend;
 use weir::limit::clock::Moment;
 use weir::limit::{Admission, Ask, Denial, KeyLimits, Limiter, Refusal, Used, Want, Who};
 use weir::usage::price::PicoUsd;
@@ -664,9 +665,24 @@ fn another_target_finds_room_in_what_stands_on_its_model() {
     assert_eq!(exhausted.scope.name(), "b/*");
     assert_eq!(left("b/*"), (Some(80), vec![50]), "refused: nothing is held");
     // A dearer target holds its price everywhere, or is passed over.
+    assert!(!other.may_stop());
     let dear = Want { input_tokens: 9_960, ..want };
     let Err(Refusal::Budget(exhausted)) = other.also(&limits, "c/m", dear, moment(0)) else { panic!("too dear") };
     assert_eq!(exhausted.scope.kind(), "tenant");
+}
+
+#[test]
+fn a_stream_may_be_stopped_by_a_budget_of_where_it_went_on() {
+    let stopping = Budget { stop: true, ..Budget::hard(Unit::Tokens, 100, Period::plain(Per::Day)) };
+    let limits = of(Tenant { model_budgets: vec![(ModelPattern("b/*".into()), vec![stopping])], ..Tenant::default() });
+    let want = input(60);
+    let running = limits.admit(&Ask { target: "a/m", want, ..ask() }, moment(0)).unwrap();
+    assert!(!running.may_stop());
+    running.also(&limits, "b/m", want, moment(0)).unwrap();
+    assert!(running.may_stop());
+    let so_far = |tokens| running.keep_up(Spend { tokens, ..Spend::default() }, moment(0));
+    assert!(so_far(10).is_ok() && so_far(100).is_ok());
+    assert_eq!(so_far(101).unwrap_err().scope.name(), "b/*");
 }
 
 #[test]

@@ -1,36 +1,114 @@
-//! Who may ask.
+//! Who may ask, and for what.
+//!
+//! Every path says in the table of routes who may do it ([`Access`]); it is looked at here, and nowhere
+//! else. A tenant's administrator sees what is the tenant's: lists are asked with `tenant=` its own,
+//! whatever the query says, and what is found by its id is shown only where [`super::Asked::sees`] it.
 
 use http::{HeaderMap, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::Answer;
-use crate::secret::Secret;
+use crate::config::access::{AdminToken, Role};
 
-/// With a token: the bearer has to show it. Without: nobody beyond this machine, nor a web page.
-pub(super) fn check(token: Option<&Secret>, headers: &HeaderMap) -> Result<(), Answer> {
-    match token {
-        Some(token) if shows(token, headers) => Ok(()),
-        Some(_) => {
-            let text = "this path needs 'Authorization: Bearer' with the admin token";
-            Err(Answer::error(StatusCode::UNAUTHORIZED, "invalid_token", text).with(header::WWW_AUTHENTICATE, "Bearer"))
-        }
-        None if of_this_machine(headers) => Ok(()),
+/// Who may do something. An admin may do everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Anybody, without a token.
+    Open,
+    /// A viewer too.
+    Look,
+    /// A viewer too, and a tenant's admin what is the tenant's.
+    LookOwn,
+    /// Nobody else.
+    Change,
+    /// A tenant's admin too, what is the tenant's.
+    ChangeOwn,
+}
+
+/// Somebody who may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asker {
+    /// For the chain of changes.
+    pub(super) name: String,
+    pub(super) role: Role,
+    /// All that a tenant's admin sees.
+    pub(super) tenant: Option<String>,
+}
+
+/// With tokens: the bearer has to show one. Without: nobody beyond this machine, nor a web page.
+pub(super) fn asker(tokens: &[AdminToken], headers: &HeaderMap) -> Result<Asker, Answer> {
+    if tokens.is_empty() {
+        return match of_this_machine(headers) {
+            true => Ok(Asker { name: "local".to_owned(), role: Role::Admin, tenant: None }),
+            false => {
+                let text = "set admin.token to use the admin API under another host name or from a web page";
+                Err(Answer::error(StatusCode::FORBIDDEN, "token_required", text))
+            }
+        };
+    }
+    match shown(tokens, headers) {
+        Some(token) => Ok(Asker { name: token.name.clone(), role: token.role, tenant: token.tenant.clone() }),
         None => {
-            let text = "set admin.token to use the admin API under another host name or from a web page";
-            Err(Answer::error(StatusCode::FORBIDDEN, "token_required", text))
+            let text = "this path needs 'Authorization: Bearer' with an admin token";
+            Err(Answer::error(StatusCode::UNAUTHORIZED, "invalid_token", text).with(header::WWW_AUTHENTICATE, "Bearer"))
         }
     }
 }
 
-/// Digests are compared, so that not even the length can be measured.
-fn shows(token: &Secret, headers: &HeaderMap) -> bool {
-    let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).and_then(|value| {
-        let (scheme, rest) = value.split_at_checked("bearer ".len())?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
-    });
-    let Some(shown) = shown else { return false };
-    Sha256::digest(shown).ct_eq(&Sha256::digest(token.expose())).into()
+/// Digests are compared, so that not even the length can be measured, and all of them, so that it takes
+/// as long whichever it is.
+fn shown<'t>(tokens: &'t [AdminToken], headers: &HeaderMap) -> Option<&'t AdminToken> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, rest) = value.split_at_checked("bearer ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"bearer ") {
+        return None;
+    }
+    let shown: [u8; 32] = Sha256::digest(rest.trim_ascii()).into();
+    let mut found = None;
+    for token in tokens {
+        if token.sha256.ct_eq(&shown).into() {
+            found = Some(token);
+        }
+    }
+    found
+}
+
+/// Whether the asker may do that.
+pub(super) fn check(asker: &Asker, access: Access) -> Result<(), Answer> {
+    let may = match (asker.role, access) {
+        (_, Access::Open) | (Role::Admin, _) => true,
+        (Role::Viewer, access) => matches!(access, Access::Look | Access::LookOwn),
+        (Role::TenantAdmin, access) => matches!(access, Access::LookOwn | Access::ChangeOwn) && asker.tenant.is_some(),
+    };
+    match may {
+        true => Ok(()),
+        false => {
+            let text = format!("this admin token ({}) may not do this", asker.role.as_str());
+            Err(Answer::error(StatusCode::FORBIDDEN, "not_allowed", &text))
+        }
+    }
+}
+
+/// The query, narrowed to what the asker sees. To ask for another tenant's is refused, rather than answered
+/// with something else.
+pub(super) fn narrowed(asker: &Asker, query: &str) -> Result<String, Answer> {
+    let Some(own) = &asker.tenant else { return Ok(query.to_owned()) };
+    let (mut kept, mut foreign) = (Vec::new(), false);
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let plain = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+        match plain(name) == "tenant" {
+            true => foreign |= plain(value) != *own,
+            false => kept.push(part.to_owned()),
+        }
+    }
+    if foreign {
+        return Err(Answer::error(StatusCode::FORBIDDEN, "not_allowed", "this admin token is for another tenant"));
+    }
+    kept.push(format!("tenant={}", utf8_percent_encode(own, NON_ALPHANUMERIC)));
+    Ok(kept.join("&"))
 }
 
 /// A page of another site, or a name that was made to resolve to loopback, gets nothing.
@@ -47,5 +125,23 @@ fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_admin_asks_for_nothing_but_the_tenants() {
+        let own = Asker { name: "a".into(), role: Role::TenantAdmin, tenant: Some("ac me".into()) };
+        let of_own = |query: &str| narrowed(&own, query).map_err(|answer| answer.status.as_u16());
+        assert_eq!(of_own("").as_deref(), Ok("tenant=ac%20me"));
+        assert_eq!(of_own("limit=3&tenant=ac+me&x").as_deref(), Ok("limit=3&x&tenant=ac%20me"));
+        for foreign in ["tenant=other", "tenant", "tenan%74=other", "tenant=ac+me&tenant=other", "tenant="] {
+            assert_eq!(of_own(foreign), Err(403), "{foreign}");
+        }
+        let admin = Asker { tenant: None, role: Role::Admin, ..own };
+        assert_eq!(narrowed(&admin, "tenant=other").ok().as_deref(), Some("tenant=other"));
     }
 }

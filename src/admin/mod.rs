@@ -1,33 +1,47 @@
 //! The admin plane: metrics, health and a small API, on a listener of its own and never on the public
 //! port. What it serves is one table (`routes::ROUTES`); `openapi.json` describes exactly that.
 //!
-//! `/livez` and `/readyz` answer without a token. Everything else wants `Authorization: Bearer
-//! <admin.token>` where a token is set (compared in constant time). Where none is set the listener is
+//! `/livez` and `/readyz` answer without a token. Everything else wants `Authorization: Bearer` with one
+//! of the admin tokens (compared in constant time), and its role has to allow it. Where none is set the listener is
 //! loopback only, and a browser is kept from being talked into using it: no foreign `Host` (DNS
 //! rebinding), no foreign site.
 //!
 //! # How to wire it
 //! Implement [`Backend`] for what holds the runtime, the telemetry and the drain flag, then
 //! `Service::new("admin".to_owned(), Admin::new(backend))` on the bound admin socket, with
-//! `service.threads = Some(1)`. [`Backend::reload`] may block: the service has a thread of its own.
+//! `service.threads = Some(1)`. All of [`Backend`] may block: answers are made beside the event loop.
 
+mod audit;
 mod guard;
+mod keys;
+mod query;
 mod requests;
 mod routes;
+mod usage;
 mod views;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
+use tokio::sync::Semaphore;
 
+use self::guard::Asker;
+use crate::config::access::Role;
 use crate::config::runtime::Runtime;
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
+use crate::secret::Secret;
+use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::kept::Kept;
+use crate::tenant::audit::Entry;
+use crate::tenant::stored::made::Members;
+use crate::tenant::stored::{Held, StoredKey};
 use crate::wire::json::Obj;
 
 /// What the admin plane shows and does.
@@ -37,7 +51,7 @@ pub trait Backend: Send + Sync {
     /// The configuration in force as one JSON object, without secrets.
     fn config_json(&self) -> String;
     /// Reads the configuration again. Gives the new one's hash, or why the old one stays.
-    fn reload(&self) -> Result<String, String>;
+    fn reload(&self, who: &str) -> Result<String, String>;
     /// Metrics in Prometheus' text format.
     fn metrics(&self) -> String;
     /// No new work is wanted.
@@ -46,17 +60,46 @@ pub trait Backend: Send + Sync {
     fn providers_json(&self) -> Vec<u8>;
     /// The routes with their targets and how those are, as one JSON object.
     fn routes_json(&self) -> Vec<u8>;
+    /// The last alerts, as one JSON object.
+    fn alerts_json(&self) -> Vec<u8>;
     /// Takes an endpoint out, or puts it back; false where there is none of that id.
-    fn drain(&self, endpoint: &str, drained: bool) -> bool;
+    fn drain(&self, who: &str, endpoint: &str, drained: bool) -> bool;
     /// The budgets of a tenant or a key as they stand.
     fn balances(&self, scope: &Scope) -> Vec<Balance>;
     /// The last finished requests.
     fn requests(&self) -> Arc<Kept>;
+    /// The ledger's database; `None` as long as it is not open.
+    fn database(&self) -> Option<Arc<Database>>;
+    /// The keys that were made at run time, as far as they are known here.
+    fn stored_keys(&self) -> Vec<Arc<Held>>;
+    /// Whether keys can be told from no keys at all.
+    fn keys_known(&self) -> bool;
+    /// Since the database was last asked for keys.
+    fn keys_age(&self) -> Option<Duration>;
+    /// Makes a key. This and what follows is known to requests when it returns, and stands in the chain of
+    /// changes under the name of who asked.
+    fn create_key(&self, who: &str, asked: Members) -> Result<(StoredKey, Secret), Failure>;
+    fn change_key(&self, who: &str, id: &str, asked: &[u8]) -> Result<StoredKey, Failure>;
+    fn rotate_key(&self, who: &str, id: &str, grace: Duration) -> Result<(StoredKey, Secret), Failure>;
+    fn revoke_key(&self, who: &str, id: &str) -> Result<StoredKey, Failure>;
+    /// Entries of the chain of changes, newest first.
+    fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError>;
 }
 
+/// Longer bodies are refused.
+const MOST_BODY_BYTES: usize = 64 * 1024;
+/// A whole body has to come within this time.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// Requests that are worked on at the same time; more of them wait.
+const AT_A_TIME: usize = 16;
+/// No answer takes nearly as long; one that does is given up.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// The HTTP application. See the module documentation.
+#[derive(Clone)]
 pub struct Admin {
     backend: Arc<dyn Backend>,
+    places: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Admin {
@@ -70,7 +113,17 @@ struct Asked<'a> {
     backend: &'a dyn Backend,
     /// What stands in the path for the name in braces.
     name: &'a str,
-    query: &'a str,
+    /// Narrowed to what the asker sees.
+    query: String,
+    body: &'a [u8],
+    asker: Asker,
+}
+
+impl Asked<'_> {
+    /// Whether what is this tenant's is for the asker to see.
+    fn sees(&self, tenant: Option<&str>) -> bool {
+        self.asker.tenant.as_deref().is_none_or(|own| tenant == Some(own))
+    }
 }
 
 /// An answer before it is HTTP.
@@ -80,7 +133,7 @@ struct Answer {
     content_type: &'static str,
     body: Vec<u8>,
     /// One more header, where the status asks for it.
-    extra: Option<(header::HeaderName, &'static str)>,
+    extra: Option<(header::HeaderName, Cow<'static, str>)>,
 }
 
 impl Answer {
@@ -96,43 +149,93 @@ impl Answer {
         Self::json(status, body)
     }
 
-    fn with(self, name: header::HeaderName, value: &'static str) -> Self {
-        Self { extra: Some((name, value)), ..self }
+    /// What is asked for is in the database, and that does not answer.
+    fn unavailable(why: &str) -> Self {
+        Self::error(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", why)
+    }
+
+    fn with(self, name: header::HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
+        Self { extra: Some((name, value.into())), ..self }
     }
 }
 
 impl Admin {
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { backend, places: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
-    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Answer {
+    /// Blocks where the backend does.
+    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Answer {
+        self.found(method, uri, headers, body).unwrap_or_else(|refused| refused)
+    }
+
+    fn found(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Answer> {
         let path = uri.path();
-        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-        let found = routes::find(path);
-        if !found.as_ref().is_some_and(|(route, _)| route.open) {
-            let runtime = self.backend.runtime();
-            if let Err(refused) = guard::check(runtime.admin.token.as_ref(), headers) {
-                return refused;
-            }
-        }
-        let Some((route, name)) = found else {
-            return Answer::error(StatusCode::NOT_FOUND, "unknown_url", "no such path: see /admin/v1/openapi.json");
+        let found = routes::find(path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path));
+        // Strangers are told neither paths nor methods.
+        let asker = match &found {
+            Some(found) if found.is_open() => Asker { name: String::new(), role: Role::Viewer, tenant: None },
+            _ => guard::asker(&self.backend.runtime().admin.tokens, headers)?,
         };
-        if !route.allows(method) {
-            return Answer::error(StatusCode::METHOD_NOT_ALLOWED, "unknown_url", "this path has another method")
-                .with(header::ALLOW, route.method);
+        let found = found.ok_or_else(|| {
+            Answer::error(StatusCode::NOT_FOUND, "unknown_url", "no such path: see /admin/v1/openapi.json")
+        })?;
+        let route = found.route(method).ok_or_else(|| {
+            Answer::error(StatusCode::METHOD_NOT_ALLOWED, "unknown_url", "this path has another method")
+                .with(header::ALLOW, found.methods())
+        })?;
+        guard::check(&asker, route.access)?;
+        let query = guard::narrowed(&asker, uri.query().unwrap_or_default())?;
+        let asked = Asked { backend: self.backend.as_ref(), name: &found.name, query, body, asker };
+        Ok((route.serve)(&asked))
+    }
+}
+
+impl Admin {
+    /// Off the thread that reads and writes sockets.
+    async fn answer_beside(&self, method: Method, uri: Uri, headers: HeaderMap, body: Vec<u8>) -> Answer {
+        let failed = || Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "no answer came of it");
+        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return failed() };
+        let this = self.clone();
+        let work = move || {
+            let _place = place;
+            this.answer(&method, &uri, &headers, &body)
+        };
+        match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
+            Ok(answered) => answered.unwrap_or_else(|_| failed()),
+            Err(_) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "too_slow", "the answer took too long"),
         }
-        let asked = Asked { backend: self.backend.as_ref(), name: &name, query: uri.query().unwrap_or_default() };
-        (route.serve)(&asked)
+    }
+}
+
+/// The whole body, or why not.
+async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, Answer> {
+    let mut body = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(piece)) if body.len() + piece.len() > MOST_BODY_BYTES => {
+                return Err(Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "at most 64 KiB"));
+            }
+            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Ok(None) => return Ok(body),
+            Err(_) => return Err(Answer::error(StatusCode::BAD_REQUEST, "invalid_body", "the body broke off")),
+        }
     }
 }
 
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let head = session.req_header();
-        let answer = self.answer(&head.method, &head.uri, &head.headers);
+        let (method, uri, headers) = {
+            let head = session.req_header();
+            (head.method.clone(), head.uri.clone(), head.headers.clone())
+        };
+        let is_head = method == Method::HEAD;
+        let answer = match tokio::time::timeout(BODY_WITHIN, read_body(session)).await {
+            Ok(Ok(body)) => self.answer_beside(method, uri, headers, body).await,
+            Ok(Err(refused)) => refused,
+            Err(_) => Answer::error(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body did not come"),
+        };
         let mut builder = Response::builder()
             .status(answer.status)
             .header(header::CONTENT_TYPE, answer.content_type)
@@ -140,9 +243,9 @@ impl ServeHttp for Admin {
             .header(header::CACHE_CONTROL, "no-store")
             .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         if let Some((name, value)) = answer.extra {
-            builder = builder.header(name, value);
+            builder = builder.header(name, value.as_ref());
         }
-        let body = if head.method == Method::HEAD { Vec::new() } else { answer.body };
+        let body = if is_head { Vec::new() } else { answer.body };
         // All parts are constants or numbers, so this builds.
         builder.body(body).unwrap_or_default()
     }

@@ -1,74 +1,138 @@
-//! Finished requests: the last of them, newest first, and one by its id.
+//! Finished requests, newest first, and one by its id: from the database, and from memory what has not
+//! come there yet. Where there is no database, or it does not answer, the last ones from memory.
 
 use http::StatusCode;
-use percent_encoding::percent_decode_str;
 
 use super::{Answer, Asked};
-use crate::telemetry::kept::Wanted;
+use crate::limit::clock::{Rfc3339, unix_ms};
+use crate::store::{Cursor, Wanted, members, moment_ms, read_ms};
+use crate::telemetry::kept;
 use crate::wire::json::Obj;
 
-const USUAL: usize = 100;
-const MOST: usize = 1_000;
+const USUAL: u32 = 100;
+const MOST: u32 = 1_000;
 
-/// `{"data": [record, ...], "next_cursor": "..." or null}`
+/// A row, and where it stands.
+type Placed = (Cursor, Vec<u8>);
+
+/// `{"data": [record, ...], "next_cursor": "..." or null, "source": "database" or "memory"}`
 pub(super) fn list(asked: &Asked<'_>) -> Answer {
-    let wanted = match wanted(asked.query) {
+    let wanted = match wanted(&asked.query) {
         Ok(wanted) => wanted,
         Err(why) => return Answer::error(StatusCode::BAD_REQUEST, "invalid_query", &why),
     };
-    let page = asked.backend.requests().page(&wanted);
+    // Memory first: a row that moves meanwhile is then seen twice, not missed.
+    let mut rows = in_memory(asked, &wanted);
+    let stored = stored(asked, &wanted);
+    let source = if stored.is_some() { "database" } else { "memory" };
+    let (more, found) = stored.unwrap_or_default();
+    rows.extend(found);
+    rows.sort_by(|(a, _), (b, _)| place(b).cmp(&place(a)));
+    rows.dedup_by(|(a, _), (b, _)| a == b);
+    let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    let more = more || rows.len() > limit;
+    rows.truncate(limit);
     let mut body = Vec::new();
     let mut root = Obj::new(&mut body);
-    let mut rows = root.arr("data");
-    page.rows.iter().for_each(|row| rows.item().extend_from_slice(row));
-    drop(rows);
-    match page.next {
-        Some(number) => root.text("next_cursor", &number.to_string()),
+    let mut data = root.arr("data");
+    rows.iter().for_each(|(_, row)| data.item().extend_from_slice(row));
+    drop(data);
+    match rows.last().filter(|_| more) {
+        Some((last, _)) => root.text("next_cursor", &last.to_string()),
         None => root.null("next_cursor"),
     };
+    root.text("source", source);
     drop(root);
     Answer::json(StatusCode::OK, body)
 }
 
 /// The record, as the list has it.
 pub(super) fn one(asked: &Asked<'_>) -> Answer {
-    match asked.backend.requests().one(asked.name) {
-        Some(row) => Answer::json(StatusCode::OK, row.to_vec()),
+    if let Some(row) = asked.backend.requests().one(asked.name).filter(|row| asked.sees(tenant_of(row).as_deref())) {
+        return Answer::json(StatusCode::OK, row.to_vec());
+    }
+    let found = asked.backend.database().map(|database| database.request(asked.name));
+    match found {
+        Some(Ok(Some(row))) if asked.sees(row.tenant.as_deref()) => match row.line() {
+            Ok(line) => Answer::json(StatusCode::OK, line),
+            Err(error) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "unreadable_row", &error.to_string()),
+        },
+        Some(Ok(_)) => Answer::error(StatusCode::NOT_FOUND, "unknown_request", "there is no such request"),
+        Some(Err(error)) => Answer::unavailable(&error.to_string()),
         None => Answer::error(StatusCode::NOT_FOUND, "unknown_request", "this request is not among the last ones"),
     }
 }
 
+/// Whose it was.
+fn tenant_of(row: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        tenant: Option<String>,
+    }
+    serde_json::from_slice::<Row>(row).ok()?.tenant
+}
+
+/// The newest first.
+fn place(cursor: &Cursor) -> (i64, &str) {
+    (cursor.started_ms, &cursor.request_id)
+}
+
+fn in_memory(asked: &Asked<'_>, wanted: &Wanted) -> Vec<Placed> {
+    let since = wanted.since_ms.and_then(|ms| u64::try_from(ms).ok()).map(std::time::Duration::from_millis);
+    let some = kept::Wanted {
+        tenant: wanted.tenant.clone(),
+        key: wanted.key.clone(),
+        model: wanted.model.clone(),
+        status: wanted.status,
+        since: since.map(|since| Rfc3339(std::time::UNIX_EPOCH + since).to_string()),
+    };
+    let placed = |line: kept::Line| {
+        let cursor = Cursor { started_ms: read_ms(&line.started_at)?, request_id: line.request_id };
+        let is_after = wanted.after.as_ref().is_none_or(|after| place(&cursor) < place(after));
+        is_after.then(|| (cursor, line.line.to_vec()))
+    };
+    asked.backend.requests().some(&some).into_iter().filter_map(placed).collect()
+}
+
+/// The rows, and whether there are more. `None`: nobody to ask.
+fn stored(asked: &Asked<'_>, wanted: &Wanted) -> Option<(bool, Vec<Placed>)> {
+    let page = match asked.backend.database()?.requests(wanted) {
+        Ok(page) => page,
+        Err(error) => {
+            tracing::warn!("requests are listed from memory: {error}");
+            return None;
+        }
+    };
+    let placed = |row: &crate::ledger::Row| {
+        let cursor = Cursor { started_ms: read_ms(&row.started_at)?, request_id: row.request_id.clone() };
+        Some((cursor, row.line().ok()?))
+    };
+    Some((page.next.is_some(), page.rows.iter().filter_map(placed).collect()))
+}
+
 fn wanted(query: &str) -> Result<Wanted, String> {
     let mut wanted = Wanted { limit: USUAL, ..Wanted::default() };
-    for part in query.split('&').filter(|part| !part.is_empty()) {
-        let (name, value) = part.split_once('=').ok_or_else(|| format!("`{part}`: expected `name=value`"))?;
-        let value = value.replace('+', " ");
-        let value = percent_decode_str(&value).decode_utf8().map_err(|_| format!("`{name}` is not UTF-8"))?;
+    for (name, value) in members(query)? {
         let wrong = |expected: &str| format!("`{name}`: expected {expected}");
         match name {
-            "tenant" => wanted.tenant = Some(value.into_owned()),
-            "key" => wanted.key = Some(value.into_owned()),
-            "model" => wanted.model = Some(value.into_owned()),
+            "tenant" => wanted.tenant = Some(value),
+            "key" => wanted.key = Some(value),
+            "model" => wanted.model = Some(value),
             "status" => wanted.status = Some(value.parse().map_err(|_| wrong("a status like 200"))?),
-            "since" => wanted.since = Some(moment(&value).ok_or_else(|| wrong("a time in UTC: 2026-11-28T22:54:00Z"))?),
+            "since" => {
+                let since = moment_ms(&value, unix_ms());
+                let expected = "a time in UTC like 2026-11-28T22:54:00Z, or how long ago, like 12h";
+                wanted.since_ms = Some(since.ok_or_else(|| wrong(expected))?);
+            }
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
                 wanted.limit = limit.ok_or_else(|| wrong("1 to 1000"))?;
             }
-            "cursor" => wanted.before = Some(value.parse().map_err(|_| wrong("the `next_cursor` of a list"))?),
+            "cursor" => wanted.after = Some(value.parse().map_err(|()| wrong("the `next_cursor` of a list"))?),
             _ => return Err(format!("`{name}` is not known: tenant, key, model, status, since, limit, cursor")),
         }
     }
     Ok(wanted)
-}
-
-/// A moment as records write it, or its beginning: `2026-11-28`, `2026-11-28T22:54:00Z`.
-fn moment(text: &str) -> Option<String> {
-    const SHAPE: &str = "0000-00-00T00:00:00.000";
-    let text = text.strip_suffix('Z').unwrap_or(text);
-    let fits = |(own, shape): (char, char)| if shape == '0' { own.is_ascii_digit() } else { own == shape };
-    let is_one = (10..=SHAPE.len()).contains(&text.len()) && text.chars().zip(SHAPE.chars()).all(fits);
-    is_one.then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -77,15 +141,15 @@ mod tests {
 
     #[test]
     fn a_query_says_what_is_wanted() {
-        let all = "tenant=a%20b&key=k&model=openai%2Fgpt&status=429&since=2026-11-28T22:54:00Z&limit=5&cursor=17";
+        let all = "tenant=a%20b&key=k&model=openai%2Fgpt&status=429&since=2026-11-28T22:54:00Z&limit=5&cursor=17.r-1";
         let expected = Wanted {
             tenant: Some("a b".into()),
             key: Some("k".into()),
             model: Some("openai/gpt".into()),
             status: Some(429),
-            since: Some("2026-11-28T22:54:00".into()),
+            since_ms: Some(1_795_906_440_000),
             limit: 5,
-            before: Some(17),
+            after: Some(Cursor { started_ms: 17, request_id: "r-1".into() }),
         };
         assert_eq!(wanted(all), Ok(expected));
         assert_eq!(wanted(""), Ok(Wanted { limit: 100, ..Wanted::default() }));
@@ -109,6 +173,5 @@ mod tests {
         ] {
             assert!(wanted(query).unwrap_err().contains(name), "{query}");
         }
-        assert_eq!(moment("2026-11-28").as_deref(), Some("2026-11-28"));
     }
 }

@@ -3,42 +3,82 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::{Answer, Asked, requests, views};
+use super::guard::Access::{self, Change, ChangeOwn, Look, LookOwn, Open};
+use super::query::Query;
+use super::{Answer, Asked, audit, keys, requests, usage, views};
 use crate::wire::json::Obj;
 
-/// One path.
+/// One path, and what is done there.
 pub(super) struct Route {
     /// A name in braces stands for one part of it.
     pub(super) path: &'static str,
     pub(super) method: &'static str,
-    /// Answers without a token.
-    pub(super) open: bool,
+    /// Who may.
+    pub(super) access: Access,
     pub(super) serve: fn(&Asked<'_>) -> Answer,
 }
 
-/// All of them. A new one needs an entry in `openapi.json`: a test compares.
+/// All of them. A new one needs an entry in `openapi.json`: a test compares. Another one tries each with
+/// every role.
+#[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
-    Route { path: "/livez", method: "GET", open: true, serve: livez },
-    Route { path: "/readyz", method: "GET", open: true, serve: readyz },
-    Route { path: "/health", method: "GET", open: false, serve: health },
-    Route { path: "/metrics", method: "GET", open: false, serve: metrics },
-    Route { path: "/admin/v1/config", method: "GET", open: false, serve: config },
-    Route { path: "/admin/v1/reload", method: "POST", open: false, serve: reload },
-    Route { path: "/admin/v1/tenants", method: "GET", open: false, serve: tenants },
-    Route { path: "/admin/v1/providers", method: "GET", open: false, serve: providers },
-    Route { path: "/admin/v1/routes", method: "GET", open: false, serve: all_routes },
-    Route { path: "/admin/v1/endpoints/{id}/drain", method: "POST", open: false, serve: drain },
-    Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", open: false, serve: undrain },
-    Route { path: "/admin/v1/requests", method: "GET", open: false, serve: requests::list },
-    Route { path: "/admin/v1/requests/{request_id}", method: "GET", open: false, serve: requests::one },
-    Route { path: "/admin/v1/openapi.json", method: "GET", open: false, serve: openapi },
+    Route { path: "/livez", method: "GET", access: Open, serve: livez },
+    Route { path: "/readyz", method: "GET", access: Open, serve: readyz },
+    Route { path: "/health", method: "GET", access: Look, serve: health },
+    Route { path: "/metrics", method: "GET", access: Look, serve: metrics },
+    Route { path: "/admin/v1/config", method: "GET", access: Look, serve: config },
+    Route { path: "/admin/v1/reload", method: "POST", access: Change, serve: reload },
+    Route { path: "/admin/v1/tenants", method: "GET", access: LookOwn, serve: tenants },
+    Route { path: "/admin/v1/tenants/{id}", method: "GET", access: LookOwn, serve: tenant },
+    Route { path: "/admin/v1/keys", method: "GET", access: LookOwn, serve: keys::list },
+    Route { path: "/admin/v1/keys", method: "POST", access: ChangeOwn, serve: keys::create },
+    Route { path: "/admin/v1/keys/{id}", method: "GET", access: LookOwn, serve: keys::one },
+    Route { path: "/admin/v1/keys/{id}", method: "PATCH", access: ChangeOwn, serve: keys::change },
+    Route { path: "/admin/v1/keys/{id}", method: "DELETE", access: ChangeOwn, serve: keys::revoke },
+    Route { path: "/admin/v1/keys/{id}/rotate", method: "POST", access: ChangeOwn, serve: keys::rotate },
+    Route { path: "/admin/v1/audit", method: "GET", access: Look, serve: audit::list },
+    Route { path: "/admin/v1/providers", method: "GET", access: Look, serve: providers },
+    Route { path: "/admin/v1/routes", method: "GET", access: Look, serve: all_routes },
+    Route { path: "/admin/v1/endpoints/{id}/drain", method: "POST", access: Change, serve: drain },
+    Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", access: Change, serve: undrain },
+    Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: requests::list },
+    Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: requests::one },
+    Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: alerts },
+    Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: usage::usage },
+    Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: openapi },
 ];
 
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
-/// The path's entry, and what stands in it for the name in braces.
-pub(super) fn find(path: &str) -> Option<(&'static Route, String)> {
-    ROUTES.iter().find_map(|route| Some((route, named(route.path, path)?)))
+/// A path that there is.
+pub(super) struct Found {
+    /// One for each of its methods.
+    routes: Vec<&'static Route>,
+    /// What stands in it for the name in braces.
+    pub(super) name: String,
+}
+
+/// The path's entries.
+pub(super) fn find(path: &str) -> Option<Found> {
+    let (first, name) = ROUTES.iter().find_map(|route| Some((route, named(route.path, path)?)))?;
+    Some(Found { routes: ROUTES.iter().filter(|route| route.path == first.path).collect(), name })
+}
+
+impl Found {
+    /// The one that has this method.
+    pub(super) fn route(&self, method: &Method) -> Option<&'static Route> {
+        self.routes.iter().copied().find(|route| route.allows(method))
+    }
+
+    /// Its methods: `GET, POST`.
+    pub(super) fn methods(&self) -> String {
+        self.routes.iter().map(|route| route.method).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether it is for anybody.
+    pub(super) fn is_open(&self) -> bool {
+        self.routes.iter().all(|route| route.access == Open)
+    }
 }
 
 fn named(pattern: &str, path: &str) -> Option<String> {
@@ -64,9 +104,12 @@ fn livez(_: &Asked<'_>) -> Answer {
 }
 
 fn readyz(asked: &Asked<'_>) -> Answer {
-    match asked.backend.draining() {
-        true => Answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
-        false => Answer::json(StatusCode::OK, r#"{"status":"ready"}"#),
+    let not_yet = |body: &'static str| Answer::json(StatusCode::SERVICE_UNAVAILABLE, body);
+    match (asked.backend.draining(), asked.backend.keys_known()) {
+        (true, _) => not_yet(r#"{"status":"draining"}"#),
+        // Good keys could not be told from bad ones.
+        (false, false) => not_yet(r#"{"status":"waiting_for_keys"}"#),
+        (false, true) => Answer::json(StatusCode::OK, r#"{"status":"ready"}"#),
     }
 }
 
@@ -78,8 +121,24 @@ fn health(asked: &Asked<'_>) -> Answer {
     root.text("version", env!("CARGO_PKG_VERSION"));
     root.text("config_hash", &runtime.hash);
     root.text("prices_version", &runtime.prices.version);
+    match asked.backend.keys_age() {
+        Some(age) => root.num("keys_age_seconds", age.as_secs()),
+        None => root.null("keys_age_seconds"),
+    };
+    if let Some((open, limit)) = open_files() {
+        root.num("open_files", open).num("open_files_limit", limit);
+    }
     drop(root);
     Answer::json(StatusCode::OK, body)
+}
+
+/// How many files the process has open, and how many it may: what a client that comes takes one of.
+fn open_files() -> Option<(u64, u64)> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let limit = line.split_whitespace().next()?.parse().unwrap_or(u64::MAX);
+    let open = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    Some((u64::try_from(open).ok()?, limit))
 }
 
 fn metrics(asked: &Asked<'_>) -> Answer {
@@ -92,7 +151,7 @@ fn config(asked: &Asked<'_>) -> Answer {
 }
 
 fn reload(asked: &Asked<'_>) -> Answer {
-    match asked.backend.reload() {
+    match asked.backend.reload(&asked.asker.name) {
         Ok(hash) => {
             let mut body = Vec::new();
             Obj::new(&mut body).text("status", "reloaded").text("config_hash", &hash);
@@ -103,7 +162,17 @@ fn reload(asked: &Asked<'_>) -> Answer {
 }
 
 fn tenants(asked: &Asked<'_>) -> Answer {
-    Answer::json(StatusCode::OK, views::tenants(asked.backend))
+    match Query::read(&asked.query, &["tenant"]) {
+        Ok(mut wanted) => Answer::json(StatusCode::OK, views::tenants(asked.backend, wanted.take("tenant").as_deref())),
+        Err(refused) => refused,
+    }
+}
+
+fn tenant(asked: &Asked<'_>) -> Answer {
+    match views::tenant(asked.backend, asked.name).filter(|_| asked.sees(Some(asked.name))) {
+        Some(body) => Answer::json(StatusCode::OK, body),
+        None => Answer::error(StatusCode::NOT_FOUND, "unknown_tenant", "no tenant has this name"),
+    }
 }
 
 fn providers(asked: &Asked<'_>) -> Answer {
@@ -112,6 +181,10 @@ fn providers(asked: &Asked<'_>) -> Answer {
 
 fn all_routes(asked: &Asked<'_>) -> Answer {
     Answer::json(StatusCode::OK, asked.backend.routes_json())
+}
+
+fn alerts(asked: &Asked<'_>) -> Answer {
+    Answer::json(StatusCode::OK, asked.backend.alerts_json())
 }
 
 fn drain(asked: &Asked<'_>) -> Answer {
@@ -123,7 +196,7 @@ fn undrain(asked: &Asked<'_>) -> Answer {
 }
 
 fn set_drained(asked: &Asked<'_>, drained: bool) -> Answer {
-    if !asked.backend.drain(asked.name, drained) {
+    if !asked.backend.drain(&asked.asker.name, asked.name, drained) {
         let text = "no endpoint has this id: GET /admin/v1/providers lists them (`#` in a path is `%23`)";
         return Answer::error(StatusCode::NOT_FOUND, "unknown_endpoint", text);
     }

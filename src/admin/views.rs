@@ -9,28 +9,36 @@ use crate::limit::clock::Rfc3339;
 use crate::wire::json::{Arr, Obj};
 
 /// `{"data": [{id, models, limits, budgets, model_limits, model_budgets, users, tags, strict, keys: [...]}]}`
-pub(super) fn tenants(backend: &dyn Backend) -> Vec<u8> {
+pub(super) fn tenants(backend: &dyn Backend, only: Option<&str>) -> Vec<u8> {
     let runtime = backend.runtime();
     let mut body = Vec::new();
     let mut root = Obj::new(&mut body);
     let mut list = root.arr("data");
-    for tenant in &runtime.tenants {
-        write_tenant(&mut list, tenant, &runtime, backend);
+    for tenant in runtime.tenants.iter().filter(|tenant| only.is_none_or(|only| tenant.id == only)) {
+        write_tenant(&mut list.obj(), tenant, &runtime, backend);
     }
     drop(list);
     drop(root);
     body
 }
 
-fn write_tenant(list: &mut Arr<'_>, tenant: &Tenant, runtime: &Runtime, backend: &dyn Backend) {
+/// One of them.
+pub(super) fn tenant(backend: &dyn Backend, id: &str) -> Option<Vec<u8>> {
+    let runtime = backend.runtime();
+    let tenant = runtime.tenants.iter().find(|tenant| tenant.id == id)?;
+    let mut body = Vec::new();
+    write_tenant(&mut Obj::new(&mut body), tenant, &runtime, backend);
+    Some(body)
+}
+
+fn write_tenant(row: &mut Obj<'_>, tenant: &Tenant, runtime: &Runtime, backend: &dyn Backend) {
     let mut keys: Vec<&Key> =
         runtime.keys.values().map(AsRef::as_ref).filter(|key| key.tenant.id == tenant.id).collect();
     keys.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut row = list.obj();
     row.text("id", &tenant.id);
-    write_models(&mut row, &tenant.models);
-    write_limits(&mut row, tenant.limits);
-    write_budgets(&mut row, &Scope::Tenant(tenant.id.clone()), backend);
+    write_models(row, &tenant.models);
+    write_limits(row, tenant.limits);
+    write_budgets(row, &Scope::Tenant(tenant.id.clone()), backend);
     let mut models = row.arr("model_limits");
     for (pattern, limits) in &tenant.model_limits {
         let mut one = models.obj();
@@ -46,7 +54,7 @@ fn write_tenant(list: &mut Arr<'_>, tenant: &Tenant, runtime: &Runtime, backend:
     }
     drop(models);
     write_share(&mut row.obj("users"), &tenant.users);
-    write_tags(&mut row, tenant, backend);
+    write_tags(row, tenant, backend);
     row.bool("strict", tenant.strict);
     let mut list = row.arr("keys");
     for key in keys {
@@ -102,14 +110,14 @@ fn write_share(row: &mut Obj<'_>, share: &Share) {
     }
 }
 
-fn write_models(row: &mut Obj<'_>, models: &[ModelPattern]) {
+pub(super) fn write_models(row: &mut Obj<'_>, models: &[ModelPattern]) {
     let mut list = row.arr("models");
     for pattern in models {
         list.text(&pattern.0);
     }
 }
 
-fn write_limits(row: &mut Obj<'_>, limits: Limits) {
+pub(super) fn write_limits(row: &mut Obj<'_>, limits: Limits) {
     let mut object = row.obj("limits");
     for (limited, limit) in limits.iter() {
         object.num(limited.as_str(), limit);

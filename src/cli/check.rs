@@ -10,9 +10,10 @@ use crate::config::env::System;
 use crate::config::load;
 use crate::config::report::Report;
 use crate::config::runtime::Runtime;
+use crate::usage::price::litellm::Found;
 
 /// Where a configuration is looked for if nobody says.
-const USUAL: [&str; 2] = ["weir.yaml", "conf/weir.yaml"];
+pub(super) const USUAL: [&str; 2] = ["weir.yaml", "conf/weir.yaml"];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code: 0 good, 1 something is wrong, 2 no such file.\n\
@@ -32,6 +33,9 @@ struct Answer<'a> {
     ok: bool,
     #[serde(flatten)]
     report: &'a Report,
+    /// What a price file of LiteLLM's held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prices: Option<&'a Found>,
 }
 
 pub(super) fn check(args: &Args) -> ExitCode {
@@ -42,9 +46,9 @@ pub(super) fn check(args: &Args) -> ExitCode {
     }
     let loaded = load::from_file(&path, &System);
     match (&loaded, args.json) {
-        (Ok(_), true) => answer(&path, &Report::default()),
+        (Ok(runtime), true) => answer(&path, &Report::default(), runtime.prices.found()),
         (Ok(runtime), false) => print::out(&good(&path, runtime)),
-        (Err(report), true) => answer(&path, report),
+        (Err(report), true) => answer(&path, report, None),
         (Err(report), false) => bad(&path, report),
     }
     ExitCode::from(u8::from(loaded.is_err()))
@@ -60,20 +64,25 @@ pub(super) fn file(named: Option<&PathBuf>) -> Option<PathBuf> {
     found
 }
 
-fn answer(path: &Path, report: &Report) {
-    print::json(&Answer { file: path.display().to_string(), ok: report.is_empty(), report });
+fn answer(path: &Path, report: &Report, prices: Option<&Found>) {
+    print::json(&Answer { file: path.display().to_string(), ok: report.is_empty(), report, prices });
 }
 
 fn good(path: &Path, runtime: &Runtime) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    format!(
+    let head = format!(
         "{}: good ({}, {}, {}, {})",
         path.display(),
         count(runtime.deployments.len(), "provider"),
         count(runtime.routes.len(), "route"),
         count(runtime.tenants.len(), "tenant"),
         count(runtime.keys.len(), "key"),
-    )
+    );
+    let prices = runtime.prices.found().map(|found| {
+        let hint = if found.unknown.is_empty() { "" } else { " (`weir models --prices --check` lists them)" };
+        format!("{}{hint}", found.summary())
+    });
+    std::iter::once(head).chain(prices).collect::<Vec<_>>().join("\n")
 }
 
 fn bad(path: &Path, report: &Report) {

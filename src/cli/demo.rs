@@ -37,8 +37,10 @@ pub(super) fn demo(args: &Args) -> ExitCode {
         Ok(simulated) => simulated,
         Err(error) => return run::failed(&error),
     };
+    // Its ledger lives as long as it does.
+    let dir = std::env::temp_dir().join(format!("weir-demo-{}", std::process::id()));
     let Unfiled { runtime, key, generated } =
-        match load::for_demo(simulated.address(), args.listen, args.admin, &System) {
+        match load::for_demo(simulated.address(), args.listen, args.admin, &dir, &System) {
             Ok(unfiled) => unfiled,
             Err(report) => return run::refused(&report),
         };
@@ -52,7 +54,7 @@ pub(super) fn demo(args: &Args) -> ExitCode {
                 "tour",
                 Guided { tour, farewell: run::welcome(&urls, &admin_url, &key, generated, "simulator/sim-1") },
             );
-            prepared.serve();
+            prepared.serve_for_once(dir);
             ExitCode::SUCCESS
         }
         Err(error) => run::failed(&format!("{error} (choose another address with --listen and --admin)")),

@@ -1,19 +1,27 @@
 //! The command line. Exit codes: 0 done, 1 the answer is no (a bad configuration, a failure), 2 used
 //! wrongly.
 
+mod audit;
 mod check;
 mod completions;
 mod demo;
+mod doctor;
 mod env;
 mod explain;
+mod import;
 mod init;
+mod instance;
 mod keys;
+mod ledger;
 mod models;
 pub(crate) mod print;
 mod probe;
 mod providers;
 mod run;
 mod schema;
+mod stored;
+mod tail;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -52,8 +60,20 @@ enum Command {
     Providers(providers::Args),
     /// Print the settings that point a client at the gateway
     Env(env::Args),
+    /// Turn another gateway's configuration into one of Weir's
+    Import(import::Args),
+    /// Diagnose a running instance: what is wrong with it, and what helps
+    Doctor(doctor::Args),
+    /// Follow requests as they end
+    Tail(tail::Args),
     /// Make keys for clients
     Keys(keys::Args),
+    /// Say what was used and what it cost
+    Usage(usage::Args),
+    /// Export the ledger, or check it
+    Ledger(ledger::Args),
+    /// Hold the ledger against what providers say was used
+    Audit(audit::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -74,7 +94,13 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::probe(&args),
         Command::Providers(args) => providers::providers(&args),
         Command::Env(args) => env::env(&args),
+        Command::Import(args) => import::import(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Tail(args) => tail::tail(&args),
         Command::Keys(args) => keys::keys(&args),
+        Command::Usage(args) => usage::usage(&args),
+        Command::Ledger(args) => ledger::ledger(&args),
+        Command::Audit(args) => audit::audit(&args),
         Command::Completions(args) => completions::completions(&args),
     }
 }

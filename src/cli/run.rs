@@ -46,10 +46,15 @@ fn with_file(file: PathBuf) -> ExitCode {
 }
 
 fn without_file() -> ExitCode {
-    let Unfiled { runtime, key, generated } = match load::from_environment(&System) {
+    let Unfiled { mut runtime, key, generated } = match load::from_environment(&System) {
         Ok(unfiled) => unfiled,
         Err(report) => return refused(&report),
     };
+    if let Err(error) = std::fs::create_dir_all(&runtime.state.dir) {
+        let dir = runtime.state.dir.display();
+        print::note(&format!("weir: nothing is recorded: `{dir}` cannot be made: {error}"));
+        runtime.state.ledger.enabled = false;
+    }
     let found: Vec<String> = runtime.deployments.iter().map(|d| found(d, &runtime)).collect();
     let model = runtime.deployments.first().map(|d| format!("{}/{}", d.name, example(d)));
     match serve::prepare(runtime, None, Arc::new(System), None) {

@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+use super::access::{AdminToken, Issuer, KeySource};
+use super::alerts::{Alerts, SpendSpikes, Webhook};
 use super::attempts::AttemptRules;
-use super::budget::{Amount, Budget};
+use super::budget::{Amount, Budget, Unit};
 use super::limits::Limited;
 use super::runtime::{
     AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime,
@@ -36,12 +38,21 @@ pub fn json(runtime: &Runtime) -> Value {
             "write_timeout": seconds(server.write_timeout),
             "grace_period": seconds(server.grace_period),
             "max_answer": server.max_answer_bytes,
+            "trusted_proxies": server.trusted_proxies,
         },
-        "admin": {"listen": runtime.admin.listen, "token": runtime.admin.token.as_ref().map(|_| SET)},
+        "admin": {"listen": runtime.admin.listen, "tokens": runtime.admin.tokens.iter().map(admin_token).collect::<Vec<_>>()},
         "state": {
             "dir": runtime.state.dir,
+            "database": runtime.state.database.as_ref().map(|_| SET),
             "shared": runtime.state.shared.as_ref().map(|_| SET),
             "on_store_loss": runtime.state.on_store_loss.as_str(),
+            "retention": seconds(runtime.state.retention),
+            "ledger": {
+                "enabled": runtime.state.ledger.enabled,
+                "max_size": runtime.state.ledger.most_bytes,
+                "sync": seconds(runtime.state.ledger.sync),
+                "when_full": if runtime.state.ledger.serve_unrecorded { "serve" } else { "refuse" },
+            },
         },
         "providers": runtime.deployments.iter().map(|d| (d.name.clone(), deployment(d))).collect::<Map<_, _>>(),
         "routes": routes,
@@ -50,12 +61,42 @@ pub fn json(runtime: &Runtime) -> Value {
             "retry_budget": {"percent": runtime.retry_budget.percent, "floor": runtime.retry_budget.floor},
         },
         "tenants": tenants,
+        "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
         "prices": {"version": runtime.prices.version},
         "telemetry": {"access_log": match &runtime.telemetry.access_log {
             AccessLog::Off => "off".to_owned(),
             AccessLog::Stdout => "stdout".to_owned(),
             AccessLog::File(path) => path.display().to_string(),
         }},
+        "alerts": alerts(&runtime.alerts),
+    })
+}
+
+fn alerts(alerts: &Alerts) -> Value {
+    let webhook = |hook: &Webhook| {
+        json!({
+            "name": hook.name,
+            "url": hook.url.to_string(),
+            "secret": hook.secret.as_ref().map(|_| SET),
+            "format": hook.format.as_str(),
+            "events": hook.events.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            "tenants": hook.tenants,
+        })
+    };
+    let spikes = |spikes: SpendSpikes| {
+        json!({
+            "factor_percent": spikes.factor_percent,
+            "window": seconds(spikes.window),
+            "history": seconds(spikes.history),
+            "minimum_usd": Amount(Unit::Usd, spikes.minimum.into()).to_string(),
+        })
+    };
+    json!({
+        "webhooks": alerts.webhooks.iter().map(webhook).collect::<Vec<_>>(),
+        "spend_spikes": alerts.spend_spikes.map(spikes),
+        "ledger_lag": seconds(alerts.ledger_lag),
+        "endpoint_down": seconds(alerts.endpoint_down),
+        "repeat_after": seconds(alerts.repeat_after),
     })
 }
 
@@ -200,6 +241,33 @@ fn key(k: &Key) -> Value {
         "models": patterns(&k.models),
         "limits": limits(&k.limits),
         "budgets": budgets(&k.budgets),
+        "allowed_addresses": k.allowed_addresses,
+        "previous": k.previous.map(|previous| json!({"until": moment(previous.until)})),
+    })
+}
+
+fn admin_token(token: &AdminToken) -> Value {
+    json!({"name": token.name, "role": token.role.as_str(), "tenant": token.tenant, "token": SET})
+}
+
+fn issuer(issuer: &Issuer) -> Value {
+    json!({
+        "name": issuer.name,
+        "issuer": issuer.issuer,
+        "audience": issuer.audiences,
+        "keys": match &issuer.keys {
+            KeySource::Url(url) => url,
+            KeySource::Set(_) => "a JWK set",
+            KeySource::Pem(_) => "a public key",
+        },
+        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
+        "claims": {
+            "tenant": issuer.claims.tenant, "key": issuer.claims.key, "user": issuer.claims.user,
+            "models": issuer.claims.models,
+        },
+        "tenant": issuer.tenant,
+        "tenants": issuer.tenants,
+        "leeway": seconds(issuer.leeway),
     })
 }
 

@@ -6,15 +6,15 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::env::Env;
-use super::raw::Config;
+use super::env::{Env, Table};
+use super::raw::{Config, StoredKey};
 use super::read::{Context, Read as _};
 use super::report::Report;
-use super::resolve::resolve;
-use super::runtime::Runtime;
+use super::resolve::{self, resolve};
+use super::runtime::{Key, Runtime};
 use super::yaml::{self, Kind, Place};
 use crate::provider::{PROVIDERS, Provider};
-use crate::secret::Secret;
+use crate::secret::{Secret, minted};
 
 /// Reads a configuration file.
 pub fn from_file(path: &Path, env: &dyn Env) -> Result<Runtime, Report> {
@@ -43,6 +43,22 @@ pub fn from_text(text: &str, file: &str, env: &dyn Env) -> Result<Runtime, Repor
         Some(runtime) if report.is_empty() => Ok(runtime),
         // A bug in a default: nothing is wrong with the file, and yet there is no result.
         None if !failed && report.is_empty() => Err(Report::plain(file, "the configuration cannot be read", None)),
+        _ => Err(report),
+    }
+}
+
+/// What a key that is made at run time may do, from a JSON object with the members of a key in the file.
+/// Whose it is, and what it is called, others know. Variables and files mean nothing there.
+pub fn stored_key(text: &str) -> Result<Key, Report> {
+    let nothing = Table::default();
+    let mut cx = Context::new(&nothing);
+    let mut report = Report::default();
+    let raw = yaml::parse(text, &mut cx).and_then(|node| StoredKey::read(&node, &mut cx));
+    let key = raw.map(|raw| resolve::stored_key(&raw, &mut cx));
+    cx.finish("the key", text, &mut report);
+    match key {
+        Some(key) if report.is_empty() => Ok(key),
+        None if report.is_empty() => Err(Report::plain("the key", "it cannot be read", None)),
         _ => Err(report),
     }
 }
@@ -151,6 +167,7 @@ pub fn for_demo(
     simulator: SocketAddr,
     listen: SocketAddr,
     admin: SocketAddr,
+    dir: &Path,
     env: &dyn Env,
 ) -> Result<Unfiled, Report> {
     let mut providers = format!("  simulator: {{base_url: \"http://{simulator}\"}}\n");
@@ -162,35 +179,24 @@ pub fn for_demo(
     }
     // What it prints is for a person; records would stand in between.
     providers.push_str("telemetry: {access_log: \"off\"}\n");
+    let _ = writeln!(providers, "state: {{dir: {:?}}}", dir.display().to_string());
     unfiled(&providers, &listen.to_string(), &admin.to_string(), env)
 }
 
 fn unfiled(providers: &str, listen: &str, admin: &str, env: &dyn Env) -> Result<Unfiled, Report> {
     let given = env.var("WEIR_API_KEY").filter(|key| !key.is_empty());
     let generated = given.is_none();
-    let key = Secret::new(match given {
-        Some(key) => key,
-        None => new_key().ok_or_else(|| Report::plain("environment", "the system gives no random numbers", None))?,
-    });
+    let key = match given {
+        Some(key) => Secret::new(key),
+        None => {
+            minted::mint().ok_or_else(|| Report::plain("environment", "the system gives no random numbers", None))?
+        }
+    };
     let sha256 = hash_of(key.expose());
     let text = format!(
         "server: {{listen: \"{listen}\"}}\nadmin: {{listen: \"{admin}\"}}\nproviders:\n{providers}tenants:\n  default: {{keys: [{{id: default, sha256: {sha256}}}]}}\n"
     );
     Ok(Unfiled { runtime: from_text(&text, "environment", env)?, key, generated })
-}
-
-/// A new key: `weir-` and 32 letters and digits (190 bits). `None` if the system has no randomness.
-pub fn new_key() -> Option<String> {
-    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut key = String::from("weir-");
-    let mut bytes = [0_u8; 64];
-    while key.len() < 37 {
-        getrandom::fill(&mut bytes).ok()?;
-        // Bytes past the largest multiple of 62 would favour the first letters.
-        let even = bytes.iter().filter(|b| **b < 248).filter_map(|b| LETTERS.get(usize::from(b % 62)));
-        key.extend(even.take(37 - key.len()).map(|b| char::from(*b)));
-    }
-    Some(key)
 }
 
 /// The `sha256` of a key, as a configuration holds it.

@@ -5,8 +5,12 @@
 //! and builds the [`runtime`]; [`load`] is the way through. Every problem is found before any is
 //! reported ([`report`]).
 
+pub mod access;
+pub mod alerts;
 pub mod attempts;
 pub mod budget;
+pub mod database;
+pub mod discovered;
 pub mod dump;
 pub mod env;
 pub mod limits;

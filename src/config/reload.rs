@@ -29,8 +29,8 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Puts a new configuration to work; an error leaves the old one in force.
 pub type Apply = Box<dyn Fn(&Arc<Runtime>) -> Result<(), String> + Send + Sync>;
-/// Told after each attempt: whether it worked.
-pub type Observe = Box<dyn Fn(&Status) + Send + Sync>;
+/// Told after each attempt: whether it worked, and whose it was.
+pub type Observe = Box<dyn Fn(&Status, &str) + Send + Sync>;
 
 /// How the last attempts went, for the admin API and metrics.
 #[derive(Debug, Clone, Serialize)]
@@ -118,14 +118,14 @@ impl Reloader {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the file again and, if nothing is wrong with it, puts it to work.
-    pub fn reload(&self) -> Result<Status, Report> {
+    /// Reads the file again and, if nothing is wrong with it, puts it to work. `who` is for the record.
+    pub fn reload(&self, who: &str) -> Result<Status, Report> {
         let Some(path) = self.path.as_deref() else {
             let help = Some("start with `weir run -c FILE`".to_owned());
             return Err(Report::plain("environment", "the gateway was started without a file", help));
         };
         let mut state = self.state();
-        self.reload_locked(path, &mut state)
+        self.reload_locked(path, &mut state, who)
     }
 
     /// The same, unless nothing has changed since the last attempt.
@@ -134,11 +134,11 @@ impl Reloader {
         let mut state = self.state();
         if read_again(path, &state.seen.files, self.env.as_ref()) != state.seen.hash {
             // The outcome is in the status and in the log.
-            let _ = self.reload_locked(path, &mut state);
+            let _ = self.reload_locked(path, &mut state, "file");
         }
     }
 
-    fn reload_locked(&self, path: &Path, state: &mut State) -> Result<Status, Report> {
+    fn reload_locked(&self, path: &Path, state: &mut State, who: &str) -> Result<Status, Report> {
         let (loaded, seen) = read(path, self.env.as_ref());
         state.seen = seen;
         let applied = loaded.and_then(|mut runtime| {
@@ -166,7 +166,7 @@ impl Reloader {
                 Err(report)
             }
         };
-        (self.observe)(&state.status);
+        (self.observe)(&state.status, who);
         outcome
     }
 
@@ -271,6 +271,18 @@ fn keep_what_needs_a_restart(new: &mut Runtime, old: &Runtime) -> Vec<String> {
     if new.state.dir != old.state.dir {
         warn("state.dir");
         new.state.dir.clone_from(&old.state.dir);
+    }
+    if new.state.database != old.state.database {
+        warn("state.database");
+        new.state.database.clone_from(&old.state.database);
+    }
+    if new.state.ledger != old.state.ledger {
+        warn("state.ledger");
+        new.state.ledger = old.state.ledger;
+    }
+    if new.state.retention != old.state.retention {
+        warn("state.retention");
+        new.state.retention = old.state.retention;
     }
     warnings
 }

@@ -9,11 +9,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
-
+pub use super::access::Key;
+use super::access::{AdminToken, Auth, IpNet};
+use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
-pub use super::limits::{Limits, OnStoreLoss, Share};
+use super::database::DatabaseUrl;
+pub use super::discovered::Discovered;
+pub use super::limits::{Limits, Share};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -42,18 +45,60 @@ pub struct Runtime {
     pub tenants: Vec<Arc<Tenant>>,
     /// Every key by the SHA-256 of its secret.
     pub keys: HashMap<[u8; 32], Arc<Key>>,
+    pub auth: Auth,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
+    pub alerts: Arc<Alerts>,
 }
 
 /// `state:`
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     pub dir: PathBuf,
+    /// The fleet's Postgres; `None` is the file in `dir`.
+    pub database: Option<DatabaseUrl>,
+    /// How long rows of the ledger are kept.
+    pub retention: Duration,
+    pub ledger: LedgerRules,
     /// Where limits and budgets are shared with other replicas.
     pub shared: Option<Secret>,
     /// Where a limit or a budget says nothing else.
     pub on_store_loss: OnStoreLoss,
+}
+
+/// `on_store_loss`: what holds for a shared limit or budget while its store is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStoreLoss {
+    /// What is leased may be spent; then a limit is this replica's part of it, and a budget is closed.
+    #[default]
+    LastLease,
+    /// Everything is let through, and charged afterwards.
+    Open,
+    /// Everything is refused.
+    Closed,
+}
+
+impl OnStoreLoss {
+    pub const WORDS: [(&str, Self); 3] =
+        [("last_lease", Self::LastLease), ("open", Self::Open), ("closed", Self::Closed)];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LastLease => "last_lease",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// `state.ledger:`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LedgerRules {
+    pub enabled: bool,
+    pub most_bytes: u64,
+    pub sync: Duration,
+    /// Where nothing can be recorded, requests are served all the same.
+    pub serve_unrecorded: bool,
 }
 
 /// `server:`
@@ -72,6 +117,18 @@ pub struct Server {
     pub grace_period: Duration,
     /// Answers that are not streamed are held up to this size.
     pub max_answer_bytes: usize,
+    /// Those are believed about whom a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Server {
+    /// Threads that serve.
+    pub fn workers(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            threads => threads,
+        }
+    }
 }
 
 /// One address.
@@ -91,8 +148,8 @@ pub struct TlsFiles {
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// Required as soon as `listen` is not loopback.
-    pub token: Option<Secret>,
+    /// Who may ask. At least one as soon as `listen` is not loopback.
+    pub tokens: Vec<AdminToken>,
 }
 
 impl Default for Runtime {
@@ -102,7 +159,7 @@ impl Default for Runtime {
             hash: String::new(),
             loaded_at: SystemTime::UNIX_EPOCH,
             server: Server::default(),
-            admin: Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
+            admin: Admin { listen: ([127, 0, 0, 1], 0).into(), tokens: Vec::new() },
             state: State::default(),
             deployments: Vec::new(),
             routes: HashMap::new(),
@@ -111,8 +168,10 @@ impl Default for Runtime {
             retry_budget: RetryShare::default(),
             tenants: Vec::new(),
             keys: HashMap::new(),
+            auth: Auth::default(),
             prices: Arc::default(),
             telemetry: Telemetry { access_log: AccessLog::Off },
+            alerts: Arc::default(),
         }
     }
 }
@@ -180,33 +239,6 @@ impl Deployment {
     /// All endpoints of the provider that this one stands for: itself, and the others.
     pub fn endpoints(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
         std::iter::once(self).chain(&self.others)
-    }
-}
-
-/// The models a server said it has. Written beside the requests, read by them.
-#[derive(Debug, Default)]
-pub struct Discovered(ArcSwap<HashMap<String, Arc<ModelInfo>>>);
-
-impl Discovered {
-    pub fn get(&self, model: &str) -> Option<Arc<ModelInfo>> {
-        self.0.load().get(model).cloned()
-    }
-
-    pub fn has(&self, model: &str) -> bool {
-        self.0.load().contains_key(model)
-    }
-
-    pub fn names(&self) -> Vec<String> {
-        self.0.load().keys().cloned().collect()
-    }
-
-    pub fn set(&self, models: Arc<HashMap<String, Arc<ModelInfo>>>) {
-        self.0.store(models);
-    }
-
-    /// All of them, to be kept over a reload.
-    pub fn all(&self) -> Arc<HashMap<String, Arc<ModelInfo>>> {
-        self.0.load_full()
     }
 }
 
@@ -535,35 +567,6 @@ pub fn pattern_matches(pattern: &str, name: &str) -> bool {
         (Some(rest), Some(tail)) => rest.ends_with(tail),
         (Some(rest), None) => rest.is_empty(),
         (None, _) => false,
-    }
-}
-
-/// A key of a tenant.
-#[derive(Debug)]
-pub struct Key {
-    pub id: String,
-    pub tenant: Arc<Tenant>,
-    pub active: bool,
-    /// The first moment at which it is refused.
-    pub expires: Option<SystemTime>,
-    /// Narrows the tenant's allow-list; empty narrows nothing.
-    pub models: Vec<ModelPattern>,
-    pub limits: Limits,
-    pub budgets: Vec<Budget>,
-}
-
-impl Default for Key {
-    /// One that nothing is said about.
-    fn default() -> Self {
-        Self {
-            id: String::new(),
-            tenant: Arc::default(),
-            active: true,
-            expires: None,
-            models: Vec::new(),
-            limits: Limits::default(),
-            budgets: Vec::new(),
-        }
     }
 }
 

@@ -99,13 +99,28 @@ pub struct Classes {
     #[serde(skip_serializing_if = "is_zero")]
     pub audio_input: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    pub image_input: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub visible_output: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub reasoning: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub audio_output: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    pub image_output: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub search_units: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub images: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub audio_seconds: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub characters: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub web_searches: u64,
+    /// What the provider itself says it charges: beside our cost, not in it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub upstream_cost_pico_usd: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -121,10 +136,17 @@ impl From<Usage> for Classes {
             cache_write: usage.cache_write_tokens,
             cache_write_1h: usage.cache_write_1h_tokens,
             audio_input: usage.audio_input_tokens,
+            image_input: usage.image_input_tokens,
             visible_output: usage.visible_output_tokens,
             reasoning: usage.reasoning_tokens,
             audio_output: usage.audio_output_tokens,
+            image_output: usage.image_output_tokens,
             search_units: usage.search_units,
+            images: usage.images,
+            audio_seconds: usage.audio_seconds,
+            characters: usage.characters,
+            web_searches: usage.web_searches,
+            upstream_cost_pico_usd: usage.charged_pico_usd,
         }
     }
 }
@@ -137,10 +159,17 @@ impl From<Classes> for Usage {
             cache_write_tokens: classes.cache_write,
             cache_write_1h_tokens: classes.cache_write_1h,
             audio_input_tokens: classes.audio_input,
+            image_input_tokens: classes.image_input,
             visible_output_tokens: classes.visible_output,
             reasoning_tokens: classes.reasoning,
             audio_output_tokens: classes.audio_output,
+            image_output_tokens: classes.image_output,
             search_units: classes.search_units,
+            images: classes.images,
+            audio_seconds: classes.audio_seconds,
+            characters: classes.characters,
+            web_searches: classes.web_searches,
+            charged_pico_usd: classes.upstream_cost_pico_usd,
         }
     }
 }
@@ -158,5 +187,15 @@ impl Row {
 
     pub fn cost(&self) -> Option<PicoUsd> {
         self.cost_pico_usd.map(PicoUsd)
+    }
+
+    /// Puts another cost in place of the row's own, as its line writes it.
+    pub(super) fn set_cost(&mut self, cost: Option<PicoUsd>) {
+        self.cost_pico_usd = cost.map(|cost| cost.0);
+        self.cost_usd = cost.and_then(|cost| {
+            let text = cost.to_string();
+            let decimal = if text.contains('.') { text } else { text + ".0" };
+            RawValue::from_string(decimal).ok()
+        });
     }
 }

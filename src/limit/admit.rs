@@ -1,5 +1,6 @@
 //! Admission: all limits and budgets of a request looked at together.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget::{Crossed, Exhausted, Purse, Purses, Reservation, Spend, Which};
@@ -80,7 +81,8 @@ pub struct Admission {
     /// The client's name of the model, where anything stands on models.
     model: Box<str>,
     settled: bool,
-    may_stop: bool,
+    /// Some budget of it ends streams.
+    may_stop: AtomicBool,
     standing: Standing,
 }
 
@@ -153,7 +155,7 @@ impl KeyLimits {
             let reservation = self.purses.reserve(Vec::new(), ask.want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
             let held = Mutex::new(Held::new(Vec::new(), reservation));
             let (model, standing) = (Box::default(), Standing::default());
-            return Ok(Admission { held, model, settled: false, may_stop: false, standing });
+            return Ok(Admission { held, model, settled: false, may_stop: AtomicBool::new(false), standing });
         }
         let (gates, more) = self.scopes(ask, at.unix_ms);
         let (load, now_ms) = (ask.want.load(), at.now_ms);
@@ -169,7 +171,7 @@ impl KeyLimits {
         let standing = Standing::over(&gates, &mut states);
         drop(states);
         let place = |gate| Place { gate, reserved: load, booked_ms: now_ms };
-        let may_stop = reservation.may_stop();
+        let may_stop = AtomicBool::new(reservation.may_stop());
         let held = Held::new(gates.into_iter().map(place).collect(), reservation);
         let model = if self.models.is_empty() { Box::default() } else { ask.model.into() };
         Ok(Admission { held: Mutex::new(held), model, settled: false, may_stop, standing })
@@ -310,6 +312,7 @@ impl Admission {
             return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, self.standing)));
         }
         reservation.raise(purses, want.spend(), Which::All, at.unix_ms).map_err(Refusal::Budget)?;
+        self.may_stop.store(reservation.may_stop(), Ordering::Relaxed);
         for (gate, state) in gates.iter().zip(&mut states) {
             gate.charge(state, now_ms, load);
         }
@@ -319,8 +322,8 @@ impl Admission {
     }
 
     /// Whether one of its budgets ends streams when it runs out ([`Self::keep_up`]).
-    pub const fn may_stop(&self) -> bool {
-        self.may_stop
+    pub fn may_stop(&self) -> bool {
+        self.may_stop.load(Ordering::Relaxed)
     }
 
     /// So much was used so far by an answer that runs: holds it, should it be more than was held. The

@@ -67,13 +67,22 @@ impl Door {
         Ok(Visit { _guard: guard })
     }
 
+    /// Asked before a credential is checked that takes work to check: a 429 where the address has failed
+    /// too often within this second.
+    pub fn may_try(&self, address: IpAddr) -> Result<(), Error> {
+        match exceeds(self.bad_keys.observe(&address, 0), self.limits.bad_keys_per_second) {
+            true => Err(too_many_bad_keys()),
+            false => Ok(()),
+        }
+    }
+
     /// Call when a credential turned out missing or unknown, with the error that says so; gives it
     /// back, or a 429 where the address has failed too often within this second
     /// (`limit="door_bad_keys"`: see whether the kind became `RateLimited`).
     pub fn failed(&self, address: IpAddr, error: Error) -> Error {
         let failures = self.bad_keys.observe(&address, 1);
         if exceeds(failures, self.limits.bad_keys_per_second) {
-            return refusal("too many requests with a wrong API key from this address");
+            return too_many_bad_keys();
         }
         error
     }
@@ -82,6 +91,10 @@ impl Door {
 fn exceeds(count: isize, limit: u32) -> bool {
     // A negative count is a sketch that overflowed.
     u64::try_from(count).map_or(true, |count| count > u64::from(limit))
+}
+
+fn too_many_bad_keys() -> Error {
+    refusal("too many requests with a wrong API key from this address")
 }
 
 fn refusal(text: &'static str) -> Error {
@@ -111,6 +124,7 @@ mod tests {
         assert_eq!(kinds.first(), Some(&Kind::InvalidKey));
         assert!(kinds.contains(&Kind::RateLimited), "{kinds:?}");
         assert_eq!(fail(2), Kind::InvalidKey);
+        assert!(door.may_try(address(2)).is_ok(), "asking is no failure");
     }
 
     #[test]

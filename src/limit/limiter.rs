@@ -88,6 +88,16 @@ impl Limiter {
     /// there before go on counting; those that no configuration and no request holds any more are
     /// forgotten; what was spent never is. Two secrets under one key id share its counters.
     pub fn bind(&self, runtime: &Runtime) -> Bound {
+        self.bind_with(runtime, std::iter::empty())
+    }
+
+    /// The same, with keys that are not the configuration's.
+    pub fn bind_with<'k>(
+        &self,
+        runtime: &'k Runtime,
+        more: impl Iterator<Item = (&'k [u8; 32], &'k Arc<Key>)>,
+    ) -> Bound {
+        let all: Vec<_> = runtime.keys.iter().chain(more).collect();
         let unix_ms = whole_ms(runtime.loaded_at.duration_since(UNIX_EPOCH).unwrap_or_default());
         let mut binding = self.binding(unix_ms);
         // A tenant without keys has accounts all the same.
@@ -95,12 +105,12 @@ impl Limiter {
             binding.account(Scope::Tenant(tenant.id.clone()), &tenant.budgets);
         }
         let mut tenants: HashMap<&str, Shared> = HashMap::new();
-        let keys = runtime.keys.iter().map(|(sha256, key)| {
+        let keys = all.iter().map(|(sha256, key)| {
             let shared = match tenants.entry(key.tenant.id.as_str()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(binding.share(&key.tenant)),
             };
-            (*sha256, binding.key(key, shared))
+            (**sha256, binding.key(key, shared))
         });
         let keys: HashMap<_, _> = keys.collect();
         drop(tenants);

@@ -26,9 +26,9 @@
 //!
 //! # How to wire it
 //! - One [`Limiter`] and one [`clock::Clock`] for the process. At load and at each reload:
-//!   `let bound = limiter.bind(&runtime); let keyring = tenant::keys::Keyring::new(&runtime, &bound);`
-//!   and swap the keyring with the runtime. Counters stay, new limits hold at once. Keys that are in no
-//!   file have [`Limiter::bind_key`].
+//!   `let bound = limiter.bind_with(&runtime, roster.keys());` with the keys that are in no file, then
+//!   `tenant::keys::Keyring::new(&runtime, roster, &bound)`, and swap the keyring with the runtime. Counters
+//!   stay, new limits hold at once.
 //! - Per request, when the model is known: `caller.limits.admit(&ask, clock.moment())`, which looks at
 //!   limits and budgets. Keep the [`Admission`] in the request's context; its drop gives the concurrency
 //!   back. [`Admission::also`] before another target is asked; [`Admission::keep_up`] while a stream runs.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
+use http::header::DATE;
 use pingora_http::RequestHeader;
 
 use super::connector::{Leg, Pools, Upstream};
@@ -71,7 +72,9 @@ pub(super) async fn round_trip(leg: &mut Leg, head: RequestHeader, body: Bytes) 
     up.write_request_header(Box::new(head)).await.map_err(broken)?;
     up.write_request_body(body, true).await.map_err(broken)?;
     up.read_response_header().await.map_err(broken)?;
-    let status = up.response_header().map_or(0, |head| head.status.as_u16());
+    let head = up.response_header();
+    let status = head.map_or(0, |head| head.status.as_u16());
+    let date = head.and_then(|head| head.headers.get(DATE)?.to_str().ok().map(str::to_owned));
     let mut all = BytesMut::new();
     while let Some(piece) = up.read_response_body().await.map_err(broken)? {
         if all.len() + piece.len() > MAX_BYTES {
@@ -79,5 +82,5 @@ pub(super) async fn round_trip(leg: &mut Leg, head: RequestHeader, body: Bytes) 
         }
         all.extend_from_slice(&piece);
     }
-    Ok(Reply { status, body: all.freeze() })
+    Ok(Reply { status, body: all.freeze(), date })
 }

@@ -1,5 +1,6 @@
 //! What runs beside requests: name look-ups, reload by signal, the drain's end.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use tokio::sync::Notify;
 
 use super::connector::REFRESH;
 use super::keep::Keep;
+use super::ledger::Fold;
 use super::live::Live;
+use super::registry::Registry;
 use super::shutdown::{InFlight, drained};
 use crate::config::reload::Reloader;
 use crate::limit::shared::Shared;
@@ -20,7 +23,7 @@ use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
 /// Access lines that a disk does not take within this time are lost, and counted.
-pub(super) const FLUSH: Duration = Duration::from_secs(2);
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Keeps the addresses of providers fresh.
 pub(super) struct Names {
@@ -49,9 +52,41 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
-    pub(super) telemetry: Arc<Telemetry>,
-    pub(super) keep: Arc<Keep>,
+    /// Where limits are shared.
     pub(super) store: Option<Arc<Shared>>,
+    pub(super) last: Last,
+}
+
+/// What is kept when the process ends.
+#[derive(Clone)]
+pub(super) struct Last {
+    pub(super) keep: Arc<Keep>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) fold: Option<Arc<Fold>>,
+    pub(super) telemetry: Arc<Telemetry>,
+    /// A directory that nobody needs afterwards.
+    pub(super) scratch: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Last {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Last")
+    }
+}
+
+impl Last {
+    /// Blocks the thread for a bounded time.
+    pub(super) fn save(&self) {
+        self.keep.save();
+        if let Some(fold) = &self.fold {
+            fold.finish();
+        }
+        self.registry.flush();
+        self.telemetry.flush(FLUSH);
+        if let Some(scratch) = &self.scratch {
+            let _ = std::fs::remove_dir_all(scratch);
+        }
+    }
 }
 
 #[async_trait]
@@ -62,8 +97,8 @@ impl BackgroundService for Drain {
         if let Some(store) = &self.store {
             store.hand_back().await;
         }
-        self.keep.save();
-        self.telemetry.flush(FLUSH);
+        let last = self.last.clone();
+        let _ = tokio::task::spawn_blocking(move || last.save()).await;
         std::process::exit(0);
     }
 }
@@ -98,7 +133,7 @@ impl BackgroundService for HangUp {
             }
             let reloader = Arc::clone(&self.reloader);
             // How it went is in the log and in the reloader's status.
-            let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+            let _ = tokio::task::spawn_blocking(move || reloader.reload("signal")).await;
         }
     }
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
+use super::{record, thrown};
+use crate::alert;
 use crate::error::{Error, Kind, Retry};
 use crate::limit::Used;
 use crate::limit::budget::{Crossed, Spend};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
+use crate::telemetry::Outcome;
 use crate::telemetry::record::Tried;
-use crate::telemetry::{Outcome, Record};
 use crate::usage::price::{PicoUsd, amount};
 use crate::usage::tokens::{Usage, UsageSource};
-
-const CLIENT_CLOSED: u16 = 499;
 
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
 fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage, UsageSource)> {
@@ -39,16 +39,22 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
     attempt.answer.usage(input_tokens).or_else(partial).or_else(abandoned)
 }
 
-fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
+pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
     let info = attempt.target.info.as_ref()?;
-    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at))
+    let region = attempt.target.deployment.region.as_deref();
+    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at), region)
 }
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
 fn count(x: &mut Exchange) {
     let Some(attempt) = x.attempt.as_ref().filter(|attempt| !attempt.booked) else { return };
     let Some((usage, source)) = used(x, attempt, x.end.error.as_ref()) else { return };
-    x.end.cost = price(x, attempt, &usage);
+    let cost = price(x, attempt, &usage);
+    // Characters that nobody bills by say nothing of the tokens there were.
+    if cost.is_none() && usage.characters > 0 {
+        return;
+    }
+    x.end.cost = cost;
     x.end.usage = Some(usage);
     x.end.usage_source = source;
 }
@@ -147,8 +153,15 @@ impl Gateway {
             }
         }
         let provider = attempt.target.deployment.name.as_str();
-        let detail = error.detail();
-        tracing::debug!(request_id = %x.request_id, provider, cause = failure.cause.as_str(), detail, "attempt failed");
+        let detail = error.detail().filter(|_| tracing::enabled!(tracing::Level::DEBUG));
+        let detail = detail.map(|detail| thrown::without_request(detail, &x.body));
+        tracing::debug!(
+            request_id = %x.request_id,
+            provider,
+            cause = failure.cause.as_str(),
+            detail = detail.as_deref(),
+            "attempt failed"
+        );
         self.put(x, attempt, failure.cause.as_str(), Some(error));
         failure
     }
@@ -243,18 +256,17 @@ impl Gateway {
         let all: Vec<(String, Usage, Option<PicoUsd>)> = lost.chain(last).collect();
         let parts: Vec<Used<'_>> = all.iter().map(|(target, usage, cost)| part(target, usage, *cost)).collect();
         let crossed = admission.settle(&parts, self.clock.moment());
-        crossed.iter().for_each(|crossed| self.crossed(x, crossed));
+        crossed.iter().for_each(|crossed| self.crossed(crossed));
         if let (Some((target, usage, _)), true) = (all.last(), is_whole(x)) {
             learn(x, target, usage);
         }
     }
 
     /// Where everybody is told who is to know of a mark of a budget that was passed.
-    fn crossed(&self, x: &Exchange, crossed: &Crossed) {
+    fn crossed(&self, crossed: &Crossed) {
         let Crossed { scope, budget, percent } = crossed;
-        let (tenant, kind, name, budget) = (scope.tenant(), scope.kind(), scope.name(), budget.name());
-        tracing::warn!(request_id = %x.request_id, tenant, scope = kind, name, budget, percent, "{crossed}");
         self.telemetry.budget_crossed(crossed);
+        self.alerts.budget_crossed(&alert::Crossed { scope, budget, percent: *percent, spent: None });
     }
 
     /// Settles limits and writes the one record. Only the first call counts.
@@ -264,59 +276,21 @@ impl Gateway {
         }
         x.clock.pause();
         self.settle(x);
-        if let Some(mut attempt) = x.attempt.take() {
-            let outcome = match x.end.outcome {
-                Outcome::Finished => "ok",
-                Outcome::ClientCut => Cause::ClientGone.as_str(),
-                _ => x.end.error.as_ref().map_or("ok", |error| Cause::of(error).as_str()),
-            };
-            self.put(x, &mut attempt, outcome, None);
-            attempt.leave();
-            x.attempt = Some(attempt);
-        }
-        self.telemetry.finish(&record(x));
+        self.put_last(x);
+        let line = self.end_row(x);
+        self.telemetry.finish(&record::of(x, x.attempt.as_ref()), line);
     }
-}
 
-/// What the client saw, or 499 (nginx's word for it) where it left before it saw anything.
-fn status(x: &Exchange) -> u16 {
-    match (x.end.status, x.end.outcome) {
-        (0, Outcome::ClientCut) => CLIENT_CLOSED,
-        (status, _) => status,
-    }
-}
-
-/// The row of a finished exchange.
-fn record(x: &Exchange) -> Record<'_> {
-    let endpoint = x.endpoint.map_or("unknown", |e| e.as_str());
-    let attempt = x.attempt.as_ref();
-    let key = x.caller.as_ref().map(|c| &c.key);
-    Record {
-        client_request_id: x.client_request_id.as_ref().and_then(|id| id.to_str().ok()),
-        tenant: key.map(|k| k.tenant.id.as_str()),
-        key_id: key.map(|k| k.id.as_str()),
-        route: x.plan.as_ref().and_then(|p| p.route.as_ref()).map(|r| r.name.as_str()),
-        model: x.parsed.as_ref().map(|p| p.model.as_str()).filter(|m| !m.is_empty()),
-        provider: attempt.map(|a| a.target.deployment.name.as_str()),
-        upstream_model: attempt.map(|a| a.target.model.as_str()).filter(|m| !m.is_empty()),
-        stream: x.parsed.as_ref().is_some_and(|p| p.stream),
-        status: status(x),
-        outcome: x.end.outcome,
-        attempts: x.attempts,
-        fallback: x.fallback_used(),
-        timeline: &x.timeline,
-        user: x.user.as_deref(),
-        tags: &x.tags,
-        usage: x.end.usage,
-        usage_source: x.end.usage.map(|_| x.end.usage_source),
-        service_tier: attempt.and_then(|a| a.answer.service_tier()),
-        cost: x.end.cost,
-        price_version: x.end.cost.map(|_| x.live.runtime.prices.version.as_str()),
-        duration: x.started.elapsed(),
-        ttft: x.end.first_byte,
-        overhead: x.clock.spent(),
-        dropped: attempt.map_or(&[], |a| a.prepared.dropped.paths()),
-        error: x.end.error.as_ref().map(|e| e.code()),
-        ..Record::new(x.request_id, x.started_at, endpoint)
+    /// The attempt that answered, or failed last, goes on record.
+    pub(super) fn put_last(&self, x: &mut Exchange) {
+        let Some(mut attempt) = x.attempt.take() else { return };
+        let outcome = match x.end.outcome {
+            Outcome::Finished => "ok",
+            Outcome::ClientCut => Cause::ClientGone.as_str(),
+            _ => x.end.error.as_ref().map_or("ok", |error| Cause::of(error).as_str()),
+        };
+        self.put(x, &mut attempt, outcome, None);
+        attempt.leave();
+        x.attempt = Some(attempt);
     }
 }

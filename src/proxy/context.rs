@@ -13,11 +13,13 @@ use super::shutdown::Ticket;
 use crate::config::attempts::Patience;
 use crate::config::runtime::{Strategy, Timeouts};
 use crate::error::{Error, Kind};
+use crate::ledger::Entry;
 use crate::limit::door::Visit;
 use crate::limit::{Admission, Standing};
 use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
+use crate::stage::authenticate::Origin;
 use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
@@ -48,6 +50,7 @@ pub(crate) struct Exchange {
     /// The caller's format: of errors, and of answers.
     pub(crate) dialect: Dialect,
     pub(crate) caller: Option<Arc<Caller>>,
+    pub(crate) origin: Origin,
     /// The client's own credential goes upstream in place of the provider's.
     pub(crate) pass_through: bool,
     pub(crate) body: Bytes,
@@ -58,6 +61,8 @@ pub(crate) struct Exchange {
     pub(crate) opened: Opened,
     pub(crate) plan: Option<Plan>,
     pub(crate) admission: Option<Admission>,
+    /// Its place in the ledger's log, once it is admitted.
+    pub(crate) entry: Option<Entry>,
     /// The key's limits as they stood when one of them refused.
     pub(crate) denied: Option<Standing>,
     /// Refuse what a target cannot express.
@@ -163,8 +168,18 @@ pub(crate) struct End {
     pub(crate) first_byte: Option<Duration>,
     /// The provider's own error answer, for a caller of its format.
     pub(crate) verbatim: Option<(u16, Bytes)>,
+    /// The row, as it was when the answer was complete.
+    pub(crate) sealed: Option<Sealed>,
     /// The row is written.
     pub(crate) closed: bool,
+}
+
+/// A row that stands in the ledger's log, with what may turn out otherwise.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) line: Vec<u8>,
+    pub(crate) status: u16,
+    pub(crate) outcome: Outcome,
 }
 
 /// A stopwatch.
@@ -214,6 +229,7 @@ impl Exchange {
             endpoint: None,
             dialect: Dialect::OpenAiChat,
             caller: None,
+            origin: Origin { peer: None, caller: None },
             pass_through: false,
             body: Bytes::new(),
             parsed: None,
@@ -221,6 +237,7 @@ impl Exchange {
             opened: Opened::default(),
             plan: None,
             admission: None,
+            entry: None,
             denied: None,
             strict: false,
             betas: Vec::new(),
@@ -241,6 +258,7 @@ impl Exchange {
                 cost: None,
                 first_byte: None,
                 verbatim: None,
+                sealed: None,
                 closed: false,
             },
         }

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::ask::round_trip;
 use super::connector::{Pools, Upstream};
 use super::live::Live;
+use crate::alert::Alerts;
 use crate::config::runtime::BaseUrl;
 use crate::error::{Error, Result};
 use crate::provider::sign::call::{Call, Caller, Reply, not_fetched};
@@ -32,6 +33,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub(super) struct Credentials {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) alerts: Arc<Alerts>,
 }
 
 #[async_trait]
@@ -44,12 +46,28 @@ impl BackgroundService for Credentials {
                 _ = tick.tick() => {}
                 _ = shutdown.changed() => return,
             }
-            self.refresh_due(&calls).await;
+            tokio::join!(self.refresh_due(&calls), self.refresh_issuers(&calls));
         }
     }
 }
 
 impl Credentials {
+    /// The public keys of issuers of tokens.
+    async fn refresh_issuers(&self, calls: &Arc<Calls>) {
+        let issuers = self.live.load().callers.load().keyring.tokens().issuers().cloned();
+        let Some(issuers) = issuers else { return };
+        let mut running = JoinSet::new();
+        for due in issuers.due(SystemTime::now()) {
+            let (issuers, calls) = (Arc::clone(&issuers), Arc::clone(calls));
+            running.spawn(async move { issuers.refresh(due, calls.as_ref()).await });
+        }
+        while let Some(Ok(result)) = running.join_next().await {
+            let Err((issuer, error)) = result else { continue };
+            self.telemetry.issuer_refresh_failed();
+            tracing::warn!(issuer, %error, "an issuer's public keys could not be fetched, the last ones stay in use");
+        }
+    }
+
     /// All that are due, at the same time: one that hangs holds up no other.
     async fn refresh_due(&self, calls: &Arc<Calls>) {
         let now = SystemTime::now();
@@ -62,6 +80,7 @@ impl Credentials {
             });
         }
         while let Some(Ok((deployment, result))) = running.join_next().await {
+            self.alerts.credential_fetched(&deployment.id, result.as_ref().err().map(Error::public));
             if let Err(error) = result {
                 self.telemetry.credential_refresh_failed(&deployment.name);
                 tracing::warn!(provider = %deployment.name, %error, "the provider's credential could not be fetched");
@@ -71,12 +90,13 @@ impl Credentials {
 }
 
 /// Calls over connections of their own.
-pub(super) struct Calls {
+#[derive(Debug)]
+pub(crate) struct Calls {
     pools: Pools,
 }
 
 impl Calls {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pools: Pools::new(ConnectorOptions::new(1)) }
     }
 }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 
+use crate::limit::Scope;
 use crate::limit::budget::Accounts;
 use crate::limit::clock::unix_ms;
 use crate::telemetry::Telemetry;
@@ -19,6 +20,7 @@ const NAME: &str = "budgets.json";
 const EVERY: Duration = Duration::from_secs(1);
 
 /// See the module documentation.
+#[derive(Debug)]
 pub(super) struct Keep {
     directory: PathBuf,
     accounts: Arc<Accounts>,
@@ -26,7 +28,7 @@ pub(super) struct Keep {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     unwritten: Option<String>,
     /// The last attempt to write failed, and that was said.
@@ -34,22 +36,27 @@ struct State {
 }
 
 impl Keep {
-    /// Puts back what an earlier process kept. What cannot be read is moved aside: it is no reason not
-    /// to start.
-    pub(super) fn open(directory: PathBuf, accounts: Arc<Accounts>, telemetry: Arc<Telemetry>) -> Arc<Self> {
-        let path = directory.join(NAME);
+    pub(super) fn new(directory: PathBuf, accounts: Arc<Accounts>, telemetry: Arc<Telemetry>) -> Arc<Self> {
+        Arc::new(Self { directory, accounts, telemetry, state: Mutex::default() })
+    }
+
+    /// Puts back what an earlier process kept: everything, or where the ledger told what all others have
+    /// spent, that of users and tags, who have no account before they are seen. What cannot be read is
+    /// moved aside: it is no reason not to start.
+    pub(super) fn put_back(&self, is_told: bool) {
+        let wants = |scope: &Scope| !is_told || matches!(scope, Scope::User { .. } | Scope::Tag { .. });
+        let path = self.directory.join(NAME);
         let restored = match fs::read_to_string(&path) {
-            Ok(text) => accounts.restore(&text),
+            Ok(text) => self.accounts.restore(&text, wants),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = restored {
-            let aside = directory.join(format!("{NAME}.broken"));
+            let aside = self.directory.join(format!("{NAME}.broken"));
             let moved = fs::rename(&path, &aside).map_or_else(|e| format!("not moved: {e}"), |()| "moved aside".into());
             let (path, aside) = (path.display(), aside.display());
             tracing::error!(%path, %aside, moved, "what was spent cannot be read, budgets begin with nothing: {error}");
         }
-        Arc::new(Self { directory, accounts, telemetry, state: Mutex::default() })
     }
 
     /// Writes what changed, if anything did. Blocks the thread.

@@ -21,13 +21,15 @@ impl Gateway {
         let admission = caller.limits.admit(&ask, at).map_err(|refusal| self.turned_away(x, &refusal))?;
         // From here on it is settled, also if the client leaves while the store is asked.
         let admission = x.admission.insert(admission);
-        let Some(shared) = &self.shared else { return Ok(()) };
-        if let Err(refusal) = admission.share(shared, at).await {
+        if let Some(shared) = &self.shared
+            && let Err(refusal) = admission.share(shared, at).await
+        {
             if let Some(admission) = x.admission.take() {
                 admission.undo(self.clock.moment());
             }
             return Err(self.turned_away(x, &refusal));
         }
+        x.entry = self.log.as_ref().map(|log| log.entry(*x.request_id.as_bytes()));
         Ok(())
     }
 
@@ -64,7 +66,9 @@ fn want(x: &Exchange, target: Option<&Target>, name: &str) -> Want {
     let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Want::default() };
     let expected = caller.limits.expected_output(name);
     let info = target.and_then(|target| target.info.as_ref()).filter(|_| caller.limits.are_bounded());
-    let cost = |tier: Option<&str>| info?.cost(&parsed.reserve_usage(expected), tier, amount::day_of(x.started_at));
+    let region = target.and_then(|target| target.deployment.region.as_deref());
+    let usage = parsed.reserve_usage(expected);
+    let cost = |tier: Option<&str>| info?.cost(&usage, tier, amount::day_of(x.started_at), region);
     // It may ask for a dearer tier, and need not get a cheaper one.
     let asked = parsed.service_tier.as_deref().and_then(|tier| cost(Some(tier)));
     Want {

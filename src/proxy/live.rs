@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::connector::Upstream;
 use super::line::Lines;
 use crate::config::runtime::{Deployment, Runtime};
@@ -12,17 +14,34 @@ use crate::limit::budget::Purse;
 use crate::limit::clock::Clock;
 use crate::limit::{Limiter, Scope};
 use crate::route::board::Board;
-use crate::tenant::keys::Keyring;
+use crate::tenant::keys::{Keyring, Roster};
 
 /// See the module documentation.
 pub(crate) struct Live {
     pub(crate) runtime: Arc<Runtime>,
-    pub(crate) keyring: Keyring,
+    /// Who may call: swapped by itself when a key changes that is not the configuration's.
+    pub(crate) callers: ArcSwap<Callers>,
     pub(crate) board: Board,
-    pub(crate) purses: BTreeMap<Scope, Arc<Purse>>,
-    has_budgets: bool,
     upstreams: HashMap<String, Arc<Upstream>>,
     lines: HashMap<String, Arc<Lines>>,
+}
+
+/// Everybody who may call, and what their requests are paid from.
+#[derive(Debug)]
+pub(crate) struct Callers {
+    pub(crate) keyring: Keyring,
+    pub(crate) purses: BTreeMap<Scope, Arc<Purse>>,
+    /// Whether a budget stands anywhere.
+    has_budgets: bool,
+}
+
+impl Callers {
+    pub(crate) fn new(runtime: &Runtime, roster: Roster, limiter: &Limiter) -> Self {
+        let bound = limiter.bind_with(runtime, roster.keys());
+        let keyring = Keyring::new(runtime, roster, &bound);
+        let (has_budgets, purses) = (bound.has_budgets(), bound.into_purses());
+        Self { keyring, purses, has_budgets }
+    }
 }
 
 impl std::fmt::Debug for Live {
@@ -35,6 +54,7 @@ impl Live {
     /// Fails where a file that the configuration names cannot be read.
     pub(crate) fn new(
         runtime: Arc<Runtime>,
+        roster: Roster,
         limiter: &Limiter,
         clock: Clock,
         old: Option<&Self>,
@@ -44,9 +64,7 @@ impl Live {
             let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.id))?;
             upstreams.insert(deployment.id.clone(), Arc::new(upstream));
         }
-        let bound = limiter.bind(&runtime);
-        let keyring = Keyring::new(&runtime, &bound);
-        let (has_budgets, purses) = (bound.has_budgets(), bound.into_purses());
+        let callers = ArcSwap::from_pointee(Callers::new(&runtime, roster, limiter));
         let board = Board::bind(&runtime, old.map(|old| &old.board));
         let lines = |deployment: &Arc<Deployment>| {
             // Those who wait keep their places, as long as the line is the same.
@@ -57,7 +75,7 @@ impl Live {
             Some((deployment.id.clone(), lines))
         };
         let lines = runtime.endpoints().filter_map(lines).collect();
-        Ok(Self { runtime, keyring, board, purses, has_budgets, upstreams, lines })
+        Ok(Self { runtime, callers, board, upstreams, lines })
     }
 
     /// Keeps what servers said of themselves, where they are still the same servers, and credentials
@@ -74,8 +92,8 @@ impl Live {
     }
 
     /// Whether a budget stands anywhere.
-    pub(crate) const fn has_budgets(&self) -> bool {
-        self.has_budgets
+    pub(crate) fn has_budgets(&self) -> bool {
+        self.callers.load().has_budgets
     }
 
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Result<&Arc<Upstream>> {

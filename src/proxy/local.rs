@@ -61,16 +61,17 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
 /// `GET /v1/usage`: what the calling key, and its tenant, used today and this month.
 fn usage(x: &Exchange) -> Bytes {
     let mut out = Vec::with_capacity(512);
-    {
-        let mut body = Obj::new(&mut out);
-        body.text("object", "list");
-        let mut list = body.arr("data");
-        let unix_ms = unix_ms();
-        for purse in purses(x) {
-            purse.write_usage(&mut list.obj(), unix_ms);
-        }
-    }
+    write_usage(x, &mut Obj::new(&mut out));
     Bytes::from(out)
+}
+
+pub(super) fn write_usage(x: &Exchange, body: &mut Obj<'_>) {
+    body.text("object", "list");
+    let mut list = body.arr("data");
+    let unix_ms = unix_ms();
+    for purse in purses(x) {
+        purse.write_usage(&mut list.obj(), unix_ms);
+    }
 }
 
 fn purses(x: &Exchange) -> impl Iterator<Item = &Arc<Purse>> {

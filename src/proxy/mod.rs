@@ -12,12 +12,14 @@ mod check;
 mod close;
 mod connector;
 mod context;
-mod credentials;
+pub(crate) mod credentials;
+mod database;
 mod discover;
 pub(crate) mod examine;
 mod fleet;
 mod hooks;
 mod keep;
+mod ledger;
 mod limits;
 mod line;
 mod listen;
@@ -27,12 +29,18 @@ mod plane;
 pub(crate) mod probe;
 mod race;
 mod realtime;
+mod record;
+mod registry;
 mod relay;
+mod restore;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
+mod spent;
 mod stream;
+mod thrown;
 mod unpack;
+mod watchman;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -50,14 +58,19 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use self::background::Tokenizer;
 use self::connector::Pools;
 use self::context::Exchange;
+use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
+use crate::alert::Alerts;
+use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
+use crate::ledger::Log;
 use crate::limit::clock::Clock;
 use crate::limit::door::Door;
 use crate::limit::shared::Shared;
 use crate::provider::Pass;
 use crate::stage::accept::{self, Endpoint};
+use crate::stage::authenticate::Origin;
 use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
 use crate::telemetry::{Outcome, Telemetry};
 use crate::usage::price::amount;
@@ -77,6 +90,10 @@ pub(crate) struct Gateway {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    alerts: Arc<Alerts>,
+    /// Of the ledger; none where nothing is recorded.
+    log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
     /// Where limits and budgets are shared with other replicas.
     shared: Option<Arc<Shared>>,
     /// Spreads weighted choices.
@@ -137,6 +154,9 @@ impl ProxyHttp for Gateway {
             deployment.signer.ready().await.map_err(|error| x.stop_passing(error))?;
         }
         *head = realtime::request_head(x, session.req_header()).map_err(to_pingora)?;
+        if let Some(attempt) = &x.attempt {
+            self.foresee(x, attempt).map_err(|error| x.stop_passing(error))?;
+        }
         Ok(())
     }
 
@@ -245,7 +265,8 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
         let head = session.req_header();
         x.dialect = accept::dialect_of(head.uri.path(), &head.headers);
-        x.visit = address_of(session).map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
+        x.origin = origin_of(session, &x.live.runtime.server.trusted_proxies);
+        x.visit = x.origin.counted().map(|a| self.door.enter(a)).transpose().inspect_err(|_| {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
         if !realtime::may_upgrade(head) {
@@ -270,7 +291,18 @@ impl Gateway {
         if endpoint == Endpoint::Status {
             return self.status(session, x).await;
         }
+        if let Some((issuers, shown)) =
+            authenticate::awaited(&session.req_header().headers, &x.live.callers.load().keyring)
+        {
+            issuers.wait_for(shown.secret()).await;
+        }
         self.authenticate(session, x)?;
+        if let Some(query) = session.req_header().uri.query().filter(|_| endpoint == Endpoint::Usage)
+            && spent::is_asked(Some(query))
+        {
+            let body = spent::answer(self, x, query).await?;
+            return self.answer_here(session, x, body).await;
+        }
         if let Some(body) = local::answer(self, session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }
@@ -298,9 +330,9 @@ impl Gateway {
 
     fn authenticate(&self, session: &Session, x: &mut Exchange) -> Result<()> {
         let head = session.req_header();
-        let address = address_of(session);
+        let callers = x.live.callers.load();
         let known =
-            authenticate::authenticate(&head.headers, &head.uri, &x.live.keyring, &self.door, address, x.started_at)
+            authenticate::authenticate(&head.headers, &head.uri, &callers.keyring, &self.door, x.origin, x.started_at)
                 .inspect_err(|e| {
                     if e.kind() == Kind::RateLimited {
                         self.telemetry.throttled("none", "door_bad_keys");
@@ -311,7 +343,11 @@ impl Gateway {
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         x.tags = parse::tags(&head.headers);
-        x.user = user::of_head(&head.headers)?;
+        // Whom a token names is nobody else, whatever the request says.
+        x.user = match x.caller.as_ref().and_then(|caller| caller.user.clone()) {
+            Some(user) => Some(user),
+            None => user::of_head(&head.headers)?,
+        };
         x.patience = parse::patience(&head.headers)?;
         Ok(())
     }
@@ -371,6 +407,7 @@ impl Gateway {
         }
         x.end.status = 200;
         x.end.outcome = Outcome::Finished;
+        self.seal(x);
         let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
         relay::send_whole(session, head, body).await?;
         Ok(Served::Answered)
@@ -383,14 +420,21 @@ impl Gateway {
         // Before the client can know of it: its next request finds what this one held given back.
         self.settle(x);
         if let Some(detail) = error.detail().filter(|_| error.kind() != Kind::ClientGone) {
-            tracing::warn!(request_id = %x.request_id, code = error.code(), detail, "{}", error.public());
+            let detail = thrown::without_request(detail, &x.body);
+            // A provider's words may be the prompt thrown back, and are the client's to read.
+            let words = if error.kind().origin() == crate::error::Origin::Upstream {
+                "the request failed"
+            } else {
+                error.public()
+            };
+            tracing::warn!(request_id = %x.request_id, code = error.code(), %detail, "{words}");
         }
         if error.kind() == Kind::ClientGone {
             session.set_keepalive(None);
             return;
         }
         if x.is_silent_so_far() {
-            if let Err(e) = stream::refuse(session, x, error).await {
+            if let Err(e) = stream::refuse(self, session, x, error).await {
                 tracing::debug!(request_id = %x.request_id, "the error could not be sent: {e}");
             }
             return;
@@ -416,6 +460,7 @@ impl Gateway {
         };
         hooks::describe_error(&mut head, x, error);
         x.end.status = head.status.as_u16();
+        self.seal(x);
         // A body nobody has read would be taken for the next request.
         let unread = !session.downstream_session.is_body_done();
         if unread {
@@ -473,8 +518,11 @@ fn is_ambiguous(session: &Session) -> bool {
     })
 }
 
-fn address_of(session: &Session) -> Option<IpAddr> {
-    session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip)
+/// Where it comes from, as far as those say it who are believed.
+fn origin_of(session: &Session, trusted: &[IpNet]) -> Origin {
+    let peer: Option<IpAddr> = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
+    let caller = peer.and_then(|peer| authenticate::of_caller(peer, &session.req_header().headers, trusted));
+    Origin { peer, caller }
 }
 
 /// Upgrades would open a tunnel past every check.

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::live::Live;
+use super::database::Stored;
+use super::ledger::Fold;
+use super::live::{Callers, Live};
+use super::registry::{self, Registry};
 use super::show;
 use super::shutdown::InFlight;
 use crate::admin::Backend;
+use crate::alert::Alerts;
 use crate::config::dump;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Deployment, Runtime};
@@ -16,8 +20,13 @@ use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
+use crate::secret::Secret;
+use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
+use crate::tenant::audit::Entry;
+use crate::tenant::stored::made::Members;
+use crate::tenant::stored::{Held, StoredKey};
 
 /// Records take a moment to the list of those that are kept.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -27,7 +36,11 @@ pub(super) struct Plane {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) fold: Option<Arc<Fold>>,
     pub(super) reloader: Arc<Reloader>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) alerts: Arc<Alerts>,
+    pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
 
@@ -40,8 +53,8 @@ impl Backend for Plane {
         dump::json(&self.live.load().runtime).to_string()
     }
 
-    fn reload(&self) -> Result<String, String> {
-        self.reloader.reload().map(|status| status.hash).map_err(|report| report.to_string())
+    fn reload(&self, who: &str) -> Result<String, String> {
+        self.reloader.reload(who).map(|status| status.hash).map_err(|report| report.to_string())
     }
 
     fn metrics(&self) -> String {
@@ -49,7 +62,12 @@ impl Backend for Plane {
         let all: Vec<Seen<'_>> =
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
         self.telemetry.endpoints(&all);
-        self.telemetry.budgets(tenant_budgets(&live));
+        self.telemetry.budgets(tenant_budgets(&live.callers.load()));
+        let counts = self.alerts.counts();
+        self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
+        if let Some(fold) = &self.fold {
+            self.telemetry.ledger(&fold.look());
+        }
         self.telemetry.render()
     }
 
@@ -65,28 +83,69 @@ impl Backend for Plane {
         show::routes(&self.live.load(), self.clock.now_ms())
     }
 
-    fn drain(&self, endpoint: &str, drained: bool) -> bool {
+    fn alerts_json(&self) -> Vec<u8> {
+        self.alerts.json()
+    }
+
+    fn drain(&self, who: &str, endpoint: &str, drained: bool) -> bool {
         let live = self.live.load();
         let Some(known) = live.board.endpoint(endpoint) else { return false };
         known.drain(drained);
-        tracing::info!(endpoint, drained, "an endpoint was taken out or put back by hand");
+        let action = if drained { "endpoint.drain" } else { "endpoint.undrain" };
+        self.registry.record(registry::change(who, action, endpoint, "{}".to_owned()));
         true
     }
 
     fn balances(&self, scope: &Scope) -> Vec<Balance> {
-        self.live.load().purses.get(scope).map(|purse| purse.balances(unix_ms())).unwrap_or_default()
+        self.live.load().callers.load().purses.get(scope).map(|purse| purse.balances(unix_ms())).unwrap_or_default()
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.stored.database()
     }
 
     fn requests(&self) -> Arc<Kept> {
         self.telemetry.flush(SETTLE);
         self.telemetry.kept()
     }
+
+    fn stored_keys(&self) -> Vec<Arc<Held>> {
+        self.registry.shelf().iter().cloned().collect()
+    }
+
+    fn keys_known(&self) -> bool {
+        self.registry.is_known()
+    }
+
+    fn keys_age(&self) -> Option<Duration> {
+        self.registry.age()
+    }
+
+    fn create_key(&self, who: &str, asked: Members) -> Result<(StoredKey, Secret), Failure> {
+        self.registry.create(who, asked)
+    }
+
+    fn change_key(&self, who: &str, id: &str, asked: &[u8]) -> Result<StoredKey, Failure> {
+        self.registry.change(who, id, asked)
+    }
+
+    fn rotate_key(&self, who: &str, id: &str, grace: Duration) -> Result<(StoredKey, Secret), Failure> {
+        self.registry.rotate(who, id, grace)
+    }
+
+    fn revoke_key(&self, who: &str, id: &str) -> Result<StoredKey, Failure> {
+        self.registry.revoke(who, id)
+    }
+
+    fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {
+        self.registry.audit(page)
+    }
 }
 
 /// Tenants' budgets as a scrape finds them: keys may be many.
-fn tenant_budgets(live: &Live) -> impl Iterator<Item = (&str, Balance)> {
+fn tenant_budgets(callers: &Callers) -> impl Iterator<Item = (&str, Balance)> {
     let unix_ms = unix_ms();
-    let tenants = live.purses.values().filter(|purse| matches!(purse.scope(), Scope::Tenant(_)));
+    let tenants = callers.purses.values().filter(|purse| matches!(purse.scope(), Scope::Tenant(_)));
     tenants.flat_map(move |purse| purse.balances(unix_ms).into_iter().map(|balance| (purse.scope().name(), balance)))
 }
 

@@ -113,6 +113,7 @@ async fn second(
     attempt.places = relay::places(x, &attempt, Duration::ZERO).await.ok()?;
     let parts = parts(session, x, &attempt).await.ok()?;
     attempt.run = relay::begin(gateway, x, other);
+    gateway.foresee(x, &attempt).ok()?;
     Some((attempt, parts))
 }
 

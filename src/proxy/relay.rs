@@ -196,6 +196,9 @@ async fn attempt_once(
     let run = begin(gateway, x, index);
     let attempt = x.attempt_mut()?;
     (attempt.places, attempt.run) = (places, run);
+    if let Some(attempt) = &x.attempt {
+        gateway.foresee(x, attempt)?;
+    }
     let (mut leg, begun) = match race::ask(gateway, session, x, alive, attempts, index).await {
         Ok(answered) => answered,
         // Who was to go on with a stream may have broken before there was anything new in it.
@@ -262,6 +265,7 @@ async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body:
     let head = super::hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
     x.clock.pause();
+    gateway.seal(x);
     send_whole(session, head, body).await
 }
 

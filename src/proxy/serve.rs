@@ -15,21 +15,27 @@ use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 
 use super::Gateway;
-use super::background::{Drain, FLUSH, HangUp, Names, Tokenizer, Warm};
+use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
+use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::fleet::{self, Fleet};
 use super::keep::{Keep, Keeper};
+use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
+use super::registry::{self, Looking, Registry};
 use super::shutdown::{InFlight, Signals};
+use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
+use crate::alert::Alerts;
 use crate::config::env::Env;
-use crate::config::reload::Reloader;
+use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
+use crate::ledger::Log;
 use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
@@ -62,8 +68,7 @@ impl Simulated {
 pub(crate) struct Prepared {
     server: Server,
     in_flight: Arc<InFlight>,
-    telemetry: Arc<Telemetry>,
-    keep: Arc<Keep>,
+    last: Last,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -112,22 +117,31 @@ pub(crate) fn prepare(
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
     beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
     beside(&mut server, "checks", Checks { live: Arc::clone(&shared.live) });
-    let (live, counted) = (Arc::clone(&shared.live), Arc::clone(&telemetry));
-    beside(&mut server, "credentials", Credentials { live, telemetry: counted });
+    let (live, counted, alerts) = (Arc::clone(&shared.live), Arc::clone(&telemetry), Arc::clone(&shared.alerts));
+    beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });
+    beside(&mut server, "watchman", shared.watchman());
+    beside(&mut server, "alerts", Deliver(Arc::clone(&shared.alerts)));
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
+    if let Some(log) = &shared.log {
+        let every = shared.live.load().runtime.state.ledger.sync;
+        beside(&mut server, "ledger", Beat { log: Arc::clone(log), every });
+    }
+    if let Some(fold) = &shared.fold {
+        beside(&mut server, "fold", Folding(Arc::clone(fold)));
+    } else {
+        beside(&mut server, "database", Opener(Arc::clone(&shared.stored)));
+    }
     let keep = Arc::clone(&shared.keep);
     beside(&mut server, "keeper", Keeper(Arc::clone(&keep)));
     if let Some(task) = shared.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
         beside(&mut server, "store", Fleet::new(task));
     }
-    let (drained, counted) = (Arc::clone(&in_flight), Arc::clone(&telemetry));
-    beside(
-        &mut server,
-        "drain",
-        Drain { in_flight: drained, telemetry: counted, keep: Arc::clone(&keep), store: shared.store },
-    );
-    Ok(Prepared { server, in_flight, telemetry, keep, _watch: watch, addresses, urls, admin_url })
+    beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
+    let last = Last { keep, registry: Arc::clone(&shared.registry), fold: shared.fold, telemetry, scratch: None };
+    let drained = Arc::clone(&in_flight);
+    beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
+    Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -138,9 +152,15 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        self.server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight: self.in_flight }) });
-        self.keep.save();
-        self.telemetry.flush(FLUSH);
+        let Self { server, in_flight, last, .. } = self;
+        server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight, last: last.clone() }) });
+        last.save();
+    }
+
+    /// The same, and what it wrote in `dir` goes with it.
+    pub(crate) fn serve_for_once(mut self, dir: PathBuf) {
+        self.last.scratch = Some(dir);
+        self.serve();
     }
 }
 
@@ -156,8 +176,13 @@ struct Shared {
     in_flight: Arc<InFlight>,
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
+    log: Option<Arc<Log>>,
+    stored: Arc<Stored>,
+    fold: Option<Arc<Fold>>,
     keep: Arc<Keep>,
+    registry: Arc<Registry>,
     reloader: Arc<Reloader>,
+    alerts: Arc<Alerts>,
     clock: Clock,
     /// Where limits and budgets are shared with other replicas, and what speaks to it.
     store: Option<Arc<Store>>,
@@ -165,42 +190,109 @@ struct Shared {
 }
 
 impl Shared {
+    fn watchman(&self) -> Watchman {
+        Watchman {
+            live: Arc::clone(&self.live),
+            alerts: Arc::clone(&self.alerts),
+            fold: self.fold.clone(),
+            stored: Arc::clone(&self.stored),
+            clock: self.clock,
+        }
+    }
+
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
-        let (limiter, clock) = (Limiter::new(), Clock::start());
+        let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
+        let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
+        let told = Arc::clone(&alerts);
+        telemetry.follow(move |line| told.settled(line));
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
-        let keep = Keep::open(directory, accounts, Arc::clone(&telemetry));
+        let log = ledger::begin(&runtime)?;
+        let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
+        let retention = runtime.state.retention;
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
+        let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
         let (store, task) = fleet::open(&runtime, clock, &telemetry)?;
-        let live = Arc::new(ArcSwap::from_pointee(Live::new(Arc::clone(&runtime), &limiter, clock, None)?));
-        limiter.accounts().set_bounded(live.load().has_budgets());
-        let apply = {
-            let (live, telemetry, store) = (Arc::clone(&live), Arc::clone(&telemetry), store.clone());
-            move |runtime: &Arc<Runtime>| {
-                let old = live.load();
-                let next = Live::new(Arc::clone(runtime), &limiter, clock, Some(&old))?;
-                next.keep_learnt(&old);
-                telemetry.bind(runtime)?;
-                let has_budgets = next.has_budgets();
-                live.store(Arc::new(next));
-                if let Some(store) = &store {
-                    store.set_on_loss(runtime.state.on_store_loss);
-                }
-                limiter.accounts().set_bounded(has_budgets);
-                telemetry.reloaded(runtime);
-                Ok(())
-            }
+        let registry =
+            Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
+        registry.look_first();
+        let first = {
+            let shelf = registry.shelf();
+            let roster = registry.roster(&shelf, &runtime, None)?;
+            let live = Live::new(Arc::clone(&runtime), roster, &limiter, clock, None)?;
+            limiter.accounts().set_bounded(live.has_budgets());
+            let live = Arc::new(ArcSwap::from_pointee(live));
+            registry.serve(Arc::clone(&live));
+            live
+        };
+        keep.put_back(fold.as_ref().is_some_and(|fold| fold.catch_up()));
+        let applier = Applier {
+            live: Arc::clone(&first),
+            telemetry: Arc::clone(&telemetry),
+            registry: Arc::clone(&registry),
+            alerts: Arc::clone(&alerts),
+            store: store.clone(),
+            clock,
         };
         let observe = {
-            let telemetry = Arc::clone(&telemetry);
-            move |status: &crate::config::reload::Status| {
-                if status.last_error.is_some() {
-                    telemetry.reload_failed();
+            let (telemetry, registry, alerts) = (Arc::clone(&telemetry), Arc::clone(&registry), Arc::clone(&alerts));
+            move |status: &Status, who: &str| {
+                alerts.reloaded(status.last_error.as_deref());
+                match &status.last_error {
+                    Some(_) => telemetry.reload_failed(),
+                    None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
                 }
             }
         };
-        let reloader = Reloader::new(file, env, runtime, Box::new(apply), Box::new(observe));
-        let (in_flight, tokenizer, task) = (Arc::default(), Arc::default(), Mutex::new(task));
-        Ok(Self { live, in_flight, telemetry, tokenizer, keep, reloader, clock, store, task })
+        let reloader = Reloader::new(file, env, runtime, Box::new(move |next| applier.apply(next)), Box::new(observe));
+        Ok(Self {
+            live: first,
+            in_flight: Arc::default(),
+            telemetry,
+            tokenizer: Arc::default(),
+            alerts,
+            log,
+            stored,
+            fold,
+            keep,
+            registry,
+            reloader,
+            clock,
+            store,
+            task: Mutex::new(task),
+        })
+    }
+}
+
+/// Puts a configuration to work in the place of the one before. What is known of keys is held meanwhile.
+struct Applier {
+    live: Arc<ArcSwap<Live>>,
+    telemetry: Arc<Telemetry>,
+    registry: Arc<Registry>,
+    alerts: Arc<Alerts>,
+    store: Option<Arc<Store>>,
+    clock: Clock,
+}
+
+impl Applier {
+    fn apply(&self, runtime: &Arc<Runtime>) -> Result<(), String> {
+        let Self { live, telemetry, registry, alerts, store, clock } = self;
+        let shelf = registry.shelf();
+        let old = live.load();
+        let issuers = old.callers.load().keyring.tokens().issuers().cloned();
+        let roster = registry.roster(&shelf, runtime, issuers.as_ref())?;
+        let next = Live::new(Arc::clone(runtime), roster, registry.limiter(), *clock, Some(&old))?;
+        next.keep_learnt(&old);
+        telemetry.bind(runtime)?;
+        let has_budgets = next.has_budgets();
+        live.store(Arc::new(next));
+        if let Some(store) = store {
+            store.set_on_loss(runtime.state.on_store_loss);
+        }
+        registry.limiter().accounts().set_bounded(has_budgets);
+        telemetry.reloaded(runtime);
+        alerts.bind(&runtime.alerts);
+        Ok(())
     }
 }
 
@@ -217,6 +309,9 @@ fn gateway_service(
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
+        alerts: Arc::clone(&shared.alerts),
+        log: shared.log.clone(),
+        stored: Arc::clone(&shared.stored),
         shared: shared.store.clone(),
         tickets: AtomicU64::new(0),
     };
@@ -241,7 +336,11 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         live: Arc::clone(&shared.live),
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
+        fold: shared.fold.clone(),
         reloader: Arc::clone(&shared.reloader),
+        registry: Arc::clone(&shared.registry),
+        alerts: Arc::clone(&shared.alerts),
+        stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
@@ -251,9 +350,8 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
 }
 
 fn server_conf(runtime: &Runtime) -> ServerConf {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     ServerConf {
-        threads: if runtime.server.threads == 0 { cores } else { runtime.server.threads },
+        threads: runtime.server.workers(),
         // Measured: a runtime per thread costs less per request than one that steals.
         work_stealing: false,
         grace_period_seconds: Some(runtime.server.grace_period.as_secs()),

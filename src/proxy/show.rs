@@ -211,6 +211,7 @@ mod tests {
     use crate::limit::clock::Clock;
     use crate::route::cause::Failure;
     use crate::route::quota::Learned;
+    use crate::tenant::keys::Roster;
 
     const FLEET: &str = "
 providers:
@@ -239,7 +240,7 @@ tenants: {t: {keys: [{id: k, secret: kkkk}]}}
 
     fn live() -> Live {
         let runtime = load::from_text(FLEET, "weir.yaml", &System).unwrap();
-        Live::new(Arc::new(runtime), &Limiter::new(), Clock::start(), None).unwrap()
+        Live::new(Arc::new(runtime), Roster::default(), &Limiter::new(), Clock::start(), None).unwrap()
     }
 
     fn read(body: &[u8]) -> Value {

@@ -11,6 +11,8 @@ use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::background::Last;
+
 /// Requests between their first byte in and their last byte out.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
@@ -58,6 +60,7 @@ impl Drop for Ticket {
 #[derive(Debug)]
 pub(crate) struct Signals {
     pub(crate) in_flight: Arc<InFlight>,
+    pub(super) last: Last,
 }
 
 #[async_trait]
@@ -74,7 +77,12 @@ impl ShutdownSignalWatch for Signals {
                 self.in_flight.drain();
                 ShutdownSignal::GracefulTerminate
             }
-            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
+            _ = interrupt.recv() => {
+                // Left to itself the framework may go on accepting on a runtime that is being torn down.
+                let last = self.last.clone();
+                let _ = tokio::task::spawn_blocking(move || last.save()).await;
+                std::process::exit(0)
+            }
         }
     }
 }

@@ -19,6 +19,9 @@ use crate::stage::answer::Answer;
 use crate::telemetry::Outcome;
 use crate::wire;
 
+/// How often a stream's usage so far is put on record, in case this process does not see its end.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+
 /// Passes the answer on until it ends; an error is an event of it, unless another target may go on
 /// with the answer: then the error is given back, and the stream is open.
 pub(super) async fn run(
@@ -36,7 +39,7 @@ pub(super) async fn run(
     let mut patience = Patience::new(x.attempt_mut()?);
     let timer = sleep_until(patience.until().into());
     tokio::pin!(timer);
-    let mut batch = first;
+    let (mut batch, mut noted_at) = (first, Instant::now());
     loop {
         if let Some(error) = x.attempt_mut()?.answer.error().cloned() {
             if x.attempt_mut()?.answer.is_broken() {
@@ -56,6 +59,10 @@ pub(super) async fn run(
         }
         if let Some(error) = batch.broken {
             return cut(gateway, session, x, error).await;
+        }
+        if noted_at.elapsed() >= NOTE_EVERY {
+            gateway.note_progress(x);
+            noted_at = Instant::now();
         }
         if let Some(error) = gateway.overdrawn(x) {
             return stop(gateway, session, x, error).await;
@@ -144,7 +151,7 @@ pub(super) async fn write(session: &mut Session, x: &Exchange, out: Bytes, end: 
 }
 
 /// The error as the only event of a stream whose head went out to keep the client's connection alive.
-pub(super) async fn refuse(session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
+pub(super) async fn refuse(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
     let mut out = Vec::with_capacity(256);
     let id = x.request_id.hyphenated().to_string();
     match x.parsed.as_ref().is_some_and(|parsed| parsed.array) {
@@ -156,6 +163,7 @@ pub(super) async fn refuse(session: &mut Session, x: &mut Exchange, error: &Erro
         false => wire::encode_error_event(x.dialect, error, &id, &mut out),
     }
     x.end.status = 200;
+    gateway.seal(x);
     write(session, x, Bytes::from(out), true).await
 }
 
@@ -163,6 +171,7 @@ pub(super) async fn refuse(session: &mut Session, x: &mut Exchange, error: &Erro
 /// finds its limits as they are.
 async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: Bytes) -> Result<()> {
     gateway.settle(x);
+    gateway.seal(x);
     write(session, x, out, true).await
 }
 

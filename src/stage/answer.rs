@@ -340,7 +340,7 @@ impl Answer {
         match &self.mode {
             Mode::Unseen | Mode::Refusal { .. } => None,
             Mode::Whole(whole) => whole.usage,
-            Mode::Passed(passed) => passed.usage().map(|usage| (usage, UsageSource::Reported)),
+            Mode::Passed(passed) => passed.usage(),
             Mode::Session(reader) => reader.usage().map(|usage| (usage, UsageSource::Reported)),
             Mode::Stream(pipe) => Some(pipe.progress().account(input_estimate_tokens)),
         }

@@ -9,8 +9,10 @@ use http::{HeaderMap, Uri};
 use crate::error::{Kind, Result};
 use crate::limit::door::Door;
 use crate::tenant::credential;
+use crate::tenant::jwt::Issuers;
 use crate::tenant::keys::{Caller, Keyring};
 
+pub use crate::tenant::address::of_caller;
 pub use crate::tenant::keys::admit;
 
 /// A caller, and whether its own provider credential goes upstream.
@@ -20,22 +22,50 @@ pub struct Authenticated {
     pub pass_through: bool,
 }
 
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// The other end of the connection.
+    pub peer: Option<IpAddr>,
+    /// Whom trusted proxies say it comes from, if that can be told.
+    pub caller: Option<IpAddr>,
+}
+
+impl Origin {
+    /// Whom the door holds to account.
+    pub fn counted(self) -> Option<IpAddr> {
+        self.caller.or(self.peer)
+    }
+}
+
 /// Finds the key's owner. An address that keeps failing is slowed down by the door.
 pub fn authenticate(
     headers: &HeaderMap,
     uri: &Uri,
     keyring: &Keyring,
     door: &Door,
-    address: Option<IpAddr>,
+    origin: Origin,
     now: SystemTime,
 ) -> Result<Authenticated> {
+    let may_check = || origin.counted().map_or(Ok(()), |address| door.may_try(address));
     let found = credential::extract(headers, uri.query())
-        .and_then(|shown| keyring.find(shown.secret(), now).map(|caller| (Arc::clone(caller), shown.pass_through)));
-    match (found, address) {
-        (Ok((caller, pass_through)), _) => Ok(Authenticated { caller, pass_through }),
-        (Err(error), Some(address)) if matches!(error.kind(), Kind::MissingKey | Kind::InvalidKey) => {
-            Err(door.failed(address, error))
+        .and_then(|shown| keyring.find(shown.secret(), now, may_check).map(|caller| (caller, shown.pass_through)));
+    match (found, origin.counted()) {
+        (Ok((caller, pass_through)), _) => {
+            caller.admit(now, origin.caller).map(|()| Authenticated { caller, pass_through })
         }
+        (Err(error), Some(address)) if is_guess(error.kind()) => Err(door.failed(address, error)),
         (Err(error), _) => Err(error),
     }
+}
+
+/// Who knows a good key never gets one of these.
+fn is_guess(kind: Kind) -> bool {
+    matches!(kind, Kind::MissingKey | Kind::InvalidKey | Kind::KeysUnavailable)
+}
+
+/// The issuers whose first keys this request has to wait for: none, but right after a start.
+pub fn awaited(headers: &HeaderMap, keyring: &Keyring) -> Option<(Arc<Issuers>, credential::Credential)> {
+    let issuers = keyring.tokens().issuers().filter(|issuers| issuers.is_waiting())?;
+    Some((Arc::clone(issuers), credential::extract(headers, None).ok()?))
 }

@@ -20,8 +20,10 @@ use crate::provider::Pass;
 use crate::usage::estimate::estimate_request;
 use crate::wire::Dialect;
 use crate::wire::envelope::{Envelope, Outline};
+use crate::wire::json::Str;
 use crate::wire::multipart::{self, Form};
 use crate::wire::owned::{self, Taken};
+use crate::wire::scan;
 use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
 
@@ -37,6 +39,10 @@ pub struct Passage {
     pub is_raw: bool,
     /// The answer says what was used, for the first time.
     pub counts: bool,
+    /// The answer lists images that were made.
+    pub lists_images: bool,
+    /// Of a text that is to be spoken: no answer says how long it was.
+    pub characters: Option<u64>,
 }
 
 /// The sealed ids of a request, opened.
@@ -137,6 +143,8 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
         seals: !asked.has_model() && matches!(call.action, "" | "/cancel"),
         is_raw: matches!(call.action, "/content" | "/results"),
         counts: asked.has_model(),
+        lists_images: call.pass == Pass::Images,
+        characters: None,
     };
     let mut parsed = unread(pairs(asked.query).any(|pair| pair == ("stream", "true")));
     if let Some(boundary) = asked.content_type.and_then(multipart::boundary) {
@@ -154,11 +162,20 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
             parsed.input_estimate_tokens = estimate_request(&envelope);
             parsed.user = user::of_body(&envelope);
         }
+        if call.pass == Pass::Speech {
+            passage.characters = std::str::from_utf8(asked.body).ok().and_then(spoken);
+        }
         parsed.outline = envelope.outline();
     } else if asked.has_model() {
         return Err(Error::new(Kind::InvalidJson, "the request has no body: a JSON object or a form is expected"));
     }
     Ok((parsed, passage))
+}
+
+/// How many characters are to be spoken.
+fn spoken(body: &str) -> Option<u64> {
+    let input = Str::from_raw(scan::member(body, "input")?)?;
+    u64::try_from(input.text().chars().count()).ok()
 }
 
 /// A realtime session, from its query.

@@ -3,13 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
+use serde_json::value::RawValue;
 
 use super::pass::Passage;
 use crate::error::{Error, Kind, Result};
-use crate::usage::tokens::Usage;
+use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::owned::{Events, Owner};
 use crate::wire::sse::Framer;
-use crate::wire::{Quirks, openai_chat, responses};
+use crate::wire::{Quirks, openai_chat, responses, scan};
 
 /// What the provider's head says that the client gets too.
 #[derive(Debug)]
@@ -27,7 +28,10 @@ pub struct Passed {
     head: Head,
     mode: Mode,
     counts: bool,
+    lists_images: bool,
     usage: Option<Usage>,
+    /// What is known of it without the answer's word.
+    assumed: Option<Usage>,
 }
 
 #[derive(Debug)]
@@ -55,7 +59,9 @@ impl Passed {
         };
         let length = get(CONTENT_LENGTH).filter(|_| matches!(mode, Mode::Bytes));
         let head = Head { status, content_type: get(CONTENT_TYPE), disposition: get(CONTENT_DISPOSITION), length };
-        Self { head, mode, counts: passage.counts, usage: None }
+        let characters = passage.characters.filter(|_| (200..300).contains(&status));
+        let assumed = characters.map(|characters| Usage { characters, ..Usage::default() });
+        Self { head, mode, counts: passage.counts, lists_images: passage.lists_images, usage: None, assumed }
     }
 
     pub fn head(&self) -> &Head {
@@ -66,9 +72,10 @@ impl Passed {
         !matches!(self.mode, Mode::Whole { .. })
     }
 
-    /// What the answer says was used.
-    pub fn usage(&self) -> Option<Usage> {
-        self.usage
+    /// What the answer says was used, else what is known without it.
+    pub fn usage(&self) -> Option<(Usage, UsageSource)> {
+        let said = self.usage.map(|usage| (usage, UsageSource::Reported));
+        said.or_else(|| Some((self.assumed?, UsageSource::Estimated)))
     }
 
     /// Takes an upstream chunk, leaves the client's.
@@ -109,6 +116,10 @@ impl Passed {
                     let body = std::mem::take(held).freeze();
                     let text = simdutf8::basic::from_utf8(&body).unwrap_or_default();
                     self.usage = if self.counts { counted(text) } else { None };
+                    let images = if self.lists_images { made(text) } else { 0 };
+                    if images > 0 {
+                        self.usage = Some(Usage { images, ..self.usage.unwrap_or_default() });
+                    }
                     let sealed = owner.as_ref().and_then(|owner| owner.close(text));
                     *chunk = Some(sealed.map_or(body, Bytes::from));
                 }
@@ -116,6 +127,12 @@ impl Passed {
         }
         Ok(())
     }
+}
+
+/// The images of an answer that lists them.
+fn made(json: &str) -> u64 {
+    let list = scan::member(json, "data").and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list).ok());
+    list.and_then(|list| u64::try_from(list.len()).ok()).unwrap_or(0)
 }
 
 /// Images and transcriptions count as Responses do, moderations as chat.

@@ -116,7 +116,7 @@ fn has(deployment: &Deployment, name: &str, runtime: &Runtime) -> bool {
     deployment.models.contains_key(name)
         || (!deployment.models_only
             && (deployment.discovered.as_ref().is_some_and(|d| d.has(name))
-                || runtime.prices.find(deployment.provider.catalogue, name).is_some()))
+                || runtime.prices.lists(deployment.provider.catalogue, name)))
 }
 
 /// Finds the targets of `model`, if this key may use it: as the configuration lists them.

@@ -26,12 +26,15 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const GATHER: Duration = Duration::from_millis(20);
 
 type Sink = Box<dyn Write + Send>;
+/// Sees every line.
+type Follower = Box<dyn FnMut(&[u8]) + Send>;
 
 enum Message {
     Line(Vec<u8>),
     Flush(SyncSender<()>),
     /// Another target, or the same one opened again after a rotation; `None` is off.
     Switch(Option<Sink>),
+    Follow(Follower),
 }
 
 /// See the module documentation. Dropping it writes what waits and joins the thread.
@@ -51,8 +54,13 @@ impl AccessLog {
     fn with_sink(sink: Option<Sink>, queue_lines: usize, dropped: IntCounter) -> io::Result<Self> {
         let (queue, messages) = sync_channel(queue_lines);
         let kept = Arc::new(Kept::default());
-        let writer =
-            Writer { sink: sink.map(buffered), kept: Arc::clone(&kept), lost: dropped.clone(), unwritten_lines: 0 };
+        let writer = Writer {
+            sink: sink.map(buffered),
+            kept: Arc::clone(&kept),
+            followers: Vec::new(),
+            lost: dropped.clone(),
+            unwritten_lines: 0,
+        };
         let writer = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&messages))?;
         Ok(Self { queue: Some(queue), writer: Some(writer), kept, dropped })
     }
@@ -76,6 +84,11 @@ impl AccessLog {
         let sink = open(target)?;
         let queue = self.queue.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         queue.send(Message::Switch(sink)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Shows all further lines to somebody. False where there is no thread that would.
+    pub fn follow(&self, follower: Follower) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.send(Message::Follow(follower)).is_ok())
     }
 
     /// Waits until all lines so far are written, at most `timeout`; says whether they are.
@@ -128,6 +141,7 @@ fn buffered(sink: Sink) -> BufWriter<Sink> {
 struct Writer {
     sink: Option<BufWriter<Sink>>,
     kept: Arc<Kept>,
+    followers: Vec<Follower>,
     lost: IntCounter,
     /// In the buffer, or partly so.
     unwritten_lines: u64,
@@ -165,11 +179,13 @@ impl Writer {
             Message::Line(line) => {
                 self.line(&line);
                 self.kept.push(&line);
+                self.followers.iter_mut().for_each(|follow| follow(&line));
             }
             Message::Flush(done) => {
                 self.flush();
                 let _ = done.send(());
             }
+            Message::Follow(follower) => self.followers.push(follower),
             Message::Switch(sink) => {
                 self.flush();
                 self.sink = sink.map(buffered);

@@ -1,5 +1,5 @@
 //! The last finished requests, as the lines of their records: what the admin API shows as long as there
-//! is no ledger. Only the access log's thread adds to it, so no request waits for whoever reads.
+//! is no database, and what has not come there yet. Only the access log's thread adds to it, so no request waits for whoever reads.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -21,8 +21,6 @@ struct Lines {
     /// The newest last; without their line feeds.
     lines: VecDeque<Arc<[u8]>>,
     bytes: usize,
-    /// How many there have been: the number of the next one.
-    next: u64,
 }
 
 /// Which of them are wanted; what is not said is not looked at.
@@ -33,19 +31,16 @@ pub struct Wanted {
     /// As the client wrote it.
     pub model: Option<String>,
     pub status: Option<u16>,
-    /// The beginning of a moment as records have it: `2026-11-28T22`.
+    /// A moment as records have it, or its beginning: `2026-11-28T22`.
     pub since: Option<String>,
-    pub limit: usize,
-    /// Only those before this one, by its number.
-    pub before: Option<u64>,
 }
 
-/// Some of them, the newest first.
-#[derive(Debug)]
-pub struct Page {
-    pub rows: Vec<Arc<[u8]>>,
-    /// The number of the last one, where there are more behind it.
-    pub next: Option<u64>,
+/// One of them, and where it stands among all.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub started_at: String,
+    pub request_id: String,
+    pub line: Arc<[u8]>,
 }
 
 /// What of a record is looked at.
@@ -65,8 +60,7 @@ struct Row<'l> {
 }
 
 impl Wanted {
-    fn is(&self, line: &[u8]) -> bool {
-        let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else { return false };
+    fn is(&self, row: &Row<'_>) -> bool {
         let fits = |wanted: &Option<String>, own: &Option<Cow<'_, str>>| {
             wanted.as_deref().is_none_or(|wanted| own.as_deref() == Some(wanted))
         };
@@ -87,7 +81,6 @@ impl Kept {
     pub(super) fn push(&self, line: &[u8]) {
         let line: Arc<[u8]> = line.trim_ascii_end().into();
         let mut lines = self.lines();
-        lines.next += 1;
         lines.bytes += line.len();
         lines.lines.push_back(line);
         while lines.lines.len() > MOST || lines.bytes > MOST_BYTES {
@@ -96,30 +89,25 @@ impl Kept {
         }
     }
 
-    /// All of them with their numbers, the newest first.
-    fn all(&self) -> Vec<(u64, Arc<[u8]>)> {
-        let lines = self.lines();
-        let numbers = (0..lines.next).rev();
-        numbers.zip(lines.lines.iter().rev().cloned()).collect()
+    /// The newest first.
+    fn all(&self) -> Vec<Arc<[u8]>> {
+        self.lines().lines.iter().rev().cloned().collect()
     }
 
-    pub fn page(&self, wanted: &Wanted) -> Page {
-        let all = self.all().into_iter();
-        let before = all.filter(|(number, _)| wanted.before.is_none_or(|before| *number < before));
-        let mut found = before.filter(|(_, line)| wanted.is(line));
-        let (mut rows, mut last) = (Vec::new(), None);
-        for (number, line) in found.by_ref().take(wanted.limit) {
-            last = Some(number);
-            rows.push(line);
-        }
-        let next = last.filter(|_| found.next().is_some());
-        Page { rows, next }
+    /// Those that are wanted, the last finished first.
+    pub fn some(&self, wanted: &Wanted) -> Vec<Line> {
+        let read = |line: Arc<[u8]>| {
+            let row = serde_json::from_slice::<Row<'_>>(&line).ok().filter(|row| wanted.is(row))?;
+            let (started_at, request_id) = (row.started_at.clone().into_owned(), row.request_id.clone().into_owned());
+            Some(Line { started_at, request_id, line })
+        };
+        self.all().into_iter().filter_map(read).collect()
     }
 
     /// The one of that id, as its record writes it.
     pub fn one(&self, request_id: &str) -> Option<Arc<[u8]>> {
         let is_it = |line: &[u8]| serde_json::from_slice::<Row<'_>>(line).is_ok_and(|row| row.request_id == request_id);
-        self.all().into_iter().map(|(_, line)| line).find(|line| is_it(line))
+        self.all().into_iter().find(|line| is_it(line))
     }
 }
 
@@ -143,35 +131,24 @@ mod tests {
         kept
     }
 
-    fn ids(page: &Page) -> Vec<String> {
-        let id = |row: &Arc<[u8]>| serde_json::from_slice::<Row<'_>>(row).unwrap().request_id.into_owned();
-        page.rows.iter().map(id).collect()
+    fn ids(kept: &Kept, wanted: &Wanted) -> Vec<String> {
+        kept.some(wanted).into_iter().map(|line| line.request_id).collect()
     }
 
     fn wanted() -> Wanted {
-        Wanted { limit: 100, ..Wanted::default() }
+        Wanted::default()
     }
 
     #[test]
-    fn the_newest_come_first_and_pages_join() {
-        let kept = kept(7);
-        let (mut before, mut all) = (None, Vec::new());
-        loop {
-            let page = kept.page(&Wanted { limit: 2, before, tenant: Some("even".into()), ..wanted() });
-            all.extend(ids(&page));
-            before = page.next;
-            if before.is_none() {
-                break;
-            }
-        }
-        assert_eq!(all, ["r-6", "r-4", "r-2", "r-0"]);
-        assert_eq!(kept.page(&Wanted { limit: 7, ..wanted() }).next, None, "nothing is behind the last one");
+    fn the_newest_come_first() {
+        let tenant = Wanted { tenant: Some("even".into()), ..wanted() };
+        assert_eq!(ids(&kept(7), &tenant), ["r-6", "r-4", "r-2", "r-0"]);
     }
 
     #[test]
     fn each_filter_narrows() {
         let kept = kept(6);
-        let some = |wanted: &Wanted| ids(&kept.page(wanted));
+        let some = |wanted: &Wanted| ids(&kept, wanted);
         assert_eq!(some(&Wanted { status: Some(429), ..wanted() }), ["r-3"]);
         assert_eq!(some(&Wanted { since: Some("2026-11-28T22:00:04".into()), ..wanted() }), ["r-5", "r-4"]);
         assert_eq!(some(&Wanted { model: Some("a\"b".into()), ..wanted() }).len(), 6, "compared as text, not as JSON");
@@ -181,11 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_are_kept_and_their_numbers_go_on() {
+    fn only_the_last_are_kept() {
         let kept = kept(1_005);
-        assert_eq!(kept.page(&Wanted { limit: 5_000, ..wanted() }).rows.len(), MOST);
+        assert_eq!(kept.some(&wanted()).len(), MOST);
         assert!(kept.one("r-4").is_none() && kept.one("r-5").is_some());
-        assert_eq!(ids(&kept.page(&Wanted { limit: 1, before: Some(7), ..wanted() })), ["r-6"]);
         let long = vec![b'x'; MOST_BYTES / 2];
         (0..5).for_each(|_| kept.push(&long));
         assert_eq!(kept.lines().lines.len(), 2, "their bytes are bounded too");

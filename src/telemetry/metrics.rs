@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, Result, TextEncoder,
 };
 
+use super::alerts::AlertMetrics;
 use super::endpoints::EndpointMetrics;
+use super::keys::KeyMetrics;
 use super::labels::Labels;
+use super::ledger::LedgerMetrics;
 use super::names::{Kind, Metric};
 use super::store::StoreMetrics;
 use crate::usage::price::PicoUsd;
@@ -31,6 +34,7 @@ pub(super) struct Metrics {
     pub(super) budget_remaining: GaugeVec,
     pub(super) budget_crossed: IntCounterVec,
     pub(super) budget_save_failures: IntCounter,
+    pub(super) ledger: LedgerMetrics,
     pub(super) attempts: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) retries_refused: IntCounter,
@@ -44,6 +48,8 @@ pub(super) struct Metrics {
     route_input: IntCounterVec,
     route_cached: IntCounterVec,
     pub(super) endpoints: EndpointMetrics,
+    pub(super) keys: KeyMetrics,
+    pub(super) alerts: AlertMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -72,7 +78,7 @@ impl Maker {
         self.add(IntCounterVec::new(Self::opts(metric), metric.spec().labels)?)
     }
 
-    fn counter(&self, metric: Metric) -> Result<IntCounter> {
+    pub(super) fn counter(&self, metric: Metric) -> Result<IntCounter> {
         self.add(IntCounter::with_opts(Self::opts(metric))?)
     }
 
@@ -80,7 +86,11 @@ impl Maker {
         self.add(IntGaugeVec::new(Self::opts(metric), metric.spec().labels)?)
     }
 
-    fn gauge(&self, metric: Metric) -> Result<IntGauge> {
+    pub(super) fn float_gauge(&self, metric: Metric) -> Result<Gauge> {
+        self.add(Gauge::with_opts(Self::opts(metric))?)
+    }
+
+    pub(super) fn gauge(&self, metric: Metric) -> Result<IntGauge> {
         self.add(IntGauge::with_opts(Self::opts(metric))?)
     }
 
@@ -120,6 +130,7 @@ impl Metrics {
                 .add(GaugeVec::new(Maker::opts(Metric::BudgetRemaining), Metric::BudgetRemaining.spec().labels)?)?,
             budget_crossed: make.counters(Metric::BudgetCrossed)?,
             budget_save_failures: make.counter(Metric::BudgetSaveFailures)?,
+            ledger: LedgerMetrics::new(&make)?,
             attempts: make.counters(Metric::Attempts)?,
             fallbacks: make.counters(Metric::Fallbacks)?,
             retries_refused: make.counter(Metric::RetriesRefused)?,
@@ -133,6 +144,8 @@ impl Metrics {
             route_input: make.counters(Metric::RouteInput)?,
             route_cached: make.counters(Metric::RouteCached)?,
             endpoints: EndpointMetrics::new(&make)?,
+            keys: KeyMetrics::new(&make)?,
+            alerts: AlertMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,

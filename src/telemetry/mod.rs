@@ -17,9 +17,12 @@
 //! hash. Label values come from configuration only; anything else is `other` (`labels`).
 
 pub mod access_log;
+mod alerts;
 mod endpoints;
 pub mod kept;
+mod keys;
 mod labels;
+mod ledger;
 pub mod log;
 mod metrics;
 pub mod names;
@@ -30,6 +33,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use endpoints::Seen;
+pub use ledger::LedgerSeen;
 pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
@@ -40,9 +44,6 @@ use kept::Kept;
 use labels::{Labels, Resolver};
 use metrics::Metrics;
 use record::{Tried, Why};
-
-/// Room for a usual access line.
-const LINE_BYTES: usize = 1_024;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -136,6 +137,22 @@ impl Telemetry {
         }
     }
 
+    /// What alerts have counted, for a scrape: by kind, by webhook and result, and those that were dropped.
+    pub fn alerts(&self, raised: &[(&'static str, u64)], deliveries: &[(String, &'static str, u64)], dropped: u64) {
+        self.metrics.alerts.set(raised, deliveries, dropped);
+    }
+
+    /// From now on each record's line is shown to `follower` too, on the access log's thread: it must be
+    /// quick.
+    pub fn follow(&self, follower: impl FnMut(&[u8]) + Send + 'static) -> bool {
+        self.access_log.follow(Box::new(follower))
+    }
+
+    /// The ledger, for a scrape.
+    pub fn ledger(&self, seen: &LedgerSeen) {
+        self.metrics.ledger.set(seen);
+    }
+
     /// A mark of a budget was passed.
     pub fn budget_crossed(&self, crossed: &Crossed) {
         let (tenant, percent) = (self.resolver.tenant(crossed.scope.tenant()), crossed.percent.to_string());
@@ -164,11 +181,32 @@ impl Telemetry {
         self.metrics.credential_refresh_failures.with_label_values(&[provider.as_str()]).inc();
     }
 
-    /// Closes a request: its metrics and its access line. Once per request.
-    pub fn finish(&self, record: &Record<'_>) {
+    /// How many keys were made at run time, and how long ago the database was last asked.
+    pub fn keys(&self, stored: usize, age: Option<Duration>) {
+        let keys = &self.metrics.keys;
+        keys.stored.set(i64::try_from(stored).unwrap_or(i64::MAX));
+        keys.age.set(age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
+    }
+
+    /// The database could not be asked for keys.
+    pub fn key_sync_failed(&self) {
+        self.metrics.keys.sync_failures.inc();
+    }
+
+    /// The public keys of an issuer of tokens could not be fetched.
+    pub fn issuer_refresh_failed(&self) {
+        self.metrics.keys.issuer_failures.inc();
+    }
+
+    /// A change did not get into the chain of changes.
+    pub fn audit_lost(&self) {
+        self.metrics.keys.audit_lost.inc();
+    }
+
+    /// Closes a request: its metrics and its access line, which [`Record::write_line`] made. Once per
+    /// request.
+    pub fn finish(&self, record: &Record<'_>, line: Vec<u8>) {
         self.count(record);
-        let mut line = Vec::with_capacity(LINE_BYTES);
-        record.write_line(&mut line);
         self.access_log.write(line);
     }
 

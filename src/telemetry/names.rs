@@ -98,6 +98,26 @@ metrics! {
         "Times that what is spent of a budget passed one of its `warn_at`; scope is what it stands on.";
     BudgetSaveFailures = "weir_budget_save_failures_total", Kind::Counter, &[],
         "Attempts to keep what was spent on disk that failed.";
+    LedgerBytes = "weir_ledger_bytes", Kind::Gauge, &[],
+        "Size of the ledger's log: what is not yet in the database, and what has not ended.";
+    LedgerLag = "weir_ledger_lag_seconds", Kind::Gauge, &[],
+        "For how long rows have been waiting for the database.";
+    LedgerOpen = "weir_ledger_open_requests", Kind::Gauge, &[],
+        "Requests on record that have not ended.";
+    LedgerFolded = "weir_ledger_rows_total", Kind::Counter, &[],
+        "Final rows that the database took.";
+    LedgerRecovered = "weir_ledger_recovered_total", Kind::Counter, &[],
+        "Requests that were open when an earlier process was killed, closed by this one.";
+    LedgerRefused = "weir_ledger_refused_total", Kind::Counter, &[],
+        "Requests that were refused because they could not be recorded.";
+    LedgerLost = "weir_ledger_lost_total", Kind::Counter, &[],
+        "Records that could not be kept: each is a request whose row may be missing or incomplete.";
+    LedgerWriteErrors = "weir_ledger_write_errors_total", Kind::Counter, &[],
+        "Writes to the ledger's log that failed.";
+    LedgerDamaged = "weir_ledger_damaged_bytes_total", Kind::Counter, &[],
+        "Bytes of the ledger's log that could not be read.";
+    DatabaseUp = "weir_database_up", Kind::Gauge, &[],
+        "1 while the database takes what it is given.";
     StoreUp = "weir_store_up", Kind::Gauge, &[],
         "1 while the store of shared limits answers, 0 while it is gone; nothing where none is configured.";
     StoreCall = "weir_store_call_seconds", Kind::Histogram(STORE), &[],
@@ -146,6 +166,16 @@ metrics! {
         "Input tokens that came from a provider's cache, by route: what affinity saves.";
     CredentialRefreshFailures = "weir_credential_refresh_failures_total", Kind::Counter, &["provider"],
         "Attempts to fetch a provider's credential that failed; while the old one lives, it stays in use.";
+    StoredKeys = "weir_stored_keys", Kind::Gauge, &[],
+        "Keys that were made at run time, those that were revoked too.";
+    KeysAge = "weir_keys_age_seconds", Kind::Gauge, &[],
+        "Since the database was last asked for changed keys; -1 is not since the start.";
+    KeySyncFailures = "weir_key_sync_failures_total", Kind::Counter, &[],
+        "Attempts to ask the database for changed keys that failed; those that are known stay in use.";
+    IssuerFailures = "weir_issuer_refresh_failures_total", Kind::Counter, &[],
+        "Attempts to fetch the public keys of an issuer of tokens that failed; the last ones stay in use.";
+    AuditLost = "weir_audit_lost_total", Kind::Counter, &[],
+        "Changes that are in the log only: the database was away for so long, or to the end of the process.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],
         "Request members that the target could not express.";
     ConfigReloadFailures = "weir_config_reload_failures_total", Kind::Counter, &[],
@@ -158,6 +188,12 @@ metrics! {
         "1 for the version that runs.";
     AccessLogDropped = "weir_access_log_dropped_total", Kind::Counter, &[],
         "Access lines that were lost because the writer could not keep up or failed.";
+    Alerts = "weir_alerts_total", Kind::Counter, &["kind"],
+        "Alerts that were raised, each once in alerts.repeat_after.";
+    AlertDeliveries = "weir_alert_deliveries_total", Kind::Counter, &["webhook", "result"],
+        "Alerts by webhook: delivered, retried (a try that failed and is made again), failed (given up), dropped.";
+    AlertsDropped = "weir_alerts_dropped_total", Kind::Counter, &[],
+        "Alerts that were not told because there were too many.";
     GenAiDuration = "gen_ai_client_operation_duration_seconds", Kind::Histogram(OPERATION), GEN_AI,
         "OpenTelemetry: duration of GenAI operations.";
     GenAiTokens = "gen_ai_client_token_usage", Kind::Histogram(TOKENS),

@@ -1,4 +1,3 @@
-use crate::limit::shared::Watch;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, Tenant};
 use crate::limit::Scope;
+use crate::limit::shared::Watch as _;
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
@@ -31,6 +31,12 @@ fn runtime(target: Target) -> Runtime {
         telemetry: runtime::Telemetry { access_log: target },
         ..Runtime::default()
     }
+}
+
+fn finish(telemetry: &Telemetry, record: &Record<'_>) {
+    let mut line = Vec::new();
+    record.write_line(&mut line);
+    telemetry.finish(record, line);
 }
 
 fn telemetry() -> Telemetry {
@@ -103,7 +109,20 @@ fn a_row_is_its_line() {
     let full = Record { timeline: &timeline(), tags: &tags, dropped: &dropped, user: Some("u-1"), ..record() };
     let free = Record { cost: Some(PicoUsd(0)), service_tier: Some("flex"), ..record() };
     let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, tenant: None, ..record() };
-    for record in [full, free, unknown] {
+    let every_class = Usage {
+        audio_input_tokens: 1,
+        image_input_tokens: 2,
+        image_output_tokens: 3,
+        search_units: 4,
+        images: 5,
+        audio_seconds: 6,
+        characters: 7,
+        web_searches: 8,
+        charged_pico_usd: 9,
+        ..usage()
+    };
+    let classes = Record { usage: Some(every_class), ..record() };
+    for record in [full, free, unknown, classes] {
         let mut line = Vec::new();
         record.write_line(&mut line);
         let row = crate::ledger::Row::read(&line).unwrap();
@@ -151,10 +170,10 @@ fn costs_are_exact_decimals() {
 #[test]
 fn a_finished_request_is_counted_everywhere() {
     let telemetry = telemetry();
-    telemetry.finish(&record());
-    telemetry.finish(&Record { status: 429, usage: None, cost: None, ttft: None, ..record() });
+    finish(&telemetry, &record());
+    finish(&telemetry, &Record { status: 429, usage: None, cost: None, ttft: None, ..record() });
     let estimated = Record { usage_source: Some(UsageSource::Estimated), cost: None, ..record() };
-    telemetry.finish(&Record { dropped: &["a".to_owned(), "b".to_owned()], ..estimated });
+    finish(&telemetry, &Record { dropped: &["a".to_owned(), "b".to_owned()], ..estimated });
     let text = telemetry.render();
     let series = |name: &str, labels: &str| value(&text, &format!("{name}{{{labels}}}"));
     let of = r#"model="echo",provider="lab""#;
@@ -178,13 +197,13 @@ fn a_finished_request_is_counted_everywhere() {
 #[test]
 fn what_a_client_invents_is_other_and_mints_no_series() {
     let telemetry = telemetry();
-    telemetry.finish(&record());
+    finish(&telemetry, &record());
     let known = Record { upstream_model: Some("other"), ..record() };
-    telemetry.finish(&known);
+    finish(&telemetry, &known);
     let before = telemetry.render().lines().count();
     for n in 0..10_000 {
         let model = format!("invented-{n}");
-        telemetry.finish(&Record { upstream_model: Some(&model), model: Some(&model), ..record() });
+        finish(&telemetry, &Record { upstream_model: Some(&model), model: Some(&model), ..record() });
     }
     let text = telemetry.render();
     assert_eq!(text.lines().count(), before);
@@ -199,7 +218,7 @@ fn a_dated_name_counts_as_the_model_it_is_a_date_of() {
     let cloud = Deployment { name: "cloud".into(), provider: &OPENAI, ..Arc::into_inner(deployment("lab")).unwrap() };
     let telemetry = Telemetry::new(&Runtime { deployments: vec![Arc::new(cloud)], ..runtime(Target::Off) }).unwrap();
     for model in ["gpt-4o-mini", "gpt-4o-mini-2099-01-01", "gpt-4o-mini:invented", "gpt-4o-minimal"] {
-        telemetry.finish(&Record { provider: Some("cloud"), upstream_model: Some(model), ..record() });
+        finish(&telemetry, &Record { provider: Some("cloud"), upstream_model: Some(model), ..record() });
     }
     let text = telemetry.render();
     let requests = |model: &str| {
@@ -217,13 +236,10 @@ fn invented_tenants_providers_and_statuses_are_other_too() {
         telemetry.throttled(&name, "key_requests");
         telemetry.attempt(&name, "ok");
         telemetry.fallback(&name, "lab", "timeout");
-        telemetry.finish(&Record {
-            tenant: Some(&name),
-            route: Some(&name),
-            provider: Some(&name),
-            status: 600 + n,
-            ..record()
-        });
+        finish(
+            &telemetry,
+            &Record { tenant: Some(&name), route: Some(&name), provider: Some(&name), status: 600 + n, ..record() },
+        );
     }
     let text = telemetry.render();
     assert!(!text.contains("invented"), "{text}");
@@ -236,7 +252,7 @@ fn invented_tenants_providers_and_statuses_are_other_too() {
 #[test]
 fn a_request_that_came_to_nothing_is_counted_as_such() {
     let telemetry = telemetry();
-    telemetry.finish(&Record { status: 401, ..Record::new(Uuid::nil(), SystemTime::UNIX_EPOCH, "chat") });
+    finish(&telemetry, &Record { status: 401, ..Record::new(Uuid::nil(), SystemTime::UNIX_EPOCH, "chat") });
     let none = r#"weir_requests_total{model="none",provider="none",route="none",status="401",tenant="none"}"#;
     assert_eq!(value(&telemetry.render(), none), Some(1.0));
 }
@@ -325,8 +341,8 @@ fn what_lost_attempts_used_is_counted_as_theirs() {
     let routed = |timeline| Record { route: Some("fast"), timeline, ..record() };
     let runtime = Runtime { deployments: vec![deployment("lab"), deployment("old")], ..runtime(Target::Off) };
     let telemetry = Telemetry::new(&runtime).unwrap();
-    telemetry.finish(&routed(&timeline()));
-    telemetry.finish(&Record { route: None, timeline: &timeline()[..1], ..record() });
+    finish(&telemetry, &routed(&timeline()));
+    finish(&telemetry, &Record { route: None, timeline: &timeline()[..1], ..record() });
     let text = telemetry.render();
     let of = |name: &str, provider: &str, more: &str| {
         value(&text, &format!("{name}{{model=\"echo\",provider=\"{provider}\"{more}}}"))
@@ -396,16 +412,19 @@ fn requests_in_flight_are_counted_until_they_end() {
 #[test]
 fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     let telemetry = telemetry();
-    telemetry.finish(&record());
+    finish(&telemetry, &record());
+    let scope = Scope::Tenant("acme".into());
+    telemetry.budget_crossed(&Crossed { scope, budget: balance(0).budget, percent: 80 });
     telemetry.throttled("acme", "key_requests");
     telemetry.attempt("lab", "ok");
     telemetry.fallback("lab", "lab", "timeout");
     telemetry.endpoints(&[seen("lab#1", true)]);
-    telemetry.finish(&Record { route: Some("fast"), timeline: &timeline(), ..record() });
+    finish(&telemetry, &Record { route: Some("fast"), timeline: &timeline(), ..record() });
     telemetry.credential_refresh_failed("lab");
     telemetry.budgets([("acme", balance(25))].into_iter());
-    Watch::turned(&telemetry, true);
-    Watch::failed(&telemetry, "timeout");
+    telemetry.alerts(&[("unknown_price", 1)], &[("on-call".to_owned(), "delivered", 1)], 0);
+    telemetry.failed("timeout");
+    telemetry.turned(true);
     let text = telemetry.render();
     let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut listed: Vec<&str> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();
@@ -423,7 +442,7 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
 #[test]
 fn records_are_kept_where_no_line_is_written() {
     let telemetry = telemetry();
-    telemetry.finish(&Record { timeline: &timeline(), ..record() });
+    finish(&telemetry, &Record { timeline: &timeline(), ..record() });
     assert!(telemetry.flush(Duration::from_secs(60)));
     let row = telemetry.kept().one("00000000-0000-0000-0000-000000000000").unwrap();
     #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
@@ -436,7 +455,7 @@ fn records_are_kept_where_no_line_is_written() {
 fn the_line_and_the_metrics_come_from_one_call() {
     let path = std::env::temp_dir().join(format!("weir-telemetry-{}.log", Uuid::now_v7()));
     let telemetry = Telemetry::new(&runtime(Target::File(path.clone()))).unwrap();
-    telemetry.finish(&record());
+    finish(&telemetry, &record());
     assert!(telemetry.flush(Duration::from_secs(60)));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.starts_with(r#"{"request_id":"00000000-"#) && text.ends_with("}\n"), "{text}");

@@ -1,5 +1,6 @@
 //! Token counts in disjoint classes: every token is in exactly one of them, so sums never count
-//! twice and prices multiply class by class. Dialects convert at their edge.
+//! twice and prices multiply class by class. Beside them stands what providers bill by other units:
+//! searches, images, seconds. Dialects convert at their edge.
 
 /// Where the numbers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +27,7 @@ impl UsageSource {
 /// Tokens of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Input read afresh (text, images, documents), without audio.
+    /// Input read afresh (text, documents), without the audio and the images that are told apart.
     pub fresh_input_tokens: u64,
     /// Input read from the provider's prompt cache.
     pub cached_tokens: u64,
@@ -36,14 +37,28 @@ pub struct Usage {
     pub cache_write_1h_tokens: u64,
     /// Audio input.
     pub audio_input_tokens: u64,
-    /// Output the client reads, without audio.
+    /// Images of the input, where the provider tells them apart.
+    pub image_input_tokens: u64,
+    /// Output the client reads, without audio and without images that are told apart.
     pub visible_output_tokens: u64,
     /// Output spent on thinking.
     pub reasoning_tokens: u64,
     /// Audio output.
     pub audio_output_tokens: u64,
+    /// Images made, where the provider counts them in tokens.
+    pub image_output_tokens: u64,
     /// No tokens: what Cohere bills a ranking by, each at the price of a request.
     pub search_units: u64,
+    /// No tokens: images made.
+    pub images: u64,
+    /// No tokens: seconds of audio that were listened to, begun ones whole.
+    pub audio_seconds: u64,
+    /// No tokens: characters of text that were spoken.
+    pub characters: u64,
+    /// No tokens: searches of the web that the provider made.
+    pub web_searches: u64,
+    /// No use but a price: what the provider itself says it charges, in pico-USD; 0 where it does not.
+    pub charged_pico_usd: u64,
 }
 
 impl Usage {
@@ -54,11 +69,15 @@ impl Usage {
             .saturating_add(self.cache_write_tokens)
             .saturating_add(self.cache_write_1h_tokens)
             .saturating_add(self.audio_input_tokens)
+            .saturating_add(self.image_input_tokens)
     }
 
     /// All output, reasoning included.
     pub const fn output_tokens(&self) -> u64 {
-        self.visible_output_tokens.saturating_add(self.reasoning_tokens).saturating_add(self.audio_output_tokens)
+        self.visible_output_tokens
+            .saturating_add(self.reasoning_tokens)
+            .saturating_add(self.audio_output_tokens)
+            .saturating_add(self.image_output_tokens)
     }
 
     /// All cache writes.
@@ -79,32 +98,56 @@ impl Usage {
             cache_write_tokens: self.cache_write_tokens.saturating_add(more.cache_write_tokens),
             cache_write_1h_tokens: self.cache_write_1h_tokens.saturating_add(more.cache_write_1h_tokens),
             audio_input_tokens: self.audio_input_tokens.saturating_add(more.audio_input_tokens),
+            image_input_tokens: self.image_input_tokens.saturating_add(more.image_input_tokens),
             visible_output_tokens: self.visible_output_tokens.saturating_add(more.visible_output_tokens),
             reasoning_tokens: self.reasoning_tokens.saturating_add(more.reasoning_tokens),
             audio_output_tokens: self.audio_output_tokens.saturating_add(more.audio_output_tokens),
+            image_output_tokens: self.image_output_tokens.saturating_add(more.image_output_tokens),
             search_units: self.search_units.saturating_add(more.search_units),
+            images: self.images.saturating_add(more.images),
+            audio_seconds: self.audio_seconds.saturating_add(more.audio_seconds),
+            characters: self.characters.saturating_add(more.characters),
+            web_searches: self.web_searches.saturating_add(more.web_searches),
+            charged_pico_usd: self.charged_pico_usd.saturating_add(more.charged_pico_usd),
         }
     }
 
     /// Splits an OpenAI-style count, whose details are parts of its totals. Details that exceed
     /// their total (seen from several resellers) are cut to it.
     pub fn from_totals(input: u64, output: u64, details: Details) -> Self {
-        let cached = details.cached.min(input);
-        let write_1h = details.cache_write_1h.min(input - cached);
-        let write = details.cache_write.min(input - cached - write_1h);
-        let audio_in = details.audio_input.min(input - cached - write_1h - write);
-        let reasoning = details.reasoning.min(output);
-        let audio_out = details.audio_output.min(output - reasoning);
+        let mut left = input;
+        let mut of_input = |part: u64| {
+            let part = part.min(left);
+            left -= part;
+            part
+        };
+        let cached_tokens = of_input(details.cached);
+        let cache_write_1h_tokens = of_input(details.cache_write_1h);
+        let cache_write_tokens = of_input(details.cache_write);
+        let audio_input_tokens = of_input(details.audio_input);
+        let image_input_tokens = of_input(details.image_input);
+        let fresh_input_tokens = left;
+        let mut left = output;
+        let mut of_output = |part: u64| {
+            let part = part.min(left);
+            left -= part;
+            part
+        };
+        let reasoning_tokens = of_output(details.reasoning);
+        let audio_output_tokens = of_output(details.audio_output);
+        let image_output_tokens = of_output(details.image_output);
         Self {
-            fresh_input_tokens: input - cached - write_1h - write - audio_in,
-            cached_tokens: cached,
-            cache_write_tokens: write,
-            cache_write_1h_tokens: write_1h,
-            audio_input_tokens: audio_in,
-            visible_output_tokens: output - reasoning - audio_out,
-            reasoning_tokens: reasoning,
-            audio_output_tokens: audio_out,
-            search_units: 0,
+            fresh_input_tokens,
+            cached_tokens,
+            cache_write_tokens,
+            cache_write_1h_tokens,
+            audio_input_tokens,
+            image_input_tokens,
+            visible_output_tokens: left,
+            reasoning_tokens,
+            audio_output_tokens,
+            image_output_tokens,
+            ..Self::default()
         }
     }
 }
@@ -116,8 +159,10 @@ pub struct Details {
     pub cache_write: u64,
     pub cache_write_1h: u64,
     pub audio_input: u64,
+    pub image_input: u64,
     pub reasoning: u64,
     pub audio_output: u64,
+    pub image_output: u64,
 }
 
 #[cfg(test)]
@@ -137,5 +182,14 @@ mod tests {
             (60, 30, 10, 0)
         );
         assert_eq!((u.reasoning_tokens, u.visible_output_tokens), (50, 0));
+    }
+
+    #[test]
+    fn images_are_parts_of_the_totals() {
+        let details = Details { cached: 5, image_input: 80, reasoning: 1, image_output: 30, ..Details::default() };
+        let u = Usage::from_totals(60, 40, details);
+        assert_eq!((u.fresh_input_tokens, u.cached_tokens, u.image_input_tokens), (0, 5, 55));
+        assert_eq!((u.visible_output_tokens, u.image_output_tokens), (9, 30));
+        assert_eq!((u.input_tokens(), u.output_tokens()), (60, 40));
     }
 }

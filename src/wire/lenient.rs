@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::usage::decimal;
 use crate::wire::json::Str;
 
 /// A member, absent and `null` alike being `None`.
@@ -28,6 +29,12 @@ pub(crate) fn count(value: Value<'_>) -> Option<u64> {
         },
     );
     whole.parse().ok()
+}
+
+/// What a provider says it charges, in pico-USD: USD, or ticks of 10^-10 USD. 0 where it says nothing.
+pub(crate) fn charged(usd: Value<'_>, ticks: Value<'_>) -> u64 {
+    let pico = |value: Value<'_>| u64::try_from(decimal::scaled(value?.get(), 12)?.units).ok();
+    pico(usd).or_else(|| count(ticks)?.checked_mul(100)).unwrap_or(0)
 }
 
 /// The value read as `T`.

@@ -104,8 +104,14 @@ fn the_reference_tells_the_defaults() {
         (r.server.body_timeout, r.server.keepalive, r.server.write_timeout, r.server.grace_period)
     };
     assert_eq!(waits(&reference), waits(&nothing));
-    assert_eq!((reference.attempts, &reference.state.dir), (nothing.attempts, &nothing.state.dir));
-    assert_eq!(reference.state.on_store_loss, nothing.state.on_store_loss);
+    // Neither a fleet's database is a default, nor its store.
+    let mut state = reference.state.clone();
+    assert!(state.database.take().is_some() && state.shared.take().is_some());
+    assert_eq!((reference.attempts, &state), (nothing.attempts, &nothing.state));
+    let without_webhooks =
+        weir::config::alerts::Alerts { webhooks: Vec::new(), ..weir::config::alerts::Alerts::clone(&reference.alerts) };
+    assert_eq!(without_webhooks, *nothing.alerts);
+    assert_eq!(without_webhooks, weir::config::alerts::Alerts::default());
     let openai = reference.deployments.iter().find(|d| d.name == "openai").unwrap();
     assert_eq!(openai.timeouts, nothing.deployments[0].timeouts);
 }

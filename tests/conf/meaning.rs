@@ -11,6 +11,7 @@ use weir::config::raw;
 use weir::config::read::Settings as _;
 use weir::config::runtime::{AccessLog, OnStoreLoss, Strategy, Tenant};
 use weir::config::{dump, load};
+use weir::secret::minted;
 use weir::wire::Thinking;
 
 use crate::world::{KEY, good, load as try_load, root, with};
@@ -245,7 +246,17 @@ fn a_dump_has_everything_and_no_secret() {
     assert_eq!(dump["tenants"]["acme"]["keys"][1]["id"], "acme-prod");
     assert_eq!(dump["tenants"]["acme"]["limits"]["requests_per_minute"], 600);
     let shown = dump.to_string();
-    for secret in ["sk-openai", "lab-secret", "admin-token", "state-secret", "acme-dev-key", "9f86d0818", "team-4711"] {
+    for secret in [
+        "sk-openai",
+        "lab-secret",
+        "admin-token",
+        "state-secret",
+        "acme-dev-key",
+        "9f86d0818",
+        "team-4711",
+        "url-secret",
+        "signing-secret",
+    ] {
         assert!(!shown.contains(secret), "{secret}");
         assert!(!format!("{:?}", good(&text)).contains(secret), "{secret} in the debug form");
     }
@@ -269,8 +280,7 @@ fn without_a_key_one_is_made_up_and_without_a_provider_nothing_runs() {
     let env = Table::of(&[("OPENAI_API_KEY", "sk-o")]);
     let (one, two) = (load::from_environment(&env).unwrap(), load::from_environment(&env).unwrap());
     assert!(one.generated && one.key.expose() != two.key.expose());
-    let letters = one.key.expose().strip_prefix("weir-").unwrap();
-    assert!(letters.len() == 32 && letters.bytes().all(|b| b.is_ascii_alphanumeric()));
+    assert_eq!(minted::shape(one.key.expose().as_bytes()), minted::Shape::Whole);
     let report = load::from_environment(&Table::default()).unwrap_err();
     assert!(report.to_string().contains("OPENAI_API_KEY"), "{report}");
 }
@@ -278,7 +288,7 @@ fn without_a_key_one_is_made_up_and_without_a_provider_nothing_runs() {
 #[test]
 fn the_demo_speaks_to_the_simulator_in_every_format() {
     let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    let made = load::for_demo(at(9), at(0), at(0), &Table::default()).unwrap();
+    let made = load::for_demo(at(9), at(0), at(0), "/tmp/demo".as_ref(), &Table::default()).unwrap();
     let spoken: Vec<_> =
         made.runtime.deployments.iter().map(|d| (d.provider.dialect().as_str(), d.name.as_str())).collect();
     for one in [

@@ -51,7 +51,7 @@ fn reloader(path: &Path) -> (Arc<Reloader>, Arc<Mutex<Vec<Status>>>) {
         let runtime: &Arc<weir::config::runtime::Runtime> = runtime;
         if runtime.attempts.retries == 9 { Err("nine is too many".to_owned()) } else { Ok(()) }
     });
-    let observe = Box::new(move |status: &Status| tell.lock().unwrap().push(status.clone()));
+    let observe = Box::new(move |status: &Status, _: &str| tell.lock().unwrap().push(status.clone()));
     (Reloader::new(Some(path.to_owned()), Arc::new(System), runtime, apply, observe), told)
 }
 
@@ -71,12 +71,12 @@ fn a_good_file_is_taken_over_and_a_bad_one_changes_nothing() {
     let (reloader, told) = reloader(&path);
     let first = reloader.status().hash;
     directory.write("weir.yaml", &text(3));
-    let status = reloader.reload().unwrap();
+    let status = reloader.reload("test").unwrap();
     assert!(status.hash != first && status.last_error.is_none());
     assert_eq!((reloader.current().attempts.retries, status.reloads, status.failures), (3, 1, 0));
 
     directory.write("weir.yaml", "providers: {simulator: {api_kye: sk-very-secret}}\n");
-    let report = reloader.reload().unwrap_err();
+    let report = reloader.reload("test").unwrap_err();
     assert!(report.len() >= 2, "{report}");
     let after = reloader.status();
     assert_eq!(
@@ -87,12 +87,12 @@ fn a_good_file_is_taken_over_and_a_bad_one_changes_nothing() {
     assert!(error.contains("weir.yaml:1:25") && !error.contains("sk-very"), "{error}");
 
     std::fs::remove_file(&path).unwrap();
-    assert!(reloader.reload().is_err());
+    assert!(reloader.reload("test").is_err());
     directory.write("weir.yaml", &text(9));
-    assert!(reloader.reload().unwrap_err().to_string().contains("nine is too many"));
+    assert!(reloader.reload("test").unwrap_err().to_string().contains("nine is too many"));
     assert_eq!((reloader.current().attempts.retries, reloader.status().failures), (3, 3));
     directory.write("weir.yaml", &text(4));
-    assert_eq!(reloader.reload().unwrap().last_error, None);
+    assert_eq!(reloader.reload("test").unwrap().last_error, None);
     assert_eq!(told.lock().unwrap().len(), 5);
 }
 
@@ -105,7 +105,7 @@ fn what_needs_a_restart_keeps_its_value_and_is_told() {
     let changed =
         "server: {listen: 127.0.0.1:1, threads: 7, max_body: 5KB}\nadmin: {listen: 127.0.0.1:2}\nstate: {dir: x}\n";
     directory.write("weir.yaml", &format!("{changed}{}", text(2)));
-    let status = reloader.reload().unwrap();
+    let status = reloader.reload("test").unwrap();
     assert_eq!(status.warnings.len(), 4, "{:?}", status.warnings);
     let after = reloader.current();
     assert_eq!(after.server.listen[0].address, before.server.listen[0].address);
@@ -175,6 +175,6 @@ fn without_a_file_there_is_nothing_to_reload() {
     let directory = Directory::new();
     let path = directory.write("weir.yaml", &text(1));
     let runtime = Arc::new(load::from_file(&path, &System).unwrap());
-    let reloader = Reloader::new(None, Arc::new(System), runtime, Box::new(|_| Ok(())), Box::new(|_| {}));
-    assert!(reloader.reload().unwrap_err().to_string().contains("without a file"));
+    let reloader = Reloader::new(None, Arc::new(System), runtime, Box::new(|_| Ok(())), Box::new(|_, _| {}));
+    assert!(reloader.reload("test").unwrap_err().to_string().contains("without a file"));
 }

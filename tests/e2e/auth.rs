@@ -124,3 +124,53 @@ fn a_key_in_the_query_is_refused_and_never_repeated() {
     gateway.call("GET", "/status", &Value::Null);
     assert!(!gateway.stderr().contains(KEY) && !gateway.stdout().contains(KEY));
 }
+
+/// The constant 401: whatever was shown, the same words, and nothing of what was shown or of the inside.
+#[test]
+fn row_42_a_refusal_is_constant_and_shows_nothing_of_the_key() {
+    let gateway = Gateway::with(Upstream::nobody());
+    let body = chat("openai/gpt-4o-mini", "hi").to_string();
+    let mut texts = std::collections::BTreeSet::new();
+    for shown in [
+        "wk-canary-1",
+        "weir_abcdefgh_ABCDEFGHIJKLMNOPQRSTUVWXYZ012345AAAAAA",
+        "' OR '1'='1",
+        "x'; DROP TABLE weir_keys; --",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.AA",
+        "\u{1f511}\u{202e}",
+        "%27%20OR%201=1",
+    ] {
+        let answer = gateway.client().request("POST", CHAT, &[("x-api-key", shown)], body.as_bytes()).answer();
+        assert_eq!(answer.status(), 401, "{shown}");
+        let mut error = answer.json()["error"].clone();
+        error.as_object_mut().unwrap().remove("request_id");
+        let text = error.to_string().replace(answer.header("x-request-id"), "");
+        assert!(!text.contains(shown), "{text}");
+        texts.insert(text);
+        let said = gateway.stderr() + &gateway.stdout();
+        assert!(!said.contains(shown), "{shown} is in the log");
+    }
+    assert_eq!(texts.len(), 1, "{texts:?}");
+}
+
+#[test]
+fn a_key_is_good_only_from_where_it_may_be_used() {
+    let sim = Simulated::start();
+    let more = "      - {id: far, secret: wk-far-key, allowed_addresses: [10.0.0.0/8]}\n      - {id: here, secret: wk-here-key, allowed_addresses: [127.0.0.1]}";
+    let ask = |gateway: &Gateway, key: &str, forwarded: &str| {
+        let body = chat("openai/sim-1", "hi").to_string();
+        let headers = [("x-api-key", key), ("x-forwarded-for", forwarded)];
+        let answer = gateway.client().request("POST", CHAT, &headers, body.as_bytes()).answer();
+        (answer.status(), answer.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let (good, refused) = ((200, String::new()), (403, "address_not_allowed".to_owned()));
+    let gateway = Gateway::start(&full_config("", sim.address, sim.address, more, ""));
+    assert_eq!(ask(&gateway, "wk-here-key", "10.0.0.1"), good);
+    assert_eq!(ask(&gateway, "wk-far-key", "10.0.0.1"), refused, "a client's word counts for nothing");
+    let trusting = full_config("  trusted_proxies: [127.0.0.1]", sim.address, sim.address, more, "");
+    let gateway = Gateway::start(&trusting);
+    assert_eq!(ask(&gateway, "wk-far-key", "192.0.2.1, 10.0.0.1"), good);
+    assert_eq!(ask(&gateway, "wk-here-key", "192.0.2.1, 10.0.0.1"), refused);
+    assert_eq!(ask(&gateway, "wk-far-key", "10.0.0.1, unknown"), refused, "nobody knows");
+    assert_eq!(ask(&gateway, KEY, "unknown"), good, "a key for everywhere");
+}

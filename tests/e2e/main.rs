@@ -16,6 +16,8 @@ use support::grammar::{contents, items};
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod ask;
 #[cfg(test)]
 mod auth;
@@ -43,6 +45,8 @@ mod configuration;
 #[cfg(test)]
 mod count;
 #[cfg(test)]
+mod day;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod embeddings;
@@ -55,7 +59,11 @@ mod headers;
 #[cfg(test)]
 mod http1;
 #[cfg(test)]
+mod jwt;
+#[cfg(test)]
 mod kept;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
@@ -73,6 +81,8 @@ mod passing;
 #[cfg(test)]
 mod pools;
 #[cfg(test)]
+mod prices;
+#[cfg(test)]
 mod realtime;
 #[cfg(test)]
 mod responses;
@@ -82,6 +92,8 @@ mod routing;
 mod second;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod stored;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]

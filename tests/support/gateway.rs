@@ -202,6 +202,10 @@ impl Gateway {
         until("the gateway to end", || child.try_wait().unwrap())
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the process has used of the processors, to 10 ms.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();

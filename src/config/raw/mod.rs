@@ -1,6 +1,8 @@
 //! What may be written in a configuration file. The doc comments are the user's documentation: they
 //! become the descriptions of `conf/schema.json`.
 
+mod alerts;
+mod auth;
 mod budget;
 mod price;
 mod provider;
@@ -8,6 +10,8 @@ mod route;
 mod server;
 mod tenant;
 
+pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
+pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use price::PriceList;
 pub use provider::{
@@ -16,10 +20,10 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, Defaults, Listen, ListenFull, OnStoreLossWord, PricesFile, RetryBudget, Server, State,
-    Telemetry, Timeouts, TlsPath,
+    AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, OnStoreLossWord, PricesFile, RetryBudget,
+    RoleWord, Server, State, Telemetry, Timeouts, TlsPath,
 };
-pub use tenant::{Key, Limits, Share, Tenant};
+pub use tenant::{Key, Limits, PreviousSecret, Share, StoredKey, Tenant};
 
 use super::read::{Map, settings};
 use super::yaml::Place;
@@ -47,19 +51,21 @@ settings! {
         /// Who may use the gateway, with which keys, for what and how much. At least one is needed:
         /// there is no open mode.
         tenants: Map<Tenant> = "{}",
+        /// Other ways to be let in than with a key.
+        auth: Auth = "{}",
         /// Overrides of the built-in price table.
         prices: PricesFile = "{}",
         /// What is told about requests.
         telemetry: Telemetry = "{}",
+        /// What the operator is told of without asking.
+        alerts: Alerts = "{}",
     }
 }
 
 /// Options of the product that this version does not have: (mapping, key, what to know). They are
 /// refused, for an option that does nothing is a trap.
-pub(super) const LATER: &[(&str, &str, &str)] = &[
-    ("`state`", "database", "keys come from this file only"),
-    ("`telemetry`", "otlp", "metrics are at /metrics of the admin address"),
-];
+pub(super) const LATER: &[(&str, &str, &str)] =
+    &[("`telemetry`", "otlp", "metrics are at /metrics of the admin address")];
 
 impl Config {
     /// Providers are written and some could not be read: what refers to them may be right.

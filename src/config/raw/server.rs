@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
+use crate::config::access::Role;
+use crate::config::database::DatabaseUrl;
 use crate::config::read::{
-    Address, Either, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Size, one_of, settings,
+    Address, At, Either, Name, Network, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Sha256Hex, Size, one_of,
+    settings,
 };
 use crate::config::runtime::{AccessLog, OnStoreLoss};
 
@@ -30,6 +33,10 @@ settings! {
         grace_period: Period = "10m",
         /// Answers that are not streamed are held until they are whole, up to this size.
         max_answer: Size = "64MiB",
+        /// Addresses of load balancers and proxies before the gateway. Only what comes from them may say
+        /// in `x-forwarded-for` whom it comes from: the last address there that is none of these. Default:
+        /// nobody is believed.
+        trusted_proxies: Vec<At<Network>> = "[]",
     }
 
     /// An address with TLS (HTTP/2 and HTTP/1.1).
@@ -49,6 +56,23 @@ settings! {
         /// Credential of the admin API (`Authorization: Bearer`). Required as soon as `listen` is
         /// reachable from other machines; without it everyone on this machine is trusted.
         token: SecretText,
+        /// Further credentials, each with a name for the audit log and a role.
+        tokens: Vec<AdminToken> = "[]",
+    }
+
+    /// A credential of the admin API: `token` or `sha256`, one of them.
+    AdminToken in "an admin token" {
+        /// How the audit log calls whoever shows it.
+        name: Name,
+        /// What is sent as `Authorization: Bearer`.
+        token: SecretText,
+        /// The SHA-256 of that, in hexadecimal.
+        sha256: Sha256Hex,
+        /// `admin` (everything), `viewer` (sees everything, changes nothing) or `tenant-admin` (the keys,
+        /// usage, requests and budgets of one tenant).
+        role: RoleWord,
+        /// Whose, for a `tenant-admin`.
+        tenant: String,
     }
 
     /// What is kept on disk.
@@ -59,6 +83,17 @@ settings! {
         /// their tenants, the same on all replicas. Without it a provider's `api_key` does that, and
         /// its ids are lost when the key changes. Changing this loses the ids of all.
         secret: SecretText,
+        /// The Postgres in which all replicas keep the ledger, as a URL:
+        /// `postgres://user:password@host:5432/name`. `sslmode` in it is `prefer` unless it says
+        /// `disable`, `require` (neither looks at the certificate), or `verify-full` (which does; with
+        /// `sslrootcert`, a PEM file, where its authority is not a public one). Without it the ledger
+        /// is in a file of `dir` (SQLite). Needs a restart to change.
+        database: DatabaseUrl,
+        /// What every request used and cost, written down before it is answered.
+        ledger: Ledger = "{}",
+        /// How long a request stays in the ledger as a row of its own. What they used in sum is kept.
+        /// Needs a restart to change.
+        retention: Period = "90d",
         /// Redis or Valkey, in which all replicas share limits and budgets:
         /// `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS. No cluster. Needs a
         /// restart to change. Default: each instance keeps to them on its own.
@@ -68,6 +103,21 @@ settings! {
         /// and a budget refuses. `open`: they are kept to by each instance on its own, and what it
         /// used is charged afterwards. `closed`: everything is refused (503).
         on_store_loss: OnStoreLossWord = "last_lease",
+    }
+
+    /// The write-ahead log of requests in `state.dir`, from which the database takes its rows. Needs a
+    /// restart to change.
+    Ledger in "`ledger`" {
+        /// `false` records nothing for good: no usage, no budgets over a restart.
+        enabled: bool = "true",
+        /// How large the log may grow while the database takes no rows.
+        max_size: Size = "4GiB",
+        /// How often all that was written since is synced to the disk. A process that is killed loses
+        /// nothing; a power cut may take this much.
+        sync: Period = "100ms",
+        /// What becomes of requests when they cannot be recorded, because the disk is full or the log
+        /// at its `max_size`: `refuse` them (503), or `serve` them and count what is lost.
+        when_full: WhenFull = "refuse",
     }
 
     /// What holds where nothing else is said.
@@ -120,7 +170,9 @@ settings! {
     /// Overrides of the built-in prices.
     PricesFile in "`prices`" {
         /// YAML file with prices by model: `openai/gpt-4o-mini: [{from: 2024-07-18, input: 0.15,
-        /// cached: 0.075, output: 0.60}]`, USD per million tokens.
+        /// cached: 0.075, output: 0.60}]`, USD per million tokens; or LiteLLM's
+        /// `model_prices_and_context_window.json`, USD per token. Prices never decide which models there
+        /// are.
         file: PathBuf,
     }
 
@@ -137,6 +189,20 @@ pub type Listen = Either<Address, ListenFull>;
 
 /// The path of a PEM file.
 pub type TlsPath = PathBuf;
+
+/// What an admin token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleWord(pub Role);
+
+impl Scalar for RoleWord {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &Role::WORDS).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": Role::WORDS.map(|(word, _)| word)})
+    }
+}
 
 /// `on_store_loss`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,5 +234,25 @@ impl Scalar for AccessLogWord {
 
     fn schema() -> Schema {
         json_schema!({"anyOf": [{"enum": ["stdout", "off"]}, {"type": "string", "pattern": "[/.$]"}]})
+    }
+}
+
+/// `refuse` or `serve`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WhenFull {
+    pub serves: bool,
+}
+
+impl WhenFull {
+    const WORDS: [(&'static str, bool); 2] = [("refuse", false), ("serve", true)];
+}
+
+impl Scalar for WhenFull {
+    fn parse(text: &str) -> Result<Self, String> {
+        one_of(text, &Self::WORDS).map(|serves| Self { serves })
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": Self::WORDS.map(|(word, _)| word)})
     }
 }

@@ -1,12 +1,12 @@
 //! `tenants`.
 
 use super::{Budget, OnStoreLossWord, Promise};
-use crate::config::read::{At, Day, Map, Name, SecretText, Sha256Hex, settings};
+use crate::config::read::{At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
 
 settings! {
     /// A customer, a team, an application: whoever is limited and accounted on its own.
     Tenant in "a tenant" {
-        /// Its keys. `weir keys create` makes one.
+        /// Its keys. `weir keys create --print` makes one. Keys that are made at run time are not here.
         keys: Vec<Key>,
         /// Models it may use: names of routes and models, where `*` stands for any text
         /// (`openai/*`). Default: all.
@@ -56,6 +56,39 @@ settings! {
         limits: Limits = "{}",
         /// Budgets of this key alone.
         budgets: Vec<Budget> = "[]",
+        /// Addresses that it may be used from: `10.0.0.0/8`, `::1`. Default: all.
+        allowed_addresses: Vec<At<Network>> = "[]",
+        /// What the client sent before the secret was changed, honoured for a while.
+        previous: PreviousSecret,
+    }
+
+    /// The secret that a key had before: `secret` or `sha256`, one of them.
+    PreviousSecret in "`previous`" {
+        /// What the client sent.
+        secret: SecretText,
+        /// Its SHA-256.
+        sha256: Sha256Hex,
+        /// Refused from this moment on.
+        until: Day,
+    }
+
+    /// What is said of a key that is made at run time: kept as text, and read as a key of the file is.
+    StoredKey in "a key" {
+        /// For people: who has it, what it is for.
+        note: String,
+        /// Refused from this moment on: a day (its beginning in UTC) or `2027-06-30T12:00:00Z`.
+        /// Default: never.
+        expires: Day,
+        /// `false` switches it off.
+        active: bool = "true",
+        /// Narrows the tenant's models. Default: nothing is narrowed.
+        models: Vec<At<String>> = "[]",
+        /// Limits on this key alone.
+        limits: Limits = "{}",
+        /// Budgets of this key alone.
+        budgets: Vec<Budget> = "[]",
+        /// Addresses that it may be used from: `10.0.0.0/8`, `::1`. Default: all.
+        allowed_addresses: Vec<At<Network>> = "[]",
     }
 
     /// What each of many may use.

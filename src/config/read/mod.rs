@@ -12,7 +12,9 @@ use std::ops::Deref;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 pub use context::{Context, nearest};
-pub use scalar::{Address, ApiKey, Day, Name, Period, PeriodOrOff, Scalar, SecretText, Sha256Hex, Size, one_of};
+pub use scalar::{
+    Address, ApiKey, Day, Name, Network, Period, PeriodOrOff, Scalar, SecretText, Sha256Hex, Size, one_of,
+};
 pub use settings::{Field, Given, Settings, schema_of};
 pub(super) use settings::{settings, slot};
 

@@ -1,12 +1,13 @@
 //! Single values: numbers, durations, sizes, dates, addresses, secrets.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{Context, Read};
+use crate::config::access::IpNet;
 use crate::config::yaml::{Kind, Node};
 use crate::secret::Secret;
 
@@ -313,6 +314,25 @@ impl Scalar for Address {
 
     fn schema() -> Schema {
         text_schema(r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):[0-9]{1,5}$")
+    }
+}
+
+/// Addresses: one, or a network (`10.0.0.0/8`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+impl Scalar for Network {
+    fn parse(text: &str) -> Result<Self, String> {
+        let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        match text.parse::<IpNet>().ok().or_else(one) {
+            Some(network) if network.addr() == network.network() => Ok(Self(network)),
+            Some(network) => Err(format!("`{}` (the bits behind the prefix are not zero)", network.trunc())),
+            None => Err("an address or a network, like `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`".to_owned()),
+        }
+    }
+
+    fn schema() -> Schema {
+        text_schema("^[0-9a-fA-F:.]+(/[0-9]{1,3})?$")
     }
 }
 

@@ -29,6 +29,18 @@ pub(super) fn parse(text: &str, provider: &Provider) -> Result<BaseUrl, String> 
     Ok(url)
 }
 
+/// An address of the operator's own, as it is, query included. The error says what was expected.
+pub(super) fn plain(text: &str) -> Result<BaseUrl, String> {
+    let (before, query) = text.split_once('?').unwrap_or((text, ""));
+    if !query.chars().all(|c| c.is_ascii_graphic() && c != '#') {
+        return Err("a query of plain characters".to_owned());
+    }
+    if before.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
+        return Err("a URL without a credential before its host".to_owned());
+    }
+    split(before)
+}
+
 fn split(text: &str) -> Result<BaseUrl, String> {
     let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => (true, rest),

@@ -1,7 +1,9 @@
 //! From what is written to what it means. Every check that needs more than one setting is here;
 //! each goes on after a problem, so that all are found at once.
 
+mod alerts;
 mod attempts;
+mod auth;
 mod authored;
 mod aws;
 mod azure;
@@ -17,14 +19,13 @@ mod route;
 mod server;
 mod tenant;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::raw::Config;
+use super::raw::{Config, StoredKey};
 use super::read::Context;
 use super::report::Report;
-use super::runtime::{Runtime, State, Telemetry};
+use super::runtime::{Key, Runtime, Telemetry};
 
 /// Builds the runtime. `None`, or problems in `cx` or `report`: the configuration is refused.
 /// Problems of files that the configuration names go to `report`, its own to `cx`.
@@ -32,17 +33,14 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     if raw.version.value != 1 {
         cx.say(raw.version.place, "unknown version of the format").label("expected 1");
     }
-    let prices = Arc::new(price::table(&raw.prices, cx, report));
+    let prices = Arc::new(price::table(raw, cx, report));
     let server = server::server(&raw.server, cx);
-    let admin = server::admin(&raw.admin, &server, cx);
+    let tokens = auth::tokens(raw, cx);
+    let admin = server::admin(&raw.admin, tokens, &server, cx);
     let deployments = provider::deployments(raw, &prices, cx);
     let routes = route::routes(raw, &deployments, cx);
     let any = route::any(raw, &deployments, &routes);
-    let state = State {
-        dir: PathBuf::clone(&raw.state.dir.value),
-        shared: server::store(&raw.state, cx),
-        on_store_loss: raw.state.on_store_loss.value.0,
-    };
+    let state = server::state(&raw.state, cx);
     limits::losses(raw, cx);
     let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
     Some(Runtime {
@@ -58,7 +56,14 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         retry_budget: attempts::budget(&raw.defaults.retry_budget, cx),
         tenants: tenants_and_keys.0,
         keys: tenants_and_keys.1,
+        auth: auth::auth(raw, cx),
         prices,
         telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
+        alerts: Arc::new(alerts::alerts(raw, cx)),
     })
+}
+
+/// What a key that is made at run time may do. Whose it is, and what it is called, others know.
+pub(super) fn stored_key(raw: &StoredKey, cx: &mut Context<'_>) -> Key {
+    tenant::stored_key(raw, cx)
 }

@@ -1,13 +1,39 @@
 //! `prices`: the built-in table with the operator's file over it.
 
+use std::fmt::Write as _;
+
 use crate::config::raw;
-use crate::config::read::Context;
+use crate::config::read::{Context, Either};
 use crate::config::report::Report;
 use crate::config::yaml::Place;
 use crate::usage::price::PriceTable;
 
 /// Problems of the file itself are added to `report`, under its own name.
-pub(super) fn table(raw: &raw::PricesFile, cx: &mut Context<'_>, report: &mut Report) -> PriceTable {
+pub(super) fn table(raw: &raw::Config, cx: &mut Context<'_>, report: &mut Report) -> PriceTable {
+    let mut table = from_file(&raw.prices, cx, report);
+    let own = inline(raw);
+    if !own.is_empty() {
+        table.stamp(&own);
+    }
+    table
+}
+
+/// The prices that stand with the models of providers, as text that is the same for the same prices.
+fn inline(raw: &raw::Config) -> String {
+    let mut text = String::new();
+    for (provider, settings) in &raw.providers.entries {
+        for (model, entry) in settings.models.iter().flat_map(|models| &models.entries) {
+            if let Either::Full(full) = entry
+                && let Some(price) = &full.price
+            {
+                let _ = writeln!(text, "{}/{}: {:?}", provider.value, model.value, price.0);
+            }
+        }
+    }
+    text
+}
+
+fn from_file(raw: &raw::PricesFile, cx: &mut Context<'_>, report: &mut Report) -> PriceTable {
     let Some(path) = &raw.file else { return PriceTable::builtin() };
     let shown = path.display().to_string();
     let text = match cx.env.read(path) {

@@ -1,13 +1,22 @@
-//! `server` and `admin`.
+//! `server`, `admin` and `state`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::config::access::AdminToken;
+use crate::config::database::DatabaseUrl;
 use crate::config::raw::{self, ListenFull};
 use crate::config::read::{At, Context, Either};
-use crate::config::runtime::{Admin, Listen, Server, TlsFiles};
+use crate::config::runtime::{Admin, LedgerRules, Listen, Server, State, TlsFiles};
 use crate::secret::Secret;
 
+/// Roll-ups are by day, and what is deleted goes by whole days.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// A segment for each of many threads.
+const SMALLEST_LOG: usize = 64 << 20;
+const SOONEST_SYNC: Duration = Duration::from_millis(1);
+const LATEST_SYNC: Duration = Duration::from_secs(60);
 const MOST_THREADS: usize = 1024;
 
 pub(super) fn server(raw: &raw::Server, cx: &mut Context<'_>) -> Server {
@@ -31,6 +40,7 @@ pub(super) fn server(raw: &raw::Server, cx: &mut Context<'_>) -> Server {
         write_timeout: raw.write_timeout.0,
         grace_period: raw.grace_period.0,
         max_answer_bytes: raw.max_answer.0,
+        trusted_proxies: raw.trusted_proxies.iter().map(|network| network.value.0).collect(),
     }
 }
 
@@ -85,7 +95,7 @@ pub(super) fn pem(path: &At<PathBuf>, what: &str, cx: &mut Context<'_>) {
 
 /// Where limits and budgets are shared. What is wrong is said without repeating it: there may be a
 /// password in it.
-pub(super) fn store(raw: &raw::State, cx: &mut Context<'_>) -> Option<Secret> {
+fn store(raw: &raw::State, cx: &mut Context<'_>) -> Option<Secret> {
     let given = raw.shared.as_ref()?;
     if let Err(expected) = store_url(given.0.expose()) {
         cx.say(given.place, "not the URL of a store").label(format!("expected {expected}"));
@@ -116,17 +126,51 @@ fn store_url(url: &str) -> Result<(), &'static str> {
     }
 }
 
-pub(super) fn admin(raw: &raw::Admin, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
+pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
     let listen = raw.listen.0;
     if server.listen.iter().any(|l| clash(l.address, listen)) {
         cx.say(raw.listen.place, "the admin address is also a public one")
             .label("expected an address of its own")
             .help("metrics and the admin API never share a port with clients");
     }
-    if raw.token.is_none() && !listen.ip().is_loopback() {
+    let has_tokens = raw.token.is_some() || !raw.tokens.is_empty();
+    if !has_tokens && !listen.ip().is_loopback() {
         cx.say(raw.listen.place, "the admin API is reachable from other machines and has no token")
             .label("expected a loopback address, or a token")
             .help("write `token: ${WEIR_ADMIN_TOKEN}` in `admin`");
     }
-    Some(Admin { listen, token: raw.token.as_ref().map(|t| t.0.clone()) })
+    Some(Admin { listen, tokens })
+}
+
+pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {
+    if raw.retention.0 < SHORTEST_RETENTION {
+        cx.say(raw.retention.place, "rows of the ledger would hardly be kept").label("expected at least 1d");
+    }
+    let database = raw.database.as_ref().map(|at| at.value.clone());
+    if let (Some(DatabaseUrl { ca_file: Some(path), .. }), Some(written)) = (&database, &raw.database) {
+        pem(&At { value: path.clone(), place: written.place }, "CERTIFICATE", cx);
+    }
+    State {
+        dir: PathBuf::clone(&raw.dir.value),
+        database,
+        retention: raw.retention.0,
+        ledger: ledger(&raw.ledger, cx),
+        shared: store(raw, cx),
+        on_store_loss: raw.on_store_loss.value.0,
+    }
+}
+
+fn ledger(raw: &raw::Ledger, cx: &mut Context<'_>) -> LedgerRules {
+    if raw.max_size.0 < SMALLEST_LOG {
+        cx.say(raw.max_size.place, "the ledger's log would be full at once").label("expected at least 64MiB");
+    }
+    if !(SOONEST_SYNC..=LATEST_SYNC).contains(&raw.sync.0) {
+        cx.say(raw.sync.place, "not a beat for the ledger's log").label("expected 1ms to 1m");
+    }
+    LedgerRules {
+        enabled: *raw.enabled,
+        most_bytes: u64::try_from(raw.max_size.0).unwrap_or(u64::MAX),
+        sync: raw.sync.0,
+        serve_unrecorded: raw.when_full.serves,
+    }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
+use super::auth::Written;
 use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
+use crate::config::access::Previous;
 use crate::config::budget::Budget;
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
@@ -24,8 +24,8 @@ type Keys = HashMap<[u8; 32], Arc<Key>>;
 pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> (Vec<Arc<Tenant>>, Keys) {
     if raw.tenants.entries.is_empty() && !raw.tenants_lost() {
         cx.say(raw.tenants.place, "no tenants: nobody could use the gateway")
-            .label("expected at least one with a key: there is no open mode")
-            .help("`weir keys create --tenant NAME` prints a key and the lines for this file");
+            .label("expected at least one: there is no open mode")
+            .help("`weir keys create --print --tenant NAME` prints a key and the lines for this file");
     }
     let mut all = Vec::with_capacity(raw.tenants.entries.len());
     let mut book = Book::default();
@@ -36,11 +36,6 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>)
         let (tenant, own) = tenant(id, settings, raw, reach, cx);
         let tenant = Arc::new(tenant);
         let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
-        if listed.is_empty() && (settings.keys.is_some() || !settings.written.contains(&"keys")) {
-            cx.say(id.place, format!("the tenant `{}` has no keys", id.value))
-                .label("expected `keys: [{id: ..., sha256: ...}]`")
-                .help(format!("`weir keys create --tenant {}` makes one", id.value));
-        }
         for key in listed {
             book.add(key, (&tenant, &own), reach, cx);
         }
@@ -178,7 +173,8 @@ impl Book {
         for (pattern, text) in models.iter().zip(&raw.models.value) {
             narrower(pattern, text, tenant, cx);
         }
-        let hash = hash(raw, cx);
+        let hash = written(raw).hash("a key", "secret", cx);
+        let previous = self.previous(raw, cx);
         let Some(id) = &raw.id else {
             if !raw.written.contains(&"id") {
                 cx.say(raw.place, "a key without an id").label("expected `id: ...`");
@@ -195,27 +191,48 @@ impl Book {
         let expires = raw.expires.as_ref().map(|day| day.moment());
         let tenant = Arc::clone(tenant);
         let (limits, budgets) = (own.limits, own.budgets);
-        let key = Key { id: id.0.clone(), tenant, active: *raw.active, expires, models, limits, budgets };
+        let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
+        let (id, active) = (id.0.clone(), *raw.active);
+        let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous };
         self.keys.insert(hash, Arc::new(key));
+    }
+
+    /// The secret before, which is nobody else's either.
+    fn previous(&mut self, raw: &raw::Key, cx: &mut Context<'_>) -> Option<Previous> {
+        let previous = &raw.previous.as_ref()?.value;
+        let secret = Written {
+            token: previous.secret.as_ref(),
+            sha256: previous.sha256.as_ref(),
+            written: &previous.written,
+            place: previous.place,
+        };
+        let hash = secret.hash("`previous`", "secret", cx);
+        if previous.until.is_none() && !previous.written.contains(&"until") {
+            cx.say(previous.place, "a previous secret that never ends").label("expected `until: ...`");
+        }
+        let ((sha256, place), until) = (hash?, previous.until.as_ref()?.moment());
+        if let Some(first) = self.hashes.insert(sha256, place) {
+            cx.say(place, "two keys have the same secret").also(first, "the other is");
+        }
+        Some(Previous { sha256, until })
     }
 }
 
-fn hash(raw: &raw::Key, cx: &mut Context<'_>) -> Option<([u8; 32], Place)> {
-    match (&raw.secret, &raw.sha256) {
-        (Some(secret), None) => Some((Sha256::digest(secret.0.expose()).into(), secret.place)),
-        (None, Some(sha256)) => Some((sha256.0, sha256.place)),
-        (Some(_), Some(sha256)) => {
-            cx.say(sha256.place, "a key with both `secret` and `sha256`").label("expected one of them");
-            None
-        }
-        (None, None) => {
-            if !raw.written.contains(&"secret") && !raw.written.contains(&"sha256") {
-                cx.say(raw.place, "a key without a secret")
-                    .label("expected `secret` or `sha256`")
-                    .help("`weir keys create` makes both: one for the client, one for this file");
-            }
-            None
-        }
+fn written(raw: &raw::Key) -> Written<'_> {
+    Written { token: raw.secret.as_ref(), sha256: raw.sha256.as_ref(), written: &raw.written, place: raw.place }
+}
+
+/// What a key that is made at run time may do. Patterns need not lead anywhere: models come and go.
+pub(super) fn stored_key(raw: &raw::StoredKey, cx: &mut Context<'_>) -> Key {
+    let own = Found::read(&raw.limits, &raw.budgets, cx);
+    Key {
+        active: *raw.active,
+        expires: raw.expires.as_ref().map(|day| day.moment()),
+        models: raw.models.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
+        limits: own.limits,
+        budgets: own.budgets,
+        allowed_addresses: raw.allowed_addresses.iter().map(|network| network.value.0).collect(),
+        ..Key::default()
     }
 }
 

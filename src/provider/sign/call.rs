@@ -60,6 +60,8 @@ pub fn encoded(text: &str) -> percent_encoding::PercentEncode<'_> {
 pub struct Reply {
     pub status: u16,
     pub body: Bytes,
+    /// The server's `date`.
+    pub date: Option<String>,
 }
 
 /// Makes the calls.

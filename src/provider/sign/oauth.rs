@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &'static str) -> Reply {
-        Reply { status, body: Bytes::from_static(body.as_bytes()) }
+        Reply { status, body: Bytes::from_static(body.as_bytes()), date: None }
     }
 
     #[test]

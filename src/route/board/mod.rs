@@ -101,7 +101,7 @@ impl Endpoint {
     }
 
     /// Its credential was refused, and has not been taken since.
-    pub(super) fn is_locked(&self) -> bool {
+    pub fn is_locked(&self) -> bool {
         self.locked.load(Ordering::Relaxed)
     }
 

@@ -165,7 +165,7 @@ fn cost(target: &Target, asked: &Asked<'_>) -> Option<i128> {
         visible_output_tokens: asked.parsed.max_output_tokens.unwrap_or(USUAL_OUTPUT_TOKENS),
         ..Usage::default()
     };
-    Some(target.info.as_ref()?.cost(&usage, None, asked.day)?.0)
+    Some(target.info.as_ref()?.cost(&usage, None, asked.day, target.deployment.region.as_deref())?.0)
 }
 
 fn ask(route: Option<&Route>, targets: &[Target], asked: &Asked<'_>) -> (Ask, Option<Source>) {

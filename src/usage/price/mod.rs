@@ -4,12 +4,17 @@
 //! A request costs, with the rates that hold on its day for its prompt size and service tier,
 //!
 //! ```text
-//!   fresh input x input  +  cached x cached  +  cache writes x cache_write (1 h: cache_write_1h)
-//! + audio in x audio_input  +  visible output x output  +  reasoning x reasoning
-//! + audio out x audio_output  +  request
+//!   (  fresh input x input  +  cached x cached  +  cache writes x cache_write (1 h: cache_write_1h)
+//!    + audio in x audio_input  +  image in x image_input  +  visible output x output
+//!    + reasoning x reasoning  +  audio out x audio_output  +  image out x image_output
+//!    + images x image  +  seconds x second  +  characters x character
+//!    + web searches x web_search  +  request  )  x  the factor of the region
 //! ```
 //!
-//! A ranking that is billed by search units costs `request` for each, whatever its tokens.
+//! Whoever bills by the image, the second or the character does not bill for the tokens behind them:
+//! those cost nothing unless their own class has a rate. A ranking that is billed by search units costs
+//! `request` for each, whatever its tokens. All is whole pico-USD; only the factor of a region can ask
+//! for a fraction, which is rounded to the nearest.
 //!
 //! The classes of [`Usage`] are disjoint, so no token is charged twice. The prompt size that picks
 //! the tier is the whole prompt, cached and written tokens included, and the tier holds for the
@@ -25,11 +30,14 @@ use super::tokens::Usage;
 use crate::wire::{Abilities, Thinking};
 
 pub mod amount;
+pub mod litellm;
+mod rates;
 pub mod raw;
 pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use rates::{Rates, Unit};
 pub use table::PriceTable;
 
 /// An amount in pico-USD.
@@ -85,7 +93,14 @@ pub struct Price {
     /// By service tier (`batch`, `flex`, `priority`, ...): an open set. What a column does not say
     /// is as in `standard`.
     pub service: Vec<(Box<str>, Column)>,
+    /// What the whole is multiplied by in a region, in millionths.
+    pub regions: Vec<(Box<str>, u32)>,
 }
+
+/// One, as [`Price::regions`] has it.
+pub const FACTOR_ONE: u32 = 1_000_000;
+/// The name of [`Price::regions`] for every place but Google's `global`.
+const REGIONAL: &str = "regional";
 
 /// The rates of one service tier, by prompt size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,35 +111,15 @@ pub struct Column {
     pub tiers: Vec<(u64, Rates)>,
 }
 
-/// Pico-USD per token of each class; `None` falls back as its field says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rates {
-    pub input: Option<i64>,
-    /// Else `input`.
-    pub cached: Option<i64>,
-    /// Else `input`.
-    pub cache_write: Option<i64>,
-    /// Else `cache_write`.
-    pub cache_write_1h: Option<i64>,
-    pub output: Option<i64>,
-    /// Else `output`.
-    pub reasoning: Option<i64>,
-    /// Else `input`.
-    pub audio_input: Option<i64>,
-    /// Else `output`.
-    pub audio_output: Option<i64>,
-    /// Per image made; kept for the image paths, no class of tokens.
-    pub image: Option<i64>,
-    /// Per request, else nothing.
-    pub request: Option<i64>,
-}
-
 impl ModelInfo {
     /// The cost of one request; `None` where a price is unknown.
     ///
-    /// `service_tier` is the one the answer reports, `day` counts from 1970-01-01 (UTC).
-    pub fn cost(&self, usage: &Usage, service_tier: Option<&str>, day: i64) -> Option<PicoUsd> {
-        self.price_on(day)?.rates(usage.input_tokens(), service_tier).cost(usage)
+    /// `service_tier` is the one the answer reports, `day` counts from 1970-01-01 (UTC), `region` is where
+    /// the endpoint stands.
+    pub fn cost(&self, usage: &Usage, service_tier: Option<&str>, day: i64, region: Option<&str>) -> Option<PicoUsd> {
+        let price = self.price_on(day)?;
+        let plain = price.rates(usage.input_tokens(), service_tier).cost(usage)?;
+        price.in_region(plain, region)
     }
 
     /// The price that holds on that day.
@@ -142,103 +137,32 @@ impl Price {
             .map(|(_, column)| column.at(prompt_tokens));
         column.map_or(standard, |column| column.over(standard))
     }
+
+    /// In millionths. A name of [`Self::regions`] is a region's own, its beginning (`eu` of `eu-west-1`),
+    /// or `regional`.
+    pub fn factor(&self, region: Option<&str>) -> u32 {
+        let Some(region) = region.filter(|_| !self.regions.is_empty()) else { return FACTOR_ONE };
+        let named = |wanted: &str| self.regions.iter().find(|(name, _)| &**name == wanted);
+        let begins = |name: &str| region.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        let found = named(region)
+            .or_else(|| self.regions.iter().filter(|(name, _)| begins(name)).max_by_key(|(name, _)| name.len()))
+            .or_else(|| named(REGIONAL).filter(|_| region != "global"));
+        found.map_or(FACTOR_ONE, |(_, factor)| *factor)
+    }
+
+    /// Rounded to the nearest, a half up.
+    fn in_region(&self, plain: PicoUsd, region: Option<&str>) -> Option<PicoUsd> {
+        let (factor, one) = (i128::from(self.factor(region)), i128::from(FACTOR_ONE));
+        match factor == one {
+            true => Some(plain),
+            false => Some(PicoUsd(plain.0.checked_mul(factor)?.checked_add(one / 2)?.div_euclid(one))),
+        }
+    }
 }
 
 impl Column {
     fn at(&self, prompt_tokens: u64) -> Rates {
         let exceeded = self.tiers.iter().take_while(|(above, _)| prompt_tokens > *above);
         exceeded.fold(self.rates, |below, (_, tier)| tier.over(below))
-    }
-}
-
-impl Rates {
-    /// The names of the classes, as the configuration and the table spell them.
-    pub const CLASSES: [&'static str; 10] = [
-        "input",
-        "cached",
-        "cache_write",
-        "cache_write_1h",
-        "output",
-        "reasoning",
-        "audio_input",
-        "audio_output",
-        "image",
-        "request",
-    ];
-
-    /// Sets a class from its decimal: USD per million tokens, or USD each for `image` and `request`.
-    pub fn set(&mut self, class: &str, decimal: &str) -> Result<(), amount::Invalid> {
-        let each = matches!(class, "image" | "request");
-        let slot = self.slot(class).ok_or(amount::Invalid::UnknownClass)?;
-        *slot = Some(if each { amount::each(decimal)? } else { amount::per_million(decimal)? });
-        Ok(())
-    }
-
-    /// The rate of a class by its name, without fallback.
-    pub fn get(&self, class: &str) -> Option<i64> {
-        let mut rates = *self;
-        rates.slot(class).and_then(|rate| *rate)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn slot(&mut self, class: &str) -> Option<&mut Option<i64>> {
-        Some(match class {
-            "input" => &mut self.input,
-            "cached" => &mut self.cached,
-            "cache_write" => &mut self.cache_write,
-            "cache_write_1h" => &mut self.cache_write_1h,
-            "output" => &mut self.output,
-            "reasoning" => &mut self.reasoning,
-            "audio_input" => &mut self.audio_input,
-            "audio_output" => &mut self.audio_output,
-            "image" => &mut self.image,
-            "request" => &mut self.request,
-            _ => return None,
-        })
-    }
-
-    /// These where they say something, else those.
-    fn over(self, below: Self) -> Self {
-        Self {
-            input: self.input.or(below.input),
-            cached: self.cached.or(below.cached),
-            cache_write: self.cache_write.or(below.cache_write),
-            cache_write_1h: self.cache_write_1h.or(below.cache_write_1h),
-            output: self.output.or(below.output),
-            reasoning: self.reasoning.or(below.reasoning),
-            audio_input: self.audio_input.or(below.audio_input),
-            audio_output: self.audio_output.or(below.audio_output),
-            image: self.image.or(below.image),
-            request: self.request.or(below.request),
-        }
-    }
-
-    /// The cost at these rates; `None` where tokens of a class have no rate.
-    pub fn cost(&self, usage: &Usage) -> Option<PicoUsd> {
-        if usage.search_units > 0 {
-            return Some(PicoUsd(i128::from(self.request?).checked_mul(i128::from(usage.search_units))?));
-        }
-        let cache_write = self.cache_write.or(self.input);
-        let classes = [
-            (usage.fresh_input_tokens, self.input),
-            (usage.cached_tokens, self.cached.or(self.input)),
-            (usage.cache_write_tokens, cache_write),
-            (usage.cache_write_1h_tokens, self.cache_write_1h.or(cache_write)),
-            (usage.audio_input_tokens, self.audio_input.or(self.input)),
-            (usage.visible_output_tokens, self.output),
-            (usage.reasoning_tokens, self.reasoning.or(self.output)),
-            (usage.audio_output_tokens, self.audio_output.or(self.output)),
-        ];
-        let mut sum = i128::from(self.request.unwrap_or(0));
-        for (tokens, rate) in classes {
-            if tokens > 0 {
-                sum = sum.checked_add(i128::from(tokens).checked_mul(i128::from(rate?))?)?;
-            }
-        }
-        // A model without any rate has no price, whatever it was asked.
-        (!self.is_empty()).then_some(PicoUsd(sum))
     }
 }

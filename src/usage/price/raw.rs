@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The name is that of a model as clients write it: a provider of the configuration, or a kind, then
-//! the model. Amounts are USD per million tokens, those of `image` and `request` USD each.
+//! the model. Amounts are USD per million tokens, those of `image`, `second`, `web_search` and `request`
+//! USD each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -17,120 +18,138 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::amount::{Day, Each, RatePerMillion};
-use super::{Column, Price, Rates};
+use super::{Column, FACTOR_ONE, Price, Rates};
 
-/// One price from a day on.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawPrice {
-    /// The first day (UTC) it holds; without it, since ever.
-    pub from: Option<Day>,
-    pub input: Option<RatePerMillion>,
-    /// Input read from the prompt cache; else as `input`.
-    pub cached: Option<RatePerMillion>,
-    /// Input written to the prompt cache; else as `input`.
-    pub cache_write: Option<RatePerMillion>,
-    /// Input written to the prompt cache for an hour; else as `cache_write`.
-    pub cache_write_1h: Option<RatePerMillion>,
-    pub output: Option<RatePerMillion>,
-    /// Output spent on thinking; else as `output`.
-    pub reasoning: Option<RatePerMillion>,
-    /// Else as `input`.
-    pub audio_input: Option<RatePerMillion>,
-    /// Else as `output`.
-    pub audio_output: Option<RatePerMillion>,
-    /// USD per image made.
-    pub image: Option<Each>,
-    /// USD per request.
-    pub request: Option<Each>,
-    /// Rates by prompt size, for the whole request.
-    #[serde(default)]
-    pub tiers: Vec<RawTier>,
-    /// Rates by service tier (`batch`, `flex`, `priority`, ...).
-    #[serde(default)]
-    pub service: BTreeMap<String, RawColumn>,
-}
+/// No region costs more than ten times as much.
+const MOST_FACTOR: u32 = 10 * FACTOR_ONE;
 
-/// The rates for prompts of more than `above` tokens; what is left out is as below.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawTier {
-    pub above: u64,
-    pub input: Option<RatePerMillion>,
-    pub cached: Option<RatePerMillion>,
-    pub cache_write: Option<RatePerMillion>,
-    pub cache_write_1h: Option<RatePerMillion>,
-    pub output: Option<RatePerMillion>,
-    pub reasoning: Option<RatePerMillion>,
-    pub audio_input: Option<RatePerMillion>,
-    pub audio_output: Option<RatePerMillion>,
-    pub image: Option<Each>,
-    pub request: Option<Each>,
-}
-
-/// The rates of one service tier; what is left out is as without it.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawColumn {
-    pub input: Option<RatePerMillion>,
-    pub cached: Option<RatePerMillion>,
-    pub cache_write: Option<RatePerMillion>,
-    pub cache_write_1h: Option<RatePerMillion>,
-    pub output: Option<RatePerMillion>,
-    pub reasoning: Option<RatePerMillion>,
-    pub audio_input: Option<RatePerMillion>,
-    pub audio_output: Option<RatePerMillion>,
-    pub image: Option<Each>,
-    pub request: Option<Each>,
-    #[serde(default)]
-    pub tiers: Vec<RawTier>,
-}
-
-/// The three raw types share their classes, which serde cannot flatten while it refuses unknown keys.
-macro_rules! rates_of {
-    ($raw:expr) => {
-        Rates {
-            input: $raw.input.map(|r| r.0),
-            cached: $raw.cached.map(|r| r.0),
-            cache_write: $raw.cache_write.map(|r| r.0),
-            cache_write_1h: $raw.cache_write_1h.map(|r| r.0),
-            output: $raw.output.map(|r| r.0),
-            reasoning: $raw.reasoning.map(|r| r.0),
-            audio_input: $raw.audio_input.map(|r| r.0),
-            audio_output: $raw.audio_output.map(|r| r.0),
-            image: $raw.image.map(|r| r.0),
-            request: $raw.request.map(|r| r.0),
+/// The raw types share their classes, which serde cannot flatten while it refuses unknown keys: this
+/// writes them out for each, with their meanings.
+macro_rules! raw_rates {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$field:meta])* $own:ident: $type:ty,)* })*) => { $(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field])* pub $own: $type,)*
+            pub input: Option<RatePerMillion>,
+            /// Input read from the prompt cache; else as `input`.
+            pub cached: Option<RatePerMillion>,
+            /// Input written to the prompt cache; else as `input`.
+            pub cache_write: Option<RatePerMillion>,
+            /// Input written to the prompt cache for an hour; else as `cache_write`.
+            pub cache_write_1h: Option<RatePerMillion>,
+            pub output: Option<RatePerMillion>,
+            /// Output spent on thinking; else as `output`.
+            pub reasoning: Option<RatePerMillion>,
+            /// Else as `input`.
+            pub audio_input: Option<RatePerMillion>,
+            /// Else as `output`.
+            pub audio_output: Option<RatePerMillion>,
+            /// Else as `input`.
+            pub image_input: Option<RatePerMillion>,
+            /// Images made, where they are billed by tokens; else as `output`.
+            pub image_output: Option<RatePerMillion>,
+            /// USD per image made, of models that are billed by the image.
+            pub image: Option<Each>,
+            /// USD per second of audio that was listened to.
+            pub second: Option<Each>,
+            /// USD per million characters that were spoken.
+            pub character: Option<RatePerMillion>,
+            /// USD per search of the web that the provider made.
+            pub web_search: Option<Each>,
+            /// USD per request; of rankings, per search unit.
+            pub request: Option<Each>,
         }
-    };
+
+        impl $name {
+            fn rates(&self) -> Rates {
+                let million = |rate: Option<RatePerMillion>| rate.map(|rate| rate.0);
+                let each = |amount: Option<Each>| amount.map(|amount| amount.0);
+                Rates {
+                    input: million(self.input),
+                    cached: million(self.cached),
+                    cache_write: million(self.cache_write),
+                    cache_write_1h: million(self.cache_write_1h),
+                    output: million(self.output),
+                    reasoning: million(self.reasoning),
+                    audio_input: million(self.audio_input),
+                    audio_output: million(self.audio_output),
+                    image_input: million(self.image_input),
+                    image_output: million(self.image_output),
+                    image: each(self.image),
+                    second: each(self.second),
+                    character: million(self.character),
+                    web_search: each(self.web_search),
+                    request: each(self.request),
+                }
+            }
+        }
+    )* };
+}
+
+raw_rates! {
+    /// One price from a day on.
+    RawPrice {
+        /// The first day (UTC) it holds; without it, since ever.
+        from: Option<Day>,
+        /// Rates by prompt size, for the whole request.
+        #[serde(default)]
+        tiers: Vec<RawTier>,
+        /// Rates by service tier (`batch`, `flex`, `priority`, ...).
+        #[serde(default)]
+        service: BTreeMap<String, RawColumn>,
+        /// What the whole is multiplied by where the endpoint stands: `{eu: 1.1}` also of `eu-west-1`,
+        /// `{regional: 1.1}` of every region but `global`.
+        #[serde(default)]
+        regions: BTreeMap<String, RatePerMillion>,
+    }
+
+    /// The rates for prompts of more than `above` tokens; what is left out is as below.
+    RawTier {
+        above: u64,
+    }
+
+    /// The rates of one service tier; what is left out is as without it.
+    RawColumn {
+        #[serde(default)]
+        tiers: Vec<RawTier>,
+    }
 }
 
 impl RawPrice {
     /// Checked and resolved.
     pub fn resolve(&self) -> Result<Price, Unusable> {
-        let rates = rates_of!(self);
         let service: Result<_, _> = self.service.iter().map(|(name, raw)| resolve_column(name, raw)).collect();
-        let price =
-            Price { from_day: self.from.map_or(0, |d| d.0), standard: column(rates, &self.tiers)?, service: service? };
+        let price = Price {
+            from_day: self.from.map_or(0, |d| d.0),
+            standard: column(self.rates(), &self.tiers)?,
+            service: service?,
+            regions: self.regions.iter().map(factor).collect::<Result<_, _>>()?,
+        };
         check(&price)?;
         Ok(price)
     }
 }
 
+fn factor((region, factor): (&String, &RatePerMillion)) -> Result<(Box<str>, u32), Unusable> {
+    let millionths = u32::try_from(factor.0).ok().filter(|factor| (1..=MOST_FACTOR).contains(factor));
+    Ok((region.as_str().into(), millionths.ok_or(Unusable::Factor)?))
+}
+
 fn resolve_column(name: &str, raw: &RawColumn) -> Result<(Box<str>, Column), Unusable> {
-    Ok((name.into(), column(rates_of!(raw), &raw.tiers)?))
+    Ok((name.into(), column(raw.rates(), &raw.tiers)?))
 }
 
 fn column(rates: Rates, tiers: &[RawTier]) -> Result<Column, Unusable> {
-    let tiers: Vec<_> = tiers.iter().map(|t| (t.above, rates_of!(t))).collect();
+    let tiers: Vec<_> = tiers.iter().map(|t| (t.above, t.rates())).collect();
     let ascending = tiers.windows(2).all(|pair| matches!(pair, [(a, _), (b, _)] if a < b));
     ascending.then_some(Column { rates, tiers }).ok_or(Unusable::Order)
 }
 
 /// A price says at least something of every request: an input or an output rate, or a fee.
 pub(super) fn check(price: &Price) -> Result<(), Unusable> {
-    let Rates { input, output, request, image, .. } = price.standard.rates;
-    let says = input.or(output).or(request).or(image).is_some();
-    says.then_some(()).ok_or(Unusable::Empty)
+    price.standard.rates.is_usable().then_some(()).ok_or(Unusable::Empty)
 }
 
 /// The prices of one model, newest first.
@@ -156,13 +175,16 @@ pub enum Unusable {
     Order,
     /// Two prices from one day.
     Twice,
+    /// A factor of zero, or of more than ten.
+    Factor,
 }
 
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "a price needs at least `input`, `output`, `image` or `request`",
+            Self::Empty => "a price needs at least `input`, `output`, `image`, `second`, `character` or `request`",
             Self::Order => "`tiers` must ascend by `above`",
+            Self::Factor => "`regions` holds factors such as 1.1, above 0 and up to 10",
             Self::Twice => "two prices hold from the same day: give each its own `from`",
         })
     }

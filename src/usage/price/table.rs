@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::litellm::{self, Listed};
 use super::raw::{self, FileError};
 use super::{Capabilities, Column, ModelInfo, Price, Rates, amount};
 use crate::wire::Thinking;
@@ -37,32 +38,81 @@ impl Catalogue {
 /// The built-in table with the operator's overrides.
 #[derive(Debug, Default)]
 pub struct PriceTable {
-    /// Of the built-in data, `YYYY-MM-DD`; with overrides `+<hash>` follows.
+    /// Says which prices held: the day the built-in data was made and a hash over it, and where an
+    /// operator has prices `+` and a hash over those.
     pub version: String,
     builtin: &'static [Catalogue],
     overrides: HashMap<Box<str>, HashMap<Box<str>, Arc<ModelInfo>>>,
+    /// What was found in a price file of LiteLLM's.
+    found: Option<litellm::Found>,
+    own: Sha256,
 }
+
+/// Digits of a hash in a version.
+const HASH_DIGITS: usize = 12;
 
 impl PriceTable {
     /// What this binary knows.
     pub fn builtin() -> Self {
         let version = TEXT.lines().find_map(|line| line.strip_prefix("version\t")).unwrap_or_default();
-        Self { version: version.to_owned(), builtin: &BUILTIN, overrides: HashMap::new() }
+        Self { version: version.to_owned(), builtin: &BUILTIN, ..Self::default() }
     }
 
     /// With the prices of a file (`prices.file`) over it: they replace a model's prices, not what
-    /// else is known of it.
+    /// else is known of it. The file is our YAML or LiteLLM's JSON, which shows by its shape.
     pub fn with_overrides(mut self, text: &str) -> Result<Self, FileError> {
-        for (catalogue, models) in raw::read(text)? {
+        let listed = match litellm::read(text)? {
+            Some(Listed { prices, found }) => {
+                self.found = Some(found);
+                prices
+            }
+            None => raw::read(text)?,
+        };
+        for (catalogue, models) in listed {
             for (model, prices) in models {
                 let known = self.exact(&catalogue, &model).map(|info| ModelInfo::clone(info));
                 let info = ModelInfo { prices, ..known.unwrap_or_default() };
                 self.overrides.entry(catalogue.clone()).or_default().insert(model, Arc::new(info));
             }
         }
-        let hash = hex::encode(Sha256::digest(text));
-        self.version = format!("{}+{}", self.version, hash.get(..8).unwrap_or_default());
+        self.stamp(text);
         Ok(self)
+    }
+
+    /// Prices that are written elsewhere are a part of what the version stands for.
+    pub fn stamp(&mut self, text: &str) {
+        self.own.update(text);
+        self.own.update([0]);
+        let hash = hex::encode(self.own.clone().finalize());
+        let builtin = self.version.split('+').next().unwrap_or_default();
+        self.version = format!("{builtin}+{}", hash.get(..HASH_DIGITS).unwrap_or_default());
+    }
+
+    /// The day the built-in data was made, since 1970-01-01.
+    pub fn built_on(&self) -> Option<i64> {
+        amount::day(self.version.get(..10)?).ok()
+    }
+
+    /// What was found in a price file of LiteLLM's, if there is one.
+    pub fn found(&self) -> Option<&litellm::Found> {
+        self.found.as_ref()
+    }
+
+    /// What the operator's file prices: catalogue (or provider), model, and what holds.
+    pub fn overridden(&self) -> impl Iterator<Item = (&str, &str, &Arc<ModelInfo>)> {
+        let models = self.overrides.iter();
+        models.flat_map(|(catalogue, models)| models.iter().map(|(model, info)| (&**catalogue, &**model, info)))
+    }
+
+    /// What the built-in table alone knows of exactly this name.
+    pub fn builtin_exact(&self, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
+        self.catalogue(catalogue)?.models().get(model)
+    }
+
+    /// Whether the built-in table lists the model, by this name or what it is a case of. The operator's
+    /// prices do not count: what a price file says never changes where requests go.
+    pub fn lists(&self, catalogue: &str, model: &str) -> bool {
+        self.walk(model, |name| self.builtin_exact(catalogue, name)).is_some()
     }
 
     /// Puts prices in place of those of `catalogue/model`; what else is known of it stays.
@@ -83,9 +133,18 @@ impl PriceTable {
     /// As [`Self::find`], with the name under which the model is listed: names of a bounded set,
     /// whatever clients write.
     pub fn listed<'m>(&self, catalogue: &str, model: &'m str) -> Option<(Cow<'m, str>, &Arc<ModelInfo>)> {
+        self.walk(model, |name| self.exact(catalogue, name))
+    }
+
+    /// Asks for a name, then for what it is a case of.
+    fn walk<'m, 't>(
+        &'t self,
+        model: &'m str,
+        exact: impl Fn(&str) -> Option<&'t Arc<ModelInfo>>,
+    ) -> Option<(Cow<'m, str>, &'t Arc<ModelInfo>)> {
         let mut name = model;
         loop {
-            if let Some(info) = self.exact(catalogue, name) {
+            if let Some(info) = exact(name) {
                 return Some((Cow::Borrowed(name), info));
             }
             match shorter(name) {
@@ -95,7 +154,7 @@ impl PriceTable {
         }
         // Some models are listed by their moving name only.
         let moving = format!("{name}-latest");
-        self.exact(catalogue, &moving).map(|info| (Cow::Owned(moving), info))
+        exact(&moving).map(|info| (Cow::Owned(moving), info))
     }
 
     /// As [`Self::find`], where the operator's prices may stand under the provider's name in the
@@ -142,17 +201,22 @@ impl PriceTable {
         models
     }
 
-    /// Those that can be asked for: Bedrock's table has prices by region and commitment too.
-    pub fn askable(&self, catalogue: &str) -> impl Iterator<Item = (&str, &Arc<ModelInfo>)> {
+    /// Those that can be asked for: Bedrock's table has prices by region and commitment too. Only what
+    /// is built in, for a price file says what things cost, not what there is.
+    pub fn askable(&self, catalogue: &str) -> impl Iterator<Item = (&'static str, &Arc<ModelInfo>)> {
         let is_bedrock = catalogue == "bedrock";
-        let models = self.models(catalogue).into_iter();
-        models.filter(move |(name, _)| !is_bedrock || !(name.contains('/') || name.starts_with("regional.")))
+        let builtin = self.catalogue(catalogue).into_iter().flat_map(|catalogue| catalogue.models());
+        let mut models: Vec<(&'static str, &Arc<ModelInfo>)> = builtin.map(|(name, info)| (*name, info)).collect();
+        models.sort_unstable_by_key(|(name, _)| *name);
+        models
+            .into_iter()
+            .filter(move |(name, _)| !is_bedrock || !(name.contains('/') || name.starts_with("regional.")))
     }
 
     /// What is known of exactly this name.
     pub fn exact(&self, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
         let own = self.overrides.get(catalogue).and_then(|models| models.get(model));
-        own.or_else(|| self.catalogue(catalogue)?.models().get(model))
+        own.or_else(|| self.builtin_exact(catalogue, model))
     }
 
     fn catalogue(&self, name: &str) -> Option<&'static Catalogue> {
@@ -207,6 +271,7 @@ fn catalogues() -> Vec<Catalogue> {
     while let Some((_, after)) = rest.split_once("\n[") {
         let Some((name, body)) = after.split_once("]\n") else { break };
         let end = body.find("\n[").map_or(body.len(), |end| end.saturating_add(1));
+        let end = if body.starts_with('[') { 0 } else { end };
         let text = body.get(..end).unwrap_or_default();
         found.push(Catalogue { name, text, models: OnceLock::new() });
         rest = after;
@@ -249,13 +314,18 @@ fn known(flags: &str) -> Option<Capabilities> {
     (!has('?')).then_some(all)
 }
 
-/// `2024-07-18 input=0.15 output=0.6 >200000 input=0.3 /batch input=0.075`
+/// `2024-07-18 input=0.15 output=0.6 >200000 input=0.3 /batch input=0.075 @eu=1.1`
 fn price(field: &str) -> Option<Price> {
     let mut words = field.split(' ');
     let from = words.next()?;
     let from_day = if from == "-" { 0 } else { amount::day(from).ok()? };
     let mut price = Price { from_day, ..Price::default() };
     for word in words {
+        if let Some((region, factor)) = word.strip_prefix('@').and_then(|word| word.split_once('=')) {
+            let factor = u32::try_from(amount::per_million(factor).ok()?).ok()?;
+            price.regions.push((region.into(), factor));
+            continue;
+        }
         if let Some(service) = word.strip_prefix('/') {
             price.service.push((service.into(), Column::default()));
             continue;

@@ -25,7 +25,7 @@ fn plain(input: u64, output: u64) -> Usage {
 fn cost(catalogue: &str, model: &str, usage: &Usage, tier: Option<&str>) -> String {
     let table = PriceTable::builtin();
     let info = table.find(catalogue, model).unwrap_or_else(|| panic!("{catalogue}/{model} is not in the table"));
-    info.cost(usage, tier, today()).map_or_else(|| "unknown".to_owned(), |cost| cost.to_string())
+    info.cost(usage, tier, today(), None).map_or_else(|| "unknown".to_owned(), |cost| cost.to_string())
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn cached_tokens_are_charged_once() {
 #[test]
 fn an_unknown_price_is_none_and_never_zero() {
     let nothing = ModelInfo::default();
-    assert_eq!(nothing.cost(&plain(1, 1), None, today()), None);
+    assert_eq!(nothing.cost(&plain(1, 1), None, today(), None), None);
     let only_input = Rates { input: Some(1_000_000), ..Rates::default() };
     assert_eq!(only_input.cost(&plain(5, 0)), Some(PicoUsd(5_000_000)));
     assert_eq!(only_input.cost(&plain(5, 1)), None, "output has no rate");
@@ -180,14 +180,14 @@ fn a_price_holds_from_its_day_on() {
         ),
         ..ModelInfo::default()
     };
-    let on = |text: &str| info.cost(&plain(1, 0), None, day(text).unwrap()).map(|c| c.0);
+    let on = |text: &str| info.cost(&plain(1, 0), None, day(text).unwrap(), None).map(|c| c.0);
     assert_eq!(on("1970-01-01"), Some(1_000_000));
     assert_eq!(on("2025-12-31"), Some(1_000_000));
     assert_eq!(on("2026-01-01"), Some(2_000_000));
     assert_eq!(on("2026-05-31"), Some(2_000_000));
     assert_eq!(on("2099-01-01"), Some(3_000_000));
     let later = ModelInfo { prices: raw("- {from: 2030-01-01, input: 1, output: 1}"), ..ModelInfo::default() };
-    assert_eq!(later.cost(&plain(1, 0), None, today()), None, "not yet priced");
+    assert_eq!(later.cost(&plain(1, 0), None, today(), None), None, "not yet priced");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn the_whole_prompt_picks_the_tier_and_the_tier_holds_for_all() {
     };
     let of = |input, cached, tier| {
         let usage = usage(input, 1, Details { cached, ..Details::default() });
-        info.cost(&usage, tier, today()).map(|c| c.0)
+        info.cost(&usage, tier, today(), None).map(|c| c.0)
     };
     assert_eq!(of(100, 0, None), Some(100_000_000 + 2_000_000));
     assert_eq!(of(101, 0, None), Some(1_010_000_000 + 20_000_000));
@@ -249,7 +249,7 @@ fn the_built_in_table_is_read_whole() {
     let read: usize = table.catalogues().iter().map(|c| table.models(c).len()).sum();
     assert_eq!(read, lines.clone().count(), "a line is malformed, or a name is there twice");
     assert!(read > 3_000, "{read}");
-    assert!(day(&table.version).is_ok(), "{}", table.version);
+    assert!(table.built_on().is_some(), "{}", table.version);
     let headers: Vec<&str> = text.lines().filter(|l| l.starts_with('[')).collect();
     assert_eq!(headers.len(), table.catalogues().len());
     assert!(text.lines().take(3).any(|l| l.contains("genai-prices")), "sources are named");
@@ -276,7 +276,7 @@ fn current_and_older_models_are_priced() {
     {
         let (catalogue, model) = name.split_once('/').unwrap();
         let info = table.find(catalogue, model).unwrap_or_else(|| panic!("{name} is missing"));
-        let cost = info.cost(&plain(1_000, 0), None, today());
+        let cost = info.cost(&plain(1_000, 0), None, today(), None);
         assert!(cost.is_some_and(|c| c.0 > 0), "{name} has no price");
     }
 }
@@ -329,9 +329,15 @@ fn no_built_in_rate_is_absurd() {
         for (name, info) in table.models(catalogue) {
             for price in &info.prices {
                 let rates = price.standard.rates;
-                let dearest = Rates::CLASSES.iter().filter(|c| **c != "request").filter_map(|c| rates.get(c)).max();
-                assert!(dearest.is_some_and(|r| r <= 1_000_000_000), "{catalogue}/{name}: over 1000 USD per million");
-                assert!(rates.input.is_some(), "{catalogue}/{name}");
+                for class in Rates::CLASSES {
+                    let most = match Rates::unit(class).unwrap() {
+                        Unit::Million => 1_000_000_000,
+                        Unit::Each => 10_000_000_000_000,
+                    };
+                    assert!(rates.get(class).is_none_or(|r| r <= most), "{catalogue}/{name}: {class} is absurd");
+                }
+                let is_kept_apart = rates.image.is_none() || rates.image_output.is_none();
+                assert!(is_kept_apart, "{catalogue}/{name}: images are billed twice");
                 assert!(raw::check(price).is_ok(), "{catalogue}/{name}");
                 if let (Some(cached), Some(input)) = (rates.cached, rates.input) {
                     assert!(cached <= input, "{catalogue}/{name}: reading the cache costs more than not having one");
@@ -347,7 +353,7 @@ fn an_operators_prices_replace_the_built_in_ones() {
     let file = "openai/gpt-4o-mini:\n  - {from: 2024-07-18, input: 0.10, cached: 0.05, output: 0.40}\nlab/own-model:\n  - {input: 1, output: 1}\n";
     let table = PriceTable::builtin().with_overrides(file).unwrap();
     let mini = table.find("openai", "gpt-4o-mini-2024-07-18").unwrap();
-    assert_eq!(mini.cost(&plain(1_000_000, 0), None, today()).unwrap().to_string(), "0.1");
+    assert_eq!(mini.cost(&plain(1_000_000, 0), None, today(), None).unwrap().to_string(), "0.1");
     assert_eq!(mini.context_tokens, Some(128_000), "what else is known of it stays");
     assert!(table.find_for("lab", "vllm", "own-model").is_some());
     assert!(table.find("vllm", "own-model").is_none());
@@ -356,7 +362,7 @@ fn an_operators_prices_replace_the_built_in_ones() {
     assert_eq!(table.models("lab").len(), 1);
     let (built_in, hash) = table.version.split_once('+').unwrap();
     assert_eq!(built_in, PriceTable::builtin().version);
-    assert_eq!(hash.len(), 8);
+    assert_eq!(hash.len(), 12);
 }
 
 #[test]
@@ -388,22 +394,269 @@ fn mistakes_in_a_price_file_are_told_with_their_line() {
     assert_eq!(raw::newest_first(&mut [Price::default(), Price::default()]), Err(Unusable::Twice));
 }
 
+/// A hash is a part of the version: two tables of one day are told apart.
+#[test]
+fn the_version_says_which_table_it_is() {
+    use sha2::{Digest as _, Sha256};
+    let text = include_str!("../../../conf/models.tsv");
+    let (head, body) = text.split_once("\n[").unwrap();
+    let hash = hex::encode(Sha256::digest(format!("[{body}")));
+    let (day, said) = head.rsplit_once('\t').unwrap().1.rsplit_once('-').unwrap();
+    assert!(said.len() == 8 && hash.starts_with(said), "conf/models.tsv was changed by hand");
+    assert_eq!(PriceTable::builtin().version, format!("{day}-{said}"));
+    let with = |text: &str| PriceTable::builtin().with_overrides(text).unwrap();
+    let (one, other) = (with("a/b: [{input: 1}]"), with("a/b: [{input: 2}]"));
+    assert_ne!(one.version, other.version);
+    assert_eq!(one.version, with("a/b: [{input: 1}]").version);
+    let mut stamped = with("a/b: [{input: 1}]");
+    stamped.stamp("lab/m: 3");
+    assert_ne!(stamped.version, one.version, "prices written with the providers count too");
+    assert!(stamped.version.starts_with(&PriceTable::builtin().version) && stamped.built_on().is_some());
+}
+
+/// Every class and every tier by hand, in pico-USD: 1 USD per million is 1,000,000 each.
+#[test]
+fn every_class_costs_what_its_rate_says() {
+    let rates = Rates {
+        input: Some(1),
+        cached: Some(20),
+        cache_write: Some(300),
+        cache_write_1h: Some(4_000),
+        output: Some(50_000),
+        reasoning: Some(600_000),
+        audio_input: Some(7_000_000),
+        audio_output: Some(80_000_000),
+        image_input: Some(900_000_000),
+        image_output: Some(1_000_000_000),
+        image: None,
+        second: Some(11),
+        character: Some(13),
+        web_search: Some(17),
+        request: Some(5),
+    };
+    let none = Usage::default();
+    for (usage, expected) in [
+        (none, 5),
+        (Usage { fresh_input_tokens: 3, ..none }, 5 + 3),
+        (Usage { cached_tokens: 3, ..none }, 5 + 60),
+        (Usage { cache_write_tokens: 3, ..none }, 5 + 900),
+        (Usage { cache_write_1h_tokens: 3, ..none }, 5 + 12_000),
+        (Usage { visible_output_tokens: 3, ..none }, 5 + 150_000),
+        (Usage { reasoning_tokens: 3, ..none }, 5 + 1_800_000),
+        (Usage { audio_input_tokens: 3, ..none }, 5 + 21_000_000),
+        (Usage { audio_output_tokens: 3, ..none }, 5 + 240_000_000),
+        (Usage { image_input_tokens: 3, ..none }, 5 + 2_700_000_000),
+        (Usage { image_output_tokens: 3, ..none }, 5 + 3_000_000_000),
+        (Usage { image_output_tokens: 3, images: 2, ..none }, 5 + 3_000_000_000),
+        (Usage { audio_seconds: 3, ..none }, 5 + 33),
+        (Usage { characters: 3, ..none }, 5 + 39),
+        (Usage { web_searches: 3, ..none }, 5 + 51),
+        (Usage { fresh_input_tokens: 1, web_searches: 1, charged_pico_usd: 9, ..none }, 5 + 1 + 17),
+    ] {
+        assert_eq!(rates.cost(&usage), Some(PicoUsd(expected)), "{usage:?}");
+    }
+}
+
+#[test]
+fn images_of_the_input_and_the_output_fall_back_to_text() {
+    let rates = Rates { input: Some(10), output: Some(100), ..Rates::default() };
+    let usage = Usage { image_input_tokens: 1, image_output_tokens: 1, ..Usage::default() };
+    assert_eq!(rates.cost(&usage), Some(PicoUsd(110)));
+}
+
+/// Whoever bills by another unit does not bill for the tokens behind it, unless they have a rate.
+#[test]
+fn other_units_pay_for_the_tokens_behind_them() {
+    let by_image = Rates { image: Some(40), ..Rates::default() };
+    let drawn = Usage { images: 2, fresh_input_tokens: 9, image_output_tokens: 500, ..Usage::default() };
+    assert_eq!(by_image.cost(&drawn), Some(PicoUsd(80)));
+    assert_eq!(Rates { input: Some(1), ..by_image }.cost(&drawn), Some(PicoUsd(89)), "a prompt with a price");
+    // Where images are billed by tokens, the price of each holds for answers that count none.
+    let either = Rates { image_output: Some(3), output: Some(2), input: Some(1), ..by_image };
+    assert_eq!(either.cost(&drawn), Some(PicoUsd(9 + 1_500)));
+    assert_eq!(either.cost(&Usage { images: 2, ..Usage::default() }), Some(PicoUsd(80)));
+    let by_token = Rates { image: None, ..either };
+    assert_eq!(by_token.cost(&Usage { images: 2, ..Usage::default() }), None, "nothing was counted");
+
+    let by_second = Rates { second: Some(100), input: Some(1), output: Some(2), ..Rates::default() };
+    let heard = Usage { audio_seconds: 3, audio_input_tokens: 375, fresh_input_tokens: 9, ..Usage::default() };
+    assert_eq!(by_second.cost(&heard), Some(PicoUsd(300 + 9)), "as Mistral bills its Voxtral");
+    assert_eq!(Rates { audio_input: Some(1), ..by_second }.cost(&heard), Some(PicoUsd(300 + 9 + 375)));
+    let by_token = Rates { second: None, ..by_second };
+    assert_eq!(by_token.cost(&heard), Some(PicoUsd(9 + 375)));
+    assert_eq!(by_token.cost(&Usage { audio_seconds: 3, ..Usage::default() }), None);
+
+    let spoken = Usage { characters: 7, ..Usage::default() };
+    assert_eq!(Rates { character: Some(2), ..Rates::default() }.cost(&spoken), Some(PicoUsd(14)));
+    assert_eq!(by_second.cost(&spoken), None, "billed by something that nobody counted");
+}
+
+#[test]
+fn a_search_without_a_price_makes_the_cost_unknown() {
+    let rates = Rates { input: Some(1), ..Rates::default() };
+    let usage = Usage { fresh_input_tokens: 1, web_searches: 1, ..Usage::default() };
+    assert_eq!(rates.cost(&usage), None);
+    // 21 x 3 + 100 x 15 per million, and two searches at a cent.
+    let claude = Usage { fresh_input_tokens: 21, visible_output_tokens: 100, web_searches: 2, ..Usage::default() };
+    assert_eq!(cost("anthropic", "claude-sonnet-4-5", &claude, None), "0.021563");
+}
+
+/// Hand-computed, of what is billed by other units than tokens.
+#[test]
+fn other_well_known_models_cost_what_their_lists_say() {
+    let none = Usage::default();
+    for (catalogue, model, usage, expected) in [
+        // 0.006 a minute
+        ("openai", "whisper-1", Usage { audio_seconds: 60, ..none }, "0.006"),
+        ("openai", "tts-1", Usage { characters: 1_000_000, ..none }, "15"),
+        // 14 x 5 + 46 x 10 + 272 x 40 per million
+        (
+            "openai",
+            "gpt-image-1",
+            Usage { fresh_input_tokens: 14, image_input_tokens: 46, image_output_tokens: 272, images: 1, ..none },
+            "0.01141",
+        ),
+        ("cohere", "rerank-v3.5", Usage { search_units: 2, ..none }, "0.004"),
+        ("anthropic", "claude-opus-4-8", Usage { visible_output_tokens: 1_000_000, ..none }, "25"),
+    ] {
+        assert_eq!(cost(catalogue, model, &usage, None), expected, "{catalogue}/{model}");
+    }
+    let opus = Usage { visible_output_tokens: 1_000_000, ..none };
+    assert_eq!(cost("anthropic", "claude-opus-4-8", &opus, Some("fast")), "50");
+}
+
+#[test]
+fn a_region_multiplies_the_whole() {
+    let info = ModelInfo {
+        prices: raw(
+            "- {input: 0.000003, output: 2, request: 1, regions: {eu: 1.1, eu-west: 1.2, regional: 1.5, at: 0.5}}",
+        ),
+        ..ModelInfo::default()
+    };
+    let of = |region| info.cost(&plain(5, 0), None, today(), region).unwrap().0;
+    let plain = 1_000_000_000_015;
+    assert_eq!(of(None), plain);
+    assert_eq!(of(Some("global")), plain);
+    assert_eq!(of(Some("eu")), 1_100_000_000_017, "16.5 is rounded up");
+    assert_eq!(of(Some("eu-central-1")), 1_100_000_000_017);
+    assert_eq!(of(Some("eu-west-1")), 1_200_000_000_018);
+    assert_eq!(of(Some("europe-west4")), 1_500_000_000_023, "no beginning of a word");
+    assert_eq!(of(Some("at")), 500_000_000_008);
+    let table = PriceTable::builtin();
+    let astra = |region| table.find("openai", "gpt-6-astra").unwrap().cost(&opus(), None, today(), region).unwrap();
+    assert_eq!(astra(Some("eu")).0 * 10, astra(None).0 * 11);
+    for bad in ["{eu: 0}", "{eu: 11}", "{eu: -1}", "{eu: x}"] {
+        let read: Result<Vec<RawPrice>, _> = serde_saphyr::from_str(&format!("- {{input: 1, regions: {bad}}}"));
+        assert!(read.is_err() || raw::resolve_prices(&read.unwrap()) == Err(Unusable::Factor), "{bad}");
+    }
+}
+
+fn opus() -> Usage {
+    plain(1_000, 10)
+}
+
+/// A price file of LiteLLM's, with its own names and in its own spelling.
+const LITELLM: &str = include_str!("fixtures/litellm.json");
+
+#[test]
+fn a_price_file_of_litellms_is_read_exactly() {
+    let table = PriceTable::builtin().with_overrides(LITELLM).unwrap();
+    let of = |catalogue: &str, model: &str| {
+        let prices = &table.exact(catalogue, model).unwrap_or_else(|| panic!("{catalogue}/{model}")).prices;
+        assert_eq!(prices.len(), 1);
+        prices[0].clone()
+    };
+    let nova = of("openai", "nova-mini");
+    // 1.5e-07 USD each are 150,000 pico-USD, not 149,999.99.
+    let expected = Rates { input: Some(150_000), cached: Some(75_000), output: Some(600_000), ..Rates::default() };
+    assert_eq!(nova.standard.rates, Rates { web_search: Some(25_000_000_000), ..expected });
+    assert_eq!(nova.rates(1, Some("batch")).output, Some(300_000));
+    assert_eq!(nova.rates(1, Some("priority")).input, Some(250_000));
+    assert_eq!(nova.rates(1, Some("ultrafast")).input, Some(900_000), "any word is a tier");
+    assert_eq!(nova.regions, [("eu".into(), 1_100_000), ("us".into(), 1_100_000)]);
+    let sonnet = of("anthropic", "sonata-5");
+    assert_eq!(sonnet.rates(200_000, None).cache_write_1h, Some(6_000_000));
+    assert_eq!(sonnet.rates(200_001, None).cache_write_1h, Some(12_000_000));
+    assert_eq!(sonnet.rates(200_001, None).output, Some(22_500_000));
+    assert_eq!(sonnet.rates(200_001, Some("fast")).output, Some(45_000_000), "twice as much, in every tier");
+    let flash = of("vertex", "lightning-2");
+    assert_eq!((flash.standard.rates.audio_input, flash.standard.rates.reasoning), (Some(1_000_000), Some(2_500_000)));
+    assert_eq!(flash.rates(300_000, Some("flex")).input, Some(625_000));
+    assert_eq!((flash.factor(Some("europe-west4")), flash.factor(Some("global"))), (1_100_000, 1_000_000));
+    assert_eq!(of("openai", "paint-1").standard.rates.image_output, Some(40_000_000));
+    assert_eq!(of("xai", "sketch").standard.rates.image, Some(70_000_000_000));
+    assert_eq!(of("openai", "listen-1").standard.rates.second, Some(100_000_000));
+    assert_eq!(of("groq", "listen-2").standard.rates.second, Some(30_830_000));
+    assert_eq!(of("openai", "speak-1").standard.rates.character, Some(15_000_000));
+    assert_eq!(of("cohere", "sort-3").standard.rates.request, Some(2_000_000_000));
+    assert_eq!(of("fireworks", "deep-v3").standard.rates.cache_write, None, "no surcharge is no rate of nothing");
+    assert_eq!(of("novita", "acme/own").standard.rates.input, Some(700_000), "binary noise is rounded away");
+    assert_eq!(of("openai", "nova-mini-latest").standard, nova.standard, "another name of it");
+    assert_eq!(of("openrouter", "acme/gift:free").standard.rates.input, Some(0));
+    // What says nothing leaves things as they were.
+    assert!(
+        table.exact("openai", "gpt-4o-mini").unwrap().prices.iter().any(|p| p.standard.rates.input == Some(150_000))
+    );
+    assert!(table.exact("openai", "mystery").is_none() && table.exact("openai", "sample_spec").is_none());
+    let found = table.found().unwrap();
+    assert_eq!((found.priced, found.unpriced, found.rounded), (16, 4, 1));
+    let unknown: Vec<_> = found.unknown.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    assert_eq!(
+        unknown,
+        [
+            ("cache_creation_input_token_cost_above_12hr", 2),
+            ("input_cost_per_token", 2),
+            ("ocr_cost_per_page", 1),
+            ("output_cost_per_second", 1),
+            ("provider_specific_entry.us", 1)
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_price_file_of_litellms_is_said() {
+    let error = |text: &str| PriceTable::builtin().with_overrides(text).unwrap_err();
+    let broken = error("{\n  \"a\": {\"litellm_provider\": \"openai\",}\n}");
+    assert_eq!(broken.line, 2, "{broken}");
+    assert!(error("{}").to_string().contains("names no model"));
+    assert!(error("[1]").line > 0);
+    // A mapping of YAML may be written with braces, and is ours.
+    assert!(PriceTable::builtin().with_overrides("{a/b: [{input: 1}]}").unwrap().found().is_none());
+    assert!(PriceTable::builtin().with_overrides(r#"{"a/b": [{"input": 1}]}"#).unwrap().found().is_none());
+}
+
+/// Peers row 43: what a price file says never changes which models there are.
+#[test]
+fn row_43_prices_make_no_models() {
+    let table = PriceTable::builtin().with_overrides(LITELLM).unwrap();
+    assert!(table.find("openai", "nova-mini").is_some() && !table.lists("openai", "nova-mini"));
+    assert!(table.lists("openai", "gpt-4o-mini-2024-07-18"));
+    let names = |table: &PriceTable| table.askable("openai").map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&table), names(&PriceTable::builtin()));
+}
+
 fn rates() -> impl Strategy<Value = Rates> {
     let rate = || 0_i64..200_000_000;
-    (rate(), prop::option::of(rate()), prop::option::of(rate()), rate(), prop::option::of(rate())).prop_map(
-        |(input, cached, cache_write, output, reasoning)| Rates {
+    let some = || prop::option::of(rate());
+    let text = (rate(), some(), some(), rate(), some());
+    (text, some(), some(), some(), rate()).prop_map(
+        |((input, cached, cache_write, output, reasoning), audio_input, image_input, image_output, web_search)| Rates {
             input: Some(input),
             cached,
             cache_write,
             output: Some(output),
             reasoning,
+            audio_input,
+            image_input,
+            image_output,
+            web_search: Some(web_search),
             ..Rates::default()
         },
     )
 }
 
 fn any_usage() -> impl Strategy<Value = Usage> {
-    prop::array::uniform8(0_u64..2_000_000).prop_map(|[a, b, c, d, e, f, g, h]| Usage {
+    prop::array::uniform12(0_u64..2_000_000).prop_map(|[a, b, c, d, e, f, g, h, i, j, k, _]| Usage {
         fresh_input_tokens: a,
         cached_tokens: b,
         cache_write_tokens: c,
@@ -412,12 +665,15 @@ fn any_usage() -> impl Strategy<Value = Usage> {
         visible_output_tokens: f,
         reasoning_tokens: g,
         audio_output_tokens: h,
-        search_units: 0,
+        image_input_tokens: i,
+        image_output_tokens: j,
+        web_searches: k,
+        ..Usage::default()
     })
 }
 
 /// Every class alone.
-fn split(usage: &Usage) -> [Usage; 8] {
+fn split(usage: &Usage) -> [Usage; 11] {
     let none = Usage::default();
     [
         Usage { fresh_input_tokens: usage.fresh_input_tokens, ..none },
@@ -428,6 +684,9 @@ fn split(usage: &Usage) -> [Usage; 8] {
         Usage { visible_output_tokens: usage.visible_output_tokens, ..none },
         Usage { reasoning_tokens: usage.reasoning_tokens, ..none },
         Usage { audio_output_tokens: usage.audio_output_tokens, ..none },
+        Usage { image_input_tokens: usage.image_input_tokens, ..none },
+        Usage { image_output_tokens: usage.image_output_tokens, ..none },
+        Usage { web_searches: usage.web_searches, ..none },
     ]
 }
 
@@ -452,17 +711,7 @@ proptest! {
     #[test]
     fn more_tokens_never_cost_less(rates in rates(), usage in any_usage(), more in any_usage()) {
         for part in split(&more) {
-            let bigger = Usage {
-                fresh_input_tokens: usage.fresh_input_tokens + part.fresh_input_tokens,
-                cached_tokens: usage.cached_tokens + part.cached_tokens,
-                cache_write_tokens: usage.cache_write_tokens + part.cache_write_tokens,
-                cache_write_1h_tokens: usage.cache_write_1h_tokens + part.cache_write_1h_tokens,
-                audio_input_tokens: usage.audio_input_tokens + part.audio_input_tokens,
-                visible_output_tokens: usage.visible_output_tokens + part.visible_output_tokens,
-                reasoning_tokens: usage.reasoning_tokens + part.reasoning_tokens,
-                audio_output_tokens: usage.audio_output_tokens + part.audio_output_tokens,
-                search_units: 0,
-            };
+            let bigger = usage.plus(&part);
             prop_assert!(rates.cost(&bigger) >= rates.cost(&usage));
         }
     }

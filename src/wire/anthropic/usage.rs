@@ -3,14 +3,17 @@
 //! `input_tokens` is fresh input only: `cache_read_input_tokens` and `cache_creation_input_tokens`
 //! stand beside it, not inside (seen 2026-11 in all recorded answers), so they map to the disjoint
 //! classes as they are. `cache_creation` splits the writes by lifetime; `output_tokens` includes
-//! thinking, of which `output_tokens_details.thinking_tokens` tells the part. Counts of server tools
-//! (`server_tool_use`) are requests, not tokens. `iterations` repeats what the totals hold.
+//! thinking, of which `output_tokens_details.thinking_tokens` tells the part. Of server tools
+//! (`server_tool_use`) searches cost something each, fetches only their tokens. `iterations` repeats what
+//! the totals hold. `speed: fast` has prices of its own, as a service tier has. OpenRouter adds its
+//! `cost` in USD.
 
 use serde_json::value::RawValue;
 
 use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
 use crate::wire::json::{Obj, Str};
+use crate::wire::lenient::charged;
 use crate::wire_object;
 
 wire_object! {
@@ -22,6 +25,9 @@ wire_object! {
         creation: &'a RawValue = "cache_creation",
         details: &'a RawValue = "output_tokens_details",
         service_tier: &'a RawValue,
+        speed: &'a RawValue,
+        tools: &'a RawValue = "server_tool_use",
+        cost: &'a RawValue,
         /// Of an event: where the counts are instead.
         usage: &'a RawValue,
         message: &'a RawValue,
@@ -33,6 +39,10 @@ wire_object! {
         short: &'a RawValue = "ephemeral_5m_input_tokens",
         long: &'a RawValue = "ephemeral_1h_input_tokens",
     }
+}
+
+wire_object! {
+    struct Tools<'a> { searches: &'a RawValue = "web_search_requests" }
 }
 
 wire_object! {
@@ -54,6 +64,8 @@ pub struct Merge {
     written_5m: Option<u64>,
     written_1h: Option<u64>,
     thinking: Option<u64>,
+    searches: Option<u64>,
+    charged_pico_usd: Option<u64>,
 }
 
 impl Merge {
@@ -84,6 +96,8 @@ impl Merge {
             cache_write_1h_tokens: long,
             visible_output_tokens: output - thinking,
             reasoning_tokens: thinking,
+            web_searches: self.searches.unwrap_or(0),
+            charged_pico_usd: self.charged_pico_usd.unwrap_or(0),
             ..Usage::default()
         })
     }
@@ -105,6 +119,9 @@ impl Merge {
         self.written_5m = count(creation.short).or(self.written_5m);
         self.written_1h = count(creation.long).or(self.written_1h);
         self.thinking = count(details.unwrap_or_default().thinking).or(self.thinking);
+        let tools = counts.tools.and_then(|raw| serde_json::from_str::<Tools<'_>>(raw.get()).ok());
+        self.searches = count(tools.unwrap_or_default().searches).or(self.searches);
+        self.charged_pico_usd = Some(charged(counts.cost, None)).filter(|pico| *pico > 0).or(self.charged_pico_usd);
     }
 }
 
@@ -118,7 +135,8 @@ pub fn decode(json: &str, _quirks: &Quirks) -> Option<Usage> {
 /// The `service_tier` in a usage object.
 pub(super) fn tier(json: &str) -> Option<Str<'_>> {
     let counts: Counts<'_> = serde_json::from_str(json).ok()?;
-    Str::from_raw(counts.service_tier?.get())
+    let fast = counts.speed.and_then(|raw| Str::from_raw(raw.get())).filter(|speed| speed.is("fast"));
+    fast.or_else(|| Str::from_raw(counts.service_tier?.get()))
 }
 
 /// Writes a usage object with every member that the newest SDKs know.
@@ -145,14 +163,18 @@ pub(super) fn encode_delta(usage: &Usage, out: &mut Vec<u8>) {
 }
 
 fn encode_counts(usage: &Usage, o: &mut Obj<'_>) {
-    o.num("input_tokens", usage.fresh_input_tokens.saturating_add(usage.audio_input_tokens))
+    let media = usage.audio_input_tokens.saturating_add(usage.image_input_tokens);
+    o.num("input_tokens", usage.fresh_input_tokens.saturating_add(media))
         .num("cache_creation_input_tokens", usage.cache_written_tokens())
         .num("cache_read_input_tokens", usage.cached_tokens)
         .num("output_tokens", usage.output_tokens());
     if usage.reasoning_tokens > 0 {
         o.obj("output_tokens_details").num("thinking_tokens", usage.reasoning_tokens);
     }
-    o.null("server_tool_use");
+    match usage.web_searches {
+        0 => _ = o.null("server_tool_use"),
+        searches => _ = o.obj("server_tool_use").num("web_search_requests", searches).num("web_fetch_requests", 0),
+    }
 }
 
 /// SDKs take these three words only.
@@ -211,9 +233,30 @@ mod tests {
 
     #[test]
     fn audio_is_counted_once() {
-        let usage = Usage { audio_input_tokens: 7, audio_output_tokens: 9, ..Usage::default() };
+        let usage = Usage {
+            audio_input_tokens: 7,
+            image_input_tokens: 2,
+            audio_output_tokens: 9,
+            image_output_tokens: 1,
+            ..Usage::default()
+        };
         let back = decode(&text(&usage), &Quirks::NONE).unwrap();
-        assert_eq!((back.input_tokens(), back.output_tokens()), (7, 9));
+        assert_eq!((back.input_tokens(), back.output_tokens()), (9, 10));
+    }
+
+    #[test]
+    fn searches_are_counted_and_fast_answers_are_told() {
+        let mut merge = Merge::default();
+        merge.start(r#"{"usage":{"input_tokens":9,"output_tokens":1,"server_tool_use":{"web_search_requests":1,"web_fetch_requests":4}}}"#);
+        merge.delta(r#"{"usage":{"output_tokens":5,"server_tool_use":{"web_search_requests":2}}}"#);
+        let usage = merge.usage().unwrap();
+        assert_eq!((usage.web_searches, usage.total_tokens()), (2, 14));
+        assert_eq!(decode(&text(&usage), &Quirks::NONE), Some(usage));
+        let tier = |json| tier(json).map(|tier| tier.text().into_owned());
+        assert_eq!(tier(r#"{"service_tier":"standard","speed":"fast"}"#).as_deref(), Some("fast"));
+        assert_eq!(tier(r#"{"service_tier":"batch","speed":"standard"}"#).as_deref(), Some("batch"));
+        let routed = decode(r#"{"input_tokens":1,"output_tokens":1,"cost":0.000112}"#, &Quirks::NONE).unwrap();
+        assert_eq!(routed.charged_pico_usd, 112_000_000);
     }
 
     #[test]

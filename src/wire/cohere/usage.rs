@@ -2,8 +2,8 @@
 //!
 //! `usage.tokens` is what the model read and wrote; `billed_units` leaves out what Cohere's own prompt
 //! adds and counts only where it stands alone. `cached_tokens`, beside both, is inside
-//! `tokens.input_tokens`; `tokens.reasoning_tokens`, where it is told, inside `tokens.output_tokens`
-//! (all recorded answers, seen 2026-11).
+//! `tokens.input_tokens`; `tokens.reasoning_tokens`, where it is told, inside `tokens.output_tokens`;
+//! `tokens.image_tokens` beside `tokens.input_tokens` (all recorded answers, seen 2026-11).
 
 use serde_json::value::RawValue;
 
@@ -23,6 +23,7 @@ wire_object! {
         input: &'a RawValue = "input_tokens",
         output: &'a RawValue = "output_tokens",
         reasoning: &'a RawValue = "reasoning_tokens",
+        images: &'a RawValue = "image_tokens",
     }
 }
 
@@ -42,6 +43,7 @@ pub(super) fn decode(json: &str) -> Option<Usage> {
         cached_tokens,
         visible_output_tokens: output.saturating_sub(reasoning_tokens),
         reasoning_tokens,
+        image_input_tokens: read::<Tokens<'_>>(it.tokens).and_then(|tokens| count(tokens.images)).unwrap_or(0),
         ..Usage::default()
     })
 }
@@ -77,6 +79,8 @@ mod tests {
         let usage = in_body(body, &Quirks::NONE).unwrap();
         assert_eq!((usage.fresh_input_tokens, usage.cached_tokens, usage.input_tokens()), (39, 1392, 1431));
         assert_eq!((usage.visible_output_tokens, usage.reasoning_tokens), (7, 145));
+        let seen = decode(r#"{"tokens":{"input_tokens":34,"output_tokens":70,"image_tokens":259}}"#).unwrap();
+        assert_eq!((seen.fresh_input_tokens, seen.image_input_tokens, seen.input_tokens()), (34, 259, 293));
         let mut out = Vec::new();
         encode(&usage, &mut out);
         assert_eq!(decode(std::str::from_utf8(&out).unwrap()), Some(usage));

@@ -64,7 +64,8 @@ fn written_for_an_hour(details: &RawValue) -> u64 {
 /// Writes a usage object.
 pub(super) fn encode(usage: &Usage, out: &mut Vec<u8>) {
     let mut o = Obj::new(out);
-    o.num("inputTokens", usage.fresh_input_tokens.saturating_add(usage.audio_input_tokens))
+    let media = usage.audio_input_tokens.saturating_add(usage.image_input_tokens);
+    o.num("inputTokens", usage.fresh_input_tokens.saturating_add(media))
         .num("outputTokens", usage.output_tokens())
         .num("totalTokens", usage.total_tokens());
     if usage.cached_tokens > 0 || usage.cache_written_tokens() > 0 {

@@ -38,11 +38,18 @@ pub(super) fn decode(value: Value<'_>) -> Option<Usage> {
     let input = prompt.saturating_add(number(counts.tool_prompt));
     let thoughts = number(counts.thoughts);
     let output = number(counts.candidates).saturating_add(thoughts);
+    // What was read from the cache is in both lists.
+    let afresh = |modality| {
+        let cached = tokens_of(modality, counts.cached_details);
+        tokens_of(modality, counts.prompt_details).saturating_sub(cached)
+    };
     let details = Details {
         cached: number(counts.cached),
-        audio_input: audio(counts.prompt_details).saturating_sub(audio(counts.cached_details)),
+        audio_input: afresh(AUDIO),
+        image_input: afresh(IMAGE),
         reasoning: thoughts,
-        audio_output: audio(counts.candidates_details),
+        audio_output: tokens_of(AUDIO, counts.candidates_details),
+        image_output: tokens_of(IMAGE, counts.candidates_details),
         ..Details::default()
     };
     Some(Usage::from_totals(input, output, details))
@@ -53,9 +60,14 @@ pub(super) fn tier(value: Value<'_>) -> Option<Str<'_>> {
     text(read::<Counts<'_>>(value)?.tier)
 }
 
-fn audio(details: Value<'_>) -> u64 {
+/// A modality's word and its number in JSON of protocol buffers.
+type Modality = [&'static str; 2];
+const IMAGE: Modality = ["\"IMAGE\"", "2"];
+const AUDIO: Modality = ["\"AUDIO\"", "4"];
+
+fn tokens_of(modality: Modality, details: Value<'_>) -> u64 {
     let all = items(details).into_iter().filter_map(|raw| read::<Detail<'_>>(Some(raw)));
-    all.filter(|detail| detail.modality.is_some_and(|m| matches!(m.get(), "\"AUDIO\"" | "4")))
+    all.filter(|detail| detail.modality.is_some_and(|m| modality.contains(&m.get())))
         .filter_map(|detail| count(detail.tokens))
         .fold(0, u64::saturating_add)
 }
@@ -76,7 +88,7 @@ pub fn tier_in_body(body: &str) -> Option<String> {
 pub(super) fn encode(usage: &Usage, tier: Option<&str>, out: &mut Vec<u8>) {
     let mut body = Obj::new(out);
     let input = usage.input_tokens();
-    let candidates = usage.visible_output_tokens.saturating_add(usage.audio_output_tokens);
+    let candidates = usage.output_tokens().saturating_sub(usage.reasoning_tokens);
     body.num("promptTokenCount", input).num("candidatesTokenCount", candidates);
     body.num("totalTokenCount", usage.total_tokens());
     if usage.reasoning_tokens > 0 {
@@ -85,11 +97,12 @@ pub(super) fn encode(usage: &Usage, tier: Option<&str>, out: &mut Vec<u8>) {
     if usage.cached_tokens > 0 {
         body.num("cachedContentTokenCount", usage.cached_tokens);
     }
-    if usage.audio_input_tokens > 0 {
-        modalities(input, usage.audio_input_tokens, body.arr("promptTokensDetails"));
-    }
-    if usage.audio_output_tokens > 0 {
-        modalities(candidates, usage.audio_output_tokens, body.arr("candidatesTokensDetails"));
+    let told = [
+        ("promptTokensDetails", input, usage.image_input_tokens, usage.audio_input_tokens),
+        ("candidatesTokensDetails", candidates, usage.image_output_tokens, usage.audio_output_tokens),
+    ];
+    for (name, all, images, audio) in told.into_iter().filter(|(_, _, images, audio)| images + audio > 0) {
+        modalities(all, images, audio, body.arr(name));
     }
     tier.and_then(tier_word).iter().for_each(|tier| _ = body.text("serviceTier", tier));
 }
@@ -103,11 +116,12 @@ fn tier_word(tier: &str) -> Option<&str> {
     }
 }
 
-fn modalities(all: u64, audio: u64, mut list: Arr<'_>) {
-    if all > audio {
-        list.obj().text("modality", "TEXT").num("tokenCount", all - audio);
+fn modalities(all: u64, images: u64, audio: u64, mut list: Arr<'_>) {
+    let text = all.saturating_sub(images).saturating_sub(audio);
+    for (modality, tokens) in [("TEXT", text), ("IMAGE", images), ("AUDIO", audio)].into_iter().filter(|(_, n)| *n > 0)
+    {
+        list.obj().text("modality", modality).num("tokenCount", tokens);
     }
-    list.obj().text("modality", "AUDIO").num("tokenCount", audio);
 }
 
 #[cfg(test)]
@@ -123,6 +137,8 @@ mod tests {
             visible_output_tokens: 7,
             reasoning_tokens: 4,
             audio_output_tokens: 1,
+            image_input_tokens: 6,
+            image_output_tokens: 8,
             ..Usage::default()
         };
         let mut out = Vec::new();
@@ -130,7 +146,7 @@ mod tests {
         let body = format!("{{\"usageMetadata\":{}}}", String::from_utf8(out).unwrap());
         assert_eq!(in_body(&body, &Quirks::NONE), Some(usage));
         assert_eq!(tier_in_body(&body).as_deref(), Some("standard"));
-        assert!(body.contains("\"totalTokenCount\":22"));
+        assert!(body.contains("\"totalTokenCount\":36"));
         for (theirs, word) in [("default", Some("standard")), ("flex", Some("flex")), ("on_demand", None)] {
             assert_eq!(tier_word(theirs), word, "{theirs}");
         }

@@ -5,6 +5,10 @@
 //! `prompt_cache_hit_tokens` (DeepSeek), `cached_tokens` (Together, Moonshot),
 //! `num_cached_tokens` (Mistral); reasoning as `reasoning_tokens` (Copilot).
 //!
+//! Beside tokens: `server_tool_use.web_search_requests` and `cost` in USD (OpenRouter),
+//! `cost.total_cost` (Perplexity), `cost_in_usd_ticks` of 10^-10 USD (xAI), `prompt_audio_seconds`
+//! (Mistral, which bills them in place of `audio_tokens`).
+//!
 //! `total_tokens` tells where the details stand: xAI and Gemini count reasoning outside
 //! `completion_tokens`, Mistral audio outside `prompt_tokens`, everyone else inside. The word of
 //! the total is taken over the quirk, which decides only where there is no total.
@@ -14,7 +18,7 @@ use crate::wire::Quirks;
 use crate::wire::json::Obj;
 use crate::wire_object;
 
-use crate::wire::lenient::{Value, count, items, read};
+use crate::wire::lenient::{Value, charged, count, items, read};
 
 wire_object! {
     struct Counts<'a> {
@@ -32,6 +36,18 @@ wire_object! {
         cache_created: &'a serde_json::value::RawValue = "cache_creation_input_tokens",
         cache_creation: &'a serde_json::value::RawValue,
         reasoning: &'a serde_json::value::RawValue = "reasoning_tokens",
+        seconds: &'a serde_json::value::RawValue = "prompt_audio_seconds",
+        tools: &'a serde_json::value::RawValue = "server_tool_use",
+        tool_details: &'a serde_json::value::RawValue = "server_tool_use_details",
+        cost: &'a serde_json::value::RawValue,
+        ticks: &'a serde_json::value::RawValue = "cost_in_usd_ticks",
+    }
+}
+
+wire_object! {
+    struct Beside<'a> {
+        searches: &'a serde_json::value::RawValue = "web_search_requests",
+        total_cost: &'a serde_json::value::RawValue,
     }
 }
 
@@ -40,6 +56,7 @@ wire_object! {
         cached: &'a serde_json::value::RawValue = "cached_tokens",
         cache_write: &'a serde_json::value::RawValue = "cache_write_tokens",
         audio: &'a serde_json::value::RawValue = "audio_tokens",
+        image: &'a serde_json::value::RawValue = "image_tokens",
         reasoning: &'a serde_json::value::RawValue = "reasoning_tokens",
     }
 }
@@ -68,7 +85,19 @@ pub fn decode(json: &str, quirks: &Quirks) -> Option<Usage> {
     let output = output.or_else(|| Some(total?.saturating_sub(input?)))?;
     let details = details(&counts);
     let (input, output, details) = with_outsiders(input.unwrap_or(0), output, total, details, quirks);
-    Some(Usage::from_totals(input, output, details))
+    Some(beside(&counts, Usage::from_totals(input, output, details)))
+}
+
+/// What is no token.
+fn beside(counts: &Counts<'_>, usage: Usage) -> Usage {
+    let searches = |value| count(read::<Beside<'_>>(value)?.searches);
+    let cost = read::<Beside<'_>>(counts.cost).map_or(counts.cost, |cost| cost.total_cost);
+    Usage {
+        audio_seconds: count(counts.seconds).unwrap_or(0),
+        web_searches: searches(counts.tools).or_else(|| searches(counts.tool_details)).unwrap_or(0),
+        charged_pico_usd: charged(cost, counts.ticks),
+        ..usage
+    }
 }
 
 fn details(counts: &Counts<'_>) -> Details {
@@ -83,8 +112,10 @@ fn details(counts: &Counts<'_>) -> Details {
         cache_write: written.saturating_sub(one_hour),
         cache_write_1h: one_hour,
         audio_input: first(&[input.audio]),
+        image_input: first(&[input.image]),
         reasoning: first(&[output.reasoning, counts.reasoning]),
         audio_output: first(&[output.audio]),
+        image_output: first(&[output.image]),
     }
 }
 
@@ -138,13 +169,23 @@ pub fn encode(usage: &Usage, out: &mut Vec<u8>) {
     obj.num("prompt_tokens", usage.input_tokens())
         .num("completion_tokens", usage.output_tokens())
         .num("total_tokens", usage.total_tokens());
-    obj.obj("prompt_tokens_details")
+    let mut details = obj.obj("prompt_tokens_details");
+    details
         .num("cached_tokens", usage.cached_tokens)
         .num("cache_write_tokens", usage.cache_written_tokens())
         .num("audio_tokens", usage.audio_input_tokens);
-    obj.obj("completion_tokens_details")
-        .num("reasoning_tokens", usage.reasoning_tokens)
-        .num("audio_tokens", usage.audio_output_tokens);
+    images(&mut details, usage.image_input_tokens);
+    drop(details);
+    let mut details = obj.obj("completion_tokens_details");
+    details.num("reasoning_tokens", usage.reasoning_tokens).num("audio_tokens", usage.audio_output_tokens);
+    images(&mut details, usage.image_output_tokens);
+}
+
+/// Not a member of OpenAI's own chat.
+fn images(details: &mut Obj<'_>, tokens: u64) {
+    if tokens > 0 {
+        details.num("image_tokens", tokens);
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +240,29 @@ mod tests {
         assert_eq!(classes(audio, &Quirks::NONE), [9, 0, 0, 375, 248, 0]);
     }
 
+    /// As OpenRouter, Perplexity, xAI and Mistral answer.
+    #[test]
+    fn what_is_no_token_is_read_too() {
+        let of = |more: &str| {
+            let json = format!(r#"{{"prompt_tokens":100,"completion_tokens":9,"total_tokens":109,{more}}}"#);
+            decode(&json, &Quirks::NONE).unwrap()
+        };
+        let usage = of(
+            r#""cost":3.6e-6,"cost_details":{"upstream_inference_cost":null},"server_tool_use":{"web_search_requests":2}"#,
+        );
+        assert_eq!((usage.web_searches, usage.charged_pico_usd), (2, 3_600_000));
+        assert_eq!(of(r#""server_tool_use":null,"server_tool_use_details":{"web_search_requests":1}"#).web_searches, 1);
+        assert_eq!(of(r#""cost":{"input_tokens_cost":0.00438,"total_cost":0.00939}"#).charged_pico_usd, 9_390_000_000);
+        assert_eq!(of(r#""cost_in_usd_ticks":1777000"#).charged_pico_usd, 177_700_000);
+        assert_eq!(of(r#""prompt_audio_seconds":36,"prompt_tokens_details":{"audio_tokens":50}"#).audio_seconds, 36);
+        for odd in [r#""cost":"free""#, r#""cost":-1"#, r#""cost":[]"#, r#""prompt_audio_seconds":{}"#] {
+            assert_eq!((of(odd).charged_pico_usd, of(odd).audio_seconds), (0, 0), "{odd}");
+        }
+        let usage = of(r#""prompt_tokens_details":{"image_tokens":60},"completion_tokens_details":{"image_tokens":4}"#);
+        assert_eq!((usage.fresh_input_tokens, usage.image_input_tokens), (40, 60));
+        assert_eq!((usage.visible_output_tokens, usage.image_output_tokens), (5, 4));
+    }
+
     #[test]
     fn half_a_count_is_none_and_every_place_is_found() {
         assert_eq!(decode(r#"{"prompt_tokens":5,"completion_tokens":null,"total_tokens":null}"#, &Quirks::NONE), None);
@@ -223,6 +287,8 @@ mod tests {
             visible_output_tokens: 5,
             reasoning_tokens: 6,
             audio_output_tokens: 7,
+            image_input_tokens: 8,
+            image_output_tokens: 9,
             ..Usage::default()
         };
         let mut out = Vec::new();

@@ -370,10 +370,10 @@ fn has_error(data: &str) -> bool {
     scan::member(data, "error").is_some_and(|error| !matches!(error, "null" | "\"\"" | "{}" | "false"))
 }
 
-/// The service tier a count or a chunk names.
+/// The service tier a count or a chunk names. Anthropic's fast answers are told beside it.
 fn tier(json: &str) -> Option<String> {
-    let tier = Str::from_raw(scan::member(json, "service_tier")?)?;
-    Some(tier.text().into_owned())
+    let word = |name| Some(Str::from_raw(scan::member(json, name)?)?.text().into_owned());
+    word("speed").filter(|speed| speed == "fast").or_else(|| word("service_tier"))
 }
 
 fn has_no_choice(data: &str) -> bool {

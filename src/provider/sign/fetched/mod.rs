@@ -29,7 +29,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// Between two attempts, however often it has failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// One that is refused is fetched again only if it is older: a new one would be refused as well.
-const DOUBTED_AFTER: Duration = Duration::from_secs(60);
+const DOUBTED_AFTER: Duration = Duration::from_secs(30);
 
 /// Where a credential comes from. Equal ones give the same credential.
 pub trait Source: PartialEq + fmt::Debug + Send + Sync {
@@ -124,6 +124,12 @@ impl<S: Source> Fetched<S> {
     /// What is held, even if it lives no more.
     pub fn last(&self) -> Option<Arc<S::Credential>> {
         self.state.load().held.as_ref().map(|(credential, _)| Arc::clone(credential))
+    }
+
+    /// Nothing was ever held, nor failed to come.
+    pub fn is_new(&self) -> bool {
+        let state = self.state.load();
+        state.held.is_none() && state.error.is_none()
     }
 
     /// Takes what another cell has, from the same source: over a reload.

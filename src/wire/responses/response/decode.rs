@@ -77,7 +77,7 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
         model: text(it.model),
         created: count(it.created_at),
         choices: vec![Choice { parts, stop: Some(stop), logprobs }],
-        usage: usage::decode(it.usage),
+        usage: usage::of_answer(it.usage, body),
         service_tier: text(it.service_tier),
         rest: it.rest,
     })

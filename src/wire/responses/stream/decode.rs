@@ -316,7 +316,8 @@ impl Decoder {
         let reason = read::<Incomplete<'_>>(answer.incomplete_details).and_then(|it| text(it.reason));
         let stop = stop_of(text(answer.status).as_ref(), reason, self.has_call, self.has_refusal);
         sink(&Event::Stop { choice: 0, stop });
-        usage::decode(answer.usage).into_iter().for_each(|usage| sink(&Event::Usage(usage)));
+        let text = data.response.map_or("", |response| response.get());
+        usage::of_answer(answer.usage, text).into_iter().for_each(|usage| sink(&Event::Usage(usage)));
         self.over = true;
         sink(&Event::End);
     }

@@ -1,4 +1,6 @@
-//! Text that cannot be printed.
+//! Text that cannot be printed, and the text of keys that are made here.
+
+pub mod minted;
 
 use std::fmt;
 

@@ -1,0 +1,144 @@
+//! Brings alerts to webhooks: one task, on a thread of its own, which waits for nobody.
+//!
+//! What waits when the process ends is lost: it is in the log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinSet;
+
+use super::event::Alert;
+use super::post::{Delivery, Found, Post};
+use super::{Alerts, message, sign};
+use crate::config::alerts::{Alerts as Rules, Webhook};
+use crate::provider::sign::call::{Call, Caller};
+
+/// How often it is looked what there is to bring.
+const TICK: Duration = Duration::from_millis(100);
+/// For one try, the connection included.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module documentation.
+pub struct Courier {
+    alerts: Arc<Alerts>,
+    caller: Arc<dyn Caller>,
+    instance: Arc<str>,
+    /// What the posts are for.
+    rules: Arc<Rules>,
+    posts: Vec<Post>,
+    running: JoinSet<(String, Found)>,
+}
+
+impl std::fmt::Debug for Courier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Courier({} webhooks)", self.posts.len())
+    }
+}
+
+impl Courier {
+    pub fn new(alerts: Arc<Alerts>, caller: Arc<dyn Caller>) -> Self {
+        let rules = alerts.rules();
+        let now = Instant::now();
+        let posts = rules.webhooks.iter().map(|hook| Post::new(hook.clone(), now)).collect();
+        Self { alerts, caller, instance: machine().into(), rules, posts, running: JoinSet::new() }
+    }
+
+    /// Until it is dropped.
+    pub async fn run(&mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                Some(Ok((name, found))) = self.running.join_next() => self.done(&name, &found),
+            }
+            self.rebind();
+            self.sort();
+            self.send();
+        }
+    }
+
+    /// Another configuration may be in force.
+    fn rebind(&mut self) {
+        let rules = self.alerts.rules();
+        if Arc::ptr_eq(&rules, &self.rules) {
+            return;
+        }
+        let now = Instant::now();
+        let mut old = std::mem::take(&mut self.posts);
+        for hook in &rules.webhooks {
+            let known = old.iter().position(|post| post.hook.name == hook.name).map(|place| old.swap_remove(place));
+            let new = || Post::new(hook.clone(), now);
+            self.posts.push(known.map_or_else(new, |post| post.rebound(hook.clone(), now)));
+        }
+        self.rules = rules;
+    }
+
+    /// Puts what was told into the queues of those who want it.
+    fn sort(&mut self) {
+        for alert in self.alerts.take() {
+            let wanting = |post: &&mut Post| post.hook.wants(alert.event.kind, alert.event.tenant.as_deref());
+            for post in self.posts.iter_mut().filter(wanting) {
+                if !post.push(Arc::clone(&alert)) {
+                    self.alerts.count(&post.hook.name, Delivery::Dropped);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let now = Instant::now();
+        for post in &mut self.posts {
+            let Some(alert) = post.next(now) else { continue };
+            let call = call(&alert, &post.hook, &self.instance);
+            let (name, caller) = (post.hook.name.clone(), Arc::clone(&self.caller));
+            self.running.spawn(async move { (name, ask(caller.as_ref(), call).await) });
+        }
+    }
+
+    fn done(&mut self, name: &str, found: &Found) {
+        let Some(post) = self.posts.iter_mut().find(|post| post.hook.name == name) else { return };
+        let delivery = post.done(found, Instant::now(), chance());
+        self.alerts.count(name, delivery);
+        if delivery == Delivery::Failed {
+            tracing::error!(webhook = name, ?found, "an alert could not be delivered");
+        }
+    }
+}
+
+fn call(alert: &Alert, hook: &Webhook, instance: &str) -> Call {
+    let body = message::body(alert, hook.format, instance);
+    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let signature = hook.secret.as_ref().map(|secret| sign::signature(secret, unix_s, &body));
+    let agent = concat!("weir/", env!("CARGO_PKG_VERSION"));
+    let text = String::from_utf8(body).unwrap_or_default();
+    let call = Call::json(hook.url.whole.expose(), text).with_header("user-agent", agent);
+    match signature {
+        Some(signature) => call.with_header(sign::HEADER, signature),
+        None => call,
+    }
+}
+
+async fn ask(caller: &dyn Caller, call: Call) -> Found {
+    match tokio::time::timeout(PATIENCE, caller.call(call)).await {
+        Ok(Ok(reply)) => Found::Answer(reply.status),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, detail = error.detail(), "a webhook could not be called");
+            Found::Nothing
+        }
+        Err(_) => Found::Nothing,
+    }
+}
+
+fn chance() -> u32 {
+    let mut bytes = [0; 4];
+    // Without chance all waits are the shortest, which is no harm.
+    let _ = getrandom::fill(&mut bytes);
+    u32::from_le_bytes(bytes)
+}
+
+/// The machine's name: in a container its id, in Kubernetes the pod's name.
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).ok().map(|name| name.trim().to_owned());
+    read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname")).unwrap_or_default()
+}

@@ -1,0 +1,95 @@
+//! What could not be carried, and what is only nearly the same, each with its line.
+
+use serde::Serialize;
+
+use super::source::Source;
+use crate::config::yaml::Place;
+
+/// One of either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Note {
+    pub(super) file: String,
+    pub(super) line: usize,
+    /// As the source names it.
+    pub(super) what: String,
+    pub(super) why: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Notes {
+    /// Not in the new configuration.
+    pub(super) lost: Vec<Note>,
+    /// In it, and not quite the same.
+    pub(super) changed: Vec<Note>,
+}
+
+impl Notes {
+    pub(super) fn lost(&mut self, source: &Source, place: Place, what: impl Into<String>, why: impl Into<String>) {
+        self.lost.push(note(source, place, what, why));
+    }
+
+    pub(super) fn changed(&mut self, source: &Source, place: Place, what: impl Into<String>, why: impl Into<String>) {
+        self.changed.push(note(source, place, what, why));
+    }
+
+    /// By their lines.
+    pub(super) fn sort(&mut self) {
+        for notes in [&mut self.lost, &mut self.changed] {
+            notes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+            notes.dedup();
+        }
+    }
+}
+
+fn note(source: &Source, place: Place, what: impl Into<String>, why: impl Into<String>) -> Note {
+    Note { file: source.name.clone(), line: source.line(place), what: what.into(), why: why.into() }
+}
+
+/// Why a setting was not carried, where nothing better is known.
+pub(super) fn reason(name: &str) -> &'static str {
+    match name {
+        "cache" | "cache_params" | "cache_responses" | "cache_kwargs" => "answers are not kept here",
+        "callbacks" | "success_callback" | "failure_callback" | "service_callback" | "audit_log_callbacks" => {
+            "nothing is sent to others: metrics are at /metrics of the admin address, records in the access log"
+        }
+        "guardrails"
+        | "guardrail"
+        | "prompts"
+        | "mcp_servers"
+        | "mcp_tools"
+        | "vector_store_registry"
+        | "search_tools"
+        | "agent_list"
+        | "policies" => "there is no such thing here",
+        "allowed_fails" | "cooldown_time" | "allowed_fails_policy" | "disable_cooldowns" => {
+            "an endpoint is judged by its failures; there is nothing to set"
+        }
+        "retry_policy" | "model_group_retry_policy" => {
+            "what is tried again follows from the cause of a failure; there is one number, `retries`"
+        }
+        "content_policy_fallbacks" => "a refusal by content goes to no other model",
+        "mock_response" => "use a provider of kind `simulator`",
+        "pass_through_endpoints" => "other paths are passed by their own rules",
+        "custom_auth" | "jwt_auth" | "litellm_jwtauth" | "enable_jwt_auth" => "see `auth.jwt`",
+        "max_parallel_requests" | "global_max_parallel_requests" => {
+            "write `limits: {concurrency: ...}` on tenants, or `max_concurrency` on providers"
+        }
+        "temperature"
+        | "top_p"
+        | "max_tokens"
+        | "max_completion_tokens"
+        | "seed"
+        | "stop"
+        | "reasoning_effort"
+        | "thinking"
+        | "extra_body"
+        | "extra_query"
+        | "response_format"
+        | "tools"
+        | "top_k" => "requests are not changed: clients say it",
+        "rpm" | "tpm" | "itpm" | "otpm" | "rpd" | "tpd" => {
+            "what a deployment may take is learnt from the provider's own headers"
+        }
+        _ => "nothing here corresponds to it",
+    }
+}

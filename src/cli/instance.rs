@@ -1,0 +1,117 @@
+//! A running gateway, asked over its admin API.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::env::{Env as _, System};
+use crate::config::load;
+use crate::config::report::Report;
+use crate::config::runtime::Runtime;
+use crate::provider::sign::call::{Call, Caller as _, Reply};
+use crate::proxy::credentials::Calls;
+use crate::secret::Secret;
+
+/// The admin address where nothing is said.
+const USUAL: &str = "http://127.0.0.1:8081";
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Which one.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Which {
+    /// Its admin address [default: that of the configuration, or http://127.0.0.1:8081]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The admin token [default: that of the configuration, or WEIR_ADMIN_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Its configuration: for the address and the token
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) url: String,
+    token: Option<Secret>,
+    calls: Calls,
+}
+
+impl Which {
+    /// The configuration, where one is named.
+    pub(super) fn runtime(&self) -> Option<Result<Runtime, Report>> {
+        self.config.as_deref().map(|path: &Path| load::from_file(path, &System))
+    }
+
+    pub(super) fn instance(&self, runtime: Option<&Runtime>) -> Instance {
+        let of_file = runtime.map(|runtime| format!("http://{}", reachable(runtime.admin.listen)));
+        let url = self.url.clone().or(of_file).unwrap_or_else(|| USUAL.to_owned());
+        let of_environment = || System.var("WEIR_ADMIN_TOKEN").filter(|token| !token.is_empty()).map(Secret::new);
+        let token = self.token.as_deref().map(Secret::new).or_else(of_environment);
+        Instance { url: url.trim_end_matches('/').to_owned(), token, calls: Calls::new() }
+    }
+}
+
+/// Where one connects to what listens everywhere.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+impl Instance {
+    /// Whether it runs on this machine.
+    pub(super) fn is_here(&self) -> bool {
+        let host = self.url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// A GET of this path. The error is for a person.
+    pub(super) async fn get(&self, path: &str) -> Result<Reply, String> {
+        let call = Call::get(format!("{}{path}", self.url));
+        let call = match &self.token {
+            Some(token) => call.with_header("authorization", format!("Bearer {}", token.expose())),
+            None => call,
+        };
+        self.ask(call).await
+    }
+
+    /// A GET of any address, without the token.
+    pub(super) async fn get_elsewhere(&self, url: &str) -> Result<Reply, String> {
+        self.ask(Call::get(url)).await
+    }
+
+    async fn ask(&self, call: Call) -> Result<Reply, String> {
+        match tokio::time::timeout(WITHIN, self.calls.call(call)).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(error.detail().unwrap_or_else(|| error.public()).to_owned()),
+            Err(_) => Err(format!("no answer within {} s", WITHIN.as_secs())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_asked_here() {
+        let to = |listen: &str| reachable(listen.parse().unwrap()).to_string();
+        assert_eq!(
+            [to("0.0.0.0:1"), to("[::]:2"), to("10.0.0.1:3")],
+            ["127.0.0.1:1", "[::1]:2", "10.0.0.1:3"].map(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn where_it_runs_is_read_off_its_address() {
+        let is_here = |url: &str| Instance { url: url.into(), token: None, calls: Calls::new() }.is_here();
+        assert!(is_here("http://127.0.0.1:8081") && is_here("http://localhost") && is_here("http://[::1]:8081/x"));
+        assert!(!is_here("https://admin.example.com") && !is_here("http://10.0.0.1:8081"));
+    }
+}

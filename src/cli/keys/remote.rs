@@ -1,0 +1,72 @@
+//! Keys of a running gateway, by its admin API.
+
+use http::Method;
+use serde::Deserialize;
+
+use super::{Done, Failed, Wish};
+use crate::provider::sign::call::{Call, Caller as _, encoded};
+use crate::proxy::credentials::Calls;
+use crate::secret::Secret;
+use crate::wire::json::Obj;
+
+/// For the whole answer.
+const WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// The most that one page of a list holds.
+const PAGE: usize = 1_000;
+
+/// See the module documentation.
+pub(super) struct Remote {
+    pub(super) url: String,
+    pub(super) token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: Said,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    message: String,
+}
+
+impl Remote {
+    pub(super) fn ask(&self, wish: Wish<'_>) -> Done {
+        let keys = format!("{}/admin/v1/keys", self.url.trim_end_matches('/'));
+        let (method, url, body) = match wish {
+            Wish::Create(body) => (Method::POST, keys, body.to_owned()),
+            Wish::List(tenant) => {
+                let of = tenant.map(|tenant| format!("&tenant={}", encoded(tenant))).unwrap_or_default();
+                (Method::GET, format!("{keys}?limit={PAGE}{of}"), String::new())
+            }
+            Wish::Rotate { id, grace } => {
+                let mut body = Vec::new();
+                Obj::new(&mut body).text("grace", grace);
+                let body = String::from_utf8_lossy(&body).into_owned();
+                (Method::POST, format!("{keys}/{}/rotate", encoded(id)), body)
+            }
+            Wish::Revoke(id) => (Method::DELETE, format!("{keys}/{}", encoded(id)), String::new()),
+        };
+        self.call(Call { method, url, headers: Vec::new(), body: Secret::new(body) })
+    }
+
+    fn call(&self, mut call: Call) -> Done {
+        if let Some(token) = &self.token {
+            call = call.with_header("authorization", format!("Bearer {token}"));
+        }
+        let refused = |why: String| Failed::Refused(format!("{}: {why}", self.url));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failed::Refused(error.to_string()))?;
+        let answered = runtime.block_on(async { tokio::time::timeout(WITHIN, Calls::new().call(call)).await });
+        let reply = answered.map_err(|_| refused("no answer".to_owned()))?;
+        let reply = reply.map_err(|error| refused(error.detail().unwrap_or("no answer").to_owned()))?;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        match reply.status {
+            200..=299 => Ok(text),
+            status => {
+                let said = serde_json::from_str::<Refusal>(&text).map(|refusal| refusal.error.message);
+                Err(refused(said.unwrap_or_else(|_| format!("status {status}"))))
+            }
+        }
+    }
+}

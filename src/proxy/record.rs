@@ -1,0 +1,131 @@
+//! The row of a request: what is known of it, and when the ledger's log is told.
+
+use std::time::Duration;
+
+use super::Gateway;
+use super::close::price;
+use super::context::{Attempt, Exchange, Sealed};
+use crate::error::{Error, Kind, Result};
+use crate::telemetry::{Outcome, Record};
+use crate::usage::tokens::{Usage, UsageSource};
+
+/// A full disk has no timetable.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+const CLIENT_CLOSED: u16 = 499;
+/// Room for a usual line.
+const LINE_BYTES: usize = 1_280;
+
+impl Gateway {
+    /// An attempt is about to be made: on record before its first byte goes out. What stands there is the
+    /// row that holds if nothing more is heard of the request.
+    pub(super) fn foresee(&self, x: &Exchange, attempt: &Attempt) -> Result<()> {
+        let (Some(log), Some(entry)) = (&self.log, &x.entry) else { return Ok(()) };
+        let input_tokens = x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens);
+        let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
+        let line = line(&so_far(x, attempt, usage, UsageSource::Estimated));
+        log.attempt(entry, &line).map_err(|why| {
+            let text =
+                "the request cannot be recorded, so it was not made: the gateway's ledger is full or its disk is";
+            Error::new(Kind::Unrecorded, text).with_detail(why).with_retry_after(RETRY_AFTER)
+        })
+    }
+
+    /// How far the answer has come.
+    pub(super) fn note_progress(&self, x: &Exchange) {
+        let (Some(log), Some(entry), Some(attempt)) = (&self.log, &x.entry, &x.attempt) else { return };
+        let input_tokens = x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens);
+        if let Some((usage, source)) = attempt.answer.usage(input_tokens) {
+            log.progress(entry, &line(&so_far(x, attempt, usage, source)));
+        }
+    }
+
+    /// The answer is complete, and the client is about to have all of it: what is on record from here is
+    /// the row, whatever happens to this process. Only the first call counts.
+    pub(super) fn seal(&self, x: &mut Exchange) {
+        let (Some(log), None) = (&self.log, &x.end.sealed) else { return };
+        if x.entry.is_none() {
+            return;
+        }
+        if x.end.error.is_none() {
+            x.end.outcome = Outcome::Finished;
+        }
+        self.put_last(x);
+        let line = line(&of(x, x.attempt.as_ref()));
+        if let Some(entry) = &x.entry {
+            log.settle(entry, &line);
+        }
+        x.end.sealed = Some(Sealed { line, status: status(x), outcome: x.end.outcome });
+    }
+
+    /// The request is over: its line, as it was sealed or as it turned out after all.
+    pub(super) fn end_row(&self, x: &mut Exchange) -> Vec<u8> {
+        let sealed = x.end.sealed.take().filter(|sealed| (sealed.status, sealed.outcome) == (status(x), x.end.outcome));
+        let is_sealed = sealed.is_some();
+        let line = sealed.map_or_else(|| line(&of(x, x.attempt.as_ref())), |sealed| sealed.line);
+        if let (Some(log), Some(entry)) = (&self.log, &x.entry) {
+            log.close(entry, (!is_sealed).then_some(&line));
+        }
+        line
+    }
+}
+
+fn line(record: &Record<'_>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(LINE_BYTES);
+    record.write_line(&mut line);
+    line
+}
+
+/// The row of a request whose process ends now.
+fn so_far<'x>(x: &'x Exchange, attempt: &'x Attempt, usage: Usage, source: UsageSource) -> Record<'x> {
+    let cost = price(x, attempt, &usage);
+    Record {
+        outcome: Outcome::Recovered,
+        usage: Some(usage),
+        usage_source: Some(source),
+        cost,
+        price_version: cost.map(|_| x.live.runtime.prices.version.as_str()),
+        ..of(x, Some(attempt))
+    }
+}
+
+/// What the client saw, or 499 (nginx's word for it) where it left before it saw anything.
+fn status(x: &Exchange) -> u16 {
+    match (x.end.status, x.end.outcome) {
+        (0, Outcome::ClientCut) => CLIENT_CLOSED,
+        (status, _) => status,
+    }
+}
+
+/// The row as far as it is known. `attempt` is the one that answers, or may.
+pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x> {
+    let endpoint = x.endpoint.map_or("unknown", |e| e.as_str());
+    let key = x.caller.as_ref().map(|c| &c.key);
+    Record {
+        client_request_id: x.client_request_id.as_ref().and_then(|id| id.to_str().ok()),
+        tenant: key.map(|k| k.tenant.id.as_str()),
+        key_id: key.map(|k| k.id.as_str()),
+        route: x.plan.as_ref().and_then(|p| p.route.as_ref()).map(|r| r.name.as_str()),
+        model: x.parsed.as_ref().map(|p| p.model.as_str()).filter(|m| !m.is_empty()),
+        provider: attempt.map(|a| a.target.deployment.name.as_str()),
+        upstream_model: attempt.map(|a| a.target.model.as_str()).filter(|m| !m.is_empty()),
+        stream: x.parsed.as_ref().is_some_and(|p| p.stream),
+        status: status(x),
+        outcome: x.end.outcome,
+        attempts: x.attempts,
+        fallback: x.fallback_used(),
+        timeline: &x.timeline,
+        user: x.user.as_deref(),
+        tags: &x.tags,
+        usage: x.end.usage,
+        usage_source: x.end.usage.map(|_| x.end.usage_source),
+        service_tier: attempt.and_then(|a| a.answer.service_tier()),
+        cost: x.end.cost,
+        price_version: x.end.cost.map(|_| x.live.runtime.prices.version.as_str()),
+        duration: x.started.elapsed(),
+        ttft: x.end.first_byte,
+        overhead: x.clock.spent(),
+        dropped: attempt.map_or(&[], |a| a.prepared.dropped.paths()),
+        error: x.end.error.as_ref().map(|e| e.code()),
+        ..Record::new(x.request_id, x.started_at, endpoint)
+    }
+}

@@ -1,0 +1,101 @@
+//! What was spent before this process counted: asked of the ledger's database at the start, and later
+//! for users and tags that come anew and for budgets that a reload brings.
+//!
+//! Sums are of quarter-hours; the rest of a stretch is added up from its rows (without what attempts used
+//! that did not answer).
+
+use std::collections::HashMap;
+
+use crate::config::runtime::ModelPattern;
+use crate::limit::Scope;
+use crate::limit::budget::{Accounts, Spend, Wanted};
+use crate::store::{By, Database, Filters, StoreError, UsageQuery, Used};
+
+/// Sums are of quarter-hours.
+const QUARTER_MS: u64 = 900_000;
+
+/// Answers all that the accounts want to know. At the start nothing of this process is in the database,
+/// and all of it counts; later only what ended before the account began.
+pub(super) fn restore(
+    accounts: &Accounts,
+    database: &Database,
+    unix_ms: u64,
+    at_start: bool,
+) -> Result<usize, StoreError> {
+    let mut restored = 0;
+    let mut asked: HashMap<(&'static str, u64, u64), Sums> = HashMap::new();
+    for wanted in accounts.wanted(unix_ms) {
+        let until_ms = if at_start { u64::MAX } else { wanted.before_ms - wanted.before_ms % QUARTER_MS };
+        let question = (wanted.scope.kind(), wanted.begins_ms, until_ms);
+        let sums = match asked.entry(question) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(new) => new.insert(sums(database, &wanted, until_ms)?),
+        };
+        let mut spent = spent(sums, &wanted.scope);
+        if !at_start && let Some(filters) = filters(&wanted.scope) {
+            let from_ms = until_ms.max(wanted.begins_ms);
+            let used = database.used_between(&filters, signed(from_ms), signed(wanted.before_ms))?;
+            spent = spent.plus(Spend { tokens: used.tokens(), cost: used.cost });
+        }
+        if accounts.restore_spent(&wanted, spent) {
+            restored += 1;
+        }
+    }
+    Ok(restored)
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+/// Whose rows are looked at one by one; not those of a model, whose pattern no column knows.
+fn filters(scope: &Scope) -> Option<Filters> {
+    let tenant = (By::Tenant, scope.tenant().to_owned());
+    Some(match scope {
+        Scope::Tenant(_) => vec![tenant],
+        Scope::Key { key, .. } => vec![tenant, (By::Key, key.clone())],
+        Scope::User { user, .. } => vec![tenant, (By::User, user.clone())],
+        Scope::Tag { tag, .. } => vec![tenant, (By::Tag, tag.clone())],
+        Scope::Model { .. } => return None,
+    })
+}
+
+/// Used by everyone of a kind, by their names.
+type Sums = Vec<(Vec<Option<String>>, Used)>;
+
+fn sums(database: &Database, wanted: &Wanted, until_ms: u64) -> Result<Sums, StoreError> {
+    let by: &[By] = match wanted.scope {
+        Scope::Tenant(_) => &[By::Tenant],
+        Scope::Key { .. } => &[By::Tenant, By::Key],
+        Scope::User { .. } => &[By::Tenant, By::User],
+        Scope::Tag { .. } => &[By::Tenant, By::Tag],
+        Scope::Model { .. } => &[By::Tenant, By::Model, By::Provider, By::UpstreamModel],
+    };
+    let seconds = |ms: u64| i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
+    let until_s = (until_ms != u64::MAX).then(|| seconds(until_ms));
+    let query =
+        UsageQuery { by: by.to_vec(), since_s: Some(seconds(wanted.begins_ms)), until_s, ..UsageQuery::default() };
+    Ok(database.usage(&query)?.into_iter().map(|row| (row.names, row.used)).collect())
+}
+
+fn spent(sums: &Sums, scope: &Scope) -> Spend {
+    let own = sums.iter().filter(|(names, _)| is_of(names, scope)).map(|(_, used)| used);
+    own.fold(Spend::default(), |sum, used| sum.plus(Spend { tokens: used.tokens(), cost: used.cost }))
+}
+
+fn is_of(names: &[Option<String>], scope: &Scope) -> bool {
+    let name = |at: usize| names.get(at).and_then(Option::as_deref).unwrap_or_default();
+    if name(0) != scope.tenant() {
+        return false;
+    }
+    match scope {
+        Scope::Tenant(_) => true,
+        Scope::Key { key, .. } => name(1) == key,
+        Scope::User { user, .. } => name(1) == user,
+        Scope::Tag { tag, .. } => name(1) == tag,
+        Scope::Model { pattern, .. } => {
+            let pattern = ModelPattern(pattern.clone());
+            pattern.matches(name(1)) || pattern.matches(&format!("{}/{}", name(2), name(3)))
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Other costs for rows that are there: a row and every sum that it is in, all of it or nothing.
+
+use std::collections::BTreeMap;
+
+use super::packed::{COLUMNS, Packed};
+use super::rollup::{Key, RollUps, TAGS, USAGE, Used};
+use super::{Arg, Database, Result, Session};
+use crate::ledger::Row;
+
+const UPDATE: &str = "UPDATE weir_requests SET cost_pico_usd = $2, price_version = $3, rest = $4 \
+    WHERE request_id = $1 AND cost_pico_usd IS NOT DISTINCT FROM $5 AND price_version IS NOT DISTINCT FROM $6";
+
+const PICO_IN_MICRO: i128 = 1_000_000;
+
+impl Database {
+    /// Puts costs in place of those of rows: each is there as it was read, and as it is to be. What has
+    /// another cost by now is left alone. Gives how many were changed.
+    pub fn rerate(&self, rows: &[(Row, Row)]) -> Result<u64> {
+        fn pack(pair: &(Row, Row)) -> Result<(Packed<'_>, Packed<'_>)> {
+            Ok((Packed::new(&pair.0)?, Packed::new(&pair.1)?))
+        }
+        let packed: Vec<(Packed<'_>, Packed<'_>)> = rows.iter().map(pack).collect::<Result<_>>()?;
+        self.write(|session| {
+            let (mut before, mut after) = (RollUps::default(), RollUps::default());
+            let mut changed = 0;
+            for (was, is) in &packed {
+                let (old, new) = (was.args(), is.args());
+                let args = [
+                    cell(&new, "request_id"),
+                    cell(&new, "cost_pico_usd"),
+                    cell(&new, "price_version"),
+                    cell(&new, "rest"),
+                    cell(&old, "cost_pico_usd"),
+                    cell(&old, "price_version"),
+                ];
+                if session.run(UPDATE, &args)? == 1 {
+                    before.add(was);
+                    after.add(is);
+                    changed += 1;
+                }
+            }
+            for (table, names, before, after) in [
+                (USAGE.quarters, USAGE.names, &before.quarters, &after.quarters),
+                (USAGE.days, USAGE.names, &before.days, &after.days),
+                (TAGS.quarters, TAGS.names, &before.tag_quarters, &after.tag_quarters),
+                (TAGS.days, TAGS.names, &before.tag_days, &after.tag_days),
+            ] {
+                write(session, table, names, before, after)?;
+            }
+            Ok(changed)
+        })
+    }
+}
+
+fn cell<'a>(args: &[Arg<'a>], name: &str) -> Arg<'a> {
+    let at = COLUMNS.iter().position(|column| column.name == name);
+    at.and_then(|at| args.get(at)).copied().unwrap_or(Arg::Null)
+}
+
+/// Adds what the sums of a table have become more (or less). In the order of their keys, as everybody
+/// does who adds to sums.
+fn write(
+    session: &mut dyn Session,
+    table: &str,
+    names: &[&str],
+    before: &BTreeMap<Key<'_>, Used>,
+    after: &BTreeMap<Key<'_>, Used>,
+) -> Result<()> {
+    let wanted: Vec<String> = names.iter().zip(5..).map(|(name, place)| format!("{name} = ${place}")).collect();
+    let sql = format!(
+        "UPDATE {table} SET unpriced = unpriced + $1, cost_micro_usd = cost_micro_usd + $2, \
+         cost_rest_pico_usd = cost_rest_pico_usd + $3 WHERE bucket = $4 AND {}",
+        wanted.join(" AND ")
+    );
+    for (key, is) in after {
+        let was = before.get(key).copied().unwrap_or_default();
+        let cost = is.cost.0.saturating_sub(was.cost.0);
+        let unpriced = i128::from(is.unpriced) - i128::from(was.unpriced);
+        if cost == 0 && unpriced == 0 {
+            continue;
+        }
+        let (micro, rest) = (cost.div_euclid(PICO_IN_MICRO), cost.rem_euclid(PICO_IN_MICRO));
+        let number = |number: i128| Arg::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        let numbers = [number(unpriced), number(micro), number(rest), Arg::Int(key.0)];
+        let args: Vec<Arg<'_>> = numbers.into_iter().chain(key.1.iter().map(|name| Arg::Text(name))).collect();
+        session.run(&sql, &args)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Batch, By, Span, State, UsageQuery};
+    use super::*;
+    use crate::ledger::{Asked, Priced};
+    use crate::usage::price::{PicoUsd, PriceTable};
+
+    const LINE: &str = r#"{"request_id":"0","client_request_id":null,"started_at":"2026-03-01T23:59:59.999Z","tenant":"acme",
+        "key_id":"dev","user":null,"tags":["team=a","team=b"],"format":"chat","route":null,"model":"lab/m","provider":"lab",
+        "upstream_model":"m","stream":true,"status":200,"outcome":"finished","attempts":2,"fallback":true,
+        "input_tokens":10,"output_tokens":5,"cached_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,
+        "usage_source":"reported","usage":{"fresh_input":10,"visible_output":5},
+        "service_tier":null,"cost_pico_usd":null,"cost_usd":null,"price_version":null,"duration_ms":1.000,
+        "ttft_ms":null,"overhead_ms":0.100,"dropped":[],"error":null,"timeline":[
+        {"provider":"dear","endpoint":"dear","model":"d","kind":"first","at_ms":0.000,"duration_ms":1.000,"outcome":"timeout",
+        "status":null,"error":"upstream_timeout","input_tokens":30,"output_tokens":0,"usage_source":"estimated",
+        "usage":{"fresh_input":30},"cost_pico_usd":5},
+        {"provider":"lab","endpoint":"lab","model":"m","kind":"fallback","at_ms":1.000,"duration_ms":1.000,"outcome":"ok",
+        "status":200,"error":null}]}"#;
+
+    fn database(name: &str) -> Database {
+        let dir = std::env::temp_dir().join(format!("weir-rerate-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        Database::open(&State { dir, ..State::default() }).unwrap()
+    }
+
+    fn rows(database: &Database) -> Vec<Row> {
+        database.rows_after(&Span::default(), None, 100).unwrap().into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn priced(rows: Vec<Row>, prices: &str, version: &str) -> Vec<(Row, Row)> {
+        let table = PriceTable::builtin().with_overrides(prices).unwrap();
+        let find = |asked: Asked<'_>| {
+            let info = std::sync::Arc::clone(table.exact(asked.provider, asked.upstream_model)?);
+            Some(Priced { info, region: None })
+        };
+        rows.into_iter().map(|row| (row.clone(), crate::ledger::rerate(&row, &find, version))).collect()
+    }
+
+    /// By provider: requests whose cost is not known, and the cost of the others.
+    fn sums(database: &Database, by: By) -> Vec<(u64, i128)> {
+        let query = UsageQuery { by: vec![by], ..UsageQuery::default() };
+        let mut sums: Vec<_> =
+            database.usage(&query).unwrap().into_iter().map(|row| (row.used.unpriced, row.used.cost.0)).collect();
+        sums.sort_unstable();
+        sums
+    }
+
+    #[test]
+    fn rows_and_all_their_sums_change_together() {
+        let database = database("together");
+        let batch = (0..3).map(|n| Row::read(LINE.replace("\"0\"", &format!("\"{n}\"")).as_bytes()).unwrap()).collect();
+        database.fold(&Batch { rows: batch, ..Batch::default() }).unwrap();
+        assert_eq!(sums(&database, By::Provider), [(0, 15), (3, 0)]);
+        let prices = "lab/m: [{input: 1, output: 2}]\ndear/d: [{input: 3}]";
+        let pairs = priced(rows(&database), prices, "second");
+        assert_eq!(database.rerate(&pairs).unwrap(), 3);
+        // 10 x 1 + 5 x 2, and 30 x 3, of three requests.
+        assert_eq!(sums(&database, By::Provider), [(0, 60_000_000), (0, 270_000_000)]);
+        assert_eq!(sums(&database, By::Tag), [(0, 330_000_000), (0, 330_000_000)]);
+        let row = rows(&database).remove(0);
+        assert_eq!((row.cost(), row.price_version.as_deref()), (Some(PicoUsd(20_000_000)), Some("second")));
+        assert_eq!(row.timeline.first().unwrap().cost_pico_usd, Some(90_000_000));
+        assert!(database.verify().unwrap().differences.is_empty());
+        // What was read before is no longer so: nothing is counted twice.
+        assert_eq!(database.rerate(&pairs).unwrap(), 0);
+        // And back to dearer and cheaper ones, below a millionth of a USD.
+        let pairs = priced(rows(&database), "lab/m: [{input: 0.000001, output: 0}]\ndear/d: [{input: 0}]", "third");
+        assert_eq!(database.rerate(&pairs).unwrap(), 3);
+        assert_eq!(sums(&database, By::Provider), [(0, 0), (0, 30)]);
+        assert!(database.verify().unwrap().differences.is_empty());
+    }
+}

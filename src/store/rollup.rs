@@ -1,0 +1,258 @@
+//! Sums of rows: what is added to the tables of usage for a batch. Counts that nobody can have meant
+//! (a provider may say anything) are cut, so that no sum leaves 63 bits and no row stops a batch.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::packed::Packed;
+use super::session::{Column, Kind, Many};
+use super::time::{DAY_S, QUARTER_S};
+use super::{Arg, Result, Session, StoreError};
+use crate::ledger::Attempt;
+use crate::usage::price::PicoUsd;
+use crate::usage::tokens::Usage;
+
+/// Of one row, in a sum: a thousand billion.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+/// Of one row, in a sum: a million USD.
+const MOST_PICO_USD: i128 = 1_000_000_000_000_000_000;
+const PICO_IN_MICRO: i128 = 1_000_000;
+/// Of a name, in the key of a sum: Postgres takes 2,700 for all together.
+const LONGEST: usize = 200;
+
+/// What requests used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    pub requests: u64,
+    /// Of those, the ones that did not finish.
+    pub failed: u64,
+    /// Requests, and attempts with tokens of their own, whose cost is not known: it is not in `cost`.
+    pub unpriced: u64,
+    /// All input, cached and cache-written included.
+    pub input_tokens: u64,
+    /// All output, reasoning included.
+    pub output_tokens: u64,
+    pub cached_tokens: u64,
+    pub cache_write_tokens: u64,
+    pub reasoning_tokens: u64,
+    pub cost: PicoUsd,
+}
+
+impl Used {
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.requests = self.requests.saturating_add(more.requests);
+        self.failed = self.failed.saturating_add(more.failed);
+        self.unpriced = self.unpriced.saturating_add(more.unpriced);
+        self.input_tokens = self.input_tokens.saturating_add(more.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
+        self.cached_tokens = self.cached_tokens.saturating_add(more.cached_tokens);
+        self.cache_write_tokens = self.cache_write_tokens.saturating_add(more.cache_write_tokens);
+        self.reasoning_tokens = self.reasoning_tokens.saturating_add(more.reasoning_tokens);
+        self.cost = PicoUsd(self.cost.0.saturating_add(more.cost.0));
+    }
+
+    fn cut(mut self) -> Self {
+        let counts = [&mut self.input_tokens, &mut self.output_tokens, &mut self.cached_tokens];
+        counts.into_iter().for_each(|count| *count = MOST_TOKENS.min(*count));
+        let counts = [&mut self.cache_write_tokens, &mut self.reasoning_tokens];
+        counts.into_iter().for_each(|count| *count = MOST_TOKENS.min(*count));
+        self.cost = PicoUsd(self.cost.0.clamp(-MOST_PICO_USD, MOST_PICO_USD));
+        self
+    }
+
+    /// In the order of [`SUMS`].
+    fn numbers(&self) -> [i64; 10] {
+        let (micro, rest) = (self.cost.0.div_euclid(PICO_IN_MICRO), self.cost.0.rem_euclid(PICO_IN_MICRO));
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let signed = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
+        [
+            count(self.requests),
+            count(self.failed),
+            count(self.unpriced),
+            count(self.input_tokens),
+            count(self.output_tokens),
+            count(self.cached_tokens),
+            count(self.cache_write_tokens),
+            count(self.reasoning_tokens),
+            signed(micro),
+            signed(rest),
+        ]
+    }
+
+    /// From cells in the order of [`SUMS`], the first of them at a place.
+    pub(super) fn read(cells: &dyn super::Cells, first: usize) -> Result<Self> {
+        let count = |at: usize| Ok::<_, StoreError>(cells.count(first + at)?.unwrap_or_default());
+        let number = |at: usize| Ok::<_, StoreError>(i128::from(cells.int(first + at)?.unwrap_or_default()));
+        Ok(Self {
+            requests: count(0)?,
+            failed: count(1)?,
+            unpriced: count(2)?,
+            input_tokens: count(3)?,
+            output_tokens: count(4)?,
+            cached_tokens: count(5)?,
+            cache_write_tokens: count(6)?,
+            reasoning_tokens: count(7)?,
+            cost: PicoUsd(number(8)? * PICO_IN_MICRO + number(9)?),
+        })
+    }
+}
+
+/// The columns of sums.
+pub(super) const SUMS: [&str; 10] = [
+    "requests",
+    "failed",
+    "unpriced",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_micro_usd",
+    "cost_rest_pico_usd",
+];
+
+/// The tables of one kind: over quarter-hours and over days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tables {
+    pub(super) quarters: &'static str,
+    pub(super) days: &'static str,
+    /// What sums are apart by, but for the bucket.
+    pub(super) names: &'static [&'static str],
+}
+
+pub(super) const USAGE: Tables = Tables {
+    quarters: "weir_usage",
+    days: "weir_usage_days",
+    names: &["tenant", "key_id", "end_user", "route", "model", "provider", "upstream_model"],
+};
+pub(super) const TAGS: Tables = Tables {
+    quarters: "weir_usage_tags",
+    days: "weir_usage_tag_days",
+    names: &["tenant", "tag", "key_id", "model", "provider"],
+};
+
+/// What a sum is of: the beginning of its bucket, and its names in the tables' order.
+pub(super) type Key<'r> = (i64, Vec<Cow<'r, str>>);
+
+/// See the module documentation. In order, so that two who add at once wait for each other in the same
+/// order.
+#[derive(Debug, Default)]
+pub(super) struct RollUps<'r> {
+    pub(super) quarters: BTreeMap<Key<'r>, Used>,
+    pub(super) days: BTreeMap<Key<'r>, Used>,
+    pub(super) tag_quarters: BTreeMap<Key<'r>, Used>,
+    pub(super) tag_days: BTreeMap<Key<'r>, Used>,
+}
+
+impl<'r> RollUps<'r> {
+    pub(super) fn add(&mut self, packed: &Packed<'r>) {
+        let row = packed.row;
+        let used = Used {
+            requests: 1,
+            failed: u64::from(row.outcome != "finished"),
+            unpriced: u64::from(row.input_tokens.is_some() && row.cost_pico_usd.is_none()),
+            input_tokens: row.input_tokens.unwrap_or_default(),
+            output_tokens: row.output_tokens.unwrap_or_default(),
+            cached_tokens: row.cached_tokens.unwrap_or_default(),
+            cache_write_tokens: row.cache_write_tokens.unwrap_or_default(),
+            reasoning_tokens: row.reasoning_tokens.unwrap_or_default(),
+            cost: PicoUsd(row.cost_pico_usd.unwrap_or_default()),
+        };
+        let upstream = (row.provider.as_deref(), row.upstream_model.as_deref());
+        self.book(packed, upstream, &used.cut());
+        for attempt in &row.timeline {
+            if let Some(used) = own(attempt) {
+                self.book(packed, (Some(&attempt.provider), Some(&attempt.model)), &used.cut());
+            }
+        }
+    }
+
+    fn book(&mut self, packed: &Packed<'r>, upstream: (Option<&'r str>, Option<&'r str>), used: &Used) {
+        let row = packed.row;
+        let seconds = packed.started_ms.div_euclid(1_000);
+        let buckets = [QUARTER_S, DAY_S].map(|length| seconds - seconds.rem_euclid(length));
+        let [tenant, key, user] = [&row.tenant, &row.key_id, &row.user].map(|text| name(text.as_deref()));
+        let [route, model] = [&row.route, &row.model].map(|text| name(text.as_deref()));
+        let (provider, upstream_model) = (name(upstream.0), name(upstream.1));
+        let tag_names =
+            |tag: &'r str| vec![tenant.clone(), name(Some(tag)), key.clone(), model.clone(), provider.clone()];
+        let mut tags: Vec<_> = row.tags.iter().map(|tag| tag_names(tag)).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let names = vec![tenant.clone(), key.clone(), user, route, model.clone(), provider.clone(), upstream_model];
+        let [quarter, day] = buckets;
+        for tag in tags {
+            self.tag_quarters.entry((quarter, tag.clone())).or_default().add(used);
+            self.tag_days.entry((day, tag)).or_default().add(used);
+        }
+        self.quarters.entry((quarter, names.clone())).or_default().add(used);
+        self.days.entry((day, names)).or_default().add(used);
+    }
+
+    /// Adds them to the tables.
+    pub(super) fn write(&self, session: &mut dyn Session) -> Result<()> {
+        let all = [
+            (USAGE.quarters, USAGE.names, &self.quarters),
+            (USAGE.days, USAGE.names, &self.days),
+            (TAGS.quarters, TAGS.names, &self.tag_quarters),
+            (TAGS.days, TAGS.names, &self.tag_days),
+        ];
+        all.into_iter().try_for_each(|(table, names, sums)| write(session, table, names, sums))
+    }
+}
+
+/// What an attempt used that is in no count of its row.
+fn own(attempt: &Attempt) -> Option<Used> {
+    let usage = attempt.usage.map(Usage::from).unwrap_or_default();
+    let input = attempt.input_tokens.or_else(|| attempt.usage.map(|_| usage.input_tokens()))?;
+    Some(Used {
+        unpriced: u64::from(attempt.cost_pico_usd.is_none()),
+        input_tokens: input,
+        output_tokens: attempt.output_tokens.unwrap_or_else(|| usage.output_tokens()),
+        cached_tokens: usage.cached_tokens,
+        cache_write_tokens: usage.cache_written_tokens(),
+        reasoning_tokens: usage.reasoning_tokens,
+        cost: PicoUsd(attempt.cost_pico_usd.unwrap_or_default()),
+        ..Used::default()
+    })
+}
+
+/// A name in the key of a sum: none is the empty one.
+fn name(text: Option<&str>) -> Cow<'_, str> {
+    let text = text.unwrap_or_default();
+    let mut end = LONGEST.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let short = text.get(..end).unwrap_or_default();
+    if short.contains('\0') { Cow::Owned(short.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(short) }
+}
+
+fn write(
+    session: &mut dyn Session,
+    table: &str,
+    names: &'static [&'static str],
+    sums: &BTreeMap<Key<'_>, Used>,
+) -> Result<()> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let int = |name| Column { name, kind: Kind::Int };
+    let texts = names.iter().map(|name| Column { name, kind: Kind::Text });
+    let columns: Vec<Column> = std::iter::once(int("bucket")).chain(texts).chain(SUMS.map(int)).collect();
+    let set: Vec<String> = SUMS.iter().map(|sum| format!("{sum} = {table}.{sum} + excluded.{sum}")).collect();
+    let conflict = format!("ON CONFLICT (bucket, {}) DO UPDATE SET {}", names.join(", "), set.join(", "));
+    let rows: Vec<Vec<Arg<'_>>> = sums
+        .iter()
+        .map(|((bucket, names), used)| {
+            let names = names.iter().map(|name| Arg::Text(name));
+            std::iter::once(Arg::Int(*bucket)).chain(names).chain(used.numbers().map(Arg::Int)).collect()
+        })
+        .collect();
+    session.insert(&Many { table, columns: &columns, conflict: &conflict, rows: &rows })?;
+    Ok(())
+}

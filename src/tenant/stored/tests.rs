@@ -1,0 +1,142 @@
+use super::*;
+
+fn row(id: &str, changed: u64, settings: &str) -> StoredKey {
+    StoredKey {
+        id: id.into(),
+        tenant: "acme".into(),
+        handle: "abcdefgh".into(),
+        sha256: [u8::try_from(id.len()).unwrap(); 32],
+        previous: None,
+        created_at_ms: 1,
+        revoked_at_ms: None,
+        settings: settings.into(),
+        changed,
+    }
+}
+
+fn head(epoch: &str, changed: u64) -> Head {
+    Head { epoch: epoch.into(), changed }
+}
+
+fn runtime() -> Runtime {
+    Runtime { tenants: vec![Arc::new(Tenant { id: "acme".into(), ..Tenant::default() })], ..Runtime::default() }
+}
+
+#[test]
+fn a_stored_key_may_do_what_the_same_text_in_the_configuration_would_let_it() {
+    let settings = r#"{"expires": "2030-01-02", "models": ["openai/*"], "limits": {"requests_per_minute": 5},
+        "budgets": [{"usd": 2.5, "per": "day"}], "allowed_addresses": ["10.0.0.0/8"], "note": "for \"tests\""}"#;
+    let mut shelf = Shelf::default();
+    assert!(shelf.put(row("k", 1, settings)));
+    let [(sha256, key)] = <[_; 1]>::try_from(shelf.resolve(&runtime())).unwrap();
+    assert_eq!((sha256, key.id.as_str(), key.active, key.tenant.id.as_str()), ([1; 32], "k", true, "acme"));
+    assert_eq!(key.limits.requests_per_minute, Some(5));
+    assert_eq!((key.budgets[0].most, key.models[0].0.as_str()), (2_500_000_000_000, "openai/*"));
+    assert_eq!(key.allowed_addresses, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(key.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_542_400)));
+}
+
+#[test]
+fn errors_in_the_settings_are_those_of_the_configuration() {
+    for (settings, said) in [
+        (r#"{"expired": "2030-01-02"}"#, "unknown key `expired` in a key"),
+        (r#"{"limits": {"requests_per_minute": 0}}"#, "a limit of 0 refuses everything"),
+        (r#"{"budgets": [{"usd": 1}]}"#, "a budget without a period"),
+        (r#"{"allowed_addresses": ["10.0.0.1/8"]}"#, "10.0.0.0/8"),
+        (r#"{"note": "${HOME}"}"#, "`HOME` is not set"),
+        (r#"{"note": "file:/etc/passwd"}"#, "cannot read the file"),
+        ("[]", "expected"),
+        ("{", "invalid YAML"),
+    ] {
+        let report = load::stored_key(settings).unwrap_err().to_string();
+        assert!(report.contains(said), "{settings}: {report}");
+    }
+}
+
+#[test]
+fn what_may_not_be_used_is_there_and_says_why() {
+    let now = SystemTime::now();
+    let standing = |row: StoredKey, has_tenant| Held::new(row).standing(has_tenant, now);
+    let revoked = StoredKey { revoked_at_ms: Some(5), ..row("k", 1, "{}") };
+    for (row, has_tenant, expected) in [
+        (row("k", 1, "{}"), true, Standing::Active),
+        (row("k", 1, "{}"), false, Standing::NoTenant),
+        (row("k", 1, r#"{"active": false}"#), true, Standing::Inactive),
+        (row("k", 1, r#"{"expires": "2020-01-01"}"#), true, Standing::Expired),
+        (row("k", 1, r#"{"from_the_future": 1}"#), true, Standing::Unreadable),
+        (revoked, true, Standing::Revoked),
+    ] {
+        assert_eq!(standing(row.clone(), has_tenant), expected);
+        let mut shelf = Shelf::default();
+        shelf.put(row);
+        let runtime = if has_tenant { runtime() } else { Runtime::default() };
+        let let_in = matches!(expected, Standing::Active | Standing::Expired);
+        assert_eq!(shelf.resolve(&runtime)[0].1.active, let_in, "{expected:?}");
+    }
+}
+
+#[test]
+fn changes_are_taken_in_and_old_news_is_not() {
+    let mut shelf = Shelf::default();
+    assert_eq!(shelf.since(&head("a", 7)), 0);
+    assert!(shelf.take(0, vec![row("k1", 3, "{}"), row("k22", 7, "{}")], head("a", 7)));
+    assert_eq!((shelf.len(), shelf.since(&head("a", 9))), (2, 7));
+    assert!(!shelf.take(7, Vec::new(), head("a", 7)), "nothing new");
+    // The change made here, then the same change read back.
+    assert!(shelf.put(row("k1", 8, r#"{"active": false}"#)));
+    assert!(!shelf.put(row("k1", 3, "{}")), "an older state of it");
+    assert!(shelf.take(7, vec![row("k1", 8, r#"{"active": false}"#)], head("a", 8)));
+    assert_eq!(shelf.get("k1").unwrap().row.settings, r#"{"active": false}"#);
+}
+
+#[test]
+fn what_is_made_here_before_the_first_look_stays() {
+    let mut shelf = Shelf::default();
+    shelf.put(row("k22", 8, "{}"));
+    assert!(shelf.take(0, vec![row("k1", 3, "{}")], head("a", 7)));
+    assert!(shelf.get("k1").is_some() && shelf.get("k22").is_some());
+}
+
+#[test]
+fn another_database_is_read_anew() {
+    let mut shelf = Shelf::default();
+    shelf.take(0, vec![row("k1", 3, "{}"), row("k22", 7, "{}")], head("a", 7));
+    for other in [head("b", 90), head("a", 2)] {
+        assert_eq!(shelf.since(&other), 0, "{other:?}");
+    }
+    assert!(shelf.take(0, vec![row("k1", 2, "{}")], head("a", 2)), "put back from a copy");
+    assert!(shelf.get("k22").is_none() && shelf.get("k1").unwrap().row.changed == 2);
+}
+
+#[test]
+fn a_snapshot_holds_all_and_is_for_nobody_else() {
+    let directory = std::env::temp_dir().join(format!("weir-snapshot-{}", std::process::id()));
+    assert!(snapshot::read(&directory).unwrap().is_none());
+    let previous = Some(PreviousSecret { sha256: [9; 32], until_ms: 77 });
+    let mut shelf = Shelf::default();
+    let odd = StoredKey { previous, revoked_at_ms: Some(4), ..row("k1", 3, r#"{"note": "\"quoted\" \n"}"#) };
+    shelf.take(0, vec![odd.clone(), row("k22", 7, "{}")], head("a", 7));
+    snapshot::write(&directory, &shelf).unwrap();
+    snapshot::write(&directory, &shelf).unwrap();
+    let back = snapshot::read(&directory).unwrap().unwrap();
+    assert_eq!((back.head(), back.len(), &back.get("k1").unwrap().row), (&head("a", 7), 2, &odd));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(directory.join("keys.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    std::fs::write(directory.join("keys.json"), "{").unwrap();
+    assert!(snapshot::read(&directory).is_err());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn nobody_knows_anything_before_the_first_look() {
+    let freshness = Freshness::default();
+    assert!(!freshness.is_known() && freshness.is_stale() && freshness.age_ms().is_none());
+    freshness.remembered();
+    assert!(freshness.is_known() && freshness.is_stale());
+    freshness.seen();
+    assert!(!freshness.is_stale());
+}

@@ -1,0 +1,310 @@
+//! What holds whichever database it is.
+
+use std::collections::{BTreeMap, HashMap};
+
+use weir::ledger::Row;
+use weir::store::{Batch, By, Cursor, Database, Position, Scope, Span, UsageQuery, Used, Wanted};
+use weir::usage::price::PicoUsd;
+
+use crate::rows::{APRIL_S, batch, embedded, row, rows};
+use crate::server::Server;
+
+/// Runs a check on an empty database of each kind.
+fn on_both(name: &str, check: impl Fn(&Database)) {
+    check(&Database::open(&embedded(name)).unwrap());
+    if let Some(server) = Server::start(name) {
+        check(&server.database("weir"));
+    }
+}
+
+fn line(row: &Row) -> String {
+    String::from_utf8(row.line().unwrap()).unwrap()
+}
+
+fn wanted() -> Wanted {
+    Wanted { limit: 100, ..Wanted::default() }
+}
+
+fn position(stream: &str, seq: u64) -> Position {
+    Position { stream: stream.into(), seq }
+}
+
+/// All rows, page by page.
+fn all(database: &Database, wanted: &Wanted) -> Vec<Row> {
+    let mut found = Vec::new();
+    let mut after: Option<Cursor> = None;
+    loop {
+        let page = database.requests(&Wanted { after, ..wanted.clone() }).unwrap();
+        assert!(page.rows.len() <= wanted.limit as usize);
+        found.extend(page.rows);
+        match page.next {
+            // As it travels to a client and back.
+            Some(next) => after = Some(next.to_string().parse().unwrap()),
+            None => return found,
+        }
+    }
+}
+
+fn assert_verified(database: &Database, rows: u64) {
+    let verified = database.verify().unwrap();
+    assert_eq!(verified.differences, [] as [&str; 0]);
+    assert_eq!(verified.rows, rows);
+    assert!(rows == 0 || verified.days > 0);
+}
+
+/// What rows used, added up here.
+fn sums<K: Ord>(rows: &[Row], key: impl Fn(&Row) -> K) -> BTreeMap<K, Used> {
+    let mut all: BTreeMap<K, Used> = BTreeMap::new();
+    for row in rows {
+        let used = all.entry(key(row)).or_default();
+        used.requests += 1;
+        used.failed += u64::from(row.outcome != "finished");
+        used.unpriced += u64::from(row.input_tokens.is_some() && row.cost_pico_usd.is_none());
+        used.input_tokens += row.input_tokens.unwrap_or(0);
+        used.output_tokens += row.output_tokens.unwrap_or(0);
+        used.cached_tokens += row.cached_tokens.unwrap_or(0);
+        used.reasoning_tokens += row.reasoning_tokens.unwrap_or(0);
+        used.cost = PicoUsd(used.cost.0 + row.cost_pico_usd.unwrap_or(0));
+        for attempt in &row.timeline {
+            used.input_tokens += attempt.input_tokens.unwrap_or(0);
+            used.output_tokens += attempt.output_tokens.unwrap_or(0);
+            used.cost = PicoUsd(used.cost.0 + attempt.cost_pico_usd.unwrap_or(0));
+        }
+    }
+    all
+}
+
+#[test]
+fn a_batch_that_comes_again_changes_nothing() {
+    on_both("again", |database| {
+        let mut first = batch(0..300);
+        first.positions = vec![position("a", 7), position("b", 3)];
+        database.fold(&first).unwrap();
+        database.fold(&first).unwrap();
+        // Half of it is new, one row is there twice, and a position goes back.
+        let mut second = batch(150..450);
+        second.rows.push(row(449, 449 * 60_123));
+        second.positions = vec![position("a", 9), position("b", 2)];
+        database.fold(&second).unwrap();
+        assert_verified(database, 450);
+        assert_eq!(database.positions().unwrap(), HashMap::from([("a".to_owned(), 9), ("b".to_owned(), 3)]));
+        database.forget_stream("a").unwrap();
+        assert_eq!(database.positions().unwrap(), HashMap::from([("b".to_owned(), 3)]));
+        let total = database.usage(&UsageQuery::default()).unwrap();
+        assert_eq!((total.len(), total[0].used), (1, sums(&rows(0..450), |_| ())[&()]));
+    });
+}
+
+#[test]
+fn a_row_comes_back_as_it_was() {
+    on_both("back", |database| {
+        let mut odd = row(1_000, 5);
+        odd.model = Some("a\0b".into());
+        odd.tags = vec!["x\0y".into()];
+        odd.input_tokens = Some(u64::MAX);
+        let mut bare = row(1_001, 6);
+        (bare.tenant, bare.key_id, bare.user, bare.model, bare.provider) = (None, None, None, None, None);
+        bare.timeline.clear();
+        let all = Batch { rows: rows(0..120).into_iter().chain([odd, bare]).collect(), positions: Vec::new() };
+        database.fold(&all).unwrap();
+        for row in &all.rows {
+            let found = database.request(&row.request_id).unwrap().unwrap();
+            assert_eq!(line(&found), line(row));
+        }
+        assert!(database.request("no-such-request").unwrap().is_none());
+        assert!(database.request("nul\0").unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_count_that_nobody_can_have_meant_stops_no_batch() {
+    on_both("absurd", |database| {
+        for n in 0..20 {
+            let mut absurd = row(n * 17 + 1, 1);
+            absurd.input_tokens = Some(u64::MAX);
+            absurd.cost_pico_usd = Some(i128::MAX);
+            absurd.model = Some("m".repeat(100_000));
+            absurd.user = Some("\u{1f600}".repeat(10_000));
+            absurd.tags = vec!["t".repeat(50_000)];
+            absurd.timeline.clear();
+            database.fold(&Batch { rows: vec![absurd], positions: Vec::new() }).unwrap();
+        }
+        let total = database.usage(&UsageQuery::default()).unwrap();
+        assert_eq!((total[0].used.requests, total[0].used.input_tokens), (20, 20_000_000_000_000));
+        let by = UsageQuery { by: vec![By::Model, By::User], ..UsageQuery::default() };
+        let names = &database.usage(&by).unwrap()[0].names;
+        assert_eq!((names[0].as_ref().unwrap().len(), names[1].as_ref().unwrap().chars().count()), (200, 50));
+    });
+}
+
+#[test]
+fn pages_join_while_rows_come_in() {
+    on_both("pages", |database| {
+        // Several began in the same millisecond.
+        let made: Vec<Row> = (0..60).map(|n| row(n, n / 7 * 1_000)).collect();
+        database.fold(&Batch { rows: made.clone(), positions: Vec::new() }).unwrap();
+        let mut expected: Vec<&Row> = made.iter().collect();
+        expected.sort_by_key(|row| std::cmp::Reverse((row.started_at.clone(), row.request_id.clone())));
+        let ids = |rows: &[Row]| rows.iter().map(|row| row.request_id.clone()).collect::<Vec<_>>();
+        let expected: Vec<String> = expected.iter().map(|row| row.request_id.clone()).collect();
+        assert_eq!(ids(&all(database, &Wanted { limit: 7, ..wanted() })), expected);
+        let first = database.requests(&Wanted { limit: 10, ..wanted() }).unwrap();
+        database.fold(&Batch { rows: vec![row(900, 900_000)], positions: Vec::new() }).unwrap();
+        let second = database.requests(&Wanted { limit: 10, after: first.next, ..wanted() }).unwrap();
+        assert_eq!(ids(&second.rows), expected[10..20]);
+        assert!(database.requests(&Wanted { limit: 61, ..wanted() }).unwrap().next.is_none());
+    });
+}
+
+#[test]
+fn each_filter_narrows() {
+    on_both("filters", |database| {
+        database.fold(&batch(0..400)).unwrap();
+        let all_rows = rows(0..400);
+        let count = |keep: &dyn Fn(&Row) -> bool| all_rows.iter().filter(|row| keep(row)).count();
+        let some = |wanted: Wanted| all(database, &wanted).len();
+        let tenant = Wanted { tenant: Some("tenant-3".into()), ..wanted() };
+        assert_eq!(some(tenant), count(&|row| row.tenant.as_deref() == Some("tenant-3")));
+        let key = Wanted { key: Some("tenant-3-key-1".into()), ..wanted() };
+        assert_eq!(some(key), count(&|row| row.key_id.as_deref() == Some("tenant-3-key-1")));
+        let model = Wanted { model: Some("openai/model-2".into()), status: Some(200), ..wanted() };
+        let is_it = |row: &Row| row.model.as_deref() == Some("openai/model-2") && row.status == 200;
+        assert_eq!(some(model), count(&is_it));
+        let since = i64::try_from(APRIL_S * 1_000 + 200 * 60_123).unwrap();
+        assert_eq!(some(Wanted { since_ms: Some(since), ..wanted() }), 200);
+        let span = Span { since_ms: Some(since), until_ms: Some(since + 60_123 * 20), tenant: None };
+        let (mut after, mut exported) = (None, Vec::new());
+        loop {
+            let page = database.rows_after(&span, after.as_ref(), 7).unwrap();
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            exported.extend(page.into_iter().map(|(_, row)| row.request_id));
+        }
+        let expected: Vec<String> = rows(200..220).into_iter().map(|row| row.request_id).collect();
+        assert_eq!(exported, expected, "the oldest first");
+    });
+}
+
+/// Rows of two months and more, one in six hours.
+fn spread(count: u64) -> Vec<Row> {
+    (0..count).map(|n| row(n, n * 21_600_000 + n % 11 * 1_000_000)).collect()
+}
+
+#[test]
+fn usage_is_what_the_rows_add_up_to() {
+    on_both("usage", |database| {
+        let made = spread(400);
+        database.fold(&Batch { rows: made.clone(), positions: Vec::new() }).unwrap();
+        let ask = |by: &[By]| {
+            let found = database.usage(&UsageQuery { by: by.to_vec(), ..UsageQuery::default() }).unwrap();
+            let order: Vec<_> = found.iter().map(|row| (row.used.cost.0, row.used.tokens())).collect();
+            assert!(order.is_sorted_by(|a, b| a >= b), "the dearest first");
+            found.into_iter().map(|row| (row.names, row.used)).collect::<BTreeMap<_, _>>()
+        };
+        let name = |text: &Option<String>| text.clone();
+        let month = |row: &Row| Some(row.started_at[..7].to_owned());
+        assert_eq!(ask(&[By::Tenant, By::Month]), sums(&made, |row| vec![name(&row.tenant), month(row)]));
+        assert_eq!(ask(&[By::Day]), sums(&made, |row| vec![Some(row.started_at[..10].to_owned())]));
+        assert_eq!(ask(&[By::Hour]), sums(&made, |row| vec![Some(format!("{}:00:00Z", &row.started_at[..13]))]));
+        assert_eq!(ask(&[By::User, By::Route]), sums(&made, |row| vec![name(&row.user), name(&row.route)]));
+        let by_provider = ask(&[By::Provider, By::UpstreamModel]);
+        let elsewhere = by_provider[&vec![Some("other".to_owned()), Some("elsewhere".to_owned())]];
+        assert_eq!((elsewhere.requests, elsewhere.input_tokens, elsewhere.cost), (0, 8 * 80, PicoUsd(8 * 12_345)));
+        let tags = ask(&[By::Tag]);
+        let tagged: Vec<Row> = made.iter().filter(|row| !row.tags.is_empty()).cloned().collect();
+        assert_eq!(tags[&vec![Some("team=search".to_owned())]], sums(&tagged, |_| ())[&()]);
+        assert_eq!(tags.len(), 3);
+    });
+}
+
+#[test]
+fn usage_is_of_the_time_and_the_names_that_are_asked_for() {
+    on_both("asked", |database| {
+        let made = spread(400);
+        database.fold(&Batch { rows: made.clone(), positions: Vec::new() }).unwrap();
+        let s = |text: &str| {
+            let days = weir::usage::price::amount::day(&text[..10]).unwrap();
+            days * 86_400 + text[11..13].parse::<i64>().unwrap() * 3_600 + text[14..16].parse::<i64>().unwrap() * 60
+        };
+        for (since, until) in [
+            ("2026-04-03T00:00", "2026-05-01T00:00"),
+            ("2026-04-03T05:15", "2026-04-03T18:30"),
+            ("2026-04-03T05:15", "2026-06-01T18:30"),
+            ("2026-01-01T00:00", "2027-01-01T00:00"),
+        ] {
+            let within = |row: &&Row| (since..until).contains(&&row.started_at[..16]);
+            let expected: Vec<Row> = made.iter().filter(within).cloned().collect();
+            for tenant in [None, Some("tenant-4")] {
+                let keep = |row: &&Row| tenant.is_none() || row.tenant.as_deref() == tenant;
+                let expected: Vec<Row> = expected.iter().filter(keep).cloned().collect();
+                let filters = tenant.map(|tenant| (By::Tenant, tenant.to_owned())).into_iter().collect();
+                let (since_s, until_s) = (Some(s(since)), Some(s(until)));
+                let query = UsageQuery { by: vec![By::Model], filters, since_s, until_s, ..UsageQuery::default() };
+                let found: BTreeMap<_, _> =
+                    database.usage(&query).unwrap().into_iter().map(|row| (row.names[0].clone(), row.used)).collect();
+                assert_eq!(found, sums(&expected, |row| row.model.clone()), "{since} {until} {tenant:?}");
+            }
+        }
+        let nothing = UsageQuery { filters: vec![(By::Tenant, "nobody".into())], ..UsageQuery::default() };
+        assert_eq!(database.usage(&nothing).unwrap(), []);
+        let page = |offset| {
+            let query = UsageQuery { by: vec![By::Tenant], limit: 3, offset, ..UsageQuery::default() };
+            database.usage(&query).unwrap().into_iter().map(|row| row.names[0].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((page(0).len(), page(18).len(), page(21).len()), (3, 2, 0));
+    });
+}
+
+#[test]
+fn what_was_spent_is_there_for_budgets() {
+    on_both("spent", |database| {
+        let made = spread(200);
+        database.fold(&Batch { rows: made.clone(), positions: Vec::new() }).unwrap();
+        let may = i64::try_from(APRIL_S).unwrap() + 30 * 86_400;
+        let since: Vec<Row> = made.into_iter().filter(|row| row.started_at.as_str() >= "2026-05-01").collect();
+        let spent: BTreeMap<_, _> = database.spent(Scope::Key, may).unwrap().into_iter().collect();
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        assert_eq!(spent, sums(&since, |row| vec![text(&row.tenant), text(&row.key_id)]));
+        assert!(!spent.is_empty());
+        let tags = database.spent(Scope::Tag, may).unwrap();
+        assert!(tags.iter().any(|(names, used)| names[1] == "team=search" && used.requests > 0));
+        assert_eq!(database.spent(Scope::Tenant, i64::MAX / 2).unwrap(), []);
+    });
+}
+
+#[test]
+fn old_rows_go_and_sums_stay() {
+    on_both("prune", |database| {
+        database.fold(&Batch { rows: spread(100), positions: Vec::new() }).unwrap();
+        let before = database.usage(&UsageQuery::default()).unwrap();
+        // In the middle of the tenth day, so that nine are over.
+        let tenth = (APRIL_S + 9 * 86_400 + 40_000) * 1_000;
+        assert_eq!(database.prune(tenth, 5).unwrap(), 5);
+        assert_verified(database, 95);
+        let mut deleted = 5;
+        loop {
+            match database.prune(tenth, 10).unwrap() {
+                0 => break,
+                more => deleted += more,
+            }
+        }
+        assert_eq!(deleted, 36);
+        assert_verified(database, 64);
+        assert_eq!(database.usage(&UsageQuery::default()).unwrap(), before);
+    });
+}
+
+#[test]
+fn a_difference_is_found() {
+    on_both("verify", |database| {
+        database.fold(&batch(0..50)).unwrap();
+        let mut wrong = row(60, 60_123);
+        wrong.input_tokens = Some(5);
+        wrong.cost_usd = Some(serde_json::value::RawValue::from_string("1.0".into()).unwrap());
+        database.fold(&Batch { rows: vec![wrong], positions: Vec::new() }).unwrap();
+        let found = database.verify().unwrap().differences.join("\n");
+        for part in ["00000000003c: cost_usd is", "00000000003c: input_tokens is Some(5)"] {
+            assert!(found.contains(part), "{part}: {found}");
+        }
+    });
+}

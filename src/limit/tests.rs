@@ -86,7 +86,7 @@ fn what_users_spent_is_forgotten_only_with_them_and_known_again_after_a_restart(
     );
     let kept = accounts.changes(6).unwrap();
     let next = Arc::new(Accounts::default());
-    next.restore(&kept).unwrap();
+    next.restore(&kept, |_| true).unwrap();
     let second = crowd(&Limits::default(), &[tokens_ever(10)], &next);
     assert_eq!(second.members.count(), 2);
     assert!(spend(&second, "ada", 3).is_none() && spend(&second, "bob", 7).is_some());

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 
+use crate::limit::Scope;
 use crate::limit::budget::Accounts;
 use crate::limit::clock::unix_ms;
 use crate::telemetry::Telemetry;
@@ -39,12 +40,14 @@ impl Keep {
         Arc::new(Self { directory, accounts, telemetry, state: Mutex::default() })
     }
 
-    /// Puts back what an earlier process kept, where the ledger cannot be asked. What cannot be read is
+    /// Puts back what an earlier process kept: everything, or where the ledger told what all others have
+    /// spent, that of users and tags, who have no account before they are seen. What cannot be read is
     /// moved aside: it is no reason not to start.
-    pub(super) fn put_back(&self) {
+    pub(super) fn put_back(&self, is_told: bool) {
+        let wants = |scope: &Scope| !is_told || matches!(scope, Scope::User { .. } | Scope::Tag { .. });
         let path = self.directory.join(NAME);
         let restored = match fs::read_to_string(&path) {
-            Ok(text) => self.accounts.restore(&text),
+            Ok(text) => self.accounts.restore(&text, wants),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error.to_string()),
         };

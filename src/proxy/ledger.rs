@@ -1,6 +1,7 @@
 //! The ledger beside the requests: its log is synced, and folded into the database.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -133,24 +134,38 @@ impl Fold {
     }
 
     /// At the start: what earlier processes left is folded, and accounts are told what was spent. False
-    /// where the database cannot be reached, or is too slow.
-    pub(super) fn catch_up(&self) -> bool {
-        let until = Instant::now() + CATCH_UP;
+    /// where the database cannot be reached, or is too slow: nobody waits for it then, nor is told later.
+    pub(super) fn catch_up(self: &Arc<Self>) -> bool {
+        let (done, caught_up) = sync_channel(0);
+        let this = Arc::clone(self);
+        let look = move || {
+            let caught_up = this.fold_all();
+            // Only while somebody waits: from the first request on it would be counted twice.
+            if done.send(caught_up).is_err() {
+                tracing::warn!("the database was too slow at the start: budgets go by what was kept beside it");
+            }
+        };
+        let started = std::thread::Builder::new().name("weir-ledger".to_owned()).spawn(look).is_ok();
+        let told = started && caught_up.recv_timeout(CATCH_UP) == Ok(true) && self.tell_all();
+        self.seen().informed_at = Some(Instant::now());
+        told
+    }
+
+    fn fold_all(&self) -> bool {
         loop {
             match self.beat() {
-                Ok(true) if Instant::now() < until => {}
-                Ok(true) | Err(_) => {
-                    self.seen().informed_at = Some(Instant::now());
-                    return false;
-                }
-                Ok(false) => break,
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(_) => return false,
             }
         }
+    }
+
+    fn tell_all(&self) -> bool {
         let told = self.stored.reach().and_then(|database| restore(&self.accounts, &database, unix_ms(), true));
         if let Err(error) = &told {
             tracing::error!("what was spent cannot be looked up: {error}");
         }
-        self.seen().informed_at = Some(Instant::now());
         told.is_ok()
     }
 

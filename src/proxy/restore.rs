@@ -1,18 +1,21 @@
 //! What was spent before this process counted: asked of the ledger's database at the start, and later
 //! for users and tags that come anew and for budgets that a reload brings.
+//!
+//! Sums are of quarter-hours; the rest of a stretch is added up from its rows (without what attempts used
+//! that did not answer).
 
 use std::collections::HashMap;
 
 use crate::config::runtime::ModelPattern;
 use crate::limit::Scope;
 use crate::limit::budget::{Accounts, Spend, Wanted};
-use crate::store::{By, Database, StoreError, UsageQuery, Used};
+use crate::store::{By, Database, Filters, StoreError, UsageQuery, Used};
 
 /// Sums are of quarter-hours.
 const QUARTER_MS: u64 = 900_000;
 
 /// Answers all that the accounts want to know. At the start nothing of this process is in the database,
-/// and all of it counts; later only quarter-hours before the account began.
+/// and all of it counts; later only what ended before the account began.
 pub(super) fn restore(
     accounts: &Accounts,
     database: &Database,
@@ -28,11 +31,33 @@ pub(super) fn restore(
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => new.insert(sums(database, &wanted, until_ms)?),
         };
-        if accounts.restore_spent(&wanted, spent(sums, &wanted.scope)) {
+        let mut spent = spent(sums, &wanted.scope);
+        if !at_start && let Some(filters) = filters(&wanted.scope) {
+            let from_ms = until_ms.max(wanted.begins_ms);
+            let used = database.used_between(&filters, signed(from_ms), signed(wanted.before_ms))?;
+            spent = spent.plus(Spend { tokens: used.tokens(), cost: used.cost });
+        }
+        if accounts.restore_spent(&wanted, spent) {
             restored += 1;
         }
     }
     Ok(restored)
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+/// Whose rows are looked at one by one; not those of a model, whose pattern no column knows.
+fn filters(scope: &Scope) -> Option<Filters> {
+    let tenant = (By::Tenant, scope.tenant().to_owned());
+    Some(match scope {
+        Scope::Tenant(_) => vec![tenant],
+        Scope::Key { key, .. } => vec![tenant, (By::Key, key.clone())],
+        Scope::User { user, .. } => vec![tenant, (By::User, user.clone())],
+        Scope::Tag { tag, .. } => vec![tenant, (By::Tag, tag.clone())],
+        Scope::Model { .. } => return None,
+    })
 }
 
 /// Used by everyone of a kind, by their names.

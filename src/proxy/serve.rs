@@ -226,9 +226,7 @@ impl Shared {
             registry.serve(Arc::clone(&live));
             live
         };
-        if !fold.as_ref().is_some_and(|fold| fold.catch_up()) {
-            keep.put_back();
-        }
+        keep.put_back(fold.as_ref().is_some_and(|fold| fold.catch_up()));
         let applier = Applier {
             live: Arc::clone(&first),
             telemetry: Arc::clone(&telemetry),

@@ -230,11 +230,13 @@ impl<'a> Record<'a> {
 
     fn write_usage(&self, row: &mut Obj<'_>) {
         let usage = self.usage.as_ref();
-        number(row, "input_tokens", usage.map(Usage::input_tokens));
-        number(row, "output_tokens", usage.map(Usage::output_tokens));
-        number(row, "cached_tokens", usage.map(|u| u.cached_tokens));
-        number(row, "cache_write_tokens", usage.map(Usage::cache_written_tokens));
-        number(row, "reasoning_tokens", usage.map(|u| u.reasoning_tokens));
+        // What is billed by its characters has tokens too, which nobody tells.
+        let told = usage.filter(|usage| usage.characters == 0 || usage.total_tokens() > 0);
+        number(row, "input_tokens", told.map(Usage::input_tokens));
+        number(row, "output_tokens", told.map(Usage::output_tokens));
+        number(row, "cached_tokens", told.map(|u| u.cached_tokens));
+        number(row, "cache_write_tokens", told.map(Usage::cache_written_tokens));
+        number(row, "reasoning_tokens", told.map(|u| u.reasoning_tokens));
         text(row, "usage_source", self.usage_source.map(UsageSource::as_str));
         match usage {
             Some(usage) => write_classes(row, usage),

@@ -9,6 +9,7 @@ use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, Tenant};
 use crate::limit::Scope;
+use crate::limit::shared::Watch as _;
 use crate::provider::{Provider, simulator};
 use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
@@ -421,6 +422,9 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     finish(&telemetry, &Record { route: Some("fast"), timeline: &timeline(), ..record() });
     telemetry.credential_refresh_failed("lab");
     telemetry.budgets([("acme", balance(25))].into_iter());
+    telemetry.alerts(&[("unknown_price", 1)], &[("on-call".to_owned(), "delivered", 1)], 0);
+    telemetry.failed("timeout");
+    telemetry.turned(true);
     let text = telemetry.render();
     let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut listed: Vec<&str> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();

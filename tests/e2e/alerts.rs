@@ -65,7 +65,7 @@ fn check_signature(request: &Request) {
 #[test]
 fn a_budget_that_is_used_up_is_told_of_signed_and_once() {
     let (upstream, hook) = (answering(), Upstream::json(200, "{}"));
-    let tenant = "    budgets: [{tokens: 30, per: month, soft: true}]";
+    let tenant = "    budgets: [{tokens: 30, per: month, soft: true, warn_at: [100]}]";
     let gateway = start(&upstream, tenant, &format!("{{webhooks: [{}]}}", webhook(&hook, ", name: on-call")));
     for _ in 0..4 {
         assert_eq!(ask(&gateway), 200);
@@ -102,7 +102,7 @@ fn a_webhook_that_was_down_gets_all_of_it_in_order() {
         let fails = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
         conn.json(if fails { 503 } else { 204 }, "");
     });
-    let tenant = "    budgets: [{tokens: 10, per: month, soft: true}]";
+    let tenant = "    budgets: [{tokens: 10, per: month, soft: true, warn_at: [100]}]";
     let gateway = start(&upstream, tenant, &format!("{{webhooks: [{}]}}", webhook(&hook, "")));
     assert_eq!(ask(&gateway), 200);
     got(&hook, 1);
@@ -130,7 +130,7 @@ fn redirections_are_not_followed_and_refusals_not_repeated() {
     let hook = Upstream::start(move |_, conn| {
         conn.json_with(307, &[("location", &format!("http://{to}/"))], "");
     });
-    let tenant = "    budgets: [{tokens: 10, per: month, soft: true}]";
+    let tenant = "    budgets: [{tokens: 10, per: month, soft: true, warn_at: [100]}]";
     let gateway = start(&upstream, tenant, &format!("{{webhooks: [{}]}}", webhook(&hook, "")));
     assert_eq!(ask(&gateway), 200);
     until("the failure to be counted", || {
@@ -149,8 +149,7 @@ fn slack_gets_a_message_and_each_webhook_only_what_it_wants() {
         webhook(&others, ", name: others, tenants: [other]"),
         webhook(&prices, ", name: prices, events: [unknown_price]"),
     ];
-    let tenant =
-        "    budgets: [{tokens: 10, per: month, soft: true}]\n  other:\n    keys: [{id: o, secret: wk-other-key-0}]";
+    let tenant = "    budgets: [{tokens: 10, per: month, soft: true, warn_at: [100]}]\n  other:\n    keys: [{id: o, secret: wk-other-key-0}]";
     let gateway = start(&upstream, tenant, &format!("{{webhooks: [{}]}}", hooks.join(", ")));
     assert_eq!(ask(&gateway), 200);
     got(&slack, 1);
@@ -218,7 +217,7 @@ fn a_webhook_that_hangs_holds_up_no_request_and_no_other_webhook() {
     let _opens = Opens(gate.clone());
     let hangs = Upstream::start(move |_, _| gate.pass());
     let (upstream, hook) = (answering(), Upstream::json(200, "{}"));
-    let tenant = "    budgets: [{tokens: 10, per: month, soft: true}]";
+    let tenant = "    budgets: [{tokens: 10, per: month, soft: true, warn_at: [100]}]";
     let hooks = format!("{{webhooks: [{}, {}]}}", webhook(&hangs, ", name: a"), webhook(&hook, ", name: b"));
     let gateway = start(&upstream, tenant, &hooks);
     for _ in 0..20 {
@@ -235,7 +234,7 @@ fn a_webhook_that_hangs_holds_up_no_request_and_no_other_webhook() {
 fn a_webhooks_secrets_appear_nowhere() {
     let upstream = answering();
     let refused = Upstream::nobody();
-    let tenant = "    budgets: [{tokens: 10, per: month, soft: true}]";
+    let tenant = "    budgets: [{tokens: 10, per: month, soft: true, warn_at: [100]}]";
     let hook = format!("{{webhooks: [{{url: \"http://{refused}/{TOKEN}\", secret: {SECRET}}}]}}");
     let gateway = start(&upstream, tenant, &hook);
     assert_eq!(ask(&gateway), 200);

@@ -241,32 +241,50 @@ fn left(kept: &str) -> PathBuf {
 fn a_restart_keeps_what_was_spent() {
     let upstream = answering();
     let text = with_tenant(&upstream, "    budgets: [{tokens: 70, per: month}]");
-    let file = |gateway: &Gateway| std::fs::read_to_string(gateway.dir.join("data/budgets.json")).unwrap_or_default();
     let mut drained = Gateway::start(&text);
     assert_eq!(ask(&drained).status(), 200);
     drained.signal("TERM");
     assert!(drained.wait_exit().success());
-    let mut killed = Gateway::start_in(left(&file(&drained)), &text, &[]);
+    let mut killed = Gateway::start_in(drained.dir.clone(), &text, &[]);
     assert_eq!(budget(&killed)["spent"], USED_TOKENS);
     assert_eq!(ask(&killed).status(), 200);
-    until("the file to say so", || file(&killed).contains("\"tokens\":36").then_some(()));
     killed.signal("KILL");
     killed.wait_exit();
-    let mut third = Gateway::start_in(left(&file(&killed)), &text, &[]);
+    let mut third = Gateway::start_in(drained.dir.clone(), &text, &[]);
     assert_eq!(budget(&third)["spent"], 2 * USED_TOKENS);
     let usage = third.call("GET", "/v1/usage", &Value::Null).json();
     assert_eq!(usage["data"][1]["month"]["tokens"], 2 * USED_TOKENS);
     assert_eq!(ask(&third).status(), 200);
     check_refusal(&ask(&third));
-    third.signal("INT");
-    third.wait_exit();
-    assert!(file(&third).contains("\"tokens\":54"), "{}", file(&third));
+}
+
+/// Where there is no ledger to be asked, there is the file.
+#[test]
+fn without_a_ledger_a_file_keeps_what_was_spent() {
+    let upstream = answering();
+    let text = without_ledger(&with_tenant(&upstream, "    budgets: [{tokens: 70, per: month}]"));
+    let file = |gateway: &Gateway| std::fs::read_to_string(gateway.dir.join("data/budgets.json")).unwrap_or_default();
+    let mut killed = Gateway::start(&text);
+    assert_eq!(ask(&killed).status(), 200);
+    until("the file to say so", || file(&killed).contains("\"tokens\":18").then_some(()));
+    killed.signal("KILL");
+    killed.wait_exit();
+    let mut second = Gateway::start_in(left(&file(&killed)), &text, &[]);
+    assert_eq!(budget(&second)["spent"], USED_TOKENS);
+    assert_eq!(ask(&second).status(), 200);
+    second.signal("INT");
+    second.wait_exit();
+    assert!(file(&second).contains("\"tokens\":36"), "{}", file(&second));
+}
+
+fn without_ledger(config: &str) -> String {
+    config.replace("state:\n", "state:\n  ledger: {enabled: false}\n")
 }
 
 #[test]
 fn a_broken_file_is_moved_aside() {
     let upstream = answering();
-    let text = with_tenant(&upstream, "    budgets: [{tokens: 60, per: month}]");
+    let text = without_ledger(&with_tenant(&upstream, "    budgets: [{tokens: 60, per: month}]"));
     let gateway = Gateway::start_in(left("{\"version\":1,\"spent\":[{"), &text, &[]);
     assert!(gateway.stderr().contains("what was spent cannot be read"), "{}", gateway.stderr());
     assert!(gateway.dir.join("data/budgets.json.broken").exists());
@@ -279,7 +297,7 @@ fn a_directory_that_cannot_be_written_is_said_once_and_counted() {
     let dir = new_dir();
     // Where the directory should be, there is a file.
     std::fs::write(dir.join("data"), "").unwrap();
-    let text = with_tenant(&upstream, "    budgets: [{tokens: 600, per: month}]");
+    let text = without_ledger(&with_tenant(&upstream, "    budgets: [{tokens: 600, per: month}]"));
     let gateway = Gateway::start_in(dir, &text, &[]);
     assert_eq!(ask(&gateway).status(), 200);
     until("two failures", || (gateway.metric("weir_budget_save_failures_total", &[]) >= 2.0).then_some(()));
@@ -437,9 +455,9 @@ fn users_tags_and_models_have_budgets_that_outlive_the_process() {
     assert_eq!(spent(&first), all(2 * USED_TOKENS));
     first.signal("TERM");
     assert!(first.wait_exit().success());
-    let kept = std::fs::read_to_string(first.dir.join("data/budgets.json")).unwrap();
-    let second = Gateway::start_in(left(&kept), &text, &[]);
-    assert_eq!(spent(&second), all(2 * USED_TOKENS));
+    let second = Gateway::start_in(first.dir.clone(), &text, &[]);
+    // Of users and tags it knows as soon as the ledger was asked about them.
+    until("what was spent", || (spent(&second) == all(2 * USED_TOKENS)).then_some(()));
     let refused = ask(&second, "ada");
     check_refusal(&refused);
     assert!(message_of(&refused).starts_with("the budget of the user `ada` is too small"), "{}", refused.text());

@@ -166,11 +166,11 @@ impl Accounts {
         Kept::new(rows).write().ok()
     }
 
-    /// Puts back what was kept: all of it, or nothing if it cannot be read.
-    pub fn restore(&self, text: &str) -> Result<(), String> {
+    /// Puts back what was kept of those scopes: all of it, or nothing if it cannot be read.
+    pub fn restore(&self, text: &str, wants: impl Fn(&Scope) -> bool) -> Result<(), String> {
         let kept = Kept::read(text)?;
         let mut all = self.all();
-        for (scope, tally) in kept {
+        for (scope, tally) in kept.into_iter().filter(|(scope, _)| wants(scope)) {
             all.entry(scope).or_default().lock().restore(tally);
         }
         Ok(())

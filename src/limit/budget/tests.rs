@@ -206,7 +206,7 @@ fn what_was_spent_before_is_asked_for_and_added_once() {
     let kept = accounts.changes(NOW_MS).unwrap();
     // What was kept on disk is known too.
     let next = Accounts::default();
-    next.restore(&kept).unwrap();
+    next.restore(&kept, |_| true).unwrap();
     open(&next, &[Budget { period: berlin.clone(), ..tokens(100, Per::Month) }], &[]);
     assert_eq!(next.wanted(NOW_MS), []);
     // Another month has begun: all that counts in it was counted here.
@@ -237,12 +237,12 @@ fn models_users_and_tags_are_kept_with_their_zones() {
         Purses::default().reserve(more, spend(spent, 0), NOW_MS).unwrap().pay(spend(spent, 0), NOW_MS);
     }
     let next = Accounts::default();
-    next.restore(&accounts.changes(NOW_MS).unwrap()).unwrap();
+    next.restore(&accounts.changes(NOW_MS).unwrap(), |_| true).unwrap();
     for (spent, scope) in (1..).zip(&scopes) {
         assert_eq!(purse(&next, scope).balances(NOW_MS).first().map(|it| it.spent), Some(spent), "{scope:?}");
     }
     let older = r#"{"version":1,"spent":[{"tenant":"acme","key":null,"per":"day","reset_day":1,"begins_ms":0,"tokens":5,"pico_usd":"0"}]}"#;
-    Accounts::default().restore(older).unwrap();
+    Accounts::default().restore(older, |_| true).unwrap();
 }
 
 #[test]
@@ -302,14 +302,14 @@ fn what_was_spent_outlives_a_configuration_and_a_process() {
     assert_eq!(accounts.changes(NOW_MS), None, "nothing changed since");
 
     let next = Accounts::default();
-    next.restore(&text).unwrap();
+    next.restore(&text, |_| true).unwrap();
     assert_eq!(standing(&open(&next, &budgets, &[]), NOW_MS), [(35, 0), (large, 0)]);
     let late = Accounts::default();
-    late.restore(&text).unwrap();
+    late.restore(&text, |_| true).unwrap();
     assert_eq!(standing(&open(&late, &budgets, &[]), NOW_MS + DAY_MS), [(0, 0), (large, 0)], "the day is over");
     for broken in ["", "{}", "[1]", &text.replace("\"version\":2", "\"version\":9"), text.strip_suffix("}]}").unwrap()]
     {
-        assert!(Accounts::default().restore(broken).is_err(), "{broken}");
+        assert!(Accounts::default().restore(broken, |_| true).is_err(), "{broken}");
     }
 }
 

@@ -193,6 +193,50 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Tokens and cost of rows that began at `from_ms` or later and ended before `before_ms`, of those with
+    /// these names: for stretches that sums are too coarse for.
+    pub fn used_between(&self, filters: &Filters, from_ms: i64, before_ms: i64) -> Result<Used> {
+        let mut sql = String::from(
+            "SELECT CAST(COALESCE(SUM(input_tokens), 0) AS BIGINT), CAST(COALESCE(SUM(output_tokens), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(cost_pico_usd), 0) AS BIGINT) FROM weir_requests \
+             WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2",
+        );
+        let mut args: Vec<super::Arg<'_>> = vec![from_ms.into(), before_ms.into()];
+        let tags: Vec<String> = filters.iter().filter(|(by, _)| *by == By::Tag).map(|(_, tag)| quoted(tag)).collect();
+        let mut tags = tags.iter();
+        for (by, name) in filters {
+            let number = args.len() + 1;
+            match (by, by.column()) {
+                (By::Tag, _) => {
+                    sql.push_str(&format!(" AND tags LIKE ${number} ESCAPE '!'"));
+                    args.extend(tags.next().map(super::Arg::from));
+                }
+                (_, Some(column)) => {
+                    sql.push_str(&format!(" AND {column} = ${number}"));
+                    args.push(name.into());
+                }
+                (_, None) => {}
+            }
+        }
+        self.read(|session| {
+            let used = |cells: &dyn Cells| {
+                let (input, output) = (cells.count(0)?.unwrap_or_default(), cells.count(1)?.unwrap_or_default());
+                let cost = PicoUsd(cells.need_int(2)?.into());
+                Ok(Used { input_tokens: input, output_tokens: output, cost, ..Used::default() })
+            };
+            Ok(session.one(&sql, &args, used)?.unwrap_or_default())
+        })
+    }
+}
+
+/// A tag as it stands in a list of JSON, for LIKE.
+fn quoted(tag: &str) -> String {
+    let json = serde_json::to_string(tag).unwrap_or_default();
+    let plain = json.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{plain}%")
+}
+
 /// What of the tables is looked at: quarter-hours, days, quarter-hours; each up to before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stretch {

@@ -39,6 +39,7 @@ mod tests {
         AnswerHeader,
         StateSecret,
         DatabasePassword,
+        StorePassword,
         WebhookPath,
         WebhookSecret,
         BadReload,
@@ -51,11 +52,11 @@ mod tests {
 
     use Class::{
         AdminToken, Answer, AnswerHeader, BadReload, ClientKey, DatabasePassword, ForwardedKey, Image, Prompt,
-        ProviderHeader, ProviderKey, QueryKey, StateSecret, ToolArguments, ToolResult, UnknownKey, WebhookPath,
-        WebhookSecret,
+        ProviderHeader, ProviderKey, QueryKey, StateSecret, StorePassword, ToolArguments, ToolResult, UnknownKey,
+        WebhookPath, WebhookSecret,
     };
 
-    const ALL: [Class; 18] = [
+    const ALL: [Class; 19] = [
         ClientKey,
         UnknownKey,
         QueryKey,
@@ -66,6 +67,7 @@ mod tests {
         AnswerHeader,
         StateSecret,
         DatabasePassword,
+        StorePassword,
         WebhookPath,
         WebhookSecret,
         BadReload,
@@ -422,10 +424,13 @@ mod tests {
     }
 
     #[test]
-    fn nor_where_the_database_is_away() {
+    fn nor_where_the_database_and_the_shared_store_are_away() {
         run(|canaries| {
             let nobody = Upstream::nobody();
-            format!(", database: \"postgres://weir:{}@{nobody}/weir?sslmode=disable\"", canaries.of(DatabasePassword))
+            let (database, store) = (canaries.of(DatabasePassword), canaries.of(StorePassword));
+            format!(
+                ", database: \"postgres://weir:{database}@{nobody}/weir?sslmode=disable\", shared: \"redis://weir:{store}@{nobody}/0\", on_store_loss: open"
+            )
         });
     }
 }

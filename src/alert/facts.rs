@@ -47,7 +47,7 @@ impl Alerts {
             percent => format!("{percent}% of the {soft}budget of the {kind} `{name}` are used: {budget}"),
         };
         let event = Event::new(AlertKind::BudgetThreshold, severity, format!("{kind} {name}"), text)
-            .about(format!("{} {percent}", budget.name()))
+            .about(format!("{} {} {percent}", scope.tenant(), budget.name()))
             .of_tenant(Some(scope.tenant()))
             .with(|data| {
                 data.text("scope", kind).text("name", name).text("budget", &budget.name());

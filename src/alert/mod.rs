@@ -209,10 +209,13 @@ fn log(event: &Event) {
     let (kind, subject, text) = (event.kind.as_str(), &event.subject, &event.text);
     match (event.kind, event.resolved, event.severity) {
         (
-            AlertKind::ConfigReloadFailed
+            AlertKind::BudgetThreshold
+            | AlertKind::ConfigReloadFailed
             | AlertKind::CredentialFailed
             | AlertKind::DatabaseDown
-            | AlertKind::DatabaseUp,
+            | AlertKind::DatabaseUp
+            | AlertKind::StoreDown
+            | AlertKind::StoreUp,
             ..,
         ) => {}
         (_, true, _) | (_, _, Severity::Info) => tracing::info!(alert = kind, subject, "{text}"),

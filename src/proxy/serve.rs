@@ -196,6 +196,7 @@ impl Shared {
             alerts: Arc::clone(&self.alerts),
             fold: self.fold.clone(),
             stored: Arc::clone(&self.stored),
+            store: self.store.clone(),
             clock: self.clock,
         }
     }
@@ -213,7 +214,7 @@ impl Shared {
         let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
         let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
         keep.put_back_guests();
-        let (store, task) = fleet::open(&runtime, clock, &telemetry)?;
+        let (store, task) = fleet::open(&runtime, clock, &telemetry, &alerts)?;
         let registry =
             Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
         registry.look_first();

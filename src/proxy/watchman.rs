@@ -12,12 +12,14 @@ use pingora_core::services::background::BackgroundService;
 
 use super::credentials::Calls;
 use super::database::Stored;
+use super::fleet;
 use super::ledger::Fold;
 use super::live::Live;
 use crate::alert::courier::Courier;
 use crate::alert::{Alerts, Spender};
 use crate::config::read::{Day, Scalar as _};
 use crate::limit::clock::{Clock, unix_ms, whole_ms};
+use crate::limit::shared::Shared;
 use crate::route::vital::{Report, Standing};
 use crate::store::{By, Database, UsageQuery};
 
@@ -34,6 +36,8 @@ pub(super) struct Watchman {
     /// None where nothing is recorded.
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) stored: Arc<Stored>,
+    /// None where limits are not shared.
+    pub(super) store: Option<Arc<Shared>>,
     pub(super) clock: Clock,
 }
 
@@ -63,6 +67,10 @@ impl BackgroundService for Watchman {
             round.go(&live, &self.alerts, self.clock.now_ms());
             if let Some(fold) = &self.fold {
                 fold.tell(&self.alerts, !live.runtime.state.ledger.serve_unrecorded);
+            }
+            // That it went was told when it went; that it is still gone is told again.
+            if let Some(store) = self.store.as_ref().filter(|store| !store.is_up()) {
+                fleet::tell(&self.alerts, store.is_up());
             }
             if let (false, Some(database)) = (remembers, self.stored.database()) {
                 remembers = true;

@@ -248,3 +248,43 @@ fn a_webhooks_secrets_appear_nowhere() {
         assert!(!said.contains(secret), "{secret}");
     }
 }
+
+#[test]
+fn a_shared_store_that_is_gone_is_told_of() {
+    let (upstream, hook) = (answering(), Upstream::json(200, "{}"));
+    let nobody = Upstream::nobody();
+    let more = format!("alerts: {{webhooks: [{}]}}\n", webhook(&hook, ", events: [store_down]"));
+    let text = full_config("", upstream.address, upstream.address, "    limits: {requests_per_minute: 100}", &more);
+    let state = "  dir: \"@DIR@/data\"\n";
+    assert!(text.contains(state));
+    let shared = format!("{state}  shared: \"redis://:{SECRET}@{nobody}/0\"\n  on_store_loss: open\n");
+    let gateway = Gateway::start(&text.replace(state, &shared));
+    let said = got(&hook, 1)[0].json();
+    assert_eq!((&said["kind"], &said["severity"]), (&json!("store_down"), &json!("critical")));
+    assert_eq!(ask(&gateway), 200, "and it serves");
+    assert!(!gateway.stderr().contains(SECRET) && !said.to_string().contains(SECRET));
+}
+
+#[test]
+fn each_mark_of_a_budget_is_told_of_for_each_tenant() {
+    let upstream = answering();
+    // 18 tokens a request: 45%, 90%, and all of it, which is no mark here.
+    let tenant = "    budgets: [{tokens: 40, per: month, soft: true, warn_at: [40, 90]}]\n  other:\n    budgets: [{tokens: 40, per: month, soft: true, warn_at: [40]}]\n    keys: [{id: o, secret: wk-other-key-0}]";
+    let gateway = start(&upstream, tenant, "{}");
+    for _ in 0..3 {
+        assert_eq!(ask(&gateway), 200);
+    }
+    let body = with(chat("openai/gpt-4o-mini", "hi"), json!({"max_tokens": 20})).to_string();
+    let answer = gateway.client().request("POST", CHAT, &[("x-api-key", "wk-other-key-0")], body.as_bytes()).answer();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let all = gateway.admin("GET", "/admin/v1/alerts").json();
+    let mut told: Vec<String> = all["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["kind"] == "budget_threshold")
+        .map(|it| format!("{} {}", it["tenant"].as_str().unwrap(), it["data"]["percent"]))
+        .collect();
+    told.sort();
+    assert_eq!(told, ["acme 40", "acme 90", "other 40"]);
+}

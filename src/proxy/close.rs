@@ -256,15 +256,17 @@ impl Gateway {
         let all: Vec<(String, Usage, Option<PicoUsd>)> = lost.chain(last).collect();
         let parts: Vec<Used<'_>> = all.iter().map(|(target, usage, cost)| part(target, usage, *cost)).collect();
         let crossed = admission.settle(&parts, self.clock.moment());
-        crossed.iter().for_each(|crossed| self.crossed(crossed));
+        crossed.iter().for_each(|crossed| self.crossed(x, crossed));
         if let (Some((target, usage, _)), true) = (all.last(), is_whole(x)) {
             learn(x, target, usage);
         }
     }
 
     /// Where everybody is told who is to know of a mark of a budget that was passed.
-    fn crossed(&self, crossed: &Crossed) {
+    fn crossed(&self, x: &Exchange, crossed: &Crossed) {
         let Crossed { scope, budget, percent } = crossed;
+        let (tenant, kind, name) = (scope.tenant(), scope.kind(), scope.name());
+        tracing::warn!(request_id = %x.request_id, tenant, scope = kind, name, budget = budget.name(), percent, "{crossed}");
         self.telemetry.budget_crossed(crossed);
         self.alerts.budget_crossed(&alert::Crossed { scope, budget, percent: *percent, spent: None });
     }

@@ -416,9 +416,9 @@ fn each_mark_of_a_budget_is_said_and_counted_once() {
     assert_eq!((crossed("percent=\"50\""), crossed("percent=\"90\""), crossed("percent=")), (1.0, 1.0, 2.0));
     assert_eq!(gateway.metric("weir_budget_crossed_total", &["scope=\"user\"", "percent=\"1\""]), 1.0);
     until("the warnings", || {
-        gateway.stderr().contains("90% of the budget of the tenant `acme` are used: 100 tokens per month").then_some(())
+        gateway.stderr().contains("the budget of the tenant `acme` is used to 90 %: 100 tokens per month").then_some(())
     });
-    assert_eq!(gateway.stderr().matches("50% of the budget of the tenant").count(), 1);
+    assert_eq!(gateway.stderr().matches("is used to 50 %").count(), 1);
     let refused = ask();
     check_refusal(&refused);
     let said = message_of(&refused);

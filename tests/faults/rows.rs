@@ -63,10 +63,12 @@ fn row_21_a_limit_without_a_fallback_ends_at_once() {
             let asked = upstream.requests().len();
             assert!((1..=1 + RETRIES).contains(&asked), "{voice:?} {fault:?}: asked {asked} times");
             assert_eq!(gateway.record(1)["attempts"], asked);
-            let (before, window) = (gateway.cpu_time(), Duration::from_millis(300));
-            std::thread::sleep(window);
-            let used = gateway.cpu_time() - before;
-            assert!(used < window / 2, "{voice:?} {fault:?}: {used:?} of CPU time in {window:?} of rest");
+            // What begins with the process may take a while; what spins never rests.
+            until("the gateway to rest", || {
+                let (before, window) = (gateway.cpu_time(), Duration::from_millis(300));
+                std::thread::sleep(window);
+                (gateway.cpu_time() - before < window / 2).then_some(())
+            });
             assert_eq!(upstream.requests().len(), asked, "asked on after the answer");
         }
     }

@@ -75,6 +75,8 @@ fn counts(usage: &Value) -> Option<Counts> {
     let tokens = &usage["tokens"];
     let cached = usage["cached_tokens"].as_u64().unwrap_or(0);
     let reasoning = tokens["reasoning_tokens"].as_u64().unwrap_or(0);
-    let (input, output) = (tokens["input_tokens"].as_u64()?, tokens["output_tokens"].as_u64()?);
+    let (text, output) = (tokens["input_tokens"].as_u64()?, tokens["output_tokens"].as_u64()?);
+    // Images are counted beside the text.
+    let input = text + tokens["image_tokens"].as_u64().unwrap_or(0);
     Some(Counts { input, output, cached, written: 0, reasoning })
 }

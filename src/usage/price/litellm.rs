@@ -7,7 +7,7 @@
 //! a row without any price, which leaves the model's price as it was (members as seen 2026-11).
 //!
 //! `input_cost_per_token_above_200k_tokens_priority` is a rate, a prompt size and a service tier:
-//! [`Member`] takes such names apart. Names of models lose the prefix that LiteLLM routes by.
+//! `Member` takes such names apart. Names of models lose the prefix that LiteLLM routes by.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

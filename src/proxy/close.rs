@@ -6,6 +6,7 @@ use super::Gateway;
 use super::context::{Attempt, Exchange};
 use super::{record, thrown};
 use crate::alert;
+use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Retry};
 use crate::limit::Used;
 use crate::limit::budget::{Crossed, Spend};
@@ -102,7 +103,7 @@ fn is_whole(x: &Exchange) -> bool {
 /// How much this model answers; of what has no bound on its output, nothing is to be learned.
 fn learn(x: &Exchange, target: &str, usage: &Usage) {
     let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else { return };
-    if !caller.limits.are_none() && parsed.max_output_tokens != Some(0) {
+    if parsed.max_output_tokens != Some(0) {
         caller.limits.learn_output(target, usage.output_tokens() / parsed.choices.max(1));
     }
 }
@@ -247,17 +248,23 @@ impl Gateway {
     pub(super) fn settle(&self, x: &mut Exchange) {
         count(x);
         let Some(admission) = x.admission.as_mut().filter(|it| !it.is_settled()) else { return };
+        // Names are for what stands on models, and for what is learned.
+        let is_limited = x.caller.as_ref().is_some_and(|caller| !caller.limits.are_none());
+        let name = |deployment: &Deployment, model: &str| match is_limited {
+            true => format!("{}/{model}", deployment.name),
+            false => String::new(),
+        };
         let lost = x.timeline.iter().filter_map(|tried| {
             let (usage, _) = tried.usage?;
-            Some((format!("{}/{}", tried.deployment.name, tried.model), usage, tried.cost))
+            Some((name(&tried.deployment, &tried.model), usage, tried.cost))
         });
-        let last = x.attempt.as_ref().map(|attempt| attempt.target.name());
-        let last = last.zip(x.end.usage).map(|(name, usage)| (name, usage, x.end.cost));
+        let last = x.attempt.as_ref().zip(x.end.usage);
+        let last = last.map(|(it, usage)| (name(&it.target.deployment, &it.target.model), usage, x.end.cost));
         let all: Vec<(String, Usage, Option<PicoUsd>)> = lost.chain(last).collect();
         let parts: Vec<Used<'_>> = all.iter().map(|(target, usage, cost)| part(target, usage, *cost)).collect();
         let crossed = admission.settle(&parts, self.clock.moment());
         crossed.iter().for_each(|crossed| self.crossed(x, crossed));
-        if let (Some((target, usage, _)), true) = (all.last(), is_whole(x)) {
+        if let (Some((target, usage, _)), true) = (all.last(), is_limited && is_whole(x)) {
             learn(x, target, usage);
         }
     }

@@ -13,7 +13,7 @@ impl Gateway {
     pub(super) async fn limit(&self, x: &mut Exchange) -> Result<()> {
         let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
         // Limits on a model hold for a route to it too.
-        let target = plan.targets.first();
+        let target = plan.targets.first().filter(|_| !caller.limits.are_none());
         let name = target.map(Target::name).unwrap_or_default();
         let (user, want) = (x.user.as_deref(), want(x, target, &name));
         let ask = Ask { model: &plan.public, target: &name, user, tags: &x.tags, want };
@@ -63,10 +63,11 @@ impl Gateway {
 
 /// What the request may use at a target of that name: its tokens, and what they cost where a budget asks.
 fn want(x: &Exchange, target: Option<&Target>, name: &str) -> Want {
-    let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Want::default() };
+    // Nothing that would want it.
+    let (Some(target), Some(parsed), Some(caller)) = (target, &x.parsed, &x.caller) else { return Want::default() };
     let expected = caller.limits.expected_output(name);
-    let info = target.and_then(|target| target.info.as_ref()).filter(|_| caller.limits.are_bounded());
-    let region = target.and_then(|target| target.deployment.region.as_deref());
+    let info = target.info.as_ref().filter(|_| caller.limits.are_bounded());
+    let region = target.deployment.region.as_deref();
     let usage = parsed.reserve_usage(expected);
     let cost = |tier: Option<&str>| info?.cost(&usage, tier, amount::day_of(x.started_at), region);
     // It may ask for a dearer tier, and need not get a cheaper one.

@@ -38,12 +38,18 @@ pub(super) struct Args {
     /// Only with this tag
     #[arg(long)]
     tag: Option<String>,
+    /// Only by this route
+    #[arg(long)]
+    route: Option<String>,
     /// Only of this model, as clients write it
     #[arg(long)]
     model: Option<String>,
     /// Only of this provider
     #[arg(long)]
     provider: Option<String>,
+    /// Only of this model, as its provider calls it
+    #[arg(long)]
+    upstream_model: Option<String>,
     /// The dearest lines only
     #[arg(long, value_name = "LINES")]
     limit: Option<u32>,
@@ -83,8 +89,10 @@ fn query(args: &Args) -> Result<UsageQuery, Wrong> {
         (By::Key, &args.key),
         (By::User, &args.user),
         (By::Tag, &args.tag),
+        (By::Route, &args.route),
         (By::Model, &args.model),
         (By::Provider, &args.provider),
+        (By::UpstreamModel, &args.upstream_model),
     ];
     let query = UsageQuery {
         by: By::list(&args.by).map_err(|why| Wrong::Usage(format!("--by: {why}")))?,

@@ -8,6 +8,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -36,10 +37,14 @@ impl Held {
     pub(super) fn new(ledger: &Path) -> io::Result<Self> {
         let name = Uuid::now_v7().simple().to_string();
         let path = ledger.join(&name);
-        fs::create_dir_all(&path)?;
-        match Self::take(ledger, name)? {
-            Some(held) => Ok(held),
-            None => Err(io::Error::new(ErrorKind::AlreadyExists, "the directory of this process is locked")),
+        fs::create_dir_all(ledger)?;
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        match Self::take(ledger, name) {
+            Ok(Some(held)) => Ok(held),
+            // Another process has found it before it was locked, and removes it as empty.
+            Ok(None) => Self::new(ledger),
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::new(ledger),
+            Err(error) => Err(error),
         }
     }
 
@@ -77,7 +82,8 @@ impl Segment {
     /// Creates its file.
     pub(super) fn create(&self, directory: &Path) -> io::Result<File> {
         let path = directory.join(self.name());
-        let mut file = OpenOptions::new().create_new(true).append(true).open(&path)?;
+        // It names users: others may not read it.
+        let mut file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path)?;
         if let Err(error) = file.write_all(HEADER) {
             drop(file);
             let _ = fs::remove_file(path);
@@ -94,6 +100,8 @@ pub(super) fn processes(ledger: &Path) -> io::Result<Vec<String>> {
         let entry = entry?;
         if entry.file_type()?.is_dir()
             && let Ok(name) = entry.file_name().into_string()
+            // What else stands there is another's.
+            && Uuid::try_parse(&name).is_ok_and(|id| id.simple().to_string() == name)
         {
             names.push(name);
         }

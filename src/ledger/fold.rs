@@ -41,8 +41,6 @@ pub struct Folder {
     batch: Batch,
     /// What the store has.
     positions: Option<HashMap<String, u64>>,
-    /// When nothing was left to fold.
-    caught_up_at: Instant,
     folded_rows: u64,
 }
 
@@ -159,16 +157,7 @@ fn put(ended: &Ended, rows: &mut Vec<Row>, log: &Log) {
 impl Folder {
     pub fn new(log: Arc<Log>) -> Self {
         let own = Process::of(log.held().path.clone(), log.held().name.clone(), None);
-        Self {
-            log,
-            own,
-            ended: Vec::new(),
-            looked_at: None,
-            batch: Batch::default(),
-            positions: None,
-            caught_up_at: Instant::now(),
-            folded_rows: 0,
-        }
+        Self { log, own, ended: Vec::new(), looked_at: None, batch: Batch::default(), positions: None, folded_rows: 0 }
     }
 
     /// One step: reads a batch, hands it over, lets go of segments that nobody needs. Blocks. What the
@@ -183,15 +172,7 @@ impl Folder {
         let more = read.map_err(|error| format!("the log cannot be read: {error}"))?;
         let rows = self.hand_over(store)?;
         self.let_go(store).map_err(|error| format!("segments cannot be removed: {error}"))?;
-        if !more {
-            self.caught_up_at = Instant::now();
-        }
         Ok(Folded { more, rows })
-    }
-
-    /// For how long rows have been waiting for the store.
-    pub fn lag(&self) -> Duration {
-        self.caught_up_at.elapsed()
     }
 
     fn read(&mut self, known: &HashMap<String, u64>) -> io::Result<bool> {
@@ -221,10 +202,15 @@ impl Folder {
             if name == self.own.name || self.ended.iter().any(|known| known.name == name) {
                 continue;
             }
-            if let Some(held) = Held::take(self.log.ledger(), name)? {
-                let mut process = Process::of(held.path.clone(), held.name.clone(), Some(held));
-                process.look()?;
-                self.ended.push(process);
+            match Held::take(self.log.ledger(), name.clone()) {
+                Ok(Some(held)) => {
+                    let mut process = Process::of(held.path.clone(), held.name.clone(), Some(held));
+                    process.look()?;
+                    self.ended.push(process);
+                }
+                // It lives.
+                Ok(None) => {}
+                Err(error) => tracing::warn!(process = name, "the log of an earlier process cannot be read: {error}"),
             }
         }
         self.log.recount()
@@ -260,15 +246,16 @@ impl Folder {
             }
         }
         for process in self.ended.extract_if(.., |process| process.is_read) {
-            for number in process.streams.keys() {
-                let stream = process.stream_name(*number);
-                known.remove(&stream);
-                // It is in nobody's way.
-                let _ = store.forget(&stream);
-            }
+            let streams: Vec<String> = process.streams.keys().map(|number| process.stream_name(*number)).collect();
             if let Some(held) = process.held {
                 held.remove()?;
                 removed = true;
+            }
+            // Only now: whoever finds the directory has to know that all of it is folded.
+            for stream in streams {
+                known.remove(&stream);
+                // It is in nobody's way.
+                let _ = store.forget(&stream);
             }
         }
         if removed { self.log.recount() } else { Ok(()) }

@@ -103,13 +103,14 @@ pub(super) fn read(bytes: &[u8]) -> Read<'_> {
     match checked(bytes) {
         Some(Some((frame, used))) => Read::Frame { frame, bytes: used },
         None => Read::Short,
-        Some(None) => {
-            // One byte at least: what stands here is none.
-            let rest = bytes.get(1..).unwrap_or_default();
-            let next = memchr::memmem::find(rest, &MARK).map_or(bytes.len(), |at| at + 1);
-            Read::Damaged { bytes: next }
-        }
+        Some(None) => Read::Damaged { bytes: torn(bytes) },
     }
+}
+
+/// How many bytes there are up to where the next frame may begin, if what stands here is none.
+pub(super) fn torn(bytes: &[u8]) -> usize {
+    let rest = bytes.get(1..).unwrap_or_default();
+    memchr::memmem::find(rest, &MARK).map_or(bytes.len(), |at| at + 1)
 }
 
 /// `None`: more is needed. `Some(None)`: no frame.

@@ -11,6 +11,9 @@ use super::files::{self, Held, Segment};
 use super::frame::Kind;
 use super::stream::{Stream, When};
 
+/// A segment that has grown to this is followed by a new one, if not sooner.
+const MOST_SEGMENT_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
+
 /// How the log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -54,6 +57,8 @@ pub struct Entry {
     stream: u16,
     opened: AtomicBool,
     settled: AtomicBool,
+    /// Refused, or served though it cannot be recorded: nothing of it is written.
+    unrecorded: AtomicBool,
 }
 
 /// Nothing can be recorded, so nothing is begun.
@@ -93,11 +98,14 @@ impl Log {
         let ledger = state_dir.join(super::DIRECTORY);
         let held = Held::new(&ledger)?;
         let bytes = Arc::new(AtomicU64::new(on_disk(&ledger)?));
+        let count = options.streams.max(1);
+        // A segment that is the present one stays: all of them together are a part of what there may be.
+        let segment_bytes = (options.most_bytes / (4 * u64::from(count))).min(MOST_SEGMENT_BYTES);
         let stream = |number: u16| {
             let first = Segment { stream: number, number: 1 };
-            Stream::begin(held.path.clone(), first, 0, Arc::clone(&bytes)).map(Mutex::new)
+            Stream::begin(held.path.clone(), first, segment_bytes, Arc::clone(&bytes)).map(Mutex::new)
         };
-        let streams = (0..options.streams.max(1)).map(stream).collect::<io::Result<_>>()?;
+        let streams = (0..count).map(stream).collect::<io::Result<_>>()?;
         Ok(Self { ledger, held, streams, options, bytes, counts: Counts::default() })
     }
 
@@ -105,7 +113,8 @@ impl Log {
     pub fn entry(&self, id: [u8; 16]) -> Entry {
         let stream = thread_number() % self.streams.len();
         let stream = u16::try_from(stream).unwrap_or_default();
-        Entry { id, stream, opened: AtomicBool::new(false), settled: AtomicBool::new(false) }
+        let [opened, settled, unrecorded] = std::array::from_fn(|_| AtomicBool::new(false));
+        Entry { id, stream, opened, settled, unrecorded }
     }
 
     /// Before an attempt: opens the request with the first. Fails where it cannot be recorded and must
@@ -115,19 +124,24 @@ impl Log {
             self.append(entry, Kind::Attempt, line, When::Now);
             return Ok(());
         }
-        match self.open(entry, line) {
-            Ok(()) => entry.opened.store(true, Ordering::Relaxed),
-            Err(_) if self.options.serve_unrecorded => {}
-            Err(why) => {
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
-                return Err(why);
-            }
+        if entry.unrecorded.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        Ok(())
+        let Err(why) = self.open(entry, line) else {
+            entry.opened.store(true, Ordering::Relaxed);
+            return Ok(());
+        };
+        entry.unrecorded.store(true, Ordering::Relaxed);
+        let (count, done) = match self.options.serve_unrecorded {
+            true => (&self.counts.lost, Ok(())),
+            false => (&self.counts.refused, Err(why)),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        done
     }
 
     fn open(&self, entry: &Entry, line: &[u8]) -> Result<(), Unwritable> {
-        if self.bytes.load(Ordering::Relaxed) >= self.options.most_bytes {
+        if self.is_full() {
             return Err(Unwritable("the log has grown to its limit".to_owned()));
         }
         let stream = self.stream(entry.stream).ok_or_else(|| Unwritable("no such stream".to_owned()));
@@ -162,6 +176,9 @@ impl Log {
     }
 
     fn append(&self, entry: &Entry, kind: Kind, line: &[u8], when: When) {
+        if entry.unrecorded.load(Ordering::Relaxed) || self.has_no_room(entry) {
+            return;
+        }
         let (kept, is_stuck) = match self.stream(entry.stream) {
             Some(mut stream) => (stream.append(kind, entry.id, line, when), stream.is_stuck()),
             None => (false, false),
@@ -172,6 +189,17 @@ impl Log {
         if is_stuck && when == When::Now {
             self.counts.failed_writes.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Of a request that asked no provider: its row has to stand back behind the ends of those that did.
+    fn has_no_room(&self, entry: &Entry) -> bool {
+        let is_begun = entry.opened.load(Ordering::Relaxed);
+        if is_begun || !(self.is_full() || self.stream(entry.stream).is_some_and(|stream| stream.is_stuck())) {
+            return false;
+        }
+        entry.unrecorded.store(true, Ordering::Relaxed);
+        self.counts.lost.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     fn stream(&self, number: u16) -> Option<MutexGuard<'_, Stream>> {
@@ -198,6 +226,11 @@ impl Log {
         for stream in &self.streams {
             let files = lock(stream).take_changed();
             let synced = files.and_then(|files| files.iter().try_for_each(std::fs::File::sync_data));
+            if synced.is_err() {
+                // Nothing is known of what was written: the next time has to try again.
+                lock(stream).set_changed();
+                self.counts.failed_writes.fetch_add(1, Ordering::Relaxed);
+            }
             result = result.and(synced);
         }
         result

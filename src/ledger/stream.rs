@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::files::{HEADER, Segment};
 use super::frame::{Frame, Kind};
 
-/// A segment that has grown to this is followed by a new one.
-const SEGMENT_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 /// What may wait for the next write that has to be.
 const LAZY_BYTES: usize = 256 << 10;
 /// What a disk does not take may wait up to this: from the first refused byte on nothing new is
@@ -31,6 +29,8 @@ pub(super) enum When {
 pub(super) struct Stream {
     directory: PathBuf,
     segment: Segment,
+    /// One that has grown to this is followed by a new one.
+    segment_bytes: u64,
     file: File,
     /// Of the segment, all of whole frames.
     length: u64,
@@ -49,11 +49,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// A new one, or one that goes on behind `seq` and the segments there are.
     pub(super) fn begin(
         directory: PathBuf,
         segment: Segment,
-        seq: u64,
+        segment_bytes: u64,
         total_bytes: Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let file = segment.create(&directory)?;
@@ -62,9 +61,10 @@ impl Stream {
         Ok(Self {
             directory,
             segment,
+            segment_bytes,
             file,
             length,
-            next_seq: seq + 1,
+            next_seq: 1,
             waiting: Vec::new(),
             is_stuck: false,
             is_torn: false,
@@ -116,9 +116,11 @@ impl Stream {
     }
 
     fn try_write(&mut self) -> io::Result<()> {
-        if self.length >= SEGMENT_BYTES || self.is_torn {
+        if self.length >= self.segment_bytes || self.is_torn {
             let next = self.segment.next();
             self.retired.push(std::mem::replace(&mut self.file, next.create(&self.directory)?));
+            // It is in the directory from here on, and that has to be on the disk too.
+            self.retired.extend(File::open(&self.directory));
             (self.segment, self.length, self.is_torn) = (next, HEADER.len() as u64, false);
             self.total_bytes.fetch_add(self.length, Ordering::Relaxed);
         }
@@ -152,6 +154,11 @@ impl Stream {
         }
         Ok(files)
     }
+
+    /// It was not synced after all.
+    pub(super) fn set_changed(&mut self) {
+        self.changed = true;
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +171,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("weir-stream-{name}-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&directory).unwrap();
         let first = Segment { stream: 0, number: 1 };
-        let mut stream = Stream::begin(directory.clone(), first, 0, Arc::default()).unwrap();
+        let mut stream = Stream::begin(directory.clone(), first, 1 << 20, Arc::default()).unwrap();
         stream.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
         (stream, directory)
     }

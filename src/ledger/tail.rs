@@ -77,6 +77,20 @@ impl Tail {
         extent: Option<(u64, u64)>,
         mut ended: impl FnMut(Ended),
     ) -> io::Result<bool> {
+        let mut count = 0;
+        loop {
+            count += self.scan(&mut ended);
+            if count >= most {
+                return Ok(true);
+            }
+            if !self.fill(extent)? && !self.go_on(extent)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Takes what is whole of what was read; says how many requests ended with it.
+    fn scan(&mut self, ended: &mut impl FnMut(Ended)) -> usize {
         let (mut count, mut at) = (0, 0);
         loop {
             match frame::read(self.unread.get(at..).unwrap_or_default()) {
@@ -98,16 +112,19 @@ impl Tail {
                 }
                 frame::Read::Short => {
                     self.unread.drain(..at);
-                    at = 0;
-                    if count >= most {
-                        return Ok(true);
-                    }
-                    if !self.fill(extent)? && !self.go_on(extent)? {
-                        return Ok(false);
-                    }
+                    return count;
                 }
             }
         }
+    }
+
+    /// Nothing follows what is short: it is torn, or says that it is longer than it is, and then there are
+    /// frames behind it. False where nothing is left.
+    fn skip_torn(&mut self) -> bool {
+        let torn = frame::torn(&self.unread);
+        self.damage.bytes += torn as u64;
+        self.unread.drain(..torn);
+        !self.unread.is_empty()
     }
 
     /// Reads more of the segment; false where that is all.
@@ -140,8 +157,13 @@ impl Tail {
         let mut all = files::segments(&self.directory)?.into_iter();
         let behind = |other: &Segment| other.stream == self.segment.stream && other.number > self.segment.number;
         let Some(next) = all.find(behind) else { return Ok(false) };
-        self.damage.bytes += self.unread.len() as u64;
-        self.unread.clear();
+        // What was written between the last look and the new segment.
+        if self.fill(extent)? {
+            return Ok(true);
+        }
+        if self.skip_torn() {
+            return Ok(true);
+        }
         self.behind.push((self.segment.number, self.last_seq));
         (self.segment, self.file, self.offset) = (next, None, 0);
         Ok(true)
@@ -149,7 +171,9 @@ impl Tail {
 
     /// Of a process that has ended: what it left open is over.
     pub(super) fn end(&mut self, mut ended: impl FnMut(Ended)) {
-        self.damage.bytes += std::mem::take(&mut self.unread).len() as u64;
+        while self.skip_torn() {
+            self.scan(&mut ended);
+        }
         for (_, pending) in self.open.drain() {
             ended(Ended { line: pending.line, seq: None, is_recovered: !pending.is_settled });
         }

@@ -232,7 +232,7 @@ fn a_log_that_breaks_off_anywhere_is_read_up_to_there() {
     let mut seen = HashSet::new();
     for cut in (0..whole.len()).step_by(7) {
         let other = State::new();
-        let process = other.0.join(DIRECTORY).join("0");
+        let process = other.0.join(DIRECTORY).join(uuid::Uuid::now_v7().simple().to_string());
         fs::create_dir_all(&process).unwrap();
         fs::write(process.join("000-00000001.log"), &whole[..cut]).unwrap();
         let (log, store) = (other.log(), Memory::default());
@@ -263,6 +263,79 @@ fn damage_in_the_middle_costs_what_is_damaged_and_is_told() {
     fold_all(&mut Folder::new(Arc::clone(&log)), &store);
     assert!(store.rows.borrow().len() >= 49);
     assert!(log.counts().damaged_bytes.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn a_damaged_length_hides_no_frame_behind_it() {
+    let state = State::new();
+    let log = state.log();
+    (0..50).for_each(|number| request(&log, number, 4));
+    log.write().unwrap();
+    drop(log);
+    let path = state.segments().into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let mut frames = memchr::memmem::find_iter(&bytes, b"wlr1").collect::<Vec<_>>().into_iter();
+    let third = frames.nth(2).unwrap();
+    // It says that it is as long as a line may be: longer than the file.
+    bytes[third + 4..third + 8].copy_from_slice(&(1_u32 << 20).to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let (log, store) = (state.log(), Memory::default());
+    fold_all(&mut Folder::new(Arc::clone(&log)), &store);
+    assert_eq!(store.rows.borrow().len(), 50, "the frames around it tell of its request too");
+    assert!(log.counts().damaged_bytes.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn what_is_no_process_is_left_where_it_is() {
+    let (state, store) = (State::new(), Memory::default());
+    let other = state.0.join(DIRECTORY).join("lost+found");
+    fs::create_dir_all(&other).unwrap();
+    let log = state.log();
+    request(&log, 1, 4);
+    fold_all(&mut Folder::new(Arc::clone(&log)), &store);
+    assert_eq!((store.rows.borrow().len(), fs::read_dir(other).unwrap().count()), (1, 0));
+}
+
+#[test]
+fn others_may_not_read_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let state = State::new();
+    let log = state.log();
+    request(&log, 1, 4);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let segments = state.segments();
+    assert!(segments.iter().all(|path| mode(path) == 0o600 && mode(path.parent().unwrap()) == 0o700), "{segments:?}");
+}
+
+#[test]
+fn what_is_refused_takes_no_room_from_what_runs() {
+    let state = State::new();
+    let log = Log::begin(&state.0, Options { most_bytes: 20_000, ..OPTIONS }).unwrap();
+    let running = log.entry(id(1));
+    log.attempt(&running, &line(1, "recovered")).unwrap();
+    (2..100).for_each(|number| request_that_may_be_refused(&log, number));
+    log.write().unwrap();
+    let (full, lost) = (log.bytes(), log.counts().lost.load(Ordering::Relaxed));
+    assert!(log.is_full());
+    (100..10_100).for_each(|number| request_that_may_be_refused(&log, number));
+    log.write().unwrap();
+    assert_eq!((log.bytes(), log.counts().lost.load(Ordering::Relaxed)), (full, lost), "refused, not lost");
+    assert!(log.counts().refused.load(Ordering::Relaxed) >= 10_000);
+    log.settle(&running, &line(1, "finished"));
+    log.close(&running, None);
+    log.write().unwrap();
+    assert!(log.bytes() > full);
+    let (store, mut folder) = (Memory::default(), Folder::new(Arc::new(log)));
+    fold_all(&mut folder, &store);
+    assert_eq!(store.outcomes().get("1").map(String::as_str), Some("finished"));
+}
+
+/// As the gateway does it: what is refused ends all the same.
+fn request_that_may_be_refused(log: &Log, number: u64) {
+    let entry = log.entry(id(number));
+    let _ = log.attempt(&entry, &line(number, "recovered"));
+    log.settle(&entry, &line(number, "failed"));
+    log.close(&entry, None);
 }
 
 #[test]

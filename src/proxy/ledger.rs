@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
@@ -123,9 +123,10 @@ impl Fold {
             }
             (seen.open, seen.folded) = (folder.open(), folder.folded_rows());
             drop(seen);
-            self.prune(&database)?;
-            if !folded.more {
-                self.inform(&database)?;
+            // The batch is folded whatever becomes of these.
+            let beside = self.prune(&database).and_then(|()| if folded.more { Ok(()) } else { self.inform(&database) });
+            if let Err(error) = beside {
+                tracing::warn!("the database was not asked all it should be: {error}");
             }
             Ok(folded.more)
         });
@@ -182,8 +183,7 @@ impl Fold {
         if self.seen().pruned_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
             return Ok(());
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let before_ms = whole_ms(now.saturating_sub(self.retention));
+        let before_ms = unix_ms().saturating_sub(whole_ms(self.retention));
         let pruned = database.prune(before_ms, PRUNE_ROWS).map_err(|error| error.to_string())?;
         // Where there are more, they go with the next beats.
         if pruned < u64::from(PRUNE_ROWS) {

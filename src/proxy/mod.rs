@@ -361,6 +361,7 @@ impl Gateway {
         let (Some(caller), Some(parsed)) = (&x.caller, &x.parsed) else {
             return Err(Error::internal("nothing to route"));
         };
+        parse::check_model(&parsed.model)?;
         let head = session.req_header();
         let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
         let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect };

@@ -49,6 +49,7 @@ const TIMEOUT: &str = "x-weir-timeout";
 
 const PREFER: &str = "x-weir-prefer";
 const TAGS: &str = "x-weir-tags";
+const MOST_MODEL_BYTES: usize = 512;
 const MOST_TAGS: usize = 16;
 const MOST_TAG_BYTES: usize = 64;
 
@@ -56,6 +57,14 @@ const MOST_TAG_BYTES: usize = 64;
 const ASSUMED_OUTPUT_TOKENS: u64 = 512;
 /// The same for budgets of money, which rather refuse than exceed.
 const ASSUMED_PRICED_TOKENS: u64 = 1_024;
+
+/// A name that stands in records, and that no vendor's comes near.
+pub fn check_model(model: &str) -> Result<()> {
+    match model.len() {
+        0..=MOST_MODEL_BYTES => Ok(()),
+        _ => Err(Error::invalid("model", format!("the model's name is longer than {MOST_MODEL_BYTES} bytes"))),
+    }
+}
 
 impl Parsed {
     /// What the request may use, as providers count it: its input and the output it allows itself.

@@ -38,7 +38,7 @@ pub use rollup::Used;
 pub(crate) use session::{Arg, Cells, Session};
 pub(crate) use time::{moment_ms, read_ms};
 pub(crate) use usage::members;
-pub use usage::{By, Filters, Scope, UsageQuery, UsageRow};
+pub use usage::{By, Filters, UsageQuery, UsageRow};
 pub use verify::{Verified, faults_of};
 
 use crate::config::runtime::State;

@@ -13,9 +13,9 @@ use crate::usage::price::PicoUsd;
 use crate::usage::tokens::Usage;
 
 /// Of one row, in a sum: a thousand billion.
-const MOST_TOKENS: u64 = 1_000_000_000_000;
+pub(super) const MOST_TOKENS: u64 = 1_000_000_000_000;
 /// Of one row, in a sum: a million USD.
-const MOST_PICO_USD: i128 = 1_000_000_000_000_000_000;
+pub(super) const MOST_PICO_USD: i128 = 1_000_000_000_000_000_000;
 const PICO_IN_MICRO: i128 = 1_000_000;
 /// Of a name, in the key of a sum: Postgres takes 2,700 for all together.
 const LONGEST: usize = 200;

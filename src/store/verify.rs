@@ -10,7 +10,7 @@ use super::fold::kept_from;
 use super::packed::{self, Packed, unpack, usd_text};
 use super::rollup::{Key, RollUps, SUMS, TAGS, USAGE, Used};
 use super::time::{self, DAY_S};
-use super::{Arg, Database, Result, Session};
+use super::{Arg, Cells, Database, Result, Session};
 use crate::ledger::{Classes, Row};
 use crate::usage::tokens::Usage;
 
@@ -101,12 +101,17 @@ impl Database {
     }
 }
 
-/// The days that anything is known of.
+/// The days from the first that anything is known of to the last: both are found by an index.
 fn days(session: &mut dyn Session) -> Result<Vec<i64>> {
-    let day = "CAST(started_ms / 86400000 * 86400 AS BIGINT)";
-    let sql =
-        format!("SELECT DISTINCT {day} FROM weir_requests UNION SELECT DISTINCT bucket FROM {} ORDER BY 1", USAGE.days);
-    session.all(&sql, &[], |cells| cells.need_int(0))
+    let ends = |cells: &dyn Cells| Ok([cells.int(0)?, cells.int(1)?]);
+    let sums = format!("SELECT MIN(bucket), MAX(bucket) FROM {}", USAGE.days);
+    let rows = "SELECT MIN(started_ms), MAX(started_ms) FROM weir_requests";
+    let sums = session.one(&sums, &[], ends)?.into_iter().flatten().flatten();
+    let rows = session.one(rows, &[], ends)?.into_iter().flatten().flatten();
+    let days = sums.chain(rows.map(|ms| ms.div_euclid(1_000))).map(|second| second.div_euclid(DAY_S));
+    let days: Vec<i64> = days.collect();
+    let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(Vec::new()) };
+    Ok((*first..=*last).map(|day| day * DAY_S).collect())
 }
 
 fn verify_day(session: &mut dyn Session, day: i64, verified: &mut Verified) -> Result<()> {

@@ -75,9 +75,15 @@ pub struct Dropped {
 impl Dropped {
     /// More paths than this are counted as one `...`: the list ends up in a header.
     const MOST: usize = 64;
+    /// Names are the client's own, and the list goes into records.
+    const MOST_PATH_BYTES: usize = 256;
 
     pub fn push(&mut self, path: impl fmt::Display) {
-        let path = path.to_string();
+        let mut path = path.to_string();
+        if path.len() > Self::MOST_PATH_BYTES {
+            path.truncate(path.floor_char_boundary(Self::MOST_PATH_BYTES));
+            path.push_str("...");
+        }
         match self.paths.len() {
             n if n < Self::MOST && !self.paths.contains(&path) => self.paths.push(path),
             Self::MOST => self.paths.push("...".to_owned()),

@@ -67,6 +67,15 @@ fn nothing_is_lost_or_counted_twice_while_the_server_restarts() {
 }
 
 #[test]
+fn the_first_question_after_a_restart_is_answered() {
+    let Some(mut server) = Server::start("rested") else { return };
+    let database = server.database("weir");
+    // The connections that rest are dead then.
+    server.crash(|| {});
+    assert_eq!(database.positions().unwrap().len(), 0);
+}
+
+#[test]
 fn replicas_start_together_and_fold_different_streams_at_once() {
     let Some(server) = Server::start("replicas") else { return };
     let state = server.empty("weir");

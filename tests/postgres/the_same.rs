@@ -255,20 +255,42 @@ fn usage_is_of_the_time_and_the_names_that_are_asked_for() {
     });
 }
 
+/// What the budgets of accounts that come anew are told for the last quarter of an hour.
 #[test]
-fn what_was_spent_is_there_for_budgets() {
-    on_both("spent", |database| {
-        let made = spread(200);
-        database.fold(&Batch { rows: made.clone(), positions: Vec::new() }).unwrap();
-        let may = i64::try_from(APRIL_S).unwrap() + 30 * 86_400;
-        let since: Vec<Row> = made.into_iter().filter(|row| row.started_at.as_str() >= "2026-05-01").collect();
-        let spent: BTreeMap<_, _> = database.spent(Scope::Key, may).unwrap().into_iter().collect();
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        assert_eq!(spent, sums(&since, |row| vec![text(&row.tenant), text(&row.key_id)]));
-        assert!(!spent.is_empty());
-        let tags = database.spent(Scope::Tag, may).unwrap();
-        assert!(tags.iter().any(|(names, used)| names[1] == "team=search" && used.requests > 0));
-        assert_eq!(database.spent(Scope::Tenant, i64::MAX / 2).unwrap(), []);
+fn a_short_stretch_is_added_up_from_its_rows() {
+    on_both("between", |database| {
+        let mut made = spread(8);
+        let at = "2026-05-01T10:20:00.000Z";
+        for (number, row) in made.iter_mut().enumerate() {
+            row.started_at = at.to_owned();
+            (row.tenant, row.key_id, row.user) = (Some("acme".into()), Some("k".into()), Some("ada".into()));
+            row.tags = vec![["team=a", "team=A", "team=ab", "te_m=a"][number % 4].to_owned()];
+            (row.input_tokens, row.output_tokens, row.cost_pico_usd) = (Some(10), Some(1), Some(5));
+        }
+        // Counts that nobody can have meant stop nothing.
+        made[0].input_tokens = Some(u64::MAX / 4);
+        made[4].input_tokens = Some(u64::MAX / 4);
+        database.fold(&Batch { rows: made, positions: Vec::new() }).unwrap();
+        let from = i64::try_from(APRIL_S).unwrap() * 1_000;
+        let used = |filter: Option<(By, &str)>, before: i64| {
+            let tenant = (By::Tenant, "acme".to_owned());
+            let filters =
+                [Some(tenant), filter.map(|(by, name)| (by, name.to_owned()))].into_iter().flatten().collect();
+            database.used_between(&filters, from, before).unwrap()
+        };
+        let late = from + 365 * 86_400_000;
+        assert_eq!(used(None, late).output_tokens, 8);
+        assert_eq!(used(Some((By::User, "ada")), late).output_tokens, 8);
+        assert_eq!(used(Some((By::Key, "other")), late).output_tokens, 0);
+        // To the letter, in both.
+        assert_eq!(
+            (used(Some((By::Tag, "team=A")), late).input_tokens, used(Some((By::Tag, "team=A")), late).cost.0),
+            (20, 10)
+        );
+        assert_eq!(used(Some((By::Tag, "team=ab")), late).output_tokens, 2);
+        assert_eq!(used(Some((By::Tag, "te_m=a")), late).output_tokens, 2);
+        assert_eq!(used(Some((By::Tag, "am=a")), late).output_tokens, 0);
+        assert_eq!(used(None, from + 1).output_tokens, 0, "they end later");
     });
 }
 

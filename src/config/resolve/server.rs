@@ -14,7 +14,7 @@ use crate::secret::Secret;
 /// Roll-ups are by day, and what is deleted goes by whole days.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// A segment for each of many threads.
-const SMALLEST_LOG: usize = 64 << 20;
+const SMALLEST_LOG: usize = 1 << 20;
 const SOONEST_SYNC: Duration = Duration::from_millis(1);
 const LATEST_SYNC: Duration = Duration::from_secs(60);
 const MOST_THREADS: usize = 1024;
@@ -162,7 +162,7 @@ pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {
 
 fn ledger(raw: &raw::Ledger, cx: &mut Context<'_>) -> LedgerRules {
     if raw.max_size.0 < SMALLEST_LOG {
-        cx.say(raw.max_size.place, "the ledger's log would be full at once").label("expected at least 64MiB");
+        cx.say(raw.max_size.place, "the ledger's log would be full at once").label("expected at least 1MiB");
     }
     if !(SOONEST_SYNC..=LATEST_SYNC).contains(&raw.sync.0) {
         cx.say(raw.sync.place, "not a beat for the ledger's log").label("expected 1ms to 1m");

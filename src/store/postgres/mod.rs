@@ -43,10 +43,17 @@ impl Postgres {
     }
 
     pub(super) fn read<T>(&self, ask: &mut dyn FnMut(&mut dyn Session) -> Result<T>) -> Result<T> {
-        let mut client = self.pool.take()?;
-        let answer = ask(&mut Open(client.client()?));
-        client.give_back();
-        answer
+        let mut tries = 1;
+        loop {
+            let mut client = self.pool.take()?;
+            let answer = ask(&mut Open(client.client()?));
+            let is_dead = !client.give_back();
+            match answer {
+                // It had rested, and its server is another one by now.
+                Err(error) if is_dead && error.fault() == Fault::Unavailable && tries < TRIES => tries += 1,
+                answer => return answer,
+            }
+        }
     }
 
     /// As everything was at one moment, and for as long as it takes.

@@ -124,11 +124,12 @@ impl Taken<'_> {
         self.client.as_mut().ok_or_else(|| StoreError::new(Fault::Unavailable, "Postgres: no connection"))
     }
 
-    /// For the next one who asks.
-    pub(super) fn give_back(mut self) {
-        if let Some(client) = self.client.take().filter(|client| !client.is_closed()) {
-            self.pool.state().idle.push((client, Instant::now()));
-        }
+    /// For the next one who asks; false where it turned out dead.
+    pub(super) fn give_back(mut self) -> bool {
+        let alive = self.client.take().filter(|client| !client.is_closed());
+        let is_alive = alive.is_some();
+        self.pool.state().idle.extend(alive.map(|client| (client, Instant::now())));
+        is_alive
     }
 }
 

@@ -47,7 +47,10 @@ impl UsageQuery {
                     let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
                     asked.limit = limit.ok_or_else(|| wrong("1 to 10000"))?;
                 }
-                "cursor" => asked.offset = value.parse().map_err(|_| wrong("the `next_cursor` of an answer"))?,
+                "cursor" => {
+                    let offset: u32 = value.parse().map_err(|_| wrong("the `next_cursor` of an answer"))?;
+                    asked.offset = offset.into();
+                }
                 _ => match By::ALL.into_iter().find(|by| by.as_str() == name && !by.is_time()) {
                     Some(by) => asked.filters.push((by, value)),
                     None => return Err(unknown(name)),

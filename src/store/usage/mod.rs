@@ -6,7 +6,7 @@ mod ask;
 pub(crate) use ask::members;
 
 use super::requests::Conditions;
-use super::rollup::{SUMS, TAGS, Tables, USAGE, Used};
+use super::rollup::{MOST_PICO_USD, MOST_TOKENS, SUMS, TAGS, Tables, USAGE, Used};
 use super::time::{self, DAY_S, HOUR_S, QUARTER_S};
 use super::{Cells, Database, Result, Session, StoreError};
 use crate::usage::price::PicoUsd;
@@ -123,28 +123,6 @@ pub struct UsageRow {
     pub used: Used,
 }
 
-/// Whose budgets there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    Tenant,
-    Key,
-    User,
-    Tag,
-    Model,
-}
-
-impl Scope {
-    const fn by(self) -> &'static [By] {
-        match self {
-            Self::Tenant => &[By::Tenant],
-            Self::Key => &[By::Tenant, By::Key],
-            Self::User => &[By::Tenant, By::User],
-            Self::Tag => &[By::Tenant, By::Tag],
-            Self::Model => &[By::Tenant, By::Model],
-        }
-    }
-}
-
 /// Buckets of one tenant that are worth naming one by one: its place in the key comes after theirs.
 const MOST_NAMED: i64 = 3_000;
 
@@ -182,34 +160,32 @@ impl Database {
             session.all(&sql, &conditions.args, |cells| row(query, cells))
         })
     }
-
-    /// What was spent by everyone since then, for budgets: the names of a scope (tenant, then key, user,
-    /// tag or model) and the sums.
-    pub fn spent(&self, scope: Scope, since_s: i64) -> Result<Vec<(Vec<String>, Used)>> {
-        let query = UsageQuery { by: scope.by().to_vec(), since_s: Some(since_s), ..UsageQuery::default() };
-        let rows = self.usage(&query)?.into_iter();
-        let names = |names: Vec<Option<String>>| names.into_iter().map(Option::unwrap_or_default).collect();
-        Ok(rows.map(|row| (names(row.names), row.used)).collect())
-    }
 }
 
 impl Database {
     /// Tokens and cost of rows that began at `from_ms` or later and ended before `before_ms`, of those with
     /// these names: for stretches that sums are too coarse for.
     pub fn used_between(&self, filters: &Filters, from_ms: i64, before_ms: i64) -> Result<Used> {
-        let mut sql = String::from(
-            "SELECT CAST(COALESCE(SUM(input_tokens), 0) AS BIGINT), CAST(COALESCE(SUM(output_tokens), 0) AS BIGINT), \
-             CAST(COALESCE(SUM(cost_pico_usd), 0) AS BIGINT) FROM weir_requests \
-             WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2",
+        // Counts that nobody can have meant are cut, as in the sums: no row may stop this.
+        let cut = |column: &str, most: i128| {
+            format!("CAST(COALESCE(SUM(CASE WHEN {column} > {most} THEN {most} ELSE {column} END), 0) AS BIGINT)")
+        };
+        let mut sql = format!(
+            "SELECT {}, {}, {} FROM weir_requests WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2",
+            cut("input_tokens", MOST_TOKENS.into()),
+            cut("output_tokens", MOST_TOKENS.into()),
+            cut("cost_pico_usd", MOST_PICO_USD),
         );
         let mut args: Vec<super::Arg<'_>> = vec![from_ms.into(), before_ms.into()];
-        let tags: Vec<String> = filters.iter().filter(|(by, _)| *by == By::Tag).map(|(_, tag)| quoted(tag)).collect();
+        let tag = |(by, name): &(By, String)| (*by == By::Tag).then(|| serde_json::to_string(name).unwrap_or_default());
+        let tags: Vec<String> = filters.iter().filter_map(tag).collect();
         let mut tags = tags.iter();
         for (by, name) in filters {
             let number = args.len() + 1;
             match (by, by.column()) {
                 (By::Tag, _) => {
-                    sql.push_str(&format!(" AND tags LIKE ${number} ESCAPE '!'"));
+                    // As it stands in the list, and to the letter: LIKE is another thing in each database.
+                    sql.push_str(&format!(" AND REPLACE(tags, ${number}, '') <> tags"));
                     args.extend(tags.next().map(super::Arg::from));
                 }
                 (_, Some(column)) => {
@@ -228,13 +204,6 @@ impl Database {
             Ok(session.one(&sql, &args, used)?.unwrap_or_default())
         })
     }
-}
-
-/// A tag as it stands in a list of JSON, for LIKE.
-fn quoted(tag: &str) -> String {
-    let json = serde_json::to_string(tag).unwrap_or_default();
-    let plain = json.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    format!("%{plain}%")
 }
 
 /// What of the tables is looked at: quarter-hours, days, quarter-hours; each up to before its end.
@@ -359,12 +328,6 @@ fn row(query: &UsageQuery, cells: &dyn Cells) -> Result<UsageRow> {
     };
     let names = query.by.iter().enumerate().map(name).collect::<Result<Vec<_>>>()?;
     Ok(UsageRow { names, used: Used::read(cells, query.by.len())? })
-}
-
-impl UsageRow {
-    pub const fn cost(&self) -> PicoUsd {
-        self.used.cost
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak prove-ledger fuzz fuzz-smoke docs sdk clients
+.PHONY: help setup demo test check bench soak prove-ledger prove-rows fuzz fuzz-smoke docs sdk clients
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ soak:            ## a quarter of an hour of production with faults: memory, conn
 prove-ledger:    ## 100,000 mixed requests and 20 times kill -9: one exact row each
 	cargo build --profile dist
 	cargo bench --profile dist --bench prove
+
+prove-rows:      ## 1,000,000 rows in SQLite and in Postgres: by tenant and month in less than 200 ms
+	@scripts/setup test
+	WEIR_STORE_ROWS=1000000 cargo test --release --test postgres many -- --nocapture
 
 fuzz:            ## fuzz every target for an hour each
 	scripts/fuzz 3600

@@ -292,6 +292,23 @@ fn files_are_short() {
     }
 }
 
+/// Nothing complains of a file that belongs to no test: its tests just never run.
+#[test]
+fn every_test_file_is_of_a_test() {
+    for directory in ["e2e", "faults", "postgres", "recorded", "routing", "shared", "support"] {
+        let files = sources(&[&format!("tests/{directory}")]);
+        let belongs = |name: &str| {
+            let (named, at) = (format!("mod {name};"), format!("{directory}/{name}.rs\""));
+            let beside = |of: &Source| of.path.starts_with(&format!("tests/{directory}/"));
+            sources(&["tests"]).iter().any(|of| (beside(of) && of.text.contains(&named)) || of.text.contains(&at))
+        };
+        for file in &files {
+            let name = Path::new(&file.path).file_stem().and_then(|stem| stem.to_str()).unwrap();
+            assert!(["main", "mod", "tests"].contains(&name) || belongs(name), "{} is of no test", file.path);
+        }
+    }
+}
+
 #[test]
 fn every_file_says_what_it_is() {
     for source in sources(&["src"]).iter().filter(|s| !s.is_tests()) {

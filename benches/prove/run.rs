@@ -67,6 +67,7 @@ pub(crate) fn run(binary: &Path, dir: &Path, size: &Size) -> Proof {
     let mut wrong = course.wrong.lock().unwrap().clone();
     wrong.extend(gateway.panics());
     wrong.extend(verdict.complaints());
+    wrong.extend(verified(binary, dir).err());
     if kills < size.kills {
         wrong.push(format!("only {kills} of {} kills happened while requests ran", size.kills));
     }
@@ -124,6 +125,15 @@ fn rows(binary: &Path, dir: &Path, gateway: &mut Gateway, size: &Size) -> Vec<Va
         true => serde_json::from_str(&text).expect("a list of rows"),
         false => text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect(),
     }
+}
+
+/// What the ledger says of itself: its log, its rows and its sums.
+fn verified(binary: &Path, dir: &Path) -> Result<(), String> {
+    let mut command = Command::new(binary);
+    let told = command.args(["ledger", "verify", "-c"]).arg(dir.join("weir.yaml")).env_clear().output();
+    let told = told.map_err(|error| format!("weir ledger verify: {error}"))?;
+    let text = [told.stdout, told.stderr].map(|part| String::from_utf8_lossy(&part).into_owned()).concat();
+    if told.status.success() { Ok(()) } else { Err(format!("weir ledger verify: {text}")) }
 }
 
 fn report(verdict: &Verdict, sent: usize, kills: u32, (loaded, slowest): (Duration, Duration)) -> String {

@@ -399,7 +399,7 @@ fn threads_write_beside_each_other() {
 #[test]
 fn a_file_that_is_no_segment_is_damage() {
     let state = State::new();
-    let process = state.0.join(DIRECTORY).join("0");
+    let process = state.0.join(DIRECTORY).join(uuid::Uuid::now_v7().simple().to_string());
     fs::create_dir_all(&process).unwrap();
     fs::write(process.join("000-00000001.log"), b"something else altogether").unwrap();
     fs::write(process.join("notes.txt"), b"not ours").unwrap();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::ask::{CHAT, chat, chat_answer, chunk, streamed};
-use crate::support::gateway::{Gateway, config};
+use crate::support::gateway::{Gateway, config, new_dir};
 use crate::support::upstream::Upstream;
 use crate::support::wait::until;
 
@@ -14,12 +14,12 @@ fn upstream() -> Upstream {
     Upstream::start(|request, conn| {
         if request.json()["stream"] == json!(true) {
             conn.sse_head();
-            conn.data(chunk("one"));
+            conn.data(chunk(&json!({"content": "one"}), None));
             // Until the gateway is gone.
             while conn.take(1).is_some() {}
             return;
         }
-        conn.json(200, &chat_answer().to_string());
+        conn.json(200, &chat_answer("hi"));
     })
 }
 
@@ -42,15 +42,15 @@ fn outcomes(rows: &[Value]) -> Vec<&str> {
 fn what_a_killed_gateway_left_open_is_closed_by_the_next_one() {
     let upstream = upstream();
     let config = config(upstream.address, upstream.address, "");
-    let gateway = Gateway::start(&config);
+    let mut gateway = Gateway::start(&config);
     let dir = gateway.dir.clone();
     for _ in 0..3 {
-        assert_eq!(gateway.post(CHAT, &chat(MODEL)).status(), 200);
+        assert_eq!(gateway.post(CHAT, &chat(MODEL, "hi")).status(), 200);
     }
-    let mut stream = gateway.stream(CHAT, &streamed(chat(MODEL)));
+    let mut stream = gateway.stream(CHAT, &streamed(chat(MODEL, "hi")));
     assert!(stream.piece().is_some());
     gateway.signal("KILL");
-    assert!(gateway.is_gone());
+    assert!(!gateway.wait_exit().success());
     let again = Gateway::start_in(dir, &config, &[]);
     let rows = rows(&again, 4);
     assert_eq!(outcomes(&rows), ["finished", "finished", "finished", "recovered"]);
@@ -69,7 +69,7 @@ fn a_gateway_that_ends_has_nothing_left_to_recover() {
     let mut gateway = Gateway::start(&config);
     let dir = gateway.dir.clone();
     let record = {
-        assert_eq!(gateway.post(CHAT, &chat(MODEL)).status(), 200);
+        assert_eq!(gateway.post(CHAT, &chat(MODEL, "hi")).status(), 200);
         gateway.record(1)
     };
     gateway.signal("TERM");
@@ -78,4 +78,55 @@ fn a_gateway_that_ends_has_nothing_left_to_recover() {
     let rows = rows(&again, 1);
     assert_eq!(rows[0], record, "the row is what the access log said");
     assert_eq!(again.metric("weir_ledger_recovered_total", &[]), 0.0);
+}
+
+/// Of alerts at a webhook: kind and state.
+fn told(hook: &Upstream) -> Vec<(String, String)> {
+    let word = |said: &Value, name: &str| said[name].as_str().unwrap().to_owned();
+    hook.requests().iter().map(|it| it.json()).map(|said| (word(&said, "kind"), word(&said, "state"))).collect()
+}
+
+/// The database is locked by another program, so the log takes the rows until it is full.
+#[test]
+fn a_full_log_refuses_what_is_new_and_loses_nothing() {
+    let (upstream, hook) = (upstream(), Upstream::json(200, "{}"));
+    let alerts = format!("alerts: {{ledger_lag: 1s, webhooks: [{{url: \"http://{}/\"}}]}}", hook.address);
+    let config =
+        config(upstream.address, upstream.address, &alerts).replace("/data\"", "/data\"\n  ledger: {max_size: 1MiB}");
+    let dir = new_dir();
+    let gateway = Gateway::start_in(dir.clone(), &config, &[]);
+    assert_eq!(gateway.post(CHAT, &chat(MODEL, "hi")).status(), 200);
+    rows(&gateway, 1);
+    let other = rusqlite::Connection::open(dir.join("data/weir.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut served = 1;
+    let refused = until("the log to be full", || {
+        let answer = gateway.post(CHAT, &chat(MODEL, "hi"));
+        served += usize::from(answer.status() == 200);
+        (answer.status() != 200).then_some(answer)
+    });
+    assert_eq!((refused.status(), &refused.json()["error"]["code"]), (503, &json!("ledger_unavailable")));
+    assert!(served > 50, "{served}");
+    let asked = upstream.requests().len();
+    for _ in 0..50 {
+        assert_eq!(gateway.post(CHAT, &chat(MODEL, "hi")).status(), 503);
+    }
+    assert_eq!((upstream.requests().len(), asked), (served, served), "no provider was asked for what is refused");
+    assert_eq!(gateway.metric("weir_ledger_refused_total", &[]), 51.0);
+    for kind in ["ledger_full", "ledger_lag"] {
+        until(kind, || told(&hook).contains(&(kind.to_owned(), "raised".to_owned())).then_some(()));
+    }
+    other.execute_batch("COMMIT").unwrap();
+    for kind in ["ledger_full", "ledger_lag"] {
+        until(kind, || told(&hook).contains(&(kind.to_owned(), "resolved".to_owned())).then_some(()));
+    }
+    let answer = gateway.post(CHAT, &chat(MODEL, "hi"));
+    assert_eq!(answer.status(), 200);
+    let sum = until("all rows", || {
+        let sum = gateway.admin("GET", "/admin/v1/usage").json()["data"][0].clone();
+        (sum["requests"].as_u64()? > served as u64).then_some(sum)
+    });
+    assert_eq!((&sum["requests"], &sum["failed"]), (&json!(served + 1), &json!(0)));
+    assert_eq!(gateway.metric("weir_ledger_lost_total", &[]), 0.0);
+    assert_eq!(gateway.records().iter().filter(|row| row["status"] == 503).count(), 51, "they are in the access log");
 }

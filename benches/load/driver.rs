@@ -4,24 +4,31 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bodies::{Cell, Stream, cells};
+use crate::features;
 use crate::generate::{Job, Outcome};
 use crate::server::{Server, free_port, pinned};
 
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 /// Of one run of a cell.
 const MS: u64 = 1000;
-const SERVER_CORE: u32 = 0;
+pub(crate) const SERVER_CORE: u32 = 0;
 const LOAD_CORE: u32 = 1;
 /// Requests per second of the latency cells: a third of what one core does, or less.
 const RATE: u64 = 500;
 
-/// `only`: cells whose name has this in it.
+/// `only`: cells whose name has this in it; or `features`.
 pub(crate) fn run(only: Option<&str>) {
     let own = std::env::current_exe().unwrap();
     let weir = std::env::var_os("WEIR_BIN").map_or_else(|| own_target().join("dist/weir"), PathBuf::from);
     assert!(weir.exists(), "{} is not there: cargo build --profile dist, or set WEIR_BIN", weir.display());
     let (mock_port, bare_port, weir_port) = (free_port(), free_port(), free_port());
     let mock = Server::start(LOAD_CORE, &own, &["mock".into(), mock_port.to_string()], mock_port);
+    if only.is_none_or(|only| only == "features") {
+        features::run(&own, &weir, mock_port);
+    }
+    if only == Some("features") {
+        return;
+    }
     let bare_args = ["bare".into(), bare_port.to_string(), mock_port.to_string()];
     let bare = Server::start(SERVER_CORE, &own, &bare_args, bare_port);
     let dir = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
@@ -103,14 +110,14 @@ fn cpu_table(own: &Path, bare: &Server, weir: &Server, mock: &Server, only: Opti
     }
 }
 
-const fn connections(cell: &Cell) -> usize {
+pub(crate) const fn connections(cell: &Cell) -> usize {
     match cell.stream {
         Stream::Paced => 64,
         _ => 8,
     }
 }
 
-fn cpu_us_per_request(own: &Path, server: &Server, job: &Job) -> f64 {
+pub(crate) fn cpu_us_per_request(own: &Path, server: &Server, job: &Job) -> f64 {
     // Connections and caches are warm before anything counts.
     generate(own, &Job { ms: 300, ..*job });
     let before = server.cpu();
@@ -163,7 +170,7 @@ fn generate(own: &Path, job: &Job) -> Outcome {
 }
 
 /// What the numbers were taken on.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|l| l.strip_prefix("model name").map(|l| l.trim_start_matches([' ', '\t', ':'])));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

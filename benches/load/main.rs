@@ -22,6 +22,7 @@
 mod bare;
 mod bodies;
 mod driver;
+mod features;
 mod generate;
 mod mock;
 mod server;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{print, run};
 use crate::config::env::{Env as _, System};
 use crate::config::load::{self, Unfiled};
+use crate::proxy::handover::Inherited;
 use crate::proxy::probe::{Answer, Probe};
 use crate::proxy::serve::{self, Simulated};
 use crate::telemetry::log;
@@ -44,7 +45,7 @@ pub(super) fn demo(args: &Args) -> ExitCode {
             Ok(unfiled) => unfiled,
             Err(report) => return run::refused(&report),
         };
-    match serve::prepare(runtime, None, Arc::new(System), Some(simulated)) {
+    match serve::prepare(runtime, None, Arc::new(System), Some(simulated), Inherited::nothing()) {
         Ok(mut prepared) => {
             run::announce(&prepared);
             let Some(address) = prepared.addresses.first().copied() else { return run::failed("no address") };

@@ -9,6 +9,7 @@ use crate::config::env::{Env, System};
 use crate::config::load::{self, Unfiled};
 use crate::config::report::Report;
 use crate::config::runtime::{Deployment, Runtime};
+use crate::proxy::handover::Inherited;
 use crate::proxy::serve::{self, Prepared};
 use crate::secret::Secret;
 use crate::telemetry::log;
@@ -18,6 +19,19 @@ pub(super) struct Args {
     /// The configuration; without it, providers come from the environment (OPENAI_API_KEY, ...)
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Take the place of the process that serves with the same `state.dir`: wait until SIGQUIT makes it
+    /// hand over its sockets
+    #[arg(long)]
+    pub(super) upgrade: bool,
+}
+
+/// The sockets of the process before this one.
+fn inherited(upgrade: bool, runtime: &Runtime) -> Result<Inherited, String> {
+    if !upgrade {
+        return Ok(Inherited::nothing());
+    }
+    print::note("weir: waiting for the sockets: send SIGQUIT to the process that serves now");
+    Inherited::wait(&runtime.state.dir)
 }
 
 pub(super) fn run(args: Args) -> ExitCode {
@@ -25,17 +39,19 @@ pub(super) fn run(args: Args) -> ExitCode {
         return failed(&error);
     }
     match args.config {
-        Some(file) => with_file(file),
-        None => without_file(),
+        Some(file) => with_file(file, args.upgrade),
+        None => without_file(args.upgrade),
     }
 }
 
-fn with_file(file: PathBuf) -> ExitCode {
+fn with_file(file: PathBuf, upgrade: bool) -> ExitCode {
     let runtime = match load::from_file(&file, &System) {
         Ok(runtime) => runtime,
         Err(report) => return refused(&report),
     };
-    match serve::prepare(runtime, Some(file), Arc::new(System), None) {
+    let prepared = inherited(upgrade, &runtime)
+        .and_then(|inherited| serve::prepare(runtime, Some(file), Arc::new(System), None, inherited));
+    match prepared {
         Ok(prepared) => {
             announce(&prepared);
             prepared.serve();
@@ -45,7 +61,7 @@ fn with_file(file: PathBuf) -> ExitCode {
     }
 }
 
-fn without_file() -> ExitCode {
+fn without_file(upgrade: bool) -> ExitCode {
     let Unfiled { mut runtime, key, generated } = match load::from_environment(&System) {
         Ok(unfiled) => unfiled,
         Err(report) => return refused(&report),
@@ -57,7 +73,9 @@ fn without_file() -> ExitCode {
     }
     let found: Vec<String> = runtime.deployments.iter().map(|d| found(d, &runtime)).collect();
     let model = runtime.deployments.first().map(|d| format!("{}/{}", d.name, example(d)));
-    match serve::prepare(runtime, None, Arc::new(System), None) {
+    let prepared = inherited(upgrade, &runtime)
+        .and_then(|inherited| serve::prepare(runtime, None, Arc::new(System), None, inherited));
+    match prepared {
         Ok(prepared) => {
             announce(&prepared);
             print::note(&format!("weir: found in the environment: {}", found.join(", ")));

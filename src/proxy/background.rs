@@ -1,14 +1,14 @@
 //! What runs beside requests: name look-ups, reload by signal, the drain's end.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::Notify;
 
 use super::connector::REFRESH;
@@ -16,7 +16,7 @@ use super::keep::Keep;
 use super::ledger::Fold;
 use super::live::Live;
 use super::registry::Registry;
-use super::shutdown::{InFlight, drained};
+use super::shutdown::{InFlight, drained, receive};
 use crate::config::reload::Reloader;
 use crate::limit::shared::Shared;
 use crate::telemetry::Telemetry;
@@ -65,7 +65,7 @@ pub(super) struct Last {
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
     /// A directory that nobody needs afterwards.
-    pub(super) scratch: Option<PathBuf>,
+    pub(super) scratch: Arc<OnceLock<PathBuf>>,
 }
 
 impl std::fmt::Debug for Last {
@@ -83,7 +83,7 @@ impl Last {
         }
         self.registry.flush();
         self.telemetry.flush(FLUSH);
-        if let Some(scratch) = &self.scratch {
+        if let Some(scratch) = self.scratch.get() {
             let _ = std::fs::remove_dir_all(scratch);
         }
     }
@@ -113,10 +113,7 @@ pub(super) struct HangUp {
 impl HangUp {
     /// From here on SIGHUP waits for the service: unreceived, it would end the process.
     pub(super) fn new(reloader: Arc<Reloader>) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| format!("no runtime: {e}"))?;
-        let _inside = runtime.enter();
-        let received = signal(SignalKind::hangup()).map_err(|e| format!("SIGHUP cannot be received: {e}"))?;
+        let [received] = receive([SignalKind::hangup()])?;
         Ok(Self { reloader, received: Mutex::new(Some(received)) })
     }
 }

@@ -2,7 +2,7 @@
 //! panic inside the framework, port 0 is known and printed, and the framework gets ready sockets.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd as _;
+use std::os::fd::{AsRawFd as _, IntoRawFd as _, RawFd};
 
 use async_trait::async_trait;
 use pingora_core::listeners::tls::TlsSettings;
@@ -10,6 +10,7 @@ use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 
+use super::handover::Inherited;
 use crate::config::runtime::{Listen, TlsFiles};
 
 /// Room for a whole answer head and small body: one write to the socket instead of two.
@@ -21,16 +22,35 @@ pub(crate) struct Bound {
     /// As bound: port 0 is resolved.
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
-    socket: TcpListener,
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Own(TcpListener),
+    /// Another process listened on it before.
+    Inherited(RawFd),
 }
 
 impl Bound {
-    pub(crate) fn new(listen: &Listen) -> Result<Self, String> {
+    pub(crate) fn new(listen: &Listen, inherited: &Inherited) -> Result<Self, String> {
+        let (address, tls) = (listen.address, listen.tls.clone());
+        if let Some(fd) = inherited.get(&address.to_string()) {
+            return Ok(Self { address, tls, socket: Socket::Inherited(fd) });
+        }
         let socket =
             TcpListener::bind(listen.address).map_err(|e| format!("cannot listen on {}: {e}", listen.address))?;
         socket.set_nonblocking(true).map_err(|e| e.to_string())?;
         let address = socket.local_addr().map_err(|e| e.to_string())?;
-        Ok(Self { address, tls: listen.tls.clone(), socket })
+        Ok(Self { address, tls, socket: Socket::Own(socket) })
+    }
+
+    /// Open for as long as the process listens.
+    pub(crate) fn fd(&self) -> RawFd {
+        match &self.socket {
+            Socket::Own(socket) => socket.as_raw_fd(),
+            Socket::Inherited(fd) => *fd,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -74,7 +94,11 @@ impl<S: Service> Service for OnBound<S> {
         if let Some(fds) = &fds {
             let mut fds = fds.lock();
             for bound in self.bound.drain(..) {
-                fds.add(bound.address.to_string(), bound.socket.into_raw_fd());
+                let fd = match bound.socket {
+                    Socket::Own(socket) => socket.into_raw_fd(),
+                    Socket::Inherited(fd) => fd,
+                };
+                fds.add(bound.address.to_string(), fd);
             }
         }
         self.inner.start_service(fds, shutdown, listeners_per_fd).await;

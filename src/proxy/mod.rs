@@ -17,6 +17,7 @@ mod database;
 mod discover;
 pub(crate) mod examine;
 mod fleet;
+pub(crate) mod handover;
 mod hooks;
 mod keep;
 mod ledger;

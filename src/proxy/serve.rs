@@ -22,6 +22,7 @@ use super::credentials::Credentials;
 use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::fleet::{self, Fleet};
+use super::handover::{Inherited, Sockets};
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
@@ -56,7 +57,8 @@ pub(crate) struct Simulated(Bound);
 impl Simulated {
     /// On a free loopback port.
     pub(crate) fn bind() -> Result<Self, String> {
-        Bound::new(&Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None }).map(Self)
+        let listen = Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None };
+        Bound::new(&listen, &Inherited::nothing()).map(Self)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -67,7 +69,7 @@ impl Simulated {
 /// A process that is about to serve: everything that can fail has been done.
 pub(crate) struct Prepared {
     server: Server,
-    in_flight: Arc<InFlight>,
+    signals: Signals,
     last: Last,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
@@ -88,9 +90,14 @@ pub(crate) fn prepare(
     file: Option<PathBuf>,
     env: Arc<dyn Env>,
     simulated: Option<Simulated>,
+    inherited: Inherited,
 ) -> Result<Prepared, String> {
-    let bound = runtime.server.listen.iter().map(Bound::new).collect::<Result<Vec<_>, _>>()?;
-    let admin = Bound::new(&Listen { address: runtime.admin.listen, tls: None })?;
+    let bind = |listen| Bound::new(listen, &inherited);
+    let bound = runtime.server.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    let admin = Bound::new(&Listen { address: runtime.admin.listen, tls: None }, &inherited)?;
+    let all = || bound.iter().chain([&admin]);
+    inherited.close_all_but(&all().map(|bound| bound.address.to_string()).collect::<Vec<_>>());
+    let sockets = Sockets::new(all(), &runtime.state.dir);
     let addresses = bound.iter().map(|b| b.address).collect();
     let (urls, admin_url) = (bound.iter().map(Bound::url).collect(), admin.url());
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&runtime));
@@ -138,10 +145,12 @@ pub(crate) fn prepare(
         beside(&mut server, "store", Fleet::new(task));
     }
     beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
-    let last = Last { keep, registry: Arc::clone(&shared.registry), fold: shared.fold, telemetry, scratch: None };
+    let registry = Arc::clone(&shared.registry);
+    let last = Last { keep, registry, fold: shared.fold, telemetry, scratch: Arc::default() };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
-    Ok(Prepared { server, in_flight, last, _watch: watch, addresses, urls, admin_url })
+    let signals = Signals::new(in_flight, sockets, last.clone())?;
+    Ok(Prepared { server, signals, last, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -152,14 +161,15 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        let Self { server, in_flight, last, .. } = self;
-        server.run(RunArgs { shutdown_signal: Box::new(Signals { in_flight, last: last.clone() }) });
+        let Self { server, signals, last, .. } = self;
+        server.run(RunArgs { shutdown_signal: Box::new(signals) });
         last.save();
     }
 
     /// The same, and what it wrote in `dir` goes with it.
-    pub(crate) fn serve_for_once(mut self, dir: PathBuf) {
-        self.last.scratch = Some(dir);
+    pub(crate) fn serve_for_once(self, dir: PathBuf) {
+        // Nobody has set another one.
+        let _ = self.last.scratch.set(dir);
         self.serve();
     }
 }

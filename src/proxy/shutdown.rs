@@ -3,15 +3,16 @@
 //! The framework sleeps its whole grace period even when idle and cuts what runs at its end. So it
 //! is told the longest period, and [`drained`] ends the process earlier.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::background::Last;
+use super::handover::Sockets;
 
 /// Requests between their first byte in and their last byte out.
 #[derive(Debug, Default)]
@@ -56,32 +57,78 @@ impl Drop for Ticket {
     }
 }
 
-/// Turns signals into the framework's words: SIGTERM drains, SIGINT ends at once.
+/// Turns signals into the framework's words: SIGTERM drains, SIGQUIT hands over the sockets and drains,
+/// SIGINT ends at once.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    pub(crate) in_flight: Arc<InFlight>,
-    pub(super) last: Last,
+    in_flight: Arc<InFlight>,
+    sockets: Sockets,
+    last: Last,
+    /// SIGTERM, SIGQUIT and SIGINT, until somebody waits for them.
+    received: Mutex<Option<[Signal; 3]>>,
+}
+
+/// From here on these signals wait for whoever asks: unreceived, they would end the process.
+pub(super) fn receive<const N: usize>(kinds: [SignalKind; N]) -> Result<[Signal; N], String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| format!("no runtime: {e}"))?;
+    let _inside = runtime.enter();
+    let received: Result<Vec<_>, _> = kinds.into_iter().map(signal).collect();
+    let received = received.map_err(|e| format!("signals cannot be received: {e}"))?;
+    received.try_into().map_err(|_| "signals cannot be received".to_owned())
+}
+
+impl Signals {
+    pub(super) fn new(in_flight: Arc<InFlight>, sockets: Sockets, last: Last) -> Result<Self, String> {
+        let received = receive([SignalKind::terminate(), SignalKind::quit(), SignalKind::interrupt()])?;
+        Ok(Self { in_flight, sockets, last, received: Mutex::new(Some(received)) })
+    }
+
+    fn drain(&self) -> ShutdownSignal {
+        tracing::info!(in_flight = self.in_flight.count(), "draining");
+        self.in_flight.drain();
+        ShutdownSignal::GracefulTerminate
+    }
+
+    /// To the process that takes this one's place. Where there is none, this one goes on.
+    async fn hand_over(&self) -> bool {
+        let (sockets, last) = (self.sockets.clone(), self.last.clone());
+        let handed_over = tokio::task::spawn_blocking(move || {
+            // The new one reads what was spent.
+            last.save();
+            sockets.send()
+        });
+        match handed_over.await {
+            Ok(Ok(())) => {
+                tracing::info!("the sockets are handed over");
+                return true;
+            }
+            Ok(Err(error)) => tracing::error!("{error}"),
+            Err(error) => tracing::error!("the sockets were not handed over: {error}"),
+        }
+        false
+    }
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            tracing::error!("signals cannot be received");
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some([mut terminate, mut quit, mut interrupt]) = received else {
             return std::future::pending().await;
         };
-        tokio::select! {
-            _ = terminate.recv() => {
-                tracing::info!(in_flight = self.in_flight.count(), "draining");
-                self.in_flight.drain();
-                ShutdownSignal::GracefulTerminate
-            }
-            _ = interrupt.recv() => {
-                // Left to itself the framework may go on accepting on a runtime that is being torn down.
-                let last = self.last.clone();
-                let _ = tokio::task::spawn_blocking(move || last.save()).await;
-                std::process::exit(0)
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return self.drain(),
+                _ = quit.recv() => if self.hand_over().await {
+                    return self.drain();
+                },
+                _ = interrupt.recv() => {
+                    // Left to itself the framework may go on accepting on a runtime that is being torn down.
+                    let last = self.last.clone();
+                    let _ = tokio::task::spawn_blocking(move || last.save()).await;
+                    std::process::exit(0)
+                }
             }
         }
     }

@@ -1,4 +1,6 @@
-//! Reload and shutdown.
+//! Reload, shutdown, and the hand-over to a new process.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -108,6 +110,67 @@ fn sigterm_lets_a_running_stream_finish_and_then_ends() {
     assert_eq!(stream_text(&seen), "first last");
     assert_eq!(seen.last().map(|e| e.data.as_str()), Some("[DONE]"));
     assert!(gateway.wait_exit().success());
+}
+
+/// A stream runs and requests come in one after the other: none is refused, none is cut.
+#[test]
+fn sigquit_hands_the_sockets_to_a_new_process() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let passed = gate.clone();
+    let upstream = Upstream::start(move |request, conn| {
+        if request.json()["stream"] != json!(true) {
+            return conn.json(200, &chat_answer("hi"));
+        }
+        conn.sse_head();
+        conn.data(chunk(&json!({"role": "assistant", "content": "one"}), None));
+        passed.pass();
+        conn.data(chunk(&json!({"content": " two"}), Some("stop")));
+        conn.data("[DONE]");
+        conn.end();
+    });
+    let text = config(upstream.address, upstream.address, "");
+    let mut old = Gateway::start(&text);
+    let body = chat("openai/gpt-4o-mini", "hi");
+    let mut stream = old.stream(CHAT, &streamed(body.clone()));
+    let first = stream.piece().expect("it runs");
+    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let new = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                assert_eq!(old.post(CHAT, &body).status(), 200);
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let new = old.hand_over(&text);
+        let before = asked.load(Ordering::SeqCst);
+        until("requests at the new one", || (asked.load(Ordering::SeqCst) > before + 20).then_some(()));
+        done.store(true, Ordering::SeqCst);
+        asking.join().unwrap();
+        new
+    });
+    assert_eq!((new.address, new.admin), (old.address, old.admin));
+    assert!(new.metric("weir_requests_total", &[]) >= 20.0, "the new one answers");
+    assert!(old.is_running(), "the old one has a stream to end");
+    gate.open();
+    let rest = stream.until_closed();
+    assert!(String::from_utf8_lossy(&[first, rest].concat()).contains(" two"));
+    assert!(old.wait_exit().success());
+    let rows = until("all rows", || {
+        let sum = new.admin("GET", "/admin/v1/usage").json()["data"][0]["requests"].as_u64()?;
+        (sum == asked.load(Ordering::SeqCst) as u64 + 1).then_some(sum)
+    });
+    assert!(rows > 20);
+}
+
+#[test]
+fn sigquit_without_a_new_process_changes_nothing() {
+    let sim = Simulated::start();
+    let mut gateway = Gateway::start(&config(sim.address, sim.address, ""));
+    gateway.signal("QUIT");
+    until("it to be said", || gateway.stderr().contains("no new process took the sockets").then_some(()));
+    assert_eq!(status_with(&gateway, KEY), 200);
+    assert!(gateway.is_running());
 }
 
 #[test]

@@ -76,24 +76,43 @@ impl Gateway {
 
     /// With files laid down before and further environment variables.
     pub(crate) fn start_in(dir: PathBuf, config: &str, env: &[(&str, &str)]) -> Self {
+        Self::launch(dir, config, env, &[]).listening()
+    }
+
+    /// Another process in this one's place: it waits for the sockets, this one is told to hand them over.
+    pub(crate) fn hand_over(&self, config: &str) -> Self {
+        // In the order of the file: the public one, then the admin's.
+        let config = config.replacen("127.0.0.1:0", &self.address.to_string(), 1);
+        let config = config.replacen("127.0.0.1:0", &self.admin.to_string(), 1);
+        let next = Self::launch(self.dir.clone(), &config, &[], &["--upgrade"]);
+        until("the new process to wait", || next.err.lock().unwrap().contains("waiting for the sockets").then_some(()));
+        self.signal("QUIT");
+        next.listening()
+    }
+
+    fn launch(dir: PathBuf, config: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
         let file = dir.join("weir.yaml");
         std::fs::write(&file, config.replace("@DIR@", &dir.display().to_string())).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command.arg("run").arg("-c").arg(&file).current_dir(&dir);
+        command.arg("run").arg("-c").arg(&file).args(args).current_dir(&dir);
         command.env_clear().env("WEIR_LOG", "debug").env("RUST_BACKTRACE", "1").envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let out = collect(child.stdout.take().unwrap());
         let err = collect(child.stderr.take().unwrap());
-        let mut ports = || {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("weir ended with {status}:\n{}", err.lock().unwrap());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { child, address: nowhere, admin: nowhere, dir, out, err }
+    }
+
+    fn listening(mut self) -> Self {
+        (self.address, self.admin) = until("the gateway to listen", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("weir ended with {status}:\n{}", self.err.lock().unwrap());
             }
-            let text = err.lock().unwrap();
+            let text = self.err.lock().unwrap();
             Some((port(&text, "weir: listening on ")?, port(&text, "weir: admin on ")?))
-        };
-        let (address, admin) = until("the gateway to listen", &mut ports);
-        Self { child, address, admin, dir, out, err }
+        });
+        self
     }
 
     pub(crate) fn client(&self) -> Client {

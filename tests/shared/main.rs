@@ -5,8 +5,7 @@
 //! - `replica`: what stands for a replica in one process;
 //! - `limits`: what several of them admit together;
 //! - `loss`: what they do without the store, and when it is back;
-//! - `gateways`: the same of real processes;
-//! - `cost`: measurements.
+//! - `gateways`: the same of real processes.
 //!
 //! With Valkey installed everything runs on both. Without either nothing runs, but in CI that fails.
 #![cfg(feature = "proxy")]
@@ -17,8 +16,6 @@
 #[expect(dead_code, reason = "shared with the other tests of the whole program, which use more of it")]
 mod support;
 
-#[cfg(test)]
-mod cost;
 #[cfg(test)]
 mod gateways;
 #[cfg(test)]

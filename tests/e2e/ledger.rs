@@ -1,6 +1,9 @@
 //! What becomes of requests on record through the end of a process, by its own will or not.
 
 use serde_json::{Value, json};
+use weir::config::runtime::State;
+use weir::ledger::Row;
+use weir::store::{Batch, Database};
 
 use crate::ask::{CHAT, chat, chat_answer, chunk, streamed};
 use crate::support::gateway::{Gateway, config, new_dir};
@@ -129,4 +132,41 @@ fn a_full_log_refuses_what_is_new_and_loses_nothing() {
     assert_eq!((&sum["requests"], &sum["failed"]), (&json!(served + 1), &json!(0)));
     assert_eq!(gateway.metric("weir_ledger_lost_total", &[]), 0.0);
     assert_eq!(gateway.records().iter().filter(|row| row["status"] == 503).count(), 51, "they are in the access log");
+}
+
+/// A row of `acme` that began so many hours ago and cost next to nothing.
+fn row_of(hours_ago: i64) -> Row {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let began = jiff::Timestamp::from_second(i64::try_from(now).unwrap() - hours_ago * 3_600).unwrap();
+    let line = json!({
+        "request_id": format!("req-{hours_ago}"), "client_request_id": null, "started_at": format!("{began:.3}"),
+        "tenant": "acme", "key_id": "acme-dev", "user": null, "tags": [], "format": "chat", "route": null,
+        "model": MODEL, "provider": "openai", "upstream_model": "gpt-4o-mini", "stream": false, "status": 200,
+        "outcome": "finished", "attempts": 1, "fallback": false, "input_tokens": 1, "output_tokens": 1,
+        "cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0, "usage_source": "reported",
+        "usage": {"fresh_input": 1, "visible_output": 1}, "service_tier": null, "cost_pico_usd": 5,
+        "cost_usd": 0.000_000_000_005, "price_version": "v", "duration_ms": 1.0, "ttft_ms": null, "overhead_ms": 0.1,
+        "dropped": [], "error": null, "timeline": [],
+    });
+    Row::read(line.to_string().as_bytes()).unwrap()
+}
+
+/// The history comes from the database: this process has seen none of it.
+#[test]
+fn spending_out_of_the_ordinary_is_told_of() {
+    let (upstream, hook) = (upstream(), Upstream::json(200, "{}"));
+    let alerts = format!(
+        "alerts: {{spend_spikes: {{minimum_usd: 0.000001}}, webhooks: [{{url: \"http://{}/\", events: [spend_spike]}}]}}",
+        hook.address
+    );
+    let dir = new_dir();
+    let database = Database::open(&State { dir: dir.join("data"), ..State::default() }).unwrap();
+    database.fold(&Batch { rows: (2..60).map(row_of).collect(), positions: Vec::new() }).unwrap();
+    drop(database);
+    let gateway = Gateway::start_in(dir, &config(upstream.address, upstream.address, &alerts), &[]);
+    let said = until("the alert", || {
+        assert_eq!(gateway.post(CHAT, &chat(MODEL, "hi")).status(), 200);
+        hook.requests().iter().map(|request| request.json()).find(|said| said["subject"] == "tenant acme")
+    });
+    assert_eq!((&said["kind"], &said["tenant"]), (&json!("spend_spike"), &json!("acme")), "{said}");
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use weir::ledger::Row;
-use weir::store::{Batch, By, Cursor, Database, Position, Span, UsageQuery, Used, Wanted};
+use weir::store::{Batch, By, Cursor, Database, Overview, Position, Span, Stretch, UsageQuery, Used, Wanted};
 use weir::usage::price::PicoUsd;
 
 use crate::rows::{APRIL_S, batch, embedded, row, rows};
@@ -15,6 +15,11 @@ fn on_both(name: &str, check: impl Fn(&Database)) {
     if let Some(server) = Server::start(name) {
         check(&server.database("weir"));
     }
+}
+
+/// As rows have it.
+fn moment(second: i64) -> String {
+    format!("{:.3}", jiff::Timestamp::from_second(second).unwrap())
 }
 
 fn line(row: &Row) -> String {
@@ -252,6 +257,41 @@ fn usage_is_of_the_time_and_the_names_that_are_asked_for() {
             database.usage(&query).unwrap().into_iter().map(|row| row.names[0].clone()).collect::<Vec<_>>()
         };
         assert_eq!((page(0).len(), page(18).len(), page(21).len()), (3, 2, 0));
+    });
+}
+
+#[test]
+fn an_overview_is_what_the_rows_say() {
+    on_both("overview", |database| {
+        let mut made = spread(300);
+        let hour = i64::try_from(APRIL_S).unwrap() + 3_600;
+        for (number, row) in (0..).zip(&mut made) {
+            row.started_at = moment(hour + number * 10);
+            row.tenant = Some(if number % 3 == 0 { "acme" } else { "other" }.to_owned());
+            row.timeline.clear();
+        }
+        database.fold(&Batch { rows: made.clone(), positions: Vec::new() }).unwrap();
+        let overview = |step_s: i64, tenant: Option<&str>| {
+            let stretch = Stretch { from_s: hour, until_s: hour + 3_600, step_s, tenant: tenant.map(str::to_owned) };
+            database.overview(&stretch).unwrap()
+        };
+        for tenant in [None, Some("acme")] {
+            let own: Vec<&Row> =
+                made.iter().filter(|row| tenant.is_none_or(|t| row.tenant.as_deref() == Some(t))).collect();
+            let (rows, sums) = (overview(60, tenant), overview(900, tenant));
+            assert_eq!(rows.steps.len(), 50, "ten seconds each, in minutes");
+            assert_eq!(sums.steps.len(), 4);
+            for found in [&rows, &sums] {
+                assert_eq!(found.total.requests, own.len() as u64);
+                assert_eq!(found.total.failed, own.iter().filter(|row| row.outcome != "finished").count() as u64);
+                assert_eq!(found.total.input_tokens, own.iter().filter_map(|row| row.input_tokens).sum::<u64>());
+                assert_eq!(found.total.cost.0, own.iter().filter_map(|row| row.cost_pico_usd).sum::<i128>());
+                assert!(!found.is_sampled && found.duration_us.is_some());
+            }
+            assert_eq!(rows.duration_us, sums.duration_us);
+        }
+        let later = Stretch { from_s: hour + 7_200, until_s: hour + 9_000, step_s: 60, tenant: None };
+        assert_eq!(database.overview(&later).unwrap(), Overview::default());
     });
 }
 

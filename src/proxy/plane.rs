@@ -1,6 +1,6 @@
 //! What the admin plane looks at and does.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -42,6 +42,8 @@ pub(super) struct Plane {
     pub(super) alerts: Arc<Alerts>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
+    /// Held while metrics are set and read: what one scrape sets anew, another is not to find half set.
+    pub(super) scraping: Mutex<()>,
 }
 
 impl Backend for Plane {
@@ -58,6 +60,7 @@ impl Backend for Plane {
     }
 
     fn metrics(&self) -> String {
+        let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
         let (live, now_ms) = (self.live.load(), self.clock.now_ms());
         let all: Vec<Seen<'_>> =
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();

@@ -62,6 +62,8 @@ pub trait Backend: Send + Sync {
     fn providers_json(&self) -> Vec<u8>;
     /// The routes with their targets and how those are, as one JSON object.
     fn routes_json(&self) -> Vec<u8>;
+    /// All models there are names for, with limits and prices, as one JSON object.
+    fn models_json(&self) -> Vec<u8>;
     /// The last alerts, as one JSON object.
     fn alerts_json(&self) -> Vec<u8>;
     /// Takes an endpoint out, or puts it back; false where there is none of that id.

@@ -49,6 +49,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/keys/{id}/rotate", method: "POST", access: ChangeOwn, serve: Beside(keys::rotate) },
     Route { path: "/admin/v1/audit", method: "GET", access: Look, serve: Beside(audit::list) },
     Route { path: "/admin/v1/providers", method: "GET", access: Look, serve: Beside(providers) },
+    Route { path: "/admin/v1/models", method: "GET", access: Look, serve: Beside(models) },
     Route { path: "/admin/v1/routes", method: "GET", access: Look, serve: Beside(all_routes) },
     Route { path: "/admin/v1/endpoints/{id}/drain", method: "POST", access: Change, serve: Beside(drain) },
     Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", access: Change, serve: Beside(undrain) },
@@ -188,6 +189,10 @@ fn tenant(asked: &Asked<'_>) -> Answer {
 
 fn providers(asked: &Asked<'_>) -> Answer {
     Answer::json(StatusCode::OK, asked.backend.providers_json())
+}
+
+fn models(asked: &Asked<'_>) -> Answer {
+    Answer::json(StatusCode::OK, asked.backend.models_json())
 }
 
 fn all_routes(asked: &Asked<'_>) -> Answer {

@@ -60,6 +60,9 @@ impl Backend for Fake {
     fn routes_json(&self) -> Vec<u8> {
         br#"{"data":["routes"]}"#.to_vec()
     }
+    fn models_json(&self) -> Vec<u8> {
+        br#"{"object":"list","data":[]}"#.to_vec()
+    }
     fn alerts_json(&self) -> Vec<u8> {
         br#"{"data":["alerts"]}"#.to_vec()
     }
@@ -529,6 +532,67 @@ fn the_openapi_document_describes_exactly_what_is_served() {
     let open = |r: &Route| r.access == guard::Access::Open;
     let served = routes::ROUTES.iter().map(|r| (r.path.to_owned(), r.method.to_owned(), open(r))).collect();
     assert_eq!(described, served);
+}
+
+/// Whoever asks, and whatever: the document says that it may be answered so. Where a schema lists members, an
+/// answer has all that are required and no others.
+#[test]
+fn every_answer_is_in_the_openapi_document() {
+    let document: Json = serde_json::from_str(routes::OPENAPI).unwrap();
+    let mut wrong = BTreeSet::new();
+    for admin in [admin(None), admin(Some("letmein"))] {
+        for route in routes::ROUTES {
+            let responses = &document["paths"][route.path][route.method.to_lowercase()]["responses"];
+            assert_eq!(responses.get("504").is_some(), matches!(route.serve, Serve::Beside(_)), "{}", route.path);
+            let (path, method) = (filled(route.path), route.method.parse::<Method>().unwrap());
+            let foreign: &[(&str, &str)] = &[("host", "evil.example")];
+            for headers in
+                [&[], BEARER, &[("authorization", "Bearer own")], &[("authorization", "Bearer foreign")], foreign]
+            {
+                for (more, body) in [("", body_of(route)), ("?no=such", body_of(route)), ("", b"[")] {
+                    let uri = format!("{path}{more}").parse().unwrap();
+                    let answer = admin.answer_here(&method, &uri, &self::headers(headers), body);
+                    let what = format!("{method} {}: {}", route.path, answer.status);
+                    let response = found(&document, &responses[answer.status.as_str()]);
+                    if !response.is_object() {
+                        wrong.insert(what.clone());
+                    }
+                    let Ok(body) = serde_json::from_slice::<Json>(&answer.body) else { continue };
+                    let schema = &response["content"]["application/json"]["schema"];
+                    compare((&document, schema), &body, &what, &mut wrong);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What a reference is to.
+fn found<'d>(document: &'d Json, part: &'d Json) -> &'d Json {
+    match part["$ref"].as_str() {
+        Some(to) => found(document, document.pointer(to.strip_prefix('#').unwrap()).unwrap()),
+        None => part,
+    }
+}
+
+fn compare((document, schema): (&Json, &Json), body: &Json, what: &str, wrong: &mut BTreeSet<String>) {
+    let schema = found(document, schema);
+    // Where it says nothing of members, they may be any.
+    if let (Some(properties), Some(members)) = (schema["properties"].as_object(), body.as_object()) {
+        for (name, value) in members {
+            match properties.get(name) {
+                Some(schema) => compare((document, schema), value, what, wrong),
+                None => _ = wrong.insert(format!("{what}: `{name}` is not in the document")),
+            }
+        }
+        let required = schema["required"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap());
+        for name in required.filter(|name| !members.contains_key(*name)) {
+            wrong.insert(format!("{what}: `{name}` is missing"));
+        }
+    }
+    for row in body.as_array().into_iter().flatten() {
+        compare((document, &schema["items"]), row, what, wrong);
+    }
 }
 
 #[tokio::test]

@@ -15,18 +15,20 @@ use crate::admin::Backend;
 use crate::alert::Alerts;
 use crate::config::dump;
 use crate::config::reload::Reloader;
-use crate::config::runtime::{Deployment, Runtime};
+use crate::config::runtime::{Deployment, Key, Runtime};
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
 use crate::secret::Secret;
+use crate::stage::models;
 use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
 use crate::tenant::stored::{Held, StoredKey};
+use crate::wire::Dialect;
 
 /// Records take a moment to the list of those that are kept.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -84,6 +86,11 @@ impl Backend for Plane {
 
     fn routes_json(&self) -> Vec<u8> {
         show::routes(&self.live.load(), self.clock.now_ms())
+    }
+
+    fn models_json(&self) -> Vec<u8> {
+        // As a key's list that nothing narrows.
+        models::list(Dialect::OpenAiChat, None, &Key::default(), &self.live.load().runtime).unwrap_or_default().into()
     }
 
     fn alerts_json(&self) -> Vec<u8> {

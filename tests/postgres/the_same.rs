@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use weir::ledger::Row;
-use weir::store::{Batch, By, Cursor, Database, Position, Scope, Span, UsageQuery, Used, Wanted};
+use weir::store::{Batch, By, Cursor, Database, Position, Span, UsageQuery, Used, Wanted};
 use weir::usage::price::PicoUsd;
 
 use crate::rows::{APRIL_S, batch, embedded, row, rows};

@@ -9,7 +9,7 @@
 //! - [`usage`] counts and prices tokens, [`ledger`] keeps what became of every request, `store` is its
 //!   database;
 //! - `telemetry`, `admin` show it, [`alert`] tells those who do not look;
-//! - [`secret`] is text that cannot be printed;
+//! - [`secret`] is text that cannot be printed, `whole` writes files that are never there half;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
 
@@ -38,4 +38,5 @@ pub mod store;
 pub mod telemetry;
 pub mod tenant;
 pub mod usage;
+mod whole;
 pub mod wire;

@@ -88,6 +88,12 @@ fn check_says_good_bad_or_used_wrongly() {
     let shell = Shell::new();
     assert_eq!(shell.weir(&["check"]).0, 2);
     assert_eq!(shell.weir(&["check", "-c", "nowhere.yaml"]).0, 2);
+    // A set of keys without one that could be used: `weir run` would not start either.
+    let issuer = "{issuer: 'https://a.test', audience: w, jwks_file: none.json, tenant: t}";
+    shell.write("none.json", r#"{"keys": []}"#);
+    shell.write("issuer.yaml", &format!("{GOOD}auth: {{jwt: [{issuer}]}}\n"));
+    let (code, _, report) = shell.weir(&["check", "-c", "issuer.yaml"]);
+    assert!(code == 1 && report.contains("auth.jwt a.test: there is no public key that could be used"), "{report}");
     shell.write("weir.yaml", GOOD);
     let (code, good, _) = shell.weir(&["check"]);
     assert_eq!((code, good.as_str()), (0, "weir.yaml: good (1 provider, 0 routes, 1 tenant, 1 key)\n"));

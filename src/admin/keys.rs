@@ -14,7 +14,7 @@ use crate::limit::Scope;
 use crate::limit::clock::Rfc3339;
 use crate::secret::Secret;
 use crate::store::{Failure, Refused};
-use crate::tenant::stored::{Held, StoredKey, made, shown};
+use crate::tenant::stored::{Configured, Held, StoredKey, made, shown};
 use crate::wire::json::Obj;
 
 /// A key, wherever it comes from.
@@ -44,16 +44,17 @@ pub(super) fn list(asked: &Asked<'_>) -> Answer {
     };
     let (tenant, state, after) = (wanted.take("tenant"), wanted.take("state"), wanted.take("cursor"));
     let (runtime, now) = (asked.backend.runtime(), SystemTime::now());
+    let configured = Configured::of(&runtime);
     let all = all(asked, &runtime).into_iter();
     let behind = all.filter(|((id, _), _)| after.as_ref().is_none_or(|after| id > after));
     let of_tenant = behind.filter(|(_, key)| tenant.as_deref().is_none_or(|tenant| key.tenant() == tenant));
-    let mut found = of_tenant.filter(|(_, key)| state.as_deref().is_none_or(|s| standing(key, &runtime, now) == s));
+    let mut found = of_tenant.filter(|(_, key)| state.as_deref().is_none_or(|s| standing(key, &configured, now) == s));
     let mut body = Vec::new();
     let mut root = Obj::new(&mut body);
     let mut rows = root.arr("data");
     let mut last = None;
     for ((id, _), key) in found.by_ref().take(limit) {
-        write(&key, &runtime, asked, now, &mut rows.obj());
+        write(&key, &configured, asked, now, &mut rows.obj());
         last = Some(id);
     }
     drop(rows);
@@ -76,11 +77,12 @@ fn all(asked: &Asked<'_>, runtime: &Runtime) -> BTreeMap<(String, bool), Known> 
 pub(super) fn one(asked: &Asked<'_>) -> Answer {
     let runtime = asked.backend.runtime();
     let all = all(asked, &runtime);
-    let found = [true, false].into_iter().find_map(|stored| all.get(&(asked.name.to_owned(), stored)));
+    // The configuration's, as with requests.
+    let found = [false, true].into_iter().find_map(|stored| all.get(&(asked.name.to_owned(), stored)));
     match found.filter(|key| asked.sees(Some(key.tenant()))) {
         Some(key) => {
             let mut body = Vec::new();
-            write(key, &runtime, asked, SystemTime::now(), &mut Obj::new(&mut body));
+            write(key, &Configured::of(&runtime), asked, SystemTime::now(), &mut Obj::new(&mut body));
             Answer::json(StatusCode::OK, body)
         }
         None => unknown(),
@@ -192,32 +194,28 @@ fn stored(status: StatusCode, asked: &Asked<'_>, key: StoredKey, secret: Option<
             row.text("secret", secret.expose());
         }
         let known = Known::Stored(Arc::new(Held::new(key)));
-        write(&known, &asked.backend.runtime(), asked, SystemTime::now(), &mut row);
+        write(&known, &Configured::of(&asked.backend.runtime()), asked, SystemTime::now(), &mut row);
     }
     Answer::json(status, body)
 }
 
-fn standing(key: &Known, runtime: &Runtime, now: SystemTime) -> &'static str {
+fn standing(key: &Known, configured: &Configured<'_>, now: SystemTime) -> &'static str {
     match key {
-        Known::Stored(held) => held.standing(has_tenant(runtime, &held.row.tenant), now).as_str(),
+        Known::Stored(held) => held.standing(Some(configured), now).as_str(),
         Known::Configured(key) if !key.active => "inactive",
         Known::Configured(key) if key.expires.is_some_and(|at| at <= now) => "expired",
         Known::Configured(_) => "active",
     }
 }
 
-fn has_tenant(runtime: &Runtime, id: &str) -> bool {
-    runtime.tenants.iter().any(|tenant| tenant.id == id)
-}
-
-fn write(key: &Known, runtime: &Runtime, asked: &Asked<'_>, now: SystemTime, row: &mut Obj<'_>) {
+fn write(key: &Known, configured: &Configured<'_>, asked: &Asked<'_>, now: SystemTime, row: &mut Obj<'_>) {
     let id = match key {
         Known::Stored(held) => {
-            shown::write(held, held.standing(has_tenant(runtime, &held.row.tenant), now), row);
+            shown::write(held, held.standing(Some(configured), now), row);
             &held.row.id
         }
         Known::Configured(own) => {
-            write_configured(own, standing(key, runtime, now), row);
+            write_configured(own, standing(key, configured, now), row);
             &own.id
         }
     };

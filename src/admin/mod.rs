@@ -9,7 +9,8 @@
 //! # How to wire it
 //! Implement [`Backend`] for what holds the runtime, the telemetry and the drain flag, then
 //! `Service::new("admin".to_owned(), Admin::new(backend))` on the bound admin socket, with
-//! `service.threads = Some(1)`. All of [`Backend`] may block: answers are made beside the event loop.
+//! `service.threads = Some(1)`. All of [`Backend`] may block, but for what `/livez`, `/readyz`, `/health` and
+//! `/metrics` ask: those are answered at once, however many other questions wait for the database.
 
 mod audit;
 mod guard;
@@ -32,6 +33,7 @@ use pingora_core::protocols::http::ServerSession;
 use tokio::sync::Semaphore;
 
 use self::guard::Asker;
+use self::routes::{Route, Serve};
 use crate::config::access::Role;
 use crate::config::runtime::Runtime;
 use crate::limit::Scope;
@@ -60,6 +62,8 @@ pub trait Backend: Send + Sync {
     fn providers_json(&self) -> Vec<u8>;
     /// The routes with their targets and how those are, as one JSON object.
     fn routes_json(&self) -> Vec<u8>;
+    /// All models there are names for, with limits and prices, as one JSON object.
+    fn models_json(&self) -> Vec<u8>;
     /// The last alerts, as one JSON object.
     fn alerts_json(&self) -> Vec<u8>;
     /// Takes an endpoint out, or puts it back; false where there is none of that id.
@@ -90,9 +94,9 @@ pub trait Backend: Send + Sync {
 const MOST_BODY_BYTES: usize = 64 * 1024;
 /// A whole body has to come within this time.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// Requests that are worked on at the same time; more of them wait.
+/// Requests that are worked on beside the event loop at the same time; more of them wait.
 const AT_A_TIME: usize = 16;
-/// No answer takes nearly as long; one that does is given up.
+/// No answer takes nearly as long, a wait for a place included; one that does is given up.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The HTTP application. See the module documentation.
@@ -159,17 +163,22 @@ impl Answer {
     }
 }
 
+/// What is to be answered: whoever asks for it may have it.
+struct Question {
+    route: &'static Route,
+    /// What stands in the path for the name in braces.
+    name: String,
+    query: String,
+    asker: Asker,
+}
+
 impl Admin {
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend, places: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
-    /// Blocks where the backend does.
-    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Answer {
-        self.found(method, uri, headers, body).unwrap_or_else(|refused| refused)
-    }
-
-    fn found(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Answer> {
+    /// Never waits.
+    fn question(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Question, Answer> {
         let path = uri.path();
         let found = routes::find(path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path));
         // Strangers are told neither paths nor methods.
@@ -186,23 +195,39 @@ impl Admin {
         })?;
         guard::check(&asker, route.access)?;
         let query = guard::narrowed(&asker, uri.query().unwrap_or_default())?;
-        let asked = Asked { backend: self.backend.as_ref(), name: &found.name, query, body, asker };
-        Ok((route.serve)(&asked))
+        Ok(Question { route, name: found.name, query, asker })
     }
-}
 
-impl Admin {
+    /// Waits where the route may.
+    fn serve(&self, question: Question, body: &[u8]) -> Answer {
+        let Question { route, name, query, asker } = question;
+        let (Serve::AtOnce(serve) | Serve::Beside(serve)) = route.serve;
+        serve(&Asked { backend: self.backend.as_ref(), name: &name, query, body, asker })
+    }
+
+    async fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Vec<u8>) -> Answer {
+        match self.question(method, uri, headers) {
+            Ok(question) if matches!(question.route.serve, Serve::AtOnce(_)) => self.serve(question, &body),
+            Ok(question) => self.serve_beside(question, body).await,
+            Err(refused) => refused,
+        }
+    }
+
     /// Off the thread that reads and writes sockets.
-    async fn answer_beside(&self, method: Method, uri: Uri, headers: HeaderMap, body: Vec<u8>) -> Answer {
-        let failed = || Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "no answer came of it");
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return failed() };
-        let this = self.clone();
-        let work = move || {
-            let _place = place;
-            this.answer(&method, &uri, &headers, &body)
+    async fn serve_beside(&self, question: Question, body: Vec<u8>) -> Answer {
+        let answered = async {
+            // The place is given back by the thread, also where nobody waits for it any more.
+            let place = Arc::clone(&self.places).acquire_owned().await;
+            let this = self.clone();
+            let work = move || {
+                let _place = place;
+                this.serve(question, &body)
+            };
+            tokio::task::spawn_blocking(work).await
         };
-        match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
-            Ok(answered) => answered.unwrap_or_else(|_| failed()),
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "no answer came of it"),
             Err(_) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "too_slow", "the answer took too long"),
         }
     }
@@ -232,7 +257,7 @@ impl ServeHttp for Admin {
         };
         let is_head = method == Method::HEAD;
         let answer = match tokio::time::timeout(BODY_WITHIN, read_body(session)).await {
-            Ok(Ok(body)) => self.answer_beside(method, uri, headers, body).await,
+            Ok(Ok(body)) => self.answer(&method, &uri, &headers, body).await,
             Ok(Err(refused)) => refused,
             Err(_) => Answer::error(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body did not come"),
         };

@@ -12,33 +12,54 @@ use crate::wire::json::Obj;
 const USUAL: u32 = 100;
 const MOST: u32 = 1_000;
 
+/// What comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// What began last.
+    Started,
+    /// What ended last, of what this process remembers: for who follows what ends.
+    Ended,
+}
+
 /// A row, and where it stands.
 type Placed = (Cursor, Vec<u8>);
 
 /// `{"data": [record, ...], "next_cursor": "..." or null, "source": "database" or "memory"}`
 pub(super) fn list(asked: &Asked<'_>) -> Answer {
-    let wanted = match wanted(&asked.query) {
-        Ok(wanted) => wanted,
+    let (wanted, order) = match wanted(&asked.query) {
+        Ok(found) => found,
         Err(why) => return Answer::error(StatusCode::BAD_REQUEST, "invalid_query", &why),
     };
+    if order == Order::Ended {
+        let rows: Vec<_> = in_memory(asked, &wanted).take(most(&wanted)).collect();
+        return listed(&rows, None, "memory");
+    }
     // Memory first: a row that moves meanwhile is then seen twice, not missed.
-    let mut rows = in_memory(asked, &wanted);
+    let mut rows: Vec<Placed> = in_memory(asked, &wanted).collect();
     let stored = stored(asked, &wanted);
     let source = if stored.is_some() { "database" } else { "memory" };
     let (more, found) = stored.unwrap_or_default();
     rows.extend(found);
     rows.sort_by(|(a, _), (b, _)| place(b).cmp(&place(a)));
     rows.dedup_by(|(a, _), (b, _)| a == b);
-    let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
-    let more = more || rows.len() > limit;
-    rows.truncate(limit);
+    let more = more || rows.len() > most(&wanted);
+    rows.truncate(most(&wanted));
+    let last = rows.last().filter(|_| more).map(|(last, _)| last.to_string());
+    listed(&rows, last, source)
+}
+
+fn most(wanted: &Wanted) -> usize {
+    usize::try_from(wanted.limit).unwrap_or(usize::MAX)
+}
+
+fn listed(rows: &[Placed], next_cursor: Option<String>, source: &str) -> Answer {
     let mut body = Vec::new();
     let mut root = Obj::new(&mut body);
     let mut data = root.arr("data");
     rows.iter().for_each(|(_, row)| data.item().extend_from_slice(row));
     drop(data);
-    match rows.last().filter(|_| more) {
-        Some((last, _)) => root.text("next_cursor", &last.to_string()),
+    match next_cursor {
+        Some(next) => root.text("next_cursor", &next),
         None => root.null("next_cursor"),
     };
     root.text("source", source);
@@ -77,7 +98,8 @@ fn place(cursor: &Cursor) -> (i64, &str) {
     (cursor.started_ms, &cursor.request_id)
 }
 
-fn in_memory(asked: &Asked<'_>, wanted: &Wanted) -> Vec<Placed> {
+/// Those that ended last come first.
+fn in_memory(asked: &Asked<'_>, wanted: &Wanted) -> impl Iterator<Item = Placed> {
     let since = wanted.since_ms.and_then(|ms| u64::try_from(ms).ok()).map(std::time::Duration::from_millis);
     let some = kept::Wanted {
         tenant: wanted.tenant.clone(),
@@ -86,12 +108,12 @@ fn in_memory(asked: &Asked<'_>, wanted: &Wanted) -> Vec<Placed> {
         status: wanted.status,
         since: since.map(|since| Rfc3339(std::time::UNIX_EPOCH + since).to_string()),
     };
-    let placed = |line: kept::Line| {
+    let placed = move |line: kept::Line| {
         let cursor = Cursor { started_ms: read_ms(&line.started_at)?, request_id: line.request_id };
         let is_after = wanted.after.as_ref().is_none_or(|after| place(&cursor) < place(after));
         is_after.then(|| (cursor, line.line.to_vec()))
     };
-    asked.backend.requests().some(&some).into_iter().filter_map(placed).collect()
+    asked.backend.requests().some(&some).into_iter().filter_map(placed)
 }
 
 /// The rows, and whether there are more. `None`: nobody to ask.
@@ -110,8 +132,8 @@ fn stored(asked: &Asked<'_>, wanted: &Wanted) -> Option<(bool, Vec<Placed>)> {
     Some((page.next.is_some(), page.rows.iter().filter_map(placed).collect()))
 }
 
-fn wanted(query: &str) -> Result<Wanted, String> {
-    let mut wanted = Wanted { limit: USUAL, ..Wanted::default() };
+fn wanted(query: &str) -> Result<(Wanted, Order), String> {
+    let (mut wanted, mut order) = (Wanted { limit: USUAL, ..Wanted::default() }, Order::Started);
     for (name, value) in members(query)? {
         let wrong = |expected: &str| format!("`{name}`: expected {expected}");
         match name {
@@ -129,10 +151,16 @@ fn wanted(query: &str) -> Result<Wanted, String> {
                 wanted.limit = limit.ok_or_else(|| wrong("1 to 1000"))?;
             }
             "cursor" => wanted.after = Some(value.parse().map_err(|()| wrong("the `next_cursor` of a list"))?),
-            _ => return Err(format!("`{name}` is not known: tenant, key, model, status, since, limit, cursor")),
+            "order" if value == "started" => order = Order::Started,
+            "order" if value == "ended" => order = Order::Ended,
+            "order" => return Err(wrong("`started` or `ended`")),
+            _ => return Err(format!("`{name}` is not known: tenant, key, model, status, since, limit, cursor, order")),
         }
     }
-    Ok(wanted)
+    if order == Order::Ended && wanted.after.is_some() {
+        return Err("`cursor`: expected none with `order=ended`, which is one page".to_owned());
+    }
+    Ok((wanted, order))
 }
 
 #[cfg(test)]
@@ -151,10 +179,10 @@ mod tests {
             limit: 5,
             after: Some(Cursor { started_ms: 17, request_id: "r-1".into() }),
         };
-        assert_eq!(wanted(all), Ok(expected));
-        assert_eq!(wanted(""), Ok(Wanted { limit: 100, ..Wanted::default() }));
-        assert_eq!(wanted("&limit=100&"), wanted(""));
-        assert_eq!(wanted("tenant=a+b").unwrap().tenant.as_deref(), Some("a b"));
+        assert_eq!(wanted(all), Ok((expected, Order::Started)));
+        assert_eq!(wanted("order=ended"), Ok((Wanted { limit: 100, ..Wanted::default() }, Order::Ended)));
+        assert_eq!(wanted("&limit=100&order=started"), wanted(""));
+        assert_eq!(wanted("tenant=a+b").unwrap().0.tenant.as_deref(), Some("a b"));
     }
 
     #[test]
@@ -170,6 +198,8 @@ mod tests {
             ("tenant=%ff", "tenant"),
             ("limit", "limit"),
             ("tenant=a&cursor", "cursor"),
+            ("order=asked", "order"),
+            ("order=ended&cursor=17.r-1", "cursor"),
         ] {
             assert!(wanted(query).unwrap_err().contains(name), "{query}");
         }

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use self::Serve::{AtOnce, Beside};
 use super::guard::Access::{self, Change, ChangeOwn, Look, LookOwn, Open};
 use super::query::Query;
 use super::{Answer, Asked, audit, keys, requests, usage, views};
@@ -15,37 +16,48 @@ pub(super) struct Route {
     pub(super) method: &'static str,
     /// Who may.
     pub(super) access: Access,
-    pub(super) serve: fn(&Asked<'_>) -> Answer,
+    pub(super) serve: Serve,
+}
+
+/// How it is answered.
+#[derive(Clone, Copy)]
+pub(super) enum Serve {
+    /// On the event loop: from memory, without a lock that anybody holds over a wait. What watches over the
+    /// process is not to wait behind what asks the database.
+    AtOnce(fn(&Asked<'_>) -> Answer),
+    /// On a thread of its own: it may wait for the database, a file, or a lock.
+    Beside(fn(&Asked<'_>) -> Answer),
 }
 
 /// All of them. A new one needs an entry in `openapi.json`: a test compares. Another one tries each with
 /// every role.
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
-    Route { path: "/livez", method: "GET", access: Open, serve: livez },
-    Route { path: "/readyz", method: "GET", access: Open, serve: readyz },
-    Route { path: "/health", method: "GET", access: Look, serve: health },
-    Route { path: "/metrics", method: "GET", access: Look, serve: metrics },
-    Route { path: "/admin/v1/config", method: "GET", access: Look, serve: config },
-    Route { path: "/admin/v1/reload", method: "POST", access: Change, serve: reload },
-    Route { path: "/admin/v1/tenants", method: "GET", access: LookOwn, serve: tenants },
-    Route { path: "/admin/v1/tenants/{id}", method: "GET", access: LookOwn, serve: tenant },
-    Route { path: "/admin/v1/keys", method: "GET", access: LookOwn, serve: keys::list },
-    Route { path: "/admin/v1/keys", method: "POST", access: ChangeOwn, serve: keys::create },
-    Route { path: "/admin/v1/keys/{id}", method: "GET", access: LookOwn, serve: keys::one },
-    Route { path: "/admin/v1/keys/{id}", method: "PATCH", access: ChangeOwn, serve: keys::change },
-    Route { path: "/admin/v1/keys/{id}", method: "DELETE", access: ChangeOwn, serve: keys::revoke },
-    Route { path: "/admin/v1/keys/{id}/rotate", method: "POST", access: ChangeOwn, serve: keys::rotate },
-    Route { path: "/admin/v1/audit", method: "GET", access: Look, serve: audit::list },
-    Route { path: "/admin/v1/providers", method: "GET", access: Look, serve: providers },
-    Route { path: "/admin/v1/routes", method: "GET", access: Look, serve: all_routes },
-    Route { path: "/admin/v1/endpoints/{id}/drain", method: "POST", access: Change, serve: drain },
-    Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", access: Change, serve: undrain },
-    Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: requests::list },
-    Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: requests::one },
-    Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: alerts },
-    Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: usage::usage },
-    Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: openapi },
+    Route { path: "/livez", method: "GET", access: Open, serve: AtOnce(livez) },
+    Route { path: "/readyz", method: "GET", access: Open, serve: AtOnce(readyz) },
+    Route { path: "/health", method: "GET", access: Look, serve: AtOnce(health) },
+    Route { path: "/metrics", method: "GET", access: Look, serve: AtOnce(metrics) },
+    Route { path: "/admin/v1/config", method: "GET", access: Look, serve: Beside(config) },
+    Route { path: "/admin/v1/reload", method: "POST", access: Change, serve: Beside(reload) },
+    Route { path: "/admin/v1/tenants", method: "GET", access: LookOwn, serve: Beside(tenants) },
+    Route { path: "/admin/v1/tenants/{id}", method: "GET", access: LookOwn, serve: Beside(tenant) },
+    Route { path: "/admin/v1/keys", method: "GET", access: LookOwn, serve: Beside(keys::list) },
+    Route { path: "/admin/v1/keys", method: "POST", access: ChangeOwn, serve: Beside(keys::create) },
+    Route { path: "/admin/v1/keys/{id}", method: "GET", access: LookOwn, serve: Beside(keys::one) },
+    Route { path: "/admin/v1/keys/{id}", method: "PATCH", access: ChangeOwn, serve: Beside(keys::change) },
+    Route { path: "/admin/v1/keys/{id}", method: "DELETE", access: ChangeOwn, serve: Beside(keys::revoke) },
+    Route { path: "/admin/v1/keys/{id}/rotate", method: "POST", access: ChangeOwn, serve: Beside(keys::rotate) },
+    Route { path: "/admin/v1/audit", method: "GET", access: Look, serve: Beside(audit::list) },
+    Route { path: "/admin/v1/providers", method: "GET", access: Look, serve: Beside(providers) },
+    Route { path: "/admin/v1/models", method: "GET", access: Look, serve: Beside(models) },
+    Route { path: "/admin/v1/routes", method: "GET", access: Look, serve: Beside(all_routes) },
+    Route { path: "/admin/v1/endpoints/{id}/drain", method: "POST", access: Change, serve: Beside(drain) },
+    Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", access: Change, serve: Beside(undrain) },
+    Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: Beside(requests::list) },
+    Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: Beside(requests::one) },
+    Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: Beside(alerts) },
+    Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: Beside(usage::usage) },
+    Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: Beside(openapi) },
 ];
 
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
@@ -177,6 +189,10 @@ fn tenant(asked: &Asked<'_>) -> Answer {
 
 fn providers(asked: &Asked<'_>) -> Answer {
     Answer::json(StatusCode::OK, asked.backend.providers_json())
+}
+
+fn models(asked: &Asked<'_>) -> Answer {
+    Answer::json(StatusCode::OK, asked.backend.models_json())
 }
 
 fn all_routes(asked: &Asked<'_>) -> Answer {

@@ -16,6 +16,16 @@ use crate::store::Refused;
 use crate::tenant::audit::Change;
 use crate::tenant::stored::made;
 
+impl Admin {
+    /// As [`Admin::answer`], without an event loop.
+    fn answer_here(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Answer {
+        match self.question(method, uri, headers) {
+            Ok(question) => self.serve(question, body),
+            Err(refused) => refused,
+        }
+    }
+}
+
 #[expect(clippy::disallowed_types, reason = "a test reads the answers")]
 type Json = serde_json::Value;
 
@@ -49,6 +59,9 @@ impl Backend for Fake {
     }
     fn routes_json(&self) -> Vec<u8> {
         br#"{"data":["routes"]}"#.to_vec()
+    }
+    fn models_json(&self) -> Vec<u8> {
+        br#"{"object":"list","data":[]}"#.to_vec()
     }
     fn alerts_json(&self) -> Vec<u8> {
         br#"{"data":["alerts"]}"#.to_vec()
@@ -200,12 +213,12 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn get(admin: &Admin, path: &str, pairs: &[(&'static str, &str)]) -> (u16, Json) {
-    let answer = admin.answer(&Method::GET, &path.parse().unwrap(), &headers(pairs), b"");
+    let answer = admin.answer_here(&Method::GET, &path.parse().unwrap(), &headers(pairs), b"");
     (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default())
 }
 
 /// A body that can be read, where one is.
-fn body_of(route: &routes::Route) -> &'static [u8] {
+fn body_of(route: &Route) -> &'static [u8] {
     if (route.method, route.path) == ("POST", "/admin/v1/keys") { br#"{"tenant": "acme"}"# } else { b"{}" }
 }
 
@@ -228,7 +241,7 @@ fn only_health_probes_answer_without_the_token() {
         let method: Method = route.method.parse().unwrap();
         let uri = filled(route.path);
         let ask = |pairs: &[(&'static str, &str)]| {
-            admin.answer(&method, &uri, &headers(pairs), body_of(route)).status.as_u16()
+            admin.answer_here(&method, &uri, &headers(pairs), body_of(route)).status.as_u16()
         };
         let open = matches!(route.path, "/livez" | "/readyz");
         assert_eq!(ask(&[]), if open { 200 } else { 401 }, "{}", route.path);
@@ -242,7 +255,7 @@ fn only_health_probes_answer_without_the_token() {
 }
 
 /// What it answers who may.
-fn good(route: &routes::Route) -> u16 {
+fn good(route: &Route) -> u16 {
     match (route.method, route.path) {
         (_, "/admin/v1/requests/{request_id}") => 404,
         // There is no database.
@@ -262,7 +275,7 @@ fn every_route_answers_those_who_may_and_nobody_else() {
         let ask = |token: &str| {
             let bearer = format!("Bearer {token}");
             let pairs = if token.is_empty() { Vec::new() } else { vec![("authorization", bearer.as_str())] };
-            admin.answer(&method, &uri, &headers(&pairs), body_of(route)).status.as_u16()
+            admin.answer_here(&method, &uri, &headers(&pairs), body_of(route)).status.as_u16()
         };
         let good = good(route);
         let is_one = route.path.contains('{');
@@ -311,9 +324,9 @@ fn a_tenants_admin_sees_the_tenants_own_in_every_list() {
     assert_eq!((refused.0, &refused.1["error"]["code"]), (403, &json!("not_allowed")));
     let theirs = br#"{"tenant": "other"}"#;
     let path = Uri::from_static("/admin/v1/keys");
-    let refused = admin.answer(&Method::POST, &path, &headers(&[("authorization", "Bearer own")]), theirs);
+    let refused = admin.answer_here(&Method::POST, &path, &headers(&[("authorization", "Bearer own")]), theirs);
     assert_eq!(refused.status.as_u16(), 403);
-    let made = admin.answer(&Method::POST, &path, &headers(&[("authorization", "Bearer own")]), b"{}");
+    let made = admin.answer_here(&Method::POST, &path, &headers(&[("authorization", "Bearer own")]), b"{}");
     let made: Json = serde_json::from_slice(&made.body).unwrap();
     assert_eq!(made["tenant"], "acme", "the token says whose");
 }
@@ -322,7 +335,7 @@ fn a_tenants_admin_sees_the_tenants_own_in_every_list() {
 fn a_key_is_shown_with_its_settings_and_its_secret_once() {
     let admin = admin(None);
     let ask = |method: Method, path: &str, body: &str| {
-        let answer = admin.answer(&method, &path.parse().unwrap(), &HeaderMap::new(), body.as_bytes());
+        let answer = admin.answer_here(&method, &path.parse().unwrap(), &HeaderMap::new(), body.as_bytes());
         (answer.status.as_u16(), serde_json::from_slice::<Json>(&answer.body).unwrap())
     };
     let (status, made) = ask(Method::POST, "/admin/v1/keys", r#"{"tenant": "acme", "id": "k", "note": "n"}"#);
@@ -398,24 +411,46 @@ fn readiness_follows_the_drain() {
     assert_eq!(get(&admin, "/readyz", &[]), (503, json!({"status": "waiting_for_keys"})), "row 33");
 }
 
+/// What watches over the process does not wait behind what asks the database, and that not for ever.
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_wait_for_nothing() {
+    let admin = admin(None);
+    let all = u32::try_from(AT_A_TIME).unwrap();
+    let _taken = Arc::clone(&admin.places).acquire_many_owned(all).await.unwrap();
+    let ask = async |path: &'static str| {
+        let began = tokio::time::Instant::now();
+        let answer = admin.answer(&Method::GET, &Uri::from_static(path), &HeaderMap::new(), Vec::new()).await;
+        (answer.status.as_u16(), began.elapsed())
+    };
+    for path in ["/livez", "/readyz", "/health", "/metrics"] {
+        assert_eq!(ask(path).await, (200, Duration::ZERO), "{path}");
+    }
+    let (status, waited) = ask("/admin/v1/audit").await;
+    assert_eq!(status, 504);
+    assert!(waited >= PATIENCE && waited < PATIENCE * 2, "{waited:?}");
+}
+
 #[test]
 fn unknown_paths_and_methods_are_json() {
     let admin = admin(None);
     let (status, body) = get(&admin, "/v1/chat/completions", &[]);
     assert_eq!((status, &body["error"]["code"]), (404, &json!("unknown_url")));
-    let refused = admin.answer(&Method::GET, &Uri::from_static("/admin/v1/reload"), &HeaderMap::new(), b"");
+    let refused = admin.answer_here(&Method::GET, &Uri::from_static("/admin/v1/reload"), &HeaderMap::new(), b"");
     assert_eq!((refused.status.as_u16(), refused.extra), (405, Some((header::ALLOW, "POST".into()))));
     assert_eq!(
-        admin.answer(&Method::DELETE, &Uri::from_static("/metrics"), &HeaderMap::new(), b"").status.as_u16(),
+        admin.answer_here(&Method::DELETE, &Uri::from_static("/metrics"), &HeaderMap::new(), b"").status.as_u16(),
         405
     );
-    assert_eq!(admin.answer(&Method::HEAD, &Uri::from_static("/livez/"), &HeaderMap::new(), b"").status.as_u16(), 200);
+    assert_eq!(
+        admin.answer_here(&Method::HEAD, &Uri::from_static("/livez/"), &HeaderMap::new(), b"").status.as_u16(),
+        200
+    );
 }
 
 #[test]
 fn a_reload_tells_how_it_went() {
     let post = |fake: Fake| {
-        let answer = Admin::new(Arc::new(fake)).answer(
+        let answer = Admin::new(Arc::new(fake)).answer_here(
             &Method::POST,
             &Uri::from_static("/admin/v1/reload"),
             &HeaderMap::new(),
@@ -448,7 +483,7 @@ fn tenants_and_providers_show_what_is_configured_and_no_secret() {
     assert_eq!(get(&admin, "/admin/v1/providers", &[]).1, json!({"data": ["providers"]}));
     assert_eq!(get(&admin, "/admin/v1/routes", &[]).1, json!({"data": ["routes"]}));
     for route in routes::ROUTES {
-        let body = admin.answer(&route.method.parse().unwrap(), &filled(route.path), &HeaderMap::new(), b"").body;
+        let body = admin.answer_here(&route.method.parse().unwrap(), &filled(route.path), &HeaderMap::new(), b"").body;
         let shows_its_own = route.path.ends_with("/rotate") || route.path.ends_with("/openapi.json");
         assert!(shows_its_own || !String::from_utf8(body).unwrap().contains("secret\""), "{}", route.path);
     }
@@ -458,7 +493,7 @@ fn tenants_and_providers_show_what_is_configured_and_no_secret() {
 fn endpoints_are_drained_by_their_ids() {
     let admin = admin(None);
     let post = |path: &str| {
-        let answer = admin.answer(&Method::POST, &path.parse().unwrap(), &HeaderMap::new(), b"");
+        let answer = admin.answer_here(&Method::POST, &path.parse().unwrap(), &HeaderMap::new(), b"");
         (answer.status.as_u16(), serde_json::from_slice::<Json>(&answer.body).unwrap())
     };
     assert_eq!(post("/admin/v1/endpoints/lab%231/drain"), (200, json!({"endpoint": "lab#1", "drained": true})));
@@ -494,9 +529,70 @@ fn the_openapi_document_describes_exactly_what_is_served() {
             described.insert((path.clone(), method.to_uppercase(), operation.get("security") == Some(&json!([]))));
         }
     }
-    let open = |r: &routes::Route| r.access == guard::Access::Open;
+    let open = |r: &Route| r.access == guard::Access::Open;
     let served = routes::ROUTES.iter().map(|r| (r.path.to_owned(), r.method.to_owned(), open(r))).collect();
     assert_eq!(described, served);
+}
+
+/// Whoever asks, and whatever: the document says that it may be answered so. Where a schema lists members, an
+/// answer has all that are required and no others.
+#[test]
+fn every_answer_is_in_the_openapi_document() {
+    let document: Json = serde_json::from_str(routes::OPENAPI).unwrap();
+    let mut wrong = BTreeSet::new();
+    for admin in [admin(None), admin(Some("letmein"))] {
+        for route in routes::ROUTES {
+            let responses = &document["paths"][route.path][route.method.to_lowercase()]["responses"];
+            assert_eq!(responses.get("504").is_some(), matches!(route.serve, Serve::Beside(_)), "{}", route.path);
+            let (path, method) = (filled(route.path), route.method.parse::<Method>().unwrap());
+            let foreign: &[(&str, &str)] = &[("host", "evil.example")];
+            for headers in
+                [&[], BEARER, &[("authorization", "Bearer own")], &[("authorization", "Bearer foreign")], foreign]
+            {
+                for (more, body) in [("", body_of(route)), ("?no=such", body_of(route)), ("", b"[")] {
+                    let uri = format!("{path}{more}").parse().unwrap();
+                    let answer = admin.answer_here(&method, &uri, &self::headers(headers), body);
+                    let what = format!("{method} {}: {}", route.path, answer.status);
+                    let response = found(&document, &responses[answer.status.as_str()]);
+                    if !response.is_object() {
+                        wrong.insert(what.clone());
+                    }
+                    let Ok(body) = serde_json::from_slice::<Json>(&answer.body) else { continue };
+                    let schema = &response["content"]["application/json"]["schema"];
+                    compare((&document, schema), &body, &what, &mut wrong);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What a reference is to.
+fn found<'d>(document: &'d Json, part: &'d Json) -> &'d Json {
+    match part["$ref"].as_str() {
+        Some(to) => found(document, document.pointer(to.strip_prefix('#').unwrap()).unwrap()),
+        None => part,
+    }
+}
+
+fn compare((document, schema): (&Json, &Json), body: &Json, what: &str, wrong: &mut BTreeSet<String>) {
+    let schema = found(document, schema);
+    // Where it says nothing of members, they may be any.
+    if let (Some(properties), Some(members)) = (schema["properties"].as_object(), body.as_object()) {
+        for (name, value) in members {
+            match properties.get(name) {
+                Some(schema) => compare((document, schema), value, what, wrong),
+                None => _ = wrong.insert(format!("{what}: `{name}` is not in the document")),
+            }
+        }
+        let required = schema["required"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap());
+        for name in required.filter(|name| !members.contains_key(*name)) {
+            wrong.insert(format!("{what}: `{name}` is missing"));
+        }
+    }
+    for row in body.as_array().into_iter().flatten() {
+        compare((document, &schema["items"]), row, what, wrong);
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::config::env::System;
 use crate::config::load;
 use crate::config::report::Report;
 use crate::config::runtime::Runtime;
+use crate::tenant::jwt::Issuers;
 use crate::usage::price::litellm::Found;
 
 /// Where a configuration is looked for if nobody says.
@@ -44,7 +45,11 @@ pub(super) fn check(args: &Args) -> ExitCode {
         print::note(&format!("weir: cannot open {}: {error}", path.display()));
         return ExitCode::from(USAGE);
     }
-    let loaded = load::from_file(&path, &System);
+    let loaded = load::from_file(&path, &System).and_then(|runtime| {
+        // As `weir run` would.
+        let issuers = Issuers::new(&runtime.auth, None);
+        issuers.map(|_| runtime).map_err(|why| Report::plain(&path.display().to_string(), why, None))
+    });
     match (&loaded, args.json) {
         (Ok(runtime), true) => answer(&path, &Report::default(), runtime.prices.found()),
         (Ok(runtime), false) => print::out(&good(&path, runtime)),

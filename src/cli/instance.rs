@@ -1,5 +1,6 @@
 //! A running gateway, asked over its admin API.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,10 +23,10 @@ pub(super) struct Which {
     /// Its admin address [default: that of the configuration, or http://127.0.0.1:8081]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The admin token [default: that of the configuration, or WEIR_ADMIN_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
-    token: Option<String>,
-    /// Its configuration: for the address and the token
+    /// The admin token; others on this machine can read it here, so rather set WEIR_ADMIN_TOKEN
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
+    token: Option<Secret>,
+    /// Its configuration: for the address
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
@@ -47,10 +48,20 @@ impl Which {
     pub(super) fn instance(&self, runtime: Option<&Runtime>) -> Instance {
         let of_file = runtime.map(|runtime| format!("http://{}", reachable(runtime.admin.listen)));
         let url = self.url.clone().or(of_file).unwrap_or_else(|| USUAL.to_owned());
-        let of_environment = || System.var("WEIR_ADMIN_TOKEN").filter(|token| !token.is_empty()).map(Secret::new);
-        let token = self.token.as_deref().map(Secret::new).or_else(of_environment);
+        let token = token_of(self.token.as_ref());
         Instance { url: url.trim_end_matches('/').to_owned(), token, calls: Calls::new() }
     }
+}
+
+/// An option's token, of which nothing is printed.
+pub(super) fn token(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
+
+/// The option's, or that of the environment. A configuration has no more than a hash of it to give.
+pub(super) fn token_of(option: Option<&Secret>) -> Option<Secret> {
+    let of_environment = || System.var("WEIR_ADMIN_TOKEN").map(Secret::new);
+    option.cloned().or_else(of_environment).filter(|token| !token.expose().is_empty())
 }
 
 /// Where one connects to what listens everywhere.
@@ -106,6 +117,13 @@ mod tests {
             [to("0.0.0.0:1"), to("[::]:2"), to("10.0.0.1:3")],
             ["127.0.0.1:1", "[::1]:2", "10.0.0.1:3"].map(str::to_owned)
         );
+    }
+
+    #[test]
+    fn nothing_of_the_token_is_printed() {
+        let which = Which { token: token("token-canary").ok(), ..Which::default() };
+        assert_eq!(which.instance(None).token.unwrap().expose(), "token-canary");
+        assert!(!format!("{which:?} {:?}", which.instance(None)).contains("canary"));
     }
 
     #[test]

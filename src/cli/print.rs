@@ -1,6 +1,7 @@
 //! What reaches the terminal: results on stdout, all else on stderr. A reader that has gone
 //! (`weir models | head`) is no error.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
@@ -28,13 +29,23 @@ pub(crate) fn colour() -> bool {
     std::io::stderr().is_terminal() && System.var("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
+/// A name that somebody else chose, without what a terminal would take for a command.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let one = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(one).collect())
+}
+
 /// Columns, aligned; the first row is the head.
 pub(crate) fn table(rows: &[Vec<String>]) {
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max();
     let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');

@@ -15,11 +15,11 @@ use crate::provider::sign::call::encoded;
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(500);
-/// A page, and how many of them are turned to find where one was.
-const PAGE: usize = 200;
-const MOST_PAGES: usize = 5;
+/// The last that ended: as many as come in half a second as a rule, and as many as can be asked for.
+const FEW: usize = 200;
+const ALL: usize = 1_000;
 /// Ids that are remembered.
-const MOST_SEEN: usize = 10 * PAGE * MOST_PAGES;
+const MOST_SEEN: usize = 10 * ALL;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Ends with Ctrl-C. Where the gateway goes away, it says so and waits for it.\n\
@@ -52,7 +52,6 @@ pub(super) struct Args {
 struct Page<'p> {
     #[serde(borrow)]
     data: Vec<&'p RawValue>,
-    next_cursor: Option<Cow<'p, str>>,
 }
 
 /// What of a record is shown.
@@ -172,42 +171,40 @@ impl Seen {
 /// What has ended since the last time, the oldest first.
 async fn new_ones(args: &Args, instance: &Instance, seen: &mut Seen) -> Result<Vec<String>, Asked> {
     let mut new: Vec<String> = Vec::new();
-    let mut cursor: Option<String> = None;
-    for page in 0..MOST_PAGES {
-        let (lines, next) = ask(args, instance, cursor.as_deref()).await?;
-        let count = lines.len();
+    let mut add = |lines: Vec<(String, String)>, seen: &mut Seen| {
+        let before = new.len();
         new.extend(lines.into_iter().filter_map(|(id, line)| seen.add(&id).then_some(line)));
-        let is_all_new = new.len() == count * (page + 1) && count > 0;
-        // Whoever begins looks at one page; else one goes back to where one was.
-        if !seen.began || !is_all_new || next.is_none() {
-            break;
-        }
-        if page + 1 == MOST_PAGES {
+        new.len() - before
+    };
+    if !seen.began {
+        let ended = ask(args, instance, "ended", ALL).await?;
+        // What an earlier process, or another one, has served is shown too.
+        let before = ask(args, instance, "started", args.last.clamp(1, ALL)).await?;
+        ended.iter().chain(&before).for_each(|(id, _)| _ = seen.add(id));
+        seen.began = true;
+        let last = before.into_iter().take(args.last).map(|(_, line)| line);
+        return Ok(last.collect::<Vec<_>>().into_iter().rev().collect());
+    }
+    let few = ask(args, instance, "ended", FEW).await?;
+    if add(few, seen) == FEW {
+        let all = ask(args, instance, "ended", ALL).await?;
+        if add(all, seen) == ALL - FEW {
             print::note("weir: more requests than can be shown, some are left out");
         }
-        cursor = next;
-    }
-    if !std::mem::replace(&mut seen.began, true) {
-        new.truncate(args.last);
     }
     new.reverse();
     Ok(new)
 }
 
-async fn ask(
-    args: &Args,
-    instance: &Instance,
-    cursor: Option<&str>,
-) -> Result<(Vec<(String, String)>, Option<String>), Asked> {
+async fn ask(args: &Args, instance: &Instance, order: &str, most: usize) -> Result<Vec<(String, String)>, Asked> {
     let status = args.status.map(|status| status.to_string());
     let wanted = [
         ("tenant", args.tenant.as_deref()),
         ("key", args.key.as_deref()),
         ("model", args.model.as_deref()),
         ("status", status.as_deref()),
-        ("cursor", cursor),
     ];
-    let mut path = format!("/admin/v1/requests?limit={PAGE}");
+    let mut path = format!("/admin/v1/requests?order={order}&limit={most}");
     for (name, value) in wanted {
         if let Some(value) = value {
             path.push_str(&format!("&{name}={}", encoded(value)));
@@ -217,9 +214,7 @@ async fn ask(
     match reply.status {
         200 => {}
         401 | 403 => {
-            return Err(Asked::Refused(
-                "the admin token is not taken: --token, WEIR_ADMIN_TOKEN, or -c with the file".to_owned(),
-            ));
+            return Err(Asked::Refused("the admin token is not taken: set WEIR_ADMIN_TOKEN (or --token)".to_owned()));
         }
         400..=499 => return Err(Asked::Refused(format!("{} answers with {}", instance.url, reply.status))),
         status => return Err(Asked::Gone(format!("status {status}"))),
@@ -229,7 +224,7 @@ async fn ask(
     let id_of =
         |line: &RawValue| serde_json::from_str::<Shown<'_>>(line.get()).ok().map(|row| row.request_id.into_owned());
     let lines = page.data.iter().filter_map(|line| Some((id_of(line)?, line.get().to_owned())));
-    Ok((lines.collect(), page.next_cursor.map(Cow::into_owned)))
+    Ok(lines.collect())
 }
 
 /// Prints a record; false where nobody reads any more.
@@ -268,7 +263,7 @@ fn text(row: &Shown<'_>) -> String {
         "{time}  {tenant:<14}  {way:<44}  {}  {input:>7} in  {output:>7} out  {cost:>11}  {ms:>6} ms  {rest}",
         row.status
     );
-    line.trim_end().to_owned()
+    print::plain(line.trim_end()).into_owned()
 }
 
 /// An exact decimal, to six digits behind the point.
@@ -290,6 +285,9 @@ mod tests {
             text(&row),
             "22:54:00  acme            fast -> openai/gpt-5-mini                     200      512 in       99 out    $0.001234     640 ms"
         );
+        let hostile = line.replace("fast", "\\u001b]52;c;eA==\\u0007\\u009b2J");
+        let shown = text(&serde_json::from_str(&hostile).unwrap());
+        assert!(shown.contains(r"\u{1b}]52;c;eA==\u{7}\u{9b}2J -> openai"), "{shown}");
         let failed = r#"{"request_id":"1","started_at":"2026-11-28T22:54:00.120Z","tenant":null,"model":"a/b","provider":"a","upstream_model":"b","status":502,"outcome":"client_cut","input_tokens":5,"output_tokens":7,"usage_source":"estimated","cost_usd":null,"duration_ms":1.000,"error":"client_closed"}"#;
         let row: Shown<'_> = serde_json::from_str(failed).unwrap();
         let shown = text(&row);

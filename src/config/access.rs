@@ -94,6 +94,10 @@ pub struct AdminToken {
     pub tenant: Option<String>,
 }
 
+/// What the key ids of tokens begin with, and no others: usage, files and stored answers are their owner's by
+/// this id.
+pub const JWT: &str = "jwt:";
+
 /// `auth:`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Auth {
@@ -103,7 +107,7 @@ pub struct Auth {
 /// An identity provider whose tokens are keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
-    /// In key ids: `jwt:<name>`.
+    /// In key ids: `jwt:<name>`. Without a `:`, so that it can be told from what follows it.
     pub name: String,
     /// What has to stand in `iss`.
     pub issuer: String,

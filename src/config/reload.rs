@@ -276,6 +276,10 @@ fn keep_what_needs_a_restart(new: &mut Runtime, old: &Runtime) -> Vec<String> {
         warn("state.database");
         new.state.database.clone_from(&old.state.database);
     }
+    if new.state.shared != old.state.shared {
+        warn("state.shared");
+        new.state.shared.clone_from(&old.state.shared);
+    }
     if new.state.ledger != old.state.ledger {
         warn("state.ledger");
         new.state.ledger = old.state.ledger;

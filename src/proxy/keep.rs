@@ -1,9 +1,9 @@
 //! What was spent, on disk, so that a restart does not forget it: one small file, written anew as a
 //! whole at most once a second. A process that is killed loses at most the last second.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::limit::Scope;
 use crate::limit::budget::Accounts;
 use crate::limit::clock::unix_ms;
 use crate::telemetry::Telemetry;
+use crate::whole;
 
 const NAME: &str = "budgets.json";
 const EVERY: Duration = Duration::from_secs(1);
@@ -74,7 +75,7 @@ impl Keep {
             state.unwritten = Some(text);
         }
         let Some(text) = &state.unwritten else { return };
-        match write(&self.directory, text) {
+        match whole::write(&self.directory, NAME, text.as_bytes()) {
             Ok(()) => *state = State::default(),
             Err(error) => {
                 self.telemetry.budgets_not_saved();
@@ -89,16 +90,6 @@ impl Keep {
 
 fn is_guest(scope: &Scope) -> bool {
     matches!(scope, Scope::User { .. } | Scope::Tag { .. })
-}
-
-/// Another file, then in the place of the old one: there is always a whole one.
-fn write(directory: &Path, text: &str) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let new = directory.join(format!("{NAME}.new"));
-    let mut file = File::create(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_data()?;
-    fs::rename(new, directory.join(NAME))
 }
 
 /// Saves every second, to the end of the process: requests are settled while it drains.

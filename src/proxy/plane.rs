@@ -1,6 +1,6 @@
 //! What the admin plane looks at and does.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,18 +15,20 @@ use crate::admin::Backend;
 use crate::alert::Alerts;
 use crate::config::dump;
 use crate::config::reload::Reloader;
-use crate::config::runtime::{Deployment, Runtime};
+use crate::config::runtime::{Deployment, Key, Runtime};
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
 use crate::secret::Secret;
+use crate::stage::models;
 use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::kept::Kept;
 use crate::telemetry::{Seen, Telemetry};
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
 use crate::tenant::stored::{Held, StoredKey};
+use crate::wire::Dialect;
 
 /// Records take a moment to the list of those that are kept.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -42,6 +44,8 @@ pub(super) struct Plane {
     pub(super) alerts: Arc<Alerts>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
+    /// Held while metrics are set and read: what one scrape sets anew, another is not to find half set.
+    pub(super) scraping: Mutex<()>,
 }
 
 impl Backend for Plane {
@@ -58,6 +62,7 @@ impl Backend for Plane {
     }
 
     fn metrics(&self) -> String {
+        let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
         let (live, now_ms) = (self.live.load(), self.clock.now_ms());
         let all: Vec<Seen<'_>> =
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
@@ -81,6 +86,11 @@ impl Backend for Plane {
 
     fn routes_json(&self) -> Vec<u8> {
         show::routes(&self.live.load(), self.clock.now_ms())
+    }
+
+    fn models_json(&self) -> Vec<u8> {
+        // As a key's list that nothing narrows.
+        models::list(Dialect::OpenAiChat, None, &Key::default(), &self.live.load().runtime).unwrap_or_default().into()
     }
 
     fn alerts_json(&self) -> Vec<u8> {

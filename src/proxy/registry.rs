@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -28,11 +28,15 @@ use crate::tenant::jwt::Issuers;
 use crate::tenant::keys::Roster;
 use crate::tenant::keys::tokens::Tokens;
 use crate::tenant::stored::made::Members;
-use crate::tenant::stored::{Freshness, Shelf, StoredKey, snapshot};
+use crate::tenant::stored::{Freshness, Reading, Shelf, StoredKey, snapshot};
 
 const EVERY: Duration = Duration::from_millis(500);
 /// Between two looks, however long the database has been away: so soon after it is back, all is known.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The clock says that keys changed, not that they are those that it knew: a server that was put back from a copy,
+/// or took over from another whose last changes it never had, counts on from there. So all keys are read at the
+/// first look, after each that failed, and so often, should the other have come between two looks.
+const COMPARE_EVERY: Duration = Duration::from_secs(300);
 /// The first look is waited for no longer than this before requests are served.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Changes that wait for the database.
@@ -54,6 +58,8 @@ pub(super) struct Registry {
     status: Mutex<Status>,
     /// The snapshot is older than the shelf.
     is_unwritten: AtomicBool,
+    /// When the database was last read as a whole; `None`: what is known has to be compared with all of it.
+    compared_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -103,6 +109,7 @@ impl Registry {
             wake: Notify::new(),
             status: Mutex::default(),
             is_unwritten: AtomicBool::new(false),
+            compared_at: Mutex::default(),
         })
     }
 
@@ -178,6 +185,7 @@ impl Registry {
                 }
             }
             Err(error) => {
+                *self.compared_at() = None;
                 self.telemetry.key_sync_failed();
                 if !std::mem::replace(&mut status.failing, true) {
                     tracing::error!("the database of keys does not answer, what is known stays in force: {error}");
@@ -192,19 +200,28 @@ impl Registry {
 
     fn read_changes(&self, database: &Database) -> Result<(), StoreError> {
         let head = database.keys_head()?;
-        let since = {
-            let shelf = self.shelf();
-            if *shelf.head() == head {
+        let doubt = self.compared_at().is_none_or(|at| at.elapsed() >= COMPARE_EVERY);
+        let reading = {
+            let mut shelf = self.shelf();
+            if *shelf.head() == head && !doubt {
                 return Ok(());
             }
-            shelf.since(&head)
+            shelf.begin(&head, doubt)
         };
-        let (keys, head) = database.keys_since(since)?;
+        let began = Instant::now();
+        let (keys, head) = database.keys_since(reading.since())?;
         let mut shelf = self.shelf();
-        if shelf.take(since, keys, head) {
+        if shelf.take(reading, keys, head) {
             self.put_to_work(&shelf);
         }
+        if reading == Reading::Whole {
+            *self.compared_at() = Some(began);
+        }
         Ok(())
+    }
+
+    fn compared_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.compared_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Requests that come from now on see what is known now.

@@ -356,6 +356,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         alerts: Arc::clone(&shared.alerts),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
+        scraping: Mutex::default(),
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
     service.threads = Some(1);

@@ -3,8 +3,8 @@
 //! The handle (8 small letters and digits) names the key without giving anything of it away: it may
 //! stand in lists and logs. 32 letters and digits of chance are 190 bits: nobody guesses them, so a plain
 //! SHA-256 is enough to keep them by. (A slow hash protects what people think up; it would only make
-//! every request slow.) The checksum, CRC-32 in base 62, has a mistyped or cut key refused without any
-//! look-up, and lets a scanner of repositories tell a key from what merely looks like one.
+//! every request slow.) The checksum, CRC-32 in base 62, has a mistyped or cut key refused for good, even
+//! while nobody can say which keys there are, and lets a scanner of repositories tell a key from what merely looks like one.
 
 use super::Secret;
 

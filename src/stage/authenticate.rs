@@ -59,9 +59,10 @@ pub fn authenticate(
     }
 }
 
-/// Who knows a good key never gets one of these.
+/// Who knows a good key never gets one of these. One that cannot be told from no key at the moment may be
+/// good: whoever shows it again and again is not to be shut out when it can be told.
 fn is_guess(kind: Kind) -> bool {
-    matches!(kind, Kind::MissingKey | Kind::InvalidKey | Kind::KeysUnavailable)
+    matches!(kind, Kind::MissingKey | Kind::InvalidKey)
 }
 
 /// The issuers whose first keys this request has to wait for: none, but right after a start.

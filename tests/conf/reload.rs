@@ -102,12 +102,12 @@ fn what_needs_a_restart_keeps_its_value_and_is_told() {
     let path = directory.write("weir.yaml", &text(1));
     let (reloader, _) = reloader(&path);
     let before = reloader.current();
-    let changed =
-        "server: {listen: 127.0.0.1:1, threads: 7, max_body: 5KB}\nadmin: {listen: 127.0.0.1:2}\nstate: {dir: x}\n";
+    let changed = "server: {listen: 127.0.0.1:1, threads: 7, max_body: 5KB}\nadmin: {listen: 127.0.0.1:2}\nstate: {dir: x, shared: 'redis://127.0.0.1:3'}\n";
     directory.write("weir.yaml", &format!("{changed}{}", text(2)));
     let status = reloader.reload("test").unwrap();
-    assert_eq!(status.warnings.len(), 4, "{:?}", status.warnings);
+    assert_eq!(status.warnings.len(), 5, "{:?}", status.warnings);
     let after = reloader.current();
+    assert!(after.state.shared.is_none(), "limits are where they were");
     assert_eq!(after.server.listen[0].address, before.server.listen[0].address);
     assert_eq!((after.server.threads, after.admin.listen), (before.server.threads, before.admin.listen));
     assert_eq!((after.attempts.retries, after.server.max_body_bytes), (2, 5000));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ask::{CHAT, chat, chat_answer};
 use crate::support::gateway::{Gateway, config, full_config, new_dir};
 use crate::support::upstream::Upstream;
-use crate::support::wait::DEADLINE;
+use crate::support::wait::{DEADLINE, until};
 
 /// Exit code, and what it printed.
 fn weir(args: &[&str]) -> (i32, String, String) {
@@ -166,6 +166,57 @@ fn tail_shows_requests_as_they_end_each_once_in_their_order() {
     let sent = Command::new("kill").arg("-INT").arg(tail.child.id().to_string()).status().unwrap();
     assert!(sent.success());
     assert_eq!(tail.child.wait().unwrap().code(), Some(0), "it ends cleanly");
+}
+
+/// Others begin and end meanwhile, more than a page of them.
+#[test]
+fn tail_shows_a_slow_request_when_it_ends() {
+    let (go, waits) = channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let upstream = Upstream::start(move |request, conn| {
+        if request.json()["model"] == "slow" {
+            let _ = waits.lock().unwrap().recv_timeout(DEADLINE);
+        }
+        conn.json(200, &chat_answer("hi"));
+    });
+    let gateway = Gateway::with(upstream.address);
+    let tail = Tail::start(&gateway, &["-n", "1"]);
+    assert_eq!(gateway.post(CHAT, &chat("openai/first", "hi")).status(), 200);
+    assert!(tail.line().contains("openai/first"));
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| gateway.post(CHAT, &chat("openai/slow", "hi")).status());
+        until("it to be on its way", || {
+            upstream.requests().iter().any(|it| it.json()["model"] == "slow").then_some(())
+        });
+        for n in 0..250 {
+            assert_eq!(gateway.post(CHAT, &chat(&format!("openai/m-{n}"), "hi")).status(), 200);
+        }
+        for n in 0..250 {
+            let line = tail.line();
+            assert!(line.contains(&format!("openai/m-{n} ")), "{n}: {line}");
+        }
+        go.send(()).unwrap();
+        assert_eq!(slow.join().unwrap(), 200);
+    });
+    let line = tail.line();
+    assert!(line.contains("openai/slow"), "{line}");
+}
+
+#[test]
+fn keys_of_a_running_gateway_are_listed_page_by_page() {
+    let row = |id: &str| format!(r#"{{"id":"{id}","tenant":"acme","source":"stored","state":"active","balances":[]}}"#);
+    let admin = Upstream::start(move |request, conn| match request.path.as_str() {
+        "/admin/v1/keys?limit=1000&tenant=acme" => {
+            conn.json(200, &format!(r#"{{"data":[{},{}],"next_cursor":"b c"}}"#, row("a"), row("b c")));
+        }
+        "/admin/v1/keys?limit=1000&tenant=acme&cursor=b%20c" => {
+            conn.json(200, &format!(r#"{{"data":[{}],"next_cursor":null}}"#, row("d")));
+        }
+        other => conn.json(404, &format!(r#"{{"error":{{"message":"{other}"}}}}"#)),
+    });
+    let (code, out, err) = weir(&["keys", "list", "--url", &format!("http://{}", admin.address), "--tenant", "acme"]);
+    let ids: Vec<_> = out.lines().skip(1).map(|line| line.split("  ").next().unwrap()).collect();
+    assert_eq!((code, ids), (0, vec!["a", "b c", "d"]), "{out} {err}");
 }
 
 #[test]

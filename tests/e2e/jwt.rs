@@ -91,7 +91,7 @@ fn a_token_is_a_key_of_its_tenant() {
         assert_eq!(answer.status(), 200, "{}", answer.text());
     }
     let record = gateway.record(2);
-    assert_eq!((&record["tenant"], &record["key_id"]), (&json!("acme"), &json!("alice")));
+    assert_eq!((&record["tenant"], &record["key_id"]), (&json!("acme"), &json!("jwt:login:alice")));
     let code = |token: &str| says(&gateway, token);
     assert_eq!(code(&idp.token(-60, &[])), (403, "key_expired".into()));
     assert_eq!(code(&idp.token(60, &[("models", json!(["anthropic/*"]))])), (403, "model_not_allowed".into()));

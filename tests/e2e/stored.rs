@@ -172,6 +172,23 @@ fn the_command_line_asks_while_the_gateway_runs() {
 }
 
 #[test]
+fn a_changed_entry_of_the_audit_log_is_found() {
+    let (gateway, _upstream) = gateway();
+    for id in ["one", "two"] {
+        let made = crate::keys::admin(&gateway, "POST", "/admin/v1/keys", &json!({"tenant": "acme", "id": id}));
+        assert_eq!(made.status(), 201, "{}", made.text());
+    }
+    let (code, text) = weir(&gateway, &["ledger", "verify", "--json"]);
+    let verified: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &verified["audit"]["entries"], &verified["audit"]["broken"]), (0, &json!(2), &Value::Null));
+    let database = rusqlite::Connection::open(gateway.dir.join("data/weir.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    database.execute("UPDATE weir_audit SET who = 'nobody' WHERE seq = 1", []).unwrap();
+    let (code, text) = weir(&gateway, &["ledger", "verify"]);
+    assert!(code == 1 && text.contains("audit log: it is broken at entry 1: it was changed"), "{text}");
+}
+
+#[test]
 fn requests_are_served_without_a_database() {
     let upstream = Upstream::json(200, chat_answer("ok"));
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -15,9 +15,9 @@ fn asked(id: &str) -> Members {
 
 /// What a replica knows that looks now.
 fn look(database: &Database, shelf: &mut Shelf) -> bool {
-    let since = shelf.since(&database.keys_head().unwrap());
-    let (keys, head) = database.keys_since(since).unwrap();
-    shelf.take(since, keys, head)
+    let reading = shelf.begin(&database.keys_head().unwrap(), false);
+    let (keys, head) = database.keys_since(reading.since()).unwrap();
+    shelf.take(reading, keys, head)
 }
 
 fn life(database: &Database) -> Vec<StoredKey> {

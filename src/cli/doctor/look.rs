@@ -117,10 +117,17 @@ async fn reachable(instance: &Instance, checks: &mut Checks) -> bool {
         }
     }
     match instance.get("/health").await.map(|reply| reply.status) {
-        Ok(401) => {
-            checks.bad("token", "the admin token is not taken", "--token, WEIR_ADMIN_TOKEN, or -c with the file")
-        }
-        Ok(403) => checks.bad("token", "the instance wants a token", "set `admin.token`, or ask from its own machine"),
+        Ok(401) => checks.bad(
+            "token",
+            "the admin token is not taken",
+            "set WEIR_ADMIN_TOKEN (or --token) to one of `admin.token` and `admin.tokens`",
+        ),
+        Ok(403) => checks.bad(
+            "token",
+            "it may not look at the instance",
+            "without a token one asks from its own machine, by its address or `localhost`; with one its role has to be \
+             `admin` or `viewer`",
+        ),
         _ => return true,
     }
     false

@@ -9,7 +9,7 @@ use crate::config::load;
 use crate::config::runtime::{Runtime, State};
 use crate::secret::Secret;
 use crate::store::{Database, Desk, Fault};
-use crate::tenant::stored::{Held, StoredKey, made, shown};
+use crate::tenant::stored::{Configured, Held, StoredKey, made, shown};
 use crate::wire::json::Obj;
 
 /// See the module documentation.
@@ -102,9 +102,7 @@ impl Direct {
     }
 
     fn write(&self, key: StoredKey, row: &mut Obj<'_>) {
-        let has = |runtime: &Runtime| runtime.tenants.iter().any(|tenant| tenant.id == key.tenant);
-        let has_tenant = self.runtime.as_ref().is_none_or(has);
         let held = Held::new(key);
-        shown::write(&held, held.standing(has_tenant, SystemTime::now()), row);
+        shown::write(&held, held.standing(self.runtime.as_ref().map(Configured::of).as_ref(), SystemTime::now()), row);
     }
 }

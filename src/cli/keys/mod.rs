@@ -10,8 +10,10 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
+use super::instance::{token, token_of};
 use super::{USAGE, print};
 use crate::config::env::{Env as _, System};
+use crate::secret::Secret;
 use crate::wire::json::Obj;
 
 use self::direct::Direct;
@@ -52,8 +54,8 @@ struct Place {
     #[arg(long)]
     url: Option<String>,
     /// Its token; others on this machine can read it here, so rather set WEIR_ADMIN_TOKEN
-    #[arg(long, requires = "url")]
-    token: Option<String>,
+    #[arg(long, requires = "url", value_parser = token)]
+    token: Option<Secret>,
     /// The answer as JSON
     #[arg(long)]
     json: bool,
@@ -214,8 +216,7 @@ impl Place {
 
 fn ask(place: &Place, wish: Wish<'_>) -> Done {
     if let Some(url) = place.url() {
-        let token = place.token.clone().or_else(|| System.var("WEIR_ADMIN_TOKEN"));
-        return Remote { url, token: token.filter(|token| !token.is_empty()) }.ask(wish);
+        return Remote { url, token: token_of(place.token.as_ref()) }.ask(wish);
     }
     match (&place.config, &place.state) {
         (Some(file), _) => Direct::of_file(file)?.ask(wish),

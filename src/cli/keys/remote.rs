@@ -2,6 +2,7 @@
 
 use http::Method;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Done, Failed, Wish};
 use crate::provider::sign::call::{Call, Caller as _, encoded};
@@ -17,7 +18,14 @@ const PAGE: usize = 1_000;
 /// See the module documentation.
 pub(super) struct Remote {
     pub(super) url: String,
-    pub(super) token: Option<String>,
+    pub(super) token: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+struct Page<'p> {
+    #[serde(borrow)]
+    data: Vec<&'p RawValue>,
+    next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -35,10 +43,7 @@ impl Remote {
         let keys = format!("{}/admin/v1/keys", self.url.trim_end_matches('/'));
         let (method, url, body) = match wish {
             Wish::Create(body) => (Method::POST, keys, body.to_owned()),
-            Wish::List(tenant) => {
-                let of = tenant.map(|tenant| format!("&tenant={}", encoded(tenant))).unwrap_or_default();
-                (Method::GET, format!("{keys}?limit={PAGE}{of}"), String::new())
-            }
+            Wish::List(tenant) => return self.list(&keys, tenant),
             Wish::Rotate { id, grace } => {
                 let mut body = Vec::new();
                 Obj::new(&mut body).text("grace", grace);
@@ -50,9 +55,32 @@ impl Remote {
         self.call(Call { method, url, headers: Vec::new(), body: Secret::new(body) })
     }
 
+    /// All pages, as one.
+    fn list(&self, keys: &str, tenant: Option<&str>) -> Done {
+        let of = tenant.map(|tenant| format!("&tenant={}", encoded(tenant))).unwrap_or_default();
+        let (mut body, mut after) = (Vec::new(), None);
+        let mut root = Obj::new(&mut body);
+        let mut rows = root.arr("data");
+        loop {
+            let behind = after.map(|after: String| format!("&cursor={}", encoded(&after))).unwrap_or_default();
+            let text = self.call(Call::get(format!("{keys}?limit={PAGE}{of}{behind}")))?;
+            let page: Page<'_> = serde_json::from_str(&text)
+                .map_err(|error| Failed::Refused(format!("{}: no list of keys: {error}", self.url)))?;
+            page.data.iter().for_each(|row| rows.item().extend_from_slice(row.get().as_bytes()));
+            after = page.next_cursor;
+            if after.is_none() || page.data.is_empty() {
+                break;
+            }
+        }
+        drop(rows);
+        root.null("next_cursor");
+        drop(root);
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     fn call(&self, mut call: Call) -> Done {
         if let Some(token) = &self.token {
-            call = call.with_header("authorization", format!("Bearer {token}"));
+            call = call.with_header("authorization", format!("Bearer {}", token.expose()));
         }
         let refused = |why: String| Failed::Refused(format!("{}: {why}", self.url));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::print;
+use crate::config::access::JWT;
 use crate::config::load::hash_of;
 use crate::config::read::{Day, Name, Scalar as _};
 use crate::secret::minted;
@@ -35,6 +36,9 @@ pub(super) fn print(wanted: &Wanted<'_>) -> Result<(), String> {
     let default = format!("{}-{}", wanted.tenant, minted::handle(&secret).unwrap_or_default());
     let id = wanted.id.unwrap_or(&default);
     Name::check(id).map_err(|expected| format!("--id: expected {expected}"))?;
+    if id.starts_with(JWT) {
+        return Err("--id: expected one that does not begin with `jwt:`, as those of tokens do".to_owned());
+    }
     let made = Made { tenant: wanted.tenant, id, secret: secret.expose(), sha256: &sha256, expires: wanted.expires };
     if wanted.json {
         print::json(&made);

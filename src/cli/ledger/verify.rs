@@ -8,7 +8,7 @@ use crate::cli::print;
 use crate::cli::stored::{Stored, Wrong};
 use crate::config::runtime::State;
 use crate::ledger;
-use crate::store::{self, Database, Fault};
+use crate::store::{self, AuditVerified, Database, Fault};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -29,6 +29,16 @@ struct Answer {
     log: Option<ledger::Verified>,
     /// `null`: there is none yet.
     database: Option<store::Verified>,
+    /// The chain of changes, in the same database.
+    audit: Option<Chain>,
+}
+
+#[derive(Serialize)]
+struct Chain {
+    entries: u64,
+    /// Of the last one: noted elsewhere, it tells later whether the chain was written anew.
+    hash: String,
+    broken: Option<String>,
 }
 
 pub(super) fn verify(args: &Args) -> ExitCode {
@@ -52,15 +62,20 @@ fn answer(args: &Args) -> Result<Answer, Wrong> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Wrong::Failed(format!("the log cannot be read: {error}"))),
     };
-    let database = database(&state)?;
+    let (database, audit) = database(&state)?.unzip();
     let ok = log.as_ref().is_none_or(ledger::Verified::is_sound)
-        && database.as_ref().is_none_or(|database| database.differences.is_empty());
-    Ok(Answer { ok, log, database })
+        && database.as_ref().is_none_or(|database| database.differences.is_empty())
+        && audit.as_ref().is_none_or(|chain| chain.broken.is_none());
+    Ok(Answer { ok, log, database, audit })
 }
 
-fn database(state: &State) -> Result<Option<store::Verified>, Wrong> {
+fn database(state: &State) -> Result<Option<(store::Verified, Chain)>, Wrong> {
     match Database::open_to_read(state) {
-        Ok(database) => Ok(Some(database.verify()?)),
+        Ok(database) => {
+            let AuditVerified { entries, hash, broken } = database.verify_audit()?;
+            let chain = Chain { entries, hash: hex::encode(hash), broken: broken.map(|broken| broken.to_string()) };
+            Ok(Some((database.verify()?, chain)))
+        }
         Err(error) if error.fault() == Fault::Missing => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -93,5 +108,10 @@ fn show(answer: &Answer) {
     }
     if database.more > 0 {
         print::out(&format!("database: and {} more", database.more));
+    }
+    let Some(Chain { entries, hash, broken }) = &answer.audit else { return };
+    match broken {
+        Some(broken) => print::out(&format!("audit log: it is broken at {broken}")),
+        None => print::out(&format!("audit log: {entries} entries follow each other, the last is {hash}")),
     }
 }

@@ -17,7 +17,7 @@ settings! {
     /// An identity provider. Its public keys are at `jwks_url`, in `jwks_file`, or are `public_key`: one
     /// of them.
     Issuer in "an issuer of tokens" {
-        /// Its name in records (`jwt:NAME`). Default: the host of `issuer`.
+        /// Its name in records (`jwt:NAME`), without a `:`. Default: the host of `issuer`.
         name: Name,
         /// What has to stand in the claim `iss`, to the letter.
         issuer: String,
@@ -48,7 +48,7 @@ settings! {
     Claims in "`claims`" {
         /// Says whose tenant the caller is.
         tenant: String,
-        /// Names the caller in records, in place of `jwt:NAME`.
+        /// Names the caller in records: `jwt:NAME:` and what it says.
         key: String,
         /// The user whose limits hold. Default: none.
         user: String,

@@ -31,6 +31,10 @@ fn issuer(raw: &raw::Issuer, config: &Config, cx: &mut Context<'_>) -> Option<Is
     let audiences = need(raw.audience.as_ref(), raw, "audience", "expected `audience: ...`", cx);
     let name = raw.name.as_ref().map(|name| name.0.clone()).or_else(|| named.map(|issuer| host(issuer)));
     let keys = keys(raw, cx);
+    if let Some(name) = raw.name.as_ref().filter(|name| name.0.contains(':')) {
+        cx.say(name.place, "an issuer's name with a `:`")
+            .label("expected none: in key ids (`jwt:NAME:...`) it ends the name");
+    }
     check_tenants(raw, config, cx);
     let algorithms = raw.algorithms.as_ref().map(|list| list.iter().map(|word| word.value.0).collect::<Vec<_>>());
     Some(Issuer {
@@ -64,11 +68,12 @@ fn need<'r, T>(
     given
 }
 
-/// Safe in logs and metrics.
+/// Safe in logs, metrics and key ids.
 fn host(issuer: &str) -> String {
     let rest = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or_default();
-    let plain: String = host.chars().map(|c| if Name::check(&c.to_string()).is_ok() { c } else { '-' }).collect();
+    let is_plain = |c: &char| *c != ':' && Name::check(&c.to_string()).is_ok();
+    let plain: String = host.chars().map(|c| if is_plain(&c) { c } else { '-' }).collect();
     plain.chars().take(100).collect()
 }
 
@@ -122,6 +127,12 @@ fn check_tenants(raw: &raw::Issuer, config: &Config, cx: &mut Context<'_>) {
                 .label("expected `tenant: NAME`, or `claims: {tenant: CLAIM}`");
         }
         _ => {}
+    }
+    if raw.claims.tenant.is_none()
+        && !raw.claims.written.contains(&"tenant")
+        && let Some((first, _)) = raw.tenants.entries.first()
+    {
+        cx.say(first.place, "tenants by a claim that is not named").label("expected `claims: {tenant: CLAIM}` beside");
     }
     if let Some(tenant) = &raw.tenant {
         known_tenant(&tenant.value, tenant.place, config, cx);

@@ -7,7 +7,7 @@ use super::auth::Written;
 use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
-use crate::config::access::Previous;
+use crate::config::access::{JWT, Previous};
 use crate::config::budget::Budget;
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
@@ -181,6 +181,10 @@ impl Book {
             }
             return;
         };
+        if id.0.starts_with(JWT) {
+            cx.say(id.place, format!("a key with the id of a token, `{}`", id.0))
+                .label("expected one that does not begin with `jwt:`");
+        }
         if let Some(first) = self.ids.insert(id.0.clone(), id.place) {
             cx.say(id.place, format!("two keys have the id `{}`", id.0)).also(first, "the other is");
         }

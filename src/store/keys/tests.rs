@@ -25,9 +25,9 @@ fn asked(body: &str) -> Members {
 
 /// What a process knows that looks now.
 fn look(database: &Database, shelf: &mut Shelf) -> bool {
-    let since = shelf.since(&database.keys_head().unwrap());
-    let (keys, head) = database.keys_since(since).unwrap();
-    shelf.take(since, keys, head)
+    let reading = shelf.begin(&database.keys_head().unwrap(), false);
+    let (keys, head) = database.keys_since(reading.since()).unwrap();
+    shelf.take(reading, keys, head)
 }
 
 #[test]

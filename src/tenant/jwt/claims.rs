@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::config::access::Issuer;
+use crate::config::access::{Issuer, JWT};
 use crate::config::runtime::ModelPattern;
 use crate::error::{Error, Kind, Result};
 
@@ -30,7 +30,8 @@ pub struct Verified {
     pub issuer_name: String,
     /// The tenant's id; whether there is one, others know.
     pub tenant: String,
-    /// For records.
+    /// `jwt:ISSUER`, or `jwt:ISSUER:NAME`: whatever the issuer writes, it is the id of no key, and of no other
+    /// issuer's bearer.
     pub key_id: String,
     pub user: Option<String>,
     /// What the token narrows its bearer to; empty narrows nothing.
@@ -95,8 +96,11 @@ impl Verified {
     pub(super) fn new(given: &Given, config: &Issuer, issuer: usize) -> Result<Self, &'static str> {
         let expires_at = given.0.get("exp").and_then(|exp| moment(exp.get())).ok_or("it never ends")?;
         let key_id = match &config.claims.key {
-            Some(claim) => given.name(claim).ok_or("it does not name its bearer")?,
-            None => format!("jwt:{}", config.name),
+            Some(claim) => {
+                let name = given.name(claim).ok_or("it does not name its bearer")?;
+                format!("{JWT}{}:{name}", config.name)
+            }
+            None => format!("{JWT}{}", config.name),
         };
         let user = match &config.claims.user {
             Some(claim) => Some(given.name(claim).ok_or("it does not name its user")?),

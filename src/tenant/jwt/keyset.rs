@@ -1,6 +1,5 @@
 //! Public keys of an issuer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::errors::ErrorKind;
@@ -8,6 +7,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, P
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::access;
 use crate::error::Result;
@@ -24,7 +24,7 @@ const LIFETIME: Duration = Duration::from_secs(800);
 #[derive(Debug)]
 pub(super) struct KeySet {
     keys: Vec<PublicKey>,
-    /// Of all sets that this process has seen, in their order.
+    /// Of the text they were read from: fetched again and found the same, they are the same.
     pub(super) generation: u64,
 }
 
@@ -53,19 +53,19 @@ const RSA: [access::Algorithm; 6] = {
 };
 
 impl KeySet {
-    fn new(keys: Vec<PublicKey>) -> Result<Self, String> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+    fn new(keys: Vec<PublicKey>, text: &[u8]) -> Result<Self, String> {
         if keys.is_empty() {
             return Err("there is no public key that could be used".to_owned());
         }
-        Ok(Self { keys, generation: NEXT.fetch_add(1, Ordering::Relaxed) })
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(text));
+        Ok(Self { keys, generation: u64::from_le_bytes([a, b, c, d, e, f, g, h]) })
     }
 
     /// A JWK set, RFC 7517. Keys of kinds that are not known are left out.
     pub(super) fn from_json(text: &[u8]) -> Result<Self, String> {
         let set: Set<'_> = serde_json::from_slice(text).map_err(|error| format!("not a JWK set: {error}"))?;
         let keys = set.keys.iter().take(MOST_KEYS).filter_map(|key| serde_json::from_str(key.get()).ok());
-        Self::new(keys.filter_map(|jwk: Jwk| PublicKey::new(&jwk)).collect())
+        Self::new(keys.filter_map(|jwk: Jwk| PublicKey::new(&jwk)).collect(), text)
     }
 
     /// A single key.
@@ -75,7 +75,7 @@ impl KeySet {
         let found = found.or_else(|_| DecodingKey::from_ec_pem(text).map(|key| (key, vec![Es256, Es384])));
         let found = found.or_else(|_| DecodingKey::from_ed_pem(text).map(|key| (key, vec![EdDsa])));
         let (key, algorithms) = found.map_err(|_| "the PEM holds no RSA, EC or Ed25519 public key".to_owned())?;
-        Self::new(vec![PublicKey { id: None, algorithms, key }])
+        Self::new(vec![PublicKey { id: None, algorithms, key }], text)
     }
 
     /// Those that can have signed a token. One that names a key is of that key, unless the set names none.

@@ -263,7 +263,7 @@ fn claims_say_who_it_is() {
     };
     let ask = |models: Json| verify(&issuers, &signer.token("k1", &all(models, "org-7")));
     let verified = ask(json!(["fast", "openai/*"])).unwrap();
-    assert_eq!((verified.tenant.as_str(), verified.key_id.as_str()), ("acme", "alice"));
+    assert_eq!((verified.tenant.as_str(), verified.key_id.as_str()), ("acme", "jwt:login:alice"));
     assert_eq!(verified.user.as_deref(), Some("42"));
     let names = |verified: &Verified| verified.models.iter().map(|pattern| pattern.0.clone()).collect::<Vec<_>>();
     assert_eq!(names(&verified), ["fast", "openai/*"]);
@@ -352,6 +352,11 @@ async fn keys_are_fetched_and_kept_while_the_issuer_is_down() {
         assert!(!refresh(&issuers, &site).await);
         assert_eq!(kind(&issuers, &token), None, "the last keys stay");
     }
+    // Fetched again and found the same: nothing is checked again.
+    site.serve(Some(set(&[first.jwk("k1")])));
+    let checked = issuers.checked();
+    assert!(refresh(&issuers, &site).await);
+    assert_eq!((kind(&issuers, &token), issuers.checked()), (None, checked));
     // The issuer's keys change: what the old ones signed is good no more, though it was remembered.
     let next = second.token("k2", &claims());
     assert_eq!(kind(&issuers, &next), Some(Kind::InvalidKey));
@@ -377,6 +382,15 @@ async fn an_unknown_key_has_them_fetched_again_but_not_all_the_time() {
     assert!(issuers.due(fetched_at + Duration::from_secs(10)).is_empty(), "they are new");
     assert_eq!(unknown(2, fetched_at + Duration::from_secs(40)), Kind::InvalidKey);
     assert_eq!(issuers.due(fetched_at + Duration::from_secs(40)), [0]);
+    // While it is away, who asks does not hurry the next attempt.
+    site.serve(None);
+    for _ in 0..6 {
+        assert!(!refresh(&issuers, &site).await);
+    }
+    let failed_at = SystemTime::now();
+    assert_eq!(unknown(3, failed_at + Duration::from_secs(10)), Kind::InvalidKey);
+    assert!(issuers.due(failed_at + Duration::from_secs(10)).is_empty());
+    assert_eq!(issuers.due(failed_at + Duration::from_secs(31)), [0]);
 }
 
 #[tokio::test]

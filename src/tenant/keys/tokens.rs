@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Caller, unknown_key};
+use crate::config::access::JWT;
 use crate::config::runtime::{Key, Runtime, Tenant};
 use crate::error::Result;
 use crate::limit::{Bound, KeyLimits};
@@ -43,7 +44,7 @@ impl Tokens {
             let may_be = |tenant: &&Arc<Tenant>| tenants.as_ref().is_none_or(|list| list.contains(&tenant.id.as_str()));
             let of_issuer = runtime.tenants.iter().filter(may_be).map(|tenant| {
                 next += 1;
-                let key = Key { id: format!("jwt:{name}"), tenant: Arc::clone(tenant), ..Key::default() };
+                let key = Key { id: format!("{JWT}{name}"), tenant: Arc::clone(tenant), ..Key::default() };
                 let mut number = [0xff; 32];
                 number.iter_mut().zip(next.to_be_bytes()).for_each(|(to, from)| *to = from);
                 (tenant.id.clone(), Seat { number, key: Arc::new(key), limits: Arc::default() })

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::{PreviousSecret, StoredKey};
+use crate::config::access::JWT;
 use crate::config::load;
 use crate::config::read::{Name, Period, Scalar as _};
 use crate::limit::clock::whole_ms;
@@ -53,6 +54,9 @@ pub fn key(mut asked: Members, new: &New, now_ms: u64) -> Result<StoredKey, Stri
     let id = text(&mut asked, "id")?.unwrap_or_else(|| format!("{tenant}-{}", new.handle));
     Name::check(&tenant).map_err(|expected| format!("`tenant`: expected {expected}"))?;
     Name::check(&id).map_err(|expected| format!("`id`: expected {expected}"))?;
+    if id.starts_with(JWT) {
+        return Err("`id`: expected one that does not begin with `jwt:`, as those of tokens do".to_owned());
+    }
     asked.retain(|_, value| value.get() != "null");
     Ok(StoredKey {
         id,
@@ -165,6 +169,7 @@ mod tests {
             (r#"{"tenant": 7}"#, "expected a text"),
             (r#"{"tenant": "a b"}"#, "letters, digits"),
             (r#"{"tenant": "acme", "id": ""}"#, "a name"),
+            (r#"{"tenant": "acme", "id": "jwt:login:alice"}"#, "does not begin with `jwt:`"),
             (r#"{"tenant": "acme", "limit": {}}"#, "did you mean `limits`?"),
             (r#"{"tenant": "acme", "secret": "abcdefgh"}"#, "unknown key `secret`"),
         ] {

@@ -9,7 +9,7 @@ pub mod made;
 pub mod shown;
 pub mod snapshot;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +72,8 @@ pub enum Standing {
     Expired,
     /// The configuration has no such tenant.
     NoTenant,
+    /// The configuration has a key of this id.
+    IdTaken,
     /// It was written by a later version.
     Unreadable,
 }
@@ -84,8 +86,24 @@ impl Standing {
             Self::Inactive => "inactive",
             Self::Expired => "expired",
             Self::NoTenant => "no_tenant",
+            Self::IdTaken => "id_taken",
             Self::Unreadable => "unreadable",
         }
+    }
+}
+
+/// What of a configuration stored keys depend on.
+#[derive(Debug)]
+pub struct Configured<'r> {
+    tenants: HashMap<&'r str, &'r Arc<Tenant>>,
+    /// Of keys.
+    ids: HashSet<&'r str>,
+}
+
+impl<'r> Configured<'r> {
+    pub fn of(runtime: &'r Runtime) -> Self {
+        let tenants = runtime.tenants.iter().map(|tenant| (tenant.id.as_str(), tenant)).collect();
+        Self { tenants, ids: runtime.keys.values().map(|key| key.id.as_str()).collect() }
     }
 }
 
@@ -105,12 +123,16 @@ impl Held {
         Self { terms: terms.ok().map(Arc::new), row }
     }
 
-    /// Whether it is let in, and if not, why.
-    pub fn standing(&self, has_tenant: bool, now: SystemTime) -> Standing {
+    /// Whether a gateway of this configuration lets it in, and if not, why. `None`: of one that has its tenant
+    /// and is nowhere in its way.
+    pub fn standing(&self, configured: Option<&Configured<'_>>, now: SystemTime) -> Standing {
+        let has_tenant = |configured: &Configured<'_>| configured.tenants.contains_key(self.row.tenant.as_str());
+        let has_id = |configured: &Configured<'_>| configured.ids.contains(self.row.id.as_str());
         match &self.terms {
             _ if self.row.revoked_at_ms.is_some() => Standing::Revoked,
             None => Standing::Unreadable,
-            _ if !has_tenant => Standing::NoTenant,
+            _ if !configured.is_none_or(has_tenant) => Standing::NoTenant,
+            _ if configured.is_some_and(has_id) => Standing::IdTaken,
             Some(terms) if !terms.active => Standing::Inactive,
             Some(terms) if terms.expires.is_some_and(|at| at <= now) => Standing::Expired,
             Some(_) => Standing::Active,
@@ -150,6 +172,27 @@ impl Held {
 pub struct Shelf {
     keys: BTreeMap<String, Arc<Held>>,
     head: Head,
+    /// Put in since the last reading began.
+    fresh: BTreeSet<String>,
+}
+
+/// What is read of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// All there is: it takes the place of what is known.
+    Whole,
+    /// What changed after that clock.
+    After(u64),
+}
+
+impl Reading {
+    /// The clock after which keys are wanted.
+    pub const fn since(self) -> u64 {
+        match self {
+            Self::Whole => 0,
+            Self::After(changed) => changed,
+        }
+    }
 }
 
 impl Shelf {
@@ -157,30 +200,45 @@ impl Shelf {
         &self.head
     }
 
-    /// The clock from which on changes are wanted from a database that stands there: all of them if it is
-    /// another one than the one that is known, or has gone back.
-    pub fn since(&self, head: &Head) -> u64 {
+    /// Begins to read a database that stands there: all of it if it is another one than the one that is
+    /// known, has gone back, or `doubt` says so.
+    pub fn begin(&mut self, head: &Head, doubt: bool) -> Reading {
+        self.fresh.clear();
         let same = head.epoch == self.head.epoch && head.changed >= self.head.changed;
-        if same { self.head.changed } else { 0 }
+        if same && !doubt { Reading::After(self.head.changed) } else { Reading::Whole }
     }
 
-    /// Takes over what was read from a database since [`Self::since`]. Says whether anything changed.
-    pub fn take(&mut self, since: u64, rows: Vec<StoredKey>, head: Head) -> bool {
-        // Before the first look nothing is known but what was made here meanwhile.
-        let all_new = since == 0 && self.head != head && !self.head.epoch.is_empty();
-        let before = if all_new { std::mem::take(&mut self.keys) } else { BTreeMap::new() };
+    /// Takes over what was read since [`Self::begin`]. Says whether anything changed: that the clock went on
+    /// is no change, a refused one moves it too.
+    pub fn take(&mut self, reading: Reading, rows: Vec<StoredKey>, head: Head) -> bool {
+        let before = match reading {
+            Reading::Whole => std::mem::take(&mut self.keys),
+            Reading::After(_) => BTreeMap::new(),
+        };
         let mut changed = false;
         for row in rows {
-            changed |= self.put(row);
+            match before.get(&row.id).filter(|held| held.row == row) {
+                Some(same) => drop(self.keys.insert(row.id, Arc::clone(same))),
+                None => changed |= self.insert(row),
+            }
         }
-        let gone = all_new && before.keys().any(|id| !self.keys.contains_key(id));
-        let moved = self.head != head;
+        // What was made here meanwhile need not have been read, and is there all the same.
+        for held in std::mem::take(&mut self.fresh).iter().filter_map(|id| before.get(id)) {
+            self.insert(held.row.clone());
+        }
+        let gone = before.keys().any(|id| !self.keys.contains_key(id));
+        let other = self.head.epoch != head.epoch;
         self.head = head;
-        changed || gone || moved
+        changed || gone || other
     }
 
-    /// Puts in one key, unless a later state of it is known.
+    /// Puts in one key that was changed here, unless a later state of it is known.
     pub fn put(&mut self, row: StoredKey) -> bool {
+        self.fresh.insert(row.id.clone());
+        self.insert(row)
+    }
+
+    fn insert(&mut self, row: StoredKey) -> bool {
         if self.keys.get(&row.id).is_some_and(|known| known.row.changed >= row.changed) {
             return false;
         }
@@ -205,11 +263,12 @@ impl Shelf {
         self.keys.is_empty()
     }
 
-    /// All of them, as keys of this configuration. One whose secret the configuration gives to a key of its
-    /// own is left out.
+    /// All of them, as keys of this configuration. One whose secret or id the configuration gives to a key of
+    /// its own is left out: two keys of one id would have one's records, files and budgets between them.
     pub fn resolve(&self, runtime: &Runtime) -> Vec<([u8; 32], Arc<Key>)> {
-        let tenants: HashMap<&str, &Arc<Tenant>> = runtime.tenants.iter().map(|t| (t.id.as_str(), t)).collect();
-        let own = self.keys.values().filter(|held| !runtime.keys.contains_key(&held.row.sha256));
+        let Configured { tenants, ids } = Configured::of(runtime);
+        let is_own = |row: &StoredKey| !runtime.keys.contains_key(&row.sha256) && !ids.contains(row.id.as_str());
+        let own = self.keys.values().filter(|held| is_own(&held.row));
         own.map(|held| (held.row.sha256, Arc::new(held.key(tenants.get(held.row.tenant.as_str()).copied())))).collect()
     }
 }

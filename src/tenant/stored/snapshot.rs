@@ -1,13 +1,13 @@
 //! The shelf on disk: what a process begins with while the database is away. Hashes and settings, no
 //! secrets; for nobody else's eyes all the same.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
 use std::path::Path;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Head, PreviousSecret, Shelf, StoredKey};
+use crate::whole;
 
 const NAME: &str = "keys.json";
 const VERSION: u32 = 1;
@@ -57,34 +57,12 @@ pub fn read(directory: &Path) -> Result<Option<Shelf>, String> {
     Ok(Some(shelf))
 }
 
-/// Another file, then in the place of the old one: there is always a whole one.
+/// In the place of the one before.
 pub fn write(directory: &Path, shelf: &Shelf) -> io::Result<()> {
     let keys = shelf.iter().map(|held| Row::of(&held.row)).collect();
     let head = shelf.head();
     let file = File1 { version: VERSION, epoch: head.epoch.clone(), changed: head.changed, keys };
-    let text = serde_json::to_vec(&file)?;
-    fs::create_dir_all(directory)?;
-    let new = directory.join(format!("{NAME}.new"));
-    // What an earlier process left behind may have other rights.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = create(&new)?;
-    file.write_all(&text)?;
-    file.sync_data()?;
-    fs::rename(new, directory.join(NAME))
-}
-
-#[cfg(unix)]
-fn create(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
+    whole::write(directory, NAME, &serde_json::to_vec(&file)?)
 }
 
 impl Row {

@@ -56,7 +56,8 @@ fn errors_in_the_settings_are_those_of_the_configuration() {
 #[test]
 fn what_may_not_be_used_is_there_and_says_why() {
     let now = SystemTime::now();
-    let standing = |row: StoredKey, has_tenant| Held::new(row).standing(has_tenant, now);
+    let of = |has_tenant| if has_tenant { runtime() } else { Runtime::default() };
+    let standing = |row: StoredKey, has_tenant| Held::new(row).standing(Some(&Configured::of(&of(has_tenant))), now);
     let revoked = StoredKey { revoked_at_ms: Some(5), ..row("k", 1, "{}") };
     for (row, has_tenant, expected) in [
         (row("k", 1, "{}"), true, Standing::Active),
@@ -69,43 +70,82 @@ fn what_may_not_be_used_is_there_and_says_why() {
         assert_eq!(standing(row.clone(), has_tenant), expected);
         let mut shelf = Shelf::default();
         shelf.put(row);
-        let runtime = if has_tenant { runtime() } else { Runtime::default() };
+        let runtime = of(has_tenant);
         let let_in = matches!(expected, Standing::Active | Standing::Expired);
         assert_eq!(shelf.resolve(&runtime)[0].1.active, let_in, "{expected:?}");
     }
 }
 
 #[test]
+fn a_key_with_the_id_of_a_configured_one_is_not_let_in() {
+    let mut shelf = Shelf::default();
+    shelf.put(row("k", 1, "{}"));
+    shelf.put(row("k22", 2, "{}"));
+    let configured = Arc::new(Key { id: "k".into(), ..Key::default() });
+    let runtime = Runtime { keys: [([7; 32], configured)].into_iter().collect(), ..runtime() };
+    let ids = |runtime| shelf.resolve(runtime).into_iter().map(|(_, key)| key.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&runtime), ["k22"]);
+    let standing = |id| shelf.get(id).unwrap().standing(Some(&Configured::of(&runtime)), SystemTime::now());
+    assert_eq!((standing("k"), standing("k22")), (Standing::IdTaken, Standing::Active));
+}
+
+/// Reads, as of a database that has these and stands there.
+fn read(shelf: &mut Shelf, rows: &[StoredKey], head: Head, doubt: bool) -> bool {
+    let reading = shelf.begin(&head, doubt);
+    let rows = rows.iter().filter(|row| row.changed > reading.since()).cloned().collect();
+    shelf.take(reading, rows, head)
+}
+
+#[test]
 fn changes_are_taken_in_and_old_news_is_not() {
     let mut shelf = Shelf::default();
-    assert_eq!(shelf.since(&head("a", 7)), 0);
-    assert!(shelf.take(0, vec![row("k1", 3, "{}"), row("k22", 7, "{}")], head("a", 7)));
-    assert_eq!((shelf.len(), shelf.since(&head("a", 9))), (2, 7));
-    assert!(!shelf.take(7, Vec::new(), head("a", 7)), "nothing new");
+    assert_eq!(shelf.begin(&head("a", 7), false), Reading::Whole, "nothing is known");
+    assert!(read(&mut shelf, &[row("k1", 3, "{}"), row("k22", 7, "{}")], head("a", 7), true));
+    assert_eq!((shelf.len(), shelf.begin(&head("a", 9), false)), (2, Reading::After(7)));
+    assert!(!shelf.take(Reading::After(7), Vec::new(), head("a", 9)), "a change that was refused");
     // The change made here, then the same change read back.
-    assert!(shelf.put(row("k1", 8, r#"{"active": false}"#)));
+    assert!(shelf.put(row("k1", 10, r#"{"active": false}"#)));
     assert!(!shelf.put(row("k1", 3, "{}")), "an older state of it");
-    assert!(shelf.take(7, vec![row("k1", 8, r#"{"active": false}"#)], head("a", 8)));
+    assert!(!read(&mut shelf, &[row("k1", 10, r#"{"active": false}"#)], head("a", 10), false), "known already");
     assert_eq!(shelf.get("k1").unwrap().row.settings, r#"{"active": false}"#);
 }
 
 #[test]
-fn what_is_made_here_before_the_first_look_stays() {
+fn what_is_made_here_while_keys_are_read_stays() {
     let mut shelf = Shelf::default();
+    let reading = shelf.begin(&head("a", 7), true);
     shelf.put(row("k22", 8, "{}"));
-    assert!(shelf.take(0, vec![row("k1", 3, "{}")], head("a", 7)));
+    assert!(shelf.take(reading, vec![row("k1", 3, "{}")], head("a", 7)));
     assert!(shelf.get("k1").is_some() && shelf.get("k22").is_some());
+    // What was made before is the database's by then: it may be gone again.
+    assert!(read(&mut shelf, &[row("k1", 3, "{}")], head("a", 8), true));
+    assert!(shelf.get("k22").is_none());
 }
 
 #[test]
 fn another_database_is_read_anew() {
     let mut shelf = Shelf::default();
-    shelf.take(0, vec![row("k1", 3, "{}"), row("k22", 7, "{}")], head("a", 7));
+    read(&mut shelf, &[row("k1", 3, "{}"), row("k22", 7, "{}")], head("a", 7), true);
     for other in [head("b", 90), head("a", 2)] {
-        assert_eq!(shelf.since(&other), 0, "{other:?}");
+        assert_eq!(shelf.begin(&other, false), Reading::Whole, "{other:?}");
     }
-    assert!(shelf.take(0, vec![row("k1", 2, "{}")], head("a", 2)), "put back from a copy");
+    assert!(read(&mut shelf, &[row("k1", 2, "{}")], head("a", 2), false), "put back from a copy");
     assert!(shelf.get("k22").is_none() && shelf.get("k1").unwrap().row.changed == 2);
+}
+
+/// It was put back from a copy of before a revocation, and has counted on since: or the other way round.
+#[test]
+fn where_the_clock_tells_nothing_all_is_compared() {
+    let mut shelf = Shelf::default();
+    let active = [row("k1", 3, "{}"), row("k22", 7, "{}")];
+    read(&mut shelf, &active, head("a", 7), true);
+    let revoked = [StoredKey { revoked_at_ms: Some(5), ..row("k1", 6, "{}") }, row("k22", 7, "{}")];
+    assert!(!read(&mut shelf, &revoked, head("a", 9), false), "it cannot be seen");
+    let unchanged = Arc::clone(shelf.get("k22").unwrap());
+    assert!(read(&mut shelf, &revoked, head("a", 9), true));
+    assert!(shelf.get("k1").unwrap().row.revoked_at_ms.is_some());
+    assert!(Arc::ptr_eq(&unchanged, shelf.get("k22").unwrap()), "what is the same is not read again");
+    assert!(!read(&mut shelf, &revoked, head("a", 9), true), "nothing changed");
 }
 
 #[test]
@@ -115,7 +155,7 @@ fn a_snapshot_holds_all_and_is_for_nobody_else() {
     let previous = Some(PreviousSecret { sha256: [9; 32], until_ms: 77 });
     let mut shelf = Shelf::default();
     let odd = StoredKey { previous, revoked_at_ms: Some(4), ..row("k1", 3, r#"{"note": "\"quoted\" \n"}"#) };
-    shelf.take(0, vec![odd.clone(), row("k22", 7, "{}")], head("a", 7));
+    read(&mut shelf, &[odd.clone(), row("k22", 7, "{}")], head("a", 7), true);
     snapshot::write(&directory, &shelf).unwrap();
     snapshot::write(&directory, &shelf).unwrap();
     let back = snapshot::read(&directory).unwrap().unwrap();

@@ -188,8 +188,9 @@ impl<S: Source> Refresh for Fetched<S> {
 
     fn doubt(&self, now: SystemTime) {
         self.state.rcu(|state| {
-            let earliest = state.held_since + DOUBTED_AFTER;
-            let due_at = if now < earliest { state.due_at } else { Some(state.due_at.map_or(now, |at| at.min(now))) };
+            // While it cannot be fetched the next attempt has its time, however many ask.
+            let waits = state.failures > 0 || now < state.held_since + DOUBTED_AFTER;
+            let due_at = if waits { state.due_at } else { Some(state.due_at.map_or(now, |at| at.min(now))) };
             State { held: state.held.clone(), error: state.error.clone(), due_at, ..**state }
         });
     }

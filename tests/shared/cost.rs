@@ -10,7 +10,8 @@ use weir::config::runtime::OnStoreLoss;
 use weir::limit::shared::{Counter, Kind};
 
 use crate::replica::{Replica, run};
-use crate::server::{on_each, until};
+use crate::server::on_each;
+use crate::support::wait::until;
 
 /// As a tenant has them: requests and tokens in a minute, places, and a budget.
 fn counters(replica: &Replica, limit: u64) -> Vec<(Arc<Counter>, u64)> {

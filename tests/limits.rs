@@ -680,9 +680,21 @@ fn a_stream_may_be_stopped_by_a_budget_of_where_it_went_on() {
     assert!(!running.may_stop());
     running.also(&limits, "b/m", want, moment(0)).unwrap();
     assert!(running.may_stop());
-    let so_far = |tokens| running.keep_up(Spend { tokens, ..Spend::default() }, moment(0));
-    assert!(so_far(10).is_ok() && so_far(100).is_ok());
-    assert_eq!(so_far(101).unwrap_err().scope.name(), "b/*");
+    let so_far = |target, parts: &[(&'static str, u64)]| {
+        let part = |(target, input_tokens): &(&'static str, u64)| Used {
+            target,
+            input_tokens: *input_tokens,
+            ..Used::default()
+        };
+        running.keep_up(target, &parts.iter().map(part).collect::<Vec<_>>(), moment(0))
+    };
+    assert!(so_far("b/m", &[("b/m", 10)]).is_ok() && so_far("b/m", &[("b/m", 100)]).is_ok());
+    assert!(so_far("b/m", &[("a/m", 50), ("b/m", 100)]).is_ok(), "what was lost elsewhere is not this model's");
+    assert_eq!(so_far("b/m", &[("b/m", 101)]).unwrap_err().scope.name(), "b/*");
+    // And where it went on again, that budget has nothing to say any more.
+    running.also(&limits, "c/m", want, moment(0)).unwrap();
+    assert!(so_far("c/m", &[("b/m", 100), ("c/m", 10_000)]).is_ok());
+    assert!(!running.covers(Spend { tokens: 10_001, ..Spend::default() }));
 }
 
 #[test]
@@ -712,10 +724,10 @@ fn many_threads_over_all_scopes_never_exceed_a_cap_and_never_wait_for_each_other
     let acme = Arc::new(Tenant {
         id: "acme".into(),
         limits: concurrency(6),
-        budgets: budget(9_000),
+        budgets: budget(5_400),
         model_limits: vec![(ModelPattern("a/*".into()), tokens(5_000)), (ModelPattern("*".into()), requests(100_000))],
-        model_budgets: vec![(ModelPattern("b/*".into()), budget(4_000))],
-        users: share(requests(700), 5_000),
+        model_budgets: vec![(ModelPattern("b/*".into()), budget(2_000))],
+        users: share(requests(500), 2_000),
         tags: vec![
             (ModelPattern("t=*".into()), share(concurrency(4), 6_000)),
             (ModelPattern("t=1".into()), share(none(), 2_000)),
@@ -729,12 +741,15 @@ fn many_threads_over_all_scopes_never_exceed_a_cap_and_never_wait_for_each_other
                 let keys = &keys;
                 scope.spawn(move || {
                     let (mut seed, mut spent) = (thread + 1, Vec::new());
-                    for _ in 0..400 {
-                        let (user, tag) = (pick(&mut seed, 3), pick(&mut seed, 3));
+                    for _ in 0..1_500 {
+                        // The first comes most often; the last wants most.
+                        let user = pick(&mut seed, 3).min(pick(&mut seed, 3));
+                        let tag = pick(&mut seed, 3);
                         let mut tags = vec![format!("t={tag}"), format!("t={}", pick(&mut seed, 3))];
                         tags.rotate_left(pick(&mut seed, 2));
                         let user_name = format!("u{user}");
-                        let want = Want { input_tokens: 1 + random(&mut seed) % 9, ..Want::default() };
+                        let size = if user == 2 { 10 } else { 1 };
+                        let want = input((1 + random(&mut seed) % 9) * size);
                         let target = ["a/m", "b/m", "c/m"][pick(&mut seed, 3)];
                         let ask = Ask { target, user: Some(&user_name), tags: &tags, want, ..ask() };
                         let limits = &keys[pick(&mut seed, 3)];
@@ -758,10 +773,14 @@ fn many_threads_over_all_scopes_never_exceed_a_cap_and_never_wait_for_each_other
     });
     let all: u64 = spent.iter().map(|(.., tokens)| tokens).sum();
     let at_b: u64 = spent.iter().filter(|(_, at_b, _)| *at_b == 1).map(|(.., tokens)| tokens).sum();
-    assert!(all <= 9_000 && at_b <= 4_000, "{all} {at_b}");
+    // Each of them was reached, but for what was too small for another request.
+    assert!((5_300..=5_400).contains(&all) && (1_900..=2_000).contains(&at_b), "{all} {at_b}");
     for user in 0..3 {
         let own: Vec<_> = spent.iter().filter(|(it, ..)| *it == user).collect();
-        assert!(own.len() <= 700 && own.iter().map(|(.., tokens)| tokens).sum::<u64>() <= 5_000);
+        let tokens = own.iter().map(|(.., tokens)| tokens).sum::<u64>();
+        assert!(own.len() <= 500 && tokens <= 2_000, "{user}: {} {tokens}", own.len());
+        assert!(user != 0 || own.len() == 500, "{}", own.len());
+        assert!(user != 2 || tokens > 1_900, "{tokens}");
     }
     let balances = keys[0].balances(&Who::default(), 0);
     let tenants = balances.iter().find(|it| it.scope == "tenant").unwrap();
@@ -776,12 +795,14 @@ fn many_threads_over_all_scopes_never_exceed_a_cap_and_never_wait_for_each_other
 fn a_key_that_is_in_no_file_shares_what_its_tenant_has() {
     let limiter = Limiter::new();
     let acme = tenant(requests(2), &[]);
-    let listed = bound(&limiter, vec![key(&acme, "listed", none())]).remove(0);
-    let made = limiter.bind_key(&key(&acme, "made", requests(1)), 0);
-    assert!(call(&made, 0, 0).is_ok());
-    assert_eq!(call(&made, 0, 0).unwrap_err().label(), "key_requests");
-    assert!(call(&listed, 0, 0).is_ok());
-    assert_eq!(call(&listed, 0, 0).unwrap_err().label(), "tenant_requests");
+    let file = runtime(vec![key(&acme, "listed", none())]);
+    let made = (digest(7), Arc::new(key(&acme, "made", requests(1))));
+    let both = limiter.bind_with(&file, std::iter::once((&made.0, &made.1)));
+    let [listed, made] = [digest(0), made.0].map(|sha256| both.get(&sha256).unwrap());
+    assert!(call(made, 0, 0).is_ok());
+    assert_eq!(call(made, 0, 0).unwrap_err().label(), "key_requests");
+    assert!(call(listed, 0, 0).is_ok());
+    assert_eq!(call(listed, 0, 0).unwrap_err().label(), "tenant_requests");
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::budget::{Crossed, Exhausted, Purse, Purses, Reservation, Spend, Which};
+use super::budget::{Crossed, Exhausted, Purse, Purses, Reservation, Spend};
 use super::clock::Moment;
 use super::crowd::{Crowd, Seat};
 use super::denial::{Denial, Refusal};
@@ -82,7 +82,7 @@ pub struct Admission {
     model: Box<str>,
     settled: bool,
     /// Some budget of it ends streams.
-    may_stop: AtomicBool,
+    pub(super) may_stop: AtomicBool,
     standing: Standing,
 }
 
@@ -311,7 +311,7 @@ impl Admission {
         if let Some((gate, short)) = worst(&gates, &mut states, load, now_ms) {
             return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, self.standing)));
         }
-        reservation.raise(purses, want.spend(), Which::All, at.unix_ms).map_err(Refusal::Budget)?;
+        reservation.raise(purses, want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
         self.may_stop.store(reservation.may_stop(), Ordering::Relaxed);
         for (gate, state) in gates.iter().zip(&mut states) {
             gate.charge(state, now_ms, load);
@@ -326,13 +326,27 @@ impl Admission {
         self.may_stop.load(Ordering::Relaxed)
     }
 
-    /// So much was used so far by an answer that runs: holds it, should it be more than was held. The
-    /// error is a budget that has nothing left and ends streams.
-    pub fn keep_up(&self, used: Spend, at: Moment) -> Result<(), Box<Exhausted>> {
+    /// Whether so much is held in all of its budgets, so that [`Self::keep_up`] has nothing to do.
+    pub fn covers(&self, used: Spend) -> bool {
+        self.held().reservation.covers(used)
+    }
+
+    /// So much was used so far by an answer that runs at this target, and by what was lost before it: holds
+    /// it, should it be more than was held. The error is a budget that has nothing left and ends streams;
+    /// one that stands on another model does not end this one.
+    pub fn keep_up(&self, target: &str, parts: &[Used<'_>], at: Moment) -> Result<(), Box<Exhausted>> {
+        let (_, all) = sum(parts, |_| true);
+        let part = |scope: &Scope| match scope {
+            Scope::Model { pattern, .. } if !pattern_matches(pattern, &self.model) => {
+                let is_served = pattern_matches(pattern, target);
+                sum(parts, |part| is_served && pattern_matches(pattern, part.target)).1
+            }
+            _ => all,
+        };
         let mut held = self.held();
-        held.reservation.raise(Vec::new(), used, Which::Stopping, at.unix_ms)?;
+        held.reservation.keep_up(all, part, at.unix_ms)?;
         #[cfg(feature = "proxy")]
-        held.keep_up_claims(used, at.unix_ms)?;
+        held.keep_up_claims(part, at.unix_ms)?;
         Ok(())
     }
 

@@ -82,7 +82,10 @@ impl Members {
         for scope in of_these {
             let Some(name) = scope.name_made_up().map(Box::from) else { continue };
             if all.len() < MOST_MEMBERS {
-                all.insert(name, Member::new(scope, accounts));
+                let member = Member::new(scope, accounts);
+                // Each at a time of its own, or all of them would have to leave at once.
+                member.seen.store(members.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+                all.insert(name, member);
             } else {
                 accounts.forget(std::iter::once(&scope));
             }

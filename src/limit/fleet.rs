@@ -4,6 +4,7 @@
 //! alone has used stands against it in any case, so the store is only asked for what may be had.
 //! Everything in here is about the second step.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::admit::{Admission, Held, Place};
@@ -101,18 +102,18 @@ impl Claims {
         let mut open = Open::default();
         for place in held.places.iter().skip(self.places) {
             place.gate.counters(shared, |limited, counter| {
+                // One that is used up refuses also those who want nothing; and what is used in the end is
+                // charged only where something was taken.
                 let wanted = match limited {
-                    Limited::Rate(rate) => place.reserved.of(rate.what),
+                    Limited::Rate(rate) => place.reserved.of(rate.what).max(1),
                     Limited::Concurrency => 1,
                 };
                 let scope = place.gate.post.scope.clone();
                 open.add(counter, wanted, Claimed::Limit { scope, limited, wanted });
             });
         }
-        let reserved = held.reservation.reserved();
-        for purse in held.reservation.purses().filter(|purse| purse.is_bounded()) {
+        for (purse, reserved) in held.reservation.purses().filter(|(purse, _)| purse.is_bounded()) {
             purse.counters(shared, at.unix_ms, |budget, counter| {
-                // One that is used up refuses also those who want nothing.
                 let wanted = units(budget.unit, reserved.of(budget.unit)).max(1);
                 let missing = wanted.saturating_sub(self.taken(purse, budget));
                 let (purse, budget) = (Arc::clone(purse), budget.clone());
@@ -135,7 +136,7 @@ impl Open {
 impl Admission {
     /// Takes from the store what was admitted here and not yet there: after [`super::KeyLimits::admit`], and
     /// after [`Self::also`]. The error says what has no room; then nothing more was taken, and what an
-    /// `also` had added is given back.
+    /// `also` had added is given back, as where nobody waits for this any more.
     pub async fn share(&self, shared: &Arc<Shared>, at: Moment) -> Result<(), Refusal> {
         let open = {
             let held = self.held();
@@ -144,23 +145,31 @@ impl Admission {
         if open.needs.is_empty() {
             return Ok(());
         }
-        let taken = shared.take(&open.needs).await;
-        let mut held = self.held();
-        match taken {
+        let mut asking = Asking { admission: self, at, is_granted: false };
+        match shared.take(&open.needs).await {
             Ok(taken) => {
+                asking.is_granted = true;
+                let mut held = self.held();
                 held.claims.places = held.places.len();
                 held.see(&open);
                 held.claims.all.push(Claim { held: taken, whats: open.whats });
                 Ok(())
             }
             Err(refused) => {
-                let from = held.claims.places;
-                for place in held.places.drain(from..) {
-                    place.undo(at.now_ms);
-                }
-                Err(refusal(refused, &open, &held))
+                // Before the refusal is written: it says what others hold.
+                drop(asking);
+                Err(refusal(refused, &open, &self.held()))
             }
         }
+    }
+
+    /// What was added since the store last granted is given back.
+    fn go_back(&self, at: Moment) {
+        let mut held = self.held();
+        let from = held.claims.places;
+        held.places.drain(from..).for_each(|place| place.undo(at.now_ms));
+        held.reservation.lower();
+        self.may_stop.store(held.reservation.may_stop(), Ordering::Relaxed);
     }
 
     /// The limits as they stand for all replicas.
@@ -176,6 +185,22 @@ impl Admission {
         held.places.drain(..).for_each(|place| place.undo(at.now_ms));
         held.reservation.settle(Spend::default(), |_| Spend::default(), at.unix_ms);
         held.claims.all.drain(..).for_each(|claim| claim.held.put_back());
+    }
+}
+
+/// The store is asked for what was added. Dropped before it has granted that, it is as if it had refused: who
+/// asked may have gone, or may not need it any more.
+struct Asking<'a> {
+    admission: &'a Admission,
+    at: Moment,
+    is_granted: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_granted {
+            self.admission.go_back(self.at);
+        }
     }
 }
 
@@ -214,9 +239,13 @@ impl Held {
         }
     }
 
-    /// So much was used by an answer that runs: budgets that end streams are charged with what is beyond
-    /// what was taken. The error is one that has nothing left.
-    pub(super) fn keep_up_claims(&mut self, used: Spend, unix_ms: u64) -> Result<(), Box<Exhausted>> {
+    /// So much was used by an answer that runs, of each scope that serves it: budgets that end streams are
+    /// charged with what is beyond what was taken. The error is one that has nothing left.
+    pub(super) fn keep_up_claims(
+        &mut self,
+        part: impl Fn(&Scope) -> Spend,
+        unix_ms: u64,
+    ) -> Result<(), Box<Exhausted>> {
         let mut out: Option<Exhausted> = None;
         for place in 0..self.claims.all.len() {
             let Some(claim) = self.claims.all.get(place) else { break };
@@ -229,7 +258,7 @@ impl Held {
                 })
                 .collect();
             for (need, purse, budget) in stopping {
-                let wanted = units(budget.unit, used.of(budget.unit));
+                let wanted = units(budget.unit, part(purse.scope()).of(budget.unit));
                 let more = wanted.saturating_sub(self.claims.taken(&purse, &budget));
                 let Some(claim) = self.claims.all.get_mut(place) else { break };
                 if more > 0 {

@@ -126,13 +126,6 @@ impl Limiter {
         Bound { keys, purses, has_budgets }
     }
 
-    /// Resolves the limits of one key that is in no file, as it comes; its tenant is as the file says.
-    pub fn bind_key(&self, key: &Key, unix_ms: u64) -> Arc<KeyLimits> {
-        let mut binding = self.binding(unix_ms);
-        let shared = binding.share(&key.tenant);
-        binding.key(key, &shared)
-    }
-
     fn binding(&self, unix_ms: u64) -> Binding<'_> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         Binding { known, accounts: &self.accounts, purses: BTreeMap::new(), unix_ms }

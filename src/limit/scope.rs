@@ -77,6 +77,11 @@ impl Scope {
         }
     }
 
+    /// Whether it is theirs for whom there is no room.
+    pub(super) fn is_of_others(&self) -> bool {
+        matches!(self, Self::User { user: name, .. } | Self::Tag { tag: name, .. } if name.is_empty())
+    }
+
     /// Another user, or another tag of the same pattern.
     pub(super) fn called(&self, name: &str) -> Self {
         match self.clone() {

@@ -93,6 +93,18 @@ fn what_users_spent_is_forgotten_only_with_them_and_known_again_after_a_restart(
 }
 
 #[test]
+fn those_known_from_before_do_not_all_leave_for_one_newcomer() {
+    let accounts = Arc::new(Accounts::default());
+    for nth in 0..MOST_MEMBERS {
+        accounts.account(&Scope::User { tenant: "acme".into(), user: format!("u{nth}") });
+    }
+    let crowd = crowd(&Limits::default(), &[tokens_ever(10)], &accounts);
+    assert_eq!(crowd.members.count(), MOST_MEMBERS);
+    crowd.seat("one more", 0);
+    assert_eq!(crowd.members.count(), MOST_MEMBERS - MOST_MEMBERS / 16 + 1);
+}
+
+#[test]
 fn a_million_names_leave_no_accounts_behind() {
     let accounts = Arc::new(Accounts::default());
     let crowd = crowd(&Limits::default(), &[tokens_ever(10)], &accounts);

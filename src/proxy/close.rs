@@ -8,8 +8,8 @@ use super::{record, thrown};
 use crate::alert;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Retry};
-use crate::limit::Used;
 use crate::limit::budget::{Crossed, Spend};
+use crate::limit::{Admission, Used};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
 use crate::telemetry::Outcome;
@@ -86,10 +86,30 @@ fn part<'n>(target: &'n str, usage: &Usage, cost: Option<PicoUsd>) -> Used<'n> {
     Used { target, input_tokens, output_tokens, cost: cost.unwrap_or_default() }
 }
 
-/// The same so far, of an answer that runs and of what was lost before it.
-fn so_far(x: &Exchange, attempt: &Attempt) -> Spend {
+/// What was used at one target, and what it cost as far as that is known.
+type AtTarget = (String, Usage, Option<PicoUsd>);
+
+/// What attempts used that were lost, and the last one.
+fn by_target(x: &Exchange, last: Option<(&Attempt, Usage, Option<PicoUsd>)>, is_named: bool) -> Vec<AtTarget> {
+    let name = |deployment: &Deployment, model: &str| match is_named {
+        true => format!("{}/{model}", deployment.name),
+        false => String::new(),
+    };
+    let lost = x.timeline.iter().filter_map(|tried| {
+        let (usage, _) = tried.usage?;
+        Some((name(&tried.deployment, &tried.model), usage, tried.cost))
+    });
+    let last = last.map(|(it, usage, cost)| (name(&it.target.deployment, &it.target.model), usage, cost));
+    lost.chain(last).collect()
+}
+
+fn parts(all: &[AtTarget]) -> Vec<Used<'_>> {
+    all.iter().map(|(target, usage, cost)| part(target, usage, *cost)).collect()
+}
+
+/// All of that, of an answer that runs and of what was lost before it.
+fn so_far(x: &Exchange, runs: Option<(Usage, Option<PicoUsd>)>) -> Spend {
     let lost = x.timeline.iter().filter_map(|tried| Some((tried.usage?.0, tried.cost)));
-    let runs = used(x, attempt, None).map(|(usage, _)| (usage, price(x, attempt, &usage)));
     let all =
         lost.chain(runs).map(|(usage, cost)| Spend { tokens: usage.total_tokens(), cost: cost.unwrap_or_default() });
     all.fold(Spend::default(), Spend::plus)
@@ -227,7 +247,13 @@ impl Gateway {
     /// The error for an answer that runs and that a budget has nothing left for.
     pub(super) fn overdrawn(&self, x: &Exchange) -> Option<Error> {
         let (admission, attempt) = (x.admission.as_ref().filter(|it| it.may_stop())?, x.attempt.as_ref()?);
-        let exhausted = admission.keep_up(so_far(x, attempt), self.clock.moment()).err()?;
+        let runs = used(x, attempt, None).map(|(usage, _)| (usage, price(x, attempt, &usage)));
+        // Names are made only where something is to be done.
+        if admission.covers(so_far(x, runs)) {
+            return None;
+        }
+        let all = by_target(x, runs.map(|(usage, cost)| (attempt, usage, cost)), true);
+        let exhausted = admission.keep_up(&attempt.target.name(), &parts(&all), self.clock.moment()).err()?;
         let tenant = exhausted.scope.tenant();
         self.telemetry.throttled(tenant, &exhausted.label());
         Some(exhausted.to_stop())
@@ -247,22 +273,15 @@ impl Gateway {
     /// counts.
     pub(super) fn settle(&self, x: &mut Exchange) {
         count(x);
-        let Some(admission) = x.admission.as_mut().filter(|it| !it.is_settled()) else { return };
+        if x.admission.as_ref().is_none_or(Admission::is_settled) {
+            return;
+        }
         // Names are for what stands on models, and for what is learned.
         let is_limited = x.caller.as_ref().is_some_and(|caller| !caller.limits.are_none());
-        let name = |deployment: &Deployment, model: &str| match is_limited {
-            true => format!("{}/{model}", deployment.name),
-            false => String::new(),
-        };
-        let lost = x.timeline.iter().filter_map(|tried| {
-            let (usage, _) = tried.usage?;
-            Some((name(&tried.deployment, &tried.model), usage, tried.cost))
-        });
-        let last = x.attempt.as_ref().zip(x.end.usage);
-        let last = last.map(|(it, usage)| (name(&it.target.deployment, &it.target.model), usage, x.end.cost));
-        let all: Vec<(String, Usage, Option<PicoUsd>)> = lost.chain(last).collect();
-        let parts: Vec<Used<'_>> = all.iter().map(|(target, usage, cost)| part(target, usage, *cost)).collect();
-        let crossed = admission.settle(&parts, self.clock.moment());
+        let last = x.attempt.as_ref().zip(x.end.usage).map(|(it, usage)| (it, usage, x.end.cost));
+        let all = by_target(x, last, is_limited);
+        let Some(admission) = x.admission.as_mut() else { return };
+        let crossed = admission.settle(&parts(&all), self.clock.moment());
         crossed.iter().for_each(|crossed| self.crossed(x, crossed));
         if let (Some((target, usage, _)), true) = (all.last(), is_limited && is_whole(x)) {
             learn(x, target, usage);

@@ -28,8 +28,7 @@ pub(super) fn open(
     let Some(url) = &runtime.state.shared else { return Ok((None, None)) };
     let place = Place::new(url, PREFIX).map_err(|expected| format!("state.shared: {expected}"))?;
     let watch = Arc::new(Watching { telemetry: Arc::clone(telemetry), alerts: Arc::clone(alerts) });
-    // What was spent is told by the accounts, when a request first asks for one of them.
-    let (shared, task) = Shared::new(place, clock, Box::new(|_| None), watch);
+    let (shared, task) = Shared::new(place, clock, watch);
     shared.set_on_loss(runtime.state.on_store_loss);
     Ok((Some(shared), Some(task)))
 }

@@ -1,10 +1,13 @@
 //! Waiting for an attempt's answer to begin: while the client is there, with signs of life for it, and
 //! with a second attempt beside the first where a route wants one.
 
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::future::pending;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
@@ -55,29 +58,34 @@ async fn once(
     attempts: &mut Attempts,
     index: usize,
 ) -> (Attempt, Answered) {
-    let parts = match parts(session, x, &attempt).await {
+    let parts = match parts(session.req_header(), x, &attempt).await {
         Ok(parts) => parts,
         Err(error) => return (attempt, Err(error.into())),
     };
-    let late = late(x, &attempt);
+    let late = late(x, &attempt).map(|late| Instant::now() + late);
     let mut rival = None;
     let outcome = {
         let mut first = Box::pin(begin(gateway, x, &mut attempt, parts));
-        match wait(session, x, alive, first.as_mut(), late).await {
-            Some(answered) => Outcome { is_second: false, answered, other: None },
-            // Too late by this route's own measure: the first goes on, and another begins.
-            None => match second(gateway, session, x, attempts, index).await {
-                Some((attempt, parts)) => {
-                    let rival = rival.insert(attempt);
-                    let second = Box::pin(begin(gateway, x, rival, parts));
-                    Box::pin(race(session, x, alive, first, second)).await
-                }
-                None => {
-                    let answered = wait(session, x, alive, first.as_mut(), None).await;
-                    let answered = answered.unwrap_or_else(|| Err(Error::internal("late without a measure").into()));
-                    Outcome { is_second: false, answered, other: None }
-                }
-            },
+        let waited = match wait(session, x, alive, first.as_mut(), reached(late)).await {
+            Waited::Answered(answered) => Waited::Answered(answered),
+            // Too late by this route's own measure: the first goes on, also while another is made ready.
+            Waited::Other(()) => {
+                let client = session.req_header().clone();
+                let second = Box::pin(second(gateway, &client, x, attempts, index));
+                wait(session, x, alive, first.as_mut(), second).await
+            }
+        };
+        match waited {
+            Waited::Answered(answered) => Outcome { is_second: false, answered, other: None },
+            Waited::Other(Some((attempt, parts))) => {
+                let rival = rival.insert(attempt);
+                let second = Box::pin(begin(gateway, x, rival, parts));
+                Box::pin(race(session, x, alive, first, second)).await
+            }
+            Waited::Other(None) => {
+                let Waited::Answered(answered) = wait(session, x, alive, first.as_mut(), pending::<Infallible>()).await;
+                Outcome { is_second: false, answered, other: None }
+            }
         }
     };
     let Some(mut rival) = rival else { return (attempt, outcome.answered) };
@@ -101,7 +109,7 @@ struct Outcome {
 /// A second attempt, where the rules allow one.
 async fn second(
     gateway: &Gateway,
-    session: &Session,
+    client: &RequestHeader,
     x: &Exchange,
     attempts: &mut Attempts,
     index: usize,
@@ -111,7 +119,7 @@ async fn second(
     let mut attempt = written(x, other, Why::Hedge).ok()?;
     // Nobody stands in line to be asked beside another.
     attempt.places = relay::places(x, &attempt, Duration::ZERO).await.ok()?;
-    let parts = parts(session, x, &attempt).await.ok()?;
+    let parts = parts(client, x, &attempt).await.ok()?;
     attempt.run = relay::begin(gateway, x, other);
     gateway.foresee(x, &attempt).ok()?;
     Some((attempt, parts))
@@ -148,11 +156,10 @@ async fn race(
 }
 
 /// The provider's requests, written and signed. A credential that has to be fetched is waited for here.
-async fn parts(session: &Session, x: &Exchange, attempt: &Attempt) -> Result<Vec<Part>> {
+async fn parts(client: &RequestHeader, x: &Exchange, attempt: &Attempt) -> Result<Vec<Part>> {
     if !x.pass_through {
         attempt.target.deployment.signer.ready().await?;
     }
-    let client = session.req_header();
     let prepared = &attempt.prepared;
     let bodies = prepared.earlier.iter().skip(attempt.earlier.len()).chain(std::iter::once(&prepared.body));
     let part = |body: &Bytes| Ok(Part { head: hooks::request_head(x, attempt, client, body)?, body: body.clone() });
@@ -166,24 +173,30 @@ fn late(x: &Exchange, attempt: &Attempt) -> Option<Duration> {
     x.live.board.route(&route.name)?.late_ms().map(Duration::from_millis)
 }
 
-/// Waits for an attempt; none where it is late.
-async fn wait(
+/// What came first.
+enum Waited<T> {
+    Answered(Answered),
+    Other(T),
+}
+
+/// Waits for an attempt, or for something else beside it.
+async fn wait<T>(
     session: &mut Session,
     x: &Exchange,
     alive: &mut Alive<'_>,
     mut work: Pin<&mut (impl Future<Output = Answered> + Send)>,
-    late: Option<Duration>,
-) -> Option<Answered> {
-    let until = late.map(|late| Instant::now() + late);
+    other: impl Future<Output = T>,
+) -> Waited<T> {
+    let mut other = pin!(other);
     loop {
         tokio::select! {
             biased;
-            answered = work.as_mut() => return Some(answered),
-            () = client_gone(session) => return Some(Err(gone().into())),
+            answered = work.as_mut() => return Waited::Answered(answered),
+            () = client_gone(session) => return Waited::Answered(Err(gone().into())),
             () = alive.silent() => if let Err(error) = alive.sign(session, x).await {
-                return Some(Err(error.into()));
+                return Waited::Answered(Err(error.into()));
             },
-            () = reached(until) => return None,
+            other = other.as_mut() => return Waited::Other(other),
         }
     }
 }
@@ -191,6 +204,6 @@ async fn wait(
 async fn reached(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::replica::BOUND;
-use crate::server::{Server, on_each, until};
+use crate::server::{Server, on_each};
 use crate::support::client::Answer;
 use crate::support::gateway::{Gateway, KEY, full_config};
 use crate::support::upstream::Upstream;
-use crate::support::wait::{Gate, Opens};
+use crate::support::wait::{Gate, Opens, until};
 
 const CHAT: &str = "/v1/chat/completions";
 /// What a request of [`ask`] holds until it is settled (six of input, by the estimate, and all output that

@@ -9,7 +9,8 @@ use weir::config::runtime::OnStoreLoss;
 use weir::limit::shared::{Counter, Held, Kind, Refused};
 
 use crate::replica::{Replica, run};
-use crate::server::{on_each, until};
+use crate::server::on_each;
+use crate::support::wait::until;
 
 const LAST: OnStoreLoss = OnStoreLoss::LastLease;
 const MINUTE_MS: u64 = 60_000;
@@ -311,6 +312,30 @@ fn a_request_that_went_away_leaves_what_it_would_have_had_to_others() {
             assert!(all.len() <= 50, "{}", all.len());
             (all.len() == 50).then_some(())
         });
+    });
+}
+
+#[test]
+fn a_replica_that_ends_gives_back_all_of_its_leases_however_many() {
+    on_each(|server| {
+        let replica = Replica::new(&server.url());
+        replica.up();
+        // More than two calls can tell.
+        let counters: Vec<_> = (0..700).map(|n| replica.counter(&format!("many:{n}"), total(50), LAST)).collect();
+        let used = || {
+            let mut pipe = redis::pipe();
+            counters.iter().for_each(|counter| _ = pipe.hget(counter.key(), "u"));
+            pipe.query::<Vec<u64>>(&mut server.connection()).unwrap().iter().sum::<u64>()
+        };
+        run(async {
+            for some in counters.chunks(100) {
+                let needs: Vec<_> = some.iter().map(|counter| (counter, 2)).collect();
+                replica.take_units(&needs).await.unwrap().put_back();
+            }
+            assert!(used() > 0, "leased, and spent by nobody");
+            replica.shared.hand_back().await;
+        });
+        assert_eq!(used(), 0);
     });
 }
 

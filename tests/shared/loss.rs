@@ -9,7 +9,8 @@ use weir::config::runtime::OnStoreLoss;
 use weir::limit::shared::{Counter, Kind, Refused};
 
 use crate::replica::{Replica, run};
-use crate::server::{Between, Server, on_each, until};
+use crate::server::{Between, Server, on_each};
+use crate::support::wait::until;
 
 /// That the store is gone has to be known so soon, and that it is back. A busy machine adds as much again.
 const ALARM: Duration = Duration::from_secs(1);
@@ -217,17 +218,11 @@ fn a_store_that_is_emptied_is_told_what_was_spent_and_what_is_held() {
         assert_eq!(admitted(&fleet[0], &spent[0], 12) + admitted(&fleet[1], &spent[1], 18), 30);
         let held = run(async { [fleet[0].take(&[&places[0]]).await, fleet[0].take(&[&places[0]]).await] });
         assert!(held.iter().all(Result::is_ok));
-        let all: std::collections::BTreeMap<String, String> =
-            redis::cmd("HGETALL").arg("weir:spent").query(&mut server.connection()).unwrap();
-        eprintln!("before {all:?}");
         server.command(&["FLUSHALL"]);
         until("everything to be told again", || {
             let mut connection = server.connection();
             let used: Option<u64> = redis::cmd("HGET").arg("weir:spent").arg("u").query(&mut connection).unwrap();
             let places: bool = redis::cmd("EXISTS").arg("weir:places").query(&mut connection).unwrap();
-            let all: std::collections::BTreeMap<String, String> =
-                redis::cmd("HGETALL").arg("weir:spent").query(&mut connection).unwrap();
-            eprintln!("{used:?} {places} {all:?}");
             (used == Some(30) && places).then_some(())
         });
         assert_eq!(admitted(&fleet[1], &spent[1], 60), 20);
@@ -246,10 +241,25 @@ fn a_store_that_is_emptied_is_told_what_was_spent_and_what_is_held() {
 #[test]
 fn a_total_that_the_store_never_knew_begins_with_what_was_spent() {
     on_each(|server| {
-        let replica = Replica::seeded(&server.url(), |key| (key == "weir:old").then_some(35));
+        let replica = Replica::new(&server.url());
         let old = replica.counter("old", TOTAL, OnStoreLoss::LastLease);
+        old.know(35);
         let new = replica.counter("new", TOTAL, OnStoreLoss::LastLease);
         assert_eq!((admitted(&replica, &old, 60), admitted(&replica, &new, 60)), (15, 50));
+    });
+}
+
+#[test]
+fn what_is_found_to_have_been_spent_before_is_on_top_of_what_came_since_and_counts_once() {
+    on_each(|server| {
+        let fleet = Replica::fleet(&server.url(), 2);
+        let counters = [0, 1].map(|n: usize| fleet[n].counter("found", TOTAL, OnStoreLoss::LastLease));
+        assert_eq!((admitted(&fleet[0], &counters[0], 3), admitted(&fleet[1], &counters[1], 2)), (3, 2));
+        counters[0].know(35);
+        counters[0].know(35);
+        // One has begun it at the store; the other has not, and has nothing to say.
+        counters[1].know(35);
+        assert_eq!(admitted(&fleet[0], &counters[0], 60) + admitted(&fleet[1], &counters[1], 60), 10);
     });
 }
 

@@ -11,7 +11,7 @@ use weir::limit::shared::store::Place;
 use weir::limit::shared::{Counter, Drawn, Held, Kind, Need, Refused, Shared, Watch};
 use weir::secret::Secret;
 
-use crate::server::until;
+use crate::support::wait::until;
 
 /// No request takes longer, whatever the store does: [`weir::limit::shared::PATIENCE`], and what a busy
 /// machine adds.
@@ -64,14 +64,10 @@ pub(crate) struct Replica {
 
 impl Replica {
     pub(crate) fn new(url: &str) -> Self {
-        Self::seeded(url, |_| None)
-    }
-
-    pub(crate) fn seeded(url: &str, seed: impl Fn(&str) -> Option<u64> + Send + Sync + 'static) -> Self {
         let place = Place::new(&Secret::new(url), "weir:").unwrap();
         let told = Arc::new(Told::default());
         let watch: Arc<dyn Watch> = Arc::clone(&told) as _;
-        let (shared, task) = Shared::new(place, Clock::start(), Box::new(seed), watch);
+        let (shared, task) = Shared::new(place, Clock::start(), watch);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.spawn(task.run());
         Self { shared, told, runtime: Some(runtime) }

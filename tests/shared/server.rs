@@ -6,22 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Only failing tests get here.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Waits until `check` gives something; `what` is for the message of the test that fails.
-pub(crate) fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = check() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited {DEADLINE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+use crate::support::wait::until;
 
 /// Runs a test on every kind of store that is installed.
 pub(crate) fn on_each(test: impl Fn(&mut Server)) {

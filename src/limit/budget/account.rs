@@ -156,6 +156,10 @@ impl Book {
         }
         tally.spent = tally.spent.plus(spent);
         self.changed = true;
+        #[cfg(feature = "proxy")]
+        for known in self.counters.iter().filter(|it| it.period == *period && it.begins_ms == begins_ms) {
+            known.counter.know(fleet::used_units(known.unit, spent.of(known.unit)));
+        }
         true
     }
 
@@ -200,13 +204,14 @@ impl Book {
         Some(fleet::amount(budget.unit, known.counter.used_by_all()))
     }
 
-    /// The same, and what it was when this was last asked.
+    /// What that was when this was last asked, or else before the use that was just settled, and what it is.
     #[cfg(feature = "proxy")]
-    pub(super) fn marked(&mut self, budget: &Budget) -> Option<(i128, i128)> {
+    pub(super) fn marked(&mut self, budget: &Budget, settled: Spend) -> Option<(i128, i128)> {
         let reserved = self.reserved.of(budget.unit);
+        let own = fleet::amount(budget.unit, fleet::used_units(budget.unit, settled.of(budget.unit)));
         let known = self.counters.iter_mut().find(|it| it.unit == budget.unit && it.period == budget.period)?;
         let used = fleet::amount(budget.unit, known.counter.used_by_all()).saturating_sub(reserved).max(0);
-        let before = known.marked.replace(used).unwrap_or(used);
+        let before = known.marked.replace(used).unwrap_or_else(|| used.saturating_sub(own).max(0));
         Some((before, used))
     }
 

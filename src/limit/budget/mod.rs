@@ -47,7 +47,6 @@ pub(super) use account::Account;
 pub use account::Spend;
 pub use event::{Crossed, Exhausted};
 pub use period::Bounds;
-pub(super) use purse::Which;
 pub use purse::{Balance, Purse, Purses, Reservation};
 
 /// Every scope's account, by its stable id. One for the process.
@@ -73,6 +72,11 @@ pub struct Wanted {
 impl Accounts {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Scope, Arc<Account>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every account as there is now: whoever looks through them all must not keep newcomers waiting.
+    fn listed(&self) -> Vec<(Scope, Arc<Account>)> {
+        self.all().iter().map(|(scope, account)| (scope.clone(), Arc::clone(account))).collect()
     }
 
     /// The account of a tenant or a key with the budgets on it. What was spent before counts.
@@ -122,9 +126,9 @@ impl Accounts {
     /// What it is not known of how much was spent before this process counted: at its start of
     /// everything, later of users and tags that came anew, and of budgets that a reload brought.
     pub fn wanted(&self, unix_ms: u64) -> Vec<Wanted> {
-        let all = self.all();
         let mut wanted = Vec::new();
-        for (scope, account) in all.iter() {
+        // Of those for whom there is no room nobody has written down anything.
+        for (scope, account) in self.listed().iter().filter(|(scope, _)| !scope.is_of_others()) {
             let book = account.lock();
             wanted.extend(book.unknown(unix_ms).map(|(tally, before_ms)| Wanted {
                 scope: scope.clone(),
@@ -153,16 +157,15 @@ impl Accounts {
         if !self.bounded.load(Ordering::Relaxed) {
             return None;
         }
-        let all = self.all();
+        let all = self.listed();
         // Every flag is taken, also behind one that is set.
-        if !all.values().fold(false, |changed, account| account.lock().take_changed() | changed) {
+        if !all.iter().fold(false, |changed, (_, account)| account.lock().take_changed() | changed) {
             return None;
         }
         let mut rows = Vec::new();
-        for (scope, account) in all.iter() {
+        for (scope, account) in &all {
             rows.extend(account.lock().live(unix_ms).map(|tally| Row::of(scope, tally)));
         }
-        drop(all);
         Kept::new(rows).write().ok()
     }
 

@@ -26,9 +26,14 @@ pub struct Purses(Arc<[Arc<Purse>]>);
 #[derive(Debug)]
 pub struct Reservation {
     always: Purses,
-    /// Those of models, of the user and of tags, in the order of their scopes.
-    more: Vec<Arc<Purse>>,
+    /// Held in each of them.
     reserved: Spend,
+    /// Those of models, of the user and of tags, and what is held in each: a model that was left holds
+    /// what was held when it was asked.
+    more: Vec<(Arc<Purse>, Spend)>,
+    /// What was held before another target came, and in how many.
+    #[cfg(feature = "proxy")]
+    before: (Spend, Vec<Spend>),
     booked_ms: u64,
     settled: bool,
 }
@@ -44,7 +49,7 @@ pub struct Balance {
 
 /// Which budgets may refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::limit) enum Which {
+enum Which {
     All,
     /// Those that end streams.
     Stopping,
@@ -146,7 +151,7 @@ impl Purse {
             let after = book.spent(&budget.period).of(budget.unit);
             let before = after.saturating_sub(used.of(budget.unit));
             #[cfg(feature = "proxy")]
-            let (before, after) = book.marked(budget).unwrap_or((before, after));
+            let (before, after) = book.marked(budget, used).unwrap_or((before, after));
             Crossed::between(&self.scope, budget, before, after, crossed);
         }
     }
@@ -169,74 +174,125 @@ impl Purses {
 
     /// Holds `want` for a request, in all of these and of `more` or in none.
     pub fn reserve(&self, more: Vec<Arc<Purse>>, want: Spend, unix_ms: u64) -> Result<Reservation, Box<Exhausted>> {
-        let always = self.clone();
-        let mut held =
-            Reservation { always, more: Vec::new(), reserved: Spend::default(), booked_ms: unix_ms, settled: false };
+        let mut held = Reservation {
+            always: self.clone(),
+            reserved: Spend::default(),
+            more: Vec::new(),
+            #[cfg(feature = "proxy")]
+            before: Default::default(),
+            booked_ms: unix_ms,
+            settled: false,
+        };
         if more.is_empty() && !self.are_bounded() {
             held.reserved = want;
             return Ok(held);
         }
-        let done = held.hold(more, want, (Which::All, true), unix_ms);
+        let done = held.hold(more, want, |_| want, (Which::All, true), unix_ms);
         held.settled = done.is_err();
         done.map(|()| held)
     }
 }
 
 impl Reservation {
-    /// Holds `want` in all, if that is more than is held, and in the purses of `more` too: all or
-    /// nothing.
+    /// Another target may be asked, which may use `want`: holds that in all, if it is more than is held,
+    /// and in the purses of `more` too, all or nothing.
     pub(in crate::limit) fn raise(
         &mut self,
         more: Vec<Arc<Purse>>,
         want: Spend,
-        which: Which,
         unix_ms: u64,
     ) -> Result<(), Box<Exhausted>> {
-        self.hold(more, want, (which, false), unix_ms)
+        #[cfg(feature = "proxy")]
+        let before = (self.reserved, self.more.iter().map(|(_, held)| *held).collect());
+        self.hold(more, want, |_| want, (Which::All, false), unix_ms)?;
+        #[cfg(feature = "proxy")]
+        {
+            self.before = before;
+        }
+        Ok(())
     }
 
+    /// An answer that runs has `used` that, `part` of it where it is not all: holds it where it is more than
+    /// is held. Only budgets that end streams refuse.
+    pub(in crate::limit) fn keep_up(
+        &mut self,
+        used: Spend,
+        part: impl Fn(&Scope) -> Spend,
+        unix_ms: u64,
+    ) -> Result<(), Box<Exhausted>> {
+        self.hold(Vec::new(), used, part, (Which::Stopping, false), unix_ms)
+    }
+
+    /// The last [`Self::raise`] was in vain: what is held is again what was held before it.
+    #[cfg(feature = "proxy")]
+    pub(in crate::limit) fn lower(&mut self) {
+        let (reserved, more) = std::mem::take(&mut self.before);
+        let over = self.reserved.less(reserved);
+        self.always.0.iter().filter(|purse| purse.is_bounded()).for_each(|purse| purse.account.lock().release(over));
+        self.reserved = reserved;
+        for (nth, (purse, held)) in self.more.iter_mut().enumerate() {
+            let before = more.get(nth).copied().unwrap_or_default();
+            purse.account.lock().release(held.less(before));
+            *held = before;
+        }
+        self.more.truncate(more.len());
+    }
+
+    /// Holds `want` of everything and `part` of what stands on a model, on a user or on a tag, where it is
+    /// more than is held; those of `new` hold nothing yet.
     fn hold(
         &mut self,
         mut new: Vec<Arc<Purse>>,
         want: Spend,
+        part: impl Fn(&Scope) -> Spend,
         (which, is_first): (Which, bool),
         unix_ms: u64,
     ) -> Result<(), Box<Exhausted>> {
-        new.retain(|new| new.is_bounded() && !self.more.iter().any(|known| Arc::ptr_eq(&known.account, &new.account)));
-        let all = self.reserved.most(want);
-        let missing = all.less(self.reserved);
-        if !is_first && new.is_empty() && missing == Spend::default() {
+        new.retain(|new| {
+            new.is_bounded() && !self.more.iter().any(|(known, _)| Arc::ptr_eq(&known.account, &new.account))
+        });
+        let missing = |held: Spend, want: Spend| held.most(want).less(held);
+        let all = missing(self.reserved, want);
+        let known = self.more.iter().map(|(purse, held)| (purse, missing(*held, part(&purse.scope)), is_first));
+        let mut later: Vec<(&Arc<Purse>, Spend, bool)> =
+            known.chain(new.iter().map(|new| (new, part(&new.scope), true))).collect();
+        if !is_first && all == Spend::default() && later.iter().all(|(_, more, is_new)| !is_new && *more == all) {
             return Ok(());
         }
         // Everybody locks in this order, or two could wait for each other.
-        let mut later: Vec<(&Arc<Purse>, bool)> =
-            self.more.iter().map(|known| (known, is_first)).chain(new.iter().map(|new| (new, true))).collect();
-        later.sort_by(|(a, _), (b, _)| a.scope.cmp(&b.scope));
-        let always = self.always.0.iter().filter(|purse| purse.is_bounded()).map(|purse| (purse, is_first));
-        let mut books: Vec<(&Purse, bool, MutexGuard<'_, Book>)> =
-            always.chain(later).map(|(purse, is_new)| (purse.as_ref(), is_new, purse.account.lock())).collect();
-        let part = |is_new: bool| if is_new { all } else { missing };
+        later.sort_by(|(a, ..), (b, ..)| a.scope.cmp(&b.scope));
+        let always = self.always.0.iter().filter(|purse| purse.is_bounded()).map(|purse| (purse, all, is_first));
+        let mut books: Vec<(&Purse, Spend, bool, MutexGuard<'_, Book>)> = always
+            .chain(later)
+            .map(|(purse, more, is_new)| (purse.as_ref(), more, is_new, purse.account.lock()))
+            .collect();
         let refusals = books
             .iter_mut()
-            .filter_map(|(purse, is_new, book)| purse.refusal(book, part(*is_new), !*is_new, which, unix_ms));
+            .filter_map(|(purse, more, is_new, book)| purse.refusal(book, *more, !*is_new, which, unix_ms));
         if let Some(refusal) = refusals.reduce(Exhausted::longer) {
             return Err(Box::new(refusal));
         }
-        books.iter_mut().for_each(|(_, is_new, book)| book.reserve(part(*is_new)));
+        books.iter_mut().for_each(|(_, more, _, book)| book.reserve(*more));
         drop(books);
-        self.reserved = all;
-        self.more.append(&mut new);
+        self.reserved = self.reserved.most(want);
+        self.more.iter_mut().for_each(|(purse, held)| *held = held.most(part(&purse.scope)));
+        self.more.extend(new.into_iter().map(|new| {
+            let held = part(&new.scope);
+            (new, held)
+        }));
         Ok(())
     }
 
-    #[cfg(feature = "proxy")]
-    pub(in crate::limit) const fn reserved(&self) -> Spend {
-        self.reserved
+    /// Whether so much is held everywhere.
+    pub(in crate::limit) fn covers(&self, used: Spend) -> bool {
+        let all = std::iter::once(&self.reserved).chain(self.more.iter().map(|(_, held)| held));
+        all.into_iter().all(|held| held.most(used) == *held)
     }
 
-    #[cfg(feature = "proxy")]
-    pub(in crate::limit) fn purses(&self) -> impl Iterator<Item = &Arc<Purse>> {
-        self.always.iter().chain(&self.more)
+    /// All that it is held in, and how much.
+    pub(in crate::limit) fn purses(&self) -> impl Iterator<Item = (&Arc<Purse>, Spend)> {
+        let always = self.always.iter().map(|purse| (purse, self.reserved));
+        always.chain(self.more.iter().map(|(purse, held)| (purse, *held)))
     }
 
     /// Whether everything is paid from it, whatever the model.
@@ -247,7 +303,7 @@ impl Reservation {
 
     /// Whether one of its budgets ends streams.
     pub(in crate::limit) fn may_stop(&self) -> bool {
-        let purses = self.always.iter().chain(&self.more);
+        let purses = self.always.iter().chain(self.more.iter().map(|(purse, _)| purse));
         purses.flat_map(|purse| purse.budgets.iter()).any(|budget| budget.stop)
     }
 
@@ -257,8 +313,8 @@ impl Reservation {
         let mut crossed = Vec::new();
         if !std::mem::replace(&mut self.settled, true) {
             self.always.iter().for_each(|purse| purse.settle(self.reserved, used, unix_ms, &mut crossed));
-            for purse in &self.more {
-                purse.settle(self.reserved, part(&purse.scope), unix_ms, &mut crossed);
+            for (purse, held) in &self.more {
+                purse.settle(*held, part(&purse.scope), unix_ms, &mut crossed);
             }
         }
         crossed
@@ -267,8 +323,10 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let reserved = self.reserved;
-        self.settle(reserved, |_| reserved, self.booked_ms);
+        let mut crossed = Vec::new();
+        if !std::mem::replace(&mut self.settled, true) {
+            self.purses().for_each(|(purse, held)| purse.settle(held, held, self.booked_ms, &mut crossed));
+        }
     }
 }
 

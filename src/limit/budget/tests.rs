@@ -155,14 +155,38 @@ fn a_reservation_can_be_raised_and_take_further_purses_or_stays_as_it_is() {
     let held = |purse: &Purse| purse.balances(NOW_MS).iter().map(|it| (it.spent, it.reserved)).collect::<Vec<_>>();
     let mut running = purses.reserve(vec![Arc::clone(&one)], spend(40, 0), NOW_MS).unwrap();
     assert_eq!((standing(&purses, NOW_MS), held(&one)), (vec![(0, 40)], vec![(0, 40)]));
-    let refused = running.raise(vec![Arc::clone(&other)], spend(20, 0), Which::All, NOW_MS).unwrap_err();
-    assert_eq!((refused.scope.name(), refused.wanted, refused.label()), ("b/*", 40, "model_budget_tokens".into()));
+    let refused = running.raise(vec![Arc::clone(&other)], spend(31, 0), NOW_MS).unwrap_err();
+    assert_eq!((refused.scope.name(), refused.wanted, refused.label()), ("b/*", 31, "model_budget_tokens".into()));
     assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(0, 40)], vec![(0, 40)], vec![(0, 0)]));
-    assert!(running.raise(Vec::new(), spend(81, 0), Which::All, NOW_MS).is_err(), "more than the model's");
-    running.raise(vec![Arc::clone(&one)], spend(60, 0), Which::All, NOW_MS).unwrap();
+    assert!(running.raise(Vec::new(), spend(81, 0), NOW_MS).is_err(), "more than the model's");
+    running.raise(vec![Arc::clone(&one)], spend(60, 0), NOW_MS).unwrap();
     assert_eq!((standing(&purses, NOW_MS), held(&one)), (vec![(0, 60)], vec![(0, 60)]), "the same one, once");
     running.settle(spend(50, 0), |scope| if scope.name() == "a/*" { spend(5, 0) } else { spend(45, 0) }, NOW_MS);
     assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(50, 0)], vec![(5, 0)], vec![(0, 0)]));
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn what_another_target_would_have_taken_is_given_back_as_a_whole() {
+    let accounts = Accounts::default();
+    let purses = open(&accounts, &[tokens(100, Per::Day)], &[]);
+    let [one, other] = ["a/*", "b/*"].map(|pattern| model(&accounts, pattern, &[tokens(100, Per::Day)]));
+    let held = |purse: &Purse| purse.balances(NOW_MS).first().map(|it| it.reserved);
+    let mut running = purses.reserve(vec![Arc::clone(&one)], spend(40, 0), NOW_MS).unwrap();
+    running.raise(vec![Arc::clone(&other)], spend(70, 0), NOW_MS).unwrap();
+    assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(0, 70)], Some(70), Some(70)));
+    running.lower();
+    assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(0, 40)], Some(40), Some(0)));
+    // It may be tried again, and what is paid is what is held.
+    running.raise(vec![Arc::clone(&other)], spend(50, 0), NOW_MS).unwrap();
+    assert_eq!((held(&one), held(&other)), (Some(50), Some(50)));
+    drop(running);
+    assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(50, 0)], Some(0), Some(0)));
+    let mut first = purses.reserve(Vec::new(), spend(10, 0), NOW_MS).unwrap();
+    first.lower();
+    assert_eq!(standing(&purses, NOW_MS), [(50, 0)], "as if it had never been there");
+    drop(first);
+    assert_eq!(standing(&purses, NOW_MS), [(50, 0)]);
 }
 
 #[test]
@@ -171,10 +195,11 @@ fn only_budgets_that_stop_streams_stand_against_what_is_running() {
     let purses = purses(&[stopping], &[tokens(50, Per::Day)]);
     let mut one = purses.take(spend(40, 0), NOW_MS).unwrap();
     assert!(one.may_stop());
-    one.raise(Vec::new(), spend(90, 0), Which::Stopping, NOW_MS).unwrap();
+    let mut keep_up = |used| one.keep_up(spend(used, 0), |_| spend(used, 0), NOW_MS);
+    keep_up(90).unwrap();
     assert_eq!(standing(&purses, NOW_MS), [(0, 90), (0, 90)], "the key's own is exceeded, and says so");
-    one.raise(Vec::new(), spend(100, 0), Which::Stopping, NOW_MS).unwrap();
-    let over = one.raise(Vec::new(), spend(101, 0), Which::Stopping, NOW_MS).unwrap_err();
+    keep_up(100).unwrap();
+    let over = keep_up(101).unwrap_err();
     let said = over.to_stop();
     assert_eq!(
         (said.kind(), said.public()),
@@ -208,6 +233,9 @@ fn what_was_spent_before_is_asked_for_and_added_once() {
     let next = Accounts::default();
     next.restore(&kept, |_| true).unwrap();
     open(&next, &[Budget { period: berlin.clone(), ..tokens(100, Per::Month) }], &[]);
+    assert_eq!(next.wanted(NOW_MS), []);
+    // Nobody has written down what those have spent for whom there is no room.
+    next.account(&Scope::User { tenant: "acme".into(), user: String::new() }).lock().tally(&berlin, NOW_MS);
     assert_eq!(next.wanted(NOW_MS), []);
     // Another month has begun: all that counts in it was counted here.
     let december_ms = NOW_MS + 3 * DAY_MS;

@@ -89,9 +89,13 @@ struct State {
     told: u64,
     /// What is used, as the store last said.
     used: u64,
-    /// The store may have forgotten; it has to be told what was used.
-    floor: bool,
+    /// The store may have forgotten; it has to be told that so much was used. 0 says nothing.
+    floor: u64,
+    /// The same as the call that is under way says it.
+    floor_in_call: u64,
     seed: Option<u64>,
+    /// The store did not know it, and was told this.
+    seeded: Option<u64>,
     empty: Option<Empty>,
     strict_until_ms: u64,
     /// Spent since the task last looked, and how much that is in a second.
@@ -173,8 +177,10 @@ impl Counter {
             is_changed: false,
             told: 0,
             used: 0,
-            floor: false,
+            floor: 0,
+            floor_in_call: 0,
             seed: None,
+            seeded: None,
             empty: None,
             strict_until_ms: 0,
             demand: 0,
@@ -217,10 +223,16 @@ impl Counter {
         state.used.saturating_sub(state.spare).saturating_add(state.owed)
     }
 
-    /// So much was used of it, as far as is known here: the store may know less, or nothing.
+    /// So much was used of a total before anything was counted here, as books of another kind have it. A
+    /// store that has none of it begins with that; one that was made to begin with less by this replica
+    /// is told. What a store knows by itself counts, for it knows what others have used since.
     pub fn know(&self, used: u64) {
         let mut state = self.lock();
         state.used = state.used.max(used);
+        if state.seeded.is_some_and(|seeded| seeded < used) {
+            (state.seeded, state.floor) = (Some(used), used);
+            state.is_changed = true;
+        }
     }
 
     /// Charges more than was taken, there being no other way. Whether the store is waiting for it.
@@ -349,12 +361,15 @@ impl Counter {
         state.in_call = None;
         state.unsure = None;
         state.seed = None;
-        state.floor = is_lost && matches!(state.kind, Kind::Total { .. }) && state.used > used;
-        if state.floor {
-            state.is_changed = true;
+        if state.floor == std::mem::take(&mut state.floor_in_call) {
+            state.floor = 0;
+        }
+        if is_lost && matches!(state.kind, Kind::Total { .. }) && state.used > used {
+            state.floor = state.floor.max(state.used);
         } else {
             state.used = used;
         }
+        state.is_changed |= state.floor > 0;
         if seen.extra > 0 {
             let until_ms = now_ms.saturating_add(state.kind.lease_ms());
             state.leased.push_back(Piece { slot: seen.slot, units: seen.extra, until_ms });
@@ -377,17 +392,26 @@ impl Counter {
     /// The store has forgotten this replica, or (`is_lost`) everything.
     pub(super) fn resync(&self, is_lost: bool) {
         let mut state = self.lock();
-        let is_total = matches!(state.kind, Kind::Total { .. });
-        state.floor = is_lost && is_total && state.used > 0;
-        state.is_changed = state.is_changed || state.running > 0 || state.floor;
+        if is_lost && matches!(state.kind, Kind::Total { .. }) {
+            state.floor = state.floor.max(state.used);
+        }
+        state.is_changed = state.is_changed || state.running > 0 || state.floor > 0;
         state.empty = None;
     }
 
-    /// What a store that does not know it is told: the most that anybody knows of.
-    pub(super) fn seed(&self, known: u64) {
+    /// The store does not know it: it is told what is known here.
+    pub(super) fn seed(&self) {
         let mut state = self.lock();
-        state.seed = Some(known.max(state.used));
+        state.seed = Some(state.used);
+        state.seeded = state.seed;
         state.is_changed = true;
+    }
+
+    /// Whether anything is leased, or on its way back, so that a process that ends would take it along.
+    pub(super) fn has_leases(&self) -> bool {
+        let state = self.lock();
+        let is_told = state.in_call.is_none() && state.unsure.is_none();
+        state.spare > 0 || state.told > 0 || state.owed > 0 || !state.due.is_empty() || !is_told
     }
 }
 
@@ -553,6 +577,7 @@ impl State {
         }
         self.is_changed = false;
         self.told = self.spare;
+        self.floor_in_call = self.floor;
         // What nobody knows to have arrived goes alone: it must be as it was, to the unit.
         let (lost_seq, owed, due) = match &self.unsure {
             Some((seq, deltas)) => (*seq, deltas.owed, deltas.due.clone()),
@@ -571,7 +596,7 @@ impl State {
             due,
             wanted,
             seed: self.seed,
-            floor: if self.floor { self.used } else { 0 },
+            floor: self.floor,
             lost_seq,
         })
     }

@@ -54,7 +54,7 @@ use store::Place;
 
 pub use counter::{Counter, Kind, Standing};
 pub use task::Task;
-pub use watch::{Drawn, Unwatched, Watch};
+pub use watch::{Drawn, Watch};
 
 /// How often leases are looked after.
 pub const TICK: Duration = Duration::from_millis(50);
@@ -62,16 +62,14 @@ pub const TICK: Duration = Duration::from_millis(50);
 pub const RECALL_PATIENCE: Duration = Duration::from_millis(150);
 /// The longest that a request waits for the store at all.
 pub const PATIENCE: Duration = Duration::from_millis(300);
+/// The longest that a process which ends takes to give back what it has leased.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Requests that wait for a call. More of them go by the policy for a lost store.
 const MOST_WAITING: usize = 4_096;
 /// When to come back where a store is missing.
 const CLOSED_WAIT_MS: u64 = 1_000;
 /// Counters are looked through for those that nobody has any more when there are twice as many.
 const FIRST_PRUNE: usize = 1_024;
-
-/// What was used of a total (by its key), by whoever keeps books of its own. Asked where the store does
-/// not know, by the task that speaks to the store: it must not wait.
-pub type Seed = Box<dyn Fn(&str) -> Option<u64> + Send + Sync>;
 
 /// One for the process: its counters, and the way to the store.
 pub struct Shared {
@@ -84,8 +82,6 @@ pub struct Shared {
     queue: mpsc::Sender<Draw>,
     is_up: AtomicBool,
     replicas: AtomicU64,
-    /// Calls that were answered.
-    answered: AtomicU64,
     on_loss: Mutex<OnStoreLoss>,
     watch: Arc<dyn Watch>,
 }
@@ -140,15 +136,32 @@ struct Draw {
 }
 
 enum Answer {
-    Granted(Held),
+    Granted(Granted),
     Refused(Refused),
     /// Nobody could be asked.
     Lost,
 }
 
+/// On its way to who asked. Should that one be gone by then, nobody has used it.
+struct Granted(Option<Held>);
+
+impl Granted {
+    fn take(mut self) -> Option<Held> {
+        self.0.take()
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.take() {
+            held.put_back();
+        }
+    }
+}
+
 impl Shared {
     /// The counters, and the task that has to run for as long as they are used.
-    pub fn new(place: Place, clock: Clock, seed: Seed, watch: Arc<dyn Watch>) -> (Arc<Self>, Task) {
+    pub fn new(place: Place, clock: Clock, watch: Arc<dyn Watch>) -> (Arc<Self>, Task) {
         let (queue, draws) = mpsc::channel(MOST_WAITING);
         let shared = Arc::new(Self {
             clock,
@@ -160,11 +173,10 @@ impl Shared {
             // Until the first attempt to connect has failed, requests may wait for it.
             is_up: AtomicBool::new(true),
             replicas: AtomicU64::new(1),
-            answered: AtomicU64::new(0),
             on_loss: Mutex::default(),
             watch,
         });
-        let task = Task::new(Arc::clone(&shared), place, draws, seed);
+        let task = Task::new(Arc::clone(&shared), place, draws);
         (shared, task)
     }
 
@@ -203,19 +215,19 @@ impl Shared {
 
     /// Gives back everything that is leased and unspent: the last thing of a process.
     pub async fn hand_back(&self) {
-        let all: Vec<_> = self.counters().all.values().cloned().collect();
-        for counter in all {
-            counter.recall(self.clock.now_ms());
-            self.list(&counter);
-        }
-        let before = self.answered.load(Ordering::Relaxed);
-        self.wake.notify_one();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        // One call may have been under way.
-        while self.is_up()
-            && self.answered.load(Ordering::Relaxed) < before + 2
-            && tokio::time::Instant::now() < deadline
-        {
+        let mut all: Vec<_> = self.counters().all.values().cloned().collect();
+        let deadline = tokio::time::Instant::now() + FAREWELL;
+        loop {
+            // There may be more than one call can tell.
+            all.retain(|counter| counter.has_leases());
+            if all.is_empty() || !self.is_up() || tokio::time::Instant::now() >= deadline {
+                break;
+            }
+            for counter in &all {
+                counter.recall(self.clock.now_ms());
+                self.list(counter);
+            }
+            self.wake.notify_one();
             tokio::time::sleep(TICK / 10).await;
         }
     }
@@ -250,7 +262,10 @@ impl Shared {
             }
         };
         match answer {
-            Answer::Granted(held) => (Drawn::Granted, Ok(held)),
+            Answer::Granted(granted) => match granted.take() {
+                Some(held) => (Drawn::Granted, Ok(held)),
+                None => self.take_without_store(needs),
+            },
             Answer::Refused(refused) => (refused.how(), Err(refused)),
             Answer::Lost => self.take_without_store(needs),
         }

@@ -18,7 +18,7 @@
 -- used when its generation (`g`) began (`b`). A generation is how replicas see that data was lost: a
 -- store that has forgotten, or has gone back in time, gets another one.
 
-local DEAD_MS, RECALL_MS, YOUNG_MS, DEBT_WINDOWS = 10000, 1000, 1000, 10
+local DEAD_MS, RECALL_MS, YOUNG_MS, DEBT_MS = 10000, 1000, 1000, 600000
 local call, floor, min, max = redis.call, math.floor, math.min, math.max
 
 local at = 0
@@ -114,7 +114,7 @@ local function charge_or_owe(c, units)
   if fits > 0 then
     charge(c, c.slot, fits)
   end
-  c.debt = min(c.debt + units - fits, c.limit * DEBT_WINDOWS)
+  c.debt = min(c.debt + units - fits, c.limit * c.debt_windows)
 end
 
 local function pay(c, slot)
@@ -128,6 +128,8 @@ end
 local function read_window(c)
   c.slot_ms = max(1, floor(c.length / 60))
   c.count = math.ceil(c.length / c.slot_ms)
+  -- Ten minutes' worth, or one window.
+  c.debt_windows = max(1, floor(DEBT_MS / c.length))
   local read = call('HMGET', c.key, 'u', 'd', 't', 'l', 'p:' .. me)
   c.used, c.debt = tonumber(read[1] or 0), tonumber(read[2] or 0)
   c.mine = read[5]
@@ -142,18 +144,19 @@ local function read_window(c)
   end
   c.first = c.slot - c.count
   local leaving = tonumber(read[3] or c.first)
+  -- Also where nothing is used: what was given back has left slots of nothing behind.
+  local fields = {}
+  for s = leaving, min(c.first - 1, last) do
+    fields[#fields + 1] = digits(s)
+  end
+  if #fields > 0 then
+    local values = call('HMGET', c.key, unpack(fields))
+    for i, s in ipairs(fields) do
+      c.slots[tonumber(s)] = tonumber(values[i] or 0)
+    end
+    call('HDEL', c.key, unpack(fields))
+  end
   if c.used > 0 or c.debt > 0 then
-    local fields = {}
-    for s = leaving, min(c.first - 1, last) do
-      fields[#fields + 1] = digits(s)
-    end
-    if #fields > 0 then
-      local values = call('HMGET', c.key, unpack(fields))
-      for i, s in ipairs(fields) do
-        c.slots[tonumber(s)] = tonumber(values[i] or 0)
-      end
-      call('HDEL', c.key, unpack(fields))
-    end
     -- What leaves makes room, and debt takes it at that moment.
     while leaving < c.first and (c.used > 0 or c.debt > 0) do
       local gone = c.slots[leaving] or 0
@@ -284,10 +287,11 @@ for i = 1, counters do
     read_places(c)
   end
   local last, granted, _, _, _, slot = seen_with(c.mine)
-  -- The reply to call `lost` never came. If the call itself did, what it granted is nobody's, and what
-  -- it brought is here already.
+  -- The reply to call `lost` never came, nor did any since that spoke of this counter. If the call itself
+  -- arrived, what it brought is here already; and what the last of them to arrive was granted is nobody's.
+  -- What those before it were granted came back with the next.
   local arrived = c.lost > 0 and last >= c.lost
-  if c.lost > 0 and last == c.lost and not c.unknown then
+  if arrived and not c.unknown then
     give_back(c, slot, granted)
   end
   for _ = 1, number() do
@@ -385,7 +389,7 @@ for _, c in ipairs(all) do
         fields[#fields + 1] = digits(value)
       end
       call('HSET', c.key, unpack(fields))
-      call('PEXPIRE', c.key, c.length * (c.debt > 0 and DEBT_WINDOWS + 2 or 2) + 10000)
+      call('PEXPIRE', c.key, c.length * (c.debt > 0 and c.debt_windows + 2 or 2) + 10000)
     elseif c.kind == 't' then
       c.used = c.used + granted
       call('HSET', c.key, fields[1], fields[2], 'u', digits(c.used), 'b', digits(c.began), 'g', generation)

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::batch::{Batch, Entry, Reply, Verdict};
 use super::counter::{Counter, LEASE_MS};
 use super::store::{Failure, Place, Store};
-use super::{Answer, Draw, RECALL_PATIENCE, Refused, Seed, Shared, TICK};
+use super::{Answer, Draw, Granted, RECALL_PATIENCE, Refused, Shared, TICK};
 use crate::limit::clock::whole_ms;
 
 /// Of one call, so that it is short.
@@ -35,7 +35,6 @@ pub struct Task {
     shared: Arc<Shared>,
     place: Place,
     draws: mpsc::Receiver<Draw>,
-    seed: Seed,
     /// What this replica is called at the store: another one in each process.
     replica: String,
     seq: u64,
@@ -63,12 +62,11 @@ struct Call {
 }
 
 impl Task {
-    pub(super) fn new(shared: Arc<Shared>, place: Place, draws: mpsc::Receiver<Draw>, seed: Seed) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, place: Place, draws: mpsc::Receiver<Draw>) -> Self {
         Self {
             shared,
             place,
             draws,
-            seed,
             replica: Uuid::now_v7().simple().to_string(),
             seq: 0,
             answered: None,
@@ -231,7 +229,6 @@ impl Task {
                 self.shared.watch.called(began.elapsed());
                 self.turn_up();
                 self.heard(&reply, &call.counters, &requests);
-                self.shared.answered.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             result => {
@@ -249,7 +246,7 @@ impl Task {
         for (counter, seen) in counters.iter().zip(&reply.counters) {
             counter.answered(*seen, now_ms, is_lost);
             if seen.used.is_none() {
-                counter.seed((self.seed)(counter.key()).unwrap_or(0));
+                counter.seed();
                 self.shared.list(counter);
             }
         }
@@ -303,9 +300,7 @@ impl Task {
                     part.from = part.counter.granted(slot, std::mem::take(&mut part.lacking), now_ms);
                     self.shared.list(&part.counter);
                 }
-                if let Err(Answer::Granted(held)) = draw.answer.send(Answer::Granted(draw.held)) {
-                    held.put_back();
-                }
+                let _ = draw.answer.send(Answer::Granted(Granted(Some(draw.held))));
             }
             Verdict::Unknown { .. } => {
                 self.is_urgent = true;

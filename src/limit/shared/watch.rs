@@ -42,14 +42,3 @@ pub trait Watch: fmt::Debug + Send + Sync {
     /// It came back, or went away.
     fn turned(&self, is_up: bool);
 }
-
-/// Nobody does.
-#[derive(Debug, Clone, Copy)]
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn drawn(&self, _how: Drawn) {}
-    fn called(&self, _took: Duration) {}
-    fn failed(&self, _reason: &'static str) {}
-    fn turned(&self, _is_up: bool) {}
-}

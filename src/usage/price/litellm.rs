@@ -205,7 +205,7 @@ pub fn catalogue_of(provider: &str) -> &str {
 }
 
 /// The name of a member, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Member<'n> {
     class: &'static str,
     /// For prompts of more tokens.

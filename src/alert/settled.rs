@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::Alerts;
 use super::spending::{Spender, Spike};
@@ -20,8 +21,9 @@ struct Line<'l> {
     provider: Option<Name<'l>>,
     #[serde(borrow)]
     upstream_model: Option<Name<'l>>,
-    input_tokens: Option<u64>,
+    usage: Option<IgnoredAny>,
     cost_pico_usd: Option<i128>,
+    due_pico_usd: Option<i128>,
     #[serde(borrow, default)]
     timeline: Vec<Tried<'l>>,
 }
@@ -34,6 +36,7 @@ struct Tried<'l> {
     model: Name<'l>,
     input_tokens: Option<u64>,
     cost_pico_usd: Option<i128>,
+    due_pico_usd: Option<i128>,
 }
 
 impl Alerts {
@@ -46,8 +49,8 @@ impl Alerts {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return };
         let tenant = line.tenant.as_ref().map(|tenant| &*tenant.0);
         self.unpriced(&line, tenant);
-        let lost = line.timeline.iter().filter_map(|tried| tried.cost_pico_usd);
-        let pico = lost.chain(line.cost_pico_usd).fold(0_i128, i128::saturating_add);
+        let lost = line.timeline.iter().filter_map(|tried| tried.cost_pico_usd.or(tried.due_pico_usd));
+        let pico = lost.chain(line.cost_pico_usd.or(line.due_pico_usd)).fold(0_i128, i128::saturating_add);
         let pico = u64::try_from(pico.max(0)).unwrap_or(u64::MAX);
         if is_watching && pico > 0 {
             self.spent(&line, tenant, pico, unix_ms);
@@ -56,7 +59,7 @@ impl Alerts {
 
     fn unpriced(&self, line: &Line<'_>, tenant: Option<&str>) {
         if let (Some(_), None, Some(provider), Some(model)) =
-            (line.input_tokens, line.cost_pico_usd, &line.provider, &line.upstream_model)
+            (&line.usage, line.cost_pico_usd, &line.provider, &line.upstream_model)
         {
             self.unknown_price(&provider.0, &model.0, tenant);
         }

@@ -236,6 +236,11 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// What stands for a name in braces.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.vars.iter().find(|(var, _)| *var == name).map(|(_, value)| value.as_str())
+    }
+
     /// All endpoints of the provider that this one stands for: itself, and the others.
     pub fn endpoints(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
         std::iter::once(self).chain(&self.others)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Row;
-use crate::usage::price::{ModelInfo, PicoUsd, amount};
+use crate::usage::price::{Charge, ModelInfo, amount};
 use crate::usage::tokens::Usage;
 
 /// Whose price is asked for.
@@ -32,9 +32,9 @@ pub fn rerate(row: &Row, prices: &dyn Fn(Asked<'_>) -> Option<Priced>, version: 
     let mut new = row.clone();
     let Some(day) = row.started_at.get(..10).and_then(|day| amount::day(day).ok()) else { return new };
     let model = row.model.as_deref();
-    let cost = |asked: Asked<'_>, usage: Usage, tier: Option<&str>| -> Option<PicoUsd> {
-        let Priced { info, region } = prices(asked)?;
-        info.cost(&usage, tier, day, region.as_deref())
+    let charge = |asked: Asked<'_>, usage: Usage, tier: Option<&str>| {
+        let priced = prices(asked);
+        priced.map(|Priced { info, region }| info.charge(&usage, tier, day, region.as_deref())).unwrap_or_default()
     };
     let own = || {
         let usage = Usage::from(row.usage?);
@@ -43,10 +43,10 @@ pub fn rerate(row: &Row, prices: &dyn Fn(Asked<'_>) -> Option<Priced>, version: 
         let answered =
             row.timeline.iter().rev().find(|attempt| attempt.usage.is_none() && attempt.provider == provider);
         let asked = Asked { provider, endpoint: answered.map(|a| a.endpoint.as_str()), upstream_model, model };
-        cost(asked, usage, row.service_tier.as_deref())
+        Some(charge(asked, usage, row.service_tier.as_deref()))
     };
-    let own = own();
-    new.set_cost(own);
+    let own: Charge = own().unwrap_or_default();
+    new.set_charge(own);
     let attempts = row.timeline.iter().zip(&mut new.timeline);
     for (attempt, new) in attempts.filter(|(attempt, _)| attempt.usage.is_some()) {
         let asked = Asked {
@@ -56,9 +56,11 @@ pub fn rerate(row: &Row, prices: &dyn Fn(Asked<'_>) -> Option<Priced>, version: 
             model,
         };
         let usage = attempt.usage.map(Usage::from).unwrap_or_default();
-        new.cost_pico_usd = cost(asked, usage, attempt.service_tier.as_deref()).map(|cost| cost.0);
+        let charge = charge(asked, usage, attempt.service_tier.as_deref());
+        new.cost_pico_usd = charge.cost().map(|cost| cost.0);
+        new.due_pico_usd = charge.due().map(|due| due.0);
     }
-    new.price_version = own.map(|_| version.to_owned());
+    new.price_version = own.cost().or_else(|| own.due()).map(|_| version.to_owned());
     new
 }
 
@@ -113,6 +115,27 @@ mod tests {
         assert_eq!(once.line().unwrap(), twice.line().unwrap());
         let back: Row = Row::read(&once.line().unwrap()).unwrap();
         assert_eq!(back.line().unwrap(), once.line().unwrap());
+    }
+
+    #[test]
+    fn what_has_a_price_in_part_is_due_in_part() {
+        let mut row = row();
+        row.usage.as_mut().unwrap().web_searches = 2;
+        row.timeline[0].usage.as_mut().unwrap().web_searches = 1;
+        let new = rerate(&row, &by(PRICES), "new");
+        assert_eq!((new.cost_pico_usd, new.due_pico_usd), (None, Some(380_000_000)));
+        assert_eq!((new.cost_usd.is_none(), new.price_version.as_deref()), (true, Some("new")));
+        assert_eq!((new.timeline[0].cost_pico_usd, new.timeline[0].due_pico_usd), (None, Some(3_000_000_000)));
+        let whole = rerate(
+            &new,
+            &by(&PRICES
+                .replace("output: 20,", "output: 20, web_search: 0.01,")
+                .replace("output: 100", "output: 100, web_search: 0.01")),
+            "whole",
+        );
+        // Twice two searches at a cent more, and one.
+        assert_eq!((whole.cost_pico_usd, whole.due_pico_usd), (Some(40_380_000_000), None));
+        assert_eq!((whole.timeline[0].cost_pico_usd, whole.timeline[0].due_pico_usd), (Some(13_000_000_000), None));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::usage::price::PicoUsd;
+use crate::usage::price::{Charge, PicoUsd, Usd};
 use crate::usage::tokens::Usage;
 
 /// See the module documentation. What is not known is `None`; a count that is not known is never 0.
@@ -45,6 +45,9 @@ pub struct Row {
     pub cost_pico_usd: Option<i128>,
     /// The same as a decimal, exact.
     pub cost_usd: Option<Box<RawValue>>,
+    /// What budgets are charged with where the cost is not known: the part of it that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_pico_usd: Option<i128>,
     pub price_version: Option<String>,
     pub duration_ms: Box<RawValue>,
     pub ttft_ms: Option<Box<RawValue>>,
@@ -82,6 +85,9 @@ pub struct Attempt {
     pub service_tier: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_pico_usd: Option<i128>,
+    /// As [`Row::due_pico_usd`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_pico_usd: Option<i128>,
 }
 
 /// Token classes as JSON: those that are 0 are left out.
@@ -189,13 +195,10 @@ impl Row {
         self.cost_pico_usd.map(PicoUsd)
     }
 
-    /// Puts another cost in place of the row's own, as its line writes it.
-    pub(super) fn set_cost(&mut self, cost: Option<PicoUsd>) {
-        self.cost_pico_usd = cost.map(|cost| cost.0);
-        self.cost_usd = cost.and_then(|cost| {
-            let text = cost.to_string();
-            let decimal = if text.contains('.') { text } else { text + ".0" };
-            RawValue::from_string(decimal).ok()
-        });
+    /// Puts another charge in place of the row's own, as its line writes it.
+    pub(super) fn set_charge(&mut self, charge: Charge) {
+        self.cost_pico_usd = charge.cost().map(|cost| cost.0);
+        self.cost_usd = charge.cost().and_then(|cost| RawValue::from_string(Usd(cost).to_string()).ok());
+        self.due_pico_usd = charge.due().map(|due| due.0);
     }
 }

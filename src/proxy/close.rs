@@ -14,7 +14,7 @@ use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
 use crate::telemetry::Outcome;
 use crate::telemetry::record::Tried;
-use crate::usage::price::{PicoUsd, amount};
+use crate::usage::price::{Charge, amount};
 use crate::usage::tokens::{Usage, UsageSource};
 
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
@@ -40,22 +40,17 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
     attempt.answer.usage(input_tokens).or_else(partial).or_else(abandoned)
 }
 
-pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Option<PicoUsd> {
-    let info = attempt.target.info.as_ref()?;
+pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Charge {
+    let Some(info) = &attempt.target.info else { return Charge::default() };
     let region = attempt.target.deployment.region.as_deref();
-    info.cost(usage, attempt.answer.service_tier(), amount::day_of(x.started_at), region)
+    info.charge(usage, attempt.answer.service_tier(), amount::day_of(x.started_at), region)
 }
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
 fn count(x: &mut Exchange) {
     let Some(attempt) = x.attempt.as_ref().filter(|attempt| !attempt.booked) else { return };
     let Some((usage, source)) = used(x, attempt, x.end.error.as_ref()) else { return };
-    let cost = price(x, attempt, &usage);
-    // Characters that nobody bills by say nothing of the tokens there were.
-    if cost.is_none() && usage.characters > 0 {
-        return;
-    }
-    x.end.cost = cost;
+    x.end.charge = price(x, attempt, &usage);
     x.end.usage = Some(usage);
     x.end.usage_source = source;
 }
@@ -65,9 +60,9 @@ fn count(x: &mut Exchange) {
 fn book(x: &mut Exchange, attempt: &mut Attempt, error: &Error) {
     attempt.booked = true;
     let used = used(x, attempt, Some(error));
-    let cost = used.and_then(|(usage, _)| price(x, attempt, &usage));
+    let charge = used.map(|(usage, _)| price(x, attempt, &usage)).unwrap_or_default();
     if let Some(tried) = x.timeline.last_mut() {
-        (tried.usage, tried.cost) = (used, cost);
+        (tried.usage, tried.charge) = (used, charge);
         tried.service_tier = attempt.answer.service_tier().map(str::to_owned);
     }
 }
@@ -80,38 +75,37 @@ fn was_hurried(x: &Exchange, attempt: &Attempt, cause: Cause) -> bool {
     cause == Cause::Timeout && is_early && x.patience.is_shorter(own)
 }
 
-/// What limits and budgets are charged with; a cost that nobody knows is none.
-fn part<'n>(target: &'n str, usage: &Usage, cost: Option<PicoUsd>) -> Used<'n> {
+/// What limits and budgets are charged with; of a cost that nobody knows, what is known of it.
+fn part<'n>(target: &'n str, usage: &Usage, charge: Charge) -> Used<'n> {
     let (input_tokens, output_tokens) = (usage.input_tokens(), usage.output_tokens());
-    Used { target, input_tokens, output_tokens, cost: cost.unwrap_or_default() }
+    Used { target, input_tokens, output_tokens, cost: charge.floor }
 }
 
-/// What was used at one target, and what it cost as far as that is known.
-type AtTarget = (String, Usage, Option<PicoUsd>);
+/// What was used at one target, and what of its cost is known.
+type AtTarget = (String, Usage, Charge);
 
 /// What attempts used that were lost, and the last one.
-fn by_target(x: &Exchange, last: Option<(&Attempt, Usage, Option<PicoUsd>)>, is_named: bool) -> Vec<AtTarget> {
+fn by_target(x: &Exchange, last: Option<(&Attempt, Usage, Charge)>, is_named: bool) -> Vec<AtTarget> {
     let name = |deployment: &Deployment, model: &str| match is_named {
         true => format!("{}/{model}", deployment.name),
         false => String::new(),
     };
     let lost = x.timeline.iter().filter_map(|tried| {
         let (usage, _) = tried.usage?;
-        Some((name(&tried.deployment, &tried.model), usage, tried.cost))
+        Some((name(&tried.deployment, &tried.model), usage, tried.charge))
     });
-    let last = last.map(|(it, usage, cost)| (name(&it.target.deployment, &it.target.model), usage, cost));
+    let last = last.map(|(it, usage, charge)| (name(&it.target.deployment, &it.target.model), usage, charge));
     lost.chain(last).collect()
 }
 
 fn parts(all: &[AtTarget]) -> Vec<Used<'_>> {
-    all.iter().map(|(target, usage, cost)| part(target, usage, *cost)).collect()
+    all.iter().map(|(target, usage, charge)| part(target, usage, *charge)).collect()
 }
 
 /// All of that, of an answer that runs and of what was lost before it.
-fn so_far(x: &Exchange, runs: Option<(Usage, Option<PicoUsd>)>) -> Spend {
-    let lost = x.timeline.iter().filter_map(|tried| Some((tried.usage?.0, tried.cost)));
-    let all =
-        lost.chain(runs).map(|(usage, cost)| Spend { tokens: usage.total_tokens(), cost: cost.unwrap_or_default() });
+fn so_far(x: &Exchange, runs: Option<(Usage, Charge)>) -> Spend {
+    let lost = x.timeline.iter().filter_map(|tried| Some((tried.usage?.0, tried.charge)));
+    let all = lost.chain(runs).map(|(usage, charge)| Spend { tokens: usage.total_tokens(), cost: charge.floor });
     all.fold(Spend::default(), Spend::plus)
 }
 
@@ -145,7 +139,7 @@ impl Gateway {
             error: error.map(|error| error.code().to_owned()),
             usage: None,
             service_tier: None,
-            cost: None,
+            charge: Charge::default(),
         });
     }
 
@@ -278,7 +272,7 @@ impl Gateway {
         }
         // Names are for what stands on models, and for what is learned.
         let is_limited = x.caller.as_ref().is_some_and(|caller| !caller.limits.are_none());
-        let last = x.attempt.as_ref().zip(x.end.usage).map(|(it, usage)| (it, usage, x.end.cost));
+        let last = x.attempt.as_ref().zip(x.end.usage).map(|(it, usage)| (it, usage, x.end.charge));
         let all = by_target(x, last, is_limited);
         let Some(admission) = x.admission.as_mut() else { return };
         let crossed = admission.settle(&parts(&all), self.clock.moment());

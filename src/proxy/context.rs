@@ -27,7 +27,7 @@ use crate::stage::translate::{self, Prepared, Source};
 use crate::telemetry::record::{Tried, Why};
 use crate::telemetry::{self, Outcome};
 use crate::tenant::keys::Caller;
-use crate::usage::price::PicoUsd;
+use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::Dialect;
 use crate::wire::stream::Said;
@@ -163,7 +163,7 @@ pub(crate) struct End {
     pub(crate) error: Option<Error>,
     pub(crate) usage: Option<Usage>,
     pub(crate) usage_source: UsageSource,
-    pub(crate) cost: Option<PicoUsd>,
+    pub(crate) charge: Charge,
     /// To the first byte for the client.
     pub(crate) first_byte: Option<Duration>,
     /// The provider's own error answer, for a caller of its format.
@@ -255,7 +255,7 @@ impl Exchange {
                 error: None,
                 usage: None,
                 usage_source: UsageSource::Estimated,
-                cost: None,
+                charge: Charge::default(),
                 first_byte: None,
                 verbatim: None,
                 sealed: None,

@@ -345,7 +345,7 @@ pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHead
         None => respond::whole(200, respond::JSON, length).map_err(Error::internal)?,
     };
     describe(&mut head, x);
-    if let Some(cost) = x.end.cost {
+    if let Some(cost) = x.end.charge.cost() {
         respond::set(&mut head, respond::COST, cost.to_string());
     }
     if x.end.usage.is_some() {

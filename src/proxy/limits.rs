@@ -69,7 +69,8 @@ fn want(x: &Exchange, target: Option<&Target>, name: &str) -> Want {
     let info = target.info.as_ref().filter(|_| caller.limits.are_bounded());
     let region = target.deployment.region.as_deref();
     let usage = parsed.reserve_usage(expected);
-    let cost = |tier: Option<&str>| info?.cost(&usage, tier, amount::day_of(x.started_at), region);
+    let charge = |tier: Option<&str>| info.map(|info| info.charge(&usage, tier, amount::day_of(x.started_at), region));
+    let cost = |tier| charge(tier).map(|charge| charge.floor);
     // It may ask for a dearer tier, and need not get a cheaper one.
     let asked = parsed.service_tier.as_deref().and_then(|tier| cost(Some(tier)));
     Want {

@@ -373,6 +373,7 @@ impl Gateway {
         let asked = choose::Asked {
             key: &caller.key,
             board: &x.live.board,
+            prices: &x.live.runtime.prices,
             parsed,
             body: &x.body,
             dialect: x.endpoint.and_then(Endpoint::generation),

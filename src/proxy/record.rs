@@ -7,6 +7,7 @@ use super::close::price;
 use super::context::{Attempt, Exchange, Sealed};
 use crate::error::{Error, Kind, Result};
 use crate::telemetry::{Outcome, Record};
+use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
 
 /// A full disk has no timetable.
@@ -77,15 +78,20 @@ fn line(record: &Record<'_>) -> Vec<u8> {
 
 /// The row of a request whose process ends now.
 fn so_far<'x>(x: &'x Exchange, attempt: &'x Attempt, usage: Usage, source: UsageSource) -> Record<'x> {
-    let cost = price(x, attempt, &usage);
+    let charge = price(x, attempt, &usage);
     Record {
         outcome: Outcome::Recovered,
         usage: Some(usage),
         usage_source: Some(source),
-        cost,
-        price_version: cost.map(|_| x.live.runtime.prices.version.as_str()),
+        charge,
+        price_version: price_version(x, charge),
         ..of(x, Some(attempt))
     }
+}
+
+/// Which prices held, where any did.
+fn price_version(x: &Exchange, charge: Charge) -> Option<&str> {
+    charge.cost().or_else(|| charge.due()).map(|_| x.live.runtime.prices.version.as_str())
 }
 
 /// What the client saw, or 499 (nginx's word for it) where it left before it saw anything.
@@ -119,8 +125,8 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         usage: x.end.usage,
         usage_source: x.end.usage.map(|_| x.end.usage_source),
         service_tier: attempt.and_then(|a| a.answer.service_tier()),
-        cost: x.end.cost,
-        price_version: x.end.cost.map(|_| x.live.runtime.prices.version.as_str()),
+        charge: x.end.charge,
+        price_version: price_version(x, x.end.charge),
         duration: x.started.elapsed(),
         ttft: x.end.first_byte,
         overhead: x.clock.spent(),

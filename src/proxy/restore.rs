@@ -35,7 +35,7 @@ pub(super) fn restore(
         if !at_start && let Some(filters) = filters(&wanted.scope) {
             let from_ms = until_ms.max(wanted.begins_ms);
             let used = database.used_between(&filters, signed(from_ms), signed(wanted.before_ms))?;
-            spent = spent.plus(Spend { tokens: used.tokens(), cost: used.cost });
+            spent = spent.plus(Spend { tokens: used.tokens(), cost: used.charged() });
         }
         if accounts.restore_spent(&wanted, spent) {
             restored += 1;
@@ -80,7 +80,7 @@ fn sums(database: &Database, wanted: &Wanted, until_ms: u64) -> Result<Sums, Sto
 
 fn spent(sums: &Sums, scope: &Scope) -> Spend {
     let own = sums.iter().filter(|(names, _)| is_of(names, scope)).map(|(_, used)| used);
-    own.fold(Spend::default(), |sum, used| sum.plus(Spend { tokens: used.tokens(), cost: used.cost }))
+    own.fold(Spend::default(), |sum, used| sum.plus(Spend { tokens: used.tokens(), cost: used.charged() }))
 }
 
 fn is_of(names: &[Option<String>], scope: &Scope) -> bool {

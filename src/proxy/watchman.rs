@@ -102,7 +102,7 @@ fn remember(alerts: &Alerts, database: &Database, began_ms: u64) {
         for row in rows {
             let [Some(name), Some(hour)] = row.names.as_slice() else { continue };
             let hour_ms = Day::parse(hour).map_or(0, |hour| hour.unix_seconds.unsigned_abs().saturating_mul(1_000));
-            let pico = u64::try_from(row.used.cost.0).unwrap_or_default();
+            let pico = u64::try_from(row.used.charged().0).unwrap_or_default();
             alerts.remember_spending(who, name, hour_ms, pico);
         }
     }

@@ -38,8 +38,12 @@ pub struct Parsed {
     pub tags: Vec<String>,
     /// Whom the body says it is for.
     pub user: Option<String>,
-    /// The tier of prices that it asks for.
+    /// The tier of prices that it asks for; of Anthropic's, a speed is one.
     pub service_tier: Option<String>,
+    /// Images that are to be made.
+    pub images: u64,
+    /// Characters that are to be spoken.
+    pub characters: u64,
     /// Where the members stand, for the edits of each attempt.
     pub outline: Outline,
 }
@@ -93,6 +97,8 @@ impl Parsed {
         Usage {
             fresh_input_tokens: self.input_estimate_tokens,
             visible_output_tokens: most_tokens.saturating_mul(self.choices),
+            images: self.images,
+            characters: self.characters,
             ..Usage::default()
         }
     }
@@ -145,10 +151,19 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         input_estimate_tokens: estimate_request(&envelope).saturating_add(token_input),
         tags: envelope.present("metadata").map(metadata_tags).unwrap_or_default(),
         user: user::of_body(&envelope),
-        service_tier: envelope.string("service_tier").map(|tier| tier.text().into_owned()),
+        service_tier: service_tier(endpoint, &envelope),
+        images: 0,
+        characters: 0,
         outline: envelope.outline(),
         max_output_tokens: if generates { bounds.max_output_tokens } else { Some(0) },
     })
+}
+
+/// What an answer names its tier by is asked for in one of two members.
+fn service_tier(endpoint: Endpoint, envelope: &Envelope<'_>) -> Option<String> {
+    let speed = || envelope.string("speed").filter(|_| endpoint == Endpoint::Messages);
+    let tier = speed().or_else(|| envelope.string("service_tier"))?;
+    Some(tier.text().into_owned())
 }
 
 /// How much the client wants at most.

@@ -152,6 +152,7 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
             let form = Form::parse(asked.body, boundary)?;
             form.model(asked.body).unwrap_or_default().clone_into(&mut parsed.model);
             parsed.stream = form.stream(asked.body);
+            parsed.images = if passage.lists_images { form.count(asked.body) } else { 0 };
             passage.form = Some(form);
         }
     } else if !asked.body.is_empty() {
@@ -161,9 +162,11 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
             parsed.stream = envelope.stream()?;
             parsed.input_estimate_tokens = estimate_request(&envelope);
             parsed.user = user::of_body(&envelope);
+            parsed.images = if passage.lists_images { envelope.choices() } else { 0 };
         }
         if call.pass == Pass::Speech {
             passage.characters = std::str::from_utf8(asked.body).ok().and_then(spoken);
+            parsed.characters = passage.characters.unwrap_or(0);
         }
         parsed.outline = envelope.outline();
     } else if asked.has_model() {
@@ -216,6 +219,8 @@ fn unread(stream: bool) -> Parsed {
         tags: Vec::new(),
         user: None,
         service_tier: None,
+        images: 0,
+        characters: 0,
         outline: Outline::default(),
     }
 }
@@ -359,4 +364,39 @@ pub fn prepare(passage: &Passage, parsed: &Parsed, body: &Bytes, target: &Target
     // The version is part of the base URL where the vendor has it there.
     let version = if target.deployment.provider.dialect() == Dialect::Anthropic { "/v1" } else { "" };
     Ok(Prepared { path: Cow::Owned(format!("{version}{}", passage.path)), body, ..like })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(path: &str, content_type: &str, body: &str) -> Parsed {
+        let (call, method) = (accept::call(path).unwrap(), Method::POST);
+        let content_type = Some(content_type);
+        parse(&Asked { call, method: &method, content_type, query: None, body: body.as_bytes() }).unwrap().0
+    }
+
+    /// What is billed by another unit than tokens is reserved by it.
+    #[test]
+    fn images_and_characters_are_reserved() {
+        let reserved = |path: &str, content_type: &str, body: &str| {
+            let usage = parsed(path, content_type, body).reserve_usage(None);
+            (usage.images, usage.characters, usage.visible_output_tokens)
+        };
+        let json = |path, body| reserved(path, "application/json", body);
+        assert_eq!(json("/v1/images/generations", r#"{"model":"m","prompt":"a cat","n":3}"#), (3, 0, 0));
+        assert_eq!(json("/v1/images/generations", r#"{"model":"m","prompt":"a cat"}"#), (1, 0, 0));
+        assert_eq!(json("/v1/audio/speech", r#"{"model":"m","input":"h\u00e9llo"}"#), (0, 5, 0));
+        assert_eq!(json("/v1/moderations", r#"{"model":"m","input":"x","n":3}"#), (0, 0, 0));
+        let form = |n: &str| {
+            let field = |name: &str, value: &str| {
+                format!("--XX\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            let n = if n.is_empty() { String::new() } else { field("n", n) };
+            format!("{}{n}--XX--\r\n", field("model", "m"))
+        };
+        for (n, images) in [("4", 4), ("", 1), ("many", 1)] {
+            assert_eq!(reserved("/v1/images/edits", "multipart/form-data; boundary=XX", &form(n)), (images, 0, 0));
+        }
+    }
 }

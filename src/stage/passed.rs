@@ -74,7 +74,8 @@ impl Passed {
 
     /// What the answer says was used, else what is known without it.
     pub fn usage(&self) -> Option<(Usage, UsageSource)> {
-        let said = self.usage.map(|usage| (usage, UsageSource::Reported));
+        let characters = self.assumed.map_or(0, |assumed| assumed.characters);
+        let said = self.usage.map(|usage| (Usage { characters, ..usage }, UsageSource::Reported));
         said.or_else(|| Some((self.assumed?, UsageSource::Estimated)))
     }
 

@@ -7,7 +7,7 @@ use crate::config::runtime::{ApiChoice, Deployment, Discovered, Key, ModelPatter
 use crate::error::{Error, Kind, Result};
 use crate::provider;
 use crate::route::vital::Vital;
-use crate::usage::price::ModelInfo;
+use crate::usage::price::{ModelInfo, PriceTable};
 
 /// One deployment and the upstream's name of the model there.
 #[derive(Debug, Clone)]
@@ -41,8 +41,24 @@ impl Target {
         if deployment.models.contains_key(model) {
             return Self { place, ..Self::new(deployment, model, runtime) };
         }
-        let info = target.listed.get_or_init(|| listed(deployment, model, runtime)).clone();
+        let info = target.listed.get_or_init(|| listed(deployment, model, &runtime.prices)).clone();
         Self { place, ..Self::plain(deployment, model, info.or_else(|| discovered(deployment, model))) }
+    }
+
+    /// The same at another endpoint of its provider's, whose region may have prices of its own.
+    pub fn at(&self, endpoint: &Arc<Deployment>, prices: &PriceTable) -> Self {
+        let head = &self.deployment;
+        let mut target = Self { deployment: Arc::clone(endpoint), ..self.clone() };
+        if head.var("region") != endpoint.var("region") {
+            let is_entry = |info: &Arc<ModelInfo>| self.info.as_ref().is_some_and(|own| Arc::ptr_eq(own, info));
+            let entry = head.models.iter().find(|(_, entry)| is_entry(&entry.info));
+            target.info = match entry {
+                Some((name, _)) => endpoint.models.get(name).map(|entry| Arc::clone(&entry.info)),
+                None => listed(endpoint, &self.model, prices),
+            }
+            .or(target.info);
+        }
+        target
     }
 
     /// `provider/model`, as limits see it.
@@ -91,14 +107,13 @@ fn serves(deployment: &Deployment, name: &str) -> bool {
 
 /// What is known of a model without an entry of its own.
 fn known(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
-    listed(deployment, name, runtime).or_else(|| discovered(deployment, name))
+    listed(deployment, name, &runtime.prices).or_else(|| discovered(deployment, name))
 }
 
 /// What the price table says of it.
-fn listed(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
+fn listed(deployment: &Deployment, name: &str, prices: &PriceTable) -> Option<Arc<ModelInfo>> {
     let catalogue = deployment.provider.catalogue;
-    let region = deployment.vars.iter().find(|(var, _)| *var == "region").map(|(_, region)| region.as_str());
-    runtime.prices.find_in(&deployment.name, catalogue, region, name).cloned()
+    prices.find_in(&deployment.name, catalogue, deployment.var("region"), name).cloned()
 }
 
 /// What the server says of it.

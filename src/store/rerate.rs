@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::packed::{COLUMNS, Packed};
-use super::rollup::{Key, RollUps, TAGS, USAGE, Used};
+use super::rollup::{Key, RollUps, TAGS, USAGE, Used, split};
 use super::{Arg, Database, Result, Session};
 use crate::ledger::Row;
+use crate::usage::price::PicoUsd;
 
-const UPDATE: &str = "UPDATE weir_requests SET cost_pico_usd = $2, price_version = $3, rest = $4 \
-    WHERE request_id = $1 AND cost_pico_usd IS NOT DISTINCT FROM $5 AND price_version IS NOT DISTINCT FROM $6";
-
-const PICO_IN_MICRO: i128 = 1_000_000;
+/// What a rerating writes; the row has to be there with what it had before.
+const CHANGED: [&str; 4] = ["cost_pico_usd", "due_pico_usd", "price_version", "rest"];
+const UPDATE: &str = "UPDATE weir_requests SET cost_pico_usd = $2, due_pico_usd = $3, price_version = $4, rest = $5 \
+    WHERE request_id = $1 AND cost_pico_usd IS NOT DISTINCT FROM $6 AND due_pico_usd IS NOT DISTINCT FROM $7 \
+    AND price_version IS NOT DISTINCT FROM $8 AND rest IS NOT DISTINCT FROM $9";
 
 impl Database {
     /// Puts costs in place of those of rows: each is there as it was read, and as it is to be. What has
-    /// another cost by now is left alone. Gives how many were changed.
+    /// another cost by now, its own or an attempt's, is left alone. Gives how many were changed.
     pub fn rerate(&self, rows: &[(Row, Row)]) -> Result<u64> {
         fn pack(pair: &(Row, Row)) -> Result<(Packed<'_>, Packed<'_>)> {
             Ok((Packed::new(&pair.0)?, Packed::new(&pair.1)?))
@@ -25,14 +27,8 @@ impl Database {
             let mut changed = 0;
             for (was, is) in &packed {
                 let (old, new) = (was.args(), is.args());
-                let args = [
-                    cell(&new, "request_id"),
-                    cell(&new, "cost_pico_usd"),
-                    cell(&new, "price_version"),
-                    cell(&new, "rest"),
-                    cell(&old, "cost_pico_usd"),
-                    cell(&old, "price_version"),
-                ];
+                let (is_to_be, is_now) = (CHANGED.map(|name| cell(&new, name)), CHANGED.map(|name| cell(&old, name)));
+                let args: Vec<Arg<'_>> = [cell(&new, "request_id")].into_iter().chain(is_to_be).chain(is_now).collect();
                 if session.run(UPDATE, &args)? == 1 {
                     before.add(was);
                     after.add(is);
@@ -66,22 +62,22 @@ fn write(
     before: &BTreeMap<Key<'_>, Used>,
     after: &BTreeMap<Key<'_>, Used>,
 ) -> Result<()> {
-    let wanted: Vec<String> = names.iter().zip(5..).map(|(name, place)| format!("{name} = ${place}")).collect();
+    let wanted: Vec<String> = names.iter().zip(7..).map(|(name, place)| format!("{name} = ${place}")).collect();
     let sql = format!(
         "UPDATE {table} SET unpriced = unpriced + $1, cost_micro_usd = cost_micro_usd + $2, \
-         cost_rest_pico_usd = cost_rest_pico_usd + $3 WHERE bucket = $4 AND {}",
+         cost_rest_pico_usd = cost_rest_pico_usd + $3, due_micro_usd = due_micro_usd + $4, \
+         due_rest_pico_usd = due_rest_pico_usd + $5 WHERE bucket = $6 AND {}",
         wanted.join(" AND ")
     );
     for (key, is) in after {
         let was = before.get(key).copied().unwrap_or_default();
-        let cost = is.cost.0.saturating_sub(was.cost.0);
-        let unpriced = i128::from(is.unpriced) - i128::from(was.unpriced);
-        if cost == 0 && unpriced == 0 {
+        let more = |is: PicoUsd, was: PicoUsd| split(PicoUsd(is.0.saturating_sub(was.0)));
+        let (cost, due) = (more(is.cost, was.cost), more(is.due, was.due));
+        let unpriced = is.unpriced.cast_signed().saturating_sub(was.unpriced.cast_signed());
+        if (cost, due, unpriced) == ((0, 0), (0, 0), 0) {
             continue;
         }
-        let (micro, rest) = (cost.div_euclid(PICO_IN_MICRO), cost.rem_euclid(PICO_IN_MICRO));
-        let number = |number: i128| Arg::Int(i64::try_from(number).unwrap_or(i64::MAX));
-        let numbers = [number(unpriced), number(micro), number(rest), Arg::Int(key.0)];
+        let numbers = [unpriced, cost.0, cost.1, due.0, due.1, key.0].map(Arg::Int);
         let args: Vec<Arg<'_>> = numbers.into_iter().chain(key.1.iter().map(|name| Arg::Text(name))).collect();
         session.run(&sql, &args)?;
     }
@@ -93,7 +89,7 @@ mod tests {
     use super::super::{Batch, By, Span, State, UsageQuery};
     use super::*;
     use crate::ledger::{Asked, Priced};
-    use crate::usage::price::{PicoUsd, PriceTable};
+    use crate::usage::price::PriceTable;
 
     const LINE: &str = r#"{"request_id":"0","client_request_id":null,"started_at":"2026-03-01T23:59:59.999Z","tenant":"acme",
         "key_id":"dev","user":null,"tags":["team=a","team=b"],"format":"chat","route":null,"model":"lab/m","provider":"lab",
@@ -154,6 +150,11 @@ mod tests {
         assert!(database.verify().unwrap().differences.is_empty());
         // What was read before is no longer so: nothing is counted twice.
         assert_eq!(database.rerate(&pairs).unwrap(), 0);
+        // Nor is what somebody has changed in no more than an attempt.
+        let mut stale = rows(&database);
+        stale.iter_mut().for_each(|row| row.timeline[0].cost_pico_usd = Some(5));
+        let other = stale.iter().map(|row| (row.clone(), Row { price_version: None, ..row.clone() }));
+        assert_eq!(database.rerate(&other.collect::<Vec<_>>()).unwrap(), 0);
         // And back to dearer and cheaper ones, below a millionth of a USD.
         let pairs = priced(rows(&database), "lab/m: [{input: 0.000001, output: 0}]\ndear/d: [{input: 0}]", "third");
         assert_eq!(database.rerate(&pairs).unwrap(), 3);

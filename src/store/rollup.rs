@@ -36,11 +36,18 @@ pub struct Used {
     pub cache_write_tokens: u64,
     pub reasoning_tokens: u64,
     pub cost: PicoUsd,
+    /// What budgets were charged with for those whose cost is not known.
+    pub due: PicoUsd,
 }
 
 impl Used {
     pub const fn tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// What budgets were charged with.
+    pub const fn charged(&self) -> PicoUsd {
+        self.cost.saturating_add(self.due)
     }
 
     pub(crate) fn add(&mut self, more: &Self) {
@@ -52,7 +59,8 @@ impl Used {
         self.cached_tokens = self.cached_tokens.saturating_add(more.cached_tokens);
         self.cache_write_tokens = self.cache_write_tokens.saturating_add(more.cache_write_tokens);
         self.reasoning_tokens = self.reasoning_tokens.saturating_add(more.reasoning_tokens);
-        self.cost = PicoUsd(self.cost.0.saturating_add(more.cost.0));
+        self.cost = self.cost.saturating_add(more.cost);
+        self.due = self.due.saturating_add(more.due);
     }
 
     fn cut(mut self) -> Self {
@@ -60,15 +68,16 @@ impl Used {
         counts.into_iter().for_each(|count| *count = MOST_TOKENS.min(*count));
         let counts = [&mut self.cache_write_tokens, &mut self.reasoning_tokens];
         counts.into_iter().for_each(|count| *count = MOST_TOKENS.min(*count));
-        self.cost = PicoUsd(self.cost.0.clamp(-MOST_PICO_USD, MOST_PICO_USD));
+        for money in [&mut self.cost, &mut self.due] {
+            *money = PicoUsd(money.0.clamp(-MOST_PICO_USD, MOST_PICO_USD));
+        }
         self
     }
 
     /// In the order of [`SUMS`].
-    fn numbers(&self) -> [i64; 10] {
-        let (micro, rest) = (self.cost.0.div_euclid(PICO_IN_MICRO), self.cost.0.rem_euclid(PICO_IN_MICRO));
+    fn numbers(&self) -> [i64; 12] {
+        let [(micro, rest), (due_micro, due_rest)] = [self.cost, self.due].map(split);
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let signed = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
         [
             count(self.requests),
             count(self.failed),
@@ -78,8 +87,10 @@ impl Used {
             count(self.cached_tokens),
             count(self.cache_write_tokens),
             count(self.reasoning_tokens),
-            signed(micro),
-            signed(rest),
+            micro,
+            rest,
+            due_micro,
+            due_rest,
         ]
     }
 
@@ -87,6 +98,7 @@ impl Used {
     pub(super) fn read(cells: &dyn super::Cells, first: usize) -> Result<Self> {
         let count = |at: usize| Ok::<_, StoreError>(cells.count(first + at)?.unwrap_or_default());
         let number = |at: usize| Ok::<_, StoreError>(i128::from(cells.int(first + at)?.unwrap_or_default()));
+        let money = |at: usize| Ok::<_, StoreError>(PicoUsd(number(at)? * PICO_IN_MICRO + number(at + 1)?));
         Ok(Self {
             requests: count(0)?,
             failed: count(1)?,
@@ -96,13 +108,14 @@ impl Used {
             cached_tokens: count(5)?,
             cache_write_tokens: count(6)?,
             reasoning_tokens: count(7)?,
-            cost: PicoUsd(number(8)? * PICO_IN_MICRO + number(9)?),
+            cost: money(8)?,
+            due: money(10)?,
         })
     }
 }
 
 /// The columns of sums.
-pub(super) const SUMS: [&str; 10] = [
+pub(super) const SUMS: [&str; 12] = [
     "requests",
     "failed",
     "unpriced",
@@ -113,7 +126,15 @@ pub(super) const SUMS: [&str; 10] = [
     "reasoning_tokens",
     "cost_micro_usd",
     "cost_rest_pico_usd",
+    "due_micro_usd",
+    "due_rest_pico_usd",
 ];
+
+/// Millionths of a USD, and what is left of one.
+pub(super) fn split(money: PicoUsd) -> (i64, i64) {
+    let number = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
+    (number(money.0.div_euclid(PICO_IN_MICRO)), number(money.0.rem_euclid(PICO_IN_MICRO)))
+}
 
 /// The tables of one kind: over quarter-hours and over days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,13 +175,14 @@ impl<'r> RollUps<'r> {
         let used = Used {
             requests: 1,
             failed: u64::from(row.outcome != "finished"),
-            unpriced: u64::from(row.input_tokens.is_some() && row.cost_pico_usd.is_none()),
+            unpriced: u64::from((row.input_tokens.is_some() || row.usage.is_some()) && row.cost_pico_usd.is_none()),
             input_tokens: row.input_tokens.unwrap_or_default(),
             output_tokens: row.output_tokens.unwrap_or_default(),
             cached_tokens: row.cached_tokens.unwrap_or_default(),
             cache_write_tokens: row.cache_write_tokens.unwrap_or_default(),
             reasoning_tokens: row.reasoning_tokens.unwrap_or_default(),
             cost: PicoUsd(row.cost_pico_usd.unwrap_or_default()),
+            due: PicoUsd(row.due_pico_usd.unwrap_or_default()),
         };
         let upstream = (row.provider.as_deref(), row.upstream_model.as_deref());
         self.book(packed, upstream, &used.cut());
@@ -217,6 +239,7 @@ fn own(attempt: &Attempt) -> Option<Used> {
         cache_write_tokens: usage.cache_written_tokens(),
         reasoning_tokens: usage.reasoning_tokens,
         cost: PicoUsd(attempt.cost_pico_usd.unwrap_or_default()),
+        due: PicoUsd(attempt.due_pico_usd.unwrap_or_default()),
         ..Used::default()
     })
 }

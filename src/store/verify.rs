@@ -68,12 +68,13 @@ pub fn faults_of(row: &Row) -> Vec<String> {
 
 fn sums_of(row: &Row, faults: &mut Vec<String>) {
     let usage = row.usage.map(|classes: Classes| Usage::from(classes));
+    let told = usage.filter(Usage::tells_tokens);
     let all = [
-        ("input_tokens", row.input_tokens, usage.map(|u| u.input_tokens())),
-        ("output_tokens", row.output_tokens, usage.map(|u| u.output_tokens())),
-        ("cached_tokens", row.cached_tokens, usage.map(|u| u.cached_tokens)),
-        ("cache_write_tokens", row.cache_write_tokens, usage.map(|u| u.cache_written_tokens())),
-        ("reasoning_tokens", row.reasoning_tokens, usage.map(|u| u.reasoning_tokens)),
+        ("input_tokens", row.input_tokens, told.map(|u| u.input_tokens())),
+        ("output_tokens", row.output_tokens, told.map(|u| u.output_tokens())),
+        ("cached_tokens", row.cached_tokens, told.map(|u| u.cached_tokens)),
+        ("cache_write_tokens", row.cache_write_tokens, told.map(|u| u.cache_written_tokens())),
+        ("reasoning_tokens", row.reasoning_tokens, told.map(|u| u.reasoning_tokens)),
     ];
     for (name, said, sum) in all {
         if usage.is_some() && said != sum {
@@ -218,8 +219,38 @@ fn difference(table: &str, names: &[&str], key: &Key<'_>, found: &Used, sum: &Us
     for (name, found, sum) in all.into_iter().filter(|(_, found, sum)| found != sum) {
         let _ = write!(text, ": {name} {found}, rows say {sum}");
     }
-    if found.cost != sum.cost {
-        let _ = write!(text, ": cost {}, rows say {}", usd_text(found.cost.0), usd_text(sum.cost.0));
+    let money = [("cost", found.cost, sum.cost), ("due", found.due, sum.due)];
+    for (name, found, sum) in money.into_iter().filter(|(_, found, sum)| found != sum) {
+        let _ = write!(text, ": {name} {}, rows say {}", usd_text(found.0), usd_text(sum.0));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::telemetry::record::Record;
+    use crate::usage::tokens::UsageSource;
+
+    #[test]
+    fn speech_has_characters_and_no_tokens_that_anybody_told() {
+        let row = |usage: Usage| {
+            let record = Record {
+                usage: Some(usage),
+                usage_source: Some(UsageSource::Estimated),
+                ..Record::new(uuid::Uuid::nil(), SystemTime::UNIX_EPOCH, "speech")
+            };
+            let mut line = Vec::new();
+            record.write_line(&mut line);
+            Row::read(&line).unwrap()
+        };
+        let spoken = row(Usage { characters: 5, ..Usage::default() });
+        assert_eq!((spoken.input_tokens, faults_of(&spoken)), (None, Vec::new()));
+        let counted = row(Usage { characters: 5, audio_output_tokens: 9, ..Usage::default() });
+        assert_eq!((counted.output_tokens, faults_of(&counted)), (Some(9), Vec::new()));
+        let wrong = Row { output_tokens: Some(1), ..spoken };
+        assert_eq!(faults_of(&wrong).len(), 1);
+    }
 }

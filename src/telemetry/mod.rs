@@ -225,7 +225,7 @@ impl Telemetry {
             handles.first_token(ttft);
         }
         if let Some(usage) = &record.usage {
-            handles.used(usage, record.usage_source.unwrap_or(UsageSource::Estimated), record.cost);
+            handles.used(usage, record.usage_source.unwrap_or(UsageSource::Estimated), record.charge.cost());
             handles.route_tokens(usage);
         }
         let dropped = u64::try_from(record.dropped.len()).unwrap_or(u64::MAX);
@@ -247,7 +247,7 @@ impl Telemetry {
                     handles.chosen();
                 }
                 if let Some((usage, source)) = &tried.usage {
-                    handles.used(usage, *source, tried.cost);
+                    handles.used(usage, *source, tried.charge.cost());
                 }
             }
             self.count_extra(tried, labels.route);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::config::runtime::Deployment;
 use crate::limit::clock::Rfc3339;
-use crate::usage::price::PicoUsd;
+use crate::usage::price::{Charge, Usd};
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::json::Obj;
 
@@ -81,7 +81,7 @@ pub struct Tried {
     pub usage: Option<(Usage, UsageSource)>,
     /// Which prices held, as its answer said.
     pub service_tier: Option<String>,
-    pub cost: Option<PicoUsd>,
+    pub charge: Charge,
 }
 
 impl Tried {
@@ -100,7 +100,7 @@ impl Tried {
             if let Some(tier) = &self.service_tier {
                 row.text("service_tier", tier);
             }
-            match self.cost {
+            match self.charge.cost() {
                 Some(cost) => {
                     let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
                 }
@@ -108,6 +108,7 @@ impl Tried {
                     row.null("cost_pico_usd");
                 }
             }
+            write_due(row, self.charge);
         }
     }
 }
@@ -144,7 +145,7 @@ pub struct Record<'a> {
     pub usage_source: Option<UsageSource>,
     /// Which prices held, as the answer said.
     pub service_tier: Option<&'a str>,
-    pub cost: Option<PicoUsd>,
+    pub charge: Charge,
     pub price_version: Option<&'a str>,
     pub duration: Duration,
     pub ttft: Option<Duration>,
@@ -180,7 +181,7 @@ impl<'a> Record<'a> {
             usage: None,
             usage_source: None,
             service_tier: None,
-            cost: None,
+            charge: Charge::default(),
             price_version: None,
             duration: Duration::ZERO,
             ttft: None,
@@ -230,8 +231,7 @@ impl<'a> Record<'a> {
 
     fn write_usage(&self, row: &mut Obj<'_>) {
         let usage = self.usage.as_ref();
-        // What is billed by its characters has tokens too, which nobody tells.
-        let told = usage.filter(|usage| usage.characters == 0 || usage.total_tokens() > 0);
+        let told = usage.filter(|usage| usage.tells_tokens());
         number(row, "input_tokens", told.map(Usage::input_tokens));
         number(row, "output_tokens", told.map(Usage::output_tokens));
         number(row, "cached_tokens", told.map(|u| u.cached_tokens));
@@ -243,15 +243,16 @@ impl<'a> Record<'a> {
             None => _ = row.null("usage"),
         }
         text(row, "service_tier", self.service_tier);
-        match self.cost {
+        match self.charge.cost() {
             Some(cost) => {
                 let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
-                write_usd(row.key("cost_usd"), cost);
+                let _ = write!(row.key("cost_usd"), "{}", Usd(cost));
             }
             None => {
                 row.null("cost_pico_usd").null("cost_usd");
             }
         }
+        write_due(row, self.charge);
         text(row, "price_version", self.price_version);
     }
 
@@ -317,19 +318,15 @@ fn write_classes(row: &mut Obj<'_>, usage: &Usage) {
     }
 }
 
+/// What budgets are charged with where the cost is not known.
+fn write_due(row: &mut Obj<'_>, charge: Charge) {
+    if let Some(due) = charge.due() {
+        let _ = write!(row.key("due_pico_usd"), "{}", due.0);
+    }
+}
+
 /// Milliseconds with three decimals: overhead is mostly below one.
 fn write_ms(out: &mut Vec<u8>, duration: Duration) {
     let us = duration.as_micros();
     let _ = write!(out, "{}.{:03}", us / 1_000, us % 1_000);
-}
-
-/// USD as an exact decimal, without the zeros at its end.
-fn write_usd(out: &mut Vec<u8>, cost: PicoUsd) {
-    const PICO: u128 = 1_000_000_000_000;
-    let pico = cost.0.unsigned_abs();
-    let sign = if cost.0 < 0 { "-" } else { "" };
-    let _ = write!(out, "{sign}{}.{:012}", pico / PICO, pico % PICO);
-    while out.ends_with(b"0") && !out.ends_with(b".0") {
-        out.pop();
-    }
 }

@@ -11,7 +11,7 @@ use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, 
 use crate::limit::Scope;
 use crate::limit::shared::Watch as _;
 use crate::provider::{Provider, simulator};
-use crate::usage::price::{ModelInfo, PicoUsd, PriceTable};
+use crate::usage::price::{Charge, ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
 
 fn deployment(name: &str) -> Arc<Deployment> {
@@ -65,7 +65,7 @@ fn record() -> Record<'static> {
         attempts: 1,
         usage: Some(usage()),
         usage_source: Some(UsageSource::Reported),
-        cost: Some(PicoUsd(1_500_000_000)),
+        charge: Charge::whole(PicoUsd(1_500_000_000)),
         price_version: Some("2026-11-22"),
         duration: Duration::from_micros(12_345),
         ttft: Some(Duration::from_millis(8)),
@@ -107,8 +107,9 @@ fn the_line_has_exactly_the_names_of_the_contract() {
 fn a_row_is_its_line() {
     let (tags, dropped) = (["team=\u{e9}".to_owned()], ["tools[0].x".to_owned()]);
     let full = Record { timeline: &timeline(), tags: &tags, dropped: &dropped, user: Some("u-1"), ..record() };
-    let free = Record { cost: Some(PicoUsd(0)), service_tier: Some("flex"), ..record() };
-    let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, tenant: None, ..record() };
+    let free = Record { charge: Charge::whole(PicoUsd(0)), service_tier: Some("flex"), ..record() };
+    let unknown =
+        Record { usage: None, usage_source: None, charge: Charge::default(), ttft: None, tenant: None, ..record() };
     let every_class = Usage {
         audio_input_tokens: 1,
         image_input_tokens: 2,
@@ -137,7 +138,7 @@ fn what_is_unknown_is_null_and_text_is_escaped() {
     let dropped = ["tools[2].cache_control".to_owned(), "messages[0].\"odd\"\n".to_owned()];
     let tags = ["a\u{1}b".to_owned()];
     let unknown = Record { tags: &tags, dropped: &dropped, error: Some("upstream_error"), ..record() };
-    let unknown = Record { usage: None, usage_source: None, cost: None, ttft: None, ..unknown };
+    let unknown = Record { usage: None, usage_source: None, charge: Charge::default(), ttft: None, ..unknown };
     let mut line = Vec::new();
     unknown.write_line(&mut line);
     #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
@@ -161,7 +162,7 @@ fn costs_are_exact_decimals() {
         (-1_500_000_000_000, "-1.5"),
     ] {
         let mut line = Vec::new();
-        Record { cost: Some(PicoUsd(pico)), ..record() }.write_line(&mut line);
+        Record { charge: Charge::whole(PicoUsd(pico)), ..record() }.write_line(&mut line);
         let line = String::from_utf8(line).unwrap();
         assert!(line.contains(&format!("\"cost_pico_usd\":{pico},\"cost_usd\":{text},")), "{line}");
     }
@@ -171,8 +172,8 @@ fn costs_are_exact_decimals() {
 fn a_finished_request_is_counted_everywhere() {
     let telemetry = telemetry();
     finish(&telemetry, &record());
-    finish(&telemetry, &Record { status: 429, usage: None, cost: None, ttft: None, ..record() });
-    let estimated = Record { usage_source: Some(UsageSource::Estimated), cost: None, ..record() };
+    finish(&telemetry, &Record { status: 429, usage: None, charge: Charge::default(), ttft: None, ..record() });
+    let estimated = Record { usage_source: Some(UsageSource::Estimated), charge: Charge::default(), ..record() };
     finish(&telemetry, &Record { dropped: &["a".to_owned(), "b".to_owned()], ..estimated });
     let text = telemetry.render();
     let series = |name: &str, labels: &str| value(&text, &format!("{name}{{{labels}}}"));
@@ -326,11 +327,11 @@ fn timeline() -> [Tried; 3] {
         error: None,
         usage: None,
         service_tier: None,
-        cost: None,
+        charge: Charge::default(),
     };
     let lost = Some((usage(), UsageSource::Estimated));
     [
-        Tried { usage: lost, cost: Some(PicoUsd(2_000_000_000)), ..tried("old", Why::First, "cancelled") },
+        Tried { usage: lost, charge: Charge::whole(PicoUsd(2_000_000_000)), ..tried("old", Why::First, "cancelled") },
         tried("lab", Why::Hedge, "ok"),
         tried("lab", Why::Continuation, "broken"),
     ]

@@ -89,6 +89,11 @@ impl Usage {
         self.input_tokens().saturating_add(self.output_tokens())
     }
 
+    /// What is billed by its characters has tokens too, which nobody tells.
+    pub const fn tells_tokens(&self) -> bool {
+        self.characters == 0 || self.total_tokens() > 0
+    }
+
     /// Both together.
     #[must_use]
     pub const fn plus(&self, more: &Self) -> Self {

@@ -16,12 +16,13 @@ const MAX_PARTS: usize = 256;
 /// Longer values are files, not words.
 const MAX_WORD_BYTES: usize = 1024;
 
-/// What of a form decides where it goes.
+/// What of a form decides where it goes, and how much is reserved for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
     /// Where the value of `model` stands.
     model: Option<Range<usize>>,
     stream: Option<Range<usize>>,
+    n: Option<Range<usize>>,
 }
 
 /// The boundary that a content type names; `None` where it is another type.
@@ -81,13 +82,14 @@ impl Form {
         let slot = match field_name(head)? {
             "model" => &mut self.model,
             "stream" => &mut self.stream,
+            "n" => &mut self.n,
             _ => return Ok(()),
         };
         let value = start + head_end + 4..start + part.len();
         let is_word =
             value.len() <= MAX_WORD_BYTES && body.get(value.clone()).is_some_and(|v| std::str::from_utf8(v).is_ok());
         if !is_word || slot.replace(value).is_some() {
-            return Err(broken("`model` and `stream` are short texts that come once"));
+            return Err(broken("`model`, `stream` and `n` are short texts that come once"));
         }
         Ok(())
     }
@@ -99,6 +101,11 @@ impl Form {
 
     pub fn stream(&self, body: &[u8]) -> bool {
         word(body, self.stream.as_ref()).is_some_and(|word| matches!(word, "true" | "True" | "1"))
+    }
+
+    /// How many answers are wanted, one where it says nothing that can be read.
+    pub fn count(&self, body: &[u8]) -> u64 {
+        word(body, self.n.as_ref()).and_then(|word| word.parse().ok()).unwrap_or(1)
     }
 
     /// The form with another model.

@@ -259,6 +259,30 @@ fn a_restart_keeps_what_was_spent() {
     check_refusal(&ask(&third));
 }
 
+/// A search of the web without a price makes the cost of a request unknown, and not the price of its tokens:
+/// a budget is charged with that, after a restart too.
+#[test]
+fn a_budget_is_charged_with_what_is_known_of_a_cost() {
+    let counted = r#""total_tokens":18"#;
+    let searched =
+        chat_answer("hi").replace(counted, &format!("{counted},\"server_tool_use\":{{\"web_search_requests\":2}}"));
+    let upstream = Upstream::json(200, searched);
+    let text = priced(&with_tenant(&upstream, "    budgets: [{usd: 0.00009, per: month}]"), &upstream);
+    let mut killed = Gateway::start(&text);
+    let first = ask(&killed);
+    assert_eq!((first.status(), first.head.find("x-weir-cost-usd")), (200, None));
+    let record = killed.record(1);
+    assert_eq!((&record["cost_pico_usd"], &record["due_pico_usd"]), (&Value::Null, &json!(25_000_000)), "{record}");
+    assert_eq!(budget(&killed)["spent"], 0.000_025);
+    killed.signal("KILL");
+    killed.wait_exit();
+    let second = Gateway::start_in(killed.dir.clone(), &text, &[]);
+    assert_eq!(budget(&second)["spent"], 0.000_025, "out of the ledger");
+    assert_eq!(ask(&second).status(), 200);
+    assert_eq!(budget(&second)["spent"], 0.000_05);
+    check_refusal(&ask(&second));
+}
+
 /// Where there is no ledger to be asked, there is the file.
 #[test]
 fn without_a_ledger_a_file_keeps_what_was_spent() {

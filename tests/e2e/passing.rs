@@ -165,6 +165,9 @@ fn speech_comes_as_bytes_and_as_events() {
     let mut booked: Vec<&Value> = records.iter().map(|r| &r["output_tokens"]).collect();
     booked.sort_by_key(|tokens| tokens.as_u64());
     assert_eq!(booked, [&Value::Null, &json!(90)]);
+    // It is billed by its characters, and the counts of the events are beside the point.
+    let streamed = records.iter().find(|record| record["output_tokens"] == 90).unwrap();
+    assert_eq!((&streamed["usage"]["characters"], &streamed["cost_pico_usd"]), (&json!(2), &json!(30_000_000)));
     assert!(records.iter().all(|r| r["outcome"] == "finished" && r["format"] == "speech"));
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
             let short = text.trim_end_matches('0');
             raw(if short.ends_with('.') { format!("{short}0") } else { short.to_owned() })
         }),
+        due_pico_usd: usage.filter(|_| cost.is_none()).map(|_| 7_000_000 + i128::from(n)),
         price_version: Some("2026-04-01".into()),
         duration_ms: raw(format!("{}.{:03}", 400 + n % 3_000, n % 1_000)),
         ttft_ms: n.is_multiple_of(2).then(|| raw(format!("{}.000", 90 + n % 50))),
@@ -90,6 +91,7 @@ fn timeline(n: u64, model: u64) -> Vec<Attempt> {
         usage: None,
         service_tier: None,
         cost_pico_usd: None,
+        due_pico_usd: None,
     };
     let mut all = vec![attempt("openai", format!("model-{model}"), "first")];
     if n % 50 == 3 {

@@ -121,6 +121,7 @@ fn find(args: &Args, runtime: &Runtime) -> Result<Explanation, String> {
     let asked = Asked {
         key: &key,
         board: &Board::new(runtime),
+        prices: &runtime.prices,
         parsed: &parsed,
         body: &body,
         dialect: endpoint.generation(),

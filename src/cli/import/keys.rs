@@ -65,8 +65,6 @@ const ABOUT: &[&str] = &[
     "last_rotation_at",
     "key_rotation_at",
     "soft_budget_cooldown",
-    "litellm_budget_table",
-    "budget_id",
     "object_permission_id",
     "model_spend",
     "team_memberships",
@@ -79,21 +77,38 @@ const ABOUT: &[&str] = &[
     "user_email",
 ];
 
+/// Of a key or team, what is a limit of it; as a shared budget has it too.
+const LIMITS: &[&str] = &[
+    "rpm_limit",
+    "tpm_limit",
+    "max_parallel_requests",
+    "max_budget",
+    "soft_budget",
+    "budget_duration",
+    "model_max_budget",
+];
+
+const LONGEST_MONTH_HOURS: u64 = 31 * 24;
+
+/// The keys or the teams of a file: under that name, or a bare list of the one or the other.
+fn listed<'s>(source: &'s Source, name: &str) -> impl Iterator<Item = &'s Node> {
+    let is_key = |node: &Node| Fields::of(node).take("token").is_some();
+    let wants_keys = name == "keys";
+    let named = Fields::of(&source.root).take(name).map(items).unwrap_or_default();
+    named.iter().chain(items(&source.root).iter().filter(move |node| is_key(node) == wants_keys))
+}
+
 impl Tenants {
-    pub(super) fn read(&mut self, cx: &mut Cx<'_>) {
-        let root = &cx.source.root;
-        let mut fields = Fields::of(root);
-        let listed = |node: Option<&'_ Node>| node.map(|node| items(node).to_vec()).unwrap_or_default();
-        let (mut keys, mut teams) = (listed(fields.take("keys")), listed(fields.take("teams")));
-        // A bare list is of the one or the other.
-        for node in items(root) {
-            let is_key = Fields::of(node).take("token").is_some();
-            if is_key { keys.push(node.clone()) } else { teams.push(node.clone()) }
-        }
-        for node in &teams {
+    /// The teams of a file. Those of all files come before any key: a key is what its team lets it be.
+    pub(super) fn read_teams(&mut self, cx: &mut Cx<'_>) {
+        for node in listed(cx.source, "teams") {
             self.team(node, cx);
         }
-        for node in &keys {
+    }
+
+    /// The keys of a file.
+    pub(super) fn read_keys(&mut self, cx: &mut Cx<'_>) {
+        for node in listed(cx.source, "keys") {
             self.key(node, cx);
         }
     }
@@ -120,8 +135,12 @@ impl Tenants {
         }
     }
 
+    fn find(&self, team: Option<&str>) -> Option<usize> {
+        self.tenants.iter().position(|tenant| tenant.team.as_deref() == team)
+    }
+
     fn tenant(&mut self, team: Option<&str>, name: &str) -> usize {
-        if let Some(at) = self.tenants.iter().position(|tenant| tenant.team.as_deref() == team) {
+        if let Some(at) = self.find(team) {
             return at;
         }
         let name = slug(name);
@@ -155,6 +174,11 @@ impl Tenants {
         let is_open = shared(&mut fields, &mut map, &what, node, cx);
         let mut metadata = fields.take("metadata").map_or_else(|| Fields::of(node), Fields::of);
         model_limits(&mut metadata, &mut map, &what, cx);
+        let tenant = map.clone();
+        if let Some(Yaml::Map(models)) = map.get_mut("model_limits") {
+            models.maps_mut().for_each(|limits| reachable(limits, &tenant, &what, node, cx));
+            map.tidy();
+        }
         if let Some(limits) = fields.take("model_max_budget") {
             for entry in entries(limits) {
                 cx.notes.lost(
@@ -183,6 +207,11 @@ impl Tenants {
             return cx.notes.lost(cx.source, node.place, what, "its `token` is no SHA-256: make it a new key");
         }
         let team = fields.text("team_id");
+        let is_known = team.is_none() || self.find(team).is_some();
+        if !is_known {
+            let why = "its team is in no list, and what it may do is not known: switched off";
+            cx.notes.changed(cx.source, node.place, format!("{what}: team_id"), why);
+        }
         let at = self.tenant(team, team.unwrap_or(DEFAULT));
         let mut key = Map::default();
         let id = self.id(&alias.map_or_else(|| format!("key-{short}"), str::to_owned));
@@ -203,7 +232,11 @@ impl Tenants {
                 );
             }
         }
-        let is_team_blocked = self.tenants.get(at).is_some_and(|tenant| tenant.is_blocked);
+        let tenant = self.tenants.get(at);
+        if let Some(tenant) = tenant {
+            within(&mut key, &tenant.map, &what, node, cx);
+        }
+        let is_team_blocked = !is_known || tenant.is_some_and(|tenant| tenant.is_blocked);
         if is_blocked || is_team_blocked || !is_open {
             key.set("active", "false");
         }
@@ -220,7 +253,7 @@ impl Tenants {
             let narrow: Vec<String> = names_of(tenant.map.get("models"));
             let mut map = Map::default();
             for key in &mut tenant.keys {
-                within(key, &narrow);
+                narrowed(key, &narrow);
             }
             map.set("keys", Yaml::List(tenant.keys.into_iter().map(Yaml::from).collect()));
             tenant.map.entries().for_each(|(name, value)| _ = map.set(name, value.clone()));
@@ -244,7 +277,7 @@ fn names_of(value: Option<&Yaml>) -> Vec<String> {
 }
 
 /// A key can only narrow what its tenant may use: what it names beyond that it never could.
-fn within(key: &mut Map, tenant: &[String]) {
+fn narrowed(key: &mut Map, tenant: &[String]) {
     let own = names_of(key.get("models"));
     if tenant.is_empty() || own.is_empty() {
         return;
@@ -262,9 +295,48 @@ fn within(key: &mut Map, tenant: &[String]) {
     }
 }
 
+/// What is more than all of the tenant may have would never be reached: the tenant's holds.
+fn within(key: &mut Map, tenant: &Map, what: &str, node: &Node, cx: &mut Cx<'_>) {
+    if let Some(Yaml::Map(limits)) = key.get_mut("limits") {
+        reachable(limits, tenant, what, node, cx);
+    }
+    let Some(Yaml::List(budgets)) = tenant.get("budgets") else { return };
+    let most: Vec<&Map> =
+        budgets.iter().filter_map(Yaml::as_map).filter(|budget| budget.get("soft").is_none()).collect();
+    let usd = |budget: &Map| decimal::scaled(budget.get("usd")?.as_text()?, 12).map(|usd| usd.units);
+    let is_never_used_up =
+        |own: &Map| most.iter().any(|most| most.get("per") == own.get("per") && usd(most) < usd(own));
+    if let Some(Yaml::List(own)) = key.get_mut("budgets") {
+        let before = own.len();
+        own.retain(|budget| !budget.as_map().is_some_and(is_never_used_up));
+        if own.len() < before {
+            never_reached("max_budget", what, node, cx);
+        }
+    }
+    key.tidy();
+}
+
+/// The same for limits.
+fn reachable(limits: &mut Map, tenant: &Map, what: &str, node: &Node, cx: &mut Cx<'_>) {
+    let Some(Yaml::Map(most)) = tenant.get("limits") else { return };
+    for (name, most) in most.entries() {
+        let number = |limit: &Yaml| limit.as_text().and_then(|text| text.parse::<u64>().ok());
+        if limits.get(name).is_some_and(|own| number(own) > number(most)) {
+            limits.remove(name);
+            never_reached(name, what, node, cx);
+        }
+    }
+}
+
+fn never_reached(name: &str, what: &str, node: &Node, cx: &mut Cx<'_>) {
+    let why = "more than all of its tenant may have, which is what holds";
+    cx.notes.changed(cx.source, node.place, format!("{what}: {name}"), why);
+}
+
 /// What keys and teams have in common. `false`: it may use nothing.
 fn shared(fields: &mut Fields<'_>, map: &mut Map, what: &str, node: &Node, cx: &mut Cx<'_>) -> bool {
     let mut is_open = true;
+    tier(fields, what, node, cx);
     if let Some(node) = fields.take("models") {
         is_open = models(&texts(node), map, what, node, cx);
     }
@@ -307,6 +379,19 @@ fn shared(fields: &mut Fields<'_>, map: &mut Map, what: &str, node: &Node, cx: &
     is_open
 }
 
+/// A budget that several have (`budget_id`): what it says holds where nothing of one's own is said.
+fn tier<'n>(fields: &mut Fields<'n>, what: &str, node: &Node, cx: &mut Cx<'_>) {
+    let (id, table) = (fields.text("budget_id"), fields.take("litellm_budget_table"));
+    match table {
+        Some(table) => fields.fall_back(table, LIMITS),
+        None if id.is_some() => {
+            let why = "what it allows is not in the list: its limits and budgets do not hold here";
+            cx.notes.lost(cx.source, node.place, format!("{what}: budget_id"), why);
+        }
+        None => {}
+    }
+}
+
 /// `usd` and `per`, and what is not the same about it. `None` where nothing may be spent.
 pub(super) fn budget(max: &str, duration: Option<&str>) -> Option<(Map, Option<String>)> {
     let usd = decimal::scaled(max, 12).filter(|usd| usd.units > 0)?;
@@ -335,7 +420,11 @@ fn period(duration: Option<&str>) -> (&'static str, Option<String>) {
     let (per, exact) = match hours {
         ..=24 => ("day", 24),
         25..=168 => ("week", 168),
-        _ => ("month", 720),
+        169..=LONGEST_MONTH_HOURS => ("month", 720),
+        _ => {
+            let why = format!("{duration} is longer than any period here: it holds in total, and does not begin anew");
+            return ("total", Some(why));
+        }
     };
     let why = format!("{duration} is a calendar {per} here (UTC)");
     let is_calendar = hours == exact;
@@ -390,6 +479,12 @@ fn model_limits(metadata: &mut Fields<'_>, map: &mut Map, what: &str, cx: &mut C
                 (Some(name), Some(number)) if number != "0" => {
                     by_model.entry(name.clone()).or_default().set(ours, number);
                 }
+                (Some(_), _) => cx.notes.lost(
+                    cx.source,
+                    entry.place,
+                    format!("{what}: {theirs}: {}", entry.name),
+                    "no limit that can be carried over: to forbid the model, leave it out of `models`",
+                ),
                 _ => cx.notes.lost(
                     cx.source,
                     entry.place,

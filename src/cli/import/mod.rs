@@ -4,6 +4,7 @@
 mod keys;
 mod models;
 mod notes;
+mod price;
 mod routes;
 mod settings;
 mod source;
@@ -12,6 +13,7 @@ mod tests;
 mod vendor;
 mod yaml;
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -100,10 +102,11 @@ pub(super) fn import(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A file that is there is never written over.
+/// A file that is there is never written over. Credentials may stand in it: it is its owner's to read.
 fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
-    std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+    use std::os::unix::fs::OpenOptionsExt as _;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }
 
 fn show(imported: &Imported, output: Option<&Path>) {
@@ -159,11 +162,15 @@ fn litellm(files: &[(String, String)]) -> Result<Imported, Report> {
     let routes = routes::build(&models, &settings.routing, source, &mut notes);
     let mut tenants = Tenants::default();
     for source in keys {
-        tenants.read(&mut keys::Cx { models: &models, routes: &routes, source, notes: &mut notes });
+        tenants.read_teams(&mut keys::Cx { models: &models, routes: &routes, source, notes: &mut notes });
     }
-    if let Some((_, place)) = &settings.everybody {
+    if let Some((budget, place)) = &settings.everybody {
+        tenants.set_default("budgets", Yaml::List(vec![budget.clone().into()]));
         let why = "here it holds for the keys without a team only: budgets stand on tenants and keys";
         notes.changed(source, *place, "litellm_settings: max_budget", why);
+    }
+    for source in keys {
+        tenants.read_keys(&mut keys::Cx { models: &models, routes: &routes, source, notes: &mut notes });
     }
     let configuration = assemble(&models, routes, settings, tenants, &source.name);
     notes.sort();
@@ -189,9 +196,6 @@ fn assemble(models: &Models, routes: routes::Routes, settings: Settings, mut ten
         Some(master) => tenants.master(master),
         None if tenants.is_empty() => tenants.master("${WEIR_API_KEY}"),
         None => {}
-    }
-    if let Some((budget, _)) = settings.everybody {
-        tenants.set_default("budgets", Yaml::List(vec![budget.into()]));
     }
     all.set("tenants", tenants.finish());
     all.set("alerts", settings.alerts);

@@ -7,7 +7,7 @@ use super::source::{Fields, Source, text, texts};
 use super::vendor::{self, Known, Vendor};
 use super::yaml::{EMPTY, Map, Yaml};
 use crate::config::yaml::{Entry, Node, Place};
-use crate::usage::price::{PriceTable, amount, amount::UsdPerMillion};
+use crate::usage::price::{PriceTable, amount, litellm};
 
 /// One entry of `model_list`.
 #[derive(Debug)]
@@ -81,21 +81,19 @@ impl Models {
         let named = params.text("litellm_credential_name");
         let credential =
             credentials.iter().find(|node| Fields::of(node).text("credential_name") == named && named.is_some());
-        let values = credential.and_then(|node| Fields::of(node).take("credential_values"));
-        let mut kept = values.map(Fields::of);
-        let vendor = match &mut kept {
-            Some(values) => Vendor::read(provider, values, notes, source),
-            None => Vendor::read(provider, &mut params, notes, source),
-        };
-        let Some(mut vendor) = vendor else {
+        // What the deployment says itself comes first.
+        if let Some(values) = credential.and_then(|node| Fields::of(node).take("credential_values")) {
+            params.fall_back(values, &[]);
+        }
+        let Some(mut vendor) = Vendor::read(provider, &mut params, notes, source) else {
             return notes.lost(source, node.place, format!("model_list: {group}"), "it has no `api_base`");
         };
         if vendor::named(model, custom).is_none() {
             vendor.called = model.split_once('/').map(|(prefix, _)| prefix.to_owned());
         }
-        let info = fields.take("model_info");
-        let mut info = info.map_or_else(|| Fields::of(node_params), Fields::of);
-        let known = Known::read(&mut info, &mut params);
+        let node_info = fields.take("model_info");
+        let mut info = Fields::of(node_info.unwrap_or(node_params));
+        let known = Known::read(&mut info, &mut params, vendor.provider);
         let known = self.of_base(known, &mut info, &vendor, source, node, notes);
         for access in info.take("access_groups").map(texts).unwrap_or_default() {
             self.access.entry(access.to_owned()).or_default().push(group.clone());
@@ -116,7 +114,9 @@ impl Models {
             "merge_reasoning_content_in_choices",
             "stream_options",
         ]);
-        for entry in params.rest() {
+        // Of what is known of a model, nothing but its price is missed.
+        let unused = info.rest().filter(|entry| node_info.is_some() && litellm::is_pricelike(&entry.name));
+        for entry in params.rest().chain(unused) {
             let what = format!("model_list: {group}: {}", entry.name);
             notes.lost(source, entry.place, what, reason(&entry.name));
         }
@@ -144,12 +144,11 @@ impl Models {
             notes.lost(source, node.place, format!("base_model: {base}"), "no price is known of it");
             return known;
         };
-        let mut map = Map::default();
-        for class in ["input", "cached", "cache_write", "output", "reasoning"] {
-            map.set_if(class, price.standard.rates.get(class).map(|rate| UsdPerMillion(rate).to_string()));
-        }
         let mut known = known;
-        known.0.set("price", map).comment("price", &format!("of {base}, by today's list"));
+        known
+            .0
+            .set("price", super::price::rates(&price.standard.rates))
+            .comment("price", &format!("of {base}, by today's list"));
         known
     }
 

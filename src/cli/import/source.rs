@@ -90,6 +90,24 @@ impl<'n> Fields<'n> {
         text(self.take(name)?)
     }
 
+    /// Those that have such names, and stay.
+    pub(super) fn named(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(&'n str, &'n Node)> {
+        let wanted = self.left.iter().filter(|entry| is_wanted(&entry.name));
+        wanted.map(|entry| (entry.name.as_str(), &entry.value)).collect()
+    }
+
+    /// Takes from another mapping what is not said here, of some names or of all.
+    pub(super) fn fall_back(&mut self, other: &'n Node, names: &[&str]) {
+        for entry in entries(other).iter().filter(|entry| names.is_empty() || names.contains(&entry.name.as_str())) {
+            let said = self.left.iter().position(|own| own.name == entry.name);
+            match said.and_then(|at| self.left.get_mut(at)) {
+                Some(own) if matches!(own.value.kind, Kind::Null) => *own = entry,
+                Some(_) => {}
+                None => self.left.push(entry),
+            }
+        }
+    }
+
     /// Not needed, or said otherwise.
     pub(super) fn skip(&mut self, names: &[&str]) {
         self.left.retain(|entry| !names.contains(&entry.name.as_str()));

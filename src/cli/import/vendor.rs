@@ -1,6 +1,7 @@
 //! LiteLLM's providers, and which kind here is the same.
 
 use super::notes::Notes;
+use super::price;
 use super::source::{Fields, Source, is_true, items, text};
 use super::yaml::{Map, Yaml};
 use crate::config::yaml::{Kind, Node};
@@ -246,7 +247,7 @@ pub(super) struct Known(pub(super) Map);
 
 impl Known {
     /// Off `model_info`, and off `litellm_params`, where prices may stand too.
-    pub(super) fn read(info: &mut Fields<'_>, params: &mut Fields<'_>) -> Self {
+    pub(super) fn read(info: &mut Fields<'_>, params: &mut Fields<'_>, provider: &Provider) -> Self {
         let mut map = Map::default();
         let number = |node: Option<&Node>| node.and_then(text).filter(|t| t.parse::<u64>().is_ok()).map(str::to_owned);
         map.set_if("context", number(info.take("max_input_tokens")));
@@ -266,37 +267,11 @@ impl Known {
             can.set_if(ours, said.filter(|word| word == "true" || word == "false"));
         }
         map.set("capabilities", can);
-        let mut price = prices(params);
-        if price.is_empty() {
-            price = prices(info);
-        } else {
-            let _ = prices(info);
-        }
-        map.set("price", price);
+        // What stands in the parameters comes first.
+        let (of_info, of_params) = (price::take(info, provider), price::take(params, provider));
+        map.set("price", if of_params.is_empty() { of_info } else { of_params });
         Self(map)
     }
-}
-
-/// Of a mapping that holds prices; USD a token there, USD a million tokens here.
-fn prices(fields: &mut Fields<'_>) -> Map {
-    const RATES: [(&str, &str, u32); 9] = [
-        ("input_cost_per_token", "input", 12),
-        ("cache_read_input_token_cost", "cached", 12),
-        ("cache_creation_input_token_cost", "cache_write", 12),
-        ("output_cost_per_token", "output", 12),
-        ("output_cost_per_reasoning_token", "reasoning", 12),
-        ("input_cost_per_audio_token", "audio_input", 12),
-        ("output_cost_per_audio_token", "audio_output", 12),
-        ("output_cost_per_image", "image", 6),
-        ("input_cost_per_second", "second", 6),
-    ];
-    let mut map = Map::default();
-    for (theirs, ours, digits) in RATES {
-        let rate = fields.text(theirs).and_then(|text| decimal::scaled(text, digits));
-        map.set_if(ours, rate.map(|rate| crate::usage::price::amount::UsdPerMillion(rate.units).to_string()));
-    }
-    let says = ["input", "output", "image", "second"].iter().any(|name| map.get(name).is_some());
-    if says { map } else { Map::default() }
 }
 
 /// The list of a mapping's texts.

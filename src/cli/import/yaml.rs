@@ -21,6 +21,30 @@ struct Entry {
     value: Yaml,
 }
 
+impl Yaml {
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
+    pub(super) fn as_map(&self) -> Option<&Map> {
+        match self {
+            Self::Map(map) => Some(map),
+            Self::Text(_) | Self::List(_) => None,
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::List(items) => items.is_empty(),
+            Self::Map(map) => map.is_empty(),
+        }
+    }
+}
+
 impl From<&str> for Yaml {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
@@ -51,13 +75,8 @@ impl Map {
     /// Sets what is there; empty mappings and lists are left out.
     pub(super) fn set(&mut self, name: &str, value: impl Into<Yaml>) -> &mut Self {
         let value = value.into();
-        let is_nothing = match &value {
-            Yaml::Text(_) => false,
-            Yaml::List(items) => items.is_empty(),
-            Yaml::Map(map) => map.is_empty(),
-        };
-        self.0.retain(|entry| entry.name != name);
-        if !is_nothing {
+        self.remove(name);
+        if !value.is_nothing() {
             self.0.push(Entry { comment: None, name: name.to_owned(), value });
         }
         self
@@ -68,6 +87,28 @@ impl Map {
             self.set(name, value);
         }
         self
+    }
+
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Yaml> {
+        self.0.iter_mut().find(|entry| entry.name == name).map(|entry| &mut entry.value)
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|entry| entry.name != name);
+    }
+
+    /// Those of its values that are mappings.
+    pub(super) fn maps_mut(&mut self) -> impl Iterator<Item = &mut Self> {
+        self.0.iter_mut().filter_map(|entry| match &mut entry.value {
+            Yaml::Map(map) => Some(map),
+            Yaml::Text(_) | Yaml::List(_) => None,
+        })
+    }
+
+    /// Leaves out what has become empty.
+    pub(super) fn tidy(&mut self) {
+        self.maps_mut().for_each(Self::tidy);
+        self.0.retain(|entry| !entry.value.is_nothing());
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &Yaml)> {

@@ -62,6 +62,7 @@ pub(super) const COLUMNS: &[Column] = columns! {
     client_request_id: Text = |row| row.client_request_id.clone();
     user: Text = |row| row.user.clone();
     service_tier: Text = |row| row.service_tier.clone();
+    due_pico_usd: Count = |row| row.due_pico_usd.map(|pico| pico.to_string());
     error: Text = |row| row.error.clone();
 };
 

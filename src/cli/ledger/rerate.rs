@@ -121,18 +121,24 @@ fn changed(row: Row, runtime: &Runtime, sums: &mut BTreeMap<String, Sum>) -> Opt
     let name = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
     let sum = sums.entry(format!("{}/{}", name(&row.provider), name(&row.upstream_model))).or_default();
     sum.rows += 1;
-    if row.cost().is_some() && new.cost().is_none() {
+    let known = |cost: Option<i128>, due: Option<i128>| (cost.is_some(), due.is_some());
+    // A part of a cost is less than a cost, and nothing less than a part.
+    let (was, is) = (known(row.cost_pico_usd, row.due_pico_usd), known(new.cost_pico_usd, new.due_pico_usd));
+    if was > is {
         sum.kept += 1;
-        new = Row { cost_pico_usd: row.cost_pico_usd, cost_usd: row.cost_usd.clone(), ..new };
-        new.price_version.clone_from(&row.price_version);
+        new = Row { cost_usd: row.cost_usd.clone(), price_version: row.price_version.clone(), ..new };
+        (new.cost_pico_usd, new.due_pico_usd) = (row.cost_pico_usd, row.due_pico_usd);
     }
     for (attempt, new) in row.timeline.iter().zip(&mut new.timeline) {
-        new.cost_pico_usd = new.cost_pico_usd.or(attempt.cost_pico_usd);
+        if known(attempt.cost_pico_usd, attempt.due_pico_usd) > known(new.cost_pico_usd, new.due_pico_usd) {
+            (new.cost_pico_usd, new.due_pico_usd) = (attempt.cost_pico_usd, attempt.due_pico_usd);
+        }
     }
     sum.before = sum.before.saturating_add(whole(&row));
     sum.after = sum.after.saturating_add(whole(&new));
-    let costs = |row: &Row| -> Vec<Option<i128>> {
-        std::iter::once(row.cost_pico_usd).chain(row.timeline.iter().map(|attempt| attempt.cost_pico_usd)).collect()
+    let costs = |row: &Row| -> Vec<_> {
+        let attempts = row.timeline.iter().map(|attempt| (attempt.cost_pico_usd, attempt.due_pico_usd));
+        std::iter::once((row.cost_pico_usd, row.due_pico_usd)).chain(attempts).collect()
     };
     let is_other = costs(&row) != costs(&new);
     sum.changed += u64::from(is_other);
@@ -152,7 +158,7 @@ fn priced(runtime: &Runtime, asked: Asked<'_>) -> Option<Priced> {
     let own = || {
         // A model may stand there under several names: the client's own, else any.
         let mut entries: Vec<_> =
-            head.models.iter().filter(|(_, entry)| entry.upstream == asked.upstream_model).collect();
+            endpoint.models.iter().filter(|(_, entry)| entry.upstream == asked.upstream_model).collect();
         entries
             .sort_unstable_by_key(|(name, _)| (asked.model != Some(&format!("{}/{name}", head.name)), name.as_str()));
         entries.first().map(|(_, entry)| Arc::clone(&entry.info))
@@ -162,8 +168,7 @@ fn priced(runtime: &Runtime, asked: Asked<'_>) -> Option<Priced> {
 }
 
 fn listed(runtime: &Runtime, endpoint: &Deployment, model: &str) -> Option<Arc<crate::usage::price::ModelInfo>> {
-    let region = endpoint.vars.iter().find(|(name, _)| *name == "region").map(|(_, region)| region.as_str());
-    runtime.prices.find_in(&endpoint.name, endpoint.provider.catalogue, region, model).cloned()
+    runtime.prices.find_in(&endpoint.name, endpoint.provider.catalogue, endpoint.var("region"), model).cloned()
 }
 
 fn line(model: String, sum: &Sum) -> Line {

@@ -88,7 +88,8 @@ fn checked(runtime: &Runtime, day: i64) -> Checked {
 
 /// What the configuration knows of a model by the name it has there.
 fn info(runtime: &Runtime, deployment: &Deployment, name: &str) -> Option<Arc<ModelInfo>> {
-    let listed = || runtime.prices.find_for(&deployment.name, deployment.provider.catalogue, name).cloned();
+    let (catalogue, region) = (deployment.provider.catalogue, deployment.var("region"));
+    let listed = || runtime.prices.find_in(&deployment.name, catalogue, region, name).cloned();
     deployment.models.get(name).map(|entry| Arc::clone(&entry.info)).or_else(listed)
 }
 

@@ -100,7 +100,8 @@ fn deployment(
     if let Some(base) = base.as_mut().filter(|_| provider.kind == "azure") {
         provider = azure::placed(base, raw, cx);
     }
-    let models = models(name, raw, provider, prices, cx);
+    let place = vars.iter().find(|(var, _)| *var == "region").map(|(_, region)| region.as_str());
+    let models = models((name, raw, provider, place), prices, cx);
     let secrets = [api_key.as_ref(), aws.secret.as_ref(), google.secret.as_ref(), azure.secret.as_ref()];
     let credential = secrets.into_iter().flatten().next().map_or("", Secret::expose);
     Some(Deployment {
@@ -287,9 +288,7 @@ fn timeouts(raw: &At<raw::Timeouts>, base: Timeouts, cx: &mut Context<'_>) -> Ti
 }
 
 fn models(
-    deployment: &str,
-    raw: &raw::Provider,
-    provider: &Provider,
+    (deployment, raw, provider, region): (&str, &raw::Provider, &Provider, Option<&str>),
     prices: &PriceTable,
     cx: &mut Context<'_>,
 ) -> HashMap<String, ModelEntry> {
@@ -302,8 +301,8 @@ fn models(
             Either::Plain(upstream) => (upstream.clone(), None),
             Either::Full(full) => (full.upstream.as_deref().unwrap_or(&name.value).clone(), Some(full)),
         };
-        let mut info =
-            prices.find_for(deployment, provider.catalogue, &upstream).map(|i| (**i).clone()).unwrap_or_default();
+        let known = prices.find_in(deployment, provider.catalogue, region, &upstream);
+        let mut info = known.map(|info| (**info).clone()).unwrap_or_default();
         if let Some(full) = full {
             change_model(&mut info, full);
         }

@@ -14,6 +14,7 @@ use crate::route::affinity::{self, Source};
 use crate::route::auto::USUAL_OUTPUT_TOKENS;
 use crate::route::board::Board;
 use crate::route::pick::{self, Ask, Choice, Seat};
+use crate::usage::price::PriceTable;
 use crate::usage::tokens::Usage;
 use crate::wire::Dialect;
 use crate::wire::envelope::Envelope;
@@ -24,6 +25,7 @@ use crate::wire::seal::Seal;
 pub struct Asked<'a> {
     pub key: &'a Key,
     pub board: &'a Board,
+    pub prices: &'a PriceTable,
     pub parsed: &'a Parsed,
     pub body: &'a [u8],
     /// The format of a request for generation.
@@ -64,7 +66,7 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         let Some(target) = plan.targets.get(*place) else { continue };
         for seat in pick::seats(choice, &ask).into_iter().filter_map(|seat| choice.seats.get(seat)) {
             let endpoint = target.deployment.endpoints().nth(seat.place);
-            chosen.extend(endpoint.map(|deployment| Target { deployment: Arc::clone(deployment), ..target.clone() }));
+            chosen.extend(endpoint.map(|endpoint| target.at(endpoint, asked.prices)));
             vitals.push(Arc::clone(&seat.vital));
         }
     }

@@ -43,6 +43,7 @@ impl World {
         let asked = Asked {
             key,
             board: &self.board,
+            prices: &self.runtime.prices,
             parsed: &parsed,
             body: body.as_bytes(),
             dialect: Some(Dialect::OpenAiChat),
@@ -128,6 +129,33 @@ fn of_a_pool_each_endpoint_is_a_target_of_its_own() {
     assert_eq!(order, ["p#one/m", "p#three/m"]);
     let nowhere = World::new(SERVERS, ", regions: [\"cn-*\"]", LIST);
     assert_eq!(nowhere.order(&chat("p/m", "hi")).unwrap_err().kind(), Kind::ModelNotAllowed);
+}
+
+/// Amazon's prices differ between its regions.
+#[test]
+fn an_endpoint_of_a_pool_has_the_prices_of_its_region() {
+    let keys = "access_key_id: AKIDEXAMPLE, secret_access_key: wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
+    let regions = "endpoints: [{id: west, region: us-west-2}, {id: tokyo, region: ap-northeast-1}]";
+    let providers = format!(
+        "  plain: {{kind: bedrock, {keys}, {regions}}}\n  named: {{kind: bedrock, {keys}, {regions}, models: {{short: deepseek.v3.2}}}}\n  own: {{kind: bedrock, {keys}, {regions}, models: {{deepseek.v3.2: {{price: {{input: 7, output: 7}}}}}}}}"
+    );
+    let world = World::new(&providers, "", "r: {targets: [{model: plain/deepseek.v3.2}]}");
+    let prices = |model: &str| {
+        world.with(&chat(model, "hi"), |plan, asked| {
+            choose(plan, asked).unwrap();
+            let of = |target: &Target| {
+                let price = target.info.as_ref().unwrap().price_on(DAY).unwrap();
+                (target.deployment.id.clone(), price.standard.rates.input.unwrap())
+            };
+            let mut prices: Vec<_> = plan.targets.iter().map(of).collect();
+            prices.sort();
+            prices.into_iter().map(|(_, input)| input).collect::<Vec<_>>()
+        })
+    };
+    for model in ["plain/deepseek.v3.2", "r", "named/short"] {
+        assert_eq!(prices(model), [740_000, 620_000], "{model}: in Tokyo, and in the west");
+    }
+    assert_eq!(prices("own/deepseek.v3.2"), [7_000_000, 7_000_000], "the operator's holds everywhere");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::session::{Column, Kind};
 use super::{Arg, Cells, Result, StoreError, time};
 use crate::ledger::{Attempt, Classes, Row};
+use crate::usage::price::{PicoUsd, Usd};
 
 const fn text(name: &'static str) -> Column {
     Column { name, kind: Kind::Text }
@@ -21,7 +22,7 @@ const fn int(name: &'static str) -> Column {
 }
 
 /// Of `weir_requests`, in the order of [`Packed::args`] and [`unpack`].
-pub(super) const COLUMNS: [Column; 29] = [
+pub(super) const COLUMNS: [Column; 30] = [
     text("request_id"),
     int("started_ms"),
     text("tenant"),
@@ -45,6 +46,7 @@ pub(super) const COLUMNS: [Column; 29] = [
     int("reasoning_tokens"),
     text("usage_source"),
     int("cost_pico_usd"),
+    int("due_pico_usd"),
     text("price_version"),
     int("duration_us"),
     int("ttft_us"),
@@ -142,6 +144,8 @@ struct Step {
     service_tier: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_pico_usd: Option<i128>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_pico_usd: Option<i128>,
 }
 
 const FIRST: &str = "first";
@@ -185,7 +189,7 @@ impl Exact {
         cells.extend(counts.map(|count| self.count(count)));
         cells.push(self.count(row.reasoning_tokens));
         cells.push(self.text(row.usage_source.as_deref()));
-        cells.push(self.cost(row));
+        cells.extend([self.cost(row), self.pico(row.due_pico_usd)]);
         cells.push(self.text(row.price_version.as_deref()));
         let times = [Some(&row.duration_ms), row.ttft_ms.as_ref(), Some(&row.overhead_ms)];
         cells.extend(times.map(|time| self.us(time.map(AsRef::as_ref))));
@@ -211,12 +215,14 @@ impl Exact {
     fn cost(&mut self, row: &Row) -> Cell<'static> {
         let usd = row.cost_usd.as_deref().map(RawValue::get);
         let expected = row.cost_pico_usd.map(usd_text);
-        let Some(pico) = row.cost_pico_usd else {
-            self.0 &= usd.is_none();
-            return Cell::Int(None);
-        };
+        self.0 &= usd == expected.as_deref();
+        self.pico(row.cost_pico_usd)
+    }
+
+    fn pico(&mut self, pico: Option<i128>) -> Cell<'static> {
+        let Some(pico) = pico else { return Cell::Int(None) };
         let fits = i64::try_from(pico);
-        self.0 &= fits.is_ok() && usd == expected.as_deref();
+        self.0 &= fits.is_ok();
         Cell::Int(Some(fits.unwrap_or(if pico < 0 { i64::MIN } else { i64::MAX })))
     }
 
@@ -245,13 +251,9 @@ fn ms_text(us: i64) -> String {
     format!("{}.{:03}", us / 1_000, us % 1_000)
 }
 
-/// As records write it: exact, without the zeros at its end but one.
+/// As records write it.
 pub(super) fn usd_text(pico: i128) -> String {
-    const PICO: u128 = 1_000_000_000_000;
-    let (sign, size) = (if pico < 0 { "-" } else { "" }, pico.unsigned_abs());
-    let all = format!("{sign}{}.{:012}", size / PICO, size % PICO);
-    let short = all.trim_end_matches('0');
-    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+    Usd(PicoUsd(pico)).to_string()
 }
 
 fn tags(row: &Row) -> Option<Cow<'static, str>> {
@@ -311,6 +313,7 @@ impl Step {
             usage: attempt.usage,
             service_tier: attempt.service_tier.clone(),
             cost_pico_usd: attempt.cost_pico_usd,
+            due_pico_usd: attempt.due_pico_usd,
         }
     }
 
@@ -336,6 +339,7 @@ impl Step {
             usage: self.usage,
             service_tier: self.service_tier,
             cost_pico_usd: self.cost_pico_usd,
+            due_pico_usd: self.due_pico_usd,
             provider,
         })
     }
@@ -343,7 +347,7 @@ impl Step {
 
 /// The row that was packed, from its columns in their order.
 pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
-    let rest: Rest = match cells.text(28)? {
+    let rest: Rest = match cells.text(29)? {
         Some(text) => serde_json::from_str(&text).map_err(StoreError::unreadable)?,
         None => Rest::default(),
     };
@@ -396,12 +400,13 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         service_tier: None,
         cost_pico_usd: cost,
         cost_usd: cost.map(|pico| raw(usd_text(pico))).transpose()?,
-        price_version: cells.text(23)?,
-        duration_ms: need_ms(24)?,
-        ttft_ms: ms(25)?,
-        overhead_ms: need_ms(26)?,
+        due_pico_usd: cells.int(23)?.map(i128::from),
+        price_version: cells.text(24)?,
+        duration_ms: need_ms(25)?,
+        ttft_ms: ms(26)?,
+        overhead_ms: need_ms(27)?,
         dropped: Vec::new(),
-        error: cells.text(27)?,
+        error: cells.text(28)?,
         timeline: Vec::new(),
     })
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::{Batch, Database, State};
 use super::*;
 use crate::telemetry::record::{Outcome, Record};
-use crate::usage::price::PicoUsd;
+use crate::usage::price::{Charge, PicoUsd};
 use crate::usage::tokens::Usage;
 use crate::usage::tokens::UsageSource;
 
@@ -41,7 +41,7 @@ fn usual() -> Row {
         attempts: 1,
         usage: Some(usage),
         usage_source: Some(UsageSource::Reported),
-        cost: Some(PicoUsd(337_500_000)),
+        charge: Charge::whole(PicoUsd(337_500_000)),
         price_version: Some("2026-07-01"),
         duration: Duration::from_micros(812_345),
         ttft: Some(Duration::from_micros(93_001)),
@@ -72,12 +72,16 @@ fn a_record_as_it_is_written_needs_columns_only() {
         usage: None,
         service_tier: None,
         cost_pico_usd: None,
+        due_pico_usd: None,
     });
     assert_eq!(rest(&row).unwrap(), r#"{"timeline":[{"at_ms":0.412,"duration_ms":811.100}]}"#);
     for cost in [0, 1, 1_000_000_000_000, 1_500_000_000_000, 9_223_372_036_854_775_807] {
         let mut out = Vec::new();
-        Record { cost: Some(PicoUsd(cost)), ..Record::new(uuid::Uuid::nil(), SystemTime::UNIX_EPOCH, "chat") }
-            .write_line(&mut out);
+        Record {
+            charge: Charge::whole(PicoUsd(cost)),
+            ..Record::new(uuid::Uuid::nil(), SystemTime::UNIX_EPOCH, "chat")
+        }
+        .write_line(&mut out);
         let row = Row::read(&out).unwrap();
         assert_eq!(rest(&row), None, "{cost}: {}", text(&row));
     }
@@ -136,8 +140,10 @@ fn classes() -> impl Strategy<Value = Option<Classes>> {
 
 fn attempt() -> impl Strategy<Value = Attempt> {
     let names = (name(), name(), name(), "(first|retry|fallback)", "(ok|timeout)");
-    let rest = (ms(), ms(), any::<Option<u16>>(), name(), classes(), proptest::option::of(any::<i64>()));
-    (names, rest).prop_map(|((provider, endpoint, model, kind, outcome), (at, took, status, error, usage, cost))| {
+    let money = (any::<Option<i64>>(), any::<Option<i64>>());
+    let rest = (ms(), ms(), any::<Option<u16>>(), name(), classes(), money);
+    (names, rest).prop_map(|((provider, endpoint, model, kind, outcome), (at, took, status, error, usage, money))| {
+        let (cost, due) = money;
         Attempt {
             provider: provider.unwrap_or_default(),
             endpoint: endpoint.unwrap_or_default(),
@@ -154,13 +160,18 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             usage,
             service_tier: None,
             cost_pico_usd: cost.map(i128::from),
+            due_pico_usd: due.map(i128::from),
         }
     })
 }
 
+fn pico() -> impl Strategy<Value = Option<i128>> {
+    proptest::option::of(any::<i128>())
+}
+
 fn row() -> impl Strategy<Value = Row> {
     let names = (name(), name(), name(), name(), name(), name(), name(), name());
-    let counts = (count(), count(), count(), count(), count(), classes(), proptest::option::of(any::<i128>()));
+    let counts = (count(), count(), count(), count(), count(), classes(), pico(), pico());
     let lists = (
         proptest::collection::vec("[a-z=\u{0}]{0,5}", 0..3),
         proptest::collection::vec("[a-z.]{0,5}", 0..2),
@@ -196,6 +207,7 @@ fn row() -> impl Strategy<Value = Row> {
         service_tier: None,
         cost_pico_usd: counts.6,
         cost_usd: counts.6.map(|pico| RawValue::from_string(usd_text(pico)).unwrap()),
+        due_pico_usd: counts.7,
         price_version: None,
         duration_ms: times.0,
         ttft_ms: times.1,

@@ -171,10 +171,11 @@ impl Database {
             format!("CAST(COALESCE(SUM(CASE WHEN {column} > {most} THEN {most} ELSE {column} END), 0) AS BIGINT)")
         };
         let mut sql = format!(
-            "SELECT {}, {}, {} FROM weir_requests WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2",
+            "SELECT {}, {}, {}, {} FROM weir_requests WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2",
             cut("input_tokens", MOST_TOKENS.into()),
             cut("output_tokens", MOST_TOKENS.into()),
             cut("cost_pico_usd", MOST_PICO_USD),
+            cut("due_pico_usd", MOST_PICO_USD),
         );
         let mut args: Vec<super::Arg<'_>> = vec![from_ms.into(), before_ms.into()];
         let tag = |(by, name): &(By, String)| (*by == By::Tag).then(|| serde_json::to_string(name).unwrap_or_default());
@@ -198,8 +199,8 @@ impl Database {
         self.read(|session| {
             let used = |cells: &dyn Cells| {
                 let (input, output) = (cells.count(0)?.unwrap_or_default(), cells.count(1)?.unwrap_or_default());
-                let cost = PicoUsd(cells.need_int(2)?.into());
-                Ok(Used { input_tokens: input, output_tokens: output, cost, ..Used::default() })
+                let (cost, due) = (PicoUsd(cells.need_int(2)?.into()), PicoUsd(cells.need_int(3)?.into()));
+                Ok(Used { input_tokens: input, output_tokens: output, cost, due, ..Used::default() })
             };
             Ok(session.one(&sql, &args, used)?.unwrap_or_default())
         })

@@ -11,6 +11,8 @@ const DIGITS_OF_A_USD: u32 = 12;
 /// One USD per million tokens is 10^6 pico-USD per token.
 const DIGITS_OF_A_USD_PER_MILLION: u32 = 6;
 
+pub(super) const PICO_IN_USD: i128 = 10_i128.pow(DIGITS_OF_A_USD);
+
 /// What is wrong with a number, a class or a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invalid {

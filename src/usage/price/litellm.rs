@@ -106,7 +106,16 @@ pub(super) struct Listed {
     pub found: Found,
 }
 
-type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+/// A row by its members' names.
+pub type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+/// The price of a row that stands beside a model instead of in a file, if it says any, and which of its
+/// members have no use here.
+pub fn price_of(row: &Members<'_>) -> (Option<Price>, Found) {
+    let mut found = Found::default();
+    let price = Reader { row, found: &mut found }.price();
+    (price.filter(|price| price.standard.rates.is_usable()), found)
+}
 
 /// Reads it; `None` where the text is of another shape.
 pub(super) fn read(text: &str) -> Result<Option<Listed>, FileError> {
@@ -196,7 +205,7 @@ pub fn catalogue_of(provider: &str) -> &str {
 }
 
 /// The name of a member, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Member<'n> {
     class: &'static str,
     /// For prompts of more tokens.
@@ -240,7 +249,10 @@ impl Reader<'_, '_> {
             }
             let known = match (FACTORS.iter().find(|(theirs, _)| theirs == name), Member::of(name)) {
                 (Some((_, region)), _) => self.factor(value).map(|f| price.regions.push(((*region).into(), f))),
-                (None, Some(member)) => self.rate(member.class, value).map(|rate| put(&mut price, &member, rate)),
+                (None, Some(member)) => {
+                    let member = self.fee(member);
+                    self.rate(&member, value).map(|rate| put(&mut price, &member, rate))
+                }
                 (None, None) => (!is_pricelike(name) || self.is_read_apart(name)).then_some(()),
             };
             if known.is_none() {
@@ -253,12 +265,25 @@ impl Reader<'_, '_> {
         (!price.standard.rates.is_empty()).then_some(price)
     }
 
-    fn rate(&mut self, class: &str, value: &RawValue) -> Option<i64> {
-        if class == "web_search" {
-            let sizes = members(value);
-            return self.number(sizes.get("search_context_size_medium")?);
+    /// Perplexity's models search for every request, and that is what is billed.
+    fn fee<'n>(&self, member: Member<'n>) -> Member<'n> {
+        let is_perplexity = self.row.get("litellm_provider").is_some_and(|name| name.get() == "\"perplexity\"");
+        let class = if is_perplexity && member.class == "web_search" { "request" } else { member.class };
+        Member { class, ..member }
+    }
+
+    fn rate(&mut self, member: &Member<'_>, value: &RawValue) -> Option<i64> {
+        if !value.get().starts_with('{') {
+            return self.number(value);
         }
-        self.number(value)
+        // By how much of what is found is read; each vendor has its default.
+        let sizes = members(value);
+        let size = match member.class {
+            "web_search" => "search_context_size_medium",
+            "request" => "search_context_size_low",
+            _ => return None,
+        };
+        self.number(sizes.get(size)?)
     }
 
     /// In pico-USD. Some files have numbers as text.
@@ -270,7 +295,7 @@ impl Reader<'_, '_> {
 
     /// In millionths.
     fn factor(&mut self, value: &RawValue) -> Option<u32> {
-        let number = decimal::scaled(value.get(), 6)?;
+        let number = decimal::scaled(value.get().trim_matches('"'), 6)?;
         u32::try_from(number.units).ok().filter(|factor| *factor > 0)
     }
 
@@ -364,7 +389,7 @@ fn settle(price: &mut Price) {
 }
 
 /// A member that has to do with money.
-fn is_pricelike(name: &str) -> bool {
+pub fn is_pricelike(name: &str) -> bool {
     let words = ["cost", "pric", "multiplier", "provider_specific_entry"];
     let about = ["max_cost", "pricing_source"];
     words.iter().any(|word| name.contains(word)) && !about.contains(&name)
@@ -401,6 +426,23 @@ mod tests {
         ] {
             assert_eq!(of(name), None, "{name}");
         }
+    }
+
+    /// Perplexity's bills every request for its search, at the low search context where nothing is said;
+    /// others bill searches, at the medium one.
+    #[test]
+    fn a_search_is_a_request_where_every_request_searches() {
+        let fee = |provider: &str| {
+            let sizes = r#"{"search_context_size_low":0.005,"search_context_size_medium":0.008,"search_context_size_high":0.012}"#;
+            let text = format!(
+                r#"{{"{provider}/m":{{"litellm_provider":"{provider}","input_cost_per_token":1e-06,"output_cost_per_token":1e-06,"search_context_cost_per_query":{sizes}}}}}"#
+            );
+            let listed = read(&text).unwrap().unwrap();
+            let rates = listed.prices[provider]["m"][0].standard.rates;
+            (rates.request, rates.web_search, listed.found.unknown.len())
+        };
+        assert_eq!(fee("perplexity"), (Some(5_000_000_000), None, 0));
+        assert_eq!(fee("openai"), (None, Some(8_000_000_000), 0));
     }
 
     #[test]

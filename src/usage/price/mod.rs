@@ -59,6 +59,43 @@ impl fmt::Display for PicoUsd {
     }
 }
 
+/// The same as records write it, which shows that it is no whole number: `3.0`.
+#[derive(Debug, Clone, Copy)]
+pub struct Usd(pub PicoUsd);
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        if self.0.0 % amount::PICO_IN_USD == 0 { f.write_str(".0") } else { Ok(()) }
+    }
+}
+
+/// What a request is charged with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Charge {
+    /// Of all that was used and has a price.
+    pub floor: PicoUsd,
+    /// Nothing else was used.
+    pub is_whole: bool,
+}
+
+impl Charge {
+    /// What costs so much, and no more.
+    pub const fn whole(cost: PicoUsd) -> Self {
+        Self { floor: cost, is_whole: true }
+    }
+
+    /// `None` where a price is unknown: a part is no cost.
+    pub fn cost(self) -> Option<PicoUsd> {
+        self.is_whole.then_some(self.floor)
+    }
+
+    /// What budgets are charged with where the cost is unknown, if anything.
+    pub fn due(self) -> Option<PicoUsd> {
+        Some(self.floor).filter(|floor| !self.is_whole && floor.0 > 0)
+    }
+}
+
 /// What is known of one model.
 #[derive(Debug, Clone, Default)]
 pub struct ModelInfo {
@@ -112,14 +149,19 @@ pub struct Column {
 }
 
 impl ModelInfo {
-    /// The cost of one request; `None` where a price is unknown.
+    /// What one request costs.
     ///
     /// `service_tier` is the one the answer reports, `day` counts from 1970-01-01 (UTC), `region` is where
     /// the endpoint stands.
-    pub fn cost(&self, usage: &Usage, service_tier: Option<&str>, day: i64, region: Option<&str>) -> Option<PicoUsd> {
-        let price = self.price_on(day)?;
-        let plain = price.rates(usage.input_tokens(), service_tier).cost(usage)?;
+    pub fn charge(&self, usage: &Usage, service_tier: Option<&str>, day: i64, region: Option<&str>) -> Charge {
+        let Some(price) = self.price_on(day) else { return Charge::default() };
+        let plain = price.rates(usage.input_tokens(), service_tier).charge(usage);
         price.in_region(plain, region)
+    }
+
+    /// The same, where all of it has a price.
+    pub fn cost(&self, usage: &Usage, service_tier: Option<&str>, day: i64, region: Option<&str>) -> Option<PicoUsd> {
+        self.charge(usage, service_tier, day, region).cost()
     }
 
     /// The price that holds on that day.
@@ -151,11 +193,16 @@ impl Price {
     }
 
     /// Rounded to the nearest, a half up.
-    fn in_region(&self, plain: PicoUsd, region: Option<&str>) -> Option<PicoUsd> {
+    fn in_region(&self, plain: Charge, region: Option<&str>) -> Charge {
         let (factor, one) = (i128::from(self.factor(region)), i128::from(FACTOR_ONE));
-        match factor == one {
-            true => Some(plain),
-            false => Some(PicoUsd(plain.0.checked_mul(factor)?.checked_add(one / 2)?.div_euclid(one))),
+        if factor == one {
+            return plain;
+        }
+        let scaled = || plain.floor.0.checked_mul(factor)?.checked_add(one / 2);
+        match scaled() {
+            Some(scaled) => Charge { floor: PicoUsd(scaled.div_euclid(one)), ..plain },
+            // More than there is money: at least what it was.
+            None => Charge { is_whole: false, ..plain },
         }
     }
 }

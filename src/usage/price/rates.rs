@@ -1,6 +1,6 @@
 //! What a unit of each class costs.
 
-use super::{PicoUsd, amount};
+use super::{Charge, PicoUsd, amount};
 use crate::usage::tokens::Usage;
 
 /// How a class is priced where it is written.
@@ -115,10 +115,10 @@ impl Rates {
         input.or(output).or(request).or(image).or(second).or(character).is_some()
     }
 
-    /// The cost at these rates; `None` where something that was used has no rate.
-    pub fn cost(&self, usage: &Usage) -> Option<PicoUsd> {
+    /// The cost at these rates; not whole where something that was used has no rate.
+    pub fn charge(&self, usage: &Usage) -> Charge {
         if usage.search_units > 0 {
-            return sum(0, &[(usage.search_units, Some(self.request?))]);
+            return sum(0, &[(usage.search_units, self.request)]);
         }
         let by_image = usage.images > 0
             && self.image.is_some()
@@ -151,14 +151,19 @@ impl Rates {
             (usage.web_searches, self.web_search),
         ];
         // A model without any rate has no price, whatever it was asked.
-        if self.is_empty() { None } else { sum(self.request.unwrap_or(0), &classes) }
+        if self.is_empty() { Charge::default() } else { sum(self.request.unwrap_or(0), &classes) }
     }
 }
 
-fn sum(fee: i64, classes: &[(u64, Option<i64>)]) -> Option<PicoUsd> {
-    let used = classes.iter().filter(|(count, _)| *count > 0);
-    let add = |sum: i128, (count, rate): &(u64, Option<i64>)| {
-        sum.checked_add(i128::from(*count).checked_mul(i128::from((*rate)?))?)
-    };
-    used.clone().try_fold(i128::from(fee), add).map(PicoUsd)
+fn sum(fee: i64, classes: &[(u64, Option<i64>)]) -> Charge {
+    let mut sum = Charge::whole(PicoUsd(fee.into()));
+    for (count, rate) in classes.iter().filter(|(count, _)| *count > 0) {
+        // The product of 64 bits by 63 fits.
+        let part = rate.map(|rate| i128::from(*count) * i128::from(rate));
+        match part.and_then(|part| sum.floor.0.checked_add(part)) {
+            Some(floor) => sum.floor = PicoUsd(floor),
+            None => sum.is_whole = false,
+        }
+    }
+    sum
 }

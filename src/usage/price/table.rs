@@ -158,14 +158,8 @@ impl PriceTable {
     }
 
     /// As [`Self::find`], where the operator's prices may stand under the provider's name in the
-    /// configuration instead of its catalogue.
-    pub fn find_for(&self, provider: &str, catalogue: &str, model: &str) -> Option<&Arc<ModelInfo>> {
-        let own = self.overrides.get(provider).and_then(|models| models.get(model));
-        own.or_else(|| self.find(catalogue, model))
-    }
-
-    /// As [`Self::find_for`], with the prices of a region first: where Amazon's differ, the table lists
-    /// `region/model` too. The operator's prices hold in every region.
+    /// configuration instead of its catalogue; they hold in every region. Else those of the region come
+    /// first: where Amazon's differ, the table lists `region/model` too.
     pub fn find_in(
         &self,
         provider: &str,

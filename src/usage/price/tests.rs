@@ -21,6 +21,17 @@ fn plain(input: u64, output: u64) -> Usage {
     usage(input, output, Details::default())
 }
 
+/// Of rates, where all that was used has one.
+trait Cost {
+    fn cost(&self, usage: &Usage) -> Option<PicoUsd>;
+}
+
+impl Cost for Rates {
+    fn cost(&self, usage: &Usage) -> Option<PicoUsd> {
+        self.charge(usage).cost()
+    }
+}
+
 /// The cost by the built-in table, as text.
 fn cost(catalogue: &str, model: &str, usage: &Usage, tier: Option<&str>) -> String {
     let table = PriceTable::builtin();
@@ -355,9 +366,9 @@ fn an_operators_prices_replace_the_built_in_ones() {
     let mini = table.find("openai", "gpt-4o-mini-2024-07-18").unwrap();
     assert_eq!(mini.cost(&plain(1_000_000, 0), None, today(), None).unwrap().to_string(), "0.1");
     assert_eq!(mini.context_tokens, Some(128_000), "what else is known of it stays");
-    assert!(table.find_for("lab", "vllm", "own-model").is_some());
+    assert!(table.find_in("lab", "vllm", None, "own-model").is_some());
     assert!(table.find("vllm", "own-model").is_none());
-    assert_eq!(table.find_for("lab", "openai", "gpt-4o").unwrap().context_tokens, Some(128_000));
+    assert_eq!(table.find_in("lab", "openai", None, "gpt-4o").unwrap().context_tokens, Some(128_000));
     assert!(table.catalogues().contains(&"lab"));
     assert_eq!(table.models("lab").len(), 1);
     let (built_in, hash) = table.version.split_once('+').unwrap();
@@ -496,6 +507,16 @@ fn a_search_without_a_price_makes_the_cost_unknown() {
     let rates = Rates { input: Some(1), ..Rates::default() };
     let usage = Usage { fresh_input_tokens: 1, web_searches: 1, ..Usage::default() };
     assert_eq!(rates.cost(&usage), None);
+    // What has a price is due all the same, in the region too.
+    let charge = rates.charge(&usage);
+    assert_eq!((charge.cost(), charge.due()), (None, Some(PicoUsd(1))));
+    let standard = Column { rates, ..Column::default() };
+    let price = Price { standard, regions: vec![("eu".into(), 3 * FACTOR_ONE)], ..Price::default() };
+    let info = ModelInfo { prices: vec![price], ..ModelInfo::default() };
+    assert_eq!(info.charge(&usage, None, today(), Some("eu")).due(), Some(PicoUsd(3)));
+    // And nothing is due where there is no price at all, nor beside a cost.
+    assert_eq!(Rates::default().charge(&usage).due(), None);
+    assert_eq!(rates.charge(&plain(7, 0)).due(), None);
     // 21 x 3 + 100 x 15 per million, and two searches at a cent.
     let claude = Usage { fresh_input_tokens: 21, visible_output_tokens: 100, web_searches: 2, ..Usage::default() };
     assert_eq!(cost("anthropic", "claude-sonnet-4-5", &claude, None), "0.021563");

@@ -4,12 +4,13 @@
 //! else. A tenant's administrator sees what is the tenant's: lists are asked with `tenant=` its own,
 //! whatever the query says, and what is found by its id is shown only where [`super::Asked::sees`] it.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::Answer;
+use super::sessions::Sessions;
 use crate::config::access::{AdminToken, Role};
 
 /// Who may do something. An admin may do everything.
@@ -38,7 +39,12 @@ pub(super) struct Asker {
 }
 
 /// With tokens: the bearer has to show one. Without: nobody beyond this machine, nor a web page.
-pub(super) fn asker(tokens: &[AdminToken], headers: &HeaderMap) -> Result<Asker, Answer> {
+pub(super) fn asker(
+    tokens: &[AdminToken],
+    sessions: &Sessions,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Asker, Answer> {
     if tokens.is_empty() {
         return match of_this_machine(headers) {
             true => Ok(Asker { name: "local".to_owned(), role: Role::Admin, tenant: None }),
@@ -48,7 +54,15 @@ pub(super) fn asker(tokens: &[AdminToken], headers: &HeaderMap) -> Result<Asker,
             }
         };
     }
-    match shown(tokens, headers) {
+    let signed_in = match headers.contains_key(header::AUTHORIZATION) {
+        true => None,
+        false => sessions.token(headers).and_then(|digest| tokens.iter().find(|token| token.sha256 == digest)),
+    };
+    if signed_in.is_some() && !of_own_page(method, headers) {
+        let text = "a change with a cookie needs the header x-weir-csrf, from a page of this listener";
+        return Err(Answer::error(StatusCode::FORBIDDEN, "not_allowed", text));
+    }
+    match signed_in.or_else(|| shown(tokens, headers)) {
         Some(token) => Ok(Asker { name: token.name.clone(), role: token.role, tenant: token.tenant.clone() }),
         None => {
             let text = "this path needs 'Authorization: Bearer' with an admin token";
@@ -119,6 +133,14 @@ fn of_this_machine(headers: &HeaderMap) -> bool {
     let own_page =
         matches!(text(header::HeaderName::from_static("sec-fetch-site")), None | Some("none" | "same-origin"));
     own_page && (numeric || host.eq_ignore_ascii_case("localhost"))
+}
+
+/// A cookie comes along by itself, so a page of another site must not make use of it. Another site's page
+/// cannot set this header without being asked whether it may, and nobody says so here.
+fn of_own_page(method: &Method, headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(header::HeaderValue::as_bytes);
+    let is_own = matches!(site, None | Some(b"none" | b"same-origin"));
+    is_own && (method == Method::GET || method == Method::HEAD || headers.contains_key("x-weir-csrf"))
 }
 
 fn without_port(host: &str) -> &str {

@@ -13,11 +13,16 @@
 //! `/metrics` ask: those are answered at once, however many other questions wait for the database.
 
 mod audit;
+mod follow;
 mod guard;
 mod keys;
+mod overview;
+mod pages;
 mod query;
 mod requests;
 mod routes;
+mod session;
+mod sessions;
 mod usage;
 mod views;
 
@@ -27,20 +32,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
-use pingora_core::apps::http_app::ServeHttp;
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
-use tokio::sync::Semaphore;
+use pingora_core::server::ShutdownWatch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::guard::Asker;
 use self::routes::{Route, Serve};
+use self::sessions::Sessions;
 use crate::config::access::Role;
 use crate::config::runtime::Runtime;
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::secret::Secret;
 use crate::store::{AuditPage, Database, Failure, StoreError};
-use crate::telemetry::kept::Kept;
+use crate::telemetry::kept::{self, Kept};
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
 use crate::tenant::stored::{Held, StoredKey};
@@ -58,6 +66,10 @@ pub trait Backend: Send + Sync {
     fn metrics(&self) -> String;
     /// No new work is wanted.
     fn draining(&self) -> bool;
+    /// Requests that run.
+    fn in_flight(&self) -> u64;
+    /// Requests that limits have refused since the process began.
+    fn throttled(&self) -> u64;
     /// The providers with their endpoints and how those are, as one JSON object.
     fn providers_json(&self) -> Vec<u8>;
     /// The routes with their targets and how those are, as one JSON object.
@@ -96,6 +108,10 @@ const MOST_BODY_BYTES: usize = 64 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that are worked on beside the event loop at the same time; more of them wait.
 const AT_A_TIME: usize = 16;
+/// Those that are sent requests as they end; more of them are refused.
+const FOLLOWERS: usize = 32;
+/// For so long a connection rests until it is closed.
+const KEEPALIVE_S: u64 = 60;
 /// No answer takes nearly as long, a wait for a place included; one that does is given up.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -103,7 +119,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 pub struct Admin {
     backend: Arc<dyn Backend>,
+    sessions: Arc<Sessions>,
     places: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Admin {
@@ -120,6 +138,8 @@ struct Asked<'a> {
     /// Narrowed to what the asker sees.
     query: String,
     body: &'a [u8],
+    headers: &'a HeaderMap,
+    sessions: &'a Sessions,
     asker: Asker,
 }
 
@@ -135,14 +155,19 @@ impl Asked<'_> {
 struct Answer {
     status: StatusCode,
     content_type: &'static str,
-    body: Vec<u8>,
+    body: Bytes,
     /// One more header, where the status asks for it.
     extra: Option<(header::HeaderName, Cow<'static, str>)>,
 }
 
 impl Answer {
-    fn json(status: StatusCode, body: impl Into<Vec<u8>>) -> Self {
+    fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self { status, content_type: "application/json", body: body.into(), extra: None }
+    }
+
+    /// Done, and nothing to be said about it.
+    fn nothing() -> Self {
+        Self::json(StatusCode::NO_CONTENT, Vec::new())
     }
 
     fn error(status: StatusCode, code: &str, message: &str) -> Self {
@@ -169,12 +194,14 @@ struct Question {
     /// What stands in the path for the name in braces.
     name: String,
     query: String,
+    headers: HeaderMap,
     asker: Asker,
 }
 
 impl Admin {
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend, places: Arc::new(Semaphore::new(AT_A_TIME)) }
+        let semaphore = |places| Arc::new(Semaphore::new(places));
+        Self { backend, sessions: Arc::default(), places: semaphore(AT_A_TIME), followers: semaphore(FOLLOWERS) }
     }
 
     /// Never waits.
@@ -183,8 +210,8 @@ impl Admin {
         let found = routes::find(path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path));
         // Strangers are told neither paths nor methods.
         let asker = match &found {
-            Some(found) if found.is_open() => Asker { name: String::new(), role: Role::Viewer, tenant: None },
-            _ => guard::asker(&self.backend.runtime().admin.tokens, headers)?,
+            Some(found) if found.is_open(method) => Asker { name: String::new(), role: Role::Viewer, tenant: None },
+            _ => guard::asker(&self.backend.runtime().admin.tokens, &self.sessions, method, headers)?,
         };
         let found = found.ok_or_else(|| {
             Answer::error(StatusCode::NOT_FOUND, "unknown_url", "no such path: see /admin/v1/openapi.json")
@@ -195,14 +222,19 @@ impl Admin {
         })?;
         guard::check(&asker, route.access)?;
         let query = guard::narrowed(&asker, uri.query().unwrap_or_default())?;
-        Ok(Question { route, name: found.name, query, asker })
+        Ok(Question { route, name: found.name, query, headers: headers.clone(), asker })
     }
 
     /// Waits where the route may.
     fn serve(&self, question: Question, body: &[u8]) -> Answer {
-        let Question { route, name, query, asker } = question;
-        let (Serve::AtOnce(serve) | Serve::Beside(serve)) = route.serve;
-        serve(&Asked { backend: self.backend.as_ref(), name: &name, query, body, asker })
+        let Question { route, name, query, headers, asker } = question;
+        let (backend, sessions) = (self.backend.as_ref(), self.sessions.as_ref());
+        match route.serve {
+            Serve::AtOnce(serve) | Serve::Beside(serve) => {
+                serve(&Asked { backend, name: &name, query, body, headers: &headers, sessions, asker })
+            }
+            Serve::Follow => Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "this is a stream"),
+        }
     }
 
     async fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Vec<u8>) -> Answer {
@@ -248,9 +280,13 @@ async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, Answer> {
     }
 }
 
-#[async_trait]
-impl ServeHttp for Admin {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+/// Everything that a page of ours needs, and nothing else: no script but its own files.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+impl Admin {
+    /// Everything but what is followed.
+    async fn respond(&self, session: &mut ServerSession) -> Response<Bytes> {
         let (method, uri, headers) = {
             let head = session.req_header();
             (head.method.clone(), head.uri.clone(), head.headers.clone())
@@ -261,18 +297,70 @@ impl ServeHttp for Admin {
             Ok(Err(refused)) => refused,
             Err(_) => Answer::error(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body did not come"),
         };
+        answer.response(is_head)
+    }
+
+    /// What is to be followed, where that is asked for, and the place it takes.
+    fn followed(&self, session: &ServerSession) -> Option<Result<(kept::Wanted, OwnedSemaphorePermit), Answer>> {
+        let head = session.req_header();
+        let question = self.question(&head.method, &head.uri, &head.headers).ok()?;
+        (matches!(question.route.serve, Serve::Follow) && head.method == Method::GET).then(|| {
+            let wanted = follow::wanted(&question.query)?;
+            let place = Arc::clone(&self.followers).try_acquire_owned();
+            let full = |_| Answer::error(StatusCode::SERVICE_UNAVAILABLE, "too_many", "too many follow already");
+            Ok((wanted, place.map_err(full)?))
+        })
+    }
+}
+
+impl Answer {
+    fn response(self, is_head: bool) -> Response<Bytes> {
         let mut builder = Response::builder()
-            .status(answer.status)
-            .header(header::CONTENT_TYPE, answer.content_type)
-            .header(header::CONTENT_LENGTH, answer.body.len())
+            .status(self.status)
+            .header(header::CONTENT_TYPE, self.content_type)
             .header(header::CACHE_CONTROL, "no-store")
-            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        if let Some((name, value)) = answer.extra {
+            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .header(header::REFERRER_POLICY, "no-referrer")
+            .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+        if self.status != StatusCode::NO_CONTENT {
+            builder = builder.header(header::CONTENT_LENGTH, self.body.len());
+        }
+        if let Some((name, value)) = self.extra {
             builder = builder.header(name, value.as_ref());
         }
-        let body = if is_head { Vec::new() } else { answer.body };
+        let body = if is_head { Bytes::new() } else { self.body };
         // All parts are constants or numbers, so this builds.
         builder.body(body).unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Admin {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut http: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !matches!(http.read_request().await, Ok(true)) {
+            return None;
+        }
+        http.set_keepalive(if *shutdown.borrow() { None } else { Some(KEEPALIVE_S) });
+        let response = match self.followed(&http) {
+            Some(Ok((wanted, _place))) => {
+                self.follow(&wanted, http, shutdown.clone()).await;
+                return None;
+            }
+            Some(Err(refused)) => refused.response(false),
+            None => self.respond(&mut http).await,
+        };
+        let (head, body) = response.into_parts();
+        http.write_response_header(Box::new(head.into())).await.ok()?;
+        if !body.is_empty() {
+            http.write_response_body(body, true).await.ok()?;
+        }
+        let settings = HttpPersistentSettings::for_session(&http);
+        let stream = http.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 }
 

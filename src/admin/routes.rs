@@ -3,10 +3,10 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use self::Serve::{AtOnce, Beside};
+use self::Serve::{AtOnce, Beside, Follow};
 use super::guard::Access::{self, Change, ChangeOwn, Look, LookOwn, Open};
 use super::query::Query;
-use super::{Answer, Asked, audit, keys, requests, usage, views};
+use super::{Answer, Asked, audit, keys, overview, pages, requests, session, usage, views};
 use crate::wire::json::Obj;
 
 /// One path, and what is done there.
@@ -27,16 +27,24 @@ pub(super) enum Serve {
     AtOnce(fn(&Asked<'_>) -> Answer),
     /// On a thread of its own: it may wait for the database, a file, or a lock.
     Beside(fn(&Asked<'_>) -> Answer),
+    /// A stream of requests as they end.
+    Follow,
 }
 
 /// All of them. A new one needs an entry in `openapi.json`: a test compares. Another one tries each with
 /// every role.
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
+    Route { path: "/", method: "GET", access: Open, serve: AtOnce(pages::index) },
+    Route { path: "/dashboard/{file...}", method: "GET", access: Open, serve: AtOnce(pages::file) },
     Route { path: "/livez", method: "GET", access: Open, serve: AtOnce(livez) },
     Route { path: "/readyz", method: "GET", access: Open, serve: AtOnce(readyz) },
     Route { path: "/health", method: "GET", access: Look, serve: AtOnce(health) },
     Route { path: "/metrics", method: "GET", access: Look, serve: AtOnce(metrics) },
+    Route { path: "/admin/v1/session", method: "GET", access: LookOwn, serve: AtOnce(session::show) },
+    Route { path: "/admin/v1/session", method: "POST", access: Open, serve: AtOnce(session::begin) },
+    Route { path: "/admin/v1/session", method: "DELETE", access: Open, serve: AtOnce(session::end) },
+    Route { path: "/admin/v1/overview", method: "GET", access: LookOwn, serve: Beside(overview::overview) },
     Route { path: "/admin/v1/config", method: "GET", access: Look, serve: Beside(config) },
     Route { path: "/admin/v1/reload", method: "POST", access: Change, serve: Beside(reload) },
     Route { path: "/admin/v1/tenants", method: "GET", access: LookOwn, serve: Beside(tenants) },
@@ -54,6 +62,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/endpoints/{id}/drain", method: "POST", access: Change, serve: Beside(drain) },
     Route { path: "/admin/v1/endpoints/{id}/undrain", method: "POST", access: Change, serve: Beside(undrain) },
     Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: Beside(requests::list) },
+    Route { path: "/admin/v1/requests/live", method: "GET", access: LookOwn, serve: Follow },
     Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: Beside(requests::one) },
     Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: Beside(alerts) },
     Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: Beside(usage::usage) },
@@ -88,8 +97,11 @@ impl Found {
     }
 
     /// Whether it is for anybody.
-    pub(super) fn is_open(&self) -> bool {
-        self.routes.iter().all(|route| route.access == Open)
+    pub(super) fn is_open(&self, method: &Method) -> bool {
+        match self.route(method) {
+            Some(route) => route.access == Open,
+            None => self.routes.iter().all(|route| route.access == Open),
+        }
     }
 }
 
@@ -99,9 +111,10 @@ fn named(pattern: &str, path: &str) -> Option<String> {
     else {
         return (pattern == path).then(String::new);
     };
+    let is_rest = pattern.ends_with("...}");
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
-    let is_one_part = !name.is_empty() && !name.contains('/');
-    let name = percent_decode_str(name).decode_utf8().ok().filter(|_| is_one_part)?;
+    let is_name = !name.is_empty() && (is_rest || !name.contains('/'));
+    let name = percent_decode_str(name).decode_utf8().ok().filter(|_| is_name)?;
     Some(name.into_owned())
 }
 
@@ -154,8 +167,8 @@ fn open_files() -> Option<(u64, u64)> {
 }
 
 fn metrics(asked: &Asked<'_>) -> Answer {
-    let body = asked.backend.metrics().into_bytes();
-    Answer { status: StatusCode::OK, content_type: "text/plain; version=0.0.4; charset=utf-8", body, extra: None }
+    let answer = Answer::json(StatusCode::OK, asked.backend.metrics().into_bytes());
+    Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..answer }
 }
 
 fn config(asked: &Asked<'_>) -> Answer {

@@ -51,6 +51,12 @@ impl Backend for Fake {
     fn metrics(&self) -> String {
         "weir_up 1\n".to_owned()
     }
+    fn in_flight(&self) -> u64 {
+        3
+    }
+    fn throttled(&self) -> u64 {
+        2
+    }
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -229,7 +235,7 @@ fn filled(path: &str) -> Uri {
         path if path.contains("/tenants/") => "acme",
         _ => "lab%231",
     };
-    path.replace("{id}", id).replace("{request_id}", "none").parse().unwrap()
+    path.replace("{id}", id).replace("{request_id}", "none").replace("{file...}", "js/app.js").parse().unwrap()
 }
 
 const BEARER: &[(&str, &str)] = &[("authorization", "Bearer letmein")];
@@ -243,12 +249,13 @@ fn only_health_probes_answer_without_the_token() {
         let ask = |pairs: &[(&'static str, &str)]| {
             admin.answer_here(&method, &uri, &headers(pairs), body_of(route)).status.as_u16()
         };
-        let open = matches!(route.path, "/livez" | "/readyz");
-        assert_eq!(ask(&[]), if open { 200 } else { 401 }, "{}", route.path);
+        let open = route.access == guard::Access::Open;
+        let (good, stranger) = (good(route), if open { good(route) } else { 401 });
+        assert_eq!(ask(&[]), stranger, "{}", route.path);
         for wrong in ["Bearer letmei", "Bearer letmeinn", "Bearer ", "Basic letmein", "letmein", "Bearer LETMEIN"] {
-            assert_eq!(ask(&[("authorization", wrong)]), if open { 200 } else { 401 }, "{} {wrong}", route.path);
+            assert_eq!(ask(&[("authorization", wrong)]), stranger, "{} {wrong}", route.path);
         }
-        assert_eq!(ask(BEARER), good(route), "{}", route.path);
+        assert_eq!(ask(BEARER), good, "{}", route.path);
     }
     let (status, body) = get(&admin, "/no/such/path", &[]);
     assert_eq!((status, &body["error"]["code"]), (401, &json!("invalid_token")), "paths are not told to strangers");
@@ -259,7 +266,10 @@ fn good(route: &Route) -> u16 {
     match (route.method, route.path) {
         (_, "/admin/v1/requests/{request_id}") => 404,
         // There is no database.
-        (_, "/admin/v1/usage") => 503,
+        (_, "/admin/v1/usage" | "/admin/v1/overview") => 503,
+        // An empty body has no token; and a stream is no answer.
+        ("POST", "/admin/v1/session") | (_, "/admin/v1/requests/live") => 400,
+        ("DELETE", "/admin/v1/session") => 204,
         ("POST", "/admin/v1/keys") => 201,
         _ => 200,
     }
@@ -301,7 +311,9 @@ fn every_route_answers_those_who_may_and_nobody_else() {
         ] {
             assert_eq!(ask(token), expected, "{} {} with {token:?}", route.method, route.path);
         }
-        assert!(route.method == "GET" || ![Open, Look, LookOwn].contains(&route.access), "{}", route.path);
+        // Signing in and out changes nothing but the browser.
+        let looks = [Open, Look, LookOwn].contains(&route.access) && route.path != "/admin/v1/session";
+        assert!(route.method == "GET" || !looks, "{}", route.path);
     }
 }
 
@@ -398,6 +410,35 @@ fn without_a_token_pages_and_foreign_names_get_nothing() {
     assert_eq!(get(&admin, "/livez", &[("host", "evil.example")]).0, 200);
 }
 
+/// A browser signs in with a token and shows a cookie from then on.
+#[test]
+fn a_browser_signs_in_and_out() {
+    let admin = admin(Some("letmein"));
+    let ask = |method: Method, path: &str, pairs: &[(&'static str, &str)], body: &str| {
+        admin.answer_here(&method, &path.parse().unwrap(), &headers(pairs), body.as_bytes())
+    };
+    let sign_in = |body: &str| ask(Method::POST, "/admin/v1/session", &[], body);
+    for (body, status) in [(r#"{"token": "letmei"}"#, 401), (r#"{"token": ""}"#, 401), ("{}", 400), ("[", 400)] {
+        let answer = sign_in(body);
+        assert_eq!((answer.status.as_u16(), answer.extra.is_some()), (status, false), "{body}");
+    }
+    let (_, set) = sign_in(r#"{"token": "own"}"#).extra.unwrap();
+    let cookie = set.split(';').next().unwrap();
+    let (status, session) = get(&admin, "/admin/v1/session", &[("cookie", cookie)]);
+    assert_eq!((status, session), (200, json!({"role": "tenant-admin", "tenant": "acme", "open": false})));
+    assert_eq!(get(&admin, "/admin/v1/config", &[("cookie", cookie)]).0, 403, "it is the token's role");
+    let create = |pairs: &[(&'static str, &str)]| {
+        let all: Vec<_> = [("cookie", cookie)].iter().chain(pairs).copied().collect();
+        ask(Method::POST, "/admin/v1/keys", &all, r#"{"tenant": "acme"}"#).status.as_u16()
+    };
+    assert_eq!(create(&[]), 403, "a form of another site could do this");
+    assert_eq!(create(&[("x-weir-csrf", "1"), ("sec-fetch-site", "cross-site")]), 403);
+    assert_eq!(create(&[("x-weir-csrf", "1"), ("sec-fetch-site", "same-origin")]), 201);
+    assert_eq!(get(&admin, "/admin/v1/keys", &[("cookie", cookie), ("authorization", "Bearer nobody")]).0, 401);
+    assert_eq!(ask(Method::DELETE, "/admin/v1/session", &[("cookie", cookie)], "").status.as_u16(), 204);
+    assert_eq!(get(&admin, "/admin/v1/session", &[("cookie", cookie)]).0, 401);
+}
+
 #[test]
 fn readiness_follows_the_drain() {
     let fake = Arc::new(fake(None));
@@ -485,7 +526,9 @@ fn tenants_and_providers_show_what_is_configured_and_no_secret() {
     for route in routes::ROUTES {
         let body = admin.answer_here(&route.method.parse().unwrap(), &filled(route.path), &HeaderMap::new(), b"").body;
         let shows_its_own = route.path.ends_with("/rotate") || route.path.ends_with("/openapi.json");
-        assert!(shows_its_own || !String::from_utf8(body).unwrap().contains("secret\""), "{}", route.path);
+        let is_page = !route.path.starts_with("/admin");
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(shows_its_own || is_page || !text.contains("secret\""), "{}", route.path);
     }
 }
 
@@ -618,4 +661,43 @@ async fn it_speaks_http() {
         "{head}"
     );
     assert_eq!(body, "weir_up 1\n");
+}
+
+/// A client that reads what it is sent: the record that ends while it follows, and none before.
+#[tokio::test]
+async fn requests_are_sent_as_they_end() {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let (stop, shutdown) = tokio::sync::watch::channel(false);
+    let fake = Arc::new(fake(None));
+    let kept = Arc::clone(&fake.kept);
+    let line = |id: &str, tenant: &str| {
+        let at = "2026-11-29T10:00:00.000Z";
+        format!(
+            r#"{{"request_id":"{id}","started_at":"{at}","tenant":"{tenant}","key_id":null,"model":"m","status":200}}"#
+        )
+    };
+    kept.push(line("before", "acme").as_bytes());
+    let admin = Arc::new(Admin::new(fake));
+    let serve = async {
+        admin.process_new_http(ServerSession::new_http1(Box::new(server)), &shutdown).await;
+    };
+    let ask = async {
+        let head = b"GET /admin/v1/requests/live?tenant=acme HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        let (mut text, mut piece) = (String::new(), [0; 4096]);
+        while !text.contains("one") {
+            let count = client.read(&mut piece).await.unwrap();
+            assert!(count > 0, "it broke off: {text}");
+            text.push_str(std::str::from_utf8(&piece[..count]).unwrap());
+            if text.contains(": following") && !text.contains("event:") {
+                kept.push(line("other", "globex").as_bytes());
+                kept.push(line("one", "acme").as_bytes());
+            }
+        }
+        stop.send(true).unwrap();
+        text
+    };
+    let ((), text) = tokio::join!(serve, ask);
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("text/event-stream"), "{text}");
+    assert!(text.contains("event: request\ndata: {") && !text.contains("before") && !text.contains("globex"), "{text}");
 }

@@ -76,6 +76,14 @@ impl Backend for Plane {
         self.telemetry.render()
     }
 
+    fn in_flight(&self) -> u64 {
+        self.in_flight.count()
+    }
+
+    fn throttled(&self) -> u64 {
+        self.telemetry.throttled_so_far()
+    }
+
     fn draining(&self) -> bool {
         self.in_flight.draining()
     }

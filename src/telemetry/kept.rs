@@ -21,6 +21,8 @@ struct Lines {
     /// The newest last; without their line feeds.
     lines: VecDeque<Arc<[u8]>>,
     bytes: usize,
+    /// All that there ever were.
+    count: u64,
 }
 
 /// Which of them are wanted; what is not said is not looked at.
@@ -73,15 +75,25 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// `None`: it is not.
+    fn read(&self, line: Arc<[u8]>) -> Option<Line> {
+        let row = serde_json::from_slice::<Row<'_>>(&line).ok().filter(|row| self.is(row))?;
+        let (started_at, request_id) = (row.started_at.clone().into_owned(), row.request_id.clone().into_owned());
+        Some(Line { started_at, request_id, line })
+    }
+}
+
 impl Kept {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, line: &[u8]) {
+    pub(crate) fn push(&self, line: &[u8]) {
         let line: Arc<[u8]> = line.trim_ascii_end().into();
         let mut lines = self.lines();
         lines.bytes += line.len();
+        lines.count += 1;
         lines.lines.push_back(line);
         while lines.lines.len() > MOST || lines.bytes > MOST_BYTES {
             let Some(oldest) = lines.lines.pop_front() else { return };
@@ -96,12 +108,24 @@ impl Kept {
 
     /// Those that are wanted, the last finished first.
     pub fn some(&self, wanted: &Wanted) -> Vec<Line> {
-        let read = |line: Arc<[u8]>| {
-            let row = serde_json::from_slice::<Row<'_>>(&line).ok().filter(|row| wanted.is(row))?;
-            let (started_at, request_id) = (row.started_at.clone().into_owned(), row.request_id.clone().into_owned());
-            Some(Line { started_at, request_id, line })
+        self.all().into_iter().filter_map(|line| wanted.read(line)).collect()
+    }
+
+    /// How many there were so far.
+    pub fn count(&self) -> u64 {
+        self.lines().count
+    }
+
+    /// Those that are wanted of what came after the first `seen`, in their order, and how many there were by
+    /// then. What is forgotten already is left out.
+    pub fn behind(&self, seen: u64, wanted: &Wanted) -> (u64, Vec<Line>) {
+        let (count, lines) = {
+            let all = self.lines();
+            let fresh = usize::try_from(all.count.saturating_sub(seen)).unwrap_or(usize::MAX);
+            let before = all.lines.len().saturating_sub(fresh);
+            (all.count, all.lines.iter().skip(before).cloned().collect::<Vec<_>>())
         };
-        self.all().into_iter().filter_map(read).collect()
+        (count, lines.into_iter().filter_map(|line| wanted.read(line)).collect())
     }
 
     /// The one of that id, as its record writes it.

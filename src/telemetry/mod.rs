@@ -30,6 +30,7 @@ pub mod record;
 mod store;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 pub use endpoints::Seen;
@@ -51,6 +52,8 @@ pub struct Telemetry {
     metrics: Metrics,
     resolver: Resolver,
     access_log: AccessLog,
+    /// Refusals by limits, of all tenants.
+    throttled: AtomicU64,
 }
 
 /// A request in flight, counted in `weir_inflight_requests` until it is dropped.
@@ -69,7 +72,7 @@ impl Telemetry {
         let metrics = Metrics::new().map_err(|e| format!("metrics: {e}"))?;
         let access_log = AccessLog::start(&runtime.telemetry.access_log, metrics.access_log_dropped.clone())
             .map_err(|e| format!("access log: {e}"))?;
-        let telemetry = Self { metrics, resolver: Resolver::new(runtime), access_log };
+        let telemetry = Self { metrics, resolver: Resolver::new(runtime), access_log, throttled: AtomicU64::new(0) };
         telemetry.reloaded(runtime);
         Ok(telemetry)
     }
@@ -102,6 +105,12 @@ impl Telemetry {
     pub fn throttled(&self, tenant: &str, limit: &str) {
         let tenant = self.resolver.tenant(tenant);
         self.metrics.throttled.with_label_values(&[tenant.as_str(), limit]).inc();
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Refusals by limits so far, of all tenants.
+    pub fn throttled_so_far(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
     }
 
     /// An attempt ended; `outcome` is the word of the record's timeline.

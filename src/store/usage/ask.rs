@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use super::super::packed::usd_text;
 use super::super::time::moment_ms;
-use super::{By, UsageQuery, UsageRow};
+use super::{By, UsageQuery, UsageRow, Used};
 use crate::limit::clock::unix_ms;
 use crate::wire::json::Obj;
 
@@ -89,6 +89,17 @@ fn unknown(name: &str) -> String {
     format!("`{name}` is not known: by, since, until, limit, cursor, {filters}")
 }
 
+impl Used {
+    /// As members of an object.
+    pub(crate) fn write(&self, out: &mut Obj<'_>) {
+        out.num("requests", self.requests).num("failed", self.failed).num("unpriced", self.unpriced);
+        out.num("input_tokens", self.input_tokens).num("output_tokens", self.output_tokens);
+        out.num("cached_tokens", self.cached_tokens).num("cache_write_tokens", self.cache_write_tokens);
+        out.num("reasoning_tokens", self.reasoning_tokens);
+        out.raw("cost_pico_usd", &self.cost.0.to_string()).raw("cost_usd", &usd_text(self.cost.0));
+    }
+}
+
 impl UsageRow {
     /// As members of an object: its names, then what was used.
     pub(crate) fn write(&self, by: &[By], out: &mut Obj<'_>) {
@@ -98,12 +109,7 @@ impl UsageRow {
                 None => out.null(by.as_str()),
             };
         }
-        let used = &self.used;
-        out.num("requests", used.requests).num("failed", used.failed).num("unpriced", used.unpriced);
-        out.num("input_tokens", used.input_tokens).num("output_tokens", used.output_tokens);
-        out.num("cached_tokens", used.cached_tokens).num("cache_write_tokens", used.cache_write_tokens);
-        out.num("reasoning_tokens", used.reasoning_tokens);
-        out.raw("cost_pico_usd", &used.cost.0.to_string()).raw("cost_usd", &self.cost_usd());
+        self.used.write(out);
     }
 
     /// As an exact decimal.

@@ -15,7 +15,7 @@ export function mount(root, { signal }) {
 
 function alerts(signal) {
   const columns = [
-    { title: "At (UTC)", head: true, cell: ({ at }) => format.moment(at) },
+    { title: "At (UTC)", head: true, class: "one-line", cell: ({ at }) => format.moment(at) },
     { title: "State", cell: ({ state, severity }) => tag(state === "resolved" ? "resolved" : severity, state === "resolved" ? "good" : TONES[severity]) },
     { title: "Kind", cell: ({ kind }) => format.words(kind) },
     { title: "About", cell: ({ subject }) => subject },
@@ -70,7 +70,7 @@ function audit(signal) {
   };
   const columns = [
     { title: "No.", num: true, cell: ({ seq }) => String(seq) },
-    { title: "At (UTC)", head: true, cell: ({ at }) => format.moment(at) },
+    { title: "At (UTC)", head: true, class: "one-line", cell: ({ at }) => format.moment(at) },
     { title: "Who", cell: ({ who }) => who },
     { title: "Did", cell: ({ action }) => action },
     { title: "To", cell: ({ target }) => target },

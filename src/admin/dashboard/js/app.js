@@ -55,7 +55,8 @@ function show() {
   const { page: wanted, query } = router.read();
   const found = Object.hasOwn(PAGES, wanted) ? PAGES[wanted] : null;
   const moved = current !== wanted;
-  const keep = !moved && document.activeElement?.dataset?.keep;
+  const focused = document.activeElement;
+  const keep = !moved && focused?.dataset?.keep;
   current = wanted;
   frame(wanted);
   document.title = `${found ? found.name : "Not found"} · Weir`;
@@ -65,7 +66,7 @@ function show() {
   fill(main, root);
   if (moved) {
     scrollTo(0, 0);
-    if (document.activeElement !== document.body) main.focus({ preventScroll: true });
+    if (focused && focused !== document.body) main.focus({ preventScroll: true });
     say(document.title);
   } else if (keep) {
     document.querySelector(`[data-keep="${CSS.escape(keep)}"]`)?.focus({ preventScroll: true });

@@ -109,7 +109,7 @@ function options({ times, step, series, show, stacked, say }, width) {
     cursor: { y: false, drag: { x: false, y: false }, points: { show: !stacked } },
     tzDate: (at) => uPlot.tzDate(new Date(at * 1_000), "Etc/UTC"),
     scales: {
-      x: { time: true, range: (_, low, high) => [low, stacked ? high + step : Math.max(high, low + step)] },
+      x: { time: true, range: () => [times[0], times[times.length - 1] + step] },
       y: { range: (_, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [

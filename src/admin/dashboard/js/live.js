@@ -19,8 +19,7 @@ export function mount(root, { query, signal, may }) {
   fill(
     root,
     h("div", { class: "page-head" }, h("h1", {}, "Live"), h("div", { class: "beside" }, state, pause)),
-    filters(wanted, may),
-    find(signal),
+    h("div", { class: "forms" }, filters(wanted, may), find(signal)),
     section("Requests", list.element),
   );
   let paused = false;

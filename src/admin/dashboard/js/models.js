@@ -74,15 +74,15 @@ const MEASURES = [
 function route(one) {
   const rows = lines(one, 0);
   const priced = rows.some(({ target }) => target.price);
-  const titles = ["Target", "Weight", priced && "Price per million", "Endpoint", ...MEASURES.map(({ title }) => title)].filter(Boolean);
-  const heads = titles.map((title) => head({ title }));
+  const first = [{ title: "Target" }, { title: "Weight", num: true }, priced && { title: "Price per million" }, { title: "Endpoint" }];
+  const heads = [...first.filter(Boolean), ...MEASURES].map(head);
   const caption = `Route ${one.name}`;
   const inner = h(
     "table",
     { class: "tree" },
     h("caption", { class: "unseen" }, caption),
     h("thead", {}, h("tr", {}, heads)),
-    h("tbody", {}, rows.map((row) => routeLines(row, titles.length, priced))),
+    h("tbody", {}, rows.map((row) => routeLines(row, heads.length, priced))),
   );
   const strategy = one.strategy === "auto" ? `auto, prefers ${one.prefer}` : format.words(one.strategy);
   const rules = one.rules.map(({ when, to, prefer }) =>

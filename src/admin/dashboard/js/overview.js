@@ -33,7 +33,7 @@ export function mount(root, { query, signal, may }) {
       signal,
       seconds: slow ? 60 : 10,
       load: () => api.get("/overview", { since }, signal),
-      draw: (data) => [numbers(data), latency(data), charts(data, signal)],
+      draw: (data) => [numbers(data), h("div", { class: "pairs" }, latency(data), charts(data, signal))],
     }),
     h("div", { class: "columns" }, tops(may).map(([by, title]) => top(by, title, since, slow, signal))),
   );
@@ -120,42 +120,26 @@ function charts({ series, step_s: step }, signal) {
   const times = series.map(({ at }) => at);
   const of = (member) => series.map((one) => one[member]);
   const good = series.map(({ requests, failed }) => requests - failed);
-  const common = { times, step, stacked: true, signal };
-  return h(
-    "div",
-    { class: "columns" },
-    h(
-      "div",
-      { class: "box" },
-      chart({
-        ...common,
-        title: "Requests",
-        show: format.number,
-        series: [
-          { title: "Good", values: good, color: 1 },
-          { title: "Failed", values: of("failed"), color: 7 },
-        ],
-      }),
-    ),
-    h(
-      "div",
-      { class: "box" },
-      chart({
-        ...common,
-        title: "Tokens",
-        show: format.tokens,
-        series: [
-          { title: "Input", values: of("input_tokens"), color: 1 },
-          { title: "Output", values: of("output_tokens"), color: 2 },
-        ],
-      }),
-    ),
-    h(
-      "div",
-      { class: "box" },
-      chart({ ...common, title: "Spend", show: format.usd, series: [{ title: "Cost", values: of("cost_usd"), color: 3 }] }),
-    ),
-  );
+  const box = (of) => h("section", { class: "box", "aria-label": of.title }, chart({ times, step, stacked: true, signal, ...of }));
+  return [
+    box({
+      title: "Requests",
+      show: format.number,
+      series: [
+        { title: "Good", values: good, color: 1 },
+        { title: "Failed", values: of("failed"), color: 7 },
+      ],
+    }),
+    box({
+      title: "Tokens",
+      show: format.tokens,
+      series: [
+        { title: "Input", values: of("input_tokens"), color: 1 },
+        { title: "Output", values: of("output_tokens"), color: 2 },
+      ],
+    }),
+    box({ title: "Spend", show: format.usd, series: [{ title: "Cost", values: of("cost_usd"), color: 3 }] }),
+  ];
 }
 
 const tops = (may) => [may.sees_all ? ["tenant", "Tenants"] : ["key", "Keys"], ["model", "Models"], ["provider", "Providers"]];

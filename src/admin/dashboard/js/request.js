@@ -37,7 +37,7 @@ function parts(record) {
       ["Took", format.ms(record.duration_ms)],
       ["First token after", record.ttft_ms === null ? null : format.ms(record.ttft_ms)],
       ["Added by the gateway", format.ms(record.overhead_ms)],
-      ["Cost", record.cost_usd === null ? "no price is known" : format.usd(record.cost_usd)],
+      ["Cost", cost(record)],
       ["Asked for", asked(record)],
       ["Served by", served(record)],
       ["Route", record.route],
@@ -52,6 +52,18 @@ function parts(record) {
       ["Service tier", record.service_tier],
       ["Prices of", record.price_version],
     ]),
+    record.attempts === 0 ? empty("No provider was asked.") : exchange(record),
+  ];
+}
+
+function cost(record) {
+  if (!record.provider || record.input_tokens === null) return "nothing";
+  return record.cost_usd === null ? "no price is known" : format.usd(record.cost_usd);
+}
+
+/** What went on with providers. */
+function exchange(record) {
+  return [
     h("h3", {}, `Attempts (${record.attempts})`),
     timeline(record),
     h("h3", {}, "Tokens"),
@@ -66,7 +78,7 @@ function parts(record) {
 /** The attempts against the time of the whole request. */
 function timeline(record) {
   const attempts = record.timeline ?? [];
-  if (attempts.length === 0) return empty("No provider was asked.");
+  if (attempts.length === 0) return empty("They are not recorded.");
   const whole = Math.max(record.duration_ms, ...attempts.map(({ at_ms, duration_ms }) => at_ms + duration_ms), 0.001);
   const columns = [
     { title: "Endpoint", head: true, cell: (one) => one.endpoint },

@@ -5,6 +5,8 @@ import * as api from "./api.js";
 
 export function mount(main, done) {
   const token = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true, spellcheck: "false" });
+  // Password managers keep a token under a name.
+  const name = h("input", { type: "text", name: "username", autocomplete: "username", value: "admin", hidden: true });
   const wrong = h("div");
   const send = async (event) => {
     event.preventDefault();
@@ -26,6 +28,7 @@ export function mount(main, done) {
       "form",
       { class: "box signin stack", onsubmit: send, novalidate: true },
       h("h1", {}, "Sign in"),
+      name,
       field("Admin token", token, "admin.token of the configuration, or one of admin.tokens."),
       wrong,
       h("p", {}, h("button", { type: "submit", class: "primary" }, "Sign in")),

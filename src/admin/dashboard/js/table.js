@@ -20,7 +20,7 @@ export function table({ caption, columns, rows, none, keep, row: decorate }) {
 
 /** A table in a frame that scrolls sideways where it is too wide, also with the keyboard. */
 export function framed(caption, keep, inner) {
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption, "data-keep": keep ?? caption }, inner);
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${caption}`, "data-keep": keep ?? caption }, inner);
 }
 
 export function line(columns, row, decorate) {

@@ -23,7 +23,7 @@ function all(root, signal) {
   const columns = [
     { title: "Tenant", head: true, cell: ({ id }) => h("a", { href: router.write("tenants", { tenant: id }), "data-keep": `tenant ${id}` }, id) },
     { title: "Models", cell: ({ models }) => models.join(", ") || "all" },
-    { title: "Limits", cell: ({ limits }) => format.limits(limits) },
+    { title: "Limits", class: "mid", cell: ({ limits }) => format.limits(limits) },
     { title: "Budget with the least left", cell: ({ budgets: list }) => least(list) },
   ];
   fill(
@@ -113,7 +113,7 @@ function shares({ model_limits, model_budgets, users, tags }) {
   if (rows.length === 0) return null;
   const columns = [
     { title: "Of", head: true, cell: ({ of }) => of },
-    { title: "Limits", cell: ({ limits }) => format.limits(limits) },
+    { title: "Limits", class: "mid", cell: ({ limits }) => format.limits(limits) },
     { title: "Budgets", class: "wide", cell: (row) => budgets(row.budgets) },
   ];
   return section("Models, users and tags", table({ caption: "Models, users and tags", columns, rows }));
@@ -121,9 +121,9 @@ function shares({ model_limits, model_budgets, users, tags }) {
 
 function keyTable(list, tenant, may, changed) {
   const columns = [
-    { title: "Key", head: true, cell: (key) => [key.id, key.key && h("div", {}, h("code", {}, key.key)), key.note && h("div", { class: "quiet" }, key.note)] },
-    { title: "State", cell: state },
-    { title: "May use", cell: may_use },
+    { title: "Key", head: true, class: "mid", cell: (key) => [key.id, key.key && h("div", {}, h("code", {}, key.key)), key.note && h("div", { class: "quiet" }, key.note)] },
+    { title: "State", class: "mid", cell: state },
+    { title: "May use", class: "mid", cell: may_use },
     { title: "Budgets", class: "wide", cell: (key) => budgets(key.balances) },
     may.keys && { title: "Change", cell: (key) => actions(key, changed) },
   ].filter(Boolean);

@@ -95,7 +95,7 @@ function drawn({ sum, groups, series }, wanted, asked, signal) {
   const note = by === "tag" ? "A request with several tags counts for each of them, one without tags for none." : null;
   return [
     total(sum[0]),
-    section(`${SHOWN[wanted.show][0]} by ${format.words(by)} and ${wanted.step}`, series.data.length === 0 ? empty(none) : overTime(series.data, groups.data, wanted, signal)),
+    h("section", { class: "box", "aria-label": "Over time" }, series.data.length === 0 ? empty(none) : overTime(series, groups.data, wanted, signal)),
     section(
       `By ${format.words(by)}`,
       beside(download(wanted, asked, signal)),
@@ -123,13 +123,15 @@ function total(row) {
 }
 
 /** The groups with the most, and all others as one. */
-function overTime(rows, groups, { by, step, show }, signal) {
+function overTime({ data: rows, next_cursor }, groups, { by, step, since, show }, signal) {
   const at = (row) => Date.parse(step === "day" ? `${row.day}T00:00:00Z` : row.hour) / 1_000;
   const [title, format_it] = SHOWN[show];
   const seconds = STEPS[step];
+  const span = Number.parseInt(since, 10) * STEPS[since.endsWith("d") ? "day" : "hour"];
   const starts = rows.map(at);
-  const first = starts.reduce((a, b) => Math.min(a, b));
-  const last = starts.reduce((a, b) => Math.max(a, b));
+  // All of the time that was asked for; the two clocks need not agree to the second.
+  const last = starts.reduce((a, b) => Math.max(a, b), Math.floor(Date.now() / 1_000 / seconds) * seconds);
+  const first = starts.reduce((a, b) => Math.min(a, b), last - span + seconds);
   const times = Array.from({ length: Math.round((last - first) / seconds) + 1 }, (_, index) => first + index * seconds);
   const most = [...groups].sort((a, b) => b[show] - a[show]).slice(0, MOST_COLORS).map((row) => row[by]);
   const named = new Map(most.map((name, index) => [name, { title: format.name(name), color: index + 1, values: times.map(() => 0) }]));
@@ -141,7 +143,9 @@ function overTime(rows, groups, { by, step, show }, signal) {
     (one ?? others).values[Math.round((at(row) - first) / seconds)] += row[show];
   }
   const series = [...named.values(), ...(has_others ? [others] : [])];
-  return chart({ title: `${title} per ${step}`, times, step: seconds, series, show: format_it, stacked: true, signal });
+  const drawn = chart({ title: `${title} by ${format.words(by)} and ${step}`, times, step: seconds, series, show: format_it, stacked: true, signal });
+  const cut = next_cursor && h("p", { class: "quiet" }, `Of the ${format.number(PAGE)} dearest lines; choose a shorter time, or days, to see all.`);
+  return [cut, drawn];
 }
 
 function download(wanted, asked, signal) {

@@ -390,6 +390,18 @@ const checks = {
     for (const { name } of [...(await admin("/routes")).data, ...(await admin("/providers")).data]) assert.ok(text.includes(name), name);
   },
 
+  async "a gateway that is away is told, and what was known stays"() {
+    await visit("models");
+    const noted = errors.length;
+    await screen.setOffline(true);
+    await page.getByRole("alert").getByText("The gateway does not answer").waitFor();
+    assert.ok((await page.getByRole("table").count()) > 0);
+    await screen.setOffline(false);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("alert").waitFor({ state: "detached" });
+    errors.push(...errors.splice(noted).filter((text) => !text.includes("ERR_INTERNET_DISCONNECTED")));
+  },
+
   async "config: shown without secrets, and read again"() {
     await visit("config");
     const config = await admin("/config");

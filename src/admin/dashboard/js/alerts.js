@@ -36,7 +36,7 @@ function alerts(signal) {
 
 function details(keep, data) {
   if (!data || Object.keys(data).length === 0) return "–";
-  return h("details", { "data-keep": keep }, h("summary", {}, "Show"), h("pre", {}, JSON.stringify(data, null, 2)));
+  return h("details", { "data-keep": keep }, h("summary", {}, "Show"), h("pre", {}, format.json(data, 2)));
 }
 
 function audit(signal) {

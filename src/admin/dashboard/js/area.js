@@ -27,6 +27,7 @@ export function area({ signal, seconds = 0, load, draw }) {
     } finally {
       if (run === mine) root.removeAttribute("aria-busy");
     }
+    root.hidden = note.childNodes.length + shown.childNodes.length === 0;
     if (seconds > 0 && !signal.aborted && run === mine) timer = setTimeout(tick, seconds * 1_000);
   };
   const tick = () => {

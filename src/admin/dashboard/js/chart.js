@@ -1,4 +1,5 @@
 // Charts over time, drawn by uPlot; the same numbers as a table for those who do not see them.
+// `vendor/uPlot.esm.js` is npm's `dist/uPlot.iife.min.js` of uplot 1.6.32 with an export as its last line.
 
 import uPlot from "../vendor/uPlot.esm.js";
 import { h, fill } from "./dom.js";

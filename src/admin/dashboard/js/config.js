@@ -16,12 +16,13 @@ export function mount(root, { signal, may }) {
     ]);
     return { config, health, failed: alerts.data.find(({ kind }) => kind === "config_reload_failed") };
   };
-  let shown;
+  let shown = null;
   const all = area({
     signal,
     seconds: 30,
     load,
     draw: (data) => {
+      if (shown && shown.hash !== data.config.hash) fill(outcome, done(shown, data.config));
       shown = data.config;
       return [instance(data), content(data.config)];
     },
@@ -30,9 +31,10 @@ export function mount(root, { signal, may }) {
     button.disabled = true;
     const before = shown;
     try {
-      const { config_hash } = await api.send("POST", "/reload");
+      await api.send("POST", "/reload");
+      fill(outcome);
       await all.reload();
-      fill(outcome, done(before, shown, config_hash));
+      if (before && shown.hash === before.hash) fill(outcome, done(before, shown));
       say("The configuration was read again");
     } catch (error) {
       error.title = error.status === 400 ? "The file has errors; what was in force stays" : error.title;
@@ -67,8 +69,7 @@ function reason({ text, data }) {
   return [text, ...more].join("\n");
 }
 
-function done(before, after, hash) {
-  const changes = before && after ? differences(before, after) : [];
+function done(before, after) {
   const columns = [
     { title: "Setting", head: true, cell: ([path]) => h("code", {}, path) },
     { title: "Before", cell: ([, old]) => h("code", {}, old ?? "–") },
@@ -76,8 +77,8 @@ function done(before, after, hash) {
   ];
   return section(
     "Read again",
-    beside(h("code", {}, hash)),
-    table({ caption: "What changed", columns, rows: changes, none: "Nothing that is shown here changed." }),
+    beside(h("code", {}, after.hash)),
+    table({ caption: "What changed", columns, rows: differences(before, after), none: "Nothing that is shown here changed." }),
   );
 }
 
@@ -94,7 +95,7 @@ function differences(before, after) {
 
 function leaves(value, path = "", found = new Map()) {
   const inside = typeof value === "object" && value !== null ? Object.entries(value) : [];
-  if (inside.length === 0) found.set(path, JSON.stringify(value));
+  if (inside.length === 0) found.set(path, format.json(value));
   for (const [name, one] of inside) leaves(one, Array.isArray(value) ? `${path}[${name}]` : path ? `${path}.${name}` : name, found);
   return found;
 }
@@ -109,7 +110,7 @@ function content(config) {
         "details",
         { "data-keep": `config ${name}` },
         h("summary", {}, name),
-        h("pre", { class: "scroll", tabindex: "0", role: "region", "aria-label": label, "data-keep": label }, JSON.stringify(value, null, 2)),
+        h("pre", { class: "scroll", tabindex: "0", role: "region", "aria-label": label, "data-keep": label }, format.json(value, 2)),
       );
     });
   return section("Content, secrets left out", parts);

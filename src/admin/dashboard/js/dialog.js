@@ -24,6 +24,7 @@ export function open({ title, wide, body, closed, button = "Close" }) {
   });
   document.body.append(dialog);
   dialog.showModal();
+  dialog.querySelector("form input, form select")?.focus();
   return close;
 }
 

@@ -75,7 +75,7 @@ export function problem(error, again) {
     "div",
     { class: "problem", role: "alert" },
     h("p", {}, h("strong", {}, error.title ?? "That did not work")),
-    h("pre", {}, error.message),
+    h("pre", {}, error.message.trimEnd()),
     again && h("button", { type: "button", onclick: again }, "Try again"),
   );
 }

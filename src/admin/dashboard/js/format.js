@@ -59,6 +59,11 @@ export function time(value) {
 export const clock = (seconds) => iso(seconds).slice(11, 16);
 export const day = (seconds) => iso(seconds).slice(5, 10);
 
+/** JSON for people; sums of money are large whole numbers. */
+export function json(value, indent) {
+  return JSON.stringify(value, (_, one) => (typeof one === "bigint" ? Number(one) : one), indent);
+}
+
 /** `requests_per_minute` is "requests per minute". */
 export const words = (name) => String(name).replaceAll("_", " ");
 

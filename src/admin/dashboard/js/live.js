@@ -10,11 +10,13 @@ import * as format from "./format.js";
 /** More are not kept: the page would only get slower. */
 const MOST_ROWS = 200;
 const AGAIN_MS = 3_000;
+/** However many come; also while nobody looks, so that they do not pile up. */
+const DRAWN_EVERY_MS = 200;
 
 export function mount(root, { query, signal, may }) {
   const wanted = { tenant: query.tenant, model: query.model, status: query.status };
   const state = h("span", { class: "quiet", role: "status" }, "Connecting");
-  const pause = h("button", { type: "button", "data-keep": "pause", "aria-pressed": "false" }, "Pause");
+  const pause = h("button", { type: "button", "data-keep": "pause" }, "Pause");
   const list = rows(may);
   fill(
     root,
@@ -25,7 +27,6 @@ export function mount(root, { query, signal, may }) {
   let paused = false;
   pause.addEventListener("click", () => {
     paused = !paused;
-    pause.setAttribute("aria-pressed", String(paused));
     list.hold(paused, (waiting) => (pause.textContent = waiting > 0 ? `Resume (${waiting} new)` : "Resume"));
     if (!paused) pause.textContent = "Pause";
   });
@@ -156,10 +157,10 @@ function rows(may) {
   let known = new Map();
   let held = null;
   let told = () => {};
-  let frame = 0;
+  let timer = 0;
 
   const put = () => {
-    frame = 0;
+    timer = 0;
     const newest = [...known.values()].sort((a, b) => (a.record.started_at < b.record.started_at ? 1 : -1)).slice(0, MOST_ROWS);
     known = new Map(newest.map((one) => [one.record.request_id, one]));
     // Only what is new is made and moved: a row that has the focus stays in its place.
@@ -178,7 +179,7 @@ function rows(may) {
     }
     fill(note);
     records.forEach((record) => known.has(record.request_id) || known.set(record.request_id, { record }));
-    frame ||= requestAnimationFrame(put);
+    timer ||= setTimeout(put, DRAWN_EVERY_MS);
   };
   const hold = (paused, tell) => {
     const waiting = held;

@@ -86,7 +86,7 @@ function route(one) {
   );
   const strategy = one.strategy === "auto" ? `auto, prefers ${one.prefer}` : format.words(one.strategy);
   const rules = one.rules.map(({ when, to, prefer }) =>
-    h("li", {}, h("code", {}, JSON.stringify(when)), " goes to ", to.join(", ") || "all targets", prefer && `, prefers ${prefer}`),
+    h("li", {}, h("code", {}, format.json(when)), " goes to ", to.join(", ") || "all targets", prefer && `, prefers ${prefer}`),
   );
   return section(
     one.name,

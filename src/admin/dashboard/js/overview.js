@@ -33,7 +33,7 @@ export function mount(root, { query, signal, may }) {
       signal,
       seconds: slow ? 60 : 10,
       load: () => api.get("/overview", { since }, signal),
-      draw: (data) => [numbers(data), h("div", { class: "pairs" }, latency(data), charts(data, signal))],
+      draw: (data) => [numbers(data), h("div", { class: "pairs" }, charts(data, signal, latency(data)))],
     }),
     h("div", { class: "columns" }, tops(may).map(([by, title]) => top(by, title, since, slow, signal))),
   );
@@ -113,9 +113,10 @@ function latency(data) {
   return h("section", { class: "box", "aria-label": "Latency" }, table({ caption: "Latency", columns, rows }));
 }
 
-function charts({ series, step_s: step }, signal) {
+/** Where nothing was asked there is nothing to draw. */
+function charts({ series, step_s: step }, signal, latency_box) {
   if (series.every(({ requests }) => requests === 0)) {
-    return section("Over time", empty("No requests in this time. Send one, or choose a longer time."));
+    return [section("Over time", empty("No requests in this time. Send one, or choose a longer time.")), latency_box];
   }
   const times = series.map(({ at }) => at);
   const of = (member) => series.map((one) => one[member]);
@@ -130,6 +131,7 @@ function charts({ series, step_s: step }, signal) {
         { title: "Failed", values: of("failed"), color: 7 },
       ],
     }),
+    latency_box,
     box({
       title: "Tokens",
       show: format.tokens,

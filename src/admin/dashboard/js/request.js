@@ -124,7 +124,7 @@ function tokenClasses(record) {
   const rows = [["input, all", record.input_tokens], ["output, all", record.output_tokens], ...classes];
   const columns = [
     { title: "Class", head: true, cell: ([name]) => name },
-    { title: "Tokens", num: true, cell: ([, count]) => (typeof count === "number" ? format.number(count) : JSON.stringify(count)) },
+    { title: "Tokens", num: true, cell: ([, count]) => (typeof count === "number" ? format.number(count) : format.json(count)) },
   ];
   const source = { reported: "as the provider reported", partial: "partly reported, partly estimated", estimated: "estimated: the provider did not say" };
   return [

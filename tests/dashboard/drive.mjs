@@ -54,7 +54,7 @@ let tenant;
 /** A browser of its own, whose errors and requests are noted. */
 async function watched(options) {
   const context = await browser.newContext({ ...options, acceptDownloads: true });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(20_000);
   context.on("console", (message) => {
     const { url } = message.location();
     // That nobody is signed in is asked with a request that is answered so.
@@ -157,7 +157,9 @@ async function accessible(on, what) {
   assert.deepEqual(told, [], what);
 }
 
-const sideways = (on) => on.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+// A phone makes its window as wide as what is in it, so that the window's own width tells nothing.
+const PHONE_PX = 360;
+const sideways = (on) => on.evaluate((width) => document.documentElement.scrollWidth - width, PHONE_PX);
 
 const checks = {
   async "traffic is in the ledger"() {
@@ -219,6 +221,13 @@ const checks = {
     assert.deepEqual(latency.map((row) => /\d/.test(row.p50) && /\d/.test(row.p99)), [true, true, true]);
     assert.ok((await page.locator(".plot canvas").count()) >= 3);
     await picture("overview");
+    const [top] = (await admin("/usage?by=model&since=1h&limit=1")).data;
+    await page.getByRole("link", { name: top.model, exact: true }).click();
+    await page.getByRole("heading", { name: "Usage", level: 1 }).waitFor();
+    await settled();
+    const [of_top] = (await admin(`/usage?since=24h&model=${encodeURIComponent(top.model)}`)).data;
+    assert.equal(figure((await tiles()).requests), of_top.requests);
+    await visit("overview?since=1h");
     for (const range of ["15 min", "6 h", "24 h", "7 d", "30 d"]) {
       await page.getByRole("button", { name: range, exact: true }).click();
       await settled();
@@ -274,11 +283,11 @@ const checks = {
     await page.getByText("Connected", { exact: true }).waitFor();
     const button = (id) => page.locator(`[data-keep="${id}"]`);
     const { id } = await chat("count to 7", FALLBACK ? { model: FALLBACK } : {});
-    await button(id).waitFor({ timeout: 5_000 });
+    await button(id).waitFor({ timeout: 10_000 });
     await picture("live");
     await page.getByRole("button", { name: "Pause" }).click();
     const later = await chat("count to 8");
-    await page.getByRole("button", { name: "Resume (1 new)" }).waitFor({ timeout: 5_000 });
+    await page.getByRole("button", { name: "Resume (1 new)" }).waitFor({ timeout: 10_000 });
     assert.equal(await button(later.id).count(), 0);
     await page.getByRole("button", { name: "Resume (1 new)" }).click();
     await button(later.id).waitFor();
@@ -305,7 +314,7 @@ const checks = {
     await page.getByText("Connected", { exact: true }).waitFor();
     const unknown = await chat("hello", { model: "no-such-model" });
     const fine = await chat("count to 3");
-    await page.locator(`[data-keep="${unknown.id}"]`).waitFor({ timeout: 5_000 });
+    await page.locator(`[data-keep="${unknown.id}"]`).waitFor({ timeout: 10_000 });
     const rows = await rowsOf(page.locator("table.rows"));
     assert.deepEqual([...new Set(rows.map((row) => row.Status))], ["404"]);
     assert.equal(await page.locator(`[data-keep="${fine.id}"]`).count(), 0);
@@ -459,7 +468,7 @@ const checks = {
   },
 
   async "nothing scrolls sideways on a phone"() {
-    const context = await watched({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    const context = await watched({ viewport: { width: PHONE_PX, height: 740 }, hasTouch: true, isMobile: true });
     const own = await context.newPage();
     await own.goto(`${ADMIN}/`);
     await own.getByLabel("Admin token").waitFor();

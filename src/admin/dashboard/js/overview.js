@@ -144,11 +144,19 @@ function charts({ series, step_s: step }, signal, latency_box) {
   ];
 }
 
+/** Leads to the usage of just that: of a model by tenants, of others by model. */
+function narrowed(by, name, since) {
+  if (name === null) return format.name(name);
+  const long = since === "7d" || since === "30d";
+  const href = router.write("usage", { by: by === "model" ? "tenant" : "model", since: long ? since : "24h", only: by, is: name });
+  return h("a", { href, "data-keep": `top ${by} ${name}` }, name);
+}
+
 const tops = (may) => [may.sees_all ? ["tenant", "Tenants"] : ["key", "Keys"], ["model", "Models"], ["provider", "Providers"]];
 
 function top(by, title, since, slow, signal) {
   const columns = [
-    { title: title.slice(0, -1), head: true, cell: (row) => format.name(row[by]) },
+    { title: title.slice(0, -1), head: true, cell: (row) => narrowed(by, row[by], since) },
     { title: "Requests", num: true, cell: (row) => format.number(row.requests) },
     { title: "Failed", num: true, cell: (row) => (row.failed > 0 ? tag(format.number(row.failed), "bad") : "0") },
     { title: "Tokens", num: true, cell: (row) => format.tokens(row.input_tokens + row.output_tokens) },

@@ -92,14 +92,14 @@ impl Keep {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { unwritten: [spent, counted], limits_rest_until_ms, failing } = &mut *state;
         let at = self.clock.moment();
-        *spent = self.limiter.accounts().changes(at.unix_ms).or(spent.take());
+        *spent = self.limiter.accounts().changes(at.unix_ms).or_else(|| spent.take());
         let mut done = spent.as_ref().map_or(Ok(()), |text| write(&self.directory, BUDGETS, text));
         if done.is_ok() {
             *spent = None;
         }
         let began_ms = self.clock.now_ms();
         if is_last || began_ms >= *limits_rest_until_ms {
-            *counted = self.limiter.changes(at).or(counted.take());
+            *counted = self.limiter.changes(at).or_else(|| counted.take());
             let written = counted.as_ref().map_or(Ok(()), |text| write(&self.directory, LIMITS, text));
             if written.is_ok() {
                 *counted = None;

@@ -715,6 +715,58 @@ fn a_limit_per_second_and_one_per_day_hold_side_by_side() {
     assert_eq!(admitted, 25);
 }
 
+#[test]
+fn what_limits_have_counted_outlives_the_process() {
+    const DAY_MS: u64 = 86_400_000;
+    let hour = 3_600_000;
+    let acme = Arc::new(Tenant {
+        id: "acme".into(),
+        limits: Limits {
+            requests_per_day: Some(3),
+            tokens_per_hour: Some(1_000),
+            requests_per_second: Some(100),
+            ..none()
+        },
+        users: Share { limits: Limits { requests_per_hour: Some(1), ..none() }, ..Share::default() },
+        ..Tenant::default()
+    });
+    let start = |limiter: &Limiter| bound(limiter, vec![key(&acme, "dev", requests(100))]).remove(0);
+    let go = |limits: &KeyLimits, user, at| {
+        let ask = Ask { user: Some(user), want: input(700), ..ask() };
+        limits.admit(&ask, at).map_err(|refusal| limit_of(refusal).map(|it| (it.label(), it.wait_ms)).unwrap())
+    };
+    let first = Limiter::new();
+    let limits = start(&first);
+    let at = |now_ms| Moment { now_ms: DAY_MS + now_ms, unix_ms: 1_800_000_000_000 + now_ms };
+    go(&limits, "ada", at(0)).unwrap().settle(&used(1_500), at(10));
+    let kept = first.changes(at(20)).unwrap();
+    assert!(!kept.contains("per_second"), "{kept}");
+    assert_eq!(first.changes(at(20)), None, "nothing changed since");
+
+    // The next process counts from its own beginning, ten minutes later.
+    let at = |now_ms| Moment { now_ms: DAY_MS + now_ms, unix_ms: 1_800_000_600_000 + now_ms };
+    let second = Limiter::new();
+    second.restore(&kept, at(0)).unwrap();
+    let limits = start(&second);
+    assert_eq!(go(&limits, "bob", at(0)).unwrap_err(), ("tenant_tokens_per_hour".to_owned(), 2 * hour + 10 - 600_000));
+    let later = at(2 * hour + 10 - 600_000);
+    go(&limits, "bob", later).unwrap().settle(&[], later);
+    // Who was not seen again is kept on, and what is over is not.
+    let kept = second.changes(at(2 * hour)).unwrap();
+    assert!(kept.contains("bob") && !kept.contains("ada"), "{kept}");
+    let third = Limiter::new();
+    third.restore(&kept, at(2 * hour)).unwrap();
+    let limits = start(&third);
+    assert_eq!(go(&limits, "bob", at(2 * hour)).unwrap_err().0, "user_requests_per_hour");
+    drop(go(&limits, "ada", at(5 * hour)).unwrap());
+    let (label, wait_ms) = go(&limits, "eve", at(10 * hour)).unwrap_err();
+    assert_eq!((label.as_str(), wait_ms), ("tenant_requests_per_day", 14 * hour - 600_000));
+    for broken in ["", "{}", "[]", &kept.replace("\"version\":1", "\"version\":2"), &kept.replace("per_day", "per_eon")]
+    {
+        assert!(Limiter::new().restore(broken, at(0)).is_err(), "{broken}");
+    }
+}
+
 /// Many threads over keys, users, tags and models that overlap, in orders of their own: nobody waits for
 /// ever, and no hard cap is exceeded.
 #[test]

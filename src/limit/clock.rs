@@ -3,8 +3,12 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the process began: the `now_ms` of everything in `limit`. One for the whole
-/// process, because counters outlive a reload.
+/// What the process began with: moments of a day before it have a number too, for what limits counted
+/// then.
+const BEGAN_MS: u64 = 86_400_000;
+
+/// Milliseconds since a day before the process began: the `now_ms` of everything in `limit`. One for the
+/// whole process, because counters outlive a reload.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock(Instant);
 
@@ -14,7 +18,7 @@ impl Clock {
     }
 
     pub fn now_ms(&self) -> u64 {
-        whole_ms(self.0.elapsed())
+        BEGAN_MS.saturating_add(whole_ms(self.0.elapsed()))
     }
 
     /// Now, by both clocks.

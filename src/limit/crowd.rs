@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::budget::{Account, Accounts, Purse};
+use super::earlier::Earlier;
 use super::gate::{Gate, Post, Rules};
 use super::scope::Scope;
 use crate::config::budget::Budget;
@@ -33,6 +34,7 @@ pub(super) struct Members {
     /// Those who share counters; its name is empty.
     others: Arc<Member>,
     accounts: Arc<Accounts>,
+    earlier: Arc<Earlier>,
     known: RwLock<HashMap<Box<str>, Arc<Member>>>,
     /// Counts those who come, to tell who was seen last.
     turns: AtomicU64,
@@ -55,9 +57,9 @@ pub(super) struct Crowd {
 }
 
 impl Member {
-    fn new(scope: Scope, accounts: &Accounts) -> Arc<Self> {
+    fn new(scope: Scope, accounts: &Accounts, earlier: &Earlier) -> Arc<Self> {
         let account = accounts.account(&scope);
-        Arc::new(Self { post: Arc::new(Post::new(scope)), account, seen: AtomicU64::new(0) })
+        Arc::new(Self { post: Arc::new(earlier.post(scope)), account, seen: AtomicU64::new(0) })
     }
 
     /// A request holds on to it. The account is also in the list of all.
@@ -68,11 +70,12 @@ impl Member {
 
 impl Members {
     /// `others` is the scope of those without a name. What is known of earlier ones is taken over.
-    pub(super) fn new(others: Scope, accounts: &Arc<Accounts>) -> Self {
+    pub(super) fn new(others: Scope, accounts: &Arc<Accounts>, earlier: &Arc<Earlier>) -> Self {
         let known = accounts.behind(&others);
         let members = Self {
-            others: Member::new(others, accounts),
+            others: Member::new(others, accounts, earlier),
             accounts: Arc::clone(accounts),
+            earlier: Arc::clone(earlier),
             known: RwLock::default(),
             turns: AtomicU64::new(1),
             turned_away: AtomicU64::new(0),
@@ -82,7 +85,7 @@ impl Members {
         for scope in of_these {
             let Some(name) = scope.name_made_up().map(Box::from) else { continue };
             if all.len() < MOST_MEMBERS {
-                let member = Member::new(scope, accounts);
+                let member = Member::new(scope, accounts, earlier);
                 // Each at a time of its own, or all of them would have to leave at once.
                 member.seen.store(members.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
                 all.insert(name, member);
@@ -92,6 +95,18 @@ impl Members {
         }
         drop(all);
         members
+    }
+
+    /// Calls `each` with the counters of every one, one after the other: nobody who comes waits longer for that,
+    /// and nobody is held on to.
+    pub(super) fn each_post(&self, mut each: impl FnMut(&Post)) {
+        each(&self.others.post);
+        let names: Vec<Box<str>> = self.read().keys().cloned().collect();
+        for name in names {
+            if let Some(member) = self.read().get(&name) {
+                each(&member.post);
+            }
+        }
     }
 
     /// Whether it is the scope of one of these.
@@ -133,7 +148,7 @@ impl Members {
             }
             self.turned_away.store(0, Ordering::Relaxed);
         }
-        let new = Member::new(self.scope(name), &self.accounts);
+        let new = Member::new(self.scope(name), &self.accounts, &self.earlier);
         let seated = sit(&new);
         all.insert(name.into(), new);
         seated

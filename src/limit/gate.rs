@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::clock::Moment;
+use super::earlier::{self, Row};
 use super::scope::Scope;
 #[cfg(feature = "proxy")]
 use super::shared::{Counter, Kind};
@@ -24,6 +26,8 @@ pub(super) struct Post {
 pub(super) struct State {
     /// Of every limit that any configuration had here.
     windows: Vec<(Rate, Window)>,
+    /// Since they were last kept.
+    changed: bool,
     running: u64,
     /// The same at the store that all replicas share, as far as somebody asked for it.
     #[cfg(feature = "proxy")]
@@ -84,8 +88,17 @@ pub struct Standing {
 }
 
 impl Post {
-    pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, state: Mutex::default() }
+    pub(super) fn new(scope: Scope, windows: Vec<(Rate, Window)>) -> Self {
+        Self { scope, state: Mutex::new(State { windows, ..State::default() }) }
+    }
+
+    /// Whether its windows changed since this was last asked.
+    pub(super) fn take_changed(&self) -> bool {
+        std::mem::take(&mut self.lock().changed)
+    }
+
+    pub(super) fn rows(&self, at: Moment) -> Vec<Row> {
+        earlier::rows(&self.scope, &self.lock().windows, at)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -218,6 +231,7 @@ impl Gate {
         state.each(&self.rules, |rate, of, window| {
             window.charge(now_ms, load.of(rate.what), of);
         });
+        state.changed = true;
         // Counted without a limit too: one may arrive by a reload.
         state.running = state.running.saturating_add(1);
     }
@@ -227,7 +241,9 @@ impl Gate {
         if reserved == used {
             return;
         }
-        self.post.lock().each(&self.rules, |rate, of, window| {
+        let mut state = self.post.lock();
+        state.changed = true;
+        state.each(&self.rules, |rate, of, window| {
             let (reserved, used) = (reserved.of(rate.what), used.of(rate.what));
             let now_ms = window.advance(now_ms, of);
             match used.checked_sub(reserved) {
@@ -241,7 +257,9 @@ impl Gate {
     /// Undoes [`Self::charge`], the request itself included.
     #[cfg(feature = "proxy")]
     pub(super) fn take_back(&self, reserved: Load, booked_ms: u64, now_ms: u64) {
-        self.post.lock().each(&self.rules, |rate, of, window| {
+        let mut state = self.post.lock();
+        state.changed = true;
+        state.each(&self.rules, |rate, of, window| {
             window.advance(now_ms, of);
             window.give_back(booked_ms, reserved.of(rate.what), of);
         });

@@ -7,8 +7,9 @@ use std::time::UNIX_EPOCH;
 
 use super::admit::{KeyLimits, TagRule};
 use super::budget::{Accounts, Purse, Purses};
-use super::clock::whole_ms;
+use super::clock::{Moment, whole_ms};
 use super::crowd::{Crowd, Members, Seat};
+use super::earlier::{self, Earlier};
 use super::gate::{Gate, Post, Rules};
 use super::learned::Outputs;
 use super::scope::Scope;
@@ -21,6 +22,7 @@ use crate::config::runtime::{Key, ModelPattern, Runtime, Tenant};
 pub struct Limiter {
     known: Mutex<Known>,
     accounts: Arc<Accounts>,
+    earlier: Arc<Earlier>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +72,7 @@ struct Shared {
 struct Binding<'l> {
     known: MutexGuard<'l, Known>,
     accounts: &'l Arc<Accounts>,
+    earlier: &'l Arc<Earlier>,
     purses: BTreeMap<Scope, Arc<Purse>>,
     unix_ms: u64,
 }
@@ -82,6 +85,33 @@ impl Limiter {
     /// What everybody has spent.
     pub fn accounts(&self) -> &Arc<Accounts> {
         &self.accounts
+    }
+
+    /// What limits have counted, to keep it over a restart, if anything changed since this was last asked.
+    pub fn changes(&self, at: Moment) -> Option<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let posts: Vec<Arc<Post>> = known.posts.values().map(Arc::clone).collect();
+        let crowds: Vec<Arc<Members>> = known.crowds.values().map(Arc::clone).collect();
+        drop(known);
+        let each = |each: &mut dyn FnMut(&Post)| {
+            posts.iter().for_each(|post| each(post));
+            crowds.iter().for_each(|members| members.each_post(&mut *each));
+        };
+        let mut changed = false;
+        // Every flag is taken, also behind one that is set.
+        each(&mut |post| changed |= post.take_changed());
+        if !changed {
+            return None;
+        }
+        let mut rows = self.earlier.rows(at);
+        each(&mut |post| rows.extend(post.rows(at)));
+        earlier::write(rows)
+    }
+
+    /// Puts back what an earlier process kept, before anything is bound: all of it, or nothing if it cannot
+    /// be read.
+    pub fn restore(&self, text: &str, at: Moment) -> Result<(), String> {
+        self.earlier.read(text, at)
     }
 
     /// Resolves the limits of every key, at load and at each reload. Counters of scopes that were
@@ -128,7 +158,7 @@ impl Limiter {
 
     fn binding(&self, unix_ms: u64) -> Binding<'_> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Binding { known, accounts: &self.accounts, purses: BTreeMap::new(), unix_ms }
+        Binding { known, accounts: &self.accounts, earlier: &self.earlier, purses: BTreeMap::new(), unix_ms }
     }
 }
 
@@ -211,11 +241,11 @@ impl Binding<'_> {
 
     /// What each of those has whose names clients make up. `others` is the scope of those without one.
     fn crowd(&mut self, others: Scope, share: &Share) -> Arc<Crowd> {
-        let accounts = self.accounts;
+        let (accounts, earlier) = (self.accounts, self.earlier);
         let members = match self.known.crowds.entry(others) {
             Entry::Occupied(known) => Arc::clone(known.get()),
             Entry::Vacant(new) => {
-                let members = Arc::new(Members::new(new.key().clone(), accounts));
+                let members = Arc::new(Members::new(new.key().clone(), accounts, earlier));
                 Arc::clone(new.insert(members))
             }
         };
@@ -225,7 +255,8 @@ impl Binding<'_> {
 
     fn gate(&mut self, scope: &Scope, limits: &Limits) -> Option<Arc<Gate>> {
         let rules = Rules::of(limits)?;
-        let post = self.known.posts.entry(scope.clone()).or_insert_with(|| Arc::new(Post::new(scope.clone())));
+        let earlier = self.earlier;
+        let post = self.known.posts.entry(scope.clone()).or_insert_with(|| Arc::new(earlier.post(scope.clone())));
         Some(Arc::new(Gate::new(Arc::clone(post), rules)))
     }
 

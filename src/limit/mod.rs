@@ -36,6 +36,8 @@
 //!   any work. Without that the estimate stays charged.
 //! - [`headers::write`] puts `admission.standing()` (or `denial.standing`) on the answer;
 //!   [`headers::retry_after`] does what `Error::retry_after` asks for.
+//! - [`Limiter::restore`] before the first configuration is bound, and [`Limiter::changes`] now and again: the
+//!   text is what to keep over a restart.
 //! - `Door` guards against floods and guessing; see there.
 
 mod admit;
@@ -45,12 +47,14 @@ mod crowd;
 mod denial;
 #[cfg(feature = "proxy")]
 pub mod door;
+mod earlier;
 #[cfg(feature = "proxy")]
 mod fleet;
 mod gate;
 pub mod headers;
 mod learned;
 mod limiter;
+mod named;
 mod scope;
 #[cfg(feature = "proxy")]
 pub mod shared;

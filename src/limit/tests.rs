@@ -11,7 +11,11 @@ use std::sync::Arc;
 
 fn crowd(limits: &Limits, budgets: &[Budget], accounts: &Arc<Accounts>) -> Crowd {
     let others = Scope::User { tenant: "acme".into(), user: String::new() };
-    Crowd { members: Arc::new(Members::new(others, accounts)), rules: Rules::of(limits), budgets: budgets.into() }
+    Crowd {
+        members: Arc::new(Members::new(others, accounts, &Arc::default())),
+        rules: Rules::of(limits),
+        budgets: budgets.into(),
+    }
 }
 
 fn tokens_ever(most: i128) -> Budget {

@@ -37,10 +37,10 @@ pub(super) struct Window {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Charge {
+pub(super) struct Charge {
     /// When the last unit of it was charged: the whole leaves a window later.
-    at_ms: u64,
-    amount: u64,
+    pub(super) at_ms: u64,
+    pub(super) amount: u64,
 }
 
 impl Measure {
@@ -60,6 +60,28 @@ impl Measure {
 }
 
 impl Window {
+    /// One with these charges, whatever their order.
+    pub(super) fn of(charges: impl Iterator<Item = Charge>, debt: u64) -> Self {
+        let mut charges: Vec<Charge> = charges.collect();
+        charges.sort_by_key(|charge| charge.at_ms);
+        let used = charges.iter().fold(0_u64, |sum, charge| sum.saturating_add(charge.amount));
+        let latest_ms = charges.last().map_or(0, |last| last.at_ms);
+        Self { charges: charges.into(), used, debt, latest_ms }
+    }
+
+    pub(super) fn charges(&self) -> impl Iterator<Item = &Charge> {
+        self.charges.iter()
+    }
+
+    pub(super) const fn debt(&self) -> u64 {
+        self.debt
+    }
+
+    /// Whether anything of it is still used.
+    pub(super) fn counts(&self, length_ms: u64, now_ms: u64) -> bool {
+        self.debt > 0 || self.charges.back().is_some_and(|last| last.at_ms.saturating_add(length_ms) > now_ms)
+    }
+
     /// Lets go of what is older than a window. Returns the moment that counts: threads may come
     /// with clocks read in another order than they got the lock.
     pub(super) fn advance(&mut self, now_ms: u64, of: Measure) -> u64 {

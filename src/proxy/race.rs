@@ -67,23 +67,23 @@ async fn once(
     let outcome = {
         let mut first = Box::pin(begin(gateway, x, &mut attempt, parts));
         let waited = match wait(session, x, alive, first.as_mut(), reached(late)).await {
-            Waited::Answered(answered) => Waited::Answered(answered),
+            Ok(answered) => Ok(answered),
             // Too late by this route's own measure: the first goes on, also while another is made ready.
-            Waited::Other(()) => {
+            Err(()) => {
                 let client = session.req_header().clone();
                 let second = Box::pin(second(gateway, &client, x, attempts, index));
                 wait(session, x, alive, first.as_mut(), second).await
             }
         };
         match waited {
-            Waited::Answered(answered) => Outcome { is_second: false, answered, other: None },
-            Waited::Other(Some((attempt, parts))) => {
+            Ok(answered) => Outcome { is_second: false, answered, other: None },
+            Err(Some((attempt, parts))) => {
                 let rival = rival.insert(attempt);
                 let second = Box::pin(begin(gateway, x, rival, parts));
                 Box::pin(race(session, x, alive, first, second)).await
             }
-            Waited::Other(None) => {
-                let Waited::Answered(answered) = wait(session, x, alive, first.as_mut(), pending::<Infallible>()).await;
+            Err(None) => {
+                let Ok(answered) = wait(session, x, alive, first.as_mut(), pending::<Infallible>()).await;
                 Outcome { is_second: false, answered, other: None }
             }
         }
@@ -173,30 +173,24 @@ fn late(x: &Exchange, attempt: &Attempt) -> Option<Duration> {
     x.live.board.route(&route.name)?.late_ms().map(Duration::from_millis)
 }
 
-/// What came first.
-enum Waited<T> {
-    Answered(Answered),
-    Other(T),
-}
-
-/// Waits for an attempt, or for something else beside it.
+/// Waits for an attempt, or for something else beside it: the error is what that gave, where it came first.
 async fn wait<T>(
     session: &mut Session,
     x: &Exchange,
     alive: &mut Alive<'_>,
     mut work: Pin<&mut (impl Future<Output = Answered> + Send)>,
     other: impl Future<Output = T>,
-) -> Waited<T> {
+) -> std::result::Result<Answered, T> {
     let mut other = pin!(other);
     loop {
         tokio::select! {
             biased;
-            answered = work.as_mut() => return Waited::Answered(answered),
-            () = client_gone(session) => return Waited::Answered(Err(gone().into())),
+            answered = work.as_mut() => return Ok(answered),
+            () = client_gone(session) => return Ok(Err(gone().into())),
             () = alive.silent() => if let Err(error) = alive.sign(session, x).await {
-                return Waited::Answered(Err(error.into()));
+                return Ok(Err(error.into()));
             },
-            other = other.as_mut() => return Waited::Other(other),
+            other = other.as_mut() => return Err(other),
         }
     }
 }

@@ -221,8 +221,9 @@ impl Shared {
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
         let retention = runtime.state.retention;
-        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, Arc::clone(&accounts)));
-        let keep = Keep::new(directory, accounts, Arc::clone(&telemetry));
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, accounts));
+        let keep = Keep::new(directory, Arc::clone(&limiter), clock, Arc::clone(&telemetry));
+        keep.put_back_limits();
         keep.put_back_guests();
         let (store, task) = fleet::open(&runtime, clock, &telemetry, &alerts)?;
         let registry =

@@ -97,7 +97,7 @@ metrics! {
     BudgetCrossed = "weir_budget_crossed_total", Kind::Counter, &["tenant", "scope", "budget", "percent"],
         "Times that what is spent of a budget passed one of its `warn_at`; scope is what it stands on.";
     BudgetSaveFailures = "weir_budget_save_failures_total", Kind::Counter, &[],
-        "Attempts to keep what was spent on disk that failed.";
+        "Attempts that failed to keep on disk what was spent and what limits counted.";
     LedgerBytes = "weir_ledger_bytes", Kind::Gauge, &[],
         "Size of the ledger's log: what is not yet in the database, and what has not ended.";
     LedgerLag = "weir_ledger_lag_seconds", Kind::Gauge, &[],

@@ -283,6 +283,53 @@ fn a_budget_is_charged_with_what_is_known_of_a_cost() {
     check_refusal(&ask(&second));
 }
 
+#[test]
+fn a_restart_keeps_what_limits_have_counted() {
+    let upstream = answering();
+    let limits =
+        "    limits: {requests_per_day: 4, tokens_per_hour: 10000}\n    users: {limits: {requests_per_hour: 2}}";
+    let text = with_tenant(&upstream, limits);
+    let of_user = |gateway: &Gateway, user: &str| {
+        gateway.post(CHAT, &with(chat("openai/m", "hi"), json!({"max_tokens": 20, "user": user})))
+    };
+    let mut drained = Gateway::start(&text);
+    assert_eq!(of_user(&drained, "ada").status(), 200);
+    drained.signal("TERM");
+    assert!(drained.wait_exit().success());
+    let mut killed = Gateway::start_in(drained.dir.clone(), &text, &[]);
+    assert_eq!(of_user(&killed, "ada").status(), 200);
+    let refused = of_user(&killed, "ada");
+    assert_eq!(refused.status(), 429);
+    assert!(refused.text().contains("has reached its limit of 2 requests per hour"), "{}", refused.text());
+    until("the file to say so", || {
+        let text = std::fs::read_to_string(drained.dir.join("data/limits.json")).ok()?;
+        let kept: Value = serde_json::from_str(&text).unwrap();
+        let of_day = kept["windows"].as_array()?.iter().find(|it| it["limit"] == "requests_per_day")?;
+        (of_day["charges"].as_array()?.len() == 2).then_some(())
+    });
+    killed.signal("KILL");
+    killed.wait_exit();
+    let third = Gateway::start_in(drained.dir.clone(), &text, &[]);
+    assert_eq!(of_user(&third, "ada").status(), 429);
+    assert_eq!((of_user(&third, "bob").status(), of_user(&third, "bob").status()), (200, 200));
+    let refused = of_user(&third, "eve");
+    assert!(refused.text().contains("has reached its limit of 4 requests per day"), "{}", refused.text());
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((86_000..=86_400).contains(&wait), "from when the first process let one in: {wait}");
+}
+
+#[test]
+fn limits_that_cannot_be_read_are_moved_aside() {
+    let upstream = answering();
+    let dir = new_dir();
+    std::fs::create_dir_all(dir.join("data")).unwrap();
+    std::fs::write(dir.join("data/limits.json"), "{\"version\":9,\"windows\":[]}").unwrap();
+    let gateway = Gateway::start_in(dir, &with_tenant(&upstream, "    limits: {requests_per_day: 4}"), &[]);
+    assert!(gateway.stderr().contains("what limits had counted cannot be read"), "{}", gateway.stderr());
+    assert!(gateway.dir.join("data/limits.json.broken").exists());
+    assert_eq!(ask(&gateway).status(), 200);
+}
+
 /// Where there is no ledger to be asked, there is the file.
 #[test]
 fn without_a_ledger_a_file_keeps_what_was_spent() {

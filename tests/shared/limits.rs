@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_less::join_all;
 use weir::config::runtime::OnStoreLoss;
@@ -13,7 +13,8 @@ use crate::server::on_each;
 use crate::support::wait::until;
 
 const LAST: OnStoreLoss = OnStoreLoss::LastLease;
-const MINUTE_MS: u64 = 60_000;
+/// Longer than any test takes, so that nothing leaves its window meanwhile.
+const HOUR_MS: u64 = 3_600_000;
 
 /// Waiting for many at once, without a crate for it.
 mod futures_less {
@@ -29,7 +30,7 @@ mod futures_less {
 }
 
 fn window(limit: u64) -> Kind {
-    Kind::Window { limit, length_ms: MINUTE_MS }
+    Kind::Window { limit, length_ms: HOUR_MS }
 }
 
 fn total(limit: u64) -> Kind {
@@ -86,13 +87,11 @@ fn row_35_n_replicas_share_one_limit() {
             let fleet = fleet(&server.url(), count);
             let limit = 1_000;
             let counters = everywhere(&fleet, &format!("requests:{count}"), window(limit));
-            let began = Instant::now();
             let mut admitted = 0;
             // Until nobody gets any more: three times what there is.
             for _ in 0..15 {
                 admitted += run(crowd(&fleet, &counters, 200)).0.len() as u64;
             }
-            assert!(began.elapsed() < Duration::from_secs(55), "the window has moved on: {:?}", began.elapsed());
             assert_eq!(admitted, limit, "{count} replicas");
         }
     });
@@ -233,7 +232,7 @@ fn a_request_gets_room_in_all_of_its_counters_or_takes_nothing() {
             for n in 0..60 {
                 match fleet[n % 2].take(&[&wide[n % 2], &narrow[n % 2]]).await {
                     Ok(_) => admitted += 1,
-                    Err(no) => assert!(matches!(no, Refused::Full { need: 1, wait_ms: Some(1..=61_000) }), "{no:?}"),
+                    Err(no) => assert!(matches!(no, Refused::Full { need: 1, wait_ms: Some(1..=3_660_000) }), "{no:?}"),
                 }
             }
             assert_eq!(admitted, 10);
@@ -344,40 +343,34 @@ fn most_requests_need_no_call_far_from_a_limit() {
     on_each(|server| {
         let fleet = fleet(&server.url(), 2);
         let counters = everywhere(&fleet, "far", window(1_000_000));
-        let near = everywhere(&fleet, "near", window(2_000));
         // A store that has just begun gives nobody more than is needed.
         until("leases", || {
             run(fleet[0].take(&[&counters[0]])).unwrap();
             (fleet[0].told.leased.load(Ordering::Relaxed) > 0).then_some(())
         });
-        let shares =
-            [("far below", &counters, 3_000_usize), ("at the limit", &near, 6_000)].map(|(what, counters, most)| {
-                let before = told(&fleet);
-                run(async {
-                    let load = (0..2_usize).map(|n| {
-                        let (replica, counter) = (Arc::clone(&fleet[n]), Arc::clone(&counters[n]));
-                        async move {
-                            // A thousand in a second, as a clock ticks.
-                            for _ in 0..most / 2 / 5 {
-                                for _ in 0..5 {
-                                    let _ = replica.take(&[&counter]).await;
-                                }
-                                tokio::time::sleep(Duration::from_millis(5)).await;
-                            }
+        let before = told(&fleet);
+        run(async {
+            let load = (0..2_usize).map(|n| {
+                let (replica, counter) = (Arc::clone(&fleet[n]), Arc::clone(&counters[n]));
+                async move {
+                    // A thousand in a second, as a clock ticks.
+                    for _ in 0..300 {
+                        for _ in 0..5 {
+                            let _ = replica.take(&[&counter]).await;
                         }
-                    });
-                    join_all(load.collect()).await
-                });
-                let after = told(&fleet);
-                let [leased, granted, refused, calls] = [0, 1, 2, 3].map(|n| after[n] - before[n]);
-                eprintln!("{what}: {leased} from leases, {granted} by a call, {refused} refused; {calls} calls");
-                leased as f64 / (leased + granted) as f64
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                }
             });
-        assert!(shares[0] > 0.95, "{shares:?}");
+            join_all(load.collect()).await
+        });
+        let [leased, granted] = std::array::from_fn(|n| told(&fleet)[n] - before[n]);
+        assert!(leased > 19 * granted, "{leased} from leases, {granted} by a call");
     });
 }
 
-fn told(fleet: &[Arc<Replica>]) -> [u64; 4] {
+/// How many were served from leases, and how many by a call.
+fn told(fleet: &[Arc<Replica>]) -> [u64; 2] {
     let sum = |of: fn(&Replica) -> &AtomicU64| fleet.iter().map(|r| of(r).load(Ordering::Relaxed)).sum();
-    [sum(|r| &r.told.leased), sum(|r| &r.told.granted), sum(|r| &r.told.refused), sum(|r| &r.told.calls)]
+    [sum(|r| &r.told.leased), sum(|r| &r.told.granted)]
 }

@@ -7,6 +7,7 @@ use super::account::{Spend, Tally};
 use super::period::Bounds;
 use crate::config::budget::{Per, Period};
 use crate::limit::Scope;
+use crate::limit::named::Named;
 use crate::usage::price::PicoUsd;
 
 /// Of what is written. The one before had tenants and keys only, in UTC, and is understood; others are
@@ -20,18 +21,10 @@ pub(super) struct Kept {
 }
 
 /// One tally of one scope.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Row {
-    tenant: String,
-    /// With none of these, it is the tenant's own.
-    key: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    /// By which pattern, and its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tag: Option<(String, String)>,
+    #[serde(flatten)]
+    scope: Named,
     per: String,
     reset_day: u32,
     /// UTC where it is not said.
@@ -63,24 +56,15 @@ impl Kept {
 
 impl Row {
     pub(super) fn of(scope: &Scope, tally: &Tally) -> Self {
-        let mut row = Self {
-            tenant: scope.tenant().to_owned(),
+        Self {
+            scope: scope.into(),
             per: tally.period.per.as_str().to_owned(),
             reset_day: tally.period.reset_day,
             time_zone: tally.period.zone.iana_name().filter(|name| *name != "UTC").map(str::to_owned),
             begins_ms: tally.bounds.begins_ms,
             tokens: tally.spent.tokens,
             pico_usd: tally.spent.cost.0.to_string(),
-            ..Self::default()
-        };
-        match scope {
-            Scope::Tenant(_) => {}
-            Scope::Key { key, .. } => row.key = Some(key.clone()),
-            Scope::Model { pattern, .. } => row.model = Some(pattern.clone()),
-            Scope::User { user, .. } => row.user = Some(user.clone()),
-            Scope::Tag { pattern, tag, .. } => row.tag = Some((pattern.clone(), tag.clone())),
         }
-        row
     }
 
     fn read(self) -> Result<(Scope, Tally), String> {
@@ -93,15 +77,7 @@ impl Row {
         let period = Period { per, reset_day: self.reset_day, zone };
         let pico = self.pico_usd.parse().map_err(|_| format!("not an amount: `{}`", self.pico_usd))?;
         let spent = Spend { tokens: self.tokens, cost: PicoUsd(pico) };
-        let tenant = self.tenant;
-        let scope = match (self.key, self.model, self.user, self.tag) {
-            (Some(key), ..) => Scope::Key { tenant, key },
-            (_, Some(pattern), ..) => Scope::Model { tenant, pattern },
-            (_, _, Some(user), _) => Scope::User { tenant, user },
-            (.., Some((pattern, tag))) => Scope::Tag { tenant, pattern, tag },
-            _ => Scope::Tenant(tenant),
-        };
         let bounds = Bounds::around(&period, self.begins_ms);
-        Ok((scope, Tally { period, bounds, spent, known_from_ms: None }))
+        Ok((self.scope.into(), Tally { period, bounds, spent, known_from_ms: None }))
     }
 }

@@ -40,7 +40,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Scope;
 use crate::config::budget::{Budget, Period};
-use account::ALWAYS;
+use account::{ALWAYS, Book};
 use kept::{Kept, Row};
 
 pub(super) use account::Account;
@@ -74,9 +74,16 @@ impl Accounts {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every account as there is now: whoever looks through them all must not keep newcomers waiting.
-    fn listed(&self) -> Vec<(Scope, Arc<Account>)> {
-        self.all().iter().map(|(scope, account)| (scope.clone(), Arc::clone(account))).collect()
+    /// Calls `each` with every account, one after the other: nobody who comes waits longer for that, and
+    /// nobody is held on to.
+    fn each(&self, mut each: impl FnMut(&Scope, &mut Book)) {
+        let scopes: Vec<Scope> = self.all().keys().cloned().collect();
+        for scope in scopes {
+            let known = self.all().get(&scope).map(Arc::clone);
+            if let Some(account) = known {
+                each(&scope, &mut account.lock());
+            }
+        }
     }
 
     /// The account of a tenant or a key with the budgets on it. What was spent before counts.
@@ -127,16 +134,18 @@ impl Accounts {
     /// everything, later of users and tags that came anew, and of budgets that a reload brought.
     pub fn wanted(&self, unix_ms: u64) -> Vec<Wanted> {
         let mut wanted = Vec::new();
-        // Of those for whom there is no room nobody has written down anything.
-        for (scope, account) in self.listed().iter().filter(|(scope, _)| !scope.is_of_others()) {
-            let book = account.lock();
+        self.each(|scope, book| {
+            // Of those for whom there is no room nobody has written down anything.
+            if scope.is_of_others() {
+                return;
+            }
             wanted.extend(book.unknown(unix_ms).map(|(tally, before_ms)| Wanted {
                 scope: scope.clone(),
                 period: tally.period.clone(),
                 begins_ms: tally.bounds.begins_ms,
                 before_ms,
             }));
-        }
+        });
         wanted
     }
 
@@ -157,15 +166,12 @@ impl Accounts {
         if !self.bounded.load(Ordering::Relaxed) {
             return None;
         }
-        let all = self.listed();
         // Every flag is taken, also behind one that is set.
-        if !all.iter().fold(false, |changed, (_, account)| account.lock().take_changed() | changed) {
+        if !self.all().values().fold(false, |changed, account| account.lock().take_changed() | changed) {
             return None;
         }
         let mut rows = Vec::new();
-        for (scope, account) in &all {
-            rows.extend(account.lock().live(unix_ms).map(|tally| Row::of(scope, tally)));
-        }
+        self.each(|scope, book| rows.extend(book.live(unix_ms).map(|tally| Row::of(scope, tally))));
         Kept::new(rows).write().ok()
     }
 

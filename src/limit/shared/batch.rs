@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Value};
 
-use super::counter::Kind;
+use super::kind::Kind;
 
 /// See the comment at its head.
 pub const SCRIPT: &str = include_str!("script.lua");

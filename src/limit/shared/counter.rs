@@ -8,12 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::batch::{Entry, Seen};
+use super::kind::Kind;
 use super::spent::Spent;
 use crate::config::runtime::OnStoreLoss;
 
-/// The longest that a lease lives; shorter windows have shorter ones.
-pub(super) const LEASE_MS: u64 = 1_000;
-const SHORTEST_LEASE_MS: u64 = 50;
 /// A refusal is remembered for so long, so that a crowd at a full limit does not ask for each of its
 /// requests. Room that others give back is found that much later.
 const EMPTY_MS: u64 = 50;
@@ -24,36 +22,6 @@ const PLACES_WAIT_MS: u64 = 1_000;
 /// Of the demand of a second: below the first a lease is refilled, up to the second.
 const LOW_MS: u64 = 250;
 const HIGH_MS: u64 = 500;
-
-/// What is counted, and how much of it there may be. Units are whole numbers below 2^53.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// In any `length_ms`, sliding.
-    Window { limit: u64, length_ms: u64 },
-    /// Until a moment (milliseconds since 1970), or ever. The id says which period it is.
-    Total { limit: u64, ends_at_ms: Option<u64> },
-    /// At the same time.
-    Concurrency { limit: u64 },
-}
-
-impl Kind {
-    pub const fn limit(self) -> u64 {
-        match self {
-            Self::Window { limit, .. } | Self::Total { limit, .. } | Self::Concurrency { limit } => limit,
-        }
-    }
-
-    fn lease_ms(self) -> u64 {
-        match self {
-            Self::Window { length_ms, .. } => (length_ms / 10).clamp(SHORTEST_LEASE_MS, LEASE_MS),
-            Self::Total { .. } | Self::Concurrency { .. } => LEASE_MS,
-        }
-    }
-
-    fn share(self, replicas: u64) -> u64 {
-        (self.limit() / replicas.max(1)).max(1)
-    }
-}
 
 /// A counter of the store. One for each id in a process.
 pub struct Counter {

@@ -32,6 +32,7 @@
 
 pub mod batch;
 mod counter;
+mod kind;
 mod spent;
 pub mod store;
 mod task;
@@ -52,7 +53,8 @@ use crate::config::runtime::OnStoreLoss;
 use counter::{Origin, Took, Weather};
 use store::Place;
 
-pub use counter::{Counter, Kind, Standing};
+pub use counter::{Counter, Standing};
+pub use kind::Kind;
 pub use task::Task;
 pub use watch::{Drawn, Watch};
 

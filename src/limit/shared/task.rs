@@ -14,7 +14,8 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::batch::{Batch, Entry, Reply, Verdict};
-use super::counter::{Counter, LEASE_MS};
+use super::counter::Counter;
+use super::kind::LEASE_MS;
 use super::store::{Failure, Place, Store};
 use super::{Answer, Draw, Granted, RECALL_PATIENCE, Refused, Shared, TICK};
 use crate::limit::clock::whole_ms;

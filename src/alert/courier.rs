@@ -26,7 +26,8 @@ pub struct Courier {
     /// What the posts are for.
     rules: Arc<Rules>,
     posts: Vec<Post>,
-    running: JoinSet<(String, Found)>,
+    /// By the id of their post.
+    running: JoinSet<(u64, Found)>,
 }
 
 impl std::fmt::Debug for Courier {
@@ -50,7 +51,7 @@ impl Courier {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                Some(Ok((name, found))) = self.running.join_next() => self.done(&name, &found),
+                Some(Ok((id, found))) = self.running.join_next() => self.done(id, &found),
             }
             self.rebind();
             self.sort();
@@ -91,14 +92,16 @@ impl Courier {
         for post in &mut self.posts {
             let Some(alert) = post.next(now) else { continue };
             let call = call(&alert, &post.hook, &self.instance);
-            let (name, caller) = (post.hook.name.clone(), Arc::clone(&self.caller));
-            self.running.spawn(async move { (name, ask(caller.as_ref(), call).await) });
+            let (id, caller) = (post.id, Arc::clone(&self.caller));
+            self.running.spawn(async move { (id, ask(caller.as_ref(), call).await) });
         }
     }
 
-    fn done(&mut self, name: &str, found: &Found) {
-        let Some(post) = self.posts.iter_mut().find(|post| post.hook.name == name) else { return };
+    /// What was on its way to an address that is no longer in the configuration is nobody's.
+    fn done(&mut self, id: u64, found: &Found) {
+        let Some(post) = self.posts.iter_mut().find(|post| post.id == id) else { return };
         let delivery = post.done(found, Instant::now(), chance());
+        let name = post.hook.name.as_str();
         self.alerts.count(name, delivery);
         if delivery == Delivery::Failed {
             tracing::error!(webhook = name, ?found, "an alert could not be delivered");

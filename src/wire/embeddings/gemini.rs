@@ -74,7 +74,7 @@ pub fn renamed(requests: &str, model: &str) -> Result<String> {
 }
 
 fn bad_request(error: serde_json::Error) -> Error {
-    Error::invalid("content", "the request is not what embedContent takes").with_detail(error)
+    Error::invalid("content", "the request is not what embedContent takes").with_unreadable(&error)
 }
 
 /// The texts of a content make one input.

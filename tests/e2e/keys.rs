@@ -278,6 +278,25 @@ fn row_33_keys_verify_while_the_database_is_down() {
     drop(gateway);
 }
 
+/// What took over never had the last changes and has counted on: its clock is where the one before stood.
+#[test]
+fn a_revocation_that_the_databases_clock_does_not_tell_of_is_seen_at_the_next_start() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let dir = new_dir();
+    let config = config(upstream.address, upstream.address, "");
+    let mut gateway = Gateway::start_in(dir.clone(), &config, &[]);
+    let (id, secret) = create(&gateway, json!({}));
+    let snapshot = dir.join("data/keys.json");
+    until("the snapshot", || std::fs::read_to_string(&snapshot).ok().filter(|text| text.contains(&id)));
+    gateway.signal("TERM");
+    gateway.wait_exit();
+    let database = rusqlite::Connection::open(dir.join("data/weir.db")).unwrap();
+    assert_eq!(database.execute("UPDATE weir_keys SET revoked_ms = 1 WHERE id = $1", [&id]).unwrap(), 1);
+    drop(database);
+    let again = Gateway::start_in(dir, &config, &[]);
+    assert_eq!(says(&again, &secret), refused(403, "key_inactive"));
+}
+
 #[test]
 fn a_key_of_a_tenant_that_is_gone_is_refused_and_listed_so() {
     let upstream = Upstream::json(200, chat_answer("ok"));

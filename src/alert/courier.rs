@@ -145,3 +145,57 @@ fn machine() -> String {
     let read = |path| std::fs::read_to_string(path).ok().map(|name| name.trim().to_owned());
     read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::config::alerts::{WebhookFormat, WebhookUrl};
+    use crate::config::runtime::BaseUrl;
+    use crate::error::Result;
+    use crate::limit::clock::Clock;
+    use crate::provider::sign::call::Reply;
+    use crate::secret::Secret;
+
+    /// Takes its time.
+    struct Slow;
+
+    #[async_trait]
+    impl Caller for Slow {
+        async fn call(&self, _: Call) -> Result<Reply> {
+            pending().await
+        }
+    }
+
+    fn rules(host: &str) -> Arc<Rules> {
+        let base = BaseUrl { tls: false, host: host.into(), port: 80, path: "/".into(), authority: host.into() };
+        let url = WebhookUrl { base, whole: Secret::new(format!("http://{host}/")) };
+        let (format, events, tenants) = (WebhookFormat::Weir, Vec::new(), Vec::new());
+        let hook = Webhook { name: "h".into(), url, secret: None, format, events, tenants };
+        Arc::new(Rules { webhooks: vec![hook], ..Rules::default() })
+    }
+
+    #[tokio::test]
+    async fn what_an_address_said_that_was_changed_is_not_taken_for_the_new_ones_word() {
+        let alerts = Arc::new(Alerts::new(rules("old.example"), Clock::start()));
+        let mut courier = Courier::new(Arc::clone(&alerts), Arc::new(Slow));
+        let delivered = || alerts.counts().deliveries.iter().map(|(.., count)| count).sum::<u64>();
+        alerts.database(Some("gone"));
+        courier.sort();
+        courier.send();
+        let old = courier.posts[0].id;
+        alerts.bind(&rules("new.example"));
+        courier.rebind();
+        alerts.shared_store(Some("gone"));
+        courier.sort();
+        courier.send();
+        courier.done(old, &Found::Answer(200));
+        assert_eq!(delivered(), 0, "the new one's is still on its way");
+        let new = courier.posts[0].id;
+        courier.done(new, &Found::Answer(200));
+        assert_eq!(delivered(), 1);
+    }
+}

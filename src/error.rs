@@ -282,6 +282,17 @@ impl Error {
         self
     }
 
+    /// Why JSON could not be read, without a word of it: it may be somebody's prompt, or an answer.
+    #[must_use]
+    pub fn with_unreadable(self, error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            // These say no more than what was expected, and where.
+            serde_json::error::Category::Syntax | serde_json::error::Category::Eof => self.with_detail(error),
+            _ => self.with_detail(format_args!("a member is not what it should be at line {line} column {column}")),
+        }
+    }
+
     /// The request member at fault.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<Cow<'static, str>>) -> Self {

@@ -26,7 +26,8 @@ pub struct Courier {
     /// What the posts are for.
     rules: Arc<Rules>,
     posts: Vec<Post>,
-    running: JoinSet<(String, Found)>,
+    /// By the id of their post.
+    running: JoinSet<(u64, Found)>,
 }
 
 impl std::fmt::Debug for Courier {
@@ -50,7 +51,7 @@ impl Courier {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                Some(Ok((name, found))) = self.running.join_next() => self.done(&name, &found),
+                Some(Ok((id, found))) = self.running.join_next() => self.done(id, &found),
             }
             self.rebind();
             self.sort();
@@ -91,14 +92,16 @@ impl Courier {
         for post in &mut self.posts {
             let Some(alert) = post.next(now) else { continue };
             let call = call(&alert, &post.hook, &self.instance);
-            let (name, caller) = (post.hook.name.clone(), Arc::clone(&self.caller));
-            self.running.spawn(async move { (name, ask(caller.as_ref(), call).await) });
+            let (id, caller) = (post.id, Arc::clone(&self.caller));
+            self.running.spawn(async move { (id, ask(caller.as_ref(), call).await) });
         }
     }
 
-    fn done(&mut self, name: &str, found: &Found) {
-        let Some(post) = self.posts.iter_mut().find(|post| post.hook.name == name) else { return };
+    /// What was on its way to an address that is no longer in the configuration is nobody's.
+    fn done(&mut self, id: u64, found: &Found) {
+        let Some(post) = self.posts.iter_mut().find(|post| post.id == id) else { return };
         let delivery = post.done(found, Instant::now(), chance());
+        let name = post.hook.name.as_str();
         self.alerts.count(name, delivery);
         if delivery == Delivery::Failed {
             tracing::error!(webhook = name, ?found, "an alert could not be delivered");
@@ -141,4 +144,58 @@ fn chance() -> u32 {
 fn machine() -> String {
     let read = |path| std::fs::read_to_string(path).ok().map(|name| name.trim().to_owned());
     read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::config::alerts::{WebhookFormat, WebhookUrl};
+    use crate::config::runtime::BaseUrl;
+    use crate::error::Result;
+    use crate::limit::clock::Clock;
+    use crate::provider::sign::call::Reply;
+    use crate::secret::Secret;
+
+    /// Takes its time.
+    struct Slow;
+
+    #[async_trait]
+    impl Caller for Slow {
+        async fn call(&self, _: Call) -> Result<Reply> {
+            pending().await
+        }
+    }
+
+    fn rules(host: &str) -> Arc<Rules> {
+        let base = BaseUrl { tls: false, host: host.into(), port: 80, path: "/".into(), authority: host.into() };
+        let url = WebhookUrl { base, whole: Secret::new(format!("http://{host}/")) };
+        let (format, events, tenants) = (WebhookFormat::Weir, Vec::new(), Vec::new());
+        let hook = Webhook { name: "h".into(), url, secret: None, format, events, tenants };
+        Arc::new(Rules { webhooks: vec![hook], ..Rules::default() })
+    }
+
+    #[tokio::test]
+    async fn what_an_address_said_that_was_changed_is_not_taken_for_the_new_ones_word() {
+        let alerts = Arc::new(Alerts::new(rules("old.example"), Clock::start()));
+        let mut courier = Courier::new(Arc::clone(&alerts), Arc::new(Slow));
+        let delivered = || alerts.counts().deliveries.iter().map(|(.., count)| count).sum::<u64>();
+        alerts.database(Some("gone"));
+        courier.sort();
+        courier.send();
+        let old = courier.posts[0].id;
+        alerts.bind(&rules("new.example"));
+        courier.rebind();
+        alerts.shared_store(Some("gone"));
+        courier.sort();
+        courier.send();
+        courier.done(old, &Found::Answer(200));
+        assert_eq!(delivered(), 0, "the new one's is still on its way");
+        let new = courier.posts[0].id;
+        courier.done(new, &Found::Answer(200));
+        assert_eq!(delivered(), 1);
+    }
 }

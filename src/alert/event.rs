@@ -42,6 +42,8 @@ pub struct Event {
     pub about: String,
     /// Whom it concerns, where that is one tenant.
     pub tenant: Option<String>,
+    /// Clients choose what it is about, and may make up as many as they like.
+    pub by_clients: bool,
     /// One sentence.
     pub text: String,
     /// Members of a JSON object, without its braces.
@@ -58,6 +60,7 @@ impl Event {
             subject: brief(&subject.into(), MOST_NAME_CHARS),
             about: String::new(),
             tenant: None,
+            by_clients: false,
             text: brief(&text.into(), MOST_TEXT_CHARS),
             data: b"{}".to_vec(),
             resolved: false,
@@ -78,6 +81,11 @@ impl Event {
     #[must_use]
     pub fn of_tenant(self, tenant: Option<&str>) -> Self {
         Self { tenant: tenant.map(str::to_owned), ..self }
+    }
+
+    #[must_use]
+    pub fn by_clients(self, by_clients: bool) -> Self {
+        Self { by_clients, ..self }
     }
 
     #[must_use]

@@ -10,6 +10,7 @@ use super::{Alerts, Event, Severity};
 use crate::config::alerts::AlertKind;
 use crate::config::budget::{Amount, Budget, Unit};
 use crate::limit::Scope;
+use crate::limit::budget::Bounds;
 use crate::limit::clock::whole_ms;
 
 /// A budget that has reached a part of itself.
@@ -33,7 +34,7 @@ pub struct Lag {
 
 impl Alerts {
     /// A request's end took a budget over one of its thresholds.
-    pub fn budget_crossed(&self, crossed: &Crossed<'_>) {
+    pub fn budget_crossed(&self, crossed: &Crossed<'_>, unix_ms: u64) {
         let Crossed { scope, budget, percent, spent } = *crossed;
         let (kind, name) = (scope.kind(), scope.name());
         let severity = match percent {
@@ -46,9 +47,12 @@ impl Alerts {
             100.. => format!("the {soft}budget of the {kind} `{name}` is used up: {budget}"),
             percent => format!("{percent}% of the {soft}budget of the {kind} `{name}` are used: {budget}"),
         };
+        // A period that begins anew, or a budget of another size, is another one to be told of.
+        let (begins_ms, tenant) = (Bounds::around(&budget.period, unix_ms).begins_ms, scope.tenant());
         let event = Event::new(AlertKind::BudgetThreshold, severity, format!("{kind} {name}"), text)
-            .about(format!("{} {} {percent}", scope.tenant(), budget.name()))
-            .of_tenant(Some(scope.tenant()))
+            .about(format!("{tenant} {} {} {percent} {begins_ms}", budget.name(), budget.most))
+            .by_clients(matches!(scope, Scope::User { .. } | Scope::Tag { .. }))
+            .of_tenant(Some(tenant))
             .with(|data| {
                 data.text("scope", kind).text("name", name).text("budget", &budget.name());
                 data.num("percent", percent.into()).text("unit", budget.unit.as_str()).bool("soft", budget.soft);
@@ -67,6 +71,7 @@ impl Alerts {
             "the model `{provider}/{model}` has no price: its requests cost nothing in budgets and reports until it has one"
         );
         let event = Event::new(AlertKind::UnknownPrice, Severity::Warning, format!("model {provider}/{model}"), text)
+            .by_clients(true)
             .of_tenant(tenant)
             .with(|data| _ = data.text("provider", provider).text("model", model));
         self.raise(event);
@@ -85,6 +90,7 @@ impl Alerts {
             cents(spike.usual),
         );
         let event = Event::new(AlertKind::SpendSpike, Severity::Warning, format!("{} {name}", who.as_str()), text)
+            .by_clients(who == Spender::Tag)
             .of_tenant(tenant)
             .with(|data| {
                 data.text("scope", who.as_str()).text("name", name).num("window_s", window);
@@ -197,6 +203,16 @@ impl Alerts {
                 data.text("cause", why.unwrap_or_default());
             });
         self.state_of(why.is_some(), event);
+    }
+
+    /// An endpoint is no longer in the configuration: nothing that was wrong with it goes on.
+    pub fn endpoint_gone(&self, endpoint: &str) {
+        let subject = format!("endpoint {endpoint}");
+        let text = format!("the endpoint `{endpoint}` is no longer in the configuration");
+        for (kind, about) in self.going_on(&subject) {
+            let event = Event::new(kind, Severity::Info, subject.as_str(), text.as_str()).about(about);
+            self.resolve(event.with(|data| _ = data.text("endpoint", endpoint)));
+        }
     }
 
     fn state_of(&self, is_bad: bool, event: Event) {

@@ -121,6 +121,10 @@ impl Alerts {
         }
     }
 
+    fn going_on(&self, subject: &str) -> Vec<(AlertKind, String)> {
+        self.state().told.of(subject)
+    }
+
     /// What this event is about is over. Nothing is said of what nobody was told of.
     pub fn resolve(&self, event: Event) {
         self.resolve_at(event, self.clock.moment());

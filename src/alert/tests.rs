@@ -34,7 +34,8 @@ fn a_budget_is_told_of_at_each_threshold_once() {
     let period = Period { per: Per::Month, reset_day: 1, zone: jiff::tz::TimeZone::UTC };
     let budget = Budget::hard(Unit::Usd, 1_500_000_000_000, period);
     for percent in [50, 80, 80, 100, 100] {
-        alerts.budget_crossed(&Crossed { scope: &scope, budget: &budget, percent, spent: Some(900_000_000_000) });
+        let crossed = Crossed { scope: &scope, budget: &budget, percent, spent: Some(900_000_000_000) };
+        alerts.budget_crossed(&crossed, 1_790_000_000_000);
     }
     let all = told(&alerts);
     assert_eq!(all.len(), 3);
@@ -50,6 +51,25 @@ fn a_budget_is_told_of_at_each_threshold_once() {
     });
     assert_eq!(all[2]["data"], data);
     assert_eq!(alerts.counts().raised[0], ("budget_threshold", 3));
+    // The next month, and a budget of another size, are told of however soon they come.
+    let crossed = Crossed { scope: &scope, budget: &budget, percent: 100, spent: None };
+    alerts.budget_crossed(&crossed, 1_791_000_000_000);
+    let larger = Budget { most: 2 * budget.most, ..budget.clone() };
+    alerts.budget_crossed(&Crossed { budget: &larger, ..crossed }, 1_791_000_000_000);
+    assert_eq!(alerts.counts().raised[0], ("budget_threshold", 5));
+}
+
+#[test]
+fn budgets_of_names_that_clients_choose_push_out_no_others() {
+    let alerts = alerts();
+    let budget = Budget::hard(Unit::Usd, 1, Period::plain(Per::Day));
+    let cross = |scope: &Scope| {
+        alerts.budget_crossed(&Crossed { scope, budget: &budget, percent: 100, spent: None }, 1_790_000_000_000);
+    };
+    (0..20_000).for_each(|n| cross(&Scope::User { tenant: "acme".into(), user: format!("u{n}") }));
+    assert_eq!(alerts.counts().raised[0], ("budget_threshold", 100));
+    cross(&Scope::Tenant("acme".into()));
+    assert_eq!(alerts.counts().raised[0], ("budget_threshold", 101));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::alert;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Retry};
 use crate::limit::budget::{Crossed, Spend};
+use crate::limit::clock::unix_ms;
 use crate::limit::{Admission, Used};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
@@ -288,7 +289,8 @@ impl Gateway {
         let (tenant, kind, name) = (scope.tenant(), scope.kind(), scope.name());
         tracing::warn!(request_id = %x.request_id, tenant, scope = kind, name, budget = budget.name(), percent, "{crossed}");
         self.telemetry.budget_crossed(crossed);
-        self.alerts.budget_crossed(&alert::Crossed { scope, budget, percent: *percent, spent: None });
+        let crossed = alert::Crossed { scope, budget, percent: *percent, spent: None };
+        self.alerts.budget_crossed(&crossed, unix_ms());
     }
 
     /// Settles limits and writes the one record. Only the first call counts.

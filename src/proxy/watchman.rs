@@ -26,6 +26,8 @@ use crate::store::{By, Database, UsageQuery};
 const EVERY: Duration = Duration::from_secs(1);
 /// What the ledger's sums are apart by.
 const HOUR: Duration = Duration::from_secs(3_600);
+/// Sums of an hour that are read of tenants, of keys and of tags, the dearest first: clients may have made up many.
+const MOST_HOURS: u32 = 100_000;
 /// A breaker that nobody has tried for this long says nothing of the present.
 const STALE_MS: u64 = 600_000;
 
@@ -50,6 +52,8 @@ struct Round {
     out_since_ms: HashMap<Place, u64>,
     told: BTreeSet<Place>,
     refused: BTreeSet<String>,
+    /// Those of the configuration of the last look.
+    known: BTreeSet<String>,
 }
 
 #[async_trait]
@@ -90,7 +94,13 @@ fn remember(alerts: &Alerts, database: &Database, began_ms: u64) {
     let since_s = until_s.saturating_sub(seconds(whole_ms(rules.history)));
     for (who, by) in [(Spender::Tenant, By::Tenant), (Spender::Key, By::Key), (Spender::Tag, By::Tag)] {
         let by = vec![by, By::Hour];
-        let query = UsageQuery { by, since_s: Some(since_s), until_s: Some(until_s), ..UsageQuery::default() };
+        let query = UsageQuery {
+            by,
+            since_s: Some(since_s),
+            until_s: Some(until_s),
+            limit: MOST_HOURS,
+            ..UsageQuery::default()
+        };
         let mut rows = match database.usage(&query) {
             Ok(rows) => rows,
             Err(error) => {
@@ -110,6 +120,7 @@ fn remember(alerts: &Alerts, database: &Database, began_ms: u64) {
 
 impl Round {
     fn go(&mut self, live: &Live, alerts: &Alerts, now_ms: u64) {
+        self.forget(live, alerts);
         let mut out: HashMap<Place, Option<String>> = HashMap::new();
         let mut refused = BTreeSet::new();
         for deployment in live.runtime.endpoints() {
@@ -128,6 +139,17 @@ impl Round {
         }
         self.credentials(&refused, alerts);
         self.endpoints(&out, alerts, now_ms);
+    }
+
+    /// Endpoints that are gone from the configuration are neither out nor back.
+    fn forget(&mut self, live: &Live, alerts: &Alerts) {
+        let now: BTreeSet<String> = live.runtime.endpoints().map(|deployment| deployment.id.clone()).collect();
+        for gone in self.known.difference(&now) {
+            self.told.retain(|(endpoint, _)| endpoint != gone);
+            self.refused.remove(gone);
+            alerts.endpoint_gone(gone);
+        }
+        self.known = now;
     }
 
     fn credentials(&mut self, refused: &BTreeSet<String>, alerts: &Alerts) {
@@ -223,6 +245,29 @@ alerts: {endpoint_down: 30s}
         round.go(&live, &alerts, 33_000);
         round.go(&live, &alerts, 34_000);
         assert_eq!(told(&alerts), ["endpoint_down raised", "endpoint_down resolved"]);
+    }
+
+    #[test]
+    fn an_endpoint_that_is_gone_from_the_file_is_not_said_to_serve_again() {
+        let (live, alerts) = world();
+        let mut round = Round::default();
+        let endpoint = live.board.endpoint("lab").unwrap();
+        endpoint.checked(false);
+        round.go(&live, &alerts, 0);
+        round.go(&live, &alerts, 30_000);
+        alerts.credential_fetched("lab", Some("no answer"));
+        let other = LAB.replace("lab:", "other:");
+        let runtime = Arc::new(load::from_text(&other, "weir.yaml", &System).unwrap());
+        let limiter = Limiter::new();
+        let next = Live::new(runtime, Roster::default(), &limiter, Clock::start(), Some(&live)).unwrap();
+        round.go(&next, &alerts, 31_000);
+        round.go(&next, &alerts, 32_000);
+        let all = told(&alerts);
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert!(all[2..].iter().all(|told| told.ends_with("resolved")), "{all:?}");
+        let text = String::from_utf8(alerts.json()).unwrap();
+        assert_eq!(text.matches("the endpoint `lab` is no longer in the configuration").count(), 2, "{text}");
+        assert!(!text.contains("serves again"), "{text}");
     }
 
     #[test]

@@ -70,3 +70,31 @@ pub fn awaited(headers: &HeaderMap, keyring: &Keyring) -> Option<(Arc<Issuers>, 
     let issuers = keyring.tokens().issuers().filter(|issuers| issuers.is_waiting())?;
     Some((Arc::clone(issuers), credential::extract(headers, None).ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::runtime::Runtime;
+    use crate::limit::Limiter;
+    use crate::limit::door::DoorLimits;
+    use crate::secret::minted;
+    use crate::tenant::keys::Roster;
+
+    /// Nobody has looked at the database yet: a key of our making may well be good.
+    #[test]
+    fn a_key_that_cannot_be_told_is_no_guess_and_one_that_can_is() {
+        let (runtime, roster) = (Runtime::default(), Roster { freshness: Some(Arc::default()), ..Roster::default() });
+        let bound = Limiter::new().bind_with(&runtime, roster.keys());
+        let (ring, door) = (Keyring::new(&runtime, roster, &bound), Door::new(DoorLimits::default()));
+        let origin = Origin { peer: Some([192, 0, 2, 7].into()), caller: None };
+        let kind = |key: &str| {
+            let headers = [("x-api-key", key)].map(|(name, key)| (name.parse().unwrap(), key.parse().unwrap()));
+            let (headers, uri) = (headers.into_iter().collect(), Uri::from_static("/v1/models"));
+            authenticate(&headers, &uri, &ring, &door, origin, SystemTime::now()).unwrap_err().kind()
+        };
+        let secret = minted::mint().unwrap();
+        assert!((0..200).all(|_| kind(secret.expose()) == Kind::KeysUnavailable));
+        assert_eq!(kind("wrong"), Kind::InvalidKey);
+        assert!((0..20_000).any(|_| kind("wrong") == Kind::RateLimited));
+    }
+}

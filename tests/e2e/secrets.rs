@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::ask::{CHAT, MESSAGES, both, chat, streamed};
-use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config};
+use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, full_config};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
+use crate::support::wait::until;
 
 #[test]
 fn keys_and_prompts_appear_nowhere() {
@@ -40,6 +41,66 @@ fn keys_and_prompts_appear_nowhere() {
         let found = said.find(secret).map(|at| said.get(at.saturating_sub(200)..at + 60).unwrap_or("").to_owned());
         assert_eq!(found, None, "{secret}");
     }
+}
+
+/// Each kind of secret that there is, and the words of an answer that cannot be read: whatever is asked of the
+/// gateway and its command line, none of them is said.
+#[test]
+fn no_kind_of_secret_is_said_anywhere() {
+    let odd = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":"answer-canary-20"}"#;
+    let upstream = Upstream::json(200, odd);
+    let tenant =
+        "      - {id: other, secret: wk-new-canary-21, previous: {secret: wk-old-canary-22, until: 2100-01-01}}";
+    let more = "auth: {jwt: [{issuer: 'https://a.test', audience: w, jwks_url: 'http://127.0.0.1:9/k', tenant: acme}]}\n\
+        alerts: {webhooks: [{url: 'http://127.0.0.1:9/hook-canary-23', secret: webhook-canary-24}]}\n\
+        defaults: {retries: 0}\n";
+    let text = full_config("", upstream.address, upstream.address, tenant, more)
+        .replace("admin:\n", "admin:\n  token: admin-canary-25\n  tokens: [{name: v, role: viewer, token: viewer-canary-26}]\n")
+        .replace("state:\n", "state:\n  secret: state-secret-canary-27-0123456789\n  shared: 'redis://:shared-canary-28@127.0.0.1:9'\n  database: 'postgres://weir:database-canary-29@127.0.0.1:9/weir?connect_timeout=1'\n")
+        .replace("/v1\", api_key", "/v1\", headers: {x-more: header-canary-30}, api_key");
+    let gateway = Gateway::start(&text);
+    let admin = |path: &str, token: &str| crate::keys::admin_as(&gateway, "GET", path, &Value::Null, token);
+    let mut said = String::new();
+    let body = chat("openai/gpt-4o-mini", "prompt-canary-31").to_string();
+    let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2EudGVzdCJ9.jwt-canary-32";
+    let unknown = "weir_abcdefgh_unknowncanary33AAAAAAAAAAAAAAAAAAAAAAAA";
+    for key in ["wk-new-canary-21", "wk-old-canary-22", token, unknown] {
+        for path in [CHAT, MESSAGES] {
+            let answer = gateway.client().request("POST", path, &[("x-api-key", key)], body.as_bytes()).answer();
+            said += &format!("{:?}", answer.head);
+            if answer.status() != 200 {
+                said += &answer.text();
+            }
+        }
+    }
+    let document = admin("/admin/v1/openapi.json", "admin-canary-25").json();
+    for path in document["paths"].as_object().unwrap().keys() {
+        said += &admin(&path.replace("{id}", "other").replace("{request_id}", "none"), "admin-canary-25").text();
+        said += &admin(path, "guess-canary-34").text();
+    }
+    let doctor = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args([
+            "doctor",
+            "-c",
+            "weir.yaml",
+            "--url",
+            &format!("http://{}", gateway.admin),
+            "--token",
+            "admin-canary-25",
+        ])
+        .current_dir(&gateway.dir)
+        .env_clear()
+        .output()
+        .unwrap();
+    said += &format!("{}{}", String::from_utf8_lossy(&doctor.stdout), String::from_utf8_lossy(&doctor.stderr));
+    gateway.write_config(&text.replace("role: viewer", "role: viewre"));
+    gateway.signal("HUP");
+    until("the reload to fail", || gateway.stderr().contains("configuration not reloaded").then_some(()));
+    said += &gateway.stderr();
+    said += &gateway.stdout();
+    let found = said.find("canary").map(|at| said.get(at.saturating_sub(200)..at + 60).unwrap_or("").to_owned());
+    assert_eq!(found, None);
+    assert!(said.contains("viewre") && said.contains("key_id"), "something was said");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::event::Alert;
@@ -65,6 +66,8 @@ impl Found {
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct Post {
+    /// Of all that this process has had: another way to a webhook of the same name has another.
+    pub(super) id: u64,
     pub(super) hook: Webhook,
     waiting: VecDeque<Arc<Alert>>,
     /// Of the first that waits.
@@ -75,7 +78,9 @@ pub(super) struct Post {
 
 impl Post {
     pub(super) fn new(hook: Webhook, now: Instant) -> Self {
-        Self { hook, waiting: VecDeque::new(), tries: 0, due: now, is_running: false }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, hook, waiting: VecDeque::new(), tries: 0, due: now, is_running: false }
     }
 
     /// The same with another configuration: what waits goes on to wait, if it is for the same.

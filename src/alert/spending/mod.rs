@@ -77,7 +77,7 @@ impl Spending {
         self.rules.is_some()
     }
 
-    fn course(&mut self, who: Spender, name: &str) -> Option<&mut Course> {
+    fn course(&mut self, rules: &SpendSpikes, who: Spender, name: &str, unix_ms: u64) -> Option<&mut Course> {
         let (all, most) = match who {
             Spender::Tenant => (&mut self.tenants, MOST_NAMED),
             Spender::Key => (&mut self.keys, MOST_NAMED),
@@ -85,7 +85,7 @@ impl Spending {
         };
         if !all.contains_key(name) {
             if all.len() >= most {
-                make_room(all);
+                make_room(all, oldest_window(rules, unix_ms));
             }
             all.insert(name.to_owned(), Course::default());
         }
@@ -95,7 +95,7 @@ impl Spending {
     /// Something was spent; whether that makes a spike.
     pub(super) fn spend(&mut self, who: Spender, name: &str, unix_ms: u64, pico: u64) -> Option<Spike> {
         let rules = self.rules?;
-        let course = self.course(who, name)?;
+        let course = self.course(&rules, who, name, unix_ms)?;
         course.add(&rules, unix_ms, pico);
         course.judge(&rules, unix_ms)
     }
@@ -103,21 +103,29 @@ impl Spending {
     /// What was spent before this process began, from the roll-ups of the ledger. The oldest first.
     pub(super) fn remember(&mut self, who: Spender, name: &str, unix_ms: u64, pico: u64) {
         let Some(rules) = self.rules else { return };
-        if let Some(course) = self.course(who, name) {
+        if let Some(course) = self.course(&rules, who, name, unix_ms) {
             course.remember(&rules, unix_ms, pico);
         }
     }
 }
 
-/// Forgets the quarter that has spent nothing for longest.
-fn make_room(all: &mut HashMap<String, Course>) {
-    let mut last: Vec<u64> = all.values().map(Course::last_window).collect();
-    last.sort_unstable();
-    let Some(edge) = last.get(last.len() / 4).copied() else { return };
-    let before = all.len();
-    all.retain(|_, course| course.last_window() > edge);
-    if all.len() == before {
-        all.clear();
+/// The first window that is not forgotten yet.
+fn oldest_window(rules: &SpendSpikes, unix_ms: u64) -> u64 {
+    let window_ms = whole_ms(rules.window).max(PIECES);
+    (unix_ms / window_ms).saturating_sub(whole_ms(rules.history) / window_ms)
+}
+
+/// Forgets a quarter: those whose history is all too old, then those with the shortest, of which those that have
+/// spent nothing for longest. So names that are made up push out each other, and nobody who has spent for days.
+fn make_room(all: &mut HashMap<String, Course>, oldest: u64) {
+    let rank = |course: &Course| {
+        let last = course.last_window();
+        (last >= oldest, course.windows.len(), last)
+    };
+    let mut ranked: Vec<_> = all.iter().map(|(name, course)| (rank(course), name.clone())).collect();
+    ranked.sort_unstable();
+    for (_, name) in ranked.into_iter().take(all.len().div_ceil(4)) {
+        all.remove(&name);
     }
 }
 
@@ -142,7 +150,7 @@ impl Course {
         }
         add_to(&mut self.windows, window, pico);
         add_to(&mut self.pieces, piece, pico);
-        let oldest = window.saturating_sub(whole_ms(rules.history) / window_ms);
+        let oldest = oldest_window(rules, unix_ms);
         while self.windows.front().is_some_and(|(number, _)| *number < oldest) {
             self.windows.pop_front();
         }

@@ -115,11 +115,20 @@ fn history_is_forgotten_when_it_is_old_or_counted_otherwise() {
 fn tags_that_clients_invent_do_not_grow_and_push_nobody_out() {
     let mut spending = spending();
     usual(&mut spending, 0..48, USD);
+    for hour in 0..48 {
+        spending.spend(Spender::Tag, "team=red", at(hour, 0), USD);
+    }
     for n in 0..10_000_u64 {
-        spending.spend(Spender::Tag, &format!("tag-{n}"), at(48 + n / 1_000, 0), 1);
+        spending.spend(Spender::Tag, &format!("tag-{n}"), at(48 + n / 5_000, 0), 1);
     }
     assert!(spending.tags.len() <= MOST_TAGS);
     assert!(spending.tags.contains_key("tag-9999"));
+    assert!(spending.spend(Spender::Tag, "team=red", at(50, 0), 4 * USD).is_some(), "what it has spent is known");
+    // A week later its history is no better than anybody's.
+    for n in 0..5_000_u64 {
+        spending.spend(Spender::Tag, &format!("new-{n}"), at(48 + 168 + 24, 0), 1);
+    }
+    assert!(!spending.tags.contains_key("team=red"));
     assert!(spending.spend(Spender::Tenant, "acme", at(60, 0), 4 * USD).is_some());
 }
 

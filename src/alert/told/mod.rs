@@ -9,7 +9,8 @@ use crate::limit::clock::whole_ms;
 
 /// Different ones that are remembered. Those that go on are never forgotten for room.
 const MOST: usize = 10_000;
-/// Of the kinds that clients can bring about with names of their own, in any `repeat_after`.
+/// Of those that clients can bring about with names of their own, of a kind, in any `repeat_after`: they take
+/// nobody else's place.
 const MOST_OF_CLIENTS: u32 = 100;
 
 /// Two with the same name are the same alert.
@@ -42,7 +43,7 @@ pub(super) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Told {
     all: HashMap<Name, Known>,
-    /// Of kinds that clients bring about: since when, and how many.
+    /// Of what clients bring about, by kind: since when, and how many.
     by_clients: HashMap<AlertKind, (u64, u32)>,
 }
 
@@ -64,9 +65,7 @@ impl Told {
             known.told_ms = now_ms;
             return Verdict::Tell;
         }
-        if matches!(event.kind, AlertKind::UnknownPrice | AlertKind::SpendSpike)
-            && self.is_flood(event, now_ms, repeat_ms)
-        {
+        if event.by_clients && self.is_flood(event, now_ms, repeat_ms) {
             return Verdict::TooMany;
         }
         if self.all.len() >= MOST {
@@ -86,6 +85,12 @@ impl Told {
         }
         *count = count.saturating_add(1);
         *count > MOST_OF_CLIENTS
+    }
+
+    /// What goes on of this subject.
+    pub(super) fn of(&self, subject: &str) -> Vec<(AlertKind, String)> {
+        let of_subject = self.all.iter().filter(|(name, known)| known.goes_on && name.subject == subject);
+        of_subject.map(|(name, _)| (name.kind, name.about.clone())).collect()
     }
 
     /// It is over, whatever of the subject's it was about. How long it went on, if it was told of.

@@ -36,11 +36,13 @@ fn an_end_is_told_once_and_only_of_what_began() {
 #[test]
 fn names_that_clients_invent_are_told_of_a_hundred_times_an_hour() {
     let mut told = Told::default();
-    let model = |n: u32| event(AlertKind::UnknownPrice, &format!("model {n}"));
+    let model = |n: u32| event(AlertKind::UnknownPrice, &format!("model {n}")).by_clients(true);
     let told_of = (0..500).filter(|n| told.raise(&model(*n), false, 0, HOUR) == Verdict::Tell).count();
     assert_eq!(told_of, 100);
     assert_eq!(told.raise(&model(1), false, 0, HOUR), Verdict::Known);
     assert_eq!(told.raise(&model(900), false, 1, HOUR), Verdict::TooMany);
+    let priced = event(AlertKind::UnknownPrice, "model of the file");
+    assert_eq!(told.raise(&priced, false, 2, HOUR), Verdict::Tell, "they take nobody else's place");
     assert_eq!(told.raise(&model(900), false, HOUR_MS, HOUR), Verdict::Tell);
 }
 

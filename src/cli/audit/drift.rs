@@ -134,14 +134,19 @@ pub(super) fn section(name: &'static str, providers: Option<Vec<String>>, facts:
     // Where a day has anything that names no model, its sums are compared as a whole: those of usage
     // and those of cost apart, for they come from different exports.
     let is_cost = |fact: &Fact| fact.counts.cost.is_some() && fact.counts.input.is_none();
-    let whole: BTreeSet<(&str, bool)> =
-        facts.iter().filter(|f| f.model.is_none()).map(|f| (f.day.as_str(), is_cost(f))).collect();
+    let names_none = |fact: &&Fact| fact.model.is_none() && !is_nothing(fact);
+    let whole: BTreeSet<(&str, bool)> = facts.iter().filter(names_none).map(|f| (f.day.as_str(), is_cost(f))).collect();
     let mut lines: BTreeMap<(String, String), Line> = BTreeMap::new();
     let line = |day: &str, model: String| Line { day: day.to_owned(), model, ..Line::default() };
     // What each day is told of, and so is 0 for models that are not in it.
     let mut told: BTreeMap<(&str, bool), BTreeSet<What>> = BTreeMap::new();
     for fact in facts {
         let is_whole = whole.contains(&(fact.day.as_str(), is_cost(fact)));
+        if is_nothing(fact) {
+            let whats = What::ALL.into_iter().filter(|what| what.of(&fact.counts).is_some());
+            told.entry((fact.day.as_str(), is_whole)).or_default().extend(whats);
+            continue;
+        }
         let model = name_of(fact.model.as_deref(), is_whole);
         let entry = lines.entry((fact.day.clone(), model.clone())).or_insert_with(|| line(&fact.day, model));
         for what in What::ALL {
@@ -163,7 +168,19 @@ pub(super) fn section(name: &'static str, providers: Option<Vec<String>>, facts:
             count(entry, used);
         }
     }
+    // Where both have nothing, that is the same.
+    for ((day, _), whats) in &told {
+        if !lines.keys().any(|(of, _)| of == day) {
+            let theirs = whats.iter().map(|what| (*what, 0)).collect();
+            lines.insert(((*day).to_owned(), ALL.to_owned()), Line { theirs, ..line(day, ALL.to_owned()) });
+        }
+    }
     Section { name, providers, lines: lines.into_values().collect() }
+}
+
+/// A day of which they have nothing: it says so of every model.
+fn is_nothing(fact: &Fact) -> bool {
+    fact.model.is_none() && What::ALL.iter().all(|what| what.of(&fact.counts).is_none_or(|count| count == 0))
 }
 
 fn count(line: &mut Line, used: &Used) {
@@ -244,6 +261,21 @@ mod tests {
         assert!(lines[0].is_explained(What::Input) && !lines[1].is_explained(What::Input));
         let nobody = section("openai", Some(vec!["azure".into()]), &facts, &rows).lines;
         assert_eq!(nobody.len(), 1, "rows of others are left out");
+    }
+
+    #[test]
+    fn a_day_of_which_they_have_nothing_is_held_against_ours() {
+        let facts = [
+            fact("2026-11-28", None, tokens(0, 0)),
+            fact("2026-11-29", None, tokens(0, 0)),
+            fact("2026-11-30", None, tokens(0, 0)),
+            fact("2026-11-30", Some("a"), tokens(1, 1)),
+        ];
+        let rows = [used("2026-11-29", "a", 3, 3, false), used("2026-11-30", "a", 1, 1, false)];
+        let lines = section("openai", None, &facts, &rows).lines;
+        let shown: Vec<_> = lines.iter().map(|l| (l.day.as_str(), l.model.as_str(), l.drift(What::Input))).collect();
+        let expected = [("2026-11-28", "*", Some(0)), ("2026-11-29", "a", Some(3)), ("2026-11-30", "a", Some(0))];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -1,28 +1,18 @@
-//! Decimal amounts as pico-USD, exact.
+//! Decimal amounts as pico-USD.
 
-const DIGITS: i32 = 12;
+use crate::usage::decimal::{Scaled, scaled};
 
-/// Decimal text (`0.06`, `1e-05`, `"123.78"` in cents with `shift` 2) in pico-USD; what is below a
-/// pico-USD is cut.
+/// Of a USD, and of a cent.
+const DIGITS: [u32; 2] = [12, 10];
+
+/// Decimal text (`0.06`, `1e-05`, `"123.78"`, in cents or not) in pico-USD, to the nearest.
 pub(super) fn pico(text: &str, cents: bool) -> Option<i128> {
-    let text = text.trim().trim_matches('"').trim_start_matches('$');
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let exponent: i32 = exponent.parse().ok()?;
-    let (sign, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, mantissa.trim_start_matches('+')),
-    };
-    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{decimals}");
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let number: i128 = digits.parse().ok()?;
-    let behind = i32::try_from(decimals.len()).ok()?;
-    let shift = DIGITS + exponent - behind - if cents { 2 } else { 0 };
-    let power = 10_i128.checked_pow(shift.unsigned_abs())?;
-    let scaled = if shift >= 0 { number.checked_mul(power)? } else { number / power };
-    Some(sign * scaled)
+    let text = text.trim().trim_matches('"');
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let number = text.trim_start_matches(['+', '$']);
+    let [of_usd, of_cents] = DIGITS;
+    let Scaled { units, .. } = scaled(number, if cents { of_cents } else { of_usd })?;
+    Some(sign * i128::from(units))
 }
 
 #[cfg(test)]
@@ -36,7 +26,9 @@ mod tests {
             ("6e-2", false, Some(60_000_000_000)),
             ("1.5E1", false, Some(15_000_000_000_000)),
             ("-0.000000000001", false, Some(-1)),
-            ("0.0000000000019", false, Some(1)),
+            ("0.0000000000019", false, Some(2)),
+            ("-$1.5", false, Some(-1_500_000_000_000)),
+            ("+2", false, Some(2_000_000_000_000)),
             ("123.78912", true, Some(1_237_891_200_000)),
             ("\"12\"", true, Some(120_000_000_000)),
             ("$3", false, Some(3_000_000_000_000)),

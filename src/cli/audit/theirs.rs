@@ -80,6 +80,8 @@ struct OpenAiBucket<R> {
 struct OpenAiUsage {
     model: Option<String>,
     input_tokens: u64,
+    /// What only reads (embeddings) has none.
+    #[serde(default)]
     output_tokens: u64,
     input_cached_tokens: Option<u64>,
     num_model_requests: Option<u64>,
@@ -131,6 +133,7 @@ struct AnthropicUsage {
     cache_creation: Written,
     #[serde(default)]
     cache_read_input_tokens: u64,
+    #[serde(default)]
     output_tokens: u64,
 }
 
@@ -150,16 +153,23 @@ struct AnthropicCost {
 }
 
 pub(super) fn read(shape: Shape, text: &str) -> Result<Found, String> {
+    let nothing = Counts { input: Some(0), cached: Some(0), output: Some(0), ..Counts::default() };
+    let no_cost = Counts { cost: Some(0), ..Counts::default() };
     match shape {
-        Shape::OpenAiUsage => pages(text, openai_usage),
-        Shape::OpenAiCosts => pages(text, openai_costs),
-        Shape::AnthropicUsage => pages(text, anthropic_usage),
-        Shape::AnthropicCosts => pages(text, anthropic_costs),
+        Shape::OpenAiUsage => pages(text, openai_usage, Counts { requests: Some(0), ..nothing }),
+        Shape::OpenAiCosts => pages(text, openai_costs, no_cost),
+        Shape::AnthropicUsage => pages(text, anthropic_usage, Counts { written: Some(0), ..nothing }),
+        Shape::AnthropicCosts => pages(text, anthropic_costs, no_cost),
         Shape::Csv => csv(text),
     }
 }
 
-fn pages<B: DeserializeOwned>(text: &str, each: fn(B, &mut Vec<Fact>) -> Result<(), String>) -> Result<Found, String> {
+/// `each` puts in the facts of a bucket and gives its day; `nothing` is what one without any says.
+fn pages<B: DeserializeOwned>(
+    text: &str,
+    each: fn(B, &mut Vec<Fact>) -> Result<String, String>,
+    nothing: Counts,
+) -> Result<Found, String> {
     let mut found = Found::default();
     let mut any = false;
     for part in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
@@ -175,7 +185,12 @@ fn pages<B: DeserializeOwned>(text: &str, each: fn(B, &mut Vec<Fact>) -> Result<
             any = true;
             found.has_more = page.has_more;
             for bucket in page.data {
-                each(bucket, &mut found.facts)?;
+                let before = found.facts.len();
+                let day = each(bucket, &mut found.facts)?;
+                if found.facts.len() == before {
+                    // A day of which they have nothing says that it was nothing.
+                    found.facts.push(Fact { day, model: None, counts: nothing });
+                }
             }
         }
     }
@@ -192,7 +207,7 @@ fn day_of(start: u64, end: u64) -> Result<String, String> {
     Ok(moment.get(..10).unwrap_or_default().to_owned())
 }
 
-fn openai_usage(bucket: OpenAiBucket<OpenAiUsage>, facts: &mut Vec<Fact>) -> Result<(), String> {
+fn openai_usage(bucket: OpenAiBucket<OpenAiUsage>, facts: &mut Vec<Fact>) -> Result<String, String> {
     let day = day_of(bucket.start_time, bucket.end_time)?;
     facts.extend(bucket.results.into_iter().map(|result| Fact {
         day: day.clone(),
@@ -205,7 +220,7 @@ fn openai_usage(bucket: OpenAiBucket<OpenAiUsage>, facts: &mut Vec<Fact>) -> Res
             ..Counts::default()
         },
     }));
-    Ok(())
+    Ok(day)
 }
 
 fn dollars(amount: &Decimal, currency: &str, cents: bool) -> Result<i128, String> {
@@ -215,7 +230,7 @@ fn dollars(amount: &Decimal, currency: &str, cents: bool) -> Result<i128, String
     pico(&amount.0, cents).ok_or_else(|| "an amount that is no number".to_owned())
 }
 
-fn openai_costs(bucket: OpenAiBucket<OpenAiCost>, facts: &mut Vec<Fact>) -> Result<(), String> {
+fn openai_costs(bucket: OpenAiBucket<OpenAiCost>, facts: &mut Vec<Fact>) -> Result<String, String> {
     let day = day_of(bucket.start_time, bucket.end_time)?;
     for result in bucket.results {
         let cost = dollars(&result.amount.value, &result.amount.currency, false)?;
@@ -224,7 +239,7 @@ fn openai_costs(bucket: OpenAiBucket<OpenAiCost>, facts: &mut Vec<Fact>) -> Resu
             result.line_item.as_deref().and_then(|item| item.split_once(", ")).map(|(model, _)| model.to_owned());
         facts.push(Fact { day: day.clone(), model, counts: Counts { cost: Some(cost), ..Counts::default() } });
     }
-    Ok(())
+    Ok(day)
 }
 
 fn anthropic_day(starting_at: &str, ending_at: &str) -> Result<String, String> {
@@ -247,7 +262,7 @@ fn next_day(day: &str) -> Option<String> {
     date.tomorrow().ok().map(|next| next.to_string())
 }
 
-fn anthropic_usage(bucket: AnthropicBucket<AnthropicUsage>, facts: &mut Vec<Fact>) -> Result<(), String> {
+fn anthropic_usage(bucket: AnthropicBucket<AnthropicUsage>, facts: &mut Vec<Fact>) -> Result<String, String> {
     let day = anthropic_day(&bucket.starting_at, &bucket.ending_at)?;
     facts.extend(bucket.results.into_iter().map(|result| {
         let Written { ephemeral_1h_input_tokens: hour, ephemeral_5m_input_tokens: minutes } = result.cache_creation;
@@ -262,16 +277,16 @@ fn anthropic_usage(bucket: AnthropicBucket<AnthropicUsage>, facts: &mut Vec<Fact
         };
         Fact { day: day.clone(), model: result.model, counts }
     }));
-    Ok(())
+    Ok(day)
 }
 
-fn anthropic_costs(bucket: AnthropicBucket<AnthropicCost>, facts: &mut Vec<Fact>) -> Result<(), String> {
+fn anthropic_costs(bucket: AnthropicBucket<AnthropicCost>, facts: &mut Vec<Fact>) -> Result<String, String> {
     let day = anthropic_day(&bucket.starting_at, &bucket.ending_at)?;
     for result in bucket.results {
         let cost = Some(dollars(&result.amount, &result.currency, true)?);
         facts.push(Fact { day: day.clone(), model: result.model, counts: Counts { cost, ..Counts::default() } });
     }
-    Ok(())
+    Ok(day)
 }
 
 /// What columns may be called, by what they are.
@@ -382,6 +397,20 @@ mod tests {
         let week =
             page(20_786, false).replace(&(20_787 * DAY_SECONDS).to_string(), &(20_793 * DAY_SECONDS).to_string());
         assert!(read(Shape::OpenAiUsage, &week).unwrap_err().contains("bucket_width"));
+    }
+
+    #[test]
+    fn a_day_without_results_says_that_nothing_was_used() {
+        let bucket = r#"{"data":[{"start_time":1795910400,"end_time":1795996800,"results":[]}],"has_more":false}"#;
+        let fact = |counts| Fact { day: "2026-11-29".into(), model: None, counts };
+        let none = Counts { requests: Some(0), input: Some(0), cached: Some(0), output: Some(0), ..Counts::default() };
+        assert_eq!(facts(Shape::OpenAiUsage, bucket), [fact(none)]);
+        assert_eq!(facts(Shape::OpenAiCosts, bucket), [fact(Counts { cost: Some(0), ..Counts::default() })]);
+        let bucket =
+            r#"{"data":[{"starting_at":"2026-11-29T00:00:00Z","ending_at":"2026-11-30T00:00:00Z","results":[]}]}"#;
+        assert_eq!(facts(Shape::AnthropicUsage, bucket), [fact(Counts { requests: None, written: Some(0), ..none })]);
+        let embeddings = r#"{"data":[{"start_time":1795910400,"end_time":1795996800,"results":[{"input_tokens":7,"num_model_requests":1,"model":"text-embedding-3-small"}]}]}"#;
+        assert_eq!(facts(Shape::OpenAiUsage, embeddings)[0].counts.output, Some(0));
     }
 
     #[test]

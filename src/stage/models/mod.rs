@@ -141,7 +141,7 @@ const MOST_LISTED: usize = 4096;
 /// Reads a provider's own list of models.
 pub fn read(body: &str) -> Result<HashMap<String, Arc<ModelInfo>>> {
     let list: List<'_> = serde_json::from_str(body)
-        .map_err(|e| Error::new(Kind::UpstreamFailed, "the list of models cannot be read").with_detail(e))?;
+        .map_err(|e| Error::new(Kind::UpstreamFailed, "the list of models cannot be read").with_unreadable(&e))?;
     let entries = list.data.into_iter().chain(list.models).flatten().take(MOST_LISTED);
     Ok(entries.filter_map(|entry| listed(&entry)).collect())
 }

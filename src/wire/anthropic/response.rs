@@ -39,7 +39,7 @@ pub(super) fn string(raw: Option<&RawValue>) -> Option<Str<'_>> {
 /// An error body behind a 200 is what it says; anything else without `content` is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer cannot be read");
-    let fields: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_detail(e))?;
+    let fields: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
     if string(fields.kind).is_some_and(|kind| kind.is("error")) {
         return Err(error::decode_event(body));
     }

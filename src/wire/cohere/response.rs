@@ -38,7 +38,7 @@ wire_object! {
 /// message is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer cannot be read");
-    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_detail(e))?;
+    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
     let word = text(it.finish_reason);
     if let Some(error) = word.as_ref().and_then(|word| error::unfinished(word.escaped(), text(it.error).as_ref())) {
         return Err(error);

@@ -49,7 +49,7 @@ wire_object! {
 /// An error body behind a 200 is what it says; anything else without a message is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer cannot be read");
-    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_detail(e))?;
+    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
     let Some(message) = it.output.and_then(|output| output.message) else {
         return Err(if it.message.or(it.kind).is_some() { error::decode_in_band(body) } else { unreadable() });
     };

@@ -33,14 +33,14 @@ wire_object! {
 }
 
 pub(super) fn decode_one(body: &str) -> Result<Request<'_>> {
-    let one: One<'_> = serde_json::from_str(body).map_err(bad_request)?;
+    let one: One<'_> = serde_json::from_str(body).map_err(|error| bad_request(&error))?;
     let input = input(one.content)?;
     Ok(Request { inputs: vec![input], encoding: Encoding::Floats, options: present(one.rest), lost: Vec::new() })
 }
 
 /// The options of the first hold for all; where another has others, that is lost.
 pub(super) fn decode_many(body: &str) -> Result<Request<'_>> {
-    let many: Many<'_> = serde_json::from_str(body).map_err(bad_request)?;
+    let many: Many<'_> = serde_json::from_str(body).map_err(|error| bad_request(&error))?;
     let mut requests = many.requests.unwrap_or_default().into_iter().map(|json| decode_one(json.get()));
     let missing = || Error::invalid("requests", "the member `requests` is required");
     let mut all = requests.next().ok_or_else(missing)??;
@@ -58,7 +58,7 @@ pub(super) fn decode_many(body: &str) -> Result<Request<'_>> {
 
 /// The `requests` of a batch with the model's name in each: it has to be that of the path.
 pub fn renamed(requests: &str, model: &str) -> Result<String> {
-    let items: Vec<&RawValue> = serde_json::from_str(requests).map_err(bad_request)?;
+    let items: Vec<&RawValue> = serde_json::from_str(requests).map_err(|error| bad_request(&error))?;
     let model = Str::from_text(&format!("models/{model}"));
     let mut out = Vec::with_capacity(requests.len() + 64);
     {
@@ -73,14 +73,14 @@ pub fn renamed(requests: &str, model: &str) -> Result<String> {
     String::from_utf8(out).map_err(Error::internal)
 }
 
-fn bad_request(error: serde_json::Error) -> Error {
-    Error::invalid("content", "the request is not what embedContent takes").with_detail(error)
+fn bad_request(error: &serde_json::Error) -> Error {
+    Error::invalid("content", "the request is not what embedContent takes").with_unreadable(error)
 }
 
 /// The texts of a content make one input.
 fn input(content: Option<&RawValue>) -> Result<Input<'_>> {
     let json = content.ok_or_else(|| Error::invalid("content", "the member `content` is required"))?.get();
-    let content: Content<'_> = serde_json::from_str(json).map_err(bad_request)?;
+    let content: Content<'_> = serde_json::from_str(json).map_err(|error| bad_request(&error))?;
     let parts = content.parts.unwrap_or_default();
     if parts.iter().any(|part| part.text.is_none()) {
         return Ok(Input::Other(json));

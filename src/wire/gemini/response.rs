@@ -53,7 +53,7 @@ wire_object! {
 /// An error behind a 200 is what it says; what is no answer is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer could not be read");
-    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_detail(e))?;
+    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
     if is_object(it.error) {
         return Err(error::decode_in_band(body));
     }

@@ -76,7 +76,7 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub fn decode(body: &'a str) -> Result<Self> {
-        let invalid = |e| Error::invalid("documents", "the request is not what a reranker takes").with_detail(e);
+        let invalid = |e| Error::invalid("documents", "the request is not what a reranker takes").with_unreadable(&e);
         let body: Body<'_> = serde_json::from_str(body).map_err(invalid)?;
         let missing = |name: &'static str| Error::invalid(name, format!("the member `{name}` is required"));
         let client = if body.top_k.is_some() && body.top_n.is_none() { Shape::Voyage } else { Shape::Jina };

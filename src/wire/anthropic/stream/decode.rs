@@ -229,7 +229,7 @@ impl Decode for Decoder {
             Err(_) if name == "ping" => {}
             Err(e) => {
                 let error = Error::new(Kind::UpstreamFailed, "the provider's stream cannot be read");
-                self.fail(error.with_detail(e), sink);
+                self.fail(error.with_unreadable(&e), sink);
             }
         }
     }

@@ -58,7 +58,8 @@ wire_object! {
 
 /// Reads a request.
 pub fn decode(body: &str) -> Result<Request<'_>> {
-    let unreadable = |e: serde_json::Error| Error::new(Kind::InvalidJson, "the request cannot be read").with_detail(e);
+    let unreadable =
+        |e: serde_json::Error| Error::new(Kind::InvalidJson, "the request cannot be read").with_unreadable(&e);
     let it: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
     let mut turns: Vec<Turn<'_>> = it.messages.unwrap_or_default().into_iter().enumerate().map(turn).collect();
     let leading = turns.iter().take_while(|turn| turn.role == Role::System).count();

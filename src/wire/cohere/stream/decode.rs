@@ -246,7 +246,7 @@ impl Decode for Decoder {
             }
             Err(e) => {
                 let error = Error::new(Kind::UpstreamFailed, "the provider's stream cannot be read");
-                self.fail(error.with_detail(e), sink);
+                self.fail(error.with_unreadable(&e), sink);
             }
         }
     }

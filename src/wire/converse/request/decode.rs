@@ -90,7 +90,8 @@ wire_object! {
 
 /// Reads a request. Its model and whether it streams stand in its path.
 pub fn decode(body: &str) -> Result<Request<'_>> {
-    let unreadable = |e: serde_json::Error| Error::new(Kind::InvalidJson, "the request cannot be read").with_detail(e);
+    let unreadable =
+        |e: serde_json::Error| Error::new(Kind::InvalidJson, "the request cannot be read").with_unreadable(&e);
     let it: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
     let inference = it.inference.unwrap_or_default();
     let config = it.tools.unwrap_or_default();

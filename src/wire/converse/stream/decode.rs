@@ -233,7 +233,7 @@ impl Decode for Decoder {
             Ok(fields) => self.dispatch(name, &fields, sink),
             Err(e) => {
                 let error = Error::new(Kind::UpstreamFailed, "the provider's stream cannot be read");
-                self.fail(error.with_detail(e), sink);
+                self.fail(error.with_unreadable(&e), sink);
             }
         }
     }

@@ -17,7 +17,7 @@ const NOISE: &[&str] = &["obfuscation", "p", "padding", "name", "token_ids", "pr
 /// Reads a whole answer. An error in an answer's place is an error, whatever the status was.
 pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
     let completion: shape::Completion<'a> = serde_json::from_str(body).map_err(|e| {
-        Error::new(Kind::UpstreamFailed, "the provider sent an answer that is not a JSON object").with_detail(e)
+        Error::new(Kind::UpstreamFailed, "the provider sent an answer that is not a JSON object").with_unreadable(&e)
     })?;
     if completion.is_error() {
         return Err(error::decode_in_band(body));

@@ -190,7 +190,8 @@ impl Decode for Decoder {
             Ok(chunk) => self.chunk(&chunk, sink),
             Err(_) if name == "error" => self.fail(error::decode_in_band(data), sink),
             Err(e) => self.fail(
-                Error::new(Kind::UpstreamFailed, "the provider sent an event that is not a JSON object").with_detail(e),
+                Error::new(Kind::UpstreamFailed, "the provider sent an event that is not a JSON object")
+                    .with_unreadable(&e),
                 sink,
             ),
         }

@@ -57,7 +57,7 @@ wire_object! {
 /// Reads a whole answer; one that failed is an error.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let it: Body<'a> = serde_json::from_str(body)
-        .map_err(|e| Error::new(Kind::UpstreamFailed, "the provider's answer could not be read").with_detail(e))?;
+        .map_err(|e| Error::new(Kind::UpstreamFailed, "the provider's answer could not be read").with_unreadable(&e))?;
     if is_object(it.error) || text(it.status).is_some_and(|s| s.is("failed")) {
         return Err(error::decode_in_band(body));
     }

@@ -5,6 +5,8 @@
   ops-lint.py alerts       every alert has its texts, a runbook that is there, and a test in which it fires
   ops-lint.py dashboards   panels have ids, places, units and a data source that can be chosen
   ops-lint.py expressions URL    a Prometheus takes every expression of the dashboards
+  ops-lint.py types FILE   writes the dashboards as TypeScript, for the compiler to hold against Grafana's own types, which are
+                           in node_modules beside it
   ops-lint.py units        both systemd units say the same
   ops-lint.py manifests    kustomizations name all files beside them, and no others
 
@@ -196,6 +198,41 @@ def dashboards():
     return wrong, f"{count} panels in {len(DASHBOARDS)} dashboards"
 
 
+def types(file):
+    """Options of panels are each their plugin's, so they are said apart from the dashboard."""
+    plugins = {"stat": "stat", "timeseries": "timeseries", "bargauge": "bargauge", "table": "table"}
+    plugins["state-timeline"] = "statetimeline"
+    raw = "./node_modules/@grafana/schema/dist/types/raw"
+    lines = [f"import type * as dashboard from '{raw}/dashboard/x/types.gen';"]
+    lines += [f"import type * as {one} from '{raw}/composable/{one}/panelcfg/x/types.gen';" for one in plugins.values()]
+    # What JSON has for the members of an enum are their texts.
+    lines.append(
+        "type Plain<T> = T extends string ? `${T}` : T extends number | boolean | null | undefined ? T"
+        " : T extends (infer U)[] ? Plain<U>[] : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;"
+    )
+
+    def said(kind, value):
+        lines.append(f"export const v{len(lines)}: Plain<{kind}> = {json.dumps(value)};")
+
+    for path in DASHBOARDS:
+        whole = json.loads(path.read_text())
+        for panel in panels(whole):
+            lines.append(f"// {path.name}: {panel['title']}")
+            plugin = plugins[panel["type"]]
+            said(f"Partial<{plugin}.Options>", panel["options"])
+            custom = panel["fieldConfig"]["defaults"].get("custom")
+            if custom is not None:
+                said(f"Partial<{plugin}.FieldConfig>", custom)
+        # These Grafana writes and its types do not know.
+        whole["annotations"] = {"list": []}
+        for variable in whole["templating"]["list"]:
+            variable.pop("definition", None)
+        lines.append(f"// {path.name}")
+        said("dashboard.Dashboard", whole)
+    Path(file).write_text("\n".join(lines) + "\n")
+    return [], f"{len(lines)} lines"
+
+
 def ask(url, path, **query):
     try:
         with urllib.request.urlopen(f"{url}{path}?{urllib.parse.urlencode(query)}", timeout=20) as answer:
@@ -252,6 +289,7 @@ CHECKS = {
     "alerts": alerts,
     "dashboards": dashboards,
     "expressions": lambda: check_expressions(sys.argv[2]),
+    "types": lambda: types(sys.argv[2]),
     "units": units,
     "manifests": manifests,
 }

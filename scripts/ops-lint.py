@@ -5,8 +5,8 @@
   ops-lint.py alerts       every alert has its texts, a runbook that is there, and a test in which it fires
   ops-lint.py dashboards   panels have ids, places, units and a data source that can be chosen
   ops-lint.py expressions URL    a Prometheus takes every expression of the dashboards
-  ops-lint.py types FILE   writes the dashboards as TypeScript, for the compiler to hold against Grafana's own types, which are
-                           in node_modules beside it
+  ops-lint.py types FILE   writes the dashboards as TypeScript, for the compiler to hold against Grafana's own types
+                           (node_modules beside it)
   ops-lint.py units        both systemd units say the same
   ops-lint.py manifests    kustomizations name all files beside them, and no others
 
@@ -116,8 +116,19 @@ def anchors(path):
     return {anchor(line) for line in path.read_text().splitlines() if line.startswith("#")}
 
 
+def labels_of(expr, table):
+    """What labels its alerts have: those that are summed by, those a recorded name says, else all of its metrics."""
+    summed = {label.strip() for labels in re.findall(r"\bby\s*\(([^)]*)\)", expr) for label in labels.split(",")}
+    recorded = {label for level in re.findall(r"(?<!\w)(\w+):weir_", expr) for label in level.split("_")}
+    if summed or recorded:
+        return summed | recorded
+    every = [table.get(name, set()) for name in re.findall(r"weir_\w+", expr)]
+    return set().union(*every) | {"job", "instance"}
+
+
 def alerts():
     wrong, names = [], []
+    table = known()
     for rule in rules():
         if "alert" not in rule:
             continue
@@ -129,6 +140,9 @@ def alerts():
         for key in ("summary", "description", "runbook"):
             if not texts.get(key):
                 wrong.append(f"{name} has no {key}")
+        for label in re.findall(r"\$labels\.(\w+)", str(texts)):
+            if label not in labels_of(rule["expr"], table):
+                wrong.append(f"{name} says $labels.{label}, which it has not")
         file, _, heading = texts.get("runbook", "").partition("#")
         if not (ROOT / file).is_file():
             wrong.append(f"{name}: the runbook {file} is not there")

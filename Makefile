@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak prove-ledger prove-rows prove-fleet fuzz fuzz-smoke docs sdk clients
+.PHONY: help setup demo test check bench soak prove-ledger prove-rows prove-fleet fuzz fuzz-smoke docs sdk clients ops dashboard
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,3 +55,12 @@ sdk:             ## the official SDKs against the real binary
 clients:         ## real clients and coding agents against the real binary (`scripts/clients --write`: table into README)
 	@scripts/setup test
 	@scripts/clients
+
+ops:             ## rules, dashboards, units, manifests: linters, promtool, and a real Prometheus that scrapes the real binary
+	@scripts/setup test
+	cargo build --quiet
+	WEIR_BIN=$${CARGO_TARGET_DIR:-target}/debug/weir scripts/ops-check
+
+dashboard:       ## the dashboard in a real browser against the real binary (`scripts/dashboard-test --write`: pictures into docs)
+	@scripts/setup test
+	@scripts/dashboard-test

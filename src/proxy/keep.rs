@@ -101,7 +101,8 @@ impl Keep {
         let began_ms = self.clock.now_ms();
         if is_last || began_ms >= *limits_rest_until_ms {
             *counted = self.limiter.changes(at).or_else(|| counted.take());
-            let written = counted.as_ref().map_or(Ok(()), |text| whole::write(&self.directory, LIMITS, text.as_bytes()));
+            let written =
+                counted.as_ref().map_or(Ok(()), |text| whole::write(&self.directory, LIMITS, text.as_bytes()));
             if written.is_ok() {
                 *counted = None;
             }

@@ -96,16 +96,22 @@ fn the_documents_are_there() {
         "docs/cells.md",
         "docs/clients.md",
         "docs/configuration.md",
+        "docs/deployment.md",
         "docs/embeddings.md",
         "docs/errors.md",
+        "docs/keys.md",
+        "docs/ledger.md",
         "docs/limits.md",
         "docs/metrics.md",
+        "docs/migration.md",
         "docs/operations.md",
         "docs/passing.md",
+        "docs/prices.md",
         "docs/providers.md",
         "docs/replicas.md",
         "docs/routing.md",
         "docs/translation.md",
+        "docs/troubleshooting.md",
     ] {
         assert!(names.contains(name), "{name} is missing");
     }

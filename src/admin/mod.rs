@@ -344,7 +344,7 @@ impl HttpServerApp for Admin {
         if !matches!(http.read_request().await, Ok(true)) {
             return None;
         }
-        http.set_keepalive(if *shutdown.borrow() { None } else { Some(KEEPALIVE_S) });
+        http.set_keepalive(if self.backend.draining() { None } else { Some(KEEPALIVE_S) });
         let response = match self.followed(&http) {
             Some(Ok((wanted, _place))) => {
                 self.follow(&wanted, http, shutdown.clone()).await;

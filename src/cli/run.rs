@@ -124,8 +124,7 @@ pub(super) fn welcome(urls: &[String], admin_url: &str, key: &Secret, generated:
     let key = if generated { key.expose() } else { "$WEIR_API_KEY" };
     let why = if generated { "  (made up for this run; set WEIR_API_KEY to keep one)" } else { "" };
     format!(
-        "\n  key       {key}{why}\n  try       curl {url}/v1/chat/completions -H 'authorization: Bearer {key}' \\\n              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'\n  OpenAI SDK      export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}\n  Anthropic SDK   export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}\n  Claude Code     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}\n  Gemini CLI, SDK export GOOGLE_GEMINI_BASE_URL={url} GEMINI_API_KEY={key}\n  Codex           eval \"$(weir env codex --url {url} --key {key})\"\n  metrics   curl {}/metrics\n",
-        admin_url
+        "\n  key       {key}{why}\n  try       curl {url}/v1/chat/completions -H 'authorization: Bearer {key}' \\\n              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'\n  OpenAI SDK      export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}\n  Anthropic SDK   export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}\n  Claude Code     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}\n  Gemini CLI, SDK export GOOGLE_GEMINI_BASE_URL={url} GEMINI_API_KEY={key}\n  Codex           eval \"$(weir env codex --url {url} --key {key})\"\n  dashboard {admin_url}/\n  metrics   curl {admin_url}/metrics\n"
     )
 }
 

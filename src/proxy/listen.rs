@@ -9,6 +9,7 @@ use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
+use tokio::sync::watch;
 
 use super::handover::Inherited;
 use crate::config::runtime::{Listen, TlsFiles};
@@ -74,6 +75,8 @@ impl Bound {
 pub(crate) struct OnBound<S> {
     inner: S,
     bound: Vec<Bound>,
+    /// Its own, where it is not to end with the others. Held as well: without a sender it would end.
+    end: Option<watch::Sender<bool>>,
 }
 
 impl<S> std::fmt::Debug for OnBound<S> {
@@ -84,7 +87,12 @@ impl<S> std::fmt::Debug for OnBound<S> {
 
 impl<S> OnBound<S> {
     pub(crate) fn new(inner: S, bound: Vec<Bound>) -> Self {
-        Self { inner, bound }
+        Self { inner, bound, end: None }
+    }
+
+    /// Goes on while the process drains, until this says so.
+    pub(crate) fn until(self, end: watch::Sender<bool>) -> Self {
+        Self { end: Some(end), ..self }
     }
 }
 
@@ -101,6 +109,7 @@ impl<S: Service> Service for OnBound<S> {
                 fds.add(bound.address.to_string(), fd);
             }
         }
+        let shutdown = self.end.as_ref().map_or(shutdown, watch::Sender::subscribe);
         self.inner.start_service(fds, shutdown, listeners_per_fd).await;
     }
 

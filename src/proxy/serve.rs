@@ -13,6 +13,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
+use tokio::sync::watch;
 
 use super::Gateway;
 use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
@@ -114,7 +115,9 @@ pub(crate) fn prepare(
     };
     let (in_flight, telemetry) = (Arc::clone(&shared.in_flight), Arc::clone(&shared.telemetry));
     server.add_service(OnBound::new(gateway_service(&conf, &shared, &bound)?, bound));
-    server.add_service(OnBound::new(admin_service(&shared, &admin)?, vec![admin]));
+    // Who watches over the process has to be told that it drains.
+    let admin_end = watch::Sender::new(false);
+    server.add_service(OnBound::new(admin_service(&shared, &admin)?, vec![admin]).until(admin_end.clone()));
     if let Some(Simulated(socket)) = simulated {
         let mut service = simulator::service();
         service.add_listener(socket.config()?);
@@ -149,7 +152,7 @@ pub(crate) fn prepare(
     let last = Last { keep, registry, fold: shared.fold, telemetry, scratch: Arc::default() };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
-    let signals = Signals::new(in_flight, sockets, last.clone())?;
+    let signals = Signals::new(in_flight, sockets, admin_end, last.clone())?;
     Ok(Prepared { server, signals, last, _watch: watch, addresses, urls, admin_url })
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::background::Last;
 use super::handover::Sockets;
@@ -63,6 +63,8 @@ impl Drop for Ticket {
 pub(crate) struct Signals {
     in_flight: Arc<InFlight>,
     sockets: Sockets,
+    /// Ends the admin listener, which goes on while the process drains: who watches has to be told.
+    admin_end: watch::Sender<bool>,
     last: Last,
     /// SIGTERM, SIGQUIT and SIGINT, until somebody waits for them.
     received: Mutex<Option<[Signal; 3]>>,
@@ -79,9 +81,14 @@ pub(super) fn receive<const N: usize>(kinds: [SignalKind; N]) -> Result<[Signal;
 }
 
 impl Signals {
-    pub(super) fn new(in_flight: Arc<InFlight>, sockets: Sockets, last: Last) -> Result<Self, String> {
+    pub(super) fn new(
+        in_flight: Arc<InFlight>,
+        sockets: Sockets,
+        admin_end: watch::Sender<bool>,
+        last: Last,
+    ) -> Result<Self, String> {
         let received = receive([SignalKind::terminate(), SignalKind::quit(), SignalKind::interrupt()])?;
-        Ok(Self { in_flight, sockets, last, received: Mutex::new(Some(received)) })
+        Ok(Self { in_flight, sockets, admin_end, last, received: Mutex::new(Some(received)) })
     }
 
     fn drain(&self) -> ShutdownSignal {
@@ -101,6 +108,8 @@ impl Signals {
         match handed_over.await {
             Ok(Ok(())) => {
                 tracing::info!("the sockets are handed over");
+                // Two that accept from one socket would answer in turns.
+                self.admin_end.send_replace(true);
                 return true;
             }
             Ok(Err(error)) => tracing::error!("{error}"),

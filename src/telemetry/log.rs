@@ -35,6 +35,8 @@ pub fn init(filter: Option<&str>) -> Result<(), String> {
 fn allowed(target: &str, level: Level) -> bool {
     match target.split("::").next().unwrap_or_default() {
         "weir" => true,
+        // Says each second that it still waits.
+        _ if target.ends_with("::transfer_fd") => false,
         name if name.starts_with("pingora") => level <= Level::WARN,
         name if name.starts_with("aws_") => level <= Level::ERROR,
         _ => level <= Level::INFO,

@@ -173,6 +173,32 @@ fn sigquit_without_a_new_process_changes_nothing() {
     assert!(gateway.is_running());
 }
 
+/// A load balancer that asks has to be told, on a connection of its own.
+#[test]
+fn what_drains_says_so_to_whoever_asks() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let passed = gate.clone();
+    let upstream = Upstream::start(move |_, conn| {
+        conn.sse_head();
+        conn.data(chunk(&json!({"content": "one"}), None));
+        passed.pass();
+        conn.data("[DONE]");
+        conn.end();
+    });
+    let mut gateway = Gateway::with(upstream.address);
+    let mut stream = gateway.stream(CHAT, &streamed(chat("openai/gpt-4o-mini", "hi")));
+    assert!(stream.piece().is_some());
+    gateway.signal("TERM");
+    let ready = until("readiness to end", || Some(gateway.admin("GET", "/readyz")).filter(|it| it.status() != 200));
+    assert_eq!((ready.status(), &ready.json()["status"]), (503, &json!("draining")));
+    assert_eq!(gateway.admin("GET", "/livez").status(), 200);
+    assert_eq!(gateway.metric("weir_inflight_requests", &[]), 1.0);
+    gate.open();
+    stream.until_closed();
+    assert!(gateway.wait_exit().success());
+}
+
 #[test]
 fn sigterm_ends_an_idle_gateway_long_before_its_grace_period() {
     let upstream = Upstream::json(200, chat_answer("ok"));

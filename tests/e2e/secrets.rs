@@ -74,7 +74,8 @@ fn no_kind_of_secret_is_said_anywhere() {
         }
     }
     let document = admin("/admin/v1/openapi.json", "admin-canary-25").json();
-    for path in document["paths"].as_object().unwrap().keys() {
+    // What has no end is looked at in tests/canary.rs.
+    for path in document["paths"].as_object().unwrap().keys().filter(|path| !path.ends_with("/live")) {
         said += &admin(&path.replace("{id}", "other").replace("{request_id}", "none"), "admin-canary-25").text();
         said += &admin(path, "guess-canary-34").text();
     }

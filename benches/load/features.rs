@@ -26,7 +26,7 @@ const STEPS: [(&str, Part); 6] = [
 
 /// None of them is ever reached.
 const LIMITS: &str = "{requests_per_minute: 1000000000, tokens_per_minute: 1000000000000, concurrency: 100000}";
-const BUDGETS: &str = "[{usd: 1000000000, per: month}, {tokens: 1000000000000000, per: day}]";
+const BUDGETS: &str = "[{usd: 8000000, per: month}, {tokens: 1000000000000000, per: day}]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {

@@ -163,6 +163,8 @@ impl Verdict {
     fn early(&mut self, seen: &Seen, row: &Value, outcome: &str) -> Result<(), String> {
         let words = u64::try_from(seen.words).unwrap_or_default();
         let tokens = row["output_tokens"].as_u64().unwrap_or_default();
+        let provider = provider(&row["provider"]);
+        let whole = provider.is_some_and(|p| classes(&row["usage"]) == usage(seen.plan.number, p.name));
         if outcome == "recovered" {
             self.words_of_recovered += words;
             self.tokens_of_recovered += tokens;
@@ -170,6 +172,8 @@ impl Verdict {
             let is_known = row["input_tokens"].as_u64().is_some_and(|tokens| tokens > 0);
             return match row["usage_source"].as_str() {
                 Some("estimated" | "partial") if is_known => Ok(()),
+                // The provider had said what it counts before the end of its answer.
+                Some("reported") if whole => Ok(()),
                 source => Err(format!("found open, and its usage is {source:?}")),
             };
         }
@@ -178,8 +182,6 @@ impl Verdict {
         if words > 0 && tokens < words {
             return Err(format!("the client saw {words} words"));
         }
-        let provider = provider(&row["provider"]);
-        let whole = provider.is_some_and(|p| classes(&row["usage"]) == usage(seen.plan.number, p.name));
         match row["usage_source"].as_str() {
             Some("reported") if !whole => Err("half an answer counts as reported".to_owned()),
             None if words > 0 => Err("nothing is said of its usage".to_owned()),

@@ -35,11 +35,12 @@ pub(super) fn list(asked: &Asked<'_>) -> Answer {
         return listed(&rows, None, "memory");
     }
     // Memory first: a row that moves meanwhile is then seen twice, not missed.
-    let mut rows: Vec<Placed> = in_memory(asked, &wanted).collect();
+    let remembered: Vec<Placed> = in_memory(asked, &wanted).collect();
     let stored = stored(asked, &wanted);
     let source = if stored.is_some() { "database" } else { "memory" };
-    let (more, found) = stored.unwrap_or_default();
-    rows.extend(found);
+    // Of the same row the database's comes first: it may have been priced again.
+    let (more, mut rows) = stored.unwrap_or_default();
+    rows.extend(remembered);
     rows.sort_by(|(a, _), (b, _)| place(b).cmp(&place(a)));
     rows.dedup_by(|(a, _), (b, _)| a == b);
     let more = more || rows.len() > most(&wanted);

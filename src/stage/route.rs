@@ -281,12 +281,12 @@ fn unknown(model: &str, key: &Key, runtime: &Runtime) -> Error {
     // A slip in the provider's name, or in the model's under whatever provider.
     let distance = |name: &str| {
         let slips = strsim::damerau_levenshtein(&whole, &name.to_lowercase());
-        slips.min(1 + strsim::damerau_levenshtein(&wanted, &bare(name)))
+        (slips.min(1 + strsim::damerau_levenshtein(&wanted, &bare(name))), slips)
     };
-    let mut near: Vec<(usize, String)> = names(key, runtime)
+    let mut near: Vec<((usize, usize), String)> = names(key, runtime)
         .into_iter()
         .map(|name| (distance(&name), name))
-        .filter(|(distance, name)| *distance <= 3 || bare(name).contains(&wanted))
+        .filter(|((distance, _), name)| *distance <= 3 || bare(name).contains(&wanted))
         .collect();
     near.sort();
     let near: Vec<&str> = near.iter().take(3).map(|(_, name)| name.as_str()).collect();

@@ -60,8 +60,13 @@ fn invalid_utf8_is_400() {
 
 #[test]
 fn an_unknown_model_is_404_and_the_nearest_name_is_given() {
-    let more = "routes:\n  fast: {strategy: fallback, targets: [{model: openai/gpt-4o-mini}]}\n";
-    let gateway = Gateway::start(&config(Upstream::nobody(), Upstream::nobody(), more));
+    let one = "{targets: [{model: openai/gpt-4o-mini}]}";
+    let more = format!("routes:\n  fast: {one}\n  beta/small: {one}\n  zeta/small: {one}\n");
+    let gateway = Gateway::start(&config(Upstream::nobody(), Upstream::nobody(), &more));
+    for (path, body) in both("zet/small", "hi") {
+        let text = gateway.post(path, &body).text();
+        assert!(text.contains("did you mean zeta/small, beta/small"), "the one with a slip comes first: {text}");
+    }
     for (path, body) in both("fats", "hi") {
         let answer = gateway.post(path, &body);
         let said = check(&answer, path, 404, ("invalid_request_error", "model_not_found"), "not_found_error");

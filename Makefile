@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak prove-ledger prove-rows prove-fleet fuzz fuzz-smoke docs sdk clients ops dashboard
+.PHONY: help setup demo test check bench soak prove-ledger prove-rows fuzz fuzz-smoke docs sdk clients ops dashboard
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,6 @@ prove-ledger:    ## 100,000 mixed requests and 20 times kill -9: one exact row e
 prove-rows:      ## 1,000,000 rows in SQLite and in Postgres: by tenant and month in less than 200 ms
 	@scripts/setup test
 	WEIR_STORE_ROWS=1000000 cargo test --profile dist --test postgres many -- --nocapture
-
-prove-fleet:     ## two and four gateways on one Redis: a budget for 50 requests, 200 at once, 100 rounds each
-	@scripts/setup test
-	WEIR_SHARED_ROUNDS=100 cargo test --profile dist --test shared gateways -- --nocapture
 
 fuzz:            ## fuzz every target for an hour each
 	scripts/fuzz 3600

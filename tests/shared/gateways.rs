@@ -141,17 +141,11 @@ fn gateways_run_no_more_at_a_time_than_all_of_them_may() {
     });
 }
 
-/// `WEIR_SHARED_ROUNDS=100` is what is meant; here fewer show the same.
-fn rounds() -> Option<usize> {
-    let asked = std::env::var_os("WEIR_SHARED_ROUNDS")?;
-    Some(asked.to_str().and_then(|text| text.parse().ok()).expect("a number"))
-}
-
 #[test]
 fn a_budget_for_fifty_requests_admits_fifty_of_two_hundred_through_gateways() {
     on_each(|server| {
-        for (count, usual) in [(2, 10), (4, 5)] {
-            let rounds = rounds().unwrap_or(usual);
+        let rounds = 100;
+        for count in [2, 4] {
             let upstream = upstream();
             let users = format!("    users: {{budgets: [{{tokens: {}, per: month}}]}}", 50 * TOKENS);
             let fleet = fleet(&server.url(), &upstream, &users, count);

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +38,8 @@ struct State {
     /// Of budgets and of limits.
     unwritten: [Option<String>; 2],
     limits_rest_until_ms: u64,
+    /// Another process keeps the books by now.
+    is_over: bool,
     /// The last attempt to write failed, and that was said.
     failing: bool,
 }
@@ -89,9 +91,21 @@ impl Keep {
         self.write(true);
     }
 
+    /// From here on another process writes these files: what this one still counts must not take their place.
+    pub(super) fn hand_over(&self) {
+        self.state().is_over = true;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self, is_last: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { unwritten: [spent, counted], limits_rest_until_ms, failing } = &mut *state;
+        let mut state = self.state();
+        let State { unwritten: [spent, counted], limits_rest_until_ms, is_over, failing } = &mut *state;
+        if *is_over {
+            return;
+        }
         let at = self.clock.moment();
         *spent = self.limiter.accounts().changes(at.unix_ms).or_else(|| spent.take());
         let mut done = spent.as_ref().map_or(Ok(()), |text| whole::write(&self.directory, BUDGETS, text.as_bytes()));

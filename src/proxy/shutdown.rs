@@ -108,6 +108,7 @@ impl Signals {
         match handed_over.await {
             Ok(Ok(())) => {
                 tracing::info!("the sockets are handed over");
+                self.last.keep.hand_over();
                 // Two that accept from one socket would answer in turns.
                 self.admin_end.send_replace(true);
                 return true;

@@ -318,6 +318,44 @@ fn a_restart_keeps_what_limits_have_counted() {
     assert!((86_000..=86_400).contains(&wait), "from when the first process let one in: {wait}");
 }
 
+/// The process before still runs when the one in its place counts: its books must not be the last that are written.
+#[test]
+fn what_was_spent_after_a_hand_over_outlives_the_end_of_the_process_before() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let passed = gate.clone();
+    let upstream = Upstream::start(move |request, conn| {
+        if request.json()["stream"] != json!(true) {
+            return conn.json(200, &chat_answer("hi"));
+        }
+        conn.sse_head();
+        conn.data(chunk(&json!({"content": "one"}), None));
+        passed.pass();
+        conn.data("[DONE]");
+        conn.end();
+    });
+    let text =
+        with_tenant(&upstream, "    users: {budgets: [{tokens: 1000, per: day}], limits: {requests_per_day: 100}}");
+    let of_user =
+        |members: Value| with(with(chat("openai/m", "hi"), json!({"max_tokens": 20, "user": "ada"})), members);
+    let mut old = Gateway::start(&text);
+    let mut stream = old.stream(CHAT, &of_user(json!({"stream": true})));
+    assert!(stream.piece().is_some());
+    let mut new = old.hand_over(&text);
+    for _ in 0..3 {
+        assert_eq!(new.post(CHAT, &of_user(json!({}))).status(), 200);
+    }
+    let data = old.dir.join("data");
+    let kept = |name: &str| std::fs::read_to_string(data.join(name)).unwrap_or_default();
+    until("the new books", || kept("budgets.json").contains("\"tokens\":54").then_some(()));
+    gate.open();
+    stream.until_closed();
+    assert!(old.wait_exit().success());
+    new.signal("KILL");
+    new.wait_exit();
+    assert!(kept("budgets.json").contains("\"tokens\":54"), "{}", kept("budgets.json"));
+}
+
 #[test]
 fn limits_that_cannot_be_read_are_moved_aside() {
     let upstream = answering();

@@ -8,7 +8,7 @@ use weir::store::{Batch, Database};
 use crate::ask::{CHAT, chat, chat_answer, chunk, streamed};
 use crate::support::gateway::{Gateway, config, new_dir};
 use crate::support::upstream::Upstream;
-use crate::support::wait::until;
+use crate::support::wait::{Gate, Opens, until};
 
 const MODEL: &str = "openai/gpt-4o-mini";
 
@@ -132,6 +132,49 @@ fn a_full_log_refuses_what_is_new_and_loses_nothing() {
     assert_eq!((&sum["requests"], &sum["failed"]), (&json!(served + 1), &json!(0)));
     assert_eq!(gateway.metric("weir_ledger_lost_total", &[]), 0.0);
     assert_eq!(gateway.records().iter().filter(|row| row["status"] == 503).count(), 51, "they are in the access log");
+}
+
+/// No file may grow any more: what is new is refused, what runs ends, and all of it is there when there is room.
+#[test]
+fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let passed = gate.clone();
+    let upstream = Upstream::start(move |request, conn| {
+        if request.json()["stream"] != json!(true) {
+            return conn.json(200, &chat_answer("hi"));
+        }
+        conn.sse_head();
+        conn.data(chunk(&json!({"content": "one"}), None));
+        passed.pass();
+        conn.data("[DONE]");
+        conn.end();
+    });
+    let hook = Upstream::json(200, "{}");
+    let alerts = format!("alerts: {{webhooks: [{{url: \"http://{}/\", events: [ledger_full]}}]}}", hook.address);
+    let gateway = Gateway::start_on_a_disk(&config(upstream.address, upstream.address, &alerts));
+    assert_eq!(gateway.post(CHAT, &chat(MODEL, "hi")).status(), 200);
+    let mut stream = gateway.stream(CHAT, &streamed(chat(MODEL, "hi")));
+    assert!(stream.piece().is_some());
+    gateway.fill_disk("1");
+    let refused = gateway.post(CHAT, &chat(MODEL, "hi"));
+    assert_eq!((refused.status(), &refused.json()["error"]["code"]), (503, &json!("ledger_unavailable")));
+    gate.open();
+    assert!(String::from_utf8_lossy(&stream.body()).contains("[DONE]"), "what runs ends");
+    until("the alert", || told(&hook).contains(&("ledger_full".to_owned(), "raised".to_owned())).then_some(()));
+    gateway.fill_disk("unlimited");
+    until("room again", || (gateway.post(CHAT, &chat(MODEL, "hi")).status() == 200).then_some(()));
+    until("the end of the alert", || {
+        told(&hook).contains(&("ledger_full".to_owned(), "resolved".to_owned())).then_some(())
+    });
+    assert_eq!(gateway.metric("weir_ledger_lost_total", &[]), 0.0);
+    let served = gateway.records().iter().filter(|row| row["status"] == 200).count();
+    assert!(served >= 3, "{served}");
+    let sum = until("all rows", || {
+        let sum = gateway.admin("GET", "/admin/v1/usage").json()["data"][0].clone();
+        (sum["requests"].as_u64() == Some(served as u64)).then_some(sum)
+    });
+    assert_eq!(sum["failed"], json!(0));
 }
 
 /// A row of `acme` that began so many hours ago and cost next to nothing.

@@ -79,6 +79,21 @@ impl Gateway {
         Self::launch(dir, config, env, &[]).listening()
     }
 
+    /// One that can be told that its disk is full ([`Gateway::fill_disk`]): a write beyond that is an error and
+    /// no signal.
+    pub(crate) fn start_on_a_disk(config: &str) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_weir")]);
+        Self::launch_as(command, new_dir(), config, &[], &[]).listening()
+    }
+
+    /// No file may grow beyond so many bytes; `unlimited` is room again.
+    pub(crate) fn fill_disk(&self, most: &str) {
+        let limit = format!("--fsize={most}:unlimited");
+        let done = Command::new("prlimit").args(["--pid", &self.child.id().to_string(), &limit]).status().unwrap();
+        assert!(done.success());
+    }
+
     /// Another process in this one's place: it waits for the sockets, this one is told to hand them over.
     pub(crate) fn hand_over(&self, config: &str) -> Self {
         // In the order of the file: the public one, then the admin's.
@@ -91,9 +106,12 @@ impl Gateway {
     }
 
     fn launch(dir: PathBuf, config: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
+        Self::launch_as(Command::new(env!("CARGO_BIN_EXE_weir")), dir, config, env, args)
+    }
+
+    fn launch_as(mut command: Command, dir: PathBuf, config: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
         let file = dir.join("weir.yaml");
         std::fs::write(&file, config.replace("@DIR@", &dir.display().to_string())).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
         command.arg("run").arg("-c").arg(&file).args(args).current_dir(&dir);
         command.env_clear().env("WEIR_LOG", "debug").env("RUST_BACKTRACE", "1").envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -4,32 +4,45 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header;
+use http::{Method, header};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_http::ResponseHeader;
 use tokio::time::Instant;
 
-use super::{Admin, Answer};
+use super::{Admin, Answer, Question};
 use crate::telemetry::kept::Wanted;
 
 /// How often the list is looked at.
 const BEAT: Duration = Duration::from_millis(200);
-/// A comment goes out where nothing else has for so long: it finds out who has gone.
+/// A comment goes out where nothing else has for so long: it finds out who has gone. So often it is also
+/// asked whether this one may still see all this.
 const SILENCE: Duration = Duration::from_secs(15);
 /// Who does not take what is sent within this time has gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Admin {
-    /// To the end of the connection.
-    pub(super) async fn follow(&self, wanted: &Wanted, mut http: ServerSession, mut shutdown: ShutdownWatch) {
+    /// To the end of the connection, or of the right to ask.
+    pub(super) async fn follow(
+        &self,
+        question: &Question,
+        wanted: &Wanted,
+        mut http: ServerSession,
+        mut shutdown: ShutdownWatch,
+    ) {
+        let uri = http.req_header().uri.clone();
+        let may_still = || {
+            let again = self.question(&Method::GET, &uri, &question.headers);
+            again.is_ok_and(|again| again.query == question.query)
+        };
         let Ok(head) = head() else { return };
         http.set_keepalive(None);
         if http.write_response_header(Box::new(head)).await.is_err() {
             return;
         }
         let kept = self.backend.requests();
-        let (mut seen, mut tick, mut sent_at) = (kept.count(), tokio::time::interval(BEAT), Instant::now());
+        let (mut seen, mut tick) = (kept.count(), tokio::time::interval(BEAT));
+        let (mut sent_at, mut asked_at) = (Instant::now(), Instant::now());
         let mut out = b": following\n\n".to_vec();
         loop {
             if !out.is_empty() {
@@ -42,6 +55,12 @@ impl Admin {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = shutdown.changed() => return,
+            }
+            if asked_at.elapsed() >= SILENCE {
+                asked_at = Instant::now();
+                if !may_still() {
+                    return;
+                }
             }
             let (count, lines) = kept.behind(seen, wanted);
             seen = count;

@@ -71,22 +71,17 @@ pub(super) fn asker(
     }
 }
 
-/// Digests are compared, so that not even the length can be measured, and all of them, so that it takes
-/// as long whichever it is.
 fn shown<'t>(tokens: &'t [AdminToken], headers: &HeaderMap) -> Option<&'t AdminToken> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, rest) = value.split_at_checked("bearer ".len())?;
-    if !scheme.eq_ignore_ascii_case(b"bearer ") {
-        return None;
-    }
-    let shown: [u8; 32] = Sha256::digest(rest.trim_ascii()).into();
-    let mut found = None;
-    for token in tokens {
-        if token.sha256.ct_eq(&shown).into() {
-            found = Some(token);
-        }
-    }
-    found
+    if scheme.eq_ignore_ascii_case(b"bearer ") { of(tokens, rest) } else { None }
+}
+
+/// The one that this text is. Digests are compared, so that not even the length can be measured, and all of
+/// them, so that it takes as long whichever it is.
+pub(super) fn of<'t>(tokens: &'t [AdminToken], text: &[u8]) -> Option<&'t AdminToken> {
+    let shown: [u8; 32] = Sha256::digest(text.trim_ascii()).into();
+    tokens.iter().fold(None, |found, token| bool::from(token.sha256.ct_eq(&shown)).then_some(token).or(found))
 }
 
 /// Whether the asker may do that.

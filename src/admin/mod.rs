@@ -237,8 +237,8 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Vec<u8>) -> Answer {
-        match self.question(method, uri, headers) {
+    async fn answer(&self, question: Result<Question, Answer>, body: Vec<u8>) -> Answer {
+        match question {
             Ok(question) if matches!(question.route.serve, Serve::AtOnce(_)) => self.serve(question, &body),
             Ok(question) => self.serve_beside(question, body).await,
             Err(refused) => refused,
@@ -286,30 +286,20 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 impl Admin {
     /// Everything but what is followed.
-    async fn respond(&self, session: &mut ServerSession) -> Response<Bytes> {
-        let (method, uri, headers) = {
-            let head = session.req_header();
-            (head.method.clone(), head.uri.clone(), head.headers.clone())
-        };
-        let is_head = method == Method::HEAD;
-        let answer = match tokio::time::timeout(BODY_WITHIN, read_body(session)).await {
-            Ok(Ok(body)) => self.answer(&method, &uri, &headers, body).await,
+    async fn respond(&self, question: Result<Question, Answer>, session: &mut ServerSession) -> Answer {
+        match tokio::time::timeout(BODY_WITHIN, read_body(session)).await {
+            Ok(Ok(body)) => self.answer(question, body).await,
             Ok(Err(refused)) => refused,
             Err(_) => Answer::error(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body did not come"),
-        };
-        answer.response(is_head)
+        }
     }
 
-    /// What is to be followed, where that is asked for, and the place it takes.
-    fn followed(&self, session: &ServerSession) -> Option<Result<(kept::Wanted, OwnedSemaphorePermit), Answer>> {
-        let head = session.req_header();
-        let question = self.question(&head.method, &head.uri, &head.headers).ok()?;
-        (matches!(question.route.serve, Serve::Follow) && head.method == Method::GET).then(|| {
-            let wanted = follow::wanted(&question.query)?;
-            let place = Arc::clone(&self.followers).try_acquire_owned();
-            let full = |_| Answer::error(StatusCode::SERVICE_UNAVAILABLE, "too_many", "too many follow already");
-            Ok((wanted, place.map_err(full)?))
-        })
+    /// What is to be followed, and the place it takes.
+    fn followed(&self, question: &Question) -> Result<(kept::Wanted, OwnedSemaphorePermit), Answer> {
+        let wanted = follow::wanted(&question.query)?;
+        let place = Arc::clone(&self.followers).try_acquire_owned();
+        let full = |_| Answer::error(StatusCode::SERVICE_UNAVAILABLE, "too_many", "too many follow already");
+        Ok((wanted, place.map_err(full)?))
     }
 }
 
@@ -345,15 +335,19 @@ impl HttpServerApp for Admin {
             return None;
         }
         http.set_keepalive(if self.backend.draining() { None } else { Some(KEEPALIVE_S) });
-        let response = match self.followed(&http) {
-            Some(Ok((wanted, _place))) => {
-                self.follow(&wanted, http, shutdown.clone()).await;
-                return None;
-            }
-            Some(Err(refused)) => refused.response(false),
-            None => self.respond(&mut http).await,
+        let head = http.req_header();
+        let (is_get, is_head) = (head.method == Method::GET, head.method == Method::HEAD);
+        let answer = match self.question(&head.method, &head.uri, &head.headers) {
+            Ok(question) if is_get && matches!(question.route.serve, Serve::Follow) => match self.followed(&question) {
+                Ok((wanted, _place)) => {
+                    self.follow(&question, &wanted, http, shutdown.clone()).await;
+                    return None;
+                }
+                Err(refused) => refused,
+            },
+            question => self.respond(question, &mut http).await,
         };
-        let (head, body) = response.into_parts();
+        let (head, body) = answer.response(is_head).into_parts();
         http.write_response_header(Box::new(head.into())).await.ok()?;
         if !body.is_empty() {
             http.write_response_body(body, true).await.ok()?;

@@ -39,7 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/dashboard/{file...}", method: "GET", access: Open, serve: AtOnce(pages::file) },
     Route { path: "/livez", method: "GET", access: Open, serve: AtOnce(livez) },
     Route { path: "/readyz", method: "GET", access: Open, serve: AtOnce(readyz) },
-    Route { path: "/health", method: "GET", access: Look, serve: AtOnce(health) },
+    Route { path: "/health", method: "GET", access: Look, serve: Beside(health) },
     Route { path: "/metrics", method: "GET", access: Look, serve: AtOnce(metrics) },
     Route { path: "/admin/v1/session", method: "GET", access: LookOwn, serve: AtOnce(session::show) },
     Route { path: "/admin/v1/session", method: "POST", access: Open, serve: AtOnce(session::begin) },

@@ -2,10 +2,8 @@
 
 use http::{StatusCode, header};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
-use super::{Answer, Asked};
+use super::{Answer, Asked, guard};
 use crate::wire::json::Obj;
 
 #[derive(Deserialize)]
@@ -33,16 +31,11 @@ pub(super) fn begin(asked: &Asked<'_>) -> Answer {
     let Ok(Body { token }) = serde_json::from_slice::<Body>(asked.body) else {
         return Answer::error(StatusCode::BAD_REQUEST, "invalid_body", r#"expected {"token": "..."}"#);
     };
-    let shown: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
     let runtime = asked.backend.runtime();
-    let tokens = runtime.admin.tokens.iter();
-    // All of them are compared, so that it takes as long whichever it is.
-    let found =
-        tokens.fold(None, |found, token| bool::from(token.sha256.ct_eq(&shown)).then_some(token.sha256).or(found));
-    let Some(token_sha256) = found else {
+    let Some(token) = guard::of(&runtime.admin.tokens, token.as_bytes()) else {
         return Answer::error(StatusCode::UNAUTHORIZED, "invalid_token", "this is no admin token");
     };
-    match asked.sessions.begin(token_sha256) {
+    match asked.sessions.begin(token.sha256) {
         Some(cookie) => Answer::nothing().with(header::SET_COOKIE, cookie),
         None => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "there is no randomness"),
     }

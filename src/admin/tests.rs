@@ -460,10 +460,11 @@ async fn signs_of_life_wait_for_nothing() {
     let _taken = Arc::clone(&admin.places).acquire_many_owned(all).await.unwrap();
     let ask = async |path: &'static str| {
         let began = tokio::time::Instant::now();
-        let answer = admin.answer(&Method::GET, &Uri::from_static(path), &HeaderMap::new(), Vec::new()).await;
+        let answer =
+            admin.answer(admin.question(&Method::GET, &Uri::from_static(path), &HeaderMap::new()), Vec::new()).await;
         (answer.status.as_u16(), began.elapsed())
     };
-    for path in ["/livez", "/readyz", "/health", "/metrics"] {
+    for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(ask(path).await, (200, Duration::ZERO), "{path}");
     }
     let (status, waited) = ask("/admin/v1/audit").await;
@@ -700,4 +701,27 @@ async fn requests_are_sent_as_they_end() {
     let ((), text) = tokio::join!(serve, ask);
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("text/event-stream"), "{text}");
     assert!(text.contains("event: request\ndata: {") && !text.contains("before") && !text.contains("globex"), "{text}");
+}
+
+/// Signed out, nothing more comes.
+#[tokio::test(start_paused = true)]
+async fn who_has_signed_out_follows_no_more() {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let (_stop, shutdown) = tokio::sync::watch::channel(false);
+    let admin = Arc::new(admin(Some("letmein")));
+    let digest: [u8; 32] = Sha256::digest(b"letmein").into();
+    let set = admin.sessions.begin(digest).unwrap();
+    let cookie = set.split(';').next().unwrap().to_owned();
+    let serve = async {
+        admin.process_new_http(ServerSession::new_http1(Box::new(server)), &shutdown).await;
+    };
+    let ask = async {
+        let head = format!("GET /admin/v1/requests/live HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut piece = [0; 4096];
+        assert!(client.read(&mut piece).await.unwrap() > 0);
+        admin.sessions.end(&headers(&[("cookie", &cookie)]));
+        while client.read(&mut piece).await.is_ok_and(|count| count > 0) {}
+    };
+    tokio::join!(serve, ask);
 }

@@ -153,6 +153,10 @@ struct Seen {
 }
 
 impl Seen {
+    fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
     /// False where it was there already.
     fn add(&mut self, id: &str) -> bool {
         if !self.ids.insert(id.to_owned()) {
@@ -170,12 +174,6 @@ impl Seen {
 
 /// What has ended since the last time, the oldest first.
 async fn new_ones(args: &Args, instance: &Instance, seen: &mut Seen) -> Result<Vec<String>, Asked> {
-    let mut new: Vec<String> = Vec::new();
-    let mut add = |lines: Vec<(String, String)>, seen: &mut Seen| {
-        let before = new.len();
-        new.extend(lines.into_iter().filter_map(|(id, line)| seen.add(&id).then_some(line)));
-        new.len() - before
-    };
     if !seen.began {
         let ended = ask(args, instance, "ended", ALL).await?;
         // What an earlier process, or another one, has served is shown too.
@@ -186,11 +184,12 @@ async fn new_ones(args: &Args, instance: &Instance, seen: &mut Seen) -> Result<V
         return Ok(last.collect::<Vec<_>>().into_iter().rev().collect());
     }
     let few = ask(args, instance, "ended", FEW).await?;
-    if add(few, seen) == FEW {
-        let all = ask(args, instance, "ended", ALL).await?;
-        if add(all, seen) == ALL - FEW {
-            print::note("weir: more requests than can be shown, some are left out");
-        }
+    let is_all_new = few.len() == FEW && !few.iter().any(|(id, _)| seen.has(id));
+    let lines = if is_all_new { ask(args, instance, "ended", ALL).await? } else { few };
+    let count = lines.len();
+    let mut new: Vec<String> = lines.into_iter().filter_map(|(id, line)| seen.add(&id).then_some(line)).collect();
+    if new.len() == ALL && count == ALL {
+        print::note("weir: more requests than can be shown, some are left out");
     }
     new.reverse();
     Ok(new)

@@ -39,6 +39,7 @@ impl Held {
         let path = ledger.join(&name);
         fs::create_dir_all(ledger)?;
         fs::DirBuilder::new().mode(0o700).create(&path)?;
+        File::open(ledger)?.sync_all()?;
         match Self::take(ledger, name) {
             Ok(Some(held)) => Ok(held),
             // Another process has found it before it was locked, and removes it as empty.

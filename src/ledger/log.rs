@@ -225,10 +225,15 @@ impl Log {
         let mut result = self.write();
         for stream in &self.streams {
             let files = lock(stream).take_changed();
-            let synced = files.and_then(|files| files.iter().try_for_each(std::fs::File::sync_data));
+            let synced = files.and_then(|files| {
+                let synced = files.iter().try_for_each(std::fs::File::sync_data);
+                if synced.is_err() {
+                    // Nothing is known of what was written: the next time has to try again.
+                    lock(stream).give_back(files);
+                }
+                synced
+            });
             if synced.is_err() {
-                // Nothing is known of what was written: the next time has to try again.
-                lock(stream).set_changed();
                 self.counts.failed_writes.fetch_add(1, Ordering::Relaxed);
             }
             result = result.and(synced);

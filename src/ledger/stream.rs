@@ -56,6 +56,8 @@ impl Stream {
         total_bytes: Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let file = segment.create(&directory)?;
+        // It is in the directory from here on, and that has to be on the disk too.
+        let retired = vec![File::open(&directory)?];
         let length = HEADER.len() as u64;
         total_bytes.fetch_add(length, Ordering::Relaxed);
         Ok(Self {
@@ -69,7 +71,7 @@ impl Stream {
             is_stuck: false,
             is_torn: false,
             changed: true,
-            retired: Vec::new(),
+            retired,
             total_bytes,
         })
     }
@@ -117,10 +119,9 @@ impl Stream {
 
     fn try_write(&mut self) -> io::Result<()> {
         if self.length >= self.segment_bytes || self.is_torn {
-            let next = self.segment.next();
+            let (next, directory) = (self.segment.next(), File::open(&self.directory)?);
             self.retired.push(std::mem::replace(&mut self.file, next.create(&self.directory)?));
-            // It is in the directory from here on, and that has to be on the disk too.
-            self.retired.extend(File::open(&self.directory));
+            self.retired.push(directory);
             (self.segment, self.length, self.is_torn) = (next, HEADER.len() as u64, false);
             self.total_bytes.fetch_add(self.length, Ordering::Relaxed);
         }
@@ -148,16 +149,16 @@ impl Stream {
 
     /// The files to sync, if anything was written since this was last asked.
     pub(super) fn take_changed(&mut self) -> io::Result<Vec<File>> {
+        let present = self.changed.then(|| self.file.try_clone()).transpose()?;
+        self.changed = false;
         let mut files = std::mem::take(&mut self.retired);
-        if std::mem::take(&mut self.changed) {
-            files.push(self.file.try_clone()?);
-        }
+        files.extend(present);
         Ok(files)
     }
 
-    /// It was not synced after all.
-    pub(super) fn set_changed(&mut self) {
-        self.changed = true;
+    /// They were not synced after all.
+    pub(super) fn give_back(&mut self, files: Vec<File>) {
+        self.retired.extend(files);
     }
 }
 

@@ -75,12 +75,17 @@ impl std::fmt::Debug for Last {
 }
 
 impl Last {
-    /// Blocks the thread for a bounded time.
-    pub(super) fn save(&self) {
+    /// What another process has to know. Blocks the thread for a bounded time.
+    pub(super) fn write(&self) {
         self.keep.save();
         if let Some(fold) = &self.fold {
             fold.finish();
         }
+    }
+
+    /// The last thing of the process. Blocks the thread for a bounded time.
+    pub(super) fn save(&self) {
+        self.write();
         self.registry.flush();
         self.telemetry.flush(FLUSH);
         if let Some(scratch) = self.scratch.get() {

@@ -1,6 +1,6 @@
 //! What the admin plane looks at and does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -44,8 +44,6 @@ pub(super) struct Plane {
     pub(super) alerts: Arc<Alerts>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
-    /// Held while metrics are set and read: what one scrape sets anew, another is not to find half set.
-    pub(super) scraping: Mutex<()>,
 }
 
 impl Backend for Plane {
@@ -62,7 +60,7 @@ impl Backend for Plane {
     }
 
     fn metrics(&self) -> String {
-        let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
+        // One at a time: the admin plane answers this on its one thread.
         let (live, now_ms) = (self.live.load(), self.clock.now_ms());
         let all: Vec<Seen<'_>> =
             live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();

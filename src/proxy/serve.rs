@@ -44,6 +44,7 @@ use crate::limit::door::{Door, DoorLimits};
 use crate::limit::shared::{Shared as Store, Task};
 use crate::simulator;
 use crate::telemetry::Telemetry;
+use crate::whole;
 
 /// Idle connections kept per worker.
 const POOL_PER_THREAD: usize = 256;
@@ -226,6 +227,7 @@ impl Shared {
         let retention = runtime.state.retention;
         let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, accounts));
         let keep = Keep::new(directory, Arc::clone(&limiter), clock, Arc::clone(&telemetry));
+        whole::sweep(&runtime.state.dir);
         keep.put_back_limits();
         keep.put_back_guests();
         let (store, task) = fleet::open(&runtime, clock, &telemetry, &alerts)?;
@@ -360,7 +362,6 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         alerts: Arc::clone(&shared.alerts),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
-        scraping: Mutex::default(),
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
     service.threads = Some(1);

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::requests::Conditions;
-use super::rollup::{SUMS, USAGE, Used};
+use super::rollup::{SUMS, USAGE, Used, of_a_row};
 use super::time::{DAY_S, QUARTER_S};
 use super::{Cells, Database, Result};
-use crate::usage::price::PicoUsd;
 
 /// Rows that are looked at one by one: the newest.
 const MOST_ROWS: usize = 100_000;
@@ -52,89 +51,74 @@ impl Spread {
     }
 }
 
-/// What is looked at of a row.
-struct Seen {
-    started_s: i64,
-    used: Used,
-    ttft_us: Option<u64>,
-    overhead_us: Option<u64>,
-    duration_us: Option<u64>,
+/// What a request took, in microseconds.
+struct Times {
+    ttft: Option<u64>,
+    overhead: Option<u64>,
+    duration: Option<u64>,
 }
 
 impl Database {
-    /// Short steps are added up from rows; those of quarter-hours and more come from the sums.
+    /// Short steps are added up from rows, without what attempts used that were lost; those of quarter-hours
+    /// and more come from the sums.
     pub fn overview(&self, stretch: &Stretch) -> Result<Overview> {
-        let rows = self.seen(stretch)?;
-        let spread = |of: fn(&Seen) -> Option<u64>| Spread::of(rows.iter().filter_map(of).collect());
-        let mut found = Overview {
-            ttft_us: spread(|row| row.ttft_us),
-            overhead_us: spread(|row| row.overhead_us),
-            duration_us: spread(|row| row.duration_us),
-            is_sampled: rows.len() >= MOST_ROWS,
-            ..Overview::default()
-        };
-        if stretch.step_s % QUARTER_S == 0 {
-            found.steps = self.sums(stretch)?;
-        } else {
-            for row in &rows {
-                let step = row.started_s - row.started_s.rem_euclid(stretch.step_s);
-                found.steps.entry(step).or_default().add(&row.used);
-            }
-        }
-        found.steps.values().for_each(|used| found.total.add(used));
-        Ok(found)
+        let times = self.times(stretch)?;
+        let spread = |of: fn(&Times) -> Option<u64>| Spread::of(times.iter().filter_map(of).collect());
+        let steps = self.steps(stretch)?;
+        let mut total = Used::default();
+        steps.values().for_each(|used| total.add(used));
+        Ok(Overview {
+            total,
+            steps,
+            ttft_us: spread(|it| it.ttft),
+            overhead_us: spread(|it| it.overhead),
+            duration_us: spread(|it| it.duration),
+            is_sampled: times.len() >= MOST_ROWS,
+        })
     }
 
-    fn seen(&self, stretch: &Stretch) -> Result<Vec<Seen>> {
-        let mut conditions = Conditions::default();
-        conditions.and("started_ms >= ?", stretch.from_s.saturating_mul(1_000));
-        conditions.and("started_ms < ?", stretch.until_s.saturating_mul(1_000));
-        if let Some(tenant) = &stretch.tenant {
-            conditions.and("tenant = ?", tenant);
-        }
+    fn times(&self, stretch: &Stretch) -> Result<Vec<Times>> {
+        let conditions = stretch.conditions("started_ms", 1_000);
         let sql = format!(
-            "SELECT started_ms, outcome, input_tokens, output_tokens, cached_tokens, cost_pico_usd, ttft_us, overhead_us, duration_us \
-             FROM weir_requests{} ORDER BY started_ms DESC LIMIT {MOST_ROWS}",
+            "SELECT ttft_us, overhead_us, duration_us FROM weir_requests{} ORDER BY started_ms DESC LIMIT {MOST_ROWS}",
             conditions.text()
         );
-        self.read(|session| session.all(&sql, &conditions.args, seen))
+        let read = |cells: &dyn Cells| {
+            Ok(Times { ttft: cells.count(0)?, overhead: cells.count(1)?, duration: cells.count(2)? })
+        };
+        self.read(|session| session.all(&sql, &conditions.args, read))
     }
 
-    fn sums(&self, stretch: &Stretch) -> Result<BTreeMap<i64, Used>> {
-        let table = if stretch.step_s % DAY_S == 0 { USAGE.days } else { USAGE.quarters };
-        let mut conditions = Conditions::default();
-        conditions.and("bucket >= ?", stretch.from_s);
-        conditions.and("bucket < ?", stretch.until_s);
-        if let Some(tenant) = &stretch.tenant {
-            conditions.and("tenant = ?", tenant);
-        }
-        let sums = SUMS.map(|sum| format!("CAST(SUM({sum}) AS BIGINT)")).join(", ");
-        let step = format!("CAST(bucket - bucket % {} AS BIGINT)", stretch.step_s);
-        let sql = format!("SELECT {step} AS step, {sums} FROM {table}{} GROUP BY 1", conditions.text());
+    fn steps(&self, stretch: &Stretch) -> Result<BTreeMap<i64, Used>> {
+        let step_s = stretch.step_s;
+        let (of, at, table, columns) = match step_s {
+            step if step % DAY_S == 0 => {
+                (stretch.conditions("bucket", 1), "bucket", USAGE.days, SUMS.map(str::to_owned))
+            }
+            step if step % QUARTER_S == 0 => {
+                (stretch.conditions("bucket", 1), "bucket", USAGE.quarters, SUMS.map(str::to_owned))
+            }
+            _ => (stretch.conditions("started_ms", 1_000), "started_ms / 1000", "weir_requests", of_a_row()),
+        };
+        let sums = columns.map(|column| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)")).join(", ");
+        let step = format!("CAST({at} - ({at}) % {step_s} AS BIGINT)");
+        let sql = format!("SELECT {step} AS step, {sums} FROM {table}{} GROUP BY 1", of.text());
         let read = |cells: &dyn Cells| Ok((cells.need_int(0)?, Used::read(cells, 1)?));
-        Ok(self.read(|session| session.all(&sql, &conditions.args, read))?.into_iter().collect())
+        Ok(self.read(|session| session.all(&sql, &of.args, read))?.into_iter().collect())
     }
 }
 
-fn seen(cells: &dyn Cells) -> Result<Seen> {
-    let (tokens, cost) = ((cells.count(2)?, cells.count(3)?, cells.count(4)?), cells.int(5)?);
-    let used = Used {
-        requests: 1,
-        failed: u64::from(cells.text(1)?.as_deref() != Some("finished")),
-        unpriced: u64::from(tokens.0.is_some() && cost.is_none()),
-        input_tokens: tokens.0.unwrap_or_default(),
-        output_tokens: tokens.1.unwrap_or_default(),
-        cached_tokens: tokens.2.unwrap_or_default(),
-        cost: PicoUsd(cost.unwrap_or_default().into()),
-        ..Used::default()
-    };
-    Ok(Seen {
-        started_s: cells.need_int(0)?.div_euclid(1_000),
-        used,
-        ttft_us: cells.count(6)?,
-        overhead_us: cells.count(7)?,
-        duration_us: cells.count(8)?,
-    })
+impl Stretch {
+    /// On a column of moments, of which so many are a second.
+    fn conditions(&self, column: &str, a_second: i64) -> Conditions<'_> {
+        let mut conditions = Conditions::default();
+        conditions.and(&format!("{column} >= ?"), self.from_s.saturating_mul(a_second));
+        conditions.and(&format!("{column} < ?"), self.until_s.saturating_mul(a_second));
+        if let Some(tenant) = &self.tenant {
+            conditions.and("tenant = ?", tenant);
+        }
+        conditions
+    }
 }
 
 #[cfg(test)]

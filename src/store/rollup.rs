@@ -13,9 +13,9 @@ use crate::usage::price::PicoUsd;
 use crate::usage::tokens::Usage;
 
 /// Of one row, in a sum: a thousand billion.
-pub(super) const MOST_TOKENS: u64 = 1_000_000_000_000;
+const MOST_TOKENS: u64 = 1_000_000_000_000;
 /// Of one row, in a sum: a million USD.
-pub(super) const MOST_PICO_USD: i128 = 1_000_000_000_000_000_000;
+const MOST_PICO_USD: i128 = 1_000_000_000_000_000_000;
 const PICO_IN_MICRO: i128 = 1_000_000;
 /// Of a name, in the key of a sum: Postgres takes 2,700 for all together.
 const LONGEST: usize = 200;
@@ -129,6 +129,30 @@ pub(super) const SUMS: [&str; 12] = [
     "due_micro_usd",
     "due_rest_pico_usd",
 ];
+
+/// The same of a row, to be summed up: counts that nobody can have meant are cut as in the sums, and no row
+/// stops this.
+pub(super) fn of_a_row() -> [String; 12] {
+    let cut = |column: &str, most: i128| format!("CASE WHEN {column} > {most} THEN {most} ELSE {column} END");
+    let count = |column: &str| cut(column, MOST_TOKENS.into());
+    let micro = |column: &str| format!("({}) / {PICO_IN_MICRO}", cut(column, MOST_PICO_USD));
+    let rest = |column: &str| format!("({}) % {PICO_IN_MICRO}", cut(column, MOST_PICO_USD));
+    [
+        "1".to_owned(),
+        "CASE WHEN outcome <> 'finished' THEN 1 ELSE 0 END".to_owned(),
+        "CASE WHEN (input_tokens IS NOT NULL OR usage_source IS NOT NULL) AND cost_pico_usd IS NULL THEN 1 ELSE 0 END"
+            .to_owned(),
+        count("input_tokens"),
+        count("output_tokens"),
+        count("cached_tokens"),
+        count("cache_write_tokens"),
+        count("reasoning_tokens"),
+        micro("cost_pico_usd"),
+        rest("cost_pico_usd"),
+        micro("due_pico_usd"),
+        rest("due_pico_usd"),
+    ]
+}
 
 /// Millionths of a USD, and what is left of one.
 pub(super) fn split(money: PicoUsd) -> (i64, i64) {

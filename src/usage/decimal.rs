@@ -13,6 +13,12 @@ pub struct Scaled {
 /// What is finer is rounded to the nearest unit, a half up. `None` for what is no such number, or does
 /// not fit.
 pub fn scaled(text: &str, digits: u32) -> Option<Scaled> {
+    let (units, is_exact) = scaled_wide(text, digits)?;
+    Some(Scaled { units: i64::try_from(units).ok()?, is_exact })
+}
+
+/// The same of what may be larger, and whether it is exact.
+pub fn scaled_wide(text: &str, digits: u32) -> Option<(i128, bool)> {
     let (number, exponent) = match text.split_once(['e', 'E']) {
         Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -29,17 +35,14 @@ pub fn scaled(text: &str, digits: u32) -> Option<Scaled> {
     let shift = exponent.checked_sub(behind)?.checked_add(i32::try_from(digits).ok()?)?;
     let power = 10_i128.checked_pow(shift.unsigned_abs());
     match (shift, power) {
-        _ if mantissa == 0 => Some(Scaled { units: 0, is_exact: true }),
-        (0.., power) => {
-            let units = i64::try_from(mantissa.checked_mul(power?)?).ok()?;
-            Some(Scaled { units, is_exact: true })
-        }
+        _ if mantissa == 0 => Some((0, true)),
+        (0.., power) => Some((mantissa.checked_mul(power?)?, true)),
         // Less than half of a unit, whatever it is.
-        (_, None) => Some(Scaled { units: 0, is_exact: false }),
+        (_, None) => Some((0, false)),
         (_, Some(power)) => {
             let (units, rest) = (mantissa / power, mantissa % power);
             let up = i128::from(rest >= power - rest);
-            Some(Scaled { units: i64::try_from(units + up).ok()?, is_exact: rest == 0 })
+            Some((units + up, rest == 0))
         }
     }
 }

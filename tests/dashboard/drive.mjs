@@ -6,6 +6,7 @@
 // and, where the configuration has them:
 //   WEIR_MODEL        a model that answers (simulator/sim-1)
 //   WEIR_FALLBACK     a route whose first target fails and whose second answers
+//   WEIR_SLOW_MODEL   a model that waits 50 ms before each piece of a stream (simulator/sim-1-slow)
 //   WEIR_VIEWER_TOKEN, WEIR_TENANT_TOKEN   tokens of the other roles; the tenant is that of WEIR_KEY
 //   WEIR_CHROMIUM     the browser (/usr/bin/chromium)
 //
@@ -28,7 +29,7 @@ const URL_ = env("WEIR_URL").replace(/\/$/, "");
 const KEY = env("WEIR_KEY");
 const OUT = env("WEIR_OUT");
 const MODEL = env("WEIR_MODEL", "simulator/sim-1");
-const { WEIR_FALLBACK: FALLBACK, WEIR_VIEWER_TOKEN: VIEWER, WEIR_TENANT_TOKEN: TENANT_ADMIN } = process.env;
+const { WEIR_FALLBACK: FALLBACK, WEIR_SLOW_MODEL: SLOW, WEIR_VIEWER_TOKEN: VIEWER, WEIR_TENANT_TOKEN: TENANT_ADMIN } = process.env;
 
 const PAGES = ["overview", "live", "tenants", "models", "usage", "config", "alerts"];
 const MOST_BYTES = 200 * 1024;
@@ -324,6 +325,33 @@ const checks = {
     await page.getByRole("button", { name: "Find" }).click();
     assert.ok((await dialog().innerText()).includes(fine.id));
     await page.getByRole("button", { name: "Close" }).click();
+  },
+
+  async "live: a slow request is shown, however many began after it"() {
+    if (!SLOW) return "no WEIR_SLOW_MODEL";
+    await visit("live");
+    await page.getByText("Connected", { exact: true }).waitFor();
+    // A piece each 50 ms: five seconds, of which the quick ones together take one.
+    let is_over = false;
+    const slow = chat("count to 100", { model: SLOW, stream: true }).finally(() => (is_over = true));
+    await until("the slow one", async () => (await admin("/overview")).in_flight >= 1);
+    let left = 205;
+    let last;
+    const some = async () => {
+      while (left > 0) {
+        left -= 1;
+        last = await chat("count to 1");
+        assert.equal(last.status, 200);
+      }
+    };
+    await Promise.all([some(), some(), some(), some()]);
+    await page.locator(`[data-keep="${last.id}"]`).waitFor();
+    assert.equal(is_over, false, "the slow one was too quick");
+    const { status, id } = await slow;
+    assert.equal(status, 200);
+    await page.locator(`[data-keep="${id}"]`).waitFor({ timeout: 10_000 });
+    const shown = await page.locator("table.rows tbody button").evaluateAll((all) => all.map((one) => one.dataset.keep));
+    assert.deepEqual([shown.length, shown[0]], [200, id]);
   },
 
   async "keys: made, changed, rotated and revoked"() {

@@ -296,7 +296,6 @@ fn an_overview_is_what_the_rows_say() {
     });
 }
 
-/// What the budgets of accounts that come anew are told for the last quarter of an hour.
 /// Other costs, dues and costs of attempts: all sums follow, and nothing that somebody else has changed
 /// meanwhile is written over.
 #[test]
@@ -336,10 +335,11 @@ fn rows_are_priced_again_with_all_their_sums() {
     });
 }
 
+/// What the budgets of accounts that come anew are told for the last quarter of an hour.
 #[test]
 fn a_short_stretch_is_added_up_from_its_rows() {
     on_both("between", |database| {
-        let mut made = spread(8);
+        let mut made = spread(20);
         let at = "2026-05-01T10:20:00.000Z";
         for (number, row) in made.iter_mut().enumerate() {
             row.started_at = at.to_owned();
@@ -348,7 +348,10 @@ fn a_short_stretch_is_added_up_from_its_rows() {
             (row.input_tokens, row.output_tokens, row.cost_pico_usd) = (Some(10), Some(1), Some(5));
             row.due_pico_usd = (number == 1).then_some(7);
         }
-        // Counts that nobody can have meant stop nothing.
+        // Counts and costs that nobody can have meant stop nothing, however many they are.
+        for row in made.iter_mut().skip(8) {
+            (row.tags, row.cost_pico_usd) = (vec!["team=absurd".to_owned()], Some(9_000_000_000_000_000_000));
+        }
         made[0].input_tokens = Some(u64::MAX / 4);
         made[4].input_tokens = Some(u64::MAX / 4);
         database.fold(&Batch { rows: made, positions: Vec::new() }).unwrap();
@@ -360,8 +363,9 @@ fn a_short_stretch_is_added_up_from_its_rows() {
             database.used_between(&filters, from, before).unwrap()
         };
         let late = from + 365 * 86_400_000;
-        assert_eq!(used(None, late).output_tokens, 8);
-        assert_eq!(used(Some((By::User, "ada")), late).output_tokens, 8);
+        assert_eq!((used(None, late).output_tokens, used(None, late).requests), (20, 20));
+        assert_eq!(used(Some((By::User, "ada")), late).output_tokens, 20);
+        assert_eq!(used(Some((By::Tag, "team=absurd")), late).cost.0, 12 * 1_000_000_000_000_000_000);
         assert_eq!(used(Some((By::Key, "other")), late).output_tokens, 0);
         // To the letter, in both.
         assert_eq!(

@@ -1,6 +1,8 @@
 //! Decimal amounts as pico-USD.
 
-use crate::usage::decimal::{Scaled, scaled};
+use std::borrow::Cow;
+
+use crate::usage::decimal::scaled_wide;
 
 /// Of a USD, and of a cent.
 const DIGITS: [u32; 2] = [12, 10];
@@ -11,8 +13,10 @@ pub(super) fn pico(text: &str, cents: bool) -> Option<i128> {
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let number = text.trim_start_matches(['+', '$']);
     let [of_usd, of_cents] = DIGITS;
-    let Scaled { units, .. } = scaled(number, if cents { of_cents } else { of_usd })?;
-    Some(sign * i128::from(units))
+    // As spreadsheets have it.
+    let whole = if number.starts_with('.') { Cow::Owned(format!("0{number}")) } else { Cow::Borrowed(number) };
+    let (units, _) = scaled_wide(&whole, if cents { of_cents } else { of_usd })?;
+    Some(sign * units)
 }
 
 #[cfg(test)]
@@ -32,6 +36,8 @@ mod tests {
             ("123.78912", true, Some(1_237_891_200_000)),
             ("\"12\"", true, Some(120_000_000_000)),
             ("$3", false, Some(3_000_000_000_000)),
+            (".5", false, Some(500_000_000_000)),
+            ("12000000", false, Some(12_000_000_000_000_000_000)),
             ("", false, None),
             ("1,5", false, None),
             ("abc", false, None),

@@ -213,6 +213,10 @@ impl Tenants {
             cx.notes.changed(cx.source, node.place, format!("{what}: team_id"), why);
         }
         let at = self.tenant(team, team.unwrap_or(DEFAULT));
+        // Those that follow find a tenant, which the first of them has made.
+        if let Some(tenant) = self.tenants.get_mut(at).filter(|_| !is_known) {
+            tenant.is_blocked = true;
+        }
         let mut key = Map::default();
         let id = self.id(&alias.map_or_else(|| format!("key-{short}"), str::to_owned));
         key.set("id", id).set("sha256", token.to_ascii_lowercase());
@@ -236,7 +240,7 @@ impl Tenants {
         if let Some(tenant) = tenant {
             within(&mut key, &tenant.map, &what, node, cx);
         }
-        let is_team_blocked = !is_known || tenant.is_some_and(|tenant| tenant.is_blocked);
+        let is_team_blocked = tenant.is_some_and(|tenant| tenant.is_blocked);
         if is_blocked || is_team_blocked || !is_open {
             key.set("active", "false");
         }

@@ -21,7 +21,12 @@ pub(super) fn take(fields: &mut Fields<'_>, provider: &Provider) -> Map {
     let mut members: Members<'_> = row.iter().map(|(name, value)| (Cow::Borrowed(*name), &**value)).collect();
     members.insert(Cow::Borrowed("litellm_provider"), &kind);
     let (price, found) = litellm::price_of(&members);
-    let used: Vec<&str> = row.iter().map(|(name, _)| *name).filter(|name| !found.unknown.contains_key(*name)).collect();
+    let is_lost = |name: &str| {
+        let of_it =
+            |unknown: &str| unknown.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        name != "mode" && (price.is_none() || found.unknown.keys().any(|unknown| of_it(unknown)))
+    };
+    let used: Vec<&str> = row.iter().map(|(name, _)| *name).filter(|name| !is_lost(name)).collect();
     fields.skip(&used);
     price.map(|price| written(&price)).unwrap_or_default()
 }

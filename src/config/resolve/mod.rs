@@ -40,7 +40,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     let deployments = provider::deployments(raw, &prices, cx);
     let routes = route::routes(raw, &deployments, cx);
     let any = route::any(raw, &deployments, &routes);
-    let state = server::state(&raw.state, cx);
+    let state = server::state(&raw.state, server.workers(), cx);
     limits::losses(raw, cx);
     let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
     Some(Runtime {

@@ -13,7 +13,8 @@ use crate::secret::Secret;
 
 /// Roll-ups are by day, and what is deleted goes by whole days.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// A segment for each of many threads.
+/// Each thread has segments of its own: so much of the log for each, and so much at least.
+const LOG_OF_A_THREAD: usize = 256 << 10;
 const SMALLEST_LOG: usize = 1 << 20;
 const SOONEST_SYNC: Duration = Duration::from_millis(1);
 const LATEST_SYNC: Duration = Duration::from_secs(60);
@@ -142,7 +143,7 @@ pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, 
     Some(Admin { listen, tokens })
 }
 
-pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {
+pub(super) fn state(raw: &raw::State, threads: usize, cx: &mut Context<'_>) -> State {
     if raw.retention.0 < SHORTEST_RETENTION {
         cx.say(raw.retention.place, "rows of the ledger would hardly be kept").label("expected at least 1d");
     }
@@ -154,15 +155,17 @@ pub(super) fn state(raw: &raw::State, cx: &mut Context<'_>) -> State {
         dir: PathBuf::clone(&raw.dir.value),
         database,
         retention: raw.retention.0,
-        ledger: ledger(&raw.ledger, cx),
+        ledger: ledger(&raw.ledger, threads, cx),
         shared: store(raw, cx),
         on_store_loss: raw.on_store_loss.value.0,
     }
 }
 
-fn ledger(raw: &raw::Ledger, cx: &mut Context<'_>) -> LedgerRules {
-    if raw.max_size.0 < SMALLEST_LOG {
-        cx.say(raw.max_size.place, "the ledger's log would be full at once").label("expected at least 1MiB");
+fn ledger(raw: &raw::Ledger, threads: usize, cx: &mut Context<'_>) -> LedgerRules {
+    let smallest = threads.saturating_mul(LOG_OF_A_THREAD).max(SMALLEST_LOG);
+    if raw.max_size.0 < smallest {
+        let expected = format!("expected at least {}KiB, for {threads} threads", smallest >> 10);
+        cx.say(raw.max_size.place, "the ledger's log would be full at once").label(expected);
     }
     if !(SOONEST_SYNC..=LATEST_SYNC).contains(&raw.sync.0) {
         cx.say(raw.sync.place, "not a beat for the ledger's log").label("expected 1ms to 1m");

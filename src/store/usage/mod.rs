@@ -6,10 +6,9 @@ mod ask;
 pub(crate) use ask::members;
 
 use super::requests::Conditions;
-use super::rollup::{MOST_PICO_USD, MOST_TOKENS, SUMS, TAGS, Tables, USAGE, Used};
+use super::rollup::{SUMS, TAGS, Tables, USAGE, Used, of_a_row};
 use super::time::{self, DAY_S, HOUR_S, QUARTER_S};
 use super::{Cells, Database, Result, Session, StoreError};
-use crate::usage::price::PicoUsd;
 
 /// What sums are apart by. Times are in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,19 +162,12 @@ impl Database {
 }
 
 impl Database {
-    /// Tokens and cost of rows that began at `from_ms` or later and ended before `before_ms`, of those with
+    /// What was used by rows that began at `from_ms` or later and ended before `before_ms`, of those with
     /// these names: for stretches that sums are too coarse for.
     pub fn used_between(&self, filters: &Filters, from_ms: i64, before_ms: i64) -> Result<Used> {
-        // Counts that nobody can have meant are cut, as in the sums: no row may stop this.
-        let cut = |column: &str, most: i128| {
-            format!("CAST(COALESCE(SUM(CASE WHEN {column} > {most} THEN {most} ELSE {column} END), 0) AS BIGINT)")
-        };
+        let sums = of_a_row().map(|column| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)")).join(", ");
         let mut sql = format!(
-            "SELECT {}, {}, {}, {} FROM weir_requests WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2",
-            cut("input_tokens", MOST_TOKENS.into()),
-            cut("output_tokens", MOST_TOKENS.into()),
-            cut("cost_pico_usd", MOST_PICO_USD),
-            cut("due_pico_usd", MOST_PICO_USD),
+            "SELECT {sums} FROM weir_requests WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2"
         );
         let mut args: Vec<super::Arg<'_>> = vec![from_ms.into(), before_ms.into()];
         let tag = |(by, name): &(By, String)| (*by == By::Tag).then(|| serde_json::to_string(name).unwrap_or_default());
@@ -196,14 +188,8 @@ impl Database {
                 (_, None) => {}
             }
         }
-        self.read(|session| {
-            let used = |cells: &dyn Cells| {
-                let (input, output) = (cells.count(0)?.unwrap_or_default(), cells.count(1)?.unwrap_or_default());
-                let (cost, due) = (PicoUsd(cells.need_int(2)?.into()), PicoUsd(cells.need_int(3)?.into()));
-                Ok(Used { input_tokens: input, output_tokens: output, cost, due, ..Used::default() })
-            };
-            Ok(session.one(&sql, &args, used)?.unwrap_or_default())
-        })
+        let read = |cells: &dyn Cells| Used::read(cells, 0);
+        self.read(|session| Ok(session.one(&sql, &args, read)?.unwrap_or_default()))
     }
 }
 

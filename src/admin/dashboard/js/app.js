@@ -105,8 +105,7 @@ function frame(wanted) {
 function themeButton() {
   const text = () => (theme.isDark() ? "Light" : "Dark");
   const button = h("button", { type: "button", class: "plain", "data-keep": "theme", onclick: () => theme.toggle() }, text());
-  const changed = () => (button.isConnected ? (button.textContent = text()) : removeEventListener("theme", changed));
-  addEventListener("theme", changed);
+  addEventListener("theme", () => (button.textContent = text()), { signal: leaving.signal });
   return button;
 }
 

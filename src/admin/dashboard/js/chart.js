@@ -68,6 +68,7 @@ function drawn(plot, chart) {
   const stop = () => {
     observer.disconnect();
     removeEventListener("theme", redraw);
+    chart.signal.removeEventListener("abort", stop);
     made?.destroy();
     made = undefined;
   };

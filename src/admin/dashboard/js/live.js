@@ -12,6 +12,7 @@ const MOST_ROWS = 200;
 const AGAIN_MS = 3_000;
 /** However many come; also while nobody looks, so that they do not pile up. */
 const DRAWN_EVERY_MS = 200;
+const CAPTION = "Requests, the last to end first";
 
 export function mount(root, { query, signal, may }) {
   const wanted = { tenant: query.tenant, model: query.model, status: query.status };
@@ -113,7 +114,7 @@ function find(signal) {
   );
 }
 
-/** The rows shown, newest first, each once. */
+/** The rows shown, each once; what ended last comes first, however long ago it began. */
 function rows(may) {
   const columns = [
     {
@@ -141,12 +142,12 @@ function rows(may) {
   ].filter(Boolean);
   const body = h("tbody");
   const shown = framed(
-    "Requests, newest first",
+    CAPTION,
     undefined,
     h(
       "table",
       { class: "rows" },
-      h("caption", { class: "unseen" }, "Requests, newest first"),
+      h("caption", { class: "unseen" }, CAPTION),
       h("thead", {}, h("tr", {}, columns.map(head))),
       body,
     ),
@@ -161,7 +162,7 @@ function rows(may) {
 
   const put = () => {
     timer = 0;
-    const newest = [...known.values()].sort((a, b) => (a.record.started_at < b.record.started_at ? 1 : -1)).slice(0, MOST_ROWS);
+    const newest = [...known.values()].sort((a, b) => b.ended - a.ended).slice(0, MOST_ROWS);
     known = new Map(newest.map((one) => [one.record.request_id, one]));
     // Only what is new is made and moved: a row that has the focus stays in its place.
     newest.forEach((one, at) => {
@@ -178,7 +179,7 @@ function rows(may) {
       return told(held.size);
     }
     fill(note);
-    records.forEach((record) => known.has(record.request_id) || known.set(record.request_id, { record }));
+    records.forEach((record) => known.has(record.request_id) || known.set(record.request_id, { record, ended: ended(record) }));
     timer ||= setTimeout(put, DRAWN_EVERY_MS);
   };
   const hold = (paused, tell) => {
@@ -190,6 +191,8 @@ function rows(may) {
   };
   return { element, add, hold, failed: (error) => fill(note, problem(error)) };
 }
+
+const ended = ({ started_at, duration_ms }) => Date.parse(started_at) + duration_ms;
 
 /** A click that ends a selection of text is no click. */
 function chosen(record) {

@@ -85,7 +85,7 @@ function numbers(data) {
   const tiles = [
     ["requests", "Requests", format.number(data.requests), `${rate < 10 ? rate.toFixed(1) : format.number(rate)} per minute`],
     ["failed", "Failed", format.number(data.failed), `${format.percent(data.failed, data.requests)} of requests`, data.failed > 0 && "bad"],
-    ["throttled", "Throttled", format.number(data.throttled), "refused by a limit", data.throttled > 0 && "low"],
+    ["throttled", "Throttled", format.number(data.throttled), "by limits, since the start", data.throttled > 0 && "low"],
     ["in_flight", "In flight", format.number(data.in_flight), "now"],
     ["input_tokens", "Input tokens", format.tokens(data.input_tokens), `${format.percent(data.cached_tokens, data.input_tokens)} from caches`],
     ["output_tokens", "Output tokens", format.tokens(data.output_tokens), ""],

@@ -10,8 +10,8 @@ import * as api from "./api.js";
 import * as router from "./router.js";
 import * as format from "./format.js";
 
-const STATES = ["active", "inactive", "expired", "revoked", "no_tenant", "unreadable"];
-const TONES = { active: "good", inactive: "low", expired: "low", no_tenant: "bad", unreadable: "bad" };
+const STATES = ["active", "inactive", "expired", "revoked", "no_tenant", "id_taken", "unreadable"];
+const TONES = { active: "good", inactive: "low", expired: "low", no_tenant: "bad", id_taken: "bad", unreadable: "bad" };
 
 export function mount(root, { query, signal, may }) {
   const tenant = may.tenant ?? query.tenant;

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+#[cfg(feature = "proxy")]
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 /// Of files that are being written.
 const SUFFIX: &str = ".new";
 /// Nobody writes one of them for so long.
+#[cfg(feature = "proxy")]
 const OLD: Duration = Duration::from_secs(600);
 
 /// Another file, then in the place of the old one. The other has a name of its own: two processes of one
@@ -30,6 +32,7 @@ pub(crate) fn write(directory: &Path, name: &str, text: &[u8]) -> io::Result<()>
 
 /// Removes what processes have left behind that were killed while they wrote. What is young may be another's
 /// that writes now.
+#[cfg(feature = "proxy")]
 pub(crate) fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
@@ -66,6 +69,7 @@ mod tests {
         fs::remove_file(directory).unwrap();
     }
 
+    #[cfg(feature = "proxy")]
     #[test]
     fn what_was_left_behind_long_ago_goes() {
         let directory = std::env::temp_dir().join(format!("weir-sweep-{}", Uuid::now_v7()));

@@ -23,7 +23,7 @@ use super::credentials::Credentials;
 use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::fleet::{self, Fleet};
-use super::handover::{Inherited, Sockets};
+use super::handover::{Inherited, Old, Sockets};
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
@@ -72,6 +72,8 @@ impl Simulated {
 pub(crate) struct Prepared {
     server: Server,
     signals: Signals,
+    /// Told when this one serves.
+    old: Old,
     last: Last,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
@@ -98,7 +100,7 @@ pub(crate) fn prepare(
     let bound = runtime.server.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
     let admin = Bound::new(&Listen { address: runtime.admin.listen, tls: None }, &inherited)?;
     let all = || bound.iter().chain([&admin]);
-    inherited.close_all_but(&all().map(|bound| bound.address.to_string()).collect::<Vec<_>>());
+    let old = inherited.close_all_but(&all().map(|bound| bound.address.to_string()).collect::<Vec<_>>());
     let sockets = Sockets::new(all(), &runtime.state.dir);
     let addresses = bound.iter().map(|b| b.address).collect();
     let (urls, admin_url) = (bound.iter().map(Bound::url).collect(), admin.url());
@@ -154,7 +156,7 @@ pub(crate) fn prepare(
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
     let signals = Signals::new(in_flight, sockets, admin_end, last.clone())?;
-    Ok(Prepared { server, signals, last, _watch: watch, addresses, urls, admin_url })
+    Ok(Prepared { server, signals, old, last, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -165,7 +167,8 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        let Self { server, signals, last, .. } = self;
+        let Self { server, signals, old, last, .. } = self;
+        old.ready();
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
         last.save();
     }

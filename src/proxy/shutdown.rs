@@ -102,7 +102,7 @@ impl Signals {
         let (sockets, last) = (self.sockets.clone(), self.last.clone());
         let handed_over = tokio::task::spawn_blocking(move || {
             // The new one reads what was spent.
-            last.save();
+            last.write();
             sockets.send()
         });
         match handed_over.await {
@@ -130,8 +130,12 @@ impl ShutdownSignalWatch for Signals {
         loop {
             tokio::select! {
                 _ = terminate.recv() => return self.drain(),
-                _ = quit.recv() => if self.hand_over().await {
-                    return self.drain();
+                _ = quit.recv() => tokio::select! {
+                    is_over = self.hand_over() => if is_over {
+                        return self.drain();
+                    },
+                    // Whatever becomes of the other one.
+                    _ = terminate.recv() => return self.drain(),
                 },
                 _ = interrupt.recv() => {
                     // Left to itself the framework may go on accepting on a runtime that is being torn down.

@@ -173,6 +173,25 @@ fn sigquit_without_a_new_process_changes_nothing() {
     assert!(gateway.is_running());
 }
 
+/// One of its addresses is another program's: it ends, and the one before serves as ever.
+#[test]
+fn a_new_process_that_cannot_begin_leaves_the_old_one_serving() {
+    let sim = Simulated::start();
+    let text = config(sim.address, sim.address, "");
+    let mut old = Gateway::start(&text);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap();
+    let more = text.replacen("listen: 127.0.0.1:0", &format!("listen: [127.0.0.1:0, \"{taken}\"]"), 1);
+    assert!(!old.hand_over_in_vain(&more).success());
+    until("it to be said", || old.stderr().contains("the new process ended before it was ready").then_some(()));
+    assert_eq!(status_with(&old, KEY), 200);
+    assert!(old.is_running() && old.is_ready());
+    // And the next one may.
+    let new = old.hand_over(&text);
+    assert!(old.wait_exit().success());
+    assert_eq!(status_with(&new, KEY), 200);
+}
+
 /// A load balancer that asks has to be told, on a connection of its own.
 #[test]
 fn what_drains_says_so_to_whoever_asks() {

@@ -94,15 +94,27 @@ impl Gateway {
         assert!(done.success());
     }
 
+    /// Another process that is to take this one's place and cannot: how it ends.
+    pub(crate) fn hand_over_in_vain(&self, config: &str) -> ExitStatus {
+        let mut next = self.next(config);
+        // It is this one's.
+        next.dir = PathBuf::new();
+        next.wait_exit()
+    }
+
     /// Another process in this one's place: it waits for the sockets, this one is told to hand them over.
     pub(crate) fn hand_over(&self, config: &str) -> Self {
+        self.next(config).listening()
+    }
+
+    fn next(&self, config: &str) -> Self {
         // In the order of the file: the public one, then the admin's.
         let config = config.replacen("127.0.0.1:0", &self.address.to_string(), 1);
         let config = config.replacen("127.0.0.1:0", &self.admin.to_string(), 1);
         let next = Self::launch(self.dir.clone(), &config, &[], &["--upgrade"]);
         until("the new process to wait", || next.err.lock().unwrap().contains("waiting for the sockets").then_some(()));
         self.signal("QUIT");
-        next.listening()
+        next
     }
 
     fn launch(dir: PathBuf, config: &str, env: &[(&str, &str)], args: &[&str]) -> Self {

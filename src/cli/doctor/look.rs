@@ -275,9 +275,9 @@ fn counted(metrics: Metrics<'_>, checks: &mut Checks) {
     }
     let all = [
         (
-            "budgets on disk",
+            "budgets and limits on disk",
             "weir_budget_save_failures_total",
-            "what was spent could not be kept: is `state.dir` writable?",
+            "what was spent or counted could not be kept: is `state.dir` writable?",
         ),
         ("access log", "weir_access_log_dropped_total", "lines were lost: its disk or pipe is too slow"),
         ("credentials", "weir_credential_refresh_failures_total", "some could not be fetched: GET /admin/v1/alerts"),

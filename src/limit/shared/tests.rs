@@ -49,7 +49,7 @@ fn grant(mut held: Held, used: &mut BTreeMap<String, u64>) -> Answer {
         part.counter.answered(Seen { used: Some(*used), extra: 0, slot: 0 }, 5, false);
         part.from = part.counter.granted(0, lacking, 5);
     }
-    Answer::Granted(Granted(Some(held)))
+    Answer::Granted(held)
 }
 
 /// Runs `work` beside a store that has no room in counters of that name.

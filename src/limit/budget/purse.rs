@@ -147,11 +147,13 @@ impl Purse {
             return;
         }
         book.spend(used, unix_ms);
+        #[cfg(feature = "proxy")]
+        book.mark(used);
         for budget in self.budgets.iter() {
             let after = book.spent(&budget.period).of(budget.unit);
             let before = after.saturating_sub(used.of(budget.unit));
             #[cfg(feature = "proxy")]
-            let (before, after) = book.marked(budget, used).unwrap_or((before, after));
+            let (before, after) = book.marked(budget).unwrap_or((before, after));
             Crossed::between(&self.scope, budget, before, after, crossed);
         }
     }

@@ -196,17 +196,18 @@ impl Purses {
 }
 
 impl Reservation {
-    /// Another target may be asked, which may use `want`: holds that in all, if it is more than is held,
-    /// and in the purses of `more` too, all or nothing.
+    /// Another target may be asked, which may use `want`, `part` of it where it is not all: holds that where
+    /// it is more than is held, and in the purses of `more` too, all or nothing.
     pub(in crate::limit) fn raise(
         &mut self,
         more: Vec<Arc<Purse>>,
         want: Spend,
+        part: impl Fn(&Scope) -> Spend,
         unix_ms: u64,
     ) -> Result<(), Box<Exhausted>> {
         #[cfg(feature = "proxy")]
         let before = (self.reserved, self.more.iter().map(|(_, held)| *held).collect());
-        self.hold(more, want, |_| want, (Which::All, false), unix_ms)?;
+        self.hold(more, want, part, (Which::All, false), unix_ms)?;
         #[cfg(feature = "proxy")]
         {
             self.before = before;

@@ -179,6 +179,23 @@ async fn a_target_that_the_store_refuses_leaves_nothing_behind_and_the_next_one_
 }
 
 #[tokio::test]
+async fn a_dearer_target_is_not_refused_by_the_budget_of_the_model_that_was_left() {
+    let (shared, mut draws) = shared();
+    let limits = of_models(&[("a/*", tokens(30)), ("b/*", tokens(500)), ("fast", tokens(200))]);
+    let admission = admit(&limits, 20);
+    let work = async {
+        admission.share(&shared, AT).await.unwrap();
+        admission.also(&limits, "b/m", want(90), AT).unwrap();
+        admission.share(&shared, AT).await.unwrap();
+        assert_eq!(held(&limits), [90, 20, 90, 90], "the client's own name stands for every target");
+        let used = |name| counter(&shared, name).used_by_all();
+        assert_eq!((used("a%2F*"), used("b%2F*"), used("fast")), (20, 90, 90));
+        admission.also(&limits, "a/n", want(91), AT).unwrap_err();
+    };
+    beside_store(&mut draws, "nothing", work).await;
+}
+
+#[tokio::test]
 async fn a_target_that_is_not_waited_for_any_more_leaves_nothing_behind() {
     let (shared, mut draws) = shared();
     let limits = of_models(&[("b/*", tokens(500))]);

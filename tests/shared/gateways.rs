@@ -226,8 +226,8 @@ fn gateways_go_on_beside_a_store_that_stands_still_as_their_policy_says() {
 
 /// A route with a hedge that has to find room at the store first, which says nothing: its first target is late
 /// until the store is asked for that, and then does what `then` says, which may let the store go on. What the
-/// client gets, and how often the second target was asked.
-fn beside_a_waiting_hedge(server: &Server, then: fn(&mut Conn, &Gate)) -> (Answer, usize) {
+/// client gets, how often the second target was asked, and how often the store, until something came of it.
+fn beside_a_waiting_hedge(server: &Server, then: fn(&mut Conn, &Gate)) -> (Answer, usize, f64) {
     let between = Between::new(server.address());
     let (asked, goes_on) = between.hold("anthropic");
     let _opens = [Opens(asked.clone()), Opens(goes_on.clone())];
@@ -259,15 +259,16 @@ fn beside_a_waiting_hedge(server: &Server, then: fn(&mut Conn, &Gate)) -> (Answe
     assert_eq!(second.requests().len(), 0);
     is_late.store(true, Ordering::SeqCst);
     let answer = gateway.post(CHAT, &request);
-    (answer, second.requests().len())
+    (answer, second.requests().len(), gateway.metric("weir_store_draws_total", &[]))
 }
 
 /// The first attempt answers meanwhile: its answer goes out, and nobody else is asked.
 #[test]
 fn a_hedge_that_waits_for_the_store_keeps_no_answer_waiting() {
     on_each(|server| {
-        let (answer, asked) = beside_a_waiting_hedge(server, |conn, _| conn.json(200, &answer()));
+        let (answer, asked, drawn) = beside_a_waiting_hedge(server, |conn, _| conn.json(200, &answer()));
         assert_eq!((answer.status(), answer.header("x-weir-provider"), asked), (200, "openai", 0));
+        assert!(drawn < 0.5, "the store was waited for: {drawn}");
     });
 }
 
@@ -275,13 +276,14 @@ fn a_hedge_that_waits_for_the_store_keeps_no_answer_waiting() {
 #[test]
 fn a_hedge_that_waited_for_the_store_in_vain_may_still_be_asked() {
     on_each(|server| {
-        let (answer, asked) = beside_a_waiting_hedge(server, |conn, goes_on| {
+        let (answer, asked, drawn) = beside_a_waiting_hedge(server, |conn, goes_on| {
             conn.json_with(500, &[("connection", "close")], r#"{"error":{"message":"no"}}"#);
             // The gateway closes once it has read that.
             assert!(conn.take(1).is_none());
             goes_on.open();
         });
         assert_eq!((answer.status(), asked), (200, 1), "{}", answer.text());
+        assert!((0.5..1.5).contains(&drawn), "once for the fallback: {drawn}");
         assert_eq!((answer.header("x-weir-provider"), answer.header("x-weir-fallback-used")), ("anthropic", "1"));
     });
 }

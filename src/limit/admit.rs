@@ -297,8 +297,8 @@ impl Admission {
     }
 
     /// Another target may be asked: takes places in what stands on its model and not on the ones
-    /// before, and holds its price, should it cost more. All or nothing; the error says what has no
-    /// room.
+    /// before, and holds its price, should it cost more, but not in what stands on a model that was left.
+    /// All or nothing; the error says what has no room.
     pub fn also(&self, limits: &KeyLimits, target: &str, want: Want, at: Moment) -> Result<(), Refusal> {
         let mut held = self.held();
         let Held { places, reservation, .. } = &mut *held;
@@ -311,7 +311,15 @@ impl Admission {
         if let Some((gate, short)) = worst(&gates, &mut states, load, now_ms) {
             return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, self.standing)));
         }
-        reservation.raise(purses, want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
+        let part = |scope: &Scope| match scope {
+            Scope::Model { pattern, .. }
+                if !pattern_matches(pattern, &self.model) && !pattern_matches(pattern, target) =>
+            {
+                Spend::default()
+            }
+            _ => want.spend(),
+        };
+        reservation.raise(purses, want.spend(), part, at.unix_ms).map_err(Refusal::Budget)?;
         self.may_stop.store(reservation.may_stop(), Ordering::Relaxed);
         for (gate, state) in gates.iter().zip(&mut states) {
             gate.charge(state, now_ms, load);

@@ -56,10 +56,14 @@ impl Earlier {
         if kept.version != VERSION {
             return Err(format!("version {} is not understood", kept.version));
         }
-        let mut all = HashMap::new();
+        let mut all: HashMap<Scope, Vec<(Rate, Window)>> = HashMap::new();
         for row in kept.windows {
             let (scope, rate, window) = row.read(at)?;
-            all.entry(scope).or_insert_with(Vec::new).push((rate, window));
+            let windows = all.entry(scope).or_default();
+            // One that is there twice was seen while it was written: first as it is, then as it had been.
+            if !windows.iter().any(|(known, _)| *known == rate) {
+                windows.push((rate, window));
+            }
         }
         *self.lock() = all;
         Ok(())

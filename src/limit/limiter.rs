@@ -89,11 +89,11 @@ impl Limiter {
 
     /// What limits have counted, to keep it over a restart, if anything changed since this was last asked.
     pub fn changes(&self, at: Moment) -> Option<String> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let posts: Vec<Arc<Post>> = known.posts.values().map(Arc::clone).collect();
-        let crowds: Vec<Arc<Members>> = known.crowds.values().map(Arc::clone).collect();
-        drop(known);
         let each = |each: &mut dyn FnMut(&Post)| {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let posts: Vec<Arc<Post>> = known.posts.values().map(Arc::clone).collect();
+            let crowds: Vec<Arc<Members>> = known.crowds.values().map(Arc::clone).collect();
+            drop(known);
             posts.iter().for_each(|post| each(post));
             crowds.iter().for_each(|members| members.each_post(&mut *each));
         };
@@ -103,8 +103,11 @@ impl Limiter {
         if !changed {
             return None;
         }
-        let mut rows = self.earlier.rows(at);
+        // Who is seen between the two is in both, which is better than in none. Of those the first counts.
+        let earlier = self.earlier.rows(at);
+        let mut rows = Vec::new();
         each(&mut |post| rows.extend(post.rows(at)));
+        rows.extend(earlier);
         earlier::write(rows)
     }
 

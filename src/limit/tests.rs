@@ -3,6 +3,7 @@
 use super::budget::Accounts;
 use super::clock::Moment;
 use super::crowd::{Crowd, MOST_MEMBERS, Members};
+use super::earlier::{self, Earlier};
 use super::gate::Rules;
 use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
@@ -116,4 +117,22 @@ fn a_million_names_leave_no_accounts_behind() {
         crowd.seat(&format!("invented {nth}"), 0);
     }
     assert!(accounts.wanted(0).len() <= MOST_MEMBERS + 1);
+}
+
+#[test]
+fn of_a_window_that_was_written_twice_the_first_counts_and_none_is_kept_beyond_its_end() {
+    const DAY_MS: u64 = 86_400_000;
+    let row = |amount, debt| {
+        format!(
+            r#"{{"tenant":"acme","key":null,"limit":"requests_per_hour","debt":{debt},"charges":[[{DAY_MS},{amount}]]}}"#
+        )
+    };
+    let text = |rows: &[String]| format!(r#"{{"version":1,"windows":[{}]}}"#, rows.join(","));
+    let at = |unix_ms| Moment { now_ms: 7 * DAY_MS + unix_ms, unix_ms };
+    let earlier = Earlier::default();
+    earlier.read(&text(&[row(9, 3), row(5, 0)]), at(DAY_MS + 5)).unwrap();
+    assert_eq!(earlier::write(earlier.rows(at(DAY_MS + 6))), Some(text(&[row(9, 3)])));
+    // An hour, and another one for what is owed.
+    assert_eq!(earlier.rows(at(DAY_MS + 7_199_999)).len(), 1);
+    assert!(earlier.rows(at(3 * DAY_MS)).is_empty());
 }

@@ -43,6 +43,11 @@ pub(super) struct Charge {
     pub(super) amount: u64,
 }
 
+/// As so many windows of that length.
+fn most_owed(length_ms: u64) -> u64 {
+    LONGEST_DEBT_MS.checked_div(length_ms).unwrap_or(1).max(1)
+}
+
 impl Measure {
     /// A sixtieth of the length, or a fiftieth where that is no whole number: slots have to divide the
     /// length, or what is repaid would slip from one into another.
@@ -55,7 +60,7 @@ impl Measure {
     }
 
     fn most_debt(self) -> u64 {
-        self.limit.saturating_mul(LONGEST_DEBT_MS.checked_div(self.length_ms).unwrap_or(1).max(1))
+        self.limit.saturating_mul(most_owed(self.length_ms))
     }
 }
 
@@ -77,9 +82,11 @@ impl Window {
         self.debt
     }
 
-    /// Whether anything of it is still used.
+    /// Whether anything of it may still be used. What is owed takes the place of what leaves, for a while.
     pub(super) fn counts(&self, length_ms: u64, now_ms: u64) -> bool {
-        self.debt > 0 || self.charges.back().is_some_and(|last| last.at_ms.saturating_add(length_ms) > now_ms)
+        let owes_ms = if self.debt > 0 { most_owed(length_ms).saturating_mul(length_ms) } else { 0 };
+        let lasts_ms = length_ms.saturating_add(owes_ms);
+        self.charges.back().is_some_and(|last| last.at_ms.saturating_add(lasts_ms) > now_ms)
     }
 
     /// Lets go of what is older than a window. Returns the moment that counts: threads may come
@@ -321,6 +328,16 @@ mod tests {
             assert!(take_of(&mut w, 0, u64::MAX, of).is_ok());
             assert_eq!(take_of(&mut w, 0, 1_000, of), Err(most_ms));
         }
+    }
+
+    #[test]
+    fn what_is_owed_counts_for_as_long_as_it_may_last() {
+        let mut w = Window::default();
+        assert!(take(&mut w, 7, u64::MAX, 1_000).is_ok());
+        let ends_ms = 7 + LONGEST_DEBT_MS + WINDOW_MS;
+        assert!(w.counts(WINDOW_MS, ends_ms - 1) && !w.counts(WINDOW_MS, ends_ms));
+        w.advance(ends_ms - 1, minute(1_000));
+        assert!(w.counts(WINDOW_MS, ends_ms - 1) && w.used() > 0, "it lasts that long");
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Keep {
                 self.telemetry.budgets_not_saved();
                 if !std::mem::replace(failing, true) {
                     let directory = self.directory.display();
-                    tracing::warn!(%directory, "what was spent cannot be kept over a restart: {error}");
+                    tracing::warn!(%directory, "what was spent or counted cannot be kept over a restart: {error}");
                 }
             }
         }

@@ -77,7 +77,8 @@ async fn once(
         };
         match waited {
             Ok(answered) => Outcome { is_second: false, answered, other: None },
-            Err(Some((attempt, parts))) => {
+            Err(Some((other, attempt, parts))) => {
+                attempts.take_beside(index, other);
                 let rival = rival.insert(attempt);
                 let second = Box::pin(begin(gateway, x, rival, parts));
                 Box::pin(race(session, x, alive, first, second)).await
@@ -106,14 +107,14 @@ struct Outcome {
     other: Option<Error>,
 }
 
-/// A second attempt, where the rules allow one.
+/// A second attempt, where the rules allow one, and whose it is. Dropped before it is ready it was none.
 async fn second(
     gateway: &Gateway,
     client: &RequestHeader,
     x: &Exchange,
-    attempts: &mut Attempts,
+    attempts: &Attempts,
     index: usize,
-) -> Option<(Attempt, Vec<Part>)> {
+) -> Option<(usize, Attempt, Vec<Part>)> {
     let other = attempts.beside(index, &sight(gateway, x).ok()?)?;
     gateway.limit_also(x, other).await.ok()?;
     let mut attempt = written(x, other, Why::Hedge).ok()?;
@@ -122,7 +123,7 @@ async fn second(
     let parts = parts(client, x, &attempt).await.ok()?;
     attempt.run = relay::begin(gateway, x, other);
     gateway.foresee(x, &attempt).ok()?;
-    Some((attempt, parts))
+    Some((other, attempt, parts))
 }
 
 /// Waits for whichever of two begins to answer first; the other is dropped, which closes its

@@ -10,7 +10,7 @@ use crate::replica::BOUND;
 use crate::server::{Between, Server, on_each};
 use crate::support::client::Answer;
 use crate::support::gateway::{Gateway, KEY, full_config};
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Conn, Upstream};
 use crate::support::wait::{Gate, Opens, until};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -224,36 +224,67 @@ fn gateways_go_on_beside_a_store_that_stands_still_as_their_policy_says() {
     policy_is_seen("stopped", |server| server.signal("STOP"), |server| server.signal("CONT"));
 }
 
-/// A hedge has to find room at the store first. That takes so long here that the first attempt, which is late,
-/// answers meanwhile: its answer goes out, and nobody else is asked.
+/// A route with a hedge that has to find room at the store first, which says nothing: its first target is late
+/// until the store is asked for that, and then does what `then` says, which may let the store go on. What the
+/// client gets, how often the second target was asked, and how often the store, until something came of it.
+fn beside_a_waiting_hedge(server: &Server, then: fn(&mut Conn, &Gate)) -> (Answer, usize, f64) {
+    let between = Between::new(server.address());
+    let (asked, goes_on) = between.hold("anthropic");
+    let _opens = [Opens(asked.clone()), Opens(goes_on.clone())];
+    let is_late = Arc::new(AtomicBool::new(false));
+    let late = Arc::clone(&is_late);
+    let first = Upstream::start(move |_, conn| match late.load(Ordering::SeqCst) {
+        true => {
+            asked.pass();
+            then(conn, &goes_on);
+        }
+        false => conn.json(200, &answer()),
+    });
+    let message = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 6, "output_tokens": 20},
+    });
+    let second = Upstream::json(200, message.to_string());
+    let limits = "    model_limits: {\"anthropic/*\": {requests_per_minute: 50}}";
+    let route = "routes: {r: {hedge: true, targets: [{model: openai/m}, {model: anthropic/m}]}}";
+    let config = full_config("", first.address, second.address, limits, route);
+    let shared = format!("state:\n  shared: \"{}\"\n", between.url());
+    let gateway = Gateway::start(&config.replacen("state:\n", &shared, 1));
+    until("the store to be reached", || (gateway.metric("weir_store_up", &[]) > 0.5).then_some(()));
+    let request = json!({"model": "r", "messages": [{"role": "user", "content": "hi"}]});
+    // Fewer say nothing of what is late.
+    for _ in 0..20 {
+        assert_eq!(gateway.post(CHAT, &request).status(), 200);
+    }
+    assert_eq!(second.requests().len(), 0);
+    is_late.store(true, Ordering::SeqCst);
+    let answer = gateway.post(CHAT, &request);
+    (answer, second.requests().len(), gateway.metric("weir_store_draws_total", &[]))
+}
+
+/// The first attempt answers meanwhile: its answer goes out, and nobody else is asked.
 #[test]
 fn a_hedge_that_waits_for_the_store_keeps_no_answer_waiting() {
     on_each(|server| {
-        let between = Between::new(server.address());
-        let is_late = Arc::new(AtomicBool::new(false));
-        let late = Arc::clone(&is_late);
-        let first = Upstream::start(move |_, conn| {
-            if late.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(60));
-            }
-            conn.json(200, &answer());
+        let (answer, asked, drawn) = beside_a_waiting_hedge(server, |conn, _| conn.json(200, &answer()));
+        assert_eq!((answer.status(), answer.header("x-weir-provider"), asked), (200, "openai", 0));
+        assert!(drawn < 0.5, "the store was waited for: {drawn}");
+    });
+}
+
+/// The first attempt fails meanwhile: whoever was to be asked beside it has not had a chance yet.
+#[test]
+fn a_hedge_that_waited_for_the_store_in_vain_may_still_be_asked() {
+    on_each(|server| {
+        let (answer, asked, drawn) = beside_a_waiting_hedge(server, |conn, goes_on| {
+            conn.json_with(500, &[("connection", "close")], r#"{"error":{"message":"no"}}"#);
+            // The gateway closes once it has read that.
+            assert!(conn.take(1).is_none());
+            goes_on.open();
         });
-        let second = upstream();
-        let limits = "    model_limits: {\"anthropic/*\": {requests_per_minute: 50}}";
-        let route = "routes: {r: {hedge: true, targets: [{model: openai/m}, {model: anthropic/m}]}}";
-        let config = full_config("", first.address, second.address, limits, route);
-        let shared = format!("state:\n  shared: \"{}\"\n", between.url());
-        let gateway = Gateway::start(&config.replacen("state:\n", &shared, 1));
-        until("the store to be reached", || (gateway.metric("weir_store_up", &[]) > 0.5).then_some(()));
-        let request = json!({"model": "r", "messages": [{"role": "user", "content": "hi"}]});
-        for _ in 0..20 {
-            assert_eq!(gateway.post(CHAT, &request).status(), 200);
-        }
-        let before = second.requests().len();
-        is_late.store(true, Ordering::SeqCst);
-        between.delay(Duration::from_millis(200));
-        assert_eq!(gateway.post(CHAT, &request).header("x-weir-provider"), "openai");
-        assert_eq!(second.requests().len(), before);
+        assert_eq!((answer.status(), asked), (200, 1), "{}", answer.text());
+        assert!((0.5..1.5).contains(&drawn), "once for the fallback: {drawn}");
+        assert_eq!((answer.header("x-weir-provider"), answer.header("x-weir-fallback-used")), ("anthropic", "1"));
     });
 }
 

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::wait::until;
+use crate::support::wait::{Gate, until};
 
 /// Runs a test on every kind of store that is installed.
 pub(crate) fn on_each(test: impl Fn(&mut Server)) {
@@ -121,19 +121,29 @@ fn answers(child: &mut Child, port: u16) -> bool {
     })
 }
 
-/// Stands between a replica and the store, and can be slow or shut.
+/// Stands between a replica and the store, and can be slow, keep back what the store says, or be shut.
 pub(crate) struct Between {
     address: SocketAddr,
     delay_ms: Arc<AtomicU64>,
+    hold: Arc<Mutex<Option<Hold>>>,
     is_over: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+struct Hold {
+    word: &'static str,
+    is_on: bool,
+    begins: Gate,
+    ends: Gate,
 }
 
 impl Between {
     pub(crate) fn new(store: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (delay_ms, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (delay, over) = (Arc::clone(&delay_ms), Arc::clone(&is_over));
+        let (hold, is_over) = (Arc::<Mutex<Option<Hold>>>::default(), Arc::new(AtomicBool::new(false)));
+        let delay_ms = Arc::new(AtomicU64::new(0));
+        let (delay, held, over) = (Arc::clone(&delay_ms), Arc::clone(&hold), Arc::clone(&is_over));
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 if over.load(Ordering::SeqCst) {
@@ -141,11 +151,25 @@ impl Between {
                 }
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(store)) else { continue };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                pass(client.try_clone().unwrap(), server.try_clone().unwrap(), Arc::new(AtomicU64::new(0)));
-                pass(server, client, Arc::clone(&delay));
+                let (delay, asks, says) = (Arc::clone(&delay), Arc::clone(&held), Arc::clone(&held));
+                pass(client.try_clone().unwrap(), server.try_clone().unwrap(), move |said| {
+                    if let Some(hold) = &mut *asks.lock().unwrap()
+                        && said.windows(hold.word.len()).any(|part| part == hold.word.as_bytes())
+                    {
+                        hold.is_on = true;
+                        hold.begins.open();
+                    }
+                });
+                pass(server, client, move |_| {
+                    std::thread::sleep(Duration::from_millis(delay.load(Ordering::SeqCst)));
+                    let hold = says.lock().unwrap().clone();
+                    if let Some(hold) = hold.filter(|hold| hold.is_on) {
+                        hold.ends.pass();
+                    }
+                });
             }
         });
-        Self { address, delay_ms, is_over }
+        Self { address, delay_ms, hold, is_over }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -156,6 +180,14 @@ impl Between {
     pub(crate) fn delay(&self, by: Duration) {
         self.delay_ms.store(by.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
+
+    /// Once something with that word in it is asked, what the store says waits. The first gate opens then; the
+    /// second lets it go on.
+    pub(crate) fn hold(&self, word: &'static str) -> (Gate, Gate) {
+        let (begins, ends) = (Gate::default(), Gate::default());
+        *self.hold.lock().unwrap() = Some(Hold { word, is_on: false, begins: begins.clone(), ends: ends.clone() });
+        (begins, ends)
+    }
 }
 
 impl Drop for Between {
@@ -165,11 +197,11 @@ impl Drop for Between {
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, delay_ms: Arc<AtomicU64>) {
+fn pass(mut from: TcpStream, mut to: TcpStream, before: impl Fn(&[u8]) + Send + 'static) {
     std::thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
-            std::thread::sleep(Duration::from_millis(delay_ms.load(Ordering::SeqCst)));
+            before(&bytes[..count]);
             if to.write_all(&bytes[..count]).is_err() {
                 break;
             }

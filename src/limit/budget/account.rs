@@ -82,8 +82,19 @@ struct Shared {
     kind: Kind,
     on_loss: Option<OnStoreLoss>,
     counter: Arc<Counter>,
-    /// What all had used when marks were last looked at.
-    marked: Option<i128>,
+    /// Used here of the counter before this account was there: one that was forgotten and is seen again.
+    charged_before: u64,
+    /// What all had used when marks were looked at the time before the last, and the last time.
+    marked: Option<(i128, i128)>,
+}
+
+#[cfg(feature = "proxy")]
+impl Shared {
+    /// So much was used in the period, what this process has used of the counter before now included.
+    fn know(&self, spent: Spend) {
+        let used = fleet::used_units(self.unit, spent.of(self.unit));
+        self.counter.know(used.saturating_sub(self.charged_before));
+    }
 }
 
 /// What was spent in the present period of one kind.
@@ -158,7 +169,7 @@ impl Book {
         self.changed = true;
         #[cfg(feature = "proxy")]
         for known in self.counters.iter().filter(|it| it.period == *period && it.begins_ms == begins_ms) {
-            known.counter.know(fleet::used_units(known.unit, spent.of(known.unit)));
+            known.know(spent);
         }
         true
     }
@@ -177,16 +188,28 @@ impl Book {
         let on_loss = if budget.soft { Some(OnStoreLoss::Open) } else { budget.on_store_loss };
         let known = self.counters.iter_mut().find(|it| it.unit == budget.unit && it.period == budget.period);
         match known {
-            Some(it) if (it.begins_ms, it.kind, it.on_loss) == (bounds.begins_ms, kind, on_loss) => {
+            Some(it) if it.begins_ms == bounds.begins_ms => {
+                if (it.kind, it.on_loss) != (kind, on_loss) {
+                    // What was spent since the period began is at the store: it is not told again.
+                    it.counter.set(kind, on_loss);
+                    (it.kind, it.on_loss) = (kind, on_loss);
+                }
                 Arc::clone(&it.counter)
             }
             known => {
                 let id = format!("{}:{}", scope.account(budget), bounds.begins_ms);
                 let counter = store.counter(&id, kind, on_loss);
-                counter.know(fleet::used_units(budget.unit, spent.of(budget.unit)));
-                let (unit, period, begins_ms) = (budget.unit, budget.period.clone(), bounds.begins_ms);
-                let new =
-                    Shared { unit, period, begins_ms, kind, on_loss, counter: Arc::clone(&counter), marked: None };
+                let new = Shared {
+                    unit: budget.unit,
+                    period: budget.period.clone(),
+                    begins_ms: bounds.begins_ms,
+                    kind,
+                    on_loss,
+                    charged_before: counter.charged(),
+                    counter: Arc::clone(&counter),
+                    marked: None,
+                };
+                new.know(spent);
                 match known {
                     Some(it) => *it = new,
                     None => self.counters.push(new),
@@ -204,15 +227,22 @@ impl Book {
         Some(fleet::amount(budget.unit, known.counter.used_by_all()))
     }
 
-    /// What that was when this was last asked, or else before the use that was just settled, and what it is.
+    /// That was just settled here: looks at what all have used by now, once for all budgets on a counter.
     #[cfg(feature = "proxy")]
-    pub(super) fn marked(&mut self, budget: &Budget, settled: Spend) -> Option<(i128, i128)> {
-        let reserved = self.reserved.of(budget.unit);
-        let own = fleet::amount(budget.unit, fleet::used_units(budget.unit, settled.of(budget.unit)));
-        let known = self.counters.iter_mut().find(|it| it.unit == budget.unit && it.period == budget.period)?;
-        let used = fleet::amount(budget.unit, known.counter.used_by_all()).saturating_sub(reserved).max(0);
-        let before = known.marked.replace(used).unwrap_or_else(|| used.saturating_sub(own).max(0));
-        Some((before, used))
+    pub(super) fn mark(&mut self, settled: Spend) {
+        for it in &mut self.counters {
+            let own = fleet::amount(it.unit, fleet::used_units(it.unit, settled.of(it.unit)));
+            let reserved = self.reserved.of(it.unit);
+            let used = fleet::amount(it.unit, it.counter.used_by_all()).saturating_sub(reserved).max(0);
+            let before = it.marked.map_or_else(|| used.saturating_sub(own).max(0), |(_, last)| last);
+            it.marked = Some((before, used));
+        }
+    }
+
+    /// What all had used before the last [`Self::mark`], and then; nothing where it is not shared.
+    #[cfg(feature = "proxy")]
+    pub(super) fn marked(&self, budget: &Budget) -> Option<(i128, i128)> {
+        self.counters.iter().find(|it| it.unit == budget.unit && it.period == budget.period)?.marked
     }
 
     pub(super) fn reserved(&self) -> Spend {

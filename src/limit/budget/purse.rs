@@ -147,11 +147,13 @@ impl Purse {
             return;
         }
         book.spend(used, unix_ms);
+        #[cfg(feature = "proxy")]
+        book.mark(used);
         for budget in self.budgets.iter() {
             let after = book.spent(&budget.period).of(budget.unit);
             let before = after.saturating_sub(used.of(budget.unit));
             #[cfg(feature = "proxy")]
-            let (before, after) = book.marked(budget, used).unwrap_or((before, after));
+            let (before, after) = book.marked(budget).unwrap_or((before, after));
             Crossed::between(&self.scope, budget, before, after, crossed);
         }
     }
@@ -194,17 +196,18 @@ impl Purses {
 }
 
 impl Reservation {
-    /// Another target may be asked, which may use `want`: holds that in all, if it is more than is held,
-    /// and in the purses of `more` too, all or nothing.
+    /// Another target may be asked, which may use `want`, `part` of it where it is not all: holds that where
+    /// it is more than is held, and in the purses of `more` too, all or nothing.
     pub(in crate::limit) fn raise(
         &mut self,
         more: Vec<Arc<Purse>>,
         want: Spend,
+        part: impl Fn(&Scope) -> Spend,
         unix_ms: u64,
     ) -> Result<(), Box<Exhausted>> {
         #[cfg(feature = "proxy")]
         let before = (self.reserved, self.more.iter().map(|(_, held)| *held).collect());
-        self.hold(more, want, |_| want, (Which::All, false), unix_ms)?;
+        self.hold(more, want, part, (Which::All, false), unix_ms)?;
         #[cfg(feature = "proxy")]
         {
             self.before = before;

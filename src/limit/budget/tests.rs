@@ -155,11 +155,11 @@ fn a_reservation_can_be_raised_and_take_further_purses_or_stays_as_it_is() {
     let held = |purse: &Purse| purse.balances(NOW_MS).iter().map(|it| (it.spent, it.reserved)).collect::<Vec<_>>();
     let mut running = purses.reserve(vec![Arc::clone(&one)], spend(40, 0), NOW_MS).unwrap();
     assert_eq!((standing(&purses, NOW_MS), held(&one)), (vec![(0, 40)], vec![(0, 40)]));
-    let refused = running.raise(vec![Arc::clone(&other)], spend(31, 0), NOW_MS).unwrap_err();
+    let refused = running.raise(vec![Arc::clone(&other)], spend(31, 0), |_| spend(31, 0), NOW_MS).unwrap_err();
     assert_eq!((refused.scope.name(), refused.wanted, refused.label()), ("b/*", 31, "model_budget_tokens".into()));
     assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(0, 40)], vec![(0, 40)], vec![(0, 0)]));
-    assert!(running.raise(Vec::new(), spend(81, 0), NOW_MS).is_err(), "more than the model's");
-    running.raise(vec![Arc::clone(&one)], spend(60, 0), NOW_MS).unwrap();
+    assert!(running.raise(Vec::new(), spend(81, 0), |_| spend(81, 0), NOW_MS).is_err(), "more than the model's");
+    running.raise(vec![Arc::clone(&one)], spend(60, 0), |_| spend(60, 0), NOW_MS).unwrap();
     assert_eq!((standing(&purses, NOW_MS), held(&one)), (vec![(0, 60)], vec![(0, 60)]), "the same one, once");
     running.settle(spend(50, 0), |scope| if scope.name() == "a/*" { spend(5, 0) } else { spend(45, 0) }, NOW_MS);
     assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(50, 0)], vec![(5, 0)], vec![(0, 0)]));
@@ -173,12 +173,12 @@ fn what_another_target_would_have_taken_is_given_back_as_a_whole() {
     let [one, other] = ["a/*", "b/*"].map(|pattern| model(&accounts, pattern, &[tokens(100, Per::Day)]));
     let held = |purse: &Purse| purse.balances(NOW_MS).first().map(|it| it.reserved);
     let mut running = purses.reserve(vec![Arc::clone(&one)], spend(40, 0), NOW_MS).unwrap();
-    running.raise(vec![Arc::clone(&other)], spend(70, 0), NOW_MS).unwrap();
+    running.raise(vec![Arc::clone(&other)], spend(70, 0), |_| spend(70, 0), NOW_MS).unwrap();
     assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(0, 70)], Some(70), Some(70)));
     running.lower();
     assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(0, 40)], Some(40), Some(0)));
     // It may be tried again, and what is paid is what is held.
-    running.raise(vec![Arc::clone(&other)], spend(50, 0), NOW_MS).unwrap();
+    running.raise(vec![Arc::clone(&other)], spend(50, 0), |_| spend(50, 0), NOW_MS).unwrap();
     assert_eq!((held(&one), held(&other)), (Some(50), Some(50)));
     drop(running);
     assert_eq!((standing(&purses, NOW_MS), held(&one), held(&other)), (vec![(50, 0)], Some(0), Some(0)));
@@ -187,6 +187,18 @@ fn what_another_target_would_have_taken_is_given_back_as_a_whole() {
     assert_eq!(standing(&purses, NOW_MS), [(50, 0)], "as if it had never been there");
     drop(first);
     assert_eq!(standing(&purses, NOW_MS), [(50, 0)]);
+}
+
+#[test]
+fn a_budget_of_which_nothing_more_is_wanted_does_not_refuse_to_raise_others() {
+    let accounts = Accounts::default();
+    let purses = open(&accounts, &[tokens(100, Per::Day)], &[]);
+    let [left, next] = [40, 90].map(|most| model(&accounts, &format!("m{most}"), &[tokens(most, Per::Day)]));
+    let held = |purse: &Purse| purse.balances(NOW_MS).first().map(|it| it.reserved);
+    let mut running = purses.reserve(vec![Arc::clone(&left)], spend(40, 0), NOW_MS).unwrap();
+    let part = |scope: &Scope| if scope.name() == "m40" { Spend::default() } else { spend(70, 0) };
+    running.raise(vec![Arc::clone(&next)], spend(70, 0), part, NOW_MS).unwrap();
+    assert_eq!((standing(&purses, NOW_MS), held(&left), held(&next)), (vec![(0, 70)], Some(40), Some(70)));
 }
 
 #[test]

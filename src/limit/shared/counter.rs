@@ -64,6 +64,8 @@ struct State {
     seed: Option<u64>,
     /// The store did not know it, and was told this.
     seeded: Option<u64>,
+    /// Of a total, used here since then, or since the counter is there.
+    charged: u64,
     empty: Option<Empty>,
     strict_until_ms: u64,
     /// Spent since the task last looked, and how much that is in a second.
@@ -149,6 +151,7 @@ impl Counter {
             floor_in_call: 0,
             seed: None,
             seeded: None,
+            charged: 0,
             empty: None,
             strict_until_ms: 0,
             demand: 0,
@@ -169,7 +172,7 @@ impl Counter {
     }
 
     /// What a reload changes.
-    pub(super) fn set(&self, kind: Kind, on_loss: Option<OnStoreLoss>) {
+    pub(in crate::limit) fn set(&self, kind: Kind, on_loss: Option<OnStoreLoss>) {
         let mut state = self.lock();
         if state.kind != kind {
             state.empty = None;
@@ -191,16 +194,22 @@ impl Counter {
         state.used.saturating_sub(state.spare).saturating_add(state.owed)
     }
 
-    /// So much was used of a total before anything was counted here, as books of another kind have it. A
-    /// store that has none of it begins with that; one that was made to begin with less by this replica
-    /// is told. What a store knows by itself counts, for it knows what others have used since.
+    /// So much was used of a total before anything was counted here, as books of another kind have it (what they
+    /// have of [`Self::charged`] is not to be in it). A store that has none of it begins with that; one that was
+    /// made to begin with less by this replica is told. What a store knows by itself counts, for it knows what
+    /// others have used since.
     pub fn know(&self, used: u64) {
         let mut state = self.lock();
         state.used = state.used.max(used);
         if state.seeded.is_some_and(|seeded| seeded < used) {
-            (state.seeded, state.floor) = (Some(used), used);
+            (state.seeded, state.floor) = (Some(used), state.floor.max(used));
             state.is_changed = true;
         }
+    }
+
+    /// What this process has used of a total and charges to the store itself, beyond what it told it to begin with.
+    pub fn charged(&self) -> u64 {
+        self.lock().charged
     }
 
     /// Charges more than was taken, there being no other way. Whether the store is waiting for it.
@@ -244,7 +253,7 @@ impl Counter {
         if matches!(state.kind, Kind::Concurrency { .. }) {
             state.running = state.running.saturating_sub(units);
         }
-        state.spent.take_off(units);
+        state.take_off(units);
         state.demand = state.demand.saturating_sub(units);
         state.keep(from, units, now_ms);
         now_ms < state.strict_until_ms
@@ -271,7 +280,7 @@ impl Counter {
         let mut state = self.lock();
         if let Some(unused) = reserved.checked_sub(used) {
             if unused > 0 {
-                state.spent.take_off(unused);
+                state.take_off(unused);
                 state.keep(from, unused, now_ms);
             }
         } else {
@@ -372,6 +381,8 @@ impl Counter {
         let mut state = self.lock();
         state.seed = Some(state.used);
         state.seeded = state.seed;
+        // What is owed still comes on top of it.
+        state.charged = state.owed;
         state.is_changed = true;
     }
 
@@ -483,8 +494,14 @@ impl State {
         match self.kind {
             Kind::Window { length_ms, .. } => self.spent.add(units, length_ms, now_ms),
             Kind::Concurrency { .. } => self.running = self.running.saturating_add(units),
-            Kind::Total { .. } => {}
+            Kind::Total { .. } => self.charged = self.charged.saturating_add(units),
         }
+    }
+
+    /// So much of that was not used after all.
+    fn take_off(&mut self, units: u64) {
+        self.spent.take_off(units);
+        self.charged = self.charged.saturating_sub(units);
     }
 
     /// Back among what is leased, where the next request finds it.

@@ -108,7 +108,8 @@ pub struct Need {
 pub struct Held {
     shared: Arc<Shared>,
     parts: Vec<Part>,
-    is_over: bool,
+    /// Who asked has it. Before that, and where it is put back, nobody has used it: dropping it gives back all.
+    is_delivered: bool,
 }
 
 #[derive(Debug)]
@@ -138,27 +139,10 @@ struct Draw {
 }
 
 enum Answer {
-    Granted(Granted),
+    Granted(Held),
     Refused(Refused),
     /// Nobody could be asked.
     Lost,
-}
-
-/// On its way to who asked. Should that one be gone by then, nobody has used it.
-struct Granted(Option<Held>);
-
-impl Granted {
-    fn take(mut self) -> Option<Held> {
-        self.0.take()
-    }
-}
-
-impl Drop for Granted {
-    fn drop(&mut self) {
-        if let Some(held) = self.0.take() {
-            held.put_back();
-        }
-    }
 }
 
 impl Shared {
@@ -236,7 +220,7 @@ impl Shared {
 
     /// Takes all of it or nothing. Waits only where leases do not suffice, and for at most [`PATIENCE`].
     pub async fn take(self: &Arc<Self>, needs: &[Need]) -> Result<Held, Refused> {
-        let mut held = Held { shared: Arc::clone(self), parts: Vec::with_capacity(needs.len()), is_over: false };
+        let mut held = Held::new(self, needs);
         let is_up = self.is_up();
         let result = held.take_here(needs, self.weather(is_up));
         let (how, result) = match result {
@@ -248,7 +232,7 @@ impl Shared {
             Ok(false) => self.draw(held, needs).await,
         };
         self.watch.drawn(how);
-        result
+        result.map(Held::deliver)
     }
 
     async fn draw(self: &Arc<Self>, held: Held, needs: &[Need]) -> (Drawn, Result<Held, Refused>) {
@@ -264,17 +248,14 @@ impl Shared {
             }
         };
         match answer {
-            Answer::Granted(granted) => match granted.take() {
-                Some(held) => (Drawn::Granted, Ok(held)),
-                None => self.take_without_store(needs),
-            },
+            Answer::Granted(held) => (Drawn::Granted, Ok(held)),
             Answer::Refused(refused) => (refused.how(), Err(refused)),
             Answer::Lost => self.take_without_store(needs),
         }
     }
 
     fn take_without_store(self: &Arc<Self>, needs: &[Need]) -> (Drawn, Result<Held, Refused>) {
-        let mut held = Held { shared: Arc::clone(self), parts: Vec::with_capacity(needs.len()), is_over: false };
+        let mut held = Held::new(self, needs);
         match held.take_here(needs, self.weather(false)) {
             Ok(_) => (Drawn::Without, Ok(held)),
             Err(refused) => {
@@ -314,6 +295,15 @@ impl Refused {
 }
 
 impl Held {
+    fn new(shared: &Arc<Shared>, needs: &[Need]) -> Self {
+        Self { shared: Arc::clone(shared), parts: Vec::with_capacity(needs.len()), is_delivered: false }
+    }
+
+    fn deliver(mut self) -> Self {
+        self.is_delivered = true;
+        self
+    }
+
     /// Takes what is here. Whether that is all; if not, the rest is lacking.
     fn take_here(&mut self, needs: &[Need], weather: Weather) -> Result<bool, Refused> {
         let mut is_all = true;
@@ -366,34 +356,22 @@ impl Held {
 
     /// Nothing of it was used, not even the request.
     pub fn put_back(mut self) {
-        self.is_over = true;
-        let now_ms = self.shared.clock.now_ms();
-        let mut is_awaited = false;
-        for part in &self.parts {
-            let here = part.units - part.lacking;
-            if !part.is_settled && here > 0 {
-                is_awaited |= part.counter.put_back(part.from, here, now_ms);
-                self.shared.list(&part.counter);
-            }
-        }
-        if is_awaited {
-            self.shared.wake.notify_one();
-        }
+        self.is_delivered = false;
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if std::mem::replace(&mut self.is_over, true) {
-            return;
-        }
         let now_ms = self.shared.clock.now_ms();
         let mut is_awaited = false;
         for part in &self.parts {
-            if part.counter.is_place {
-                is_awaited |= part.counter.release(part.units - part.lacking, now_ms);
-                self.shared.list(&part.counter);
-            }
+            let here = part.units - part.lacking;
+            is_awaited |= match self.is_delivered {
+                true if part.counter.is_place => part.counter.release(here, now_ms),
+                false if !part.is_settled && here > 0 => part.counter.put_back(part.from, here, now_ms),
+                _ => continue,
+            };
+            self.shared.list(&part.counter);
         }
         if is_awaited {
             self.shared.wake.notify_one();

@@ -17,7 +17,7 @@ use super::batch::{Batch, Entry, Reply, Verdict};
 use super::counter::Counter;
 use super::kind::LEASE_MS;
 use super::store::{Failure, Place, Store};
-use super::{Answer, Draw, Granted, RECALL_PATIENCE, Refused, Shared, TICK};
+use super::{Answer, Draw, RECALL_PATIENCE, Refused, Shared, TICK};
 use crate::limit::clock::whole_ms;
 
 /// Of one call, so that it is short.
@@ -301,7 +301,7 @@ impl Task {
                     part.from = part.counter.granted(slot, std::mem::take(&mut part.lacking), now_ms);
                     self.shared.list(&part.counter);
                 }
-                let _ = draw.answer.send(Answer::Granted(Granted(Some(draw.held))));
+                let _ = draw.answer.send(Answer::Granted(draw.held));
             }
             Verdict::Unknown { .. } => {
                 self.is_urgent = true;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use super::batch::Seen;
 use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
+use crate::config::limits::Share;
 use crate::config::runtime::{Key, Limits, ModelPattern, Runtime, Tenant};
+use crate::limit::budget::Spend;
 use crate::limit::clock::Moment;
-use crate::limit::{Admission, Ask, KeyLimits, Limiter, Refusal, Used, Want};
+use crate::limit::{Admission, Ask, KeyLimits, Limiter, Refusal, Scope, Used, Want};
 
 const AT: Moment = Moment { now_ms: 5, unix_ms: 1_800_000_000_000 };
 const TOTAL: Kind = Kind::Total { limit: 50, ends_at_ms: None };
@@ -49,7 +51,7 @@ fn grant(mut held: Held, used: &mut BTreeMap<String, u64>) -> Answer {
         part.counter.answered(Seen { used: Some(*used), extra: 0, slot: 0 }, 5, false);
         part.from = part.counter.granted(0, lacking, 5);
     }
-    Answer::Granted(Granted(Some(held)))
+    Answer::Granted(held)
 }
 
 /// Runs `work` beside a store that has no room in counters of that name.
@@ -80,10 +82,15 @@ fn tokens(most: i128) -> Budget {
 
 /// The one key of such a tenant.
 fn limits(tenant: Tenant) -> Arc<KeyLimits> {
+    bound(&Limiter::new(), tenant)
+}
+
+/// The same under a configuration that this limiter is given.
+fn bound(limiter: &Limiter, tenant: Tenant) -> Arc<KeyLimits> {
     let tenant = Arc::new(Tenant { id: "acme".into(), ..tenant });
     let key = Key { id: "dev".into(), tenant, ..Key::default() };
     let runtime = Runtime { keys: [([0; 32], Arc::new(key))].into_iter().collect(), ..Runtime::default() };
-    Limiter::new().bind(&runtime).get(&[0; 32]).cloned().unwrap()
+    limiter.bind(&runtime).get(&[0; 32]).cloned().unwrap()
 }
 
 fn of_models(models: &[(&str, Budget)]) -> Arc<KeyLimits> {
@@ -104,11 +111,28 @@ fn used(target: &str, input_tokens: u64) -> Used<'_> {
     Used { target, input_tokens, ..Used::default() }
 }
 
-/// What is to be told of the counter whose name has that in it.
-fn owed(shared: &Shared, name: &str) -> u64 {
+/// The one whose name has that in it.
+fn counter(shared: &Shared, name: &str) -> Arc<Counter> {
     let counters = shared.counters();
-    let (_, counter) = counters.all.iter().find(|(key, _)| key.contains(name)).unwrap();
-    counter.entry(5, true).unwrap().owed
+    let found = counters.all.iter().find(|(key, _)| key.contains(name));
+    Arc::clone(found.unwrap().1)
+}
+
+/// What is to be told of it.
+fn owed(shared: &Shared, name: &str) -> u64 {
+    counter(shared, name).entry(5, true).unwrap().owed
+}
+
+/// The counter of that name, which the store does not know before this process comes.
+fn unknown(shared: &Shared, name: &str) -> Arc<Counter> {
+    let counter = shared.counter(name, TOTAL, None);
+    counter.seed();
+    counter
+}
+
+/// The floor that the store is told, and what all have used.
+fn floor_and_used(counter: &Counter) -> (u64, u64) {
+    (counter.entry(5, true).unwrap().floor, counter.used_by_all())
 }
 
 /// Held of the tenant's budget, and of those of models, by their order.
@@ -152,6 +176,23 @@ async fn a_target_that_the_store_refuses_leaves_nothing_behind_and_the_next_one_
         assert_eq!(held(&limits), [30, 0, 30]);
     };
     beside_store(&mut draws, "b%2F*", work).await;
+}
+
+#[tokio::test]
+async fn a_dearer_target_is_not_refused_by_the_budget_of_the_model_that_was_left() {
+    let (shared, mut draws) = shared();
+    let limits = of_models(&[("a/*", tokens(30)), ("b/*", tokens(500)), ("fast", tokens(200))]);
+    let admission = admit(&limits, 20);
+    let work = async {
+        admission.share(&shared, AT).await.unwrap();
+        admission.also(&limits, "b/m", want(90), AT).unwrap();
+        admission.share(&shared, AT).await.unwrap();
+        assert_eq!(held(&limits), [90, 20, 90, 90], "the client's own name stands for every target");
+        let used = |name| counter(&shared, name).used_by_all();
+        assert_eq!((used("a%2F*"), used("b%2F*"), used("fast")), (20, 90, 90));
+        admission.also(&limits, "a/n", want(91), AT).unwrap_err();
+    };
+    beside_store(&mut draws, "nothing", work).await;
 }
 
 #[tokio::test]
@@ -204,9 +245,54 @@ async fn tokens_that_nobody_expected_are_charged_at_the_store_too() {
 }
 
 #[tokio::test]
+async fn a_reload_that_changes_a_budget_tells_the_store_nothing_a_second_time() {
+    let (shared, mut draws) = shared();
+    let counter = unknown(&shared, "acme/tenant/tokens:total:1:UTC:0");
+    let limiter = Limiter::new();
+    let work = async {
+        for most in [100, 1_000] {
+            let limits = bound(&limiter, Tenant { budgets: vec![tokens(most)], ..Tenant::default() });
+            let mut admission = admit(&limits, 20);
+            admission.share(&shared, AT).await.unwrap();
+            admission.settle(&[used("a/m", 20)], AT);
+        }
+    };
+    beside_store(&mut draws, "nothing", work).await;
+    assert_eq!(counter.kind().limit(), 1_000);
+    assert_eq!(floor_and_used(&counter), (0, 40));
+}
+
+#[tokio::test]
+async fn what_a_user_used_who_was_forgotten_and_comes_again_is_told_once() {
+    let (shared, mut draws) = shared();
+    let counter = unknown(&shared, "acme/user/ada/tokens:total:1:UTC:0");
+    let users = || Share { budgets: vec![tokens(100)], ..Share::default() };
+    let ask = Ask { model: "fast", target: "a/m", user: Some("ada"), tags: &[], want: want(20) };
+    // Nothing is known of what was forgotten, as in another process.
+    let [first, second] = [Limiter::new(), Limiter::new()];
+    let work = async {
+        for limiter in [&first, &second] {
+            let mut admission = bound(limiter, Tenant { users: users(), ..Tenant::default() }).admit(&ask, AT).unwrap();
+            admission.share(&shared, AT).await.unwrap();
+            admission.settle(&[used("a/m", 15)], AT);
+        }
+    };
+    beside_store(&mut draws, "nothing", work).await;
+    assert_eq!(counter.charged(), 30);
+    // The ledger has 15 from then, and 35 from before this process.
+    let wanted = second.accounts().wanted(AT.unix_ms).into_iter();
+    let wanted = wanted.filter(|it| matches!(it.scope, Scope::User { .. })).collect::<Vec<_>>();
+    assert_eq!(wanted.len(), 1);
+    assert!(second.accounts().restore_spent(&wanted[0], Spend { tokens: 50, ..Spend::default() }));
+    assert_eq!(floor_and_used(&counter).0, 35);
+}
+
+#[tokio::test]
 async fn the_first_settlement_of_a_period_tells_the_marks_that_it_passes() {
     let (shared, mut draws) = shared();
-    let limits = limits(Tenant { budgets: vec![tokens(100)], ..Tenant::default() });
+    // A soft one beside it goes by the same counter.
+    let soft = Budget { soft: true, ..tokens(95) };
+    let limits = limits(Tenant { budgets: vec![tokens(100), soft], ..Tenant::default() });
     let work = async {
         let mut percents: Vec<Vec<u32>> = Vec::new();
         for tokens in [85, 5, 10] {
@@ -217,7 +303,41 @@ async fn the_first_settlement_of_a_period_tells_the_marks_that_it_passes() {
         }
         percents
     };
-    assert_eq!(beside_store(&mut draws, "nothing", work).await, [vec![80], vec![], vec![100]]);
+    assert_eq!(beside_store(&mut draws, "nothing", work).await, [vec![80, 80], vec![], vec![100, 100]]);
+}
+
+#[test]
+fn far_from_a_limit_most_requests_need_no_call() {
+    let kind = Kind::Window { limit: 1_000_000, length_ms: 3_600_000 };
+    let counter = Counter::new("far".into(), 1, kind, None);
+    let (mut used, mut leased, mut granted) = (0, 0, 0);
+    // The store has plenty, and gives what is wanted.
+    let mut call = |now_ms, needed| {
+        if let Some(entry) = counter.entry(now_ms, needed > 0) {
+            used = used + needed + entry.owed + entry.wanted - entry.due.iter().map(|(_, units)| units).sum::<u64>();
+            counter.answered(Seen { used: Some(used), extra: entry.wanted, slot: 0 }, now_ms, false);
+        }
+    };
+    let tick_ms = u64::try_from(TICK.as_millis()).unwrap();
+    // A thousand in a second, for three.
+    for now_ms in 1..=3_000 {
+        let weather = Weather { is_up: true, replicas: 2, now_ms, on_loss: OnStoreLoss::default() };
+        match counter.take(1, weather) {
+            Took::All(_) => leased += 1,
+            Took::Part { .. } => {
+                call(now_ms, 1);
+                counter.granted(0, 1, now_ms);
+                granted += 1;
+            }
+            took => panic!("{took:?}"),
+        }
+        if now_ms % tick_ms == 0 {
+            counter.tick(tick_ms);
+            call(now_ms, 0);
+        }
+    }
+    assert_eq!(leased + granted, 3_000);
+    assert!(leased > 19 * granted, "{leased} from leases, {granted} by a call");
 }
 
 #[test]
@@ -242,6 +362,11 @@ fn what_is_found_later_is_told_to_a_store_that_began_with_less() {
     assert_eq!(told(), (None, 36));
     said(Some(37));
     assert_eq!(told(), (None, 0));
+    // What is to be told anyway is not made less by it.
+    said(Some(120));
+    counter.resync(true);
+    counter.know(90);
+    assert_eq!(told(), (None, 120));
     // One that the store knows by itself: there, what others have used since is in it.
     let known = Counter::new("other".into(), 2, TOTAL, None);
     known.entry(5, true);

@@ -128,19 +128,21 @@ impl Attempts {
         self.first_well(view).map_or(Next::Stop { after_ms: None }, Next::Ask)
     }
 
-    /// Whom a second attempt goes to that runs beside the first: another one if there is any. With that
-    /// both have had their chance, for either may bill, whichever is told to have failed.
-    pub fn beside(&mut self, index: usize, view: &impl View) -> Option<usize> {
+    /// Whom a second attempt may go to that runs beside the first: another one if there is any. It counts
+    /// once it is made ([`Self::take_beside`]).
+    pub fn beside(&self, index: usize, view: &impl View) -> Option<usize> {
         let fresh = self.indices().filter(|other| *other != index && self.targets.get(*other) == Some(&Tried::Not));
         let well = fresh.filter(|other| !view.standing(*other).is_out());
         let other = well.min_by_key(|other| view.standing(*other).rank()).unwrap_or(index);
-        if self.left == 0 || !view.may_retry() {
-            return None;
-        }
-        self.left -= 1;
+        (self.left > 0 && view.may_retry()).then_some(other)
+    }
+
+    /// The second attempt begins. With that both have had their chance, for either may bill, whichever is
+    /// told to have failed.
+    pub fn take_beside(&mut self, index: usize, other: usize) {
+        self.left = self.left.saturating_sub(1);
         self.done(index);
         self.done(other);
-        Some(other)
     }
 
     fn done(&mut self, index: usize) {

@@ -201,10 +201,19 @@ fn a_second_attempt_beside_the_first_goes_elsewhere_and_counts() {
     let world = World::of(&[Standing::Good, BROKEN, Standing::Good]);
     let mut attempts = begun(&AttemptRules { retries: 1, ..AttemptRules::default() }, &world, 0);
     assert_eq!(attempts.beside(0, &world), Some(2));
+    attempts.take_beside(0, 2);
     assert_eq!(attempts.beside(0, &world), None, "that was the one retry");
     assert_eq!(attempts.after(0, &failure(Cause::Failed), &world, NOW_MS, NEVER_MS), STOP);
     let alone = World::well(1);
     assert_eq!(begun(&AttemptRules::default(), &alone, 0).beside(0, &alone), Some(0));
+}
+
+#[test]
+fn a_second_attempt_that_never_began_has_used_nothing_up() {
+    let world = World::well(2);
+    let mut attempts = begun(&AttemptRules { retries: 1, ..AttemptRules::default() }, &world, 0);
+    assert_eq!(attempts.beside(0, &world), Some(1));
+    assert_eq!(attempts.after(0, &failure(Cause::Failed), &world, NOW_MS, NEVER_MS), Next::Ask(1));
 }
 
 #[test]
@@ -315,6 +324,7 @@ proptest! {
             prop_assert!(rules.resend || !billed, "{index} was asked after a failure that it may bill: {asked:?}");
             *world.standings.borrow_mut() = standings.clone();
             if *hedged && let Some(other) = attempts.beside(index, &world) {
+                attempts.take_beside(index, other);
                 // It loses, and will be charged for.
                 asked.push((other, true));
             }

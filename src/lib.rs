@@ -6,8 +6,8 @@
 //! - `tenant`, `limit`, `route` decide who may, how much, and where to;
 //! - [`wire`] translates: formats to meaning and back;
 //! - [`provider`] is what is known of each vendor, as data;
-//! - [`usage`] counts and prices tokens, [`ledger`] keeps what became of every request, `store` is its
-//!   database;
+//! - [`usage`] counts and prices tokens, [`record`] is what is known of a request, [`ledger`] keeps what
+//!   became of every one, `store` is its database;
 //! - `telemetry`, `admin` show it, [`alert`] tells those who do not look;
 //! - [`secret`] is text that cannot be printed, `whole` writes files that are never there half;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
@@ -26,6 +26,7 @@ pub mod limit;
 pub mod provider;
 #[cfg(feature = "proxy")]
 mod proxy;
+pub mod record;
 pub mod route;
 pub mod secret;
 #[cfg(feature = "proxy")]

@@ -70,8 +70,8 @@ fn listed(rows: &[Placed], next_cursor: Option<String>, source: &str) -> Answer 
 
 /// The record, as the list has it.
 pub(super) fn one(asked: &Asked<'_>) -> Answer {
-    if let Some(row) = asked.backend.requests().one(asked.name).filter(|row| asked.sees(tenant_of(row).as_deref())) {
-        return Answer::json(StatusCode::OK, row.to_vec());
+    if let Some(line) = asked.backend.requests().one(asked.name, |tenant| asked.sees(tenant)) {
+        return Answer::json(StatusCode::OK, line);
     }
     let found = asked.backend.database().map(|database| database.request(asked.name));
     match found {
@@ -83,15 +83,6 @@ pub(super) fn one(asked: &Asked<'_>) -> Answer {
         Some(Err(error)) => Answer::unavailable(&error.to_string()),
         None => Answer::error(StatusCode::NOT_FOUND, "unknown_request", "this request is not among the last ones"),
     }
-}
-
-/// Whose it was.
-fn tenant_of(row: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        tenant: Option<String>,
-    }
-    serde_json::from_slice::<Row>(row).ok()?.tenant
 }
 
 /// The newest first.
@@ -110,9 +101,9 @@ fn in_memory(asked: &Asked<'_>, wanted: &Wanted) -> impl Iterator<Item = Placed>
         since: since.map(|since| Rfc3339(std::time::UNIX_EPOCH + since).to_string()),
     };
     let placed = move |line: kept::Line| {
-        let cursor = Cursor { started_ms: read_ms(&line.started_at)?, request_id: line.request_id };
+        let cursor = Cursor { started_ms: i64::try_from(line.started_ms).ok()?, request_id: line.request_id };
         let is_after = wanted.after.as_ref().is_none_or(|after| place(&cursor) < place(after));
-        is_after.then(|| (cursor, line.line.to_vec()))
+        is_after.then_some((cursor, line.line))
     };
     asked.backend.requests().some(&some).into_iter().filter_map(placed)
 }

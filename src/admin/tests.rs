@@ -11,6 +11,7 @@ use super::*;
 use crate::config::access::AdminToken;
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{self, BaseUrl, Deployment, Key, Limits, ModelPattern, Share, Tenant};
+use crate::record::Record;
 use crate::secret::Secret;
 use crate::store::Refused;
 use crate::tenant::audit::Change;
@@ -671,13 +672,11 @@ async fn requests_are_sent_as_they_end() {
     let (stop, shutdown) = tokio::sync::watch::channel(false);
     let fake = Arc::new(fake(None));
     let kept = Arc::clone(&fake.kept);
-    let line = |id: &str, tenant: &str| {
-        let at = "2026-11-29T10:00:00.000Z";
-        format!(
-            r#"{{"request_id":"{id}","started_at":"{at}","tenant":"{tenant}","key_id":null,"model":"m","status":200}}"#
-        )
+    let row = |model: &'static str, tenant: &'static str| {
+        let nothing = Record::new(uuid::Uuid::nil(), std::time::UNIX_EPOCH, "chat");
+        Record { model: Some(model), tenant: Some(tenant), ..nothing }.pack()
     };
-    kept.push(line("before", "acme").as_bytes());
+    kept.push(&row("before", "acme"));
     let admin = Arc::new(Admin::new(fake));
     let serve = async {
         admin.process_new_http(ServerSession::new_http1(Box::new(server)), &shutdown).await;
@@ -686,13 +685,13 @@ async fn requests_are_sent_as_they_end() {
         let head = b"GET /admin/v1/requests/live?tenant=acme HTTP/1.1\r\nhost: localhost\r\n\r\n";
         client.write_all(head).await.unwrap();
         let (mut text, mut piece) = (String::new(), [0; 4096]);
-        while !text.contains("one") {
+        while !text.contains("\"one\"") {
             let count = client.read(&mut piece).await.unwrap();
             assert!(count > 0, "it broke off: {text}");
             text.push_str(std::str::from_utf8(&piece[..count]).unwrap());
             if text.contains(": following") && !text.contains("event:") {
-                kept.push(line("other", "globex").as_bytes());
-                kept.push(line("one", "acme").as_bytes());
+                kept.push(&row("other", "globex"));
+                kept.push(&row("one", "acme"));
             }
         }
         stop.send(true).unwrap();

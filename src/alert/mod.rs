@@ -34,6 +34,7 @@ pub use spending::Spender;
 
 use crate::config::alerts::{self, AlertKind};
 use crate::limit::clock::{Clock, Moment, unix_ms, whole_ms};
+use crate::record::Record;
 use crate::wire::json::Obj;
 use spending::Spending;
 use told::{Told, Verdict};
@@ -186,9 +187,9 @@ impl Alerts {
         self.spending().remember(who, name, at_unix_ms, pico_usd);
     }
 
-    /// A record's line: what it says of spending and of prices that nobody knows. Off the request path.
-    pub fn settled(&self, line: &[u8]) {
-        self.settled_at(line, unix_ms());
+    /// What a record says of spending and of prices that nobody knows. Off the request path.
+    pub fn settled(&self, record: &Record<'_>) {
+        self.settled_at(record, unix_ms());
     }
 }
 

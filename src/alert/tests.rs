@@ -1,13 +1,17 @@
 #![expect(clippy::disallowed_types, reason = "a test reads its own output")]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::*;
 use crate::config::alerts::SpendSpikes;
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::limit::Scope;
+use crate::record::{Step, Texts, Timeline, Why};
+use crate::usage::price::{Charge, PicoUsd};
+use crate::usage::tokens::{Usage, UsageSource};
 
 fn alerts() -> Alerts {
     Alerts::new(Arc::default(), Clock::start())
@@ -127,11 +131,37 @@ fn the_last_two_hundred_are_kept_and_queues_have_an_end() {
     assert_eq!(alerts.take().len(), MOST_WAITING);
 }
 
-fn line(cost: &str, timeline: &Value) -> Vec<u8> {
-    format!(
-        r#"{{"request_id":"1","tenant":"acme","key_id":"dev","tags":["team=\"red\""],"provider":"lab","upstream_model":"m","input_tokens":5,"usage":{{"fresh_input":5}},"cost_pico_usd":{cost},"timeline":{timeline}}}"#
-    )
-    .into_bytes()
+/// A record of somebody's, and what it cost.
+fn record<'a>(charge: Charge, tags: &'a [String], timeline: &'a [Step<'a>]) -> Record<'a> {
+    Record {
+        tenant: Some("acme"),
+        key_id: Some("dev"),
+        tags: Texts::Plain(tags),
+        provider: Some("lab"),
+        upstream_model: Some("m"),
+        usage: Some(Usage { fresh_input_tokens: 5, ..Usage::default() }),
+        charge,
+        timeline: Timeline::Steps(timeline),
+        ..Record::new(Uuid::nil(), SystemTime::UNIX_EPOCH, "chat")
+    }
+}
+
+/// An attempt that did not answer.
+fn lost(provider: &'static str, model: &'static str, charge: Option<Charge>) -> Step<'static> {
+    Step {
+        provider,
+        endpoint: provider,
+        model,
+        why: Why::First,
+        at: Duration::ZERO,
+        duration: Duration::ZERO,
+        outcome: "timeout",
+        status: None,
+        error: None,
+        usage: charge.map(|_| (Usage { fresh_input_tokens: 3, ..Usage::default() }, UsageSource::Estimated)),
+        service_tier: None,
+        charge: charge.unwrap_or_default(),
+    }
 }
 
 #[test]
@@ -139,14 +169,11 @@ fn a_price_that_nobody_knows_is_told_of_once_a_model() {
     let none =
         Alerts::new(Arc::new(alerts::Alerts { spend_spikes: None, ..alerts::Alerts::default() }), Clock::start());
     for alerts in [alerts(), none] {
-        alerts.settled(&line("5", &json!([])));
-        alerts.settled(&line("null", &json!([])));
-        alerts.settled(&line(
-            "null",
-            &json!([{"provider": "other", "model": "x", "input_tokens": 3, "cost_pico_usd": null}]),
-        ));
-        alerts.settled(&line("null", &json!([{"provider": "third", "model": "y"}])));
-        alerts.settled(b"no record");
+        let unknown = Charge::default();
+        alerts.settled(&record(Charge::whole(PicoUsd(5)), &[], &[]));
+        alerts.settled(&record(unknown, &[], &[]));
+        alerts.settled(&record(unknown, &[], &[lost("other", "x", Some(unknown))]));
+        alerts.settled(&record(unknown, &[], &[lost("third", "y", None)]));
         let subjects: Vec<Value> = told(&alerts).iter().map(|it| it["subject"].clone()).collect();
         assert_eq!(subjects, ["model lab/m", "model other/x"]);
         assert_eq!(told(&alerts)[0]["tenant"], "acme");
@@ -157,13 +184,14 @@ fn a_price_that_nobody_knows_is_told_of_once_a_model() {
 fn spending_is_read_off_records_lost_attempts_included() {
     const HOUR_MS: u64 = 3_600_000;
     let alerts = alerts();
-    let lost = json!([{"provider": "lab", "model": "m", "input_tokens": 3, "cost_pico_usd": 500_000_000_000_i64}]);
+    let half = Charge::whole(PicoUsd(500_000_000_000));
+    let (tags, lost) = (["team=\"red\"".to_owned()], [lost("lab", "m", Some(half))]);
     for hour in 0..48 {
-        alerts.settled_at(&line("500000000000", &lost), 1_000 * HOUR_MS + hour * HOUR_MS);
+        alerts.settled_at(&record(half, &tags, &lost), 1_000 * HOUR_MS + hour * HOUR_MS);
     }
     assert_eq!(kinds(&alerts), Vec::<String>::new());
     for minute in 0..4 {
-        alerts.settled_at(&line("500000000000", &lost), 1_050 * HOUR_MS + minute * 60_000);
+        alerts.settled_at(&record(half, &tags, &lost), 1_050 * HOUR_MS + minute * 60_000);
     }
     let all = told(&alerts);
     let subjects: Vec<&Value> = all.iter().map(|it| &it["subject"]).collect();

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// What a segment begins with.
-pub(super) const HEADER: &[u8; 8] = b"weirlog1";
+pub(super) const HEADER: &[u8; 8] = b"weirlog2";
 
 /// One process's directory, held.
 #[derive(Debug)]

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::Position;
 use super::files::{self, Held};
 use super::log::Log;
 use super::tail::{Damage, Ended, Tail};
-use super::{Position, Row};
+use crate::record::Record;
 
 /// Rows a batch.
 const BATCH_ROWS: usize = 1_000;
@@ -26,7 +27,7 @@ pub trait Store {
     /// Up to which record of each stream it has taken all that ended.
     fn positions(&self) -> Result<HashMap<String, u64>, String>;
     /// Takes rows and positions, all or nothing. A row that it has is not taken again.
-    fn fold(&self, rows: &[Row], positions: &[Position]) -> Result<(), String>;
+    fn fold(&self, rows: &[Record<'_>], positions: &[Position]) -> Result<(), String>;
     /// Nothing will come of this stream any more.
     fn forget(&self, stream: &str) -> Result<(), String>;
 }
@@ -47,7 +48,8 @@ pub struct Folder {
 /// Read and not yet in the store.
 #[derive(Debug, Default)]
 struct Batch {
-    rows: Vec<Row>,
+    /// As they stand in the log.
+    rows: Vec<Vec<u8>>,
     positions: BTreeMap<String, u64>,
 }
 
@@ -106,7 +108,7 @@ impl Process {
             let Batch { rows, positions } = &mut *batch;
             let mut put = |ended: Ended| {
                 if ended.seq.is_none_or(|seq| seq > from_seq) {
-                    put(&ended, rows, log_counts);
+                    put(ended, rows, log_counts);
                 }
             };
             let extent = log.and_then(|log| log.extent(*number));
@@ -135,23 +137,17 @@ impl Process {
     }
 }
 
-fn put(ended: &Ended, rows: &mut Vec<Row>, log: &Log) {
-    match Row::read(&ended.line) {
-        Ok(row) => {
-            if ended.is_recovered {
-                log.counts().recovered.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(
-                    request_id = row.request_id,
-                    "a request was open when its process ended: closed as recovered"
-                );
-            }
-            rows.push(row);
-        }
-        Err(error) => {
-            log.counts().lost.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(seq = ended.seq.unwrap_or_default(), "a row of the ledger's log cannot be read: {error}");
-        }
+fn put(ended: Ended, rows: &mut Vec<Vec<u8>>, log: &Log) {
+    let Some(record) = Record::unpack(&ended.row) else {
+        log.counts().lost.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(seq = ended.seq.unwrap_or_default(), "a row of the ledger's log cannot be read");
+        return;
+    };
+    if ended.is_recovered {
+        log.counts().recovered.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(request_id = %record.request_id, "a request was open when its process ended: closed as recovered");
     }
+    rows.push(ended.row);
 }
 
 impl Folder {
@@ -223,7 +219,9 @@ impl Folder {
         }
         let list: Vec<Position> =
             positions.iter().map(|(stream, seq)| Position { stream: stream.clone(), seq: *seq }).collect();
-        store.fold(rows, &list)?;
+        let records: Vec<Record<'_>> = rows.iter().filter_map(|row| Record::unpack(row)).collect();
+        store.fold(&records, &list)?;
+        drop(records);
         let known = self.positions.get_or_insert_default();
         known.extend(std::mem::take(positions));
         let count = rows.len() as u64;

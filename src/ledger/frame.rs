@@ -1,20 +1,20 @@
 //! How the log's records stand in a file.
 //!
 //! ```text
-//! mark "wlr1" | length u32 | crc32 u32 | seq u64 | kind u8 | request id, 16 bytes | line ...
+//! mark "wlr1" | length u32 | crc32 u32 | seq u64 | kind u8 | request id, 16 bytes | row ...
 //! ```
 //!
-//! Integers are little-endian. The length is that of the line, the checksum is over everything behind
+//! Integers are little-endian. The length is that of the row, the checksum is over everything behind
 //! it. The mark is there to find the next frame behind one that a disk has damaged.
 
 /// Of every frame.
 const MARK: [u8; 4] = *b"wlr1";
-/// In front of the line.
+/// In front of the row.
 const HEAD_BYTES: usize = 4 + 4 + 4 + 8 + 1 + 16;
 /// What the checksum is over begins here.
 const CHECKED_FROM: usize = 12;
-/// A line is never longer: what says so is damaged.
-pub(super) const MOST_LINE_BYTES: usize = 1 << 20;
+/// A row is never longer: what says so is damaged.
+pub(super) const MOST_ROW_BYTES: usize = 1 << 20;
 
 /// What a frame says of its request. Each holds the whole row as far as it is known then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Progress,
     /// The answer is complete, and not yet with the client.
     Settle,
-    /// The request is over. Without a line where the last one was right.
+    /// The request is over. Without a row where the last one was right.
     Close,
 }
 
@@ -61,23 +61,23 @@ pub(super) struct Frame<'b> {
     pub(super) seq: u64,
     pub(super) kind: Kind,
     pub(super) id: [u8; 16],
-    pub(super) line: &'b [u8],
+    pub(super) row: &'b [u8],
 }
 
 impl Frame<'_> {
-    /// Appends it to `out`. A line that is too long is left out: the row's counts are in the frames before.
+    /// Appends it to `out`. A row that is too long is left out: the row's counts are in the frames before.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let line = if self.line.len() <= MOST_LINE_BYTES { self.line } else { &[] };
+        let row = if self.row.len() <= MOST_ROW_BYTES { self.row } else { &[] };
         let mut checksum = crc32fast::Hasher::new();
         let (seq, kind) = (self.seq.to_le_bytes(), [self.kind.byte()]);
-        for part in [&seq[..], &kind, &self.id, line] {
+        for part in [&seq[..], &kind, &self.id, row] {
             checksum.update(part);
         }
         out.extend_from_slice(&MARK);
         // Bounded above.
-        out.extend_from_slice(&u32::try_from(line.len()).unwrap_or_default().to_le_bytes());
+        out.extend_from_slice(&u32::try_from(row.len()).unwrap_or_default().to_le_bytes());
         out.extend_from_slice(&checksum.finalize().to_le_bytes());
-        for part in [&seq[..], &kind, &self.id, line] {
+        for part in [&seq[..], &kind, &self.id, row] {
             out.extend_from_slice(part);
         }
     }
@@ -121,20 +121,20 @@ fn checked(bytes: &[u8]) -> Option<Option<(Frame<'_>, usize)>> {
     }
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
     let length = u32_at(head, 4) as usize;
-    if length > MOST_LINE_BYTES {
+    if length > MOST_ROW_BYTES {
         return Some(None);
     }
-    let line = rest.get(..length)?;
+    let row = rest.get(..length)?;
     let mut checksum = crc32fast::Hasher::new();
     checksum.update(head.get(CHECKED_FROM..).unwrap_or_default());
-    checksum.update(line);
+    checksum.update(row);
     if checksum.finalize() != u32_at(head, 8) {
         return Some(None);
     }
     let seq = head.get(12..20).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
     let kind = head.get(20).and_then(|b| Kind::of(*b));
     let id = head.get(21..37).and_then(|b| b.try_into().ok()).unwrap_or_default();
-    Some(kind.map(|kind| (Frame { seq, kind, id, line }, HEAD_BYTES + length)))
+    Some(kind.map(|kind| (Frame { seq, kind, id, row }, HEAD_BYTES + length)))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -145,8 +145,8 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn frame(seq: u64, line: &[u8]) -> Frame<'_> {
-        Frame { seq, kind: Kind::Settle, id: [7; 16], line }
+    fn frame(seq: u64, row: &[u8]) -> Frame<'_> {
+        Frame { seq, kind: Kind::Settle, id: [7; 16], row }
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_is_left_out() {
         let mut bytes = Vec::new();
-        frame(1, &vec![b'x'; MOST_LINE_BYTES + 1]).write(&mut bytes);
+        frame(1, &vec![b'x'; MOST_ROW_BYTES + 1]).write(&mut bytes);
         assert_eq!(read(&bytes), Read::Frame { frame: frame(1, b""), bytes: HEAD_BYTES });
     }
 }

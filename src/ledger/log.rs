@@ -119,15 +119,15 @@ impl Log {
 
     /// Before an attempt: opens the request with the first. Fails where it cannot be recorded and must
     /// not go on.
-    pub fn attempt(&self, entry: &Entry, line: &[u8]) -> Result<(), Unwritable> {
+    pub fn attempt(&self, entry: &Entry, row: &[u8]) -> Result<(), Unwritable> {
         if entry.opened.load(Ordering::Relaxed) {
-            self.append(entry, Kind::Attempt, line, When::Now);
+            self.append(entry, Kind::Attempt, row, When::Now);
             return Ok(());
         }
         if entry.unrecorded.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let Err(why) = self.open(entry, line) else {
+        let Err(why) = self.open(entry, row) else {
             entry.opened.store(true, Ordering::Relaxed);
             return Ok(());
         };
@@ -140,29 +140,29 @@ impl Log {
         done
     }
 
-    fn open(&self, entry: &Entry, line: &[u8]) -> Result<(), Unwritable> {
+    fn open(&self, entry: &Entry, row: &[u8]) -> Result<(), Unwritable> {
         if self.is_full() {
             return Err(Unwritable("the log has grown to its limit".to_owned()));
         }
         let stream = self.stream(entry.stream).ok_or_else(|| Unwritable("no such stream".to_owned()));
-        stream?.open(entry.id, line).map_err(|error| {
+        stream?.open(entry.id, row).map_err(|error| {
             self.counts.failed_writes.fetch_add(1, Ordering::Relaxed);
             Unwritable(format!("the log cannot be written: {error}"))
         })
     }
 
     /// What is known of a stream that runs. Written with the next record, or at the next beat.
-    pub fn progress(&self, entry: &Entry, line: &[u8]) {
+    pub fn progress(&self, entry: &Entry, row: &[u8]) {
         if entry.opened.load(Ordering::Relaxed) {
-            self.append(entry, Kind::Progress, line, When::Soon);
+            self.append(entry, Kind::Progress, row, When::Soon);
         }
     }
 
     /// The final row, before the client has the whole answer; only the first counts. A request of which
     /// no provider was asked has nothing before it.
-    pub fn settle(&self, entry: &Entry, line: &[u8]) {
+    pub fn settle(&self, entry: &Entry, row: &[u8]) {
         if !entry.settled.swap(true, Ordering::Relaxed) {
-            self.append(entry, Kind::Settle, line, When::Now);
+            self.append(entry, Kind::Settle, row, When::Now);
         }
     }
 
@@ -170,17 +170,17 @@ impl Log {
     pub fn close(&self, entry: &Entry, changed: Option<&[u8]>) {
         let settled = entry.settled.swap(true, Ordering::Relaxed);
         match changed {
-            Some(line) => self.append(entry, Kind::Close, line, if settled { When::Soon } else { When::Now }),
+            Some(row) => self.append(entry, Kind::Close, row, if settled { When::Soon } else { When::Now }),
             None => self.append(entry, Kind::Close, &[], When::Soon),
         }
     }
 
-    fn append(&self, entry: &Entry, kind: Kind, line: &[u8], when: When) {
+    fn append(&self, entry: &Entry, kind: Kind, row: &[u8], when: When) {
         if entry.unrecorded.load(Ordering::Relaxed) || self.has_no_room(entry) {
             return;
         }
         let (kept, is_stuck) = match self.stream(entry.stream) {
-            Some(mut stream) => (stream.append(kind, entry.id, line, when), stream.is_stuck()),
+            Some(mut stream) => (stream.append(kind, entry.id, row, when), stream.is_stuck()),
             None => (false, false),
         };
         if !kept {

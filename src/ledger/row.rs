@@ -1,10 +1,13 @@
-//! The final row of a request: what the record's line says, as data. The line is the one spelling of a
-//! row (access log, write-ahead log, admin API, export), so reading it and writing it again gives the
-//! same members.
+//! The final row of a request: a record that owns what it says. Its line is a record's (access log,
+//! admin API, export), so reading one and writing it again gives the same members.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::limit::clock::Rfc3339;
+use crate::record::{Ms, Record, Step};
 use crate::usage::price::{Charge, PicoUsd, Usd};
 use crate::usage::tokens::Usage;
 
@@ -178,6 +181,82 @@ impl From<Classes> for Usage {
             charged_pico_usd: classes.upstream_cost_pico_usd,
         }
     }
+}
+
+impl From<&Record<'_>> for Row {
+    fn from(record: &Record<'_>) -> Self {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let (told, charge) = (record.told(), record.charge);
+        let mut row = Self {
+            request_id: record.request_id.hyphenated().to_string(),
+            client_request_id: own(record.client_request_id),
+            started_at: Rfc3339(record.started_at).to_string(),
+            tenant: own(record.tenant),
+            key_id: own(record.key_id),
+            user: own(record.user),
+            tags: record.tags.iter().map(str::to_owned).collect(),
+            format: record.format.to_owned(),
+            route: own(record.route),
+            model: own(record.model),
+            provider: own(record.provider),
+            upstream_model: own(record.upstream_model),
+            stream: record.stream,
+            status: record.status,
+            outcome: record.outcome.as_str().to_owned(),
+            attempts: record.attempts,
+            fallback: record.fallback,
+            input_tokens: told.map(Usage::input_tokens),
+            output_tokens: told.map(Usage::output_tokens),
+            cached_tokens: told.map(|usage| usage.cached_tokens),
+            cache_write_tokens: told.map(Usage::cache_written_tokens),
+            reasoning_tokens: told.map(|usage| usage.reasoning_tokens),
+            usage_source: record.usage_source.map(|source| source.as_str().to_owned()),
+            usage: record.usage.map(Classes::from),
+            service_tier: own(record.service_tier),
+            cost_pico_usd: None,
+            cost_usd: None,
+            due_pico_usd: None,
+            price_version: own(record.price_version),
+            duration_ms: number(record.duration),
+            ttft_ms: record.ttft.map(number),
+            overhead_ms: number(record.overhead),
+            dropped: record.dropped.iter().map(str::to_owned).collect(),
+            error: own(record.error),
+            timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
+        };
+        row.set_charge(charge);
+        row
+    }
+}
+
+impl From<&Step<'_>> for Attempt {
+    fn from(step: &Step<'_>) -> Self {
+        let (own, used) = (|text: Option<&str>| text.map(str::to_owned), step.usage.as_ref().map(|(usage, _)| usage));
+        let charge = Some(step.charge).filter(|_| used.is_some());
+        Self {
+            provider: step.provider.to_owned(),
+            endpoint: step.endpoint.to_owned(),
+            model: step.model.to_owned(),
+            kind: step.why.as_str().to_owned(),
+            at_ms: number(step.at),
+            duration_ms: number(step.duration),
+            outcome: step.outcome.to_owned(),
+            status: step.status,
+            error: own(step.error),
+            input_tokens: used.map(Usage::input_tokens),
+            output_tokens: used.map(Usage::output_tokens),
+            usage_source: step.usage.map(|(_, source)| source.as_str().to_owned()),
+            usage: used.map(|usage| Classes::from(*usage)),
+            service_tier: own(step.service_tier.filter(|_| used.is_some())),
+            cost_pico_usd: charge.and_then(Charge::cost).map(|cost| cost.0),
+            due_pico_usd: charge.and_then(Charge::due).map(|due| due.0),
+        }
+    }
+}
+
+/// As lines write it.
+fn number(time: Duration) -> Box<RawValue> {
+    RawValue::from_string(Ms(time).to_string()).unwrap_or_default()
 }
 
 impl Row {

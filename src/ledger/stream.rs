@@ -77,12 +77,12 @@ impl Stream {
     }
 
     /// The first record of a request. Where it cannot be written there is none, and there was none.
-    pub(super) fn open(&mut self, id: [u8; 16], line: &[u8]) -> io::Result<()> {
+    pub(super) fn open(&mut self, id: [u8; 16], row: &[u8]) -> io::Result<()> {
         if self.is_stuck {
             self.write()?;
         }
         let (before, seq) = (self.waiting.len(), self.next_seq);
-        self.push(Kind::Open, id, line);
+        self.push(Kind::Open, id, row);
         self.write().inspect_err(|_| {
             self.waiting.truncate(before);
             self.next_seq = seq;
@@ -90,11 +90,11 @@ impl Stream {
     }
 
     /// A later one. What cannot be written waits; false where not even that is possible.
-    pub(super) fn append(&mut self, kind: Kind, id: [u8; 16], line: &[u8], when: When) -> bool {
+    pub(super) fn append(&mut self, kind: Kind, id: [u8; 16], row: &[u8], when: When) -> bool {
         if self.waiting.len() >= MOST_WAITING_BYTES {
             return false;
         }
-        self.push(kind, id, line);
+        self.push(kind, id, row);
         if when == When::Now || self.waiting.len() >= LAZY_BYTES {
             // Tried again at the next beat.
             let _ = self.write();
@@ -102,8 +102,8 @@ impl Stream {
         true
     }
 
-    fn push(&mut self, kind: Kind, id: [u8; 16], line: &[u8]) {
-        Frame { seq: self.next_seq, kind, id, line }.write(&mut self.waiting);
+    fn push(&mut self, kind: Kind, id: [u8; 16], row: &[u8]) {
+        Frame { seq: self.next_seq, kind, id, row }.write(&mut self.waiting);
         self.next_seq += 1;
     }
 

@@ -10,6 +10,8 @@ use super::files::{self, HEADER, Segment};
 use super::frame::{self, Frame, Kind};
 
 const CHUNK_BYTES: usize = 256 << 10;
+/// What an answer usually adds to the row of a request.
+const GROWTH_BYTES: usize = 128;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -40,14 +42,14 @@ pub struct Damage {
 struct Pending {
     /// Where its first record stands.
     segment: u64,
-    line: Vec<u8>,
+    row: Vec<u8>,
     is_settled: bool,
 }
 
 /// A request that is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ended {
-    pub(super) line: Vec<u8>,
+    pub(super) row: Vec<u8>,
     /// The record that says so; none where its process was killed before that.
     pub(super) seq: Option<u64>,
     /// Nobody wrote its final row either.
@@ -175,7 +177,7 @@ impl Tail {
             self.scan(&mut ended);
         }
         for (_, pending) in self.open.drain() {
-            ended(Ended { line: pending.line, seq: None, is_recovered: !pending.is_settled });
+            ended(Ended { row: pending.row, seq: None, is_recovered: !pending.is_settled });
         }
     }
 
@@ -196,18 +198,20 @@ impl Tail {
 fn take(open: &mut HashMap<[u8; 16], Pending>, segment: u64, frame: &Frame<'_>) -> Option<Ended> {
     if frame.kind == Kind::Close {
         let pending = open.remove(&frame.id);
-        let line = match pending {
-            Some(pending) if frame.line.is_empty() => pending.line,
-            _ => frame.line.to_owned(),
+        let row = match pending {
+            Some(pending) if frame.row.is_empty() => pending.row,
+            _ => frame.row.to_owned(),
         };
-        return Some(Ended { line, seq: Some(frame.seq), is_recovered: false });
+        return Some(Ended { row, seq: Some(frame.seq), is_recovered: false });
     }
     let is_settled = frame.kind == Kind::Settle;
-    let pending = open.entry(frame.id).or_insert_with(|| Pending { segment, line: Vec::new(), is_settled });
-    // A line that was too long says nothing.
-    if !frame.line.is_empty() {
-        pending.line.clear();
-        pending.line.extend_from_slice(frame.line);
+    let room = frame.row.len() + GROWTH_BYTES;
+    let fresh = || Pending { segment, row: Vec::with_capacity(room), is_settled };
+    let pending = open.entry(frame.id).or_insert_with(fresh);
+    // A row that was too long says nothing.
+    if !frame.row.is_empty() {
+        pending.row.clear();
+        pending.row.extend_from_slice(frame.row);
     }
     pending.is_settled |= is_settled;
     None

@@ -4,8 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
 
 use super::*;
+use crate::record::{Outcome, Record};
 
 const OPTIONS: Options = Options { streams: 2, most_bytes: 1 << 30, serve_unrecorded: false };
 
@@ -51,12 +53,13 @@ impl Store for Memory {
         if self.is_down.get() { Err("down".into()) } else { Ok(self.positions.borrow().clone()) }
     }
 
-    fn fold(&self, rows: &[Row], positions: &[Position]) -> Result<(), String> {
+    fn fold(&self, rows: &[Record<'_>], positions: &[Position]) -> Result<(), String> {
         if self.is_down.get() {
             return Err("down".into());
         }
         for row in rows {
-            self.rows.borrow_mut().entry(row.request_id.clone()).or_insert_with(|| row.clone());
+            let (number, _) = row.request_id.as_u64_pair();
+            self.rows.borrow_mut().entry(number.to_string()).or_insert_with(|| row.into());
         }
         for Position { stream, seq } in positions {
             let before = self.positions.borrow_mut().insert(stream.clone(), *seq);
@@ -83,24 +86,22 @@ fn id(number: u64) -> [u8; 16] {
     id
 }
 
-fn line(number: u64, outcome: &str) -> Vec<u8> {
-    format!(
-        r#"{{"request_id":"{number}","client_request_id":null,"started_at":"2026-11-29T00:00:00.000Z","tenant":"acme","key_id":"k","user":null,"tags":[],"format":"chat","route":null,"model":"lab/echo","provider":"lab","upstream_model":"echo","stream":false,"status":200,"outcome":"{outcome}","attempts":1,"fallback":false,"input_tokens":1,"output_tokens":2,"cached_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"usage_source":"reported","usage":{{"fresh_input":1,"visible_output":2}},"service_tier":null,"cost_pico_usd":5,"cost_usd":0.000000000005,"price_version":"v","duration_ms":1.000,"ttft_ms":null,"overhead_ms":0.100,"dropped":[],"error":null,"timeline":[]}}"#
-    )
-    .into_bytes()
+fn row(number: u64, outcome: Outcome) -> Vec<u8> {
+    let user = "x".repeat(700);
+    Record { outcome, user: Some(&user), ..Record::new(uuid::Uuid::from_bytes(id(number)), UNIX_EPOCH, "chat") }.pack()
 }
 
 /// A request up to one of its steps: 0 is nothing, 4 all of it.
 fn request(log: &Log, number: u64, steps: u32) {
     let entry = log.entry(id(number));
     if steps >= 1 {
-        log.attempt(&entry, &line(number, "recovered")).unwrap();
+        log.attempt(&entry, &row(number, Outcome::Recovered)).unwrap();
     }
     if steps >= 2 {
-        log.progress(&entry, &line(number, "recovered"));
+        log.progress(&entry, &row(number, Outcome::Recovered));
     }
     if steps >= 3 {
-        log.settle(&entry, &line(number, "finished"));
+        log.settle(&entry, &row(number, Outcome::Finished));
     }
     if steps >= 4 {
         log.close(&entry, None);
@@ -135,13 +136,13 @@ fn a_row_may_change_between_its_answer_and_its_end() {
     let log = state.log();
     let mut folder = Folder::new(Arc::clone(&log));
     let entry = log.entry(id(1));
-    log.attempt(&entry, &line(1, "recovered")).unwrap();
-    log.settle(&entry, &line(1, "finished"));
-    log.settle(&entry, &line(1, "failed"));
-    log.close(&entry, Some(&line(1, "client_cut")));
+    log.attempt(&entry, &row(1, Outcome::Recovered)).unwrap();
+    log.settle(&entry, &row(1, Outcome::Finished));
+    log.settle(&entry, &row(1, Outcome::Failed));
+    log.close(&entry, Some(&row(1, Outcome::ClientCut)));
     // Of this one no provider was asked.
     let entry = log.entry(id(2));
-    log.close(&entry, Some(&line(2, "failed")));
+    log.close(&entry, Some(&row(2, Outcome::Failed)));
     fold_all(&mut folder, &store);
     let outcomes = store.outcomes();
     assert_eq!((outcomes["1"].as_str(), outcomes["2"].as_str()), ("client_cut", "failed"));
@@ -204,7 +205,7 @@ fn segments_go_when_they_are_folded_and_nobody_has_begun_in_them() {
     let log = state.log();
     let mut folder = Folder::new(Arc::clone(&log));
     let long = log.entry(id(9_999_999));
-    log.attempt(&long, &line(9_999_999, "recovered")).unwrap();
+    log.attempt(&long, &row(9_999_999, Outcome::Recovered)).unwrap();
     // Several segments.
     for number in 0..4_000 {
         request(&log, number, 4);
@@ -212,7 +213,7 @@ fn segments_go_when_they_are_folded_and_nobody_has_begun_in_them() {
     fold_all(&mut folder, &store);
     assert!(state.segments().len() > 3, "one of them is not over");
     let before = log.bytes();
-    log.settle(&long, &line(9_999_999, "finished"));
+    log.settle(&long, &row(9_999_999, Outcome::Finished));
     log.close(&long, None);
     fold_all(&mut folder, &store);
     assert_eq!(state.segments().len(), 2, "each stream has its present one");
@@ -312,7 +313,7 @@ fn what_is_refused_takes_no_room_from_what_runs() {
     let state = State::new();
     let log = Log::begin(&state.0, Options { most_bytes: 20_000, ..OPTIONS }).unwrap();
     let running = log.entry(id(1));
-    log.attempt(&running, &line(1, "recovered")).unwrap();
+    log.attempt(&running, &row(1, Outcome::Recovered)).unwrap();
     (2..100).for_each(|number| request_that_may_be_refused(&log, number));
     log.write().unwrap();
     let (full, lost) = (log.bytes(), log.counts().lost.load(Ordering::Relaxed));
@@ -321,7 +322,7 @@ fn what_is_refused_takes_no_room_from_what_runs() {
     log.write().unwrap();
     assert_eq!((log.bytes(), log.counts().lost.load(Ordering::Relaxed)), (full, lost), "refused, not lost");
     assert!(log.counts().refused.load(Ordering::Relaxed) >= 10_000);
-    log.settle(&running, &line(1, "finished"));
+    log.settle(&running, &row(1, Outcome::Finished));
     log.close(&running, None);
     log.write().unwrap();
     assert!(log.bytes() > full);
@@ -333,8 +334,8 @@ fn what_is_refused_takes_no_room_from_what_runs() {
 /// As the gateway does it: what is refused ends all the same.
 fn request_that_may_be_refused(log: &Log, number: u64) {
     let entry = log.entry(id(number));
-    let _ = log.attempt(&entry, &line(number, "recovered"));
-    log.settle(&entry, &line(number, "failed"));
+    let _ = log.attempt(&entry, &row(number, Outcome::Recovered));
+    log.settle(&entry, &row(number, Outcome::Failed));
     log.close(&entry, None);
 }
 
@@ -343,21 +344,21 @@ fn a_log_at_its_limit_refuses_what_is_new_and_ends_what_runs() {
     let state = State::new();
     let log = Log::begin(&state.0, Options { most_bytes: 20_000, ..OPTIONS }).unwrap();
     let running = log.entry(id(1));
-    log.attempt(&running, &line(1, "recovered")).unwrap();
+    log.attempt(&running, &row(1, Outcome::Recovered)).unwrap();
     let refused = (2..100).find(|number| {
         let entry = log.entry(id(*number));
-        log.attempt(&entry, &line(*number, "recovered")).is_err()
+        log.attempt(&entry, &row(*number, Outcome::Recovered)).is_err()
     });
     assert!(refused.is_some_and(|number| number > 10), "{refused:?}");
     assert!(log.is_full());
-    log.settle(&running, &line(1, "finished"));
+    log.settle(&running, &row(1, Outcome::Finished));
     log.close(&running, None);
     log.write().unwrap();
     let found = verify(&state.0).unwrap();
     assert_eq!((found.ended, found.is_sound()), (1, true));
     assert_eq!(log.counts().refused.load(Ordering::Relaxed), 1);
     let serving = Log::begin(&state.0, Options { most_bytes: 1, serve_unrecorded: true, ..OPTIONS }).unwrap();
-    assert_eq!(serving.attempt(&serving.entry(id(7)), &line(7, "recovered")), Ok(()));
+    assert_eq!(serving.attempt(&serving.entry(id(7)), &row(7, Outcome::Recovered)), Ok(()));
 }
 
 #[test]

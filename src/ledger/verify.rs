@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::DIRECTORY;
 use super::files;
 use super::tail::Tail;
-use super::{DIRECTORY, Row};
+use crate::record::Record;
 
 /// What a log holds.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -51,11 +52,11 @@ pub fn verify(state_dir: &Path) -> io::Result<Verified> {
         }
         for (_, tail) in &mut tails {
             let mut rows = (0, 0);
-            let read = tail.read(usize::MAX, None, |ended| match Row::read(&ended.line) {
+            let read = tail.read(usize::MAX, None, |ended| match Record::unpack(&ended.row) {
                 // Its beginning is folded and gone.
-                _ if ended.line.is_empty() => {}
-                Ok(_) => rows.0 += 1,
-                Err(_) => rows.1 += 1,
+                _ if ended.row.is_empty() => {}
+                Some(_) => rows.0 += 1,
+                None => rows.1 += 1,
             });
             match read {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -17,9 +17,9 @@ use super::context::{Attempt, Deadline, Exchange};
 use super::{Gateway, hooks};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock;
+use crate::record::Why;
 use crate::route::quota;
 use crate::stage::respond;
-use crate::telemetry::record::Why;
 
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;

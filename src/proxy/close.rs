@@ -11,10 +11,9 @@ use crate::error::{Error, Kind, Retry};
 use crate::limit::budget::{Crossed, Spend};
 use crate::limit::clock::unix_ms;
 use crate::limit::{Admission, Used};
+use crate::record::{OK, Outcome, Tried};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
-use crate::telemetry::Outcome;
-use crate::telemetry::record::Tried;
 use crate::usage::price::{Charge, amount};
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -301,17 +300,17 @@ impl Gateway {
         x.clock.pause();
         self.settle(x);
         self.put_last(x);
-        let line = self.end_row(x);
-        self.telemetry.finish(&record::of(x, x.attempt.as_ref()), line);
+        let row = self.end_row(x);
+        self.telemetry.finish(&record::of(x, x.attempt.as_ref()), row);
     }
 
     /// The attempt that answered, or failed last, goes on record.
     pub(super) fn put_last(&self, x: &mut Exchange) {
         let Some(mut attempt) = x.attempt.take() else { return };
         let outcome = match x.end.outcome {
-            Outcome::Finished => "ok",
+            Outcome::Finished => OK,
             Outcome::ClientCut => Cause::ClientGone.as_str(),
-            _ => x.end.error.as_ref().map_or("ok", |error| Cause::of(error).as_str()),
+            _ => x.end.error.as_ref().map_or(OK, |error| Cause::of(error).as_str()),
         };
         self.put(x, &mut attempt, outcome, None);
         attempt.leave();

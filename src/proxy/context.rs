@@ -16,6 +16,7 @@ use crate::error::{Error, Kind};
 use crate::ledger::Entry;
 use crate::limit::door::Visit;
 use crate::limit::{Admission, Standing};
+use crate::record::{Outcome, Tried, Why};
 use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
@@ -24,8 +25,7 @@ use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
 use crate::stage::translate::{self, Prepared, Source};
-use crate::telemetry::record::{Tried, Why};
-use crate::telemetry::{self, Outcome};
+use crate::telemetry;
 use crate::tenant::keys::Caller;
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -174,10 +174,10 @@ pub(crate) struct End {
     pub(crate) closed: bool,
 }
 
-/// A row that stands in the ledger's log, with what may turn out otherwise.
+/// A row that stands in the ledger's log, packed, with what may turn out otherwise.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    pub(crate) line: Vec<u8>,
+    pub(crate) row: Vec<u8>,
     pub(crate) status: u16,
     pub(crate) outcome: Outcome,
 }

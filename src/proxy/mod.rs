@@ -70,10 +70,11 @@ use crate::limit::clock::Clock;
 use crate::limit::door::Door;
 use crate::limit::shared::Shared;
 use crate::provider::Pass;
+use crate::record::Outcome;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::authenticate::Origin;
 use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
-use crate::telemetry::{Outcome, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::usage::price::amount;
 use crate::wire::Dialect;
 

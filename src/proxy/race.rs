@@ -18,8 +18,8 @@ use super::context::{Attempt, Exchange};
 use super::relay::{self, client_gone, gone, sight, written};
 use super::{Gateway, hooks};
 use crate::error::{Error, Result};
+use crate::record::Why;
 use crate::route::attempts::Attempts;
-use crate::telemetry::record::Why;
 
 /// Pooled connections that turn out dead before one byte came back.
 const MAX_STALE: u32 = 2;

@@ -20,9 +20,9 @@ use pingora_proxy::Session;
 use super::context::{Attempt, Exchange};
 use super::{Gateway, hooks};
 use crate::error::{Error, Kind, Result};
+use crate::record::Why;
 use crate::stage::answer::Answer;
 use crate::stage::pass;
-use crate::telemetry::record::Why;
 use crate::tenant::credential;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");

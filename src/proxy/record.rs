@@ -6,15 +6,13 @@ use super::Gateway;
 use super::close::price;
 use super::context::{Attempt, Exchange, Sealed};
 use crate::error::{Error, Kind, Result};
-use crate::telemetry::{Outcome, Record};
+use crate::record::{Outcome, Record, Texts, Timeline};
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
 
 /// A full disk has no timetable.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const CLIENT_CLOSED: u16 = 499;
-/// Room for a usual line.
-const LINE_BYTES: usize = 1_280;
 
 impl Gateway {
     /// An attempt is about to be made: on record before its first byte goes out. What stands there is the
@@ -23,8 +21,8 @@ impl Gateway {
         let (Some(log), Some(entry)) = (&self.log, &x.entry) else { return Ok(()) };
         let input_tokens = x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens);
         let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
-        let line = line(&so_far(x, attempt, usage, UsageSource::Estimated));
-        log.attempt(entry, &line).map_err(|why| {
+        let row = so_far(x, attempt, usage, UsageSource::Estimated).pack();
+        log.attempt(entry, &row).map_err(|why| {
             let text =
                 "the request cannot be recorded, so it was not made: the gateway's ledger is full or its disk is";
             Error::new(Kind::Unrecorded, text).with_detail(why).with_retry_after(RETRY_AFTER)
@@ -36,7 +34,7 @@ impl Gateway {
         let (Some(log), Some(entry), Some(attempt)) = (&self.log, &x.entry, &x.attempt) else { return };
         let input_tokens = x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens);
         if let Some((usage, source)) = attempt.answer.usage(input_tokens) {
-            log.progress(entry, &line(&so_far(x, attempt, usage, source)));
+            log.progress(entry, &so_far(x, attempt, usage, source).pack());
         }
     }
 
@@ -51,29 +49,23 @@ impl Gateway {
             x.end.outcome = Outcome::Finished;
         }
         self.put_last(x);
-        let line = line(&of(x, x.attempt.as_ref()));
+        let row = of(x, x.attempt.as_ref()).pack();
         if let Some(entry) = &x.entry {
-            log.settle(entry, &line);
+            log.settle(entry, &row);
         }
-        x.end.sealed = Some(Sealed { line, status: status(x), outcome: x.end.outcome });
+        x.end.sealed = Some(Sealed { row, status: status(x), outcome: x.end.outcome });
     }
 
-    /// The request is over: its line, as it was sealed or as it turned out after all.
+    /// The request is over: its row, packed, as it was sealed or as it turned out after all.
     pub(super) fn end_row(&self, x: &mut Exchange) -> Vec<u8> {
         let sealed = x.end.sealed.take().filter(|sealed| (sealed.status, sealed.outcome) == (status(x), x.end.outcome));
         let is_sealed = sealed.is_some();
-        let line = sealed.map_or_else(|| line(&of(x, x.attempt.as_ref())), |sealed| sealed.line);
+        let row = sealed.map_or_else(|| of(x, x.attempt.as_ref()).pack(), |sealed| sealed.row);
         if let (Some(log), Some(entry)) = (&self.log, &x.entry) {
-            log.close(entry, (!is_sealed).then_some(&line));
+            log.close(entry, (!is_sealed).then_some(&row));
         }
-        line
+        row
     }
-}
-
-fn line(record: &Record<'_>) -> Vec<u8> {
-    let mut line = Vec::with_capacity(LINE_BYTES);
-    record.write_line(&mut line);
-    line
 }
 
 /// The row of a request whose process ends now.
@@ -119,9 +111,9 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         outcome: x.end.outcome,
         attempts: x.attempts,
         fallback: x.fallback_used(),
-        timeline: &x.timeline,
+        timeline: Timeline::Tried(&x.timeline),
         user: x.user.as_deref(),
-        tags: &x.tags,
+        tags: Texts::Plain(&x.tags),
         usage: x.end.usage,
         usage_source: x.end.usage.map(|_| x.end.usage_source),
         service_tier: attempt.and_then(|a| a.answer.service_tier()),
@@ -130,7 +122,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         duration: x.started.elapsed(),
         ttft: x.end.first_byte,
         overhead: x.clock.spent(),
-        dropped: attempt.map_or(&[], |a| a.prepared.dropped.paths()),
+        dropped: attempt.map_or(Texts::NONE, |a| Texts::Plain(a.prepared.dropped.paths())),
         error: x.end.error.as_ref().map(|e| e.code()),
         ..Record::new(x.request_id, x.started_at, endpoint)
     }

@@ -19,12 +19,12 @@ use super::line::Place;
 use super::{Gateway, race, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
+use crate::record::Why;
 use crate::route::attempts::{Attempts, Next, View};
 use crate::route::cause::Failure;
 use crate::route::vital::{Run, Standing};
 use crate::stage::answer::Answer;
 use crate::stage::route::Plan;
-use crate::telemetry::record::Why;
 
 /// Tries the targets of the plan until one has answered the client.
 pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchange) -> Result<()> {

@@ -223,7 +223,7 @@ impl Shared {
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
         let told = Arc::clone(&alerts);
-        telemetry.follow(move |line| told.settled(line));
+        telemetry.follow(move |record| told.settled(record));
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));

@@ -15,8 +15,8 @@ use super::relay::{client_gone, gone};
 use super::{Gateway, hooks};
 use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
+use crate::record::Outcome;
 use crate::stage::answer::Answer;
-use crate::telemetry::Outcome;
 use crate::wire;
 
 /// How often a stream's usage so far is put on record, in case this process does not see its end.

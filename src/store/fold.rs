@@ -6,8 +6,9 @@ use super::packed::{COLUMNS, Packed};
 use super::rollup::RollUps;
 use super::session::Many;
 use super::time::DAY_S;
-use super::{Arg, Database, Result, Session, StoreError};
+use super::{Arg, Database, Result, Session, StoreError, owned};
 use crate::ledger::{Position, Row, Store};
+use crate::record::Record;
 
 /// Rows, and how far their streams have been read with them.
 #[derive(Debug, Default)]
@@ -15,6 +16,9 @@ pub struct Batch {
     pub rows: Vec<Row>,
     pub positions: Vec<Position>,
 }
+
+/// Rows in one statement: many for a round trip, and few enough to stay in the processor's cache.
+const AT_ONCE: usize = 128;
 
 const KEPT_FROM: &str = "kept_from_ms";
 const SET_FACT: &str = "INSERT INTO weir_facts (name, value) VALUES ($1, $2) \
@@ -24,24 +28,23 @@ impl Database {
     /// Adds the rows that are not there yet, what they used to the sums, and the positions: all of it
     /// or nothing. A row that is there already changes nothing, so the same batch may come again.
     pub fn fold(&self, batch: &Batch) -> Result<()> {
-        self.take(&batch.rows, &batch.positions)
+        let packed = batch.rows.iter().map(owned::pack).collect::<Result<Vec<_>>>()?;
+        let records: Vec<Record<'_>> = packed.iter().filter_map(|row| Record::unpack(row)).collect();
+        self.take(&records, &batch.positions)
     }
 
-    fn take(&self, rows: &[Row], positions: &[Position]) -> Result<()> {
-        let mut seen = HashSet::with_capacity(rows.len());
-        let first = rows.iter().filter(|row| seen.insert(row.request_id.as_str()));
-        let packed = first.map(Packed::new).collect::<Result<Vec<_>>>()?;
-        let rows: Vec<Vec<Arg<'_>>> = packed.iter().map(Packed::args).collect();
+    fn take(&self, records: &[Record<'_>], positions: &[Position]) -> Result<()> {
+        let mut seen = HashSet::with_capacity(records.len());
+        let first: Vec<&Record<'_>> = records.iter().filter(|record| seen.insert(record.request_id)).collect();
         let conflict = "ON CONFLICT (request_id) DO NOTHING";
-        let many = Many { table: "weir_requests", columns: &COLUMNS, conflict, rows: &rows };
         self.write(|session| {
-            let added: HashSet<String> = session.insert(&many)?.into_iter().collect();
             let mut sums = RollUps::default();
-            for (packed, row) in packed.iter().zip(&rows) {
-                if let Some(Arg::Text(id)) = row.first()
-                    && added.contains(*id)
-                {
-                    sums.add(packed);
+            for some in first.chunks(AT_ONCE) {
+                let packed: Vec<Packed<'_>> = some.iter().copied().map(Packed::new).collect();
+                let rows: Vec<Vec<Arg<'_>>> = packed.iter().map(Packed::args).collect();
+                let many = Many { table: "weir_requests", columns: &COLUMNS, conflict, rows: &rows };
+                for place in session.insert(&many)? {
+                    packed.get(place).into_iter().for_each(|packed| sums.add(packed));
                 }
             }
             sums.write(session)?;
@@ -83,7 +86,7 @@ impl Store for Database {
         self.positions().map_err(|error| error.to_string())
     }
 
-    fn fold(&self, rows: &[Row], positions: &[Position]) -> std::result::Result<(), String> {
+    fn fold(&self, rows: &[Record<'_>], positions: &[Position]) -> std::result::Result<(), String> {
         self.take(rows, positions).map_err(|error| error.to_string())
     }
 

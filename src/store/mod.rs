@@ -17,6 +17,7 @@ mod fold;
 mod keys;
 mod migrate;
 mod overview;
+mod owned;
 mod packed;
 mod postgres;
 mod requests;

@@ -1,11 +1,10 @@
 //! Other costs for rows that are there: a row and every sum that it is in, all of it or nothing.
 
-use std::collections::BTreeMap;
-
 use super::packed::{COLUMNS, Packed};
-use super::rollup::{Key, RollUps, TAGS, USAGE, Used, split};
-use super::{Arg, Database, Result, Session};
+use super::rollup::{RollUps, Sums, TAGS, USAGE, by_day, split};
+use super::{Arg, Database, Result, Session, owned};
 use crate::ledger::Row;
+use crate::record::Record;
 use crate::usage::price::PicoUsd;
 
 /// What a rerating writes; the row has to be there with what it had before.
@@ -18,10 +17,11 @@ impl Database {
     /// Puts costs in place of those of rows: each is there as it was read, and as it is to be. What has
     /// another cost by now, its own or an attempt's, is left alone. Gives how many were changed.
     pub fn rerate(&self, rows: &[(Row, Row)]) -> Result<u64> {
-        fn pack(pair: &(Row, Row)) -> Result<(Packed<'_>, Packed<'_>)> {
-            Ok((Packed::new(&pair.0)?, Packed::new(&pair.1)?))
-        }
-        let packed: Vec<(Packed<'_>, Packed<'_>)> = rows.iter().map(pack).collect::<Result<_>>()?;
+        let pack = |(was, is): &(Row, Row)| Ok((owned::pack(was)?, owned::pack(is)?));
+        let bytes = rows.iter().map(pack).collect::<Result<Vec<_>>>()?;
+        let records = bytes.iter().filter_map(|(was, is)| Some((Record::unpack(was)?, Record::unpack(is)?)));
+        let packed: Vec<(Packed<'_>, Packed<'_>)> =
+            records.map(|(was, is)| (Packed::new(&was), Packed::new(&is))).collect();
         self.write(|session| {
             let (mut before, mut after) = (RollUps::default(), RollUps::default());
             let mut changed = 0;
@@ -37,9 +37,9 @@ impl Database {
             }
             for (table, names, before, after) in [
                 (USAGE.quarters, USAGE.names, &before.quarters, &after.quarters),
-                (USAGE.days, USAGE.names, &before.days, &after.days),
+                (USAGE.days, USAGE.names, &by_day(&before.quarters), &by_day(&after.quarters)),
                 (TAGS.quarters, TAGS.names, &before.tag_quarters, &after.tag_quarters),
-                (TAGS.days, TAGS.names, &before.tag_days, &after.tag_days),
+                (TAGS.days, TAGS.names, &by_day(&before.tag_quarters), &by_day(&after.tag_quarters)),
             ] {
                 write(session, table, names, before, after)?;
             }
@@ -55,13 +55,7 @@ fn cell<'a>(args: &[Arg<'a>], name: &str) -> Arg<'a> {
 
 /// Adds what the sums of a table have become more (or less). In the order of their keys, as everybody
 /// does who adds to sums.
-fn write(
-    session: &mut dyn Session,
-    table: &str,
-    names: &[&str],
-    before: &BTreeMap<Key<'_>, Used>,
-    after: &BTreeMap<Key<'_>, Used>,
-) -> Result<()> {
+fn write(session: &mut dyn Session, table: &str, names: &[&str], before: &Sums<'_>, after: &Sums<'_>) -> Result<()> {
     let wanted: Vec<String> = names.iter().zip(7..).map(|(name, place)| format!("{name} = ${place}")).collect();
     let sql = format!(
         "UPDATE {table} SET unpriced = unpriced + $1, cost_micro_usd = cost_micro_usd + $2, \
@@ -135,7 +129,9 @@ mod tests {
     #[test]
     fn rows_and_all_their_sums_change_together() {
         let database = database("together");
-        let batch = (0..3).map(|n| Row::read(LINE.replace("\"0\"", &format!("\"{n}\"")).as_bytes()).unwrap()).collect();
+        let batch = (0..3)
+            .map(|n| Row::read(LINE.replace("\"0\"", &format!("\"{}\"", uuid::Uuid::from_u128(n))).as_bytes()).unwrap())
+            .collect();
         database.fold(&Batch { rows: batch, ..Batch::default() }).unwrap();
         assert_eq!(sums(&database, By::Provider), [(0, 15), (3, 0)]);
         let prices = "lab/m: [{input: 1, output: 2}]\ndear/d: [{input: 3}]";

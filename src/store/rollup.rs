@@ -8,8 +8,8 @@ use super::packed::Packed;
 use super::session::{Column, Kind, Many};
 use super::time::{DAY_S, QUARTER_S};
 use super::{Arg, Result, Session, StoreError};
-use crate::ledger::Attempt;
-use crate::usage::price::PicoUsd;
+use crate::record::Outcome;
+use crate::usage::price::{Charge, PicoUsd};
 use crate::usage::tokens::Usage;
 
 /// Of one row, in a sum: a thousand billion.
@@ -187,85 +187,77 @@ pub(super) type Key<'r> = (i64, Vec<Cow<'r, str>>);
 /// order.
 #[derive(Debug, Default)]
 pub(super) struct RollUps<'r> {
-    pub(super) quarters: BTreeMap<Key<'r>, Used>,
-    pub(super) days: BTreeMap<Key<'r>, Used>,
-    pub(super) tag_quarters: BTreeMap<Key<'r>, Used>,
-    pub(super) tag_days: BTreeMap<Key<'r>, Used>,
+    pub(super) quarters: Sums<'r>,
+    pub(super) tag_quarters: Sums<'r>,
+}
+
+pub(super) type Sums<'r> = BTreeMap<Key<'r>, Used>;
+
+/// The sums over days of sums over quarter-hours.
+pub(super) fn by_day<'r>(quarters: &Sums<'r>) -> Sums<'r> {
+    let mut days = Sums::new();
+    for ((quarter, names), used) in quarters {
+        days.entry((quarter - quarter.rem_euclid(DAY_S), names.clone())).or_default().add(used);
+    }
+    days
 }
 
 impl<'r> RollUps<'r> {
     pub(super) fn add(&mut self, packed: &Packed<'r>) {
-        let row = packed.row;
-        let used = Used {
-            requests: 1,
-            failed: u64::from(row.outcome != "finished"),
-            unpriced: u64::from((row.input_tokens.is_some() || row.usage.is_some()) && row.cost_pico_usd.is_none()),
-            input_tokens: row.input_tokens.unwrap_or_default(),
-            output_tokens: row.output_tokens.unwrap_or_default(),
-            cached_tokens: row.cached_tokens.unwrap_or_default(),
-            cache_write_tokens: row.cache_write_tokens.unwrap_or_default(),
-            reasoning_tokens: row.reasoning_tokens.unwrap_or_default(),
-            cost: PicoUsd(row.cost_pico_usd.unwrap_or_default()),
-            due: PicoUsd(row.due_pico_usd.unwrap_or_default()),
-        };
-        let upstream = (row.provider.as_deref(), row.upstream_model.as_deref());
-        self.book(packed, upstream, &used.cut());
-        for attempt in &row.timeline {
-            if let Some(used) = own(attempt) {
-                self.book(packed, (Some(&attempt.provider), Some(&attempt.model)), &used.cut());
+        let record = &packed.record;
+        let failed = u64::from(record.outcome != Outcome::Finished);
+        let own = Used { requests: 1, failed, ..used(record.usage.as_ref(), record.charge) };
+        self.book(packed, (record.provider, record.upstream_model), &own.cut());
+        for step in record.timeline.iter() {
+            if let Some((lost, _)) = &step.usage {
+                self.book(packed, (Some(step.provider), Some(step.model)), &used(Some(lost), step.charge).cut());
             }
         }
     }
 
     fn book(&mut self, packed: &Packed<'r>, upstream: (Option<&'r str>, Option<&'r str>), used: &Used) {
-        let row = packed.row;
+        let record = &packed.record;
         let seconds = packed.started_ms.div_euclid(1_000);
-        let buckets = [QUARTER_S, DAY_S].map(|length| seconds - seconds.rem_euclid(length));
-        let [tenant, key, user] = [&row.tenant, &row.key_id, &row.user].map(|text| name(text.as_deref()));
-        let [route, model] = [&row.route, &row.model].map(|text| name(text.as_deref()));
-        let (provider, upstream_model) = (name(upstream.0), name(upstream.1));
+        let quarter = seconds - seconds.rem_euclid(QUARTER_S);
+        let [tenant, key, user] = [record.tenant, record.key_id, record.user].map(name);
+        let [route, model, provider, upstream_model] = [record.route, record.model, upstream.0, upstream.1].map(name);
         let tag_names =
             |tag: &'r str| vec![tenant.clone(), name(Some(tag)), key.clone(), model.clone(), provider.clone()];
-        let mut tags: Vec<_> = row.tags.iter().map(|tag| tag_names(tag)).collect();
+        let mut tags: Vec<_> = record.tags.iter().map(tag_names).collect();
         tags.sort_unstable();
         tags.dedup();
-        let names = vec![tenant.clone(), key.clone(), user, route, model.clone(), provider.clone(), upstream_model];
-        let [quarter, day] = buckets;
         for tag in tags {
-            self.tag_quarters.entry((quarter, tag.clone())).or_default().add(used);
-            self.tag_days.entry((day, tag)).or_default().add(used);
+            self.tag_quarters.entry((quarter, tag)).or_default().add(used);
         }
-        self.quarters.entry((quarter, names.clone())).or_default().add(used);
-        self.days.entry((day, names)).or_default().add(used);
+        let names = vec![tenant, key, user, route, model, provider, upstream_model];
+        self.quarters.entry((quarter, names)).or_default().add(used);
     }
 
     /// Adds them to the tables.
     pub(super) fn write(&self, session: &mut dyn Session) -> Result<()> {
         let all = [
             (USAGE.quarters, USAGE.names, &self.quarters),
-            (USAGE.days, USAGE.names, &self.days),
+            (USAGE.days, USAGE.names, &by_day(&self.quarters)),
             (TAGS.quarters, TAGS.names, &self.tag_quarters),
-            (TAGS.days, TAGS.names, &self.tag_days),
+            (TAGS.days, TAGS.names, &by_day(&self.tag_quarters)),
         ];
         all.into_iter().try_for_each(|(table, names, sums)| write(session, table, names, sums))
     }
 }
 
-/// What an attempt used that is in no count of its row.
-fn own(attempt: &Attempt) -> Option<Used> {
-    let usage = attempt.usage.map(Usage::from).unwrap_or_default();
-    let input = attempt.input_tokens.or_else(|| attempt.usage.map(|_| usage.input_tokens()))?;
-    Some(Used {
-        unpriced: u64::from(attempt.cost_pico_usd.is_none()),
-        input_tokens: input,
-        output_tokens: attempt.output_tokens.unwrap_or_else(|| usage.output_tokens()),
-        cached_tokens: usage.cached_tokens,
-        cache_write_tokens: usage.cache_written_tokens(),
-        reasoning_tokens: usage.reasoning_tokens,
-        cost: PicoUsd(attempt.cost_pico_usd.unwrap_or_default()),
-        due: PicoUsd(attempt.due_pico_usd.unwrap_or_default()),
+fn used(usage: Option<&Usage>, charge: Charge) -> Used {
+    let told = usage.filter(|usage| usage.tells_tokens()).copied().unwrap_or_default();
+    Used {
+        unpriced: u64::from(usage.is_some() && charge.cost().is_none()),
+        input_tokens: told.input_tokens(),
+        output_tokens: told.output_tokens(),
+        cached_tokens: told.cached_tokens,
+        cache_write_tokens: told.cache_written_tokens(),
+        reasoning_tokens: told.reasoning_tokens,
+        cost: charge.cost().unwrap_or_default(),
+        due: charge.due().unwrap_or_default(),
         ..Used::default()
-    })
+    }
 }
 
 /// A name in the key of a sum: none is the empty one.
@@ -279,12 +271,7 @@ fn name(text: Option<&str>) -> Cow<'_, str> {
     if short.contains('\0') { Cow::Owned(short.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(short) }
 }
 
-fn write(
-    session: &mut dyn Session,
-    table: &str,
-    names: &'static [&'static str],
-    sums: &BTreeMap<Key<'_>, Used>,
-) -> Result<()> {
+fn write(session: &mut dyn Session, table: &str, names: &'static [&'static str], sums: &Sums<'_>) -> Result<()> {
     if sums.is_empty() {
         return Ok(());
     }

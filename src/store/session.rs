@@ -74,8 +74,9 @@ pub(crate) trait Session {
     /// One statement. Gives how many rows it changed.
     fn run(&mut self, sql: &str, args: &[Arg<'_>]) -> Result<u64>;
 
-    /// Writes many rows. Gives the first column, a text, of those that were written.
-    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<String>>;
+    /// Writes many rows, which differ in their first column. Gives the places of those that were written,
+    /// where that is a text.
+    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<usize>>;
 
     /// One question; its rows one after the other.
     fn each(&mut self, sql: &str, args: &[Arg<'_>], row: &mut dyn FnMut(&dyn Cells) -> Result<()>) -> Result<()>;

@@ -1,17 +1,17 @@
 //! Whether the database agrees with itself: each row, and the sums with the rows they are of.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use super::fold::kept_from;
 use super::packed::{self, Packed, unpack, usd_text};
-use super::rollup::{Key, RollUps, SUMS, TAGS, USAGE, Used};
+use super::rollup::{Key, RollUps, SUMS, Sums, TAGS, USAGE, Used, by_day};
 use super::time::{self, DAY_S};
-use super::{Arg, Cells, Database, Result, Session};
+use super::{Arg, Cells, Database, Result, Session, owned};
 use crate::ledger::{Classes, Row};
+use crate::record::Record;
 use crate::usage::tokens::Usage;
 
 /// What is said in sum.
@@ -117,7 +117,7 @@ fn days(session: &mut dyn Session) -> Result<Vec<i64>> {
 
 fn verify_day(session: &mut dyn Session, day: i64, verified: &mut Verified) -> Result<()> {
     // Rows outlive nothing here: what is summed is owned.
-    let mut sums = Sums::default();
+    let mut sums = Owned::default();
     let sql = format!(
         "SELECT {} FROM weir_requests WHERE started_ms >= $1 AND started_ms < $2 ORDER BY started_ms",
         packed::list()
@@ -136,36 +136,29 @@ fn verify_day(session: &mut dyn Session, day: i64, verified: &mut Verified) -> R
     }
     verified.days += 1;
     let all = [
+        (USAGE.days, USAGE.names, by_day(&sums.quarters)),
         (USAGE.quarters, USAGE.names, sums.quarters),
-        (USAGE.days, USAGE.names, sums.days),
-        (TAGS.quarters, TAGS.names, sums.tag_quarters),
-        (TAGS.days, TAGS.names, sums.tag_days),
+        (TAGS.days, TAGS.names, by_day(&sums.tags)),
+        (TAGS.quarters, TAGS.names, sums.tags),
     ];
     all.into_iter().try_for_each(|(table, names, expected)| compare(session, table, names, day, expected, verified))
 }
 
-type Owned = BTreeMap<Key<'static>, Used>;
-
 /// As [`RollUps`], of rows that are gone.
 #[derive(Default)]
-struct Sums {
-    quarters: Owned,
-    days: Owned,
-    tag_quarters: Owned,
-    tag_days: Owned,
+struct Owned {
+    quarters: Sums<'static>,
+    tags: Sums<'static>,
 }
 
-impl Sums {
+impl Owned {
     fn add(&mut self, row: &Row) -> Result<()> {
         let mut one = RollUps::default();
-        one.add(&Packed::new(row)?);
-        let pairs = [
-            (&mut self.quarters, one.quarters),
-            (&mut self.days, one.days),
-            (&mut self.tag_quarters, one.tag_quarters),
-            (&mut self.tag_days, one.tag_days),
-        ];
-        for (all, more) in pairs {
+        let packed = owned::pack_nearly(row)?;
+        if let Some(record) = Record::unpack(&packed) {
+            one.add(&Packed::new(&record));
+        }
+        for (all, more) in [(&mut self.quarters, one.quarters), (&mut self.tags, one.tag_quarters)] {
             for ((bucket, names), used) in more {
                 let names = names.into_iter().map(|name| Cow::Owned(name.into_owned())).collect();
                 all.entry((bucket, names)).or_default().add(&used);
@@ -180,7 +173,7 @@ fn compare(
     table: &str,
     names: &[&str],
     day: i64,
-    mut expected: Owned,
+    mut expected: Sums<'static>,
     verified: &mut Verified,
 ) -> Result<()> {
     let columns = format!("bucket, {}, {}", names.join(", "), SUMS.join(", "));
@@ -231,7 +224,6 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::telemetry::record::Record;
     use crate::usage::tokens::UsageSource;
 
     #[test]

@@ -1,10 +1,10 @@
 //! Access lines, written by one thread of their own.
 //!
-//! Requests never wait for a disk or a pipe: they put a finished line on a bounded queue, or drop it
-//! and count it (`weir_access_log_dropped_total`). After the first line of a batch the writer sleeps
-//! a moment on purpose: while it does, handing over a line wakes nobody, and the lines that gathered
-//! go out in one write. The thread also keeps the last lines for the admin API ([`Kept`]), whether
-//! they are written anywhere or not.
+//! Requests never wait for a disk or a pipe: they put a packed record on a bounded queue, or drop it
+//! and count it (`weir_access_log_dropped_total`). After the first of a batch the writer sleeps a moment
+//! on purpose: while it does, handing over a record wakes nobody, and the lines that gathered go out in
+//! one write. The thread also keeps the last records for the admin API ([`Kept`]), whether their lines
+//! are written anywhere or not.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -18,19 +18,21 @@ use prometheus::IntCounter;
 
 use super::kept::Kept;
 use crate::config::runtime::AccessLog as Target;
+use crate::record::Record;
 
-/// Lines waiting at most: about 6 MB.
-const QUEUE_LINES: usize = 8_192;
+/// Records waiting at most: about 4 MB.
+const QUEUE_RECORDS: usize = 8_192;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// A line is written at most about this late.
 const GATHER: Duration = Duration::from_millis(20);
 
 type Sink = Box<dyn Write + Send>;
-/// Sees every line.
-type Follower = Box<dyn FnMut(&[u8]) + Send>;
+/// Sees every record.
+type Follower = Box<dyn FnMut(&Record<'_>) + Send>;
 
 enum Message {
-    Line(Vec<u8>),
+    /// Packed.
+    Record(Vec<u8>),
     Flush(SyncSender<()>),
     /// Another target, or the same one opened again after a rotation; `None` is off.
     Switch(Option<Sink>),
@@ -48,32 +50,33 @@ pub struct AccessLog {
 impl AccessLog {
     /// Opens the target and starts the thread; `dropped` counts the lines that are lost.
     pub fn start(target: &Target, dropped: IntCounter) -> io::Result<Self> {
-        Self::with_sink(open(target)?, QUEUE_LINES, dropped)
+        Self::with_sink(open(target)?, QUEUE_RECORDS, dropped)
     }
 
-    fn with_sink(sink: Option<Sink>, queue_lines: usize, dropped: IntCounter) -> io::Result<Self> {
-        let (queue, messages) = sync_channel(queue_lines);
+    fn with_sink(sink: Option<Sink>, queue_records: usize, dropped: IntCounter) -> io::Result<Self> {
+        let (queue, messages) = sync_channel(queue_records);
         let kept = Arc::new(Kept::default());
         let writer = Writer {
             sink: sink.map(buffered),
             kept: Arc::clone(&kept),
             followers: Vec::new(),
             lost: dropped.clone(),
+            line: Vec::new(),
             unwritten_lines: 0,
         };
         let writer = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&messages))?;
         Ok(Self { queue: Some(queue), writer: Some(writer), kept, dropped })
     }
 
-    /// The last lines.
+    /// The last records.
     pub fn kept(&self) -> &Arc<Kept> {
         &self.kept
     }
 
-    /// Hands over one whole line with its line feed. Never waits.
-    pub fn write(&self, line: Vec<u8>) {
+    /// Hands over a packed record. Never waits.
+    pub fn write(&self, packed: Vec<u8>) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Line(line)) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Record(packed)) {
             self.dropped.inc();
         }
     }
@@ -86,7 +89,7 @@ impl AccessLog {
         queue.send(Message::Switch(sink)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Shows all further lines to somebody. False where there is no thread that would.
+    /// Shows all further records to somebody. False where there is no thread that would.
     pub fn follow(&self, follower: Follower) -> bool {
         self.queue.as_ref().is_some_and(|queue| queue.send(Message::Follow(follower)).is_ok())
     }
@@ -143,6 +146,8 @@ struct Writer {
     kept: Arc<Kept>,
     followers: Vec<Follower>,
     lost: IntCounter,
+    /// Room for one.
+    line: Vec<u8>,
     /// In the buffer, or partly so.
     unwritten_lines: u64,
 }
@@ -150,7 +155,7 @@ struct Writer {
 impl Writer {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
-            let gather = matches!(first, Message::Line(_));
+            let gather = matches!(first, Message::Record(_));
             self.take(first);
             if gather {
                 std::thread::sleep(GATHER);
@@ -176,10 +181,12 @@ impl Writer {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Line(line) => {
-                self.line(&line);
-                self.kept.push(&line);
-                self.followers.iter_mut().for_each(|follow| follow(&line));
+            Message::Record(packed) => {
+                if let Some(record) = Record::unpack(&packed) {
+                    self.line(&record);
+                    self.followers.iter_mut().for_each(|follow| follow(&record));
+                }
+                self.kept.push(&packed);
             }
             Message::Flush(done) => {
                 self.flush();
@@ -193,10 +200,12 @@ impl Writer {
         }
     }
 
-    fn line(&mut self, line: &[u8]) {
+    fn line(&mut self, record: &Record<'_>) {
         let Some(sink) = &mut self.sink else { return };
         self.unwritten_lines += 1;
-        if let Err(error) = sink.write_all(line) {
+        self.line.clear();
+        record.write_line(&mut self.line);
+        if let Err(error) = sink.write_all(&self.line) {
             self.failed(&error);
         }
     }
@@ -252,6 +261,17 @@ mod tests {
         }
     }
 
+    /// A record of a request in a format of that name.
+    fn named(name: &str) -> Vec<u8> {
+        Record::new(uuid::Uuid::nil(), std::time::UNIX_EPOCH, name).pack()
+    }
+
+    /// The names of what was written.
+    fn names(written: &[u8]) -> Vec<String> {
+        let lines = std::str::from_utf8(written).unwrap().lines();
+        lines.map(|line| crate::ledger::Row::read(line.as_bytes()).unwrap().format).collect()
+    }
+
     #[test]
     fn a_full_queue_drops_and_counts_and_never_waits() {
         let (open, gate) = channel();
@@ -259,11 +279,10 @@ mod tests {
         let sink = Gated { gate: Some(gate), kept: Arc::clone(&kept) };
         let lost = counter();
         let log = AccessLog::with_sink(Some(Box::new(sink)), 4, lost.clone()).unwrap();
-        let mut line = vec![b'x'; 10_000];
-        line.push(b'\n');
+        let long = "x".repeat(10_000);
         // The buffer takes 64 KiB and the queue 4 lines while the sink stands still.
         for _ in 0..200 {
-            log.write(line.clone());
+            log.write(named(&long));
         }
         assert!(lost.get() >= 180, "{}", lost.get());
         assert!(!log.flush(Duration::from_millis(1)), "nothing moves");
@@ -278,12 +297,12 @@ mod tests {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let sink = Gated { gate: None, kept: Arc::clone(&kept) };
         let log = AccessLog::with_sink(Some(Box::new(sink)), 100, counter()).unwrap();
-        log.write(b"one\n".to_vec());
+        log.write(named("one"));
         assert!(log.flush(LONG));
-        assert_eq!(kept.lock().unwrap().as_slice(), b"one\n");
-        log.write(b"two\n".to_vec());
+        assert_eq!(names(&kept.lock().unwrap()), ["one"]);
+        log.write(named("two"));
         drop(log);
-        assert_eq!(kept.lock().unwrap().as_slice(), b"one\ntwo\n");
+        assert_eq!(names(&kept.lock().unwrap()), ["one", "two"]);
     }
 
     #[test]
@@ -300,7 +319,7 @@ mod tests {
         let lost = counter();
         let log = AccessLog::with_sink(Some(Box::new(Broken)), 100, lost.clone()).unwrap();
         for _ in 0..3 {
-            log.write(b"line\n".to_vec());
+            log.write(named("line"));
         }
         drop(log);
         assert_eq!(lost.get(), 3);
@@ -312,16 +331,16 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         let (first, second) = (dir.join("a.log"), dir.join("b.log"));
         let log = AccessLog::start(&Target::File(first.clone()), counter()).unwrap();
-        log.write(b"one\n".to_vec());
+        log.write(named("one"));
         assert!(log.switch(&Target::File(dir.join("missing/c.log"))).is_err());
-        log.write(b"two\n".to_vec());
+        log.write(named("two"));
         log.switch(&Target::File(second.clone())).unwrap();
-        log.write(b"three\n".to_vec());
+        log.write(named("three"));
         log.switch(&Target::Off).unwrap();
-        log.write(b"four\n".to_vec());
+        log.write(named("four"));
         drop(log);
-        assert_eq!(std::fs::read(&first).unwrap(), b"one\ntwo\n");
-        assert_eq!(std::fs::read(&second).unwrap(), b"three\n");
+        assert_eq!(names(&std::fs::read(&first).unwrap()), ["one", "two"]);
+        assert_eq!(names(&std::fs::read(&second).unwrap()), ["three"]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -1,25 +1,27 @@
-//! The last finished requests, as the lines of their records: what the admin API shows as long as there
-//! is no database, and what has not come there yet. Only the access log's thread adds to it, so no request waits for whoever reads.
+//! The last finished requests: what the admin API shows as long as there is no database, and what has not
+//! come there yet. Only the access log's thread adds to it, so no request waits for whoever reads.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::limit::clock::Rfc3339;
+use crate::record::Record;
 
 /// Records at most.
 const MOST: usize = 1_000;
-/// Their lines together at most: a record may name many dropped members.
+/// All of them together at most: a record may name many dropped members.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// See the module documentation.
 #[derive(Debug, Default)]
-pub struct Kept(Mutex<Lines>);
+pub struct Kept(Mutex<Rows>);
 
 #[derive(Debug, Default)]
-struct Lines {
-    /// The newest last; without their line feeds.
-    lines: VecDeque<Arc<[u8]>>,
+struct Rows {
+    /// The newest last; packed.
+    rows: VecDeque<Arc<[u8]>>,
     bytes: usize,
     /// All that there ever were.
     count: u64,
@@ -38,119 +40,110 @@ pub struct Wanted {
 }
 
 /// One of them, and where it stands among all.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    pub started_at: String,
+    pub started_ms: u64,
     pub request_id: String,
-    pub line: Arc<[u8]>,
-}
-
-/// What of a record is looked at.
-#[derive(Debug, Deserialize)]
-struct Row<'l> {
-    #[serde(borrow)]
-    request_id: Cow<'l, str>,
-    #[serde(borrow)]
-    started_at: Cow<'l, str>,
-    #[serde(borrow)]
-    tenant: Option<Cow<'l, str>>,
-    #[serde(borrow)]
-    key_id: Option<Cow<'l, str>>,
-    #[serde(borrow)]
-    model: Option<Cow<'l, str>>,
-    status: u16,
+    /// Without its line feed.
+    pub line: Vec<u8>,
 }
 
 impl Wanted {
-    fn is(&self, row: &Row<'_>) -> bool {
-        let fits = |wanted: &Option<String>, own: &Option<Cow<'_, str>>| {
-            wanted.as_deref().is_none_or(|wanted| own.as_deref() == Some(wanted))
-        };
-        fits(&self.tenant, &row.tenant)
-            && fits(&self.key, &row.key_id)
-            && fits(&self.model, &row.model)
-            && self.status.is_none_or(|status| status == row.status)
+    fn is(&self, record: &Record<'_>) -> bool {
+        let fits = |wanted: &Option<String>, own: Option<&str>| wanted.is_none() || wanted.as_deref() == own;
+        fits(&self.tenant, record.tenant)
+            && fits(&self.key, record.key_id)
+            && fits(&self.model, record.model)
+            && self.status.is_none_or(|status| status == record.status)
             // All are in UTC and as long as each other, so their texts stand in the order of time.
-            && self.since.as_deref().is_none_or(|since| &*row.started_at >= since)
+            && self.since.as_deref().is_none_or(|since| *Rfc3339(record.started_at).to_string() >= *since)
+    }
+
+    /// `None`: it is not.
+    fn read(&self, row: &[u8]) -> Option<Line> {
+        let record = Record::unpack(row).filter(|record| self.is(record))?;
+        Some(Line { started_ms: record.started_ms(), request_id: record.request_id.to_string(), line: line(&record) })
     }
 }
 
-impl Wanted {
-    /// `None`: it is not.
-    fn read(&self, line: Arc<[u8]>) -> Option<Line> {
-        let row = serde_json::from_slice::<Row<'_>>(&line).ok().filter(|row| self.is(row))?;
-        let (started_at, request_id) = (row.started_at.clone().into_owned(), row.request_id.clone().into_owned());
-        Some(Line { started_at, request_id, line })
-    }
+fn line(record: &Record<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    record.write_line(&mut line);
+    line.truncate(line.trim_ascii_end().len());
+    line
 }
 
 impl Kept {
-    fn lines(&self) -> MutexGuard<'_, Lines> {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, line: &[u8]) {
-        let line: Arc<[u8]> = line.trim_ascii_end().into();
-        let mut lines = self.lines();
-        lines.bytes += line.len();
-        lines.count += 1;
-        lines.lines.push_back(line);
-        while lines.lines.len() > MOST || lines.bytes > MOST_BYTES {
-            let Some(oldest) = lines.lines.pop_front() else { return };
-            lines.bytes -= oldest.len();
+    pub(crate) fn push(&self, row: &[u8]) {
+        let mut rows = self.rows();
+        rows.bytes += row.len();
+        rows.count += 1;
+        rows.rows.push_back(row.into());
+        while rows.rows.len() > MOST || rows.bytes > MOST_BYTES {
+            let Some(oldest) = rows.rows.pop_front() else { return };
+            rows.bytes -= oldest.len();
         }
     }
 
     /// The newest first.
     fn all(&self) -> Vec<Arc<[u8]>> {
-        self.lines().lines.iter().rev().cloned().collect()
+        self.rows().rows.iter().rev().cloned().collect()
     }
 
     /// Those that are wanted, the last finished first.
     pub fn some(&self, wanted: &Wanted) -> Vec<Line> {
-        self.all().into_iter().filter_map(|line| wanted.read(line)).collect()
+        self.all().into_iter().filter_map(|row| wanted.read(&row)).collect()
     }
 
     /// How many there were so far.
     pub fn count(&self) -> u64 {
-        self.lines().count
+        self.rows().count
     }
 
     /// Those that are wanted of what came after the first `seen`, in their order, and how many there were by
     /// then. What is forgotten already is left out.
     pub fn behind(&self, seen: u64, wanted: &Wanted) -> (u64, Vec<Line>) {
-        let (count, lines) = {
-            let all = self.lines();
+        let (count, rows) = {
+            let all = self.rows();
             let fresh = usize::try_from(all.count.saturating_sub(seen)).unwrap_or(usize::MAX);
-            let before = all.lines.len().saturating_sub(fresh);
-            (all.count, all.lines.iter().skip(before).cloned().collect::<Vec<_>>())
+            let before = all.rows.len().saturating_sub(fresh);
+            (all.count, all.rows.iter().skip(before).cloned().collect::<Vec<_>>())
         };
-        (count, lines.into_iter().filter_map(|line| wanted.read(line)).collect())
+        (count, rows.into_iter().filter_map(|row| wanted.read(&row)).collect())
     }
 
-    /// The one of that id, as its record writes it.
-    pub fn one(&self, request_id: &str) -> Option<Arc<[u8]>> {
-        let is_it = |line: &[u8]| serde_json::from_slice::<Row<'_>>(line).is_ok_and(|row| row.request_id == request_id);
-        self.all().into_iter().find(|line| is_it(line))
+    /// The line of the one of that id, where `sees` says of its tenant that the asking may see it.
+    pub fn one(&self, request_id: &str, sees: impl Fn(Option<&str>) -> bool) -> Option<Vec<u8>> {
+        let id = Uuid::parse_str(request_id).ok().filter(|id| id.to_string() == request_id)?;
+        let row = self.all().into_iter().find(|row| Record::unpack(row).is_some_and(|it| it.request_id == id))?;
+        Record::unpack(&row).filter(|record| sees(record.tenant)).map(|record| line(&record))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
-    fn line(number: u64, tenant: &str, status: u16) -> Vec<u8> {
-        let second = number % 60;
-        let text = format!(
-            r#"{{"request_id":"r-{number}","started_at":"2026-11-28T22:00:{second:02}.000Z","tenant":"{tenant}","key_id":null,"model":"a\"b","status":{status},"timeline":[]}}"#
-        );
-        [text.as_bytes(), b"\n"].concat()
+    fn id(number: u64) -> String {
+        Uuid::from_u128(number.into()).to_string()
+    }
+
+    fn row(number: u64, tenant: &str, status: u16) -> Vec<u8> {
+        let started_at = UNIX_EPOCH + Duration::from_millis(1_795_903_200_000 + number % 60 * 1_000);
+        let record = Record::new(Uuid::from_u128(number.into()), started_at, "chat");
+        Record { tenant: Some(tenant), model: Some("a\"b"), status, ..record }.pack()
     }
 
     fn kept(count: u64) -> Kept {
         let kept = Kept::default();
         for number in 0..count {
-            kept.push(&line(number, if number % 2 == 0 { "even" } else { "odd" }, if number == 3 { 429 } else { 200 }));
+            kept.push(&row(number, if number % 2 == 0 { "even" } else { "odd" }, if number == 3 { 429 } else { 200 }));
         }
         kept
     }
@@ -166,28 +159,31 @@ mod tests {
     #[test]
     fn the_newest_come_first() {
         let tenant = Wanted { tenant: Some("even".into()), ..wanted() };
-        assert_eq!(ids(&kept(7), &tenant), ["r-6", "r-4", "r-2", "r-0"]);
+        assert_eq!(ids(&kept(7), &tenant), [6, 4, 2, 0].map(id));
     }
 
     #[test]
     fn each_filter_narrows() {
         let kept = kept(6);
         let some = |wanted: &Wanted| ids(&kept, wanted);
-        assert_eq!(some(&Wanted { status: Some(429), ..wanted() }), ["r-3"]);
-        assert_eq!(some(&Wanted { since: Some("2026-11-28T22:00:04".into()), ..wanted() }), ["r-5", "r-4"]);
+        assert_eq!(some(&Wanted { status: Some(429), ..wanted() }), [id(3)]);
+        assert_eq!(some(&Wanted { since: Some("2026-11-28T22:00:04".into()), ..wanted() }), [5, 4].map(id));
         assert_eq!(some(&Wanted { model: Some("a\"b".into()), ..wanted() }).len(), 6, "compared as text, not as JSON");
         assert_eq!(some(&Wanted { model: Some("a".into()), ..wanted() }).len(), 0);
         assert_eq!(some(&Wanted { key: Some("k".into()), ..wanted() }).len(), 0);
-        assert!(kept.one("r-2").is_some() && kept.one("r-9").is_none());
+        let one = |number, tenant| kept.one(&id(number), |whose| whose == Some(tenant));
+        assert!(one(2, "even").unwrap().ends_with(b"\"timeline\":[]}"));
+        assert!(one(2, "odd").is_none() && one(9, "odd").is_none() && kept.one("2", |_| true).is_none());
     }
 
     #[test]
     fn only_the_last_are_kept() {
         let kept = kept(1_005);
         assert_eq!(kept.some(&wanted()).len(), MOST);
-        assert!(kept.one("r-4").is_none() && kept.one("r-5").is_some());
+        let is_there = |number| kept.one(&id(number), |_| true).is_some();
+        assert!(!is_there(4) && is_there(5));
         let long = vec![b'x'; MOST_BYTES / 2];
         (0..5).for_each(|_| kept.push(&long));
-        assert_eq!(kept.lines().lines.len(), 2, "their bytes are bounded too");
+        assert_eq!(kept.rows().rows.len(), 2, "their bytes are bounded too");
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::metrics::{Handles, Metrics};
-use super::record::{Record, Tried};
 use crate::config::runtime::Runtime;
+use crate::record::{Record, Step};
 use crate::usage::price::PriceTable;
 
 /// What no configuration names.
@@ -55,9 +55,9 @@ impl<'a> Labels<&'a str> {
     }
 
     /// The same of one attempt.
-    pub(super) fn at(&self, tried: &'a Tried) -> Self {
-        let model = if tried.model.is_empty() { NONE } else { tried.model.as_str() };
-        Self { provider: &tried.deployment.name, model, ..*self }
+    pub(super) fn at(&self, step: &Step<'a>) -> Self {
+        let model = if step.model.is_empty() { NONE } else { step.model };
+        Self { provider: step.provider, model, ..*self }
     }
 
     fn owned(&self) -> Labels<String> {

@@ -12,8 +12,7 @@
 //! - [`Telemetry::flush`] before the process exits, after the last request.
 //!
 //! # Cost
-//! `finish` formats one line into a buffer of its own and hands it over without waiting (a full queue
-//! drops the line and counts it); metrics are resolved once per combination of labels and found by one
+//! `finish` hands over the packed record without waiting (a full queue drops it and counts it); metrics are resolved once per combination of labels and found by one
 //! hash. Label values come from configuration only; anything else is `other` (`labels`).
 
 pub mod access_log;
@@ -26,7 +25,6 @@ mod ledger;
 pub mod log;
 mod metrics;
 pub mod names;
-pub mod record;
 mod store;
 
 use std::sync::Arc;
@@ -35,16 +33,15 @@ use std::time::{Duration, SystemTime};
 
 pub use endpoints::Seen;
 pub use ledger::LedgerSeen;
-pub use record::{Outcome, Record};
 
 use crate::config::runtime::Runtime;
 use crate::limit::budget::{Balance, Crossed};
+use crate::record::{Record, Step, Why};
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
 use kept::Kept;
 use labels::{Labels, Resolver};
 use metrics::Metrics;
-use record::{Tried, Why};
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -114,7 +111,7 @@ impl Telemetry {
     }
 
     /// An attempt ended; `outcome` is the word of the record's timeline.
-    fn attempt(&self, provider: &str, outcome: &'static str) {
+    fn attempt(&self, provider: &str, outcome: &str) {
         let provider = self.resolver.provider(provider);
         self.metrics.attempts.with_label_values(&[provider.as_str(), outcome]).inc();
     }
@@ -151,9 +148,8 @@ impl Telemetry {
         self.metrics.alerts.set(raised, deliveries, dropped);
     }
 
-    /// From now on each record's line is shown to `follower` too, on the access log's thread: it must be
-    /// quick.
-    pub fn follow(&self, follower: impl FnMut(&[u8]) + Send + 'static) -> bool {
+    /// From now on each record is shown to `follower` too, on the access log's thread: it must be quick.
+    pub fn follow(&self, follower: impl FnMut(&Record<'_>) + Send + 'static) -> bool {
         self.access_log.follow(Box::new(follower))
     }
 
@@ -212,11 +208,10 @@ impl Telemetry {
         self.metrics.keys.audit_lost.inc();
     }
 
-    /// Closes a request: its metrics and its access line, which [`Record::write_line`] made. Once per
-    /// request.
-    pub fn finish(&self, record: &Record<'_>, line: Vec<u8>) {
+    /// Closes a request: its metrics and its access line. `packed` is what stands on record. Once per request.
+    pub fn finish(&self, record: &Record<'_>, packed: Vec<u8>) {
         self.count(record);
-        self.access_log.write(line);
+        self.access_log.write(packed);
     }
 
     /// The last finished requests.
@@ -237,7 +232,7 @@ impl Telemetry {
             handles.used(usage, record.usage_source.unwrap_or(UsageSource::Estimated), record.charge.cost());
             handles.route_tokens(usage);
         }
-        let dropped = u64::try_from(record.dropped.len()).unwrap_or(u64::MAX);
+        let dropped = u64::try_from(record.dropped.iter().count()).unwrap_or(u64::MAX);
         if dropped > 0 {
             handles.dropped(dropped);
         }
@@ -247,24 +242,24 @@ impl Telemetry {
     /// How each attempt ended, where a route sent it first, what other attempts than the last used, and
     /// what became of those beside and behind others.
     fn count_attempts(&self, record: &Record<'_>, labels: &Labels<&str>) {
-        for tried in record.timeline {
-            self.attempt(&tried.deployment.name, tried.outcome);
-            let is_choice = tried.why == Why::First && record.route.is_some();
-            if is_choice || tried.usage.is_some() {
-                let handles = self.resolver.handles(&self.metrics, &labels.at(tried));
+        for step in record.timeline.iter() {
+            self.attempt(step.provider, step.outcome);
+            let is_choice = step.why == Why::First && record.route.is_some();
+            if is_choice || step.usage.is_some() {
+                let handles = self.resolver.handles(&self.metrics, &labels.at(&step));
                 if is_choice {
                     handles.chosen();
                 }
-                if let Some((usage, source)) = &tried.usage {
-                    handles.used(usage, *source, tried.charge.cost());
+                if let Some((usage, source)) = &step.usage {
+                    handles.used(usage, *source, step.charge.cost());
                 }
             }
-            self.count_extra(tried, labels.route);
+            self.count_extra(&step, labels.route);
         }
     }
 
-    fn count_extra(&self, tried: &Tried, route: &str) {
-        let (counter, outcome) = match (tried.why, tried.outcome) {
+    fn count_extra(&self, step: &Step<'_>, route: &str) {
+        let (counter, outcome) = match (step.why, step.outcome) {
             (Why::Hedge, "ok") => (&self.metrics.hedges, "won"),
             (Why::Hedge, "cancelled") => (&self.metrics.hedges, "lost"),
             (Why::Hedge, _) => (&self.metrics.hedges, "failed"),

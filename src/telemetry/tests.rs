@@ -11,6 +11,7 @@ use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, 
 use crate::limit::Scope;
 use crate::limit::shared::Watch as _;
 use crate::provider::{Provider, simulator};
+use crate::record::{Outcome, Texts, Timeline, Tried};
 use crate::usage::price::{Charge, ModelInfo, PicoUsd, PriceTable};
 use crate::usage::tokens::Usage;
 
@@ -34,9 +35,7 @@ fn runtime(target: Target) -> Runtime {
 }
 
 fn finish(telemetry: &Telemetry, record: &Record<'_>) {
-    let mut line = Vec::new();
-    record.write_line(&mut line);
-    telemetry.finish(record, line);
+    telemetry.finish(record, record.pack());
 }
 
 fn telemetry() -> Telemetry {
@@ -106,7 +105,13 @@ fn the_line_has_exactly_the_names_of_the_contract() {
 #[test]
 fn a_row_is_its_line() {
     let (tags, dropped) = (["team=\u{e9}".to_owned()], ["tools[0].x".to_owned()]);
-    let full = Record { timeline: &timeline(), tags: &tags, dropped: &dropped, user: Some("u-1"), ..record() };
+    let full = Record {
+        timeline: Timeline::Tried(&timeline()),
+        tags: Texts::Plain(&tags),
+        dropped: Texts::Plain(&dropped),
+        user: Some("u-1"),
+        ..record()
+    };
     let free = Record { charge: Charge::whole(PicoUsd(0)), service_tier: Some("flex"), ..record() };
     let unknown =
         Record { usage: None, usage_source: None, charge: Charge::default(), ttft: None, tenant: None, ..record() };
@@ -137,7 +142,12 @@ fn a_row_is_its_line() {
 fn what_is_unknown_is_null_and_text_is_escaped() {
     let dropped = ["tools[2].cache_control".to_owned(), "messages[0].\"odd\"\n".to_owned()];
     let tags = ["a\u{1}b".to_owned()];
-    let unknown = Record { tags: &tags, dropped: &dropped, error: Some("upstream_error"), ..record() };
+    let unknown = Record {
+        tags: Texts::Plain(&tags),
+        dropped: Texts::Plain(&dropped),
+        error: Some("upstream_error"),
+        ..record()
+    };
     let unknown = Record { usage: None, usage_source: None, charge: Charge::default(), ttft: None, ..unknown };
     let mut line = Vec::new();
     unknown.write_line(&mut line);
@@ -174,7 +184,7 @@ fn a_finished_request_is_counted_everywhere() {
     finish(&telemetry, &record());
     finish(&telemetry, &Record { status: 429, usage: None, charge: Charge::default(), ttft: None, ..record() });
     let estimated = Record { usage_source: Some(UsageSource::Estimated), charge: Charge::default(), ..record() };
-    finish(&telemetry, &Record { dropped: &["a".to_owned(), "b".to_owned()], ..estimated });
+    finish(&telemetry, &Record { dropped: Texts::Plain(&["a".to_owned(), "b".to_owned()]), ..estimated });
     let text = telemetry.render();
     let series = |name: &str, labels: &str| value(&text, &format!("{name}{{{labels}}}"));
     let of = r#"model="echo",provider="lab""#;
@@ -339,11 +349,11 @@ fn timeline() -> [Tried; 3] {
 
 #[test]
 fn what_lost_attempts_used_is_counted_as_theirs() {
-    let routed = |timeline| Record { route: Some("fast"), timeline, ..record() };
+    let routed = |timeline| Record { route: Some("fast"), timeline: Timeline::Tried(timeline), ..record() };
     let runtime = Runtime { deployments: vec![deployment("lab"), deployment("old")], ..runtime(Target::Off) };
     let telemetry = Telemetry::new(&runtime).unwrap();
     finish(&telemetry, &routed(&timeline()));
-    finish(&telemetry, &Record { route: None, timeline: &timeline()[..1], ..record() });
+    finish(&telemetry, &Record { route: None, timeline: Timeline::Tried(&timeline()[..1]), ..record() });
     let text = telemetry.render();
     let of = |name: &str, provider: &str, more: &str| {
         value(&text, &format!("{name}{{model=\"echo\",provider=\"{provider}\"{more}}}"))
@@ -420,7 +430,7 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     telemetry.attempt("lab", "ok");
     telemetry.fallback("lab", "lab", "timeout");
     telemetry.endpoints(&[seen("lab#1", true)]);
-    finish(&telemetry, &Record { route: Some("fast"), timeline: &timeline(), ..record() });
+    finish(&telemetry, &Record { route: Some("fast"), timeline: Timeline::Tried(&timeline()), ..record() });
     telemetry.credential_refresh_failed("lab");
     telemetry.budgets([("acme", balance(25))].into_iter());
     telemetry.alerts(&[("unknown_price", 1)], &[("on-call".to_owned(), "delivered", 1)], 0);
@@ -443,9 +453,9 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
 #[test]
 fn records_are_kept_where_no_line_is_written() {
     let telemetry = telemetry();
-    finish(&telemetry, &Record { timeline: &timeline(), ..record() });
+    finish(&telemetry, &Record { timeline: Timeline::Tried(&timeline()), ..record() });
     assert!(telemetry.flush(Duration::from_secs(60)));
-    let row = telemetry.kept().one("00000000-0000-0000-0000-000000000000").unwrap();
+    let row = telemetry.kept().one("00000000-0000-0000-0000-000000000000", |_| true).unwrap();
     #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
     let row: serde_json::Value = serde_json::from_slice(&row).unwrap();
     assert_eq!(row["timeline"].as_array().unwrap().len(), 3);

@@ -15,6 +15,8 @@ pub enum UsageSource {
 }
 
 impl UsageSource {
+    pub const ALL: [Self; 3] = [Self::Reported, Self::Partial, Self::Estimated];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reported => "reported",
@@ -62,6 +64,70 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What the classes are called in rows and lines, in the order of [`Usage::classes`].
+    pub const CLASSES: [&str; 16] = [
+        "fresh_input",
+        "cached",
+        "cache_write",
+        "cache_write_1h",
+        "audio_input",
+        "image_input",
+        "visible_output",
+        "reasoning",
+        "audio_output",
+        "image_output",
+        "search_units",
+        "images",
+        "audio_seconds",
+        "characters",
+        "web_searches",
+        "upstream_cost_pico_usd",
+    ];
+
+    /// All counts. New ones come last: their places are kept on disk.
+    pub const fn classes(&self) -> [u64; 16] {
+        [
+            self.fresh_input_tokens,
+            self.cached_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+            self.audio_input_tokens,
+            self.image_input_tokens,
+            self.visible_output_tokens,
+            self.reasoning_tokens,
+            self.audio_output_tokens,
+            self.image_output_tokens,
+            self.search_units,
+            self.images,
+            self.audio_seconds,
+            self.characters,
+            self.web_searches,
+            self.charged_pico_usd,
+        ]
+    }
+
+    /// The same, to be changed.
+    pub const fn classes_mut(&mut self) -> [&mut u64; 16] {
+        [
+            &mut self.fresh_input_tokens,
+            &mut self.cached_tokens,
+            &mut self.cache_write_tokens,
+            &mut self.cache_write_1h_tokens,
+            &mut self.audio_input_tokens,
+            &mut self.image_input_tokens,
+            &mut self.visible_output_tokens,
+            &mut self.reasoning_tokens,
+            &mut self.audio_output_tokens,
+            &mut self.image_output_tokens,
+            &mut self.search_units,
+            &mut self.images,
+            &mut self.audio_seconds,
+            &mut self.characters,
+            &mut self.web_searches,
+            &mut self.charged_pico_usd,
+        ]
+    }
+
     /// All input, cached and cache-written included.
     pub const fn input_tokens(&self) -> u64 {
         self.fresh_input_tokens
@@ -96,25 +162,12 @@ impl Usage {
 
     /// Both together.
     #[must_use]
-    pub const fn plus(&self, more: &Self) -> Self {
-        Self {
-            fresh_input_tokens: self.fresh_input_tokens.saturating_add(more.fresh_input_tokens),
-            cached_tokens: self.cached_tokens.saturating_add(more.cached_tokens),
-            cache_write_tokens: self.cache_write_tokens.saturating_add(more.cache_write_tokens),
-            cache_write_1h_tokens: self.cache_write_1h_tokens.saturating_add(more.cache_write_1h_tokens),
-            audio_input_tokens: self.audio_input_tokens.saturating_add(more.audio_input_tokens),
-            image_input_tokens: self.image_input_tokens.saturating_add(more.image_input_tokens),
-            visible_output_tokens: self.visible_output_tokens.saturating_add(more.visible_output_tokens),
-            reasoning_tokens: self.reasoning_tokens.saturating_add(more.reasoning_tokens),
-            audio_output_tokens: self.audio_output_tokens.saturating_add(more.audio_output_tokens),
-            image_output_tokens: self.image_output_tokens.saturating_add(more.image_output_tokens),
-            search_units: self.search_units.saturating_add(more.search_units),
-            images: self.images.saturating_add(more.images),
-            audio_seconds: self.audio_seconds.saturating_add(more.audio_seconds),
-            characters: self.characters.saturating_add(more.characters),
-            web_searches: self.web_searches.saturating_add(more.web_searches),
-            charged_pico_usd: self.charged_pico_usd.saturating_add(more.charged_pico_usd),
+    pub fn plus(&self, more: &Self) -> Self {
+        let mut sum = *self;
+        for (count, more) in sum.classes_mut().into_iter().zip(more.classes()) {
+            *count = count.saturating_add(more);
         }
+        sum
     }
 
     /// Splits an OpenAI-style count, whose details are parts of its totals. Details that exceed

@@ -1,9 +1,15 @@
 //! What becomes of requests on record through the end of a process, by its own will or not.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
+use uuid::Uuid;
 use weir::config::runtime::State;
 use weir::ledger::Row;
+use weir::record::{Outcome, Record};
 use weir::store::{Batch, Database};
+use weir::usage::price::{Charge, PicoUsd};
+use weir::usage::tokens::{Usage, UsageSource};
 
 use crate::ask::{CHAT, chat, chat_answer, chunk, streamed};
 use crate::support::gateway::{Gateway, config, new_dir};
@@ -178,20 +184,24 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
 }
 
 /// A row of `acme` that began so many hours ago and cost next to nothing.
-fn row_of(hours_ago: i64) -> Row {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let began = jiff::Timestamp::from_second(i64::try_from(now).unwrap() - hours_ago * 3_600).unwrap();
-    let line = json!({
-        "request_id": format!("req-{hours_ago}"), "client_request_id": null, "started_at": format!("{began:.3}"),
-        "tenant": "acme", "key_id": "acme-dev", "user": null, "tags": [], "format": "chat", "route": null,
-        "model": MODEL, "provider": "openai", "upstream_model": "gpt-4o-mini", "stream": false, "status": 200,
-        "outcome": "finished", "attempts": 1, "fallback": false, "input_tokens": 1, "output_tokens": 1,
-        "cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0, "usage_source": "reported",
-        "usage": {"fresh_input": 1, "visible_output": 1}, "service_tier": null, "cost_pico_usd": 5,
-        "cost_usd": 0.000_000_000_005, "price_version": "v", "duration_ms": 1.0, "ttft_ms": null, "overhead_ms": 0.1,
-        "dropped": [], "error": null, "timeline": [],
-    });
-    Row::read(line.to_string().as_bytes()).unwrap()
+fn row_of(hours_ago: u64) -> Row {
+    let began = SystemTime::now() - Duration::from_secs(hours_ago * 3_600);
+    let usage = Usage { fresh_input_tokens: 1, visible_output_tokens: 1, ..Usage::default() };
+    Row::from(&Record {
+        tenant: Some("acme"),
+        key_id: Some("acme-dev"),
+        model: Some(MODEL),
+        provider: Some("openai"),
+        upstream_model: Some("gpt-4o-mini"),
+        status: 200,
+        outcome: Outcome::Finished,
+        attempts: 1,
+        usage: Some(usage),
+        usage_source: Some(UsageSource::Reported),
+        charge: Charge::whole(PicoUsd(5)),
+        price_version: Some("v"),
+        ..Record::new(Uuid::from_u128(hours_ago.into()), began, "chat")
+    })
 }
 
 /// The history comes from the database: this process has seen none of it.

@@ -163,12 +163,11 @@ fn the_command_line_asks_while_the_gateway_runs() {
     let (code, text) = weir(&gateway, &["ledger", "verify", "--json"]);
     let verified: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &verified["ok"], &verified["database"]["differences"]), (0, &json!(true), &json!([])));
-    let mut wrong = row(9, 9, "acme", "acme-dev", "openai/a", 1_000_000);
-    wrong.output_tokens = Some(1);
-    let database = Database::open(&state(&gateway)).unwrap();
-    database.fold(&Batch { rows: vec![wrong], positions: Vec::new() }).unwrap();
+    let database = rusqlite::Connection::open(gateway.dir.join("data/weir.db")).unwrap();
+    let wrong = "UPDATE weir_requests SET output_tokens = 1 WHERE request_id LIKE '%000000000003'";
+    assert_eq!(database.execute(wrong, []).unwrap(), 1);
     let (code, text) = weir(&gateway, &["ledger", "verify"]);
-    assert!(code == 1 && text.contains("000000000009: output_tokens is Some(1)"), "{text}");
+    assert!(code == 1 && text.contains("000000000003: more output is reasoning than there is"), "{text}");
 }
 
 #[test]

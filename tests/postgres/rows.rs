@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use weir::config::runtime::State;
 use weir::ledger::{Attempt, Classes, Row};
 use weir::store::Batch;
+use weir::usage::price::{PicoUsd, Usd};
 
 /// 2026-04-01T00:00:00Z
 pub(crate) const APRIL_S: u64 = 1_775_001_600;
@@ -13,6 +14,23 @@ pub(crate) const TENANTS: u64 = 20;
 
 fn raw(text: String) -> Box<RawValue> {
     RawValue::from_string(text).unwrap()
+}
+
+fn usd(pico: i128) -> Box<RawValue> {
+    raw(Usd(PicoUsd(pico)).to_string())
+}
+
+/// Puts another cost in place of a row's.
+pub(crate) fn cost(row: &mut Row, pico: i128) {
+    (row.cost_pico_usd, row.cost_usd, row.due_pico_usd) = (Some(pico), Some(usd(pico)), None);
+}
+
+/// And other counts.
+pub(crate) fn counts(row: &mut Row, input: u64, output: u64) {
+    (row.input_tokens, row.output_tokens) = (Some(input), Some(output));
+    (row.cached_tokens, row.cache_write_tokens, row.reasoning_tokens) = (Some(0), Some(0), Some(0));
+    row.usage = Some(Classes { fresh_input: input, visible_output: output, ..Classes::default() });
+    row.usage_source = Some("reported".into());
 }
 
 /// Number `n`, started that many milliseconds after the beginning of April.
@@ -57,11 +75,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         usage,
         service_tier: None,
         cost_pico_usd: cost,
-        cost_usd: cost.map(|pico| {
-            let text = format!("0.{pico:012}");
-            let short = text.trim_end_matches('0');
-            raw(if short.ends_with('.') { format!("{short}0") } else { short.to_owned() })
-        }),
+        cost_usd: cost.map(usd),
         due_pico_usd: usage.filter(|_| cost.is_none()).map(|_| 7_000_000 + i128::from(n)),
         price_version: Some("2026-04-01".into()),
         duration_ms: raw(format!("{}.{:03}", 400 + n % 3_000, n % 1_000)),

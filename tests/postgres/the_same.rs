@@ -6,7 +6,7 @@ use weir::ledger::Row;
 use weir::store::{Batch, By, Cursor, Database, Overview, Position, Span, Stretch, UsageQuery, Used, Wanted};
 use weir::usage::price::PicoUsd;
 
-use crate::rows::{APRIL_S, batch, embedded, row, rows};
+use crate::rows::{APRIL_S, batch, cost, counts, embedded, row, rows};
 use crate::server::Server;
 
 /// Runs a check on an empty database of each kind.
@@ -14,6 +14,17 @@ fn on_both(name: &str, check: impl Fn(&Database)) {
     check(&Database::open(&embedded(name)).unwrap());
     if let Some(server) = Server::start(name) {
         check(&server.database("weir"));
+    }
+}
+
+/// The check may change the database past everything that is tested.
+fn on_both_and_behind_it(name: &str, check: impl Fn(&Database, &dyn Fn(&str))) {
+    let state = embedded(name);
+    check(&Database::open(&state).unwrap(), &|sql| {
+        rusqlite::Connection::open(state.dir.join("weir.db")).unwrap().execute_batch(sql).unwrap();
+    });
+    if let Some(server) = Server::start(name) {
+        check(&server.database("weir"), &|sql| server.client("weir").batch_execute(sql).unwrap());
     }
 }
 
@@ -108,6 +119,7 @@ fn a_row_comes_back_as_it_was() {
         odd.model = Some("a\0b".into());
         odd.tags = vec!["x\0y".into()];
         odd.input_tokens = Some(u64::MAX);
+        odd.usage.as_mut().unwrap().fresh_input = u64::MAX;
         let mut bare = row(1_001, 6);
         (bare.tenant, bare.key_id, bare.user, bare.model, bare.provider) = (None, None, None, None, None);
         bare.timeline.clear();
@@ -128,7 +140,8 @@ fn a_count_that_nobody_can_have_meant_stops_no_batch() {
         for n in 0..20 {
             let mut absurd = row(n * 17 + 1, 1);
             absurd.input_tokens = Some(u64::MAX);
-            absurd.cost_pico_usd = Some(i128::MAX);
+            absurd.usage.as_mut().unwrap().fresh_input = u64::MAX;
+            cost(&mut absurd, i128::MAX);
             absurd.model = Some("m".repeat(100_000));
             absurd.user = Some("\u{1f600}".repeat(10_000));
             absurd.tags = vec!["t".repeat(50_000)];
@@ -345,15 +358,19 @@ fn a_short_stretch_is_added_up_from_its_rows() {
             row.started_at = at.to_owned();
             (row.tenant, row.key_id, row.user) = (Some("acme".into()), Some("k".into()), Some("ada".into()));
             row.tags = vec![["team=a", "team=A", "team=ab", "te_m=a"][number % 4].to_owned()];
-            (row.input_tokens, row.output_tokens, row.cost_pico_usd) = (Some(10), Some(1), Some(5));
-            row.due_pico_usd = (number == 1).then_some(7);
+            counts(row, 10, 1);
+            cost(row, 5);
+            if number == 1 {
+                (row.cost_pico_usd, row.cost_usd, row.due_pico_usd) = (None, None, Some(12));
+            }
         }
         // Counts and costs that nobody can have meant stop nothing, however many they are.
         for row in made.iter_mut().skip(8) {
-            (row.tags, row.cost_pico_usd) = (vec!["team=absurd".to_owned()], Some(9_000_000_000_000_000_000));
+            row.tags = vec!["team=absurd".to_owned()];
+            cost(row, 9_000_000_000_000_000_000);
         }
-        made[0].input_tokens = Some(u64::MAX / 4);
-        made[4].input_tokens = Some(u64::MAX / 4);
+        counts(&mut made[0], u64::MAX / 4, 1);
+        counts(&mut made[4], u64::MAX / 4, 1);
         database.fold(&Batch { rows: made, positions: Vec::new() }).unwrap();
         let from = i64::try_from(APRIL_S).unwrap() * 1_000;
         let used = |filter: Option<(By, &str)>, before: i64| {
@@ -403,14 +420,16 @@ fn old_rows_go_and_sums_stay() {
 
 #[test]
 fn a_difference_is_found() {
-    on_both("verify", |database| {
+    on_both_and_behind_it("verify", |database, change| {
         database.fold(&batch(0..50)).unwrap();
         let mut wrong = row(60, 60_123);
         wrong.input_tokens = Some(5);
-        wrong.cost_usd = Some(serde_json::value::RawValue::from_string("1.0".into()).unwrap());
-        database.fold(&Batch { rows: vec![wrong], positions: Vec::new() }).unwrap();
+        let refused = database.fold(&Batch { rows: vec![wrong], positions: Vec::new() }).unwrap_err();
+        assert!(refused.to_string().contains("contradicts itself"), "{refused}");
+        assert!(database.verify().unwrap().differences.is_empty());
+        change("UPDATE weir_requests SET input_tokens = 5 WHERE request_id LIKE '%00000000003'");
         let found = database.verify().unwrap().differences.join("\n");
-        for part in ["00000000003c: cost_usd is", "00000000003c: input_tokens is Some(5)"] {
+        for part in ["00000000003: more input is cached than there is", "weir_usage"] {
             assert!(found.contains(part), "{part}: {found}");
         }
     });

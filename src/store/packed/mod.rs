@@ -4,14 +4,19 @@
 //! has its whole line in there, and the columns hold the nearest thing: no row may stop a batch.
 
 use std::borrow::Cow;
+use std::io::Write as _;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::session::{Column, Kind};
 use super::{Arg, Cells, Result, StoreError, time};
 use crate::ledger::{Attempt, Classes, Row};
+use crate::record::{Ms, OK, Record, Step, Why, write_classes};
 use crate::usage::price::{PicoUsd, Usd};
+use crate::usage::tokens::Usage;
+use crate::wire::json::{Arr, Obj};
 
 const fn text(name: &'static str) -> Column {
     Column { name, kind: Kind::Text }
@@ -63,7 +68,7 @@ pub(super) fn list() -> String {
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct Packed<'r> {
-    pub(super) row: &'r Row,
+    pub(super) record: Record<'r>,
     pub(super) started_ms: i64,
     cells: Vec<Cell<'r>>,
 }
@@ -85,82 +90,65 @@ impl Cell<'_> {
 }
 
 /// What has no column.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Rest {
     /// The whole row, where columns cannot hold it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     client_request_id: Option<String>,
     /// Where the counts do not say it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Classes>,
     /// There are counts, and no classes behind them.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     no_usage: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    timeline: Vec<Step>,
+    timeline: Vec<Attempted>,
 }
 
 /// An attempt, without what is as one expects.
-#[derive(Debug, Serialize, Deserialize)]
-struct Step {
+#[derive(Debug, Deserialize)]
+struct Attempted {
     /// `None`: the row's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
     /// `None`: the provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     endpoint: Option<String>,
     /// `None`: the row's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<String>,
     /// `None`: [`FIRST`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     at_ms: Box<RawValue>,
     duration_ms: Box<RawValue>,
     /// `None`: [`OK`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<String>,
     /// `None`: the row's; [`NO_STATUS`]: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     input_tokens: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     output_tokens: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     usage_source: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     usage: Option<Classes>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     service_tier: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_pico_usd: Option<i128>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     due_pico_usd: Option<i128>,
 }
 
-const FIRST: &str = "first";
-const OK: &str = "ok";
 const NO_STATUS: i32 = -1;
+/// Room for what a usual row has beside its columns.
+const REST_BYTES: usize = 96;
 
 impl<'r> Packed<'r> {
-    pub(super) fn new(row: &'r Row) -> Result<Self> {
-        let mut exact = Exact(true);
-        let started_ms = exact.moment(&row.started_at);
-        let mut cells = exact.cells(row, started_ms);
-        let rest = if exact.0 { rest(row) } else { Rest { line: Some(line(row)?), ..Rest::default() } };
-        let rest = serde_json::to_string(&rest).map_err(StoreError::unreadable)?;
-        cells.push(Cell::Text(Some(rest).filter(|text| text != "{}").map(Cow::Owned)));
-        Ok(Self { row, started_ms, cells })
+    pub(super) fn new(record: &Record<'r>) -> Self {
+        let started_ms = i64::try_from(record.started_ms()).unwrap_or(i64::MAX);
+        let (mut exact, mut rest) = (Exact(true), Vec::with_capacity(REST_BYTES));
+        let mut cells = exact.cells(record, started_ms);
+        if exact.0 {
+            write_rest(record, &mut rest);
+        } else {
+            record.write_line(Obj::new(&mut rest).key("line"));
+        }
+        let rest = String::from_utf8(rest).ok().filter(|text| text != "{}");
+        cells.push(Cell::Text(rest.map(Cow::Owned)));
+        Self { record: *record, started_ms, cells }
     }
 
     /// In the order of [`COLUMNS`].
@@ -174,26 +162,30 @@ struct Exact(bool);
 
 impl Exact {
     /// All columns but the last.
-    fn cells<'r>(&mut self, row: &'r Row, started_ms: i64) -> Vec<Cell<'r>> {
+    fn cells<'r>(&mut self, it: &Record<'r>, started_ms: i64) -> Vec<Cell<'r>> {
+        let (told, charge) = (it.told(), it.charge);
         let mut cells = Vec::with_capacity(COLUMNS.len());
-        cells.extend([self.text(Some(&row.request_id)), Cell::Int(Some(started_ms))]);
-        cells.extend([&row.tenant, &row.key_id, &row.user].map(|text| self.text(text.as_deref())));
-        cells.push(Cell::Text(tags(row)));
-        cells.push(self.text(Some(&row.format)));
-        let names = [&row.route, &row.model, &row.provider, &row.upstream_model];
-        cells.extend(names.map(|text| self.text(text.as_deref())));
-        cells.extend([Cell::Int(Some(row.stream.into())), Cell::Int(Some(row.status.into()))]);
-        cells.push(self.text(Some(&row.outcome)));
-        cells.extend([Cell::Int(Some(row.attempts.into())), Cell::Int(Some(row.fallback.into()))]);
-        let counts = [row.input_tokens, row.output_tokens, row.cached_tokens, row.cache_write_tokens];
-        cells.extend(counts.map(|count| self.count(count)));
-        cells.push(self.count(row.reasoning_tokens));
-        cells.push(self.text(row.usage_source.as_deref()));
-        cells.extend([self.cost(row), self.pico(row.due_pico_usd)]);
-        cells.push(self.text(row.price_version.as_deref()));
-        let times = [Some(&row.duration_ms), row.ttft_ms.as_ref(), Some(&row.overhead_ms)];
-        cells.extend(times.map(|time| self.us(time.map(AsRef::as_ref))));
-        cells.push(self.text(row.error.as_deref()));
+        cells.push(Cell::Text(Some(Cow::Owned(it.request_id.to_string()))));
+        cells.push(Cell::Int(Some(started_ms)));
+        cells.extend([it.tenant, it.key_id, it.user].map(|text| self.text(text)));
+        cells.push(Cell::Text(tags(it)));
+        cells.push(self.text(Some(it.format)));
+        cells.extend([it.route, it.model, it.provider, it.upstream_model].map(|text| self.text(text)));
+        cells.extend([Cell::Int(Some(it.stream.into())), Cell::Int(Some(it.status.into()))]);
+        cells.push(Cell::Text(Some(Cow::Borrowed(it.outcome.as_str()))));
+        cells.extend([Cell::Int(Some(it.attempts.into())), Cell::Int(Some(it.fallback.into()))]);
+        cells.push(self.count(told.map(Usage::input_tokens)));
+        cells.push(self.count(told.map(Usage::output_tokens)));
+        cells.push(self.count(told.map(|usage| usage.cached_tokens)));
+        cells.push(self.count(told.map(Usage::cache_written_tokens)));
+        cells.push(self.count(told.map(|usage| usage.reasoning_tokens)));
+        cells.push(Cell::Text(it.usage_source.map(|source| Cow::Borrowed(source.as_str()))));
+        cells.extend([self.pico(charge.cost()), self.pico(charge.due())]);
+        cells.push(self.text(it.price_version));
+        let times = [Some(it.duration), it.ttft, Some(it.overhead)];
+        cells
+            .extend(times.map(|time| self.count(time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))));
+        cells.push(self.text(it.error));
         cells
     }
 
@@ -212,43 +204,16 @@ impl Exact {
         Cell::Int(Some(fits.unwrap_or(i64::MAX)))
     }
 
-    fn cost(&mut self, row: &Row) -> Cell<'static> {
-        let usd = row.cost_usd.as_deref().map(RawValue::get);
-        let expected = row.cost_pico_usd.map(usd_text);
-        self.0 &= usd == expected.as_deref();
-        self.pico(row.cost_pico_usd)
-    }
-
-    fn pico(&mut self, pico: Option<i128>) -> Cell<'static> {
-        let Some(pico) = pico else { return Cell::Int(None) };
+    fn pico(&mut self, pico: Option<PicoUsd>) -> Cell<'static> {
+        let Some(PicoUsd(pico)) = pico else { return Cell::Int(None) };
         let fits = i64::try_from(pico);
         self.0 &= fits.is_ok();
         Cell::Int(Some(fits.unwrap_or(if pico < 0 { i64::MIN } else { i64::MAX })))
     }
-
-    /// `12.345` milliseconds in microseconds.
-    fn us(&mut self, ms: Option<&RawValue>) -> Cell<'static> {
-        let Some(ms) = ms.map(RawValue::get) else { return Cell::Int(None) };
-        let read = || {
-            let (whole, part) = ms.split_once('.')?;
-            let us = whole.parse::<i64>().ok()?.checked_mul(1_000)?.checked_add(part.parse().ok()?)?;
-            (ms_text(us) == ms).then_some(us)
-        };
-        let us = read();
-        self.0 &= us.is_some();
-        Cell::Int(us)
-    }
-
-    fn moment(&mut self, text: &str) -> i64 {
-        let ms = time::read_ms(text).unwrap_or(0);
-        self.0 &= time::write_ms(ms) == text;
-        ms
-    }
 }
 
-/// As records write it: three digits behind the point.
 fn ms_text(us: i64) -> String {
-    format!("{}.{:03}", us / 1_000, us % 1_000)
+    Ms(Duration::from_micros(u64::try_from(us).unwrap_or_default())).to_string()
 }
 
 /// As records write it.
@@ -256,74 +221,88 @@ pub(super) fn usd_text(pico: i128) -> String {
     Usd(PicoUsd(pico)).to_string()
 }
 
-fn tags(row: &Row) -> Option<Cow<'static, str>> {
-    let some = Some(&row.tags).filter(|tags| !tags.is_empty());
-    some.and_then(|tags| serde_json::to_string(tags).ok()).map(Cow::Owned)
+fn tags(record: &Record<'_>) -> Option<Cow<'static, str>> {
+    let mut tags = record.tags.iter().peekable();
+    tags.peek()?;
+    let mut text = Vec::new();
+    let mut all = Arr::new(&mut text);
+    tags.for_each(|tag| _ = all.text(tag));
+    drop(all);
+    String::from_utf8(text).ok().map(Cow::Owned)
 }
 
-fn line(row: &Row) -> Result<Box<RawValue>> {
-    serde_json::value::to_raw_value(row).map_err(StoreError::unreadable)
-}
-
-fn rest(row: &Row) -> Rest {
-    let implied = implied(row.input_tokens, row.output_tokens, row);
-    Rest {
-        line: None,
-        client_request_id: row.client_request_id.clone(),
-        usage: row.usage.filter(|usage| Some(*usage) != implied),
-        no_usage: row.usage.is_none() && implied.is_some(),
-        service_tier: row.service_tier.clone(),
-        dropped: row.dropped.clone(),
-        timeline: row.timeline.iter().map(|attempt| Step::new(attempt, row)).collect(),
+/// Reads as [`Rest`].
+fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
+    let mut rest = Obj::new(out);
+    if let Some(id) = record.client_request_id {
+        rest.text("client_request_id", id);
+    }
+    let implied = record.told().and_then(|usage| {
+        let (input, output) = (usage.input_tokens(), usage.output_tokens());
+        implied(input, output, [usage.cached_tokens, usage.cache_written_tokens(), usage.reasoning_tokens])
+    });
+    if let Some(usage) = record.usage.as_ref().filter(|usage| implied != Some(Classes::from(**usage))) {
+        write_classes(&mut rest, usage);
+    }
+    if let Some(tier) = record.service_tier {
+        rest.text("service_tier", tier);
+    }
+    let mut dropped = record.dropped.iter().peekable();
+    if dropped.peek().is_some() {
+        let mut paths = rest.arr("dropped");
+        dropped.for_each(|path| _ = paths.text(path));
+    }
+    let mut steps = record.timeline.iter().peekable();
+    if steps.peek().is_some() {
+        let mut timeline = rest.arr("timeline");
+        steps.for_each(|step| write_step(record, &step, &mut timeline.obj()));
     }
 }
 
+/// Reads as [`Attempted`].
+fn write_step(record: &Record<'_>, step: &Step<'_>, out: &mut Obj<'_>) {
+    let unless = |out: &mut Obj<'_>, name: &str, text: &str, usual: Option<&str>| {
+        if Some(text) != usual {
+            out.text(name, text);
+        }
+    };
+    unless(out, "provider", step.provider, record.provider);
+    unless(out, "endpoint", step.endpoint, Some(step.provider));
+    unless(out, "model", step.model, record.upstream_model);
+    unless(out, "kind", step.why.as_str(), Some(Why::First.as_str()));
+    let _ = write!(out.key("at_ms"), "{}", Ms(step.at));
+    let _ = write!(out.key("duration_ms"), "{}", Ms(step.duration));
+    unless(out, "outcome", step.outcome, Some(OK));
+    let status = step.status.map_or(NO_STATUS, i32::from);
+    if status != i32::from(record.status) {
+        let _ = write!(out.key("status"), "{status}");
+    }
+    if let Some(error) = step.error {
+        out.text("error", error);
+    }
+    step.write_used(out);
+}
+
 /// The classes that stand behind most counts: no audio, nothing kept for an hour.
-fn implied(input: Option<u64>, output: Option<u64>, row: &Row) -> Option<Classes> {
-    let (cached, written) = (row.cached_tokens?, row.cache_write_tokens?);
-    let reasoning = row.reasoning_tokens?;
+fn implied(input: u64, output: u64, [cached, written, reasoning]: [u64; 3]) -> Option<Classes> {
     Some(Classes {
-        fresh_input: input?.checked_sub(cached)?.checked_sub(written)?,
+        fresh_input: input.checked_sub(cached)?.checked_sub(written)?,
         cached,
         cache_write: written,
-        visible_output: output?.checked_sub(reasoning)?,
+        visible_output: output.checked_sub(reasoning)?,
         reasoning,
         ..Classes::default()
     })
 }
 
-impl Step {
-    fn new(attempt: &Attempt, row: &Row) -> Self {
-        let unless =
-            |text: &String, usual: Option<&str>| Some(text.clone()).filter(|text| Some(text.as_str()) != usual);
-        let status = attempt.status.map_or(NO_STATUS, i32::from);
-        Self {
-            provider: unless(&attempt.provider, row.provider.as_deref()),
-            endpoint: unless(&attempt.endpoint, Some(&attempt.provider)),
-            model: unless(&attempt.model, row.upstream_model.as_deref()),
-            kind: unless(&attempt.kind, Some(FIRST)),
-            at_ms: attempt.at_ms.clone(),
-            duration_ms: attempt.duration_ms.clone(),
-            outcome: unless(&attempt.outcome, Some(OK)),
-            status: Some(status).filter(|status| *status != i32::from(row.status)),
-            error: attempt.error.clone(),
-            input_tokens: attempt.input_tokens,
-            output_tokens: attempt.output_tokens,
-            usage_source: attempt.usage_source.clone(),
-            usage: attempt.usage,
-            service_tier: attempt.service_tier.clone(),
-            cost_pico_usd: attempt.cost_pico_usd,
-            due_pico_usd: attempt.due_pico_usd,
-        }
-    }
-
+impl Attempted {
     fn unpack(self, row: &Row) -> Result<Attempt> {
         let missing = || StoreError::unreadable("an attempt that names nobody");
         let provider = self.provider.or_else(|| row.provider.clone()).ok_or_else(missing)?;
         Ok(Attempt {
             endpoint: self.endpoint.unwrap_or_else(|| provider.clone()),
             model: self.model.or_else(|| row.upstream_model.clone()).ok_or_else(missing)?,
-            kind: self.kind.unwrap_or_else(|| FIRST.to_owned()),
+            kind: self.kind.unwrap_or_else(|| Why::First.as_str().to_owned()),
             at_ms: self.at_ms,
             duration_ms: self.duration_ms,
             outcome: self.outcome.unwrap_or_else(|| OK.to_owned()),
@@ -358,7 +337,10 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.client_request_id = rest.client_request_id;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
-    let implied = || implied(row.input_tokens, row.output_tokens, &row).filter(|_| !rest.no_usage);
+    let implied = || {
+        let details = [row.cached_tokens?, row.cache_write_tokens?, row.reasoning_tokens?];
+        implied(row.input_tokens?, row.output_tokens?, details).filter(|_| !rest.no_usage)
+    };
     row.usage = rest.usage.or_else(implied);
     row.timeline = rest.timeline.into_iter().map(|step| step.unpack(&row)).collect::<Result<_>>()?;
     Ok(row)

@@ -5,6 +5,8 @@ mod pool;
 mod schema;
 mod tls;
 
+use std::collections::HashSet;
+
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, GenericClient, IsolationLevel, Row};
@@ -110,7 +112,7 @@ impl<C: GenericClient> Session for Open<'_, C> {
     }
 
     /// Each column as an array: one statement, whatever the number of rows.
-    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<String>> {
+    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<usize>> {
         let names = many.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
         let array = |(number, column): (usize, &Column)| match column.kind {
             Kind::Int => format!("${number}::BIGINT[]"),
@@ -121,18 +123,17 @@ impl<C: GenericClient> Session for Open<'_, C> {
         let table = many.table;
         let sql =
             format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({arrays}) {} RETURNING {first}", many.conflict);
-        let mut written = Vec::with_capacity(many.rows.len());
+        let mut firsts = HashSet::new();
         for rows in many.rows.chunks(AT_ONCE) {
             let values: Vec<Values<'_>> =
                 (0..).zip(many.columns).map(|(at, column)| Values::new(column.kind, at, rows)).collect();
             let args: Vec<&(dyn ToSql + Sync)> = values.iter().map(Values::arg).collect();
             for row in self.0.query(sql.as_str(), &args)? {
-                if let Ok(first) = row.try_get(0) {
-                    written.push(first);
-                }
+                firsts.extend(row.try_get::<_, String>(0));
             }
         }
-        Ok(written)
+        let is_written = |row: &[Arg<'_>]| matches!(row.first(), Some(Arg::Text(first)) if firsts.contains(*first));
+        Ok((0..).zip(many.rows).filter(|(_, row)| is_written(row)).map(|(place, _)| place).collect())
     }
 
     fn each(&mut self, sql: &str, args: &[Arg<'_>], row: &mut dyn FnMut(&dyn Cells) -> Result<()>) -> Result<()> {

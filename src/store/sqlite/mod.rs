@@ -127,17 +127,16 @@ impl Session for Open<'_> {
         Ok(u64::try_from(statement.raw_execute()?).unwrap_or(u64::MAX))
     }
 
-    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<String>> {
+    fn insert(&mut self, many: &Many<'_>) -> Result<Vec<usize>> {
         let names: Vec<&str> = many.columns.iter().map(|column| column.name).collect();
         let places: Vec<String> = (1..=names.len()).map(|number| format!("?{number}")).collect();
         let (names, places) = (names.join(", "), places.join(", "));
         let sql = format!("INSERT INTO {} ({names}) VALUES ({places}) {}", many.table, many.conflict);
         let mut statement = self.0.prepare_cached(&sql)?;
         let mut written = Vec::with_capacity(many.rows.len());
-        for row in many.rows {
-            let changed = statement.execute(rusqlite::params_from_iter(row))?;
-            if let (1, Some(Arg::Text(first))) = (changed, row.first()) {
-                written.push((*first).to_owned());
+        for (place, row) in many.rows.iter().enumerate() {
+            if statement.execute(rusqlite::params_from_iter(row))? == 1 {
+                written.push(place);
             }
         }
         Ok(written)

@@ -13,6 +13,11 @@ use crate::usage::tokens::Usage;
 pub struct Row {
     pub request_id: String,
     pub client_request_id: Option<String>,
+    /// Of the trace that the request belongs to, in hexadecimal.
+    pub trace_id: Option<String>,
+    /// W3C's, as the client sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// RFC 3339 in UTC, to the millisecond.
     pub started_at: String,
     pub tenant: Option<String>,

@@ -85,7 +85,7 @@ fn id(number: u64) -> [u8; 16] {
 
 fn line(number: u64, outcome: &str) -> Vec<u8> {
     format!(
-        r#"{{"request_id":"{number}","client_request_id":null,"started_at":"2026-11-29T00:00:00.000Z","tenant":"acme","key_id":"k","user":null,"tags":[],"format":"chat","route":null,"model":"lab/echo","provider":"lab","upstream_model":"echo","stream":false,"status":200,"outcome":"{outcome}","attempts":1,"fallback":false,"input_tokens":1,"output_tokens":2,"cached_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"usage_source":"reported","usage":{{"fresh_input":1,"visible_output":2}},"service_tier":null,"cost_pico_usd":5,"cost_usd":0.000000000005,"price_version":"v","duration_ms":1.000,"ttft_ms":null,"overhead_ms":0.100,"dropped":[],"error":null,"timeline":[]}}"#
+        r#"{{"request_id":"{number}","client_request_id":null,"trace_id":null,"started_at":"2026-11-29T00:00:00.000Z","tenant":"acme","key_id":"k","user":null,"tags":[],"format":"chat","route":null,"model":"lab/echo","provider":"lab","upstream_model":"echo","stream":false,"status":200,"outcome":"{outcome}","attempts":1,"fallback":false,"input_tokens":1,"output_tokens":2,"cached_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"usage_source":"reported","usage":{{"fresh_input":1,"visible_output":2}},"service_tier":null,"cost_pico_usd":5,"cost_usd":0.000000000005,"price_version":"v","duration_ms":1.000,"ttft_ms":null,"overhead_ms":0.100,"dropped":[],"error":null,"timeline":[]}}"#
     )
     .into_bytes()
 }

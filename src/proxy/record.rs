@@ -108,6 +108,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
     let key = x.caller.as_ref().map(|c| &c.key);
     Record {
         client_request_id: x.client_request_id.as_ref().and_then(|id| id.to_str().ok()),
+        trace: x.trace.as_ref(),
         tenant: key.map(|k| k.tenant.id.as_str()),
         key_id: key.map(|k| k.id.as_str()),
         route: x.plan.as_ref().and_then(|p| p.route.as_ref()).map(|r| r.name.as_str()),

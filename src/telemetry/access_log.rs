@@ -4,10 +4,9 @@
 //! and count it (`weir_access_log_dropped_total`). After the first line of a batch the writer sleeps
 //! a moment on purpose: while it does, handing over a line wakes nobody, and the lines that gathered
 //! go out in one write. The thread also keeps the last lines for the admin API ([`Kept`]), whether
-//! they are written anywhere or not.
+//! they are written anywhere or not: those that the sample leaves out, too.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -17,7 +16,8 @@ use std::time::Duration;
 use prometheus::IntCounter;
 
 use super::kept::Kept;
-use crate::config::runtime::AccessLog as Target;
+use super::rotated::{self, Rotated};
+use crate::config::telemetry::AccessLog as Target;
 
 /// Lines waiting at most: about 6 MB.
 const QUEUE_LINES: usize = 8_192;
@@ -30,7 +30,10 @@ type Sink = Box<dyn Write + Send>;
 type Follower = Box<dyn FnMut(&[u8]) + Send>;
 
 enum Message {
-    Line(Vec<u8>),
+    Line {
+        line: Vec<u8>,
+        is_written: bool,
+    },
     Flush(SyncSender<()>),
     /// Another target, or the same one opened again after a rotation; `None` is off.
     Switch(Option<Sink>),
@@ -71,9 +74,11 @@ impl AccessLog {
     }
 
     /// Hands over one whole line with its line feed. Never waits.
-    pub fn write(&self, line: Vec<u8>) {
+    pub fn write(&self, line: Vec<u8>, is_written: bool) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Line(line)) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            queue.try_send(Message::Line { line, is_written })
+        {
             self.dropped.inc();
         }
     }
@@ -129,7 +134,8 @@ fn open(target: &Target) -> io::Result<Option<Sink>> {
     Ok(match target {
         Target::Off => None,
         Target::Stdout => Some(Box::new(io::stdout())),
-        Target::File(path) => Some(Box::new(OpenOptions::new().create(true).append(true).open(path)?)),
+        Target::File(path, None) => Some(Box::new(rotated::open(path)?)),
+        Target::File(path, Some(rotation)) => Some(Box::new(Rotated::open(path, *rotation)?)),
     })
 }
 
@@ -150,7 +156,7 @@ struct Writer {
 impl Writer {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
-            let gather = matches!(first, Message::Line(_));
+            let gather = matches!(first, Message::Line { .. });
             self.take(first);
             if gather {
                 std::thread::sleep(GATHER);
@@ -176,8 +182,10 @@ impl Writer {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Line(line) => {
-                self.line(&line);
+            Message::Line { line, is_written } => {
+                if is_written {
+                    self.line(&line);
+                }
                 self.kept.push(&line);
                 self.followers.iter_mut().for_each(|follow| follow(&line));
             }
@@ -263,7 +271,7 @@ mod tests {
         line.push(b'\n');
         // The buffer takes 64 KiB and the queue 4 lines while the sink stands still.
         for _ in 0..200 {
-            log.write(line.clone());
+            log.write(line.clone(), true);
         }
         assert!(lost.get() >= 180, "{}", lost.get());
         assert!(!log.flush(Duration::from_millis(1)), "nothing moves");
@@ -278,10 +286,10 @@ mod tests {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let sink = Gated { gate: None, kept: Arc::clone(&kept) };
         let log = AccessLog::with_sink(Some(Box::new(sink)), 100, counter()).unwrap();
-        log.write(b"one\n".to_vec());
+        log.write(b"one\n".to_vec(), true);
         assert!(log.flush(LONG));
         assert_eq!(kept.lock().unwrap().as_slice(), b"one\n");
-        log.write(b"two\n".to_vec());
+        log.write(b"two\n".to_vec(), true);
         drop(log);
         assert_eq!(kept.lock().unwrap().as_slice(), b"one\ntwo\n");
     }
@@ -300,7 +308,7 @@ mod tests {
         let lost = counter();
         let log = AccessLog::with_sink(Some(Box::new(Broken)), 100, lost.clone()).unwrap();
         for _ in 0..3 {
-            log.write(b"line\n".to_vec());
+            log.write(b"line\n".to_vec(), true);
         }
         drop(log);
         assert_eq!(lost.get(), 3);
@@ -311,14 +319,14 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("weir-access-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir(&dir).unwrap();
         let (first, second) = (dir.join("a.log"), dir.join("b.log"));
-        let log = AccessLog::start(&Target::File(first.clone()), counter()).unwrap();
-        log.write(b"one\n".to_vec());
-        assert!(log.switch(&Target::File(dir.join("missing/c.log"))).is_err());
-        log.write(b"two\n".to_vec());
-        log.switch(&Target::File(second.clone())).unwrap();
-        log.write(b"three\n".to_vec());
+        let log = AccessLog::start(&Target::File(first.clone(), None), counter()).unwrap();
+        log.write(b"one\n".to_vec(), true);
+        assert!(log.switch(&Target::File(dir.join("missing/c.log"), None)).is_err());
+        log.write(b"two\n".to_vec(), true);
+        log.switch(&Target::File(second.clone(), None)).unwrap();
+        log.write(b"three\n".to_vec(), true);
         log.switch(&Target::Off).unwrap();
-        log.write(b"four\n".to_vec());
+        log.write(b"four\n".to_vec(), true);
         drop(log);
         assert_eq!(std::fs::read(&first).unwrap(), b"one\ntwo\n");
         assert_eq!(std::fs::read(&second).unwrap(), b"three\n");

@@ -19,6 +19,7 @@
 pub mod access_log;
 mod alerts;
 mod endpoints;
+mod gen_ai;
 pub mod kept;
 mod keys;
 mod labels;
@@ -26,18 +27,27 @@ mod ledger;
 pub mod log;
 mod metrics;
 pub mod names;
+mod otlp;
 pub mod record;
+mod rotated;
 mod store;
+pub mod trace;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 pub use endpoints::Seen;
+pub use labels::{operation, provider_name};
 pub use ledger::LedgerSeen;
+pub use otlp::Exported;
 pub use record::{Outcome, Record};
 
+use prometheus::proto::MetricFamily;
+use uuid::Uuid;
+
 use crate::config::runtime::Runtime;
+use crate::config::telemetry::Fraction;
 use crate::limit::budget::{Balance, Crossed};
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
@@ -45,6 +55,7 @@ use kept::Kept;
 use labels::{Labels, Resolver};
 use metrics::Metrics;
 use record::{Tried, Why};
+use trace::SpanId;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -52,6 +63,8 @@ pub struct Telemetry {
     metrics: Metrics,
     resolver: Resolver,
     access_log: AccessLog,
+    /// [`Fraction`] of the access lines that are written.
+    records: AtomicU32,
     /// Refusals by limits, of all tenants.
     throttled: AtomicU64,
 }
@@ -72,7 +85,8 @@ impl Telemetry {
         let metrics = Metrics::new().map_err(|e| format!("metrics: {e}"))?;
         let access_log = AccessLog::start(&runtime.telemetry.access_log, metrics.access_log_dropped.clone())
             .map_err(|e| format!("access log: {e}"))?;
-        let telemetry = Self { metrics, resolver: Resolver::new(runtime), access_log, throttled: AtomicU64::new(0) };
+        let (resolver, records) = (Resolver::new(runtime), AtomicU32::new(runtime.telemetry.records.0));
+        let telemetry = Self { metrics, resolver, access_log, records, throttled: AtomicU64::new(0) };
         telemetry.reloaded(runtime);
         Ok(telemetry)
     }
@@ -80,6 +94,7 @@ impl Telemetry {
     /// Takes the names that may be label values from a new configuration, and reopens the access log.
     pub fn bind(&self, runtime: &Runtime) -> Result<(), String> {
         self.resolver.bind(runtime);
+        self.records.store(runtime.telemetry.records.0, Ordering::Relaxed);
         self.access_log.switch(&runtime.telemetry.access_log).map_err(|e| format!("access log: {e}"))
     }
 
@@ -216,7 +231,9 @@ impl Telemetry {
     /// request.
     pub fn finish(&self, record: &Record<'_>, line: Vec<u8>) {
         self.count(record);
-        self.access_log.write(line);
+        let records = Fraction(self.records.load(Ordering::Relaxed));
+        let is_written = is_written(records, record.request_id, record.status, record.outcome.as_str());
+        self.access_log.write(line, is_written);
     }
 
     /// The last finished requests.
@@ -228,10 +245,13 @@ impl Telemetry {
         let labels = Labels::of(record);
         let handles = self.resolver.handles(&self.metrics, &labels);
         handles.request(&self.metrics, record.status);
-        handles.duration(record.duration);
+        handles.duration(&self.metrics, record.duration, failure(record));
         self.metrics.overhead.observe(record.overhead.as_secs_f64());
         if let Some(ttft) = record.ttft {
             handles.first_token(ttft);
+            if record.stream {
+                handles.stream(record, ttft);
+            }
         }
         if let Some(usage) = &record.usage {
             handles.used(usage, record.usage_source.unwrap_or(UsageSource::Estimated), record.charge.cost());
@@ -274,6 +294,16 @@ impl Telemetry {
         counter.with_label_values(&[self.resolver.route(route).as_str(), outcome]).inc();
     }
 
+    /// Counts of what is exported to a collector.
+    pub fn exported(&self) -> Exported {
+        self.metrics.exported.clone()
+    }
+
+    /// Everything, as data.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.metrics.gather()
+    }
+
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.metrics.render()
@@ -283,6 +313,21 @@ impl Telemetry {
     pub fn flush(&self, timeout: Duration) -> bool {
         self.access_log.flush(timeout)
     }
+}
+
+/// Whether an access record is written and sent, where only a part of those that tell of no failure is.
+/// The same request always gets the same answer.
+pub fn is_written(records: Fraction, request_id: Uuid, status: u16, outcome: &str) -> bool {
+    // The ids of spans are as good as random.
+    let chance = || u64::from_be_bytes(SpanId::of_request(request_id).to_bytes());
+    status >= 400 || outcome != Outcome::Finished.as_str() || records.takes(chance())
+}
+
+/// Why the request failed, if it did: a word of ours, and no provider's.
+fn failure(record: &Record<'_>) -> Option<&'static str> {
+    let last = record.timeline.last().map(|tried| tried.outcome).filter(|outcome| *outcome != "ok");
+    let is_failure = record.status >= 400 || record.outcome != Outcome::Finished;
+    is_failure.then(|| last.unwrap_or(record.outcome.as_str()))
 }
 
 #[cfg(test)]

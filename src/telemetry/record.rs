@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::trace::Trace;
 use crate::config::runtime::Deployment;
 use crate::limit::clock::Rfc3339;
 use crate::usage::price::{Charge, Usd};
@@ -119,6 +120,7 @@ impl Tried {
 pub struct Record<'a> {
     pub request_id: Uuid,
     pub client_request_id: Option<&'a str>,
+    pub trace: Option<&'a Trace>,
     pub started_at: SystemTime,
     pub tenant: Option<&'a str>,
     pub key_id: Option<&'a str>,
@@ -162,6 +164,7 @@ impl<'a> Record<'a> {
         Self {
             request_id,
             client_request_id: None,
+            trace: None,
             started_at,
             tenant: None,
             key_id: None,
@@ -206,6 +209,13 @@ impl<'a> Record<'a> {
         let id = &mut Uuid::encode_buffer();
         row.text("request_id", self.request_id.hyphenated().encode_lower(id));
         text(row, "client_request_id", self.client_request_id);
+        match self.trace {
+            Some(trace) => _ = write!(row.key("trace_id"), "\"{}\"", trace.id()),
+            None => _ = row.null("trace_id"),
+        }
+        if let Some(parent) = self.trace.and_then(Trace::parent) {
+            let _ = write!(row.key("traceparent"), "\"{parent}\"");
+        }
         let _ = write!(row.key("started_at"), "\"{}\"", Rfc3339(self.started_at));
         text(row, "tenant", self.tenant);
         text(row, "key_id", self.key_id);

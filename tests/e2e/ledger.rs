@@ -182,7 +182,7 @@ fn row_of(hours_ago: i64) -> Row {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let began = jiff::Timestamp::from_second(i64::try_from(now).unwrap() - hours_ago * 3_600).unwrap();
     let line = json!({
-        "request_id": format!("req-{hours_ago}"), "client_request_id": null, "started_at": format!("{began:.3}"),
+        "request_id": format!("req-{hours_ago}"), "client_request_id": null, "trace_id": null, "started_at": format!("{began:.3}"),
         "tenant": "acme", "key_id": "acme-dev", "user": null, "tags": [], "format": "chat", "route": null,
         "model": MODEL, "provider": "openai", "upstream_model": "gpt-4o-mini", "stream": false, "status": 200,
         "outcome": "finished", "attempts": 1, "fallback": false, "input_tokens": 1, "output_tokens": 1,

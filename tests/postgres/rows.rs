@@ -33,6 +33,8 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
     Row {
         request_id: format!("019d0000-0000-7000-8000-{n:012x}"),
         client_request_id: None,
+        trace_id: None,
+        traceparent: None,
         started_at,
         tenant: Some(format!("tenant-{tenant}")),
         key_id: Some(format!("tenant-{tenant}-key-{key}")),

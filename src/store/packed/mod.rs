@@ -93,6 +93,10 @@ struct Rest {
     line: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     /// Where the counts do not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Classes>,
@@ -270,6 +274,8 @@ fn rest(row: &Row) -> Rest {
     Rest {
         line: None,
         client_request_id: row.client_request_id.clone(),
+        trace_id: row.trace_id.clone(),
+        traceparent: row.traceparent.clone(),
         usage: row.usage.filter(|usage| Some(*usage) != implied),
         no_usage: row.usage.is_none() && implied.is_some(),
         service_tier: row.service_tier.clone(),
@@ -356,6 +362,8 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     }
     let mut row = columns(cells)?;
     row.client_request_id = rest.client_request_id;
+    row.trace_id = rest.trace_id;
+    row.traceparent = rest.traceparent;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
     let implied = || implied(row.input_tokens, row.output_tokens, &row).filter(|_| !rest.no_usage);
@@ -375,6 +383,8 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
     Ok(Row {
         request_id: cells.need_text(0)?,
         client_request_id: None,
+        trace_id: None,
+        traceparent: None,
         started_at: time::write_ms(cells.need_int(1)?),
         tenant: cells.text(2)?,
         key_id: cells.text(3)?,

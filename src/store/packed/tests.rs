@@ -181,7 +181,9 @@ fn row() -> impl Strategy<Value = Row> {
     let flags = (any::<bool>(), any::<bool>(), any::<u16>(), any::<u32>());
     (names, counts, lists, times, flags).prop_map(|(names, counts, lists, times, flags)| Row {
         request_id: uuid::Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)).to_string(),
-        client_request_id: names.0,
+        client_request_id: names.0.clone(),
+        trace_id: names.0.clone(),
+        traceparent: names.0,
         started_at: time::write_ms(times.3),
         tenant: names.1,
         key_id: names.2,

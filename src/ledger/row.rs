@@ -30,6 +30,9 @@ pub struct Row {
     pub model: Option<String>,
     pub provider: Option<String>,
     pub upstream_model: Option<String>,
+    /// As the answer names it, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_model: Option<String>,
     pub stream: bool,
     pub status: u16,
     /// `finished`, `failed`, `client_cut`, `upstream_cut`, `recovered`.

@@ -174,7 +174,7 @@ impl Exporter {
 
     fn done(&mut self, signal: Signal, found: &Found) {
         let hurry = !self.waits.is_empty();
-        let sent = self.lane(signal).outbox.done(found, Instant::now(), chance(), hurry);
+        let Some(sent) = self.lane(signal).outbox.done(found, Instant::now(), chance(), hurry) else { return };
         let (counts, name) = (&self.otlp.counts, signal.as_str());
         match sent {
             Sent::Taken { taken, rejected } => {

@@ -95,6 +95,7 @@ fn attempt(row: &Row, attempt: &Attempt, is_last: bool, traced: &Traced, began_n
         let first = row.ttft_ms.as_ref().and_then(|ttft| ns(ttft).checked_sub(at_ns));
         all.number("gen_ai.response.time_to_first_chunk", first.map(seconds));
     }
+    all.text("gen_ai.response.model", row.response_model.as_deref().filter(|_| is_last && is_ok));
     used(&mut all, row, attempt, is_last);
     all.count("http.response.status_code", attempt.status.map(u64::from));
     all.text("error.type", (!is_ok).then_some(attempt.outcome.as_str()));
@@ -123,6 +124,7 @@ pub(super) fn about(row: &Row, known: &Known) -> Vec<KeyValue> {
         all.text("gen_ai.operation.name", operation(row)).text("gen_ai.request.model", row.model.as_deref());
         let last = row.timeline.last().and_then(|attempt| known.place(&attempt.endpoint));
         all.text("gen_ai.provider.name", last.map(|place| place.vendor));
+        all.text("gen_ai.response.model", row.response_model.as_deref());
         all.truth("gen_ai.request.stream", row.stream);
     }
     if row.stream {

@@ -56,7 +56,7 @@ fn row(change: impl FnOnce(&mut serde_json::Map<String, Json>)) -> Row {
     let mut row = json!({
         "request_id": REQUEST, "client_request_id": null, "trace_id": TRACE, "started_at": "2026-11-29T10:00:00.250Z",
         "tenant": "acme", "key_id": "dev", "user": null, "tags": ["a=b"], "format": "messages", "route": "fast",
-        "model": "fast", "provider": "lab", "upstream_model": "echo", "stream": true, "status": 200,
+        "model": "fast", "provider": "lab", "upstream_model": "echo", "response_model": "echo-2026", "stream": true, "status": 200,
         "outcome": "finished", "attempts": 2, "fallback": false, "input_tokens": 100, "output_tokens": 20,
         "cached_tokens": 60, "cache_write_tokens": 10, "reasoning_tokens": 5, "usage_source": "reported", "usage": null,
         "service_tier": null, "cost_pico_usd": 1_500_000, "cost_usd": 0.0000015, "price_version": "v",
@@ -139,6 +139,10 @@ fn tokens_stand_on_the_attempt_that_used_them() {
         (&request["gen_ai.response.time_to_first_chunk"], &last["gen_ai.response.time_to_first_chunk"]),
         (&json!(0.3005), &json!(0.100_375))
     );
+    let named =
+        |all: &BTreeMap<String, Json>| all.get("gen_ai.response.model").and_then(Json::as_str).map(str::to_owned);
+    let answer = Some("echo-2026".to_owned());
+    assert_eq!([named(&request), named(&first), named(&last)], [answer.clone(), None, answer]);
     assert_eq!(
         (&first["error.type"], first.get("gen_ai.response.time_to_first_chunk")),
         (&json!("rate_limited"), None)

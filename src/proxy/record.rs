@@ -115,6 +115,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         model: x.parsed.as_ref().map(|p| p.model.as_str()).filter(|m| !m.is_empty()),
         provider: attempt.map(|a| a.target.deployment.name.as_str()),
         upstream_model: attempt.map(|a| a.target.model.as_str()).filter(|m| !m.is_empty()),
+        response_model: attempt.and_then(|a| a.answer.model()),
         stream: x.parsed.as_ref().is_some_and(|p| p.stream),
         status: status(x),
         outcome: x.end.outcome,

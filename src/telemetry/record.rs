@@ -136,6 +136,8 @@ pub struct Record<'a> {
     pub provider: Option<&'a str>,
     /// As the provider was asked for it.
     pub upstream_model: Option<&'a str>,
+    /// As the answer names it.
+    pub response_model: Option<&'a str>,
     pub stream: bool,
     /// What the client saw.
     pub status: u16,
@@ -175,6 +177,7 @@ impl<'a> Record<'a> {
             model: None,
             provider: None,
             upstream_model: None,
+            response_model: None,
             stream: false,
             status: 0,
             outcome: Outcome::Failed,
@@ -232,6 +235,9 @@ impl<'a> Record<'a> {
         text(row, "model", self.model);
         text(row, "provider", self.provider);
         text(row, "upstream_model", self.upstream_model);
+        if let Some(model) = self.response_model {
+            row.text("response_model", model);
+        }
         row.bool("stream", self.stream);
         row.num("status", u64::from(self.status));
         row.text("outcome", self.outcome.as_str());

@@ -102,7 +102,8 @@ fn attributes(all: &[KeyValue]) -> BTreeMap<String, Value> {
 type Attribute = (&'static str, fn(&Value) -> bool);
 
 /// The GenAI attributes of the conventions that are sent here, and what they hold.
-const GEN_AI: [Attribute; 10] = [
+const GEN_AI: [Attribute; 11] = [
+    ("gen_ai.response.model", Value::is_string),
     ("gen_ai.operation.name", Value::is_string),
     ("gen_ai.provider.name", Value::is_string),
     ("gen_ai.request.model", Value::is_string),
@@ -184,6 +185,7 @@ fn a_collector_gets_a_span_of_each_request_and_of_each_attempt() {
             let streams = (&all["gen_ai.request.stream"], all.contains_key("gen_ai.response.time_to_first_chunk"));
             assert_eq!(streams, (&record["stream"], record["stream"] == true));
             assert_eq!((text(&all, "gen_ai.operation.name"), text(&all, "server.address")), ("chat", "127.0.0.1"));
+            assert_eq!(text(&all, "gen_ai.response.model"), "gpt-4o-mini", "as the simulator names it");
             assert_eq!(all["server.port"], json!(sim.address.port()));
         }
     }

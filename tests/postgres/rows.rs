@@ -45,6 +45,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         model: Some(format!("openai/model-{model}")),
         provider: Some("openai".into()),
         upstream_model: Some(format!("model-{model}")),
+        response_model: None,
         stream: n.is_multiple_of(2),
         status: if failed { 502 } else { 200 },
         outcome: if failed { "failed" } else { "finished" }.into(),

@@ -60,6 +60,7 @@ pub(super) const COLUMNS: &[Column] = columns! {
     overhead_ms: Ms = |row| Some(row.overhead_ms.get().to_owned());
     dropped: List = |row| list(&row.dropped);
     client_request_id: Text = |row| row.client_request_id.clone();
+    response_model: Text = |row| row.response_model.clone();
     trace_id: Text = |row| row.trace_id.clone();
     user: Text = |row| row.user.clone();
     service_tier: Text = |row| row.service_tier.clone();

@@ -119,10 +119,11 @@ impl Outbox {
         Some(export.body.clone())
     }
 
-    /// The try is over. `chance` is any number; `hurry` leaves no time for another one.
-    pub(super) fn done(&mut self, found: &Found, now: Instant, chance: u32, hurry: bool) -> Sent {
+    /// The try is over. `chance` is any number; `hurry` leaves no time for another one. `None`: nobody waits
+    /// for it any more.
+    pub(super) fn done(&mut self, found: &Found, now: Instant, chance: u32, hurry: bool) -> Option<Sent> {
         self.is_running = false;
-        let Some(export) = &mut self.export else { return Sent::Lost { lost: 0 } };
+        let export = self.export.as_mut()?;
         let count = export.count;
         let sent = match found {
             Found::Taken { rejected } => {
@@ -131,12 +132,12 @@ impl Outbox {
             }
             Found::Busy { after, .. } if export.tries < MOST_TRIES && !hurry => {
                 export.due = now + wait(export.tries, chance).max(after.unwrap_or_default().min(LONGEST_WAIT));
-                return Sent::Later;
+                return Some(Sent::Later);
             }
             Found::Busy { .. } | Found::Refused { .. } => Sent::Lost { lost: count },
         };
         self.export = None;
-        sent
+        Some(sent)
     }
 
     /// Nobody is to have what waits any more. How much that was.

@@ -97,6 +97,8 @@ struct Rest {
     trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_model: Option<String>,
     /// Where the counts do not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Classes>,
@@ -276,6 +278,7 @@ fn rest(row: &Row) -> Rest {
         client_request_id: row.client_request_id.clone(),
         trace_id: row.trace_id.clone(),
         traceparent: row.traceparent.clone(),
+        response_model: row.response_model.clone(),
         usage: row.usage.filter(|usage| Some(*usage) != implied),
         no_usage: row.usage.is_none() && implied.is_some(),
         service_tier: row.service_tier.clone(),
@@ -364,6 +367,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.client_request_id = rest.client_request_id;
     row.trace_id = rest.trace_id;
     row.traceparent = rest.traceparent;
+    row.response_model = rest.response_model;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
     let implied = || implied(row.input_tokens, row.output_tokens, &row).filter(|_| !rest.no_usage);
@@ -395,6 +399,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         model: cells.text(8)?,
         provider: cells.text(9)?,
         upstream_model: cells.text(10)?,
+        response_model: None,
         stream: cells.truth(11)?,
         status: u16::try_from(cells.need_int(12)?).map_err(StoreError::unreadable)?,
         outcome: cells.need_text(13)?,

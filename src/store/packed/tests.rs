@@ -193,6 +193,7 @@ fn row() -> impl Strategy<Value = Row> {
         route: names.4,
         model: names.5,
         provider: names.6.clone(),
+        response_model: names.7.clone(),
         upstream_model: names.7,
         stream: flags.0,
         status: flags.2,

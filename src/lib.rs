@@ -8,7 +8,7 @@
 //! - [`provider`] is what is known of each vendor, as data;
 //! - [`usage`] counts and prices tokens, [`record`] is what is known of a request, [`ledger`] keeps what
 //!   became of every one, `store` is its database;
-//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look;
+//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look, `otlp` tells collectors;
 //! - [`secret`] is text that cannot be printed, `whole` writes files that are never there half;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
@@ -23,6 +23,8 @@ pub mod config;
 pub mod error;
 pub mod ledger;
 pub mod limit;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod provider;
 #[cfg(feature = "proxy")]
 mod proxy;

@@ -42,6 +42,7 @@ mod tests {
         StorePassword,
         WebhookPath,
         WebhookSecret,
+        CollectorHeader,
         BadReload,
         Prompt,
         Answer,
@@ -51,12 +52,12 @@ mod tests {
     }
 
     use Class::{
-        AdminToken, Answer, AnswerHeader, BadReload, ClientKey, DatabasePassword, ForwardedKey, Image, Prompt,
-        ProviderHeader, ProviderKey, QueryKey, StateSecret, StorePassword, ToolArguments, ToolResult, UnknownKey,
-        WebhookPath, WebhookSecret,
+        AdminToken, Answer, AnswerHeader, BadReload, ClientKey, CollectorHeader, DatabasePassword, ForwardedKey, Image,
+        Prompt, ProviderHeader, ProviderKey, QueryKey, StateSecret, StorePassword, ToolArguments, ToolResult,
+        UnknownKey, WebhookPath, WebhookSecret,
     };
 
-    const ALL: [Class; 19] = [
+    const ALL: [Class; 20] = [
         ClientKey,
         UnknownKey,
         QueryKey,
@@ -70,6 +71,7 @@ mod tests {
         StorePassword,
         WebhookPath,
         WebhookSecret,
+        CollectorHeader,
         BadReload,
         Prompt,
         Answer,
@@ -240,6 +242,15 @@ mod tests {
         )
     }
 
+    /// A collector for everything that can be exported.
+    fn telemetry(canaries: &Canaries, collector: &Upstream) -> String {
+        if !cfg!(feature = "otlp") {
+            return String::new();
+        }
+        let (at, header) = (collector.address, canaries.of(CollectorHeader));
+        format!("telemetry: {{otlp: {{endpoint: \"http://{at}\", headers: {{authorization: {header}}}}}}}\n")
+    }
+
     const CHAT: &str = "/v1/chat/completions";
 
     /// A request with all that is private in it, for a deed of the provider's.
@@ -353,7 +364,8 @@ mod tests {
             [Answer, ToolArguments, AnswerHeader].map(|class| canaries.of(class).to_owned()).into();
         let upstream = Upstream::start(move |request, conn| provider(request, conn, &answer, &arguments, &header));
         let hook = format!("http://{}/services/{}", Upstream::nobody(), canaries.of(WebhookPath));
-        let text = config(&canaries, &upstream, &hook, &database(&canaries));
+        let collector = Upstream::start(|_, conn| conn.json(200, ""));
+        let text = config(&canaries, &upstream, &hook, &database(&canaries)) + &telemetry(&canaries, &collector);
         let mut gateway = Gateway::start_in(new_dir(), &text, &[("WEIR_LOG", "trace")]);
         let file = std::fs::read(gateway.dir.join("weir.yaml")).unwrap();
         let bearer = format!("Bearer {}", canaries.of(AdminToken));
@@ -390,6 +402,11 @@ mod tests {
         left.push(("the process list".to_owned(), std::fs::read(format!("{process}/cmdline")).unwrap()));
         gateway.signal("TERM");
         gateway.wait_exit();
+        for request in collector.requests() {
+            left.push((format!("the collector's {}", request.path), request.body));
+        }
+        let sent = left.iter().filter(|(place, _)| place.starts_with("the collector's")).count();
+        assert_eq!(sent >= 3, cfg!(feature = "otlp"), "{sent}");
         let followed = live.until_closed();
         assert!(followed.len() > 10_000, "requests were sent as they ended: {}", followed.len());
         left.push(("what was followed".to_owned(), followed));

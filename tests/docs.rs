@@ -110,6 +110,7 @@ fn the_documents_are_there() {
         "docs/providers.md",
         "docs/replicas.md",
         "docs/routing.md",
+        "docs/telemetry.md",
         "docs/translation.md",
         "docs/troubleshooting.md",
     ] {

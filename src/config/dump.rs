@@ -13,9 +13,10 @@ use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget, Unit};
 use super::limits::Limited;
 use super::runtime::{
-    AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime,
-    Share, Tenant, Timeouts,
+    Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime, Share,
+    Tenant, Timeouts,
 };
+use super::telemetry::{AccessLog, Fraction, Otlp, Rotation, Telemetry};
 
 /// What stands for a secret.
 const SET: &str = "[secret]";
@@ -63,12 +64,35 @@ pub fn json(runtime: &Runtime) -> Value {
         "tenants": tenants,
         "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
         "prices": {"version": runtime.prices.version},
-        "telemetry": {"access_log": match &runtime.telemetry.access_log {
-            AccessLog::Off => "off".to_owned(),
-            AccessLog::Stdout => "stdout".to_owned(),
-            AccessLog::File(path) => path.display().to_string(),
-        }},
+        "telemetry": telemetry(&runtime.telemetry),
         "alerts": alerts(&runtime.alerts),
+    })
+}
+
+fn telemetry(telemetry: &Telemetry) -> Value {
+    let fraction = |fraction: Fraction| f64::from(fraction.0) / f64::from(Fraction::ALL.0);
+    let (path, rotation) = match &telemetry.access_log {
+        AccessLog::Off => ("off".to_owned(), None),
+        AccessLog::Stdout => ("stdout".to_owned(), None),
+        AccessLog::File(path, rotation) => (path.display().to_string(), *rotation),
+    };
+    let rotate = |rotation: Rotation| json!({"size": rotation.most_bytes, "keep": rotation.keep});
+    let otlp = |otlp: &Otlp| {
+        json!({
+            "endpoint": otlp.endpoint.to_string(),
+            "headers": otlp.headers.iter().map(|(name, _)| (name.clone(), SET.into())).collect::<Map<_, _>>(),
+            "traces": otlp.traces,
+            "metrics": otlp.metrics,
+            "logs": otlp.logs,
+            "sample": fraction(otlp.sample),
+            "interval": seconds(otlp.interval),
+            "service_name": otlp.service_name,
+            "resource": otlp.resource.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect::<Map<_, _>>(),
+        })
+    };
+    json!({
+        "access_log": {"path": path, "rotate": rotation.map(rotate), "sample": fraction(telemetry.records)},
+        "otlp": telemetry.otlp.as_ref().map(otlp),
     })
 }
 

@@ -23,4 +23,5 @@ pub mod report;
 mod resolve;
 pub mod runtime;
 pub mod schema;
+pub mod telemetry;
 pub mod yaml;

@@ -17,6 +17,7 @@ use super::budget::Budget;
 use super::database::DatabaseUrl;
 pub use super::discovered::Discovered;
 pub use super::limits::{Limits, Share};
+use super::telemetry::Telemetry;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -170,7 +171,7 @@ impl Default for Runtime {
             keys: HashMap::new(),
             auth: Auth::default(),
             prices: Arc::default(),
-            telemetry: Telemetry { access_log: AccessLog::Off },
+            telemetry: Telemetry::default(),
             alerts: Arc::default(),
         }
     }
@@ -573,19 +574,6 @@ pub fn pattern_matches(pattern: &str, name: &str) -> bool {
         (Some(rest), None) => rest.is_empty(),
         (None, _) => false,
     }
-}
-
-/// `telemetry:`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Telemetry {
-    pub access_log: AccessLog,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessLog {
-    Off,
-    Stdout,
-    File(PathBuf),
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ mod tests {
     use crate::usage::price::PriceTable;
 
     /// Two attempts: one of a dearer model that was cut, one that answered.
-    const LINE: &str = r#"{"request_id":"r","client_request_id":null,"started_at":"2026-03-01T23:59:59.999Z","tenant":"acme",
+    const LINE: &str = r#"{"request_id":"r","client_request_id":null,"trace_id":null,"started_at":"2026-03-01T23:59:59.999Z","tenant":"acme",
         "key_id":"dev","user":null,"tags":[],"format":"chat","route":"fast","model":"fast","provider":"lab",
         "upstream_model":"m","stream":true,"status":200,"outcome":"finished","attempts":2,"fallback":true,
         "input_tokens":30,"output_tokens":7,"cached_tokens":20,"cache_write_tokens":0,"reasoning_tokens":2,

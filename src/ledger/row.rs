@@ -16,6 +16,11 @@ use crate::usage::tokens::Usage;
 pub struct Row {
     pub request_id: String,
     pub client_request_id: Option<String>,
+    /// Of the trace that the request belongs to, in hexadecimal.
+    pub trace_id: Option<String>,
+    /// W3C's, as the client sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// RFC 3339 in UTC, to the millisecond.
     pub started_at: String,
     pub tenant: Option<String>,
@@ -28,6 +33,9 @@ pub struct Row {
     pub model: Option<String>,
     pub provider: Option<String>,
     pub upstream_model: Option<String>,
+    /// As the answer names it, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_model: Option<String>,
     pub stream: bool,
     pub status: u16,
     /// `finished`, `failed`, `client_cut`, `upstream_cut`, `recovered`.
@@ -190,6 +198,8 @@ impl From<&Record<'_>> for Row {
         let mut row = Self {
             request_id: record.request_id.hyphenated().to_string(),
             client_request_id: own(record.client_request_id),
+            trace_id: record.trace_id.map(|id| id.to_string()),
+            traceparent: record.traceparent.map(|parent| parent.to_string()),
             started_at: Rfc3339(record.started_at).to_string(),
             tenant: own(record.tenant),
             key_id: own(record.key_id),
@@ -200,6 +210,7 @@ impl From<&Record<'_>> for Row {
             model: own(record.model),
             provider: own(record.provider),
             upstream_model: own(record.upstream_model),
+            response_model: own(record.response_model),
             stream: record.stream,
             status: record.status,
             outcome: record.outcome.as_str().to_owned(),

@@ -19,10 +19,12 @@ use super::registry::Registry;
 use super::shutdown::{InFlight, drained, receive};
 use crate::config::reload::Reloader;
 use crate::limit::shared::Shared;
+#[cfg(feature = "otlp")]
+use crate::otlp::Otlp;
 use crate::telemetry::Telemetry;
 use crate::usage::estimate::Counter;
 
-/// Access lines that a disk does not take within this time are lost, and counted.
+/// Access lines that a disk does not take within this time are lost, and what a collector does not take.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Keeps the addresses of providers fresh.
@@ -64,6 +66,8 @@ pub(super) struct Last {
     pub(super) registry: Arc<Registry>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
+    #[cfg(feature = "otlp")]
+    pub(super) otlp: Arc<Otlp>,
     /// A directory that nobody needs afterwards.
     pub(super) scratch: Arc<OnceLock<PathBuf>>,
 }
@@ -88,6 +92,8 @@ impl Last {
         self.write();
         self.registry.flush();
         self.telemetry.flush(FLUSH);
+        #[cfg(feature = "otlp")]
+        self.otlp.flush(FLUSH);
         if let Some(scratch) = self.scratch.get() {
             let _ = std::fs::remove_dir_all(scratch);
         }

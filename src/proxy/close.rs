@@ -132,7 +132,7 @@ impl Gateway {
             deployment: Arc::clone(&attempt.target.deployment),
             model: attempt.target.model.clone(),
             why: attempt.why,
-            at: attempt.began.saturating_duration_since(x.started),
+            at: x.since_start(attempt),
             duration: attempt.began.elapsed(),
             outcome,
             status: attempt.status,

@@ -16,6 +16,7 @@ use crate::error::{Error, Kind};
 use crate::ledger::Entry;
 use crate::limit::door::Visit;
 use crate::limit::{Admission, Standing};
+use crate::record::trace::SpanId;
 use crate::record::{Outcome, Tried, Why};
 use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
@@ -26,6 +27,7 @@ use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
 use crate::stage::translate::{self, Prepared, Source};
 use crate::telemetry;
+use crate::telemetry::trace::Trace;
 use crate::tenant::keys::Caller;
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -42,6 +44,7 @@ pub(crate) struct Exchange {
     pub(crate) started_at: SystemTime,
     pub(crate) request_id: Uuid,
     pub(crate) client_request_id: Option<HeaderValue>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) gauge: Option<telemetry::InFlight>,
     /// Its place at the door.
@@ -223,6 +226,7 @@ impl Exchange {
             started_at: SystemTime::now(),
             request_id: Uuid::now_v7(),
             client_request_id: None,
+            trace: None,
             ticket: None,
             gauge: None,
             visit: None,
@@ -299,6 +303,16 @@ impl Exchange {
     /// The attempt, or the defect of asking for it too early.
     pub(crate) fn attempt_mut(&mut self) -> Result<&mut Attempt, Error> {
         self.attempt.as_mut().ok_or_else(|| Error::internal("no attempt runs"))
+    }
+
+    /// When the attempt began, as its record has it.
+    pub(crate) fn since_start(&self, attempt: &Attempt) -> Duration {
+        attempt.began.saturating_duration_since(self.started)
+    }
+
+    /// How the attempt is called in the request's trace.
+    pub(crate) fn span(&self, attempt: &Attempt) -> SpanId {
+        SpanId::of_attempt(self.request_id, self.since_start(attempt))
     }
 
     /// Another target than the first one answered.

@@ -70,6 +70,7 @@ pub(super) fn request_head(
     if prepared.dialect == Dialect::Anthropic && !all_in_body && !head.headers.contains_key(ANTHROPIC_VERSION) {
         let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
+    trace_context(&mut head, x, attempt);
     credentials(&mut head, deployment, client, body, x)?;
     Ok(head)
 }
@@ -141,6 +142,13 @@ fn vendor_headers(head: &mut RequestHeader, client: &RequestHeader) {
         if name.as_str().starts_with("anthropic-") || name.as_str().starts_with("openai-") {
             let _ = head.append_header(name.clone(), value.clone());
         }
+    }
+}
+
+/// Which trace the request belongs to, where it belongs to one.
+fn trace_context(head: &mut RequestHeader, x: &Exchange, attempt: &Attempt) {
+    for (name, value) in x.trace.iter().flat_map(|trace| trace.headers(x.span(attempt))) {
+        let _ = head.insert_header(name, value);
     }
 }
 
@@ -459,6 +467,7 @@ pub(super) fn passing_head(
     let deployment = &attempt.target.deployment;
     let mut head = bare_head(deployment, client.method.clone(), (&deployment.base.path, path), query, false)?;
     vendor_headers(&mut head, client);
+    trace_context(&mut head, x, attempt);
     credentials(&mut head, deployment, client, &[], x)?;
     Ok(head)
 }

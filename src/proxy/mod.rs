@@ -26,6 +26,8 @@ mod line;
 mod listen;
 mod live;
 mod local;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod plane;
 pub(crate) mod probe;
 mod race;
@@ -34,6 +36,7 @@ mod record;
 mod registry;
 mod relay;
 mod restore;
+mod scrape;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
@@ -75,6 +78,7 @@ use crate::stage::accept::{self, Endpoint};
 use crate::stage::authenticate::Origin;
 use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
 use crate::telemetry::Telemetry;
+use crate::telemetry::trace::Trace;
 use crate::usage::price::amount;
 use crate::wire::Dialect;
 
@@ -260,6 +264,7 @@ impl Gateway {
         client.set_write_timeout(Some(server.write_timeout));
         client.set_pipelining_enabled(true);
         let theirs = session.req_header().headers.get(X_REQUEST_ID);
+        x.trace = Trace::of(&session.req_header().headers, x.live.runtime.telemetry.traces());
         x.client_request_id = theirs.filter(|id| id.len() <= MAX_CLIENT_ID_BYTES && id.to_str().is_ok()).cloned();
     }
 

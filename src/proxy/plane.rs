@@ -6,25 +6,24 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::database::Stored;
-use super::ledger::Fold;
-use super::live::{Callers, Live};
+use super::live::Live;
 use super::registry::{self, Registry};
+use super::scrape::Scrape;
 use super::show;
 use super::shutdown::InFlight;
 use crate::admin::Backend;
 use crate::alert::Alerts;
 use crate::config::dump;
 use crate::config::reload::Reloader;
-use crate::config::runtime::{Deployment, Key, Runtime};
+use crate::config::runtime::{Key, Runtime};
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
-use crate::route::quota::{Learned, Window};
 use crate::secret::Secret;
 use crate::stage::models;
 use crate::store::{AuditPage, Database, Failure, StoreError};
+use crate::telemetry::Telemetry;
 use crate::telemetry::kept::Kept;
-use crate::telemetry::{Seen, Telemetry};
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
 use crate::tenant::stored::{Held, StoredKey};
@@ -38,7 +37,7 @@ pub(super) struct Plane {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) telemetry: Arc<Telemetry>,
-    pub(super) fold: Option<Arc<Fold>>,
+    pub(super) scrape: Arc<Scrape>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) registry: Arc<Registry>,
     pub(super) alerts: Arc<Alerts>,
@@ -60,18 +59,7 @@ impl Backend for Plane {
     }
 
     fn metrics(&self) -> String {
-        // One at a time: the admin plane answers this on its one thread.
-        let (live, now_ms) = (self.live.load(), self.clock.now_ms());
-        let all: Vec<Seen<'_>> =
-            live.runtime.endpoints().filter_map(|deployment| seen(&live, deployment, now_ms)).collect();
-        self.telemetry.endpoints(&all);
-        self.telemetry.budgets(tenant_budgets(&live.callers.load()));
-        let counts = self.alerts.counts();
-        self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
-        if let Some(fold) = &self.fold {
-            self.telemetry.ledger(&fold.look());
-        }
-        self.telemetry.render()
+        self.scrape.text()
     }
 
     fn in_flight(&self) -> u64 {
@@ -156,35 +144,4 @@ impl Backend for Plane {
     fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {
         self.registry.audit(page)
     }
-}
-
-/// Tenants' budgets as a scrape finds them: keys may be many.
-fn tenant_budgets(callers: &Callers) -> impl Iterator<Item = (&str, Balance)> {
-    let unix_ms = unix_ms();
-    let tenants = callers.purses.values().filter(|purse| matches!(purse.scope(), Scope::Tenant(_)));
-    tenants.flat_map(move |purse| purse.balances(unix_ms).into_iter().map(|balance| (purse.scope().name(), balance)))
-}
-
-/// An endpoint as a scrape finds it.
-fn seen<'l>(live: &'l Live, deployment: &'l Deployment, now_ms: u64) -> Option<Seen<'l>> {
-    let endpoint = live.board.endpoint(&deployment.id)?;
-    let line = live.lines(deployment);
-    let reports = endpoint.reports(now_ms);
-    let least = |of: fn(&Learned) -> Option<Window>| {
-        let known = reports.iter().filter_map(|(_, report)| of(&report.learned));
-        let lives = known.filter(|window| window.resets_at_ms > now_ms);
-        lives.map(|window| window.remaining).min()
-    };
-    Some(Seen {
-        provider: &deployment.name,
-        endpoint: &deployment.id,
-        healthy: endpoint.is_well(now_ms),
-        state: endpoint.out(now_ms).map_or("", |standing| standing.as_str()),
-        in_flight: endpoint.in_flight(),
-        waiting: line.map_or(0, |line| line.waiting()),
-        places: line.and_then(|line| line.most()),
-        requests_left: least(|learned| learned.requests),
-        tokens_left: least(|learned| learned.tokens),
-        breaker_opened: reports.iter().map(|(_, report)| report.opened).sum(),
-    })
 }

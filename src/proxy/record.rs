@@ -7,6 +7,7 @@ use super::close::price;
 use super::context::{Attempt, Exchange, Sealed};
 use crate::error::{Error, Kind, Result};
 use crate::record::{Outcome, Record, Texts, Timeline};
+use crate::telemetry::trace::Trace;
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -100,12 +101,15 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
     let key = x.caller.as_ref().map(|c| &c.key);
     Record {
         client_request_id: x.client_request_id.as_ref().and_then(|id| id.to_str().ok()),
+        trace_id: x.trace.as_ref().map(Trace::id),
+        traceparent: x.trace.as_ref().and_then(Trace::parent),
         tenant: key.map(|k| k.tenant.id.as_str()),
         key_id: key.map(|k| k.id.as_str()),
         route: x.plan.as_ref().and_then(|p| p.route.as_ref()).map(|r| r.name.as_str()),
         model: x.parsed.as_ref().map(|p| p.model.as_str()).filter(|m| !m.is_empty()),
         provider: attempt.map(|a| a.target.deployment.name.as_str()),
         upstream_model: attempt.map(|a| a.target.model.as_str()).filter(|m| !m.is_empty()),
+        response_model: attempt.and_then(|a| a.answer.model()),
         stream: x.parsed.as_ref().is_some_and(|p| p.stream),
         status: status(x),
         outcome: x.end.outcome,

@@ -28,8 +28,11 @@ use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
+#[cfg(feature = "otlp")]
+use super::otlp::{self, Export};
 use super::plane::Plane;
 use super::registry::{self, Looking, Registry};
+use super::scrape::Scrape;
 use super::shutdown::{InFlight, Signals};
 use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
@@ -42,6 +45,8 @@ use crate::limit::Limiter;
 use crate::limit::clock::Clock;
 use crate::limit::door::{Door, DoorLimits};
 use crate::limit::shared::{Shared as Store, Task};
+#[cfg(feature = "otlp")]
+use crate::otlp::Otlp;
 use crate::simulator;
 use crate::telemetry::Telemetry;
 use crate::whole;
@@ -134,6 +139,8 @@ pub(crate) fn prepare(
     beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });
     beside(&mut server, "watchman", shared.watchman());
     beside(&mut server, "alerts", Deliver(Arc::clone(&shared.alerts)));
+    #[cfg(feature = "otlp")]
+    beside(&mut server, "otlp", Export::new(Arc::clone(&shared.otlp), Arc::clone(&shared.scrape)));
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     if let Some(log) = &shared.log {
@@ -152,7 +159,15 @@ pub(crate) fn prepare(
     }
     beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
     let registry = Arc::clone(&shared.registry);
-    let last = Last { keep, registry, fold: shared.fold, telemetry, scratch: Arc::default() };
+    let last = Last {
+        keep,
+        registry,
+        fold: shared.fold,
+        telemetry,
+        #[cfg(feature = "otlp")]
+        otlp: shared.otlp,
+        scratch: Arc::default(),
+    };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
     let signals = Signals::new(in_flight, sockets, admin_end, last.clone())?;
@@ -200,6 +215,9 @@ struct Shared {
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     alerts: Arc<Alerts>,
+    scrape: Arc<Scrape>,
+    #[cfg(feature = "otlp")]
+    otlp: Arc<Otlp>,
     clock: Clock,
     /// Where limits and budgets are shared with other replicas, and what speaks to it.
     store: Option<Arc<Store>>,
@@ -223,7 +241,9 @@ impl Shared {
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
         let told = Arc::clone(&alerts);
-        telemetry.follow(move |record| told.settled(record));
+        telemetry.follow(move |record, _| told.settled(record));
+        #[cfg(feature = "otlp")]
+        let otlp = otlp::follow(&runtime, &telemetry);
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
@@ -254,6 +274,8 @@ impl Shared {
             telemetry: Arc::clone(&telemetry),
             registry: Arc::clone(&registry),
             alerts: Arc::clone(&alerts),
+            #[cfg(feature = "otlp")]
+            otlp: Arc::clone(&otlp),
             store: store.clone(),
             clock,
         };
@@ -268,8 +290,19 @@ impl Shared {
             }
         };
         let reloader = Reloader::new(file, env, runtime, Box::new(move |next| applier.apply(next)), Box::new(observe));
+        let scrape = Scrape {
+            live: Arc::clone(&first),
+            telemetry: Arc::clone(&telemetry),
+            fold: fold.clone(),
+            alerts: Arc::clone(&alerts),
+            clock,
+            one: Mutex::default(),
+        };
         Ok(Self {
             live: first,
+            scrape: Arc::new(scrape),
+            #[cfg(feature = "otlp")]
+            otlp,
             in_flight: Arc::default(),
             telemetry,
             tokenizer: Arc::default(),
@@ -293,13 +326,15 @@ struct Applier {
     telemetry: Arc<Telemetry>,
     registry: Arc<Registry>,
     alerts: Arc<Alerts>,
+    #[cfg(feature = "otlp")]
+    otlp: Arc<Otlp>,
     store: Option<Arc<Store>>,
     clock: Clock,
 }
 
 impl Applier {
     fn apply(&self, runtime: &Arc<Runtime>) -> Result<(), String> {
-        let Self { live, telemetry, registry, alerts, store, clock } = self;
+        let Self { live, telemetry, registry, alerts, store, clock, .. } = self;
         let shelf = registry.shelf();
         let old = live.load();
         let issuers = old.callers.load().keyring.tokens().issuers().cloned();
@@ -315,6 +350,8 @@ impl Applier {
         registry.limiter().accounts().set_bounded(has_budgets);
         telemetry.reloaded(runtime);
         alerts.bind(&runtime.alerts);
+        #[cfg(feature = "otlp")]
+        self.otlp.bind(runtime);
         Ok(())
     }
 }
@@ -359,7 +396,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         live: Arc::clone(&shared.live),
         in_flight: Arc::clone(&shared.in_flight),
         telemetry: Arc::clone(&shared.telemetry),
-        fold: shared.fold.clone(),
+        scrape: Arc::clone(&shared.scrape),
         reloader: Arc::clone(&shared.reloader),
         registry: Arc::clone(&shared.registry),
         alerts: Arc::clone(&shared.alerts),

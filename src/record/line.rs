@@ -57,6 +57,13 @@ impl Record<'_> {
         let id = &mut Uuid::encode_buffer();
         row.text("request_id", self.request_id.hyphenated().encode_lower(id));
         text(row, "client_request_id", self.client_request_id);
+        match self.trace_id {
+            Some(id) => _ = write!(row.key("trace_id"), "\"{id}\""),
+            None => _ = row.null("trace_id"),
+        }
+        if let Some(parent) = self.traceparent {
+            let _ = write!(row.key("traceparent"), "\"{parent}\"");
+        }
         let _ = write!(row.key("started_at"), "\"{}\"", Rfc3339(self.started_at));
         text(row, "tenant", self.tenant);
         text(row, "key_id", self.key_id);
@@ -73,6 +80,9 @@ impl Record<'_> {
         text(row, "model", self.model);
         text(row, "provider", self.provider);
         text(row, "upstream_model", self.upstream_model);
+        if let Some(model) = self.response_model {
+            row.text("response_model", model);
+        }
         row.bool("stream", self.stream);
         row.num("status", u64::from(self.status));
         row.text("outcome", self.outcome.as_str());

@@ -10,6 +10,7 @@ mod line;
 mod pack;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,8 @@ use uuid::Uuid;
 use crate::config::runtime::Deployment;
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
+
+use trace::{Parent, TraceId};
 
 pub use line::Ms;
 pub(crate) use line::write_classes;
@@ -183,6 +186,10 @@ impl<'a> Timeline<'a> {
 pub struct Record<'a> {
     pub request_id: Uuid,
     pub client_request_id: Option<&'a str>,
+    /// Of the trace that the request belongs to.
+    pub trace_id: Option<TraceId>,
+    /// As the client sent it.
+    pub traceparent: Option<Parent>,
     pub started_at: SystemTime,
     pub tenant: Option<&'a str>,
     pub key_id: Option<&'a str>,
@@ -198,6 +205,8 @@ pub struct Record<'a> {
     pub provider: Option<&'a str>,
     /// As the provider was asked for it.
     pub upstream_model: Option<&'a str>,
+    /// As the answer names it.
+    pub response_model: Option<&'a str>,
     pub stream: bool,
     /// What the client saw.
     pub status: u16,
@@ -226,6 +235,8 @@ impl<'a> Record<'a> {
         Self {
             request_id,
             client_request_id: None,
+            trace_id: None,
+            traceparent: None,
             started_at,
             tenant: None,
             key_id: None,
@@ -236,6 +247,7 @@ impl<'a> Record<'a> {
             model: None,
             provider: None,
             upstream_model: None,
+            response_model: None,
             stream: false,
             status: 0,
             outcome: Outcome::Failed,

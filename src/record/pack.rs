@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::trace::{Parent, TraceId};
 use super::{OK, Outcome, Record, Step, Texts, Timeline, Why};
 use crate::usage::price::{Charge, PicoUsd};
 use crate::usage::tokens::{Usage, UsageSource};
@@ -39,6 +40,9 @@ mod of_record {
     pub(super) const OVERHEAD_US: u8 = 22;
     pub(super) const DROPPED: u8 = 23;
     pub(super) const ERROR: u8 = 24;
+    pub(super) const TRACE_ID: u8 = 25;
+    pub(super) const TRACEPARENT: u8 = 26;
+    pub(super) const RESPONSE_MODEL: u8 = 27;
 }
 
 /// And of an attempt's.
@@ -84,6 +88,12 @@ impl<'a> Record<'a> {
         let mut out = Out(&mut bytes);
         out.bytes(n::REQUEST_ID, self.request_id.as_bytes());
         out.text(n::CLIENT_REQUEST_ID, self.client_request_id);
+        if let Some(id) = self.trace_id {
+            out.bytes(n::TRACE_ID, &id.to_bytes());
+        }
+        if let Some(parent) = self.traceparent {
+            out.bytes(n::TRACEPARENT, &parent.to_bytes());
+        }
         out.number(n::STARTED_MS, self.started_ms());
         out.text(n::TENANT, self.tenant);
         out.text(n::KEY_ID, self.key_id);
@@ -94,6 +104,7 @@ impl<'a> Record<'a> {
         out.text(n::MODEL, self.model);
         out.text(n::PROVIDER, self.provider);
         out.text(n::UPSTREAM_MODEL, self.upstream_model);
+        out.text(n::RESPONSE_MODEL, self.response_model);
         out.truth(n::STREAM, self.stream);
         out.number(n::STATUS, self.status.into());
         out.number(n::OUTCOME, place(&Outcome::ALL, self.outcome));
@@ -122,6 +133,8 @@ impl<'a> Record<'a> {
             match number {
                 n::REQUEST_ID => record.request_id = Uuid::from_slice(value.bytes()?).ok()?,
                 n::CLIENT_REQUEST_ID => record.client_request_id = Some(value.text()?),
+                n::TRACE_ID => record.trace_id = Some(TraceId::of(value.bytes()?.try_into().ok()?)?),
+                n::TRACEPARENT => record.traceparent = Some(Parent::of(value.bytes()?.try_into().ok()?)?),
                 n::STARTED_MS => {
                     record.started_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(value.number()?))?;
                 }
@@ -134,6 +147,7 @@ impl<'a> Record<'a> {
                 n::MODEL => record.model = Some(value.text()?),
                 n::PROVIDER => record.provider = Some(value.text()?),
                 n::UPSTREAM_MODEL => record.upstream_model = Some(value.text()?),
+                n::RESPONSE_MODEL => record.response_model = Some(value.text()?),
                 n::STREAM => record.stream = value.number()? != 0,
                 n::STATUS => record.status = value.small()?,
                 n::OUTCOME => record.outcome = at(&Outcome::ALL, value)?,

@@ -63,6 +63,7 @@ struct Whole {
     owner: Option<Owner>,
     usage: Option<(Usage, UsageSource)>,
     service_tier: Option<String>,
+    model: Option<String>,
 }
 
 #[derive(Debug)]
@@ -151,6 +152,7 @@ impl Answer {
             owner: context.owner.cloned(),
             usage: None,
             service_tier: None,
+            model: None,
         };
         Self { mode: Mode::Whole(Box::new(whole)) }
     }
@@ -354,6 +356,15 @@ impl Answer {
         }
     }
 
+    /// The model that the answer says it is of.
+    pub fn model(&self) -> Option<&str> {
+        match &self.mode {
+            Mode::Whole(whole) => whole.model.as_deref(),
+            Mode::Stream(pipe) => pipe.progress().model.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The tier the answer says it was served in.
     pub fn service_tier(&self) -> Option<&str> {
         match &self.mode {
@@ -404,7 +415,7 @@ impl Whole {
             Some(usage) => (usage, UsageSource::Reported),
             None => (self.estimate(text), UsageSource::Estimated),
         });
-        self.service_tier = seen.service_tier;
+        (self.service_tier, self.model) = (seen.service_tier, seen.model);
         if let Some(turned) = turned {
             return Ok(Bytes::from(turned));
         }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Result, StoreError, time};
 use crate::ledger::{Attempt, Row};
+use crate::record::trace::{Parent, TraceId};
 use crate::record::{Outcome, Record, Step, Texts, Timeline, Why};
 use crate::usage::price::{Charge, PicoUsd};
 use crate::usage::tokens::{Usage, UsageSource};
@@ -30,6 +31,8 @@ pub(super) fn pack_nearly(row: &Row) -> Result<Vec<u8>> {
     let request_id = Uuid::parse_str(&row.request_id).map_err(StoreError::unreadable)?;
     let record = Record {
         client_request_id: row.client_request_id.as_deref(),
+        trace_id: row.trace_id.as_deref().and_then(TraceId::read),
+        traceparent: row.traceparent.as_deref().and_then(|text| Parent::read(text.as_bytes())),
         tenant: row.tenant.as_deref(),
         key_id: row.key_id.as_deref(),
         user: row.user.as_deref(),
@@ -38,6 +41,7 @@ pub(super) fn pack_nearly(row: &Row) -> Result<Vec<u8>> {
         model: row.model.as_deref(),
         provider: row.provider.as_deref(),
         upstream_model: row.upstream_model.as_deref(),
+        response_model: row.response_model.as_deref(),
         stream: row.stream,
         status: row.status,
         outcome: word(&Outcome::ALL, Outcome::as_str, &row.outcome)?,

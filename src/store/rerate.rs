@@ -85,7 +85,7 @@ mod tests {
     use crate::ledger::{Asked, Priced};
     use crate::usage::price::PriceTable;
 
-    const LINE: &str = r#"{"request_id":"0","client_request_id":null,"started_at":"2026-03-01T23:59:59.999Z","tenant":"acme",
+    const LINE: &str = r#"{"request_id":"0","client_request_id":null,"trace_id":null,"started_at":"2026-03-01T23:59:59.999Z","tenant":"acme",
         "key_id":"dev","user":null,"tags":["team=a","team=b"],"format":"chat","route":null,"model":"lab/m","provider":"lab",
         "upstream_model":"m","stream":true,"status":200,"outcome":"finished","attempts":2,"fallback":true,
         "input_tokens":10,"output_tokens":5,"cached_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,

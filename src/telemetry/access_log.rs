@@ -4,10 +4,9 @@
 //! and count it (`weir_access_log_dropped_total`). After the first of a batch the writer sleeps a moment
 //! on purpose: while it does, handing over a record wakes nobody, and the lines that gathered go out in
 //! one write. The thread also keeps the last records for the admin API ([`Kept`]), whether their lines
-//! are written anywhere or not.
+//! are written anywhere or not: those that the sample leaves out, too.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -17,7 +16,8 @@ use std::time::Duration;
 use prometheus::IntCounter;
 
 use super::kept::Kept;
-use crate::config::runtime::AccessLog as Target;
+use super::rotated::{self, Rotated};
+use crate::config::telemetry::AccessLog as Target;
 use crate::record::Record;
 
 /// Records waiting at most: about 4 MB.
@@ -27,12 +27,15 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const GATHER: Duration = Duration::from_millis(20);
 
 type Sink = Box<dyn Write + Send>;
-/// Sees every record.
-type Follower = Box<dyn FnMut(&Record<'_>) + Send>;
+/// Sees every record, and its bytes.
+type Follower = Box<dyn FnMut(&Record<'_>, &[u8]) + Send>;
 
 enum Message {
-    /// Packed.
-    Record(Vec<u8>),
+    Record {
+        packed: Vec<u8>,
+        /// Its line is.
+        is_written: bool,
+    },
     Flush(SyncSender<()>),
     /// Another target, or the same one opened again after a rotation; `None` is off.
     Switch(Option<Sink>),
@@ -73,10 +76,11 @@ impl AccessLog {
         &self.kept
     }
 
-    /// Hands over a packed record. Never waits.
-    pub fn write(&self, packed: Vec<u8>) {
+    /// Hands over a packed record; its line is written or not. Never waits.
+    pub fn write(&self, packed: Vec<u8>, is_written: bool) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Record(packed)) {
+        let message = Message::Record { packed, is_written };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(message) {
             self.dropped.inc();
         }
     }
@@ -132,7 +136,8 @@ fn open(target: &Target) -> io::Result<Option<Sink>> {
     Ok(match target {
         Target::Off => None,
         Target::Stdout => Some(Box::new(io::stdout())),
-        Target::File(path) => Some(Box::new(OpenOptions::new().create(true).append(true).open(path)?)),
+        Target::File(path, None) => Some(Box::new(rotated::open(path)?)),
+        Target::File(path, Some(rotation)) => Some(Box::new(Rotated::open(path, *rotation)?)),
     })
 }
 
@@ -155,7 +160,7 @@ struct Writer {
 impl Writer {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
-            let gather = matches!(first, Message::Record(_));
+            let gather = matches!(first, Message::Record { .. });
             self.take(first);
             if gather {
                 std::thread::sleep(GATHER);
@@ -181,10 +186,12 @@ impl Writer {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Record(packed) => {
+            Message::Record { packed, is_written } => {
                 if let Some(record) = Record::unpack(&packed) {
-                    self.line(&record);
-                    self.followers.iter_mut().for_each(|follow| follow(&record));
+                    if is_written {
+                        self.line(&record);
+                    }
+                    self.followers.iter_mut().for_each(|follow| follow(&record, &packed));
                 }
                 self.kept.push(&packed);
             }
@@ -282,7 +289,7 @@ mod tests {
         let long = "x".repeat(10_000);
         // The buffer takes 64 KiB and the queue 4 lines while the sink stands still.
         for _ in 0..200 {
-            log.write(named(&long));
+            log.write(named(&long), true);
         }
         assert!(lost.get() >= 180, "{}", lost.get());
         assert!(!log.flush(Duration::from_millis(1)), "nothing moves");
@@ -297,10 +304,10 @@ mod tests {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let sink = Gated { gate: None, kept: Arc::clone(&kept) };
         let log = AccessLog::with_sink(Some(Box::new(sink)), 100, counter()).unwrap();
-        log.write(named("one"));
+        log.write(named("one"), true);
         assert!(log.flush(LONG));
         assert_eq!(names(&kept.lock().unwrap()), ["one"]);
-        log.write(named("two"));
+        log.write(named("two"), true);
         drop(log);
         assert_eq!(names(&kept.lock().unwrap()), ["one", "two"]);
     }
@@ -319,7 +326,7 @@ mod tests {
         let lost = counter();
         let log = AccessLog::with_sink(Some(Box::new(Broken)), 100, lost.clone()).unwrap();
         for _ in 0..3 {
-            log.write(named("line"));
+            log.write(named("line"), true);
         }
         drop(log);
         assert_eq!(lost.get(), 3);
@@ -330,14 +337,14 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("weir-access-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir(&dir).unwrap();
         let (first, second) = (dir.join("a.log"), dir.join("b.log"));
-        let log = AccessLog::start(&Target::File(first.clone()), counter()).unwrap();
-        log.write(named("one"));
-        assert!(log.switch(&Target::File(dir.join("missing/c.log"))).is_err());
-        log.write(named("two"));
-        log.switch(&Target::File(second.clone())).unwrap();
-        log.write(named("three"));
+        let log = AccessLog::start(&Target::File(first.clone(), None), counter()).unwrap();
+        log.write(named("one"), true);
+        assert!(log.switch(&Target::File(dir.join("missing/c.log"), None)).is_err());
+        log.write(named("two"), true);
+        log.switch(&Target::File(second.clone(), None)).unwrap();
+        log.write(named("three"), true);
         log.switch(&Target::Off).unwrap();
-        log.write(named("four"));
+        log.write(named("four"), true);
         drop(log);
         assert_eq!(names(&std::fs::read(&first).unwrap()), ["one", "two"]);
         assert_eq!(names(&std::fs::read(&second).unwrap()), ["three"]);

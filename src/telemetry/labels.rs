@@ -20,7 +20,7 @@ const NONE: &str = "none";
 /// The route of requests that name `provider/model`.
 const DIRECT: &str = "direct";
 
-/// Combinations of labels at most; one costs about 8 KB with its histograms. Beyond, tenants and then
+/// Combinations of labels at most; one costs about 12 KB with its histograms. Beyond, tenants and then
 /// everything fold into `other`.
 const MOST_COMBINATIONS: usize = 10_000;
 
@@ -43,14 +43,7 @@ impl<'a> Labels<&'a str> {
             route: record.route.unwrap_or(routed),
             provider: record.provider.unwrap_or(NONE),
             model: record.upstream_model.unwrap_or(NONE),
-            operation: match record.format {
-                "chat" | "messages" | "responses" => "chat",
-                "gemini" => "generate_content",
-                "completions" => "text_completion",
-                "embeddings" => "embeddings",
-                "rerank" => "rerank",
-                _ => OTHER,
-            },
+            operation: operation(record.format).unwrap_or(OTHER),
         }
     }
 
@@ -188,7 +181,7 @@ impl Resolved {
                 let named = deployment.models.iter().flat_map(|(name, entry)| [name.clone(), entry.upstream.clone()]);
                 let provider = KnownProvider {
                     catalogue: deployment.provider.catalogue,
-                    otel: otel_name(deployment.provider.kind),
+                    otel: provider_name(deployment.provider.kind),
                     models: named.collect(),
                 };
                 (deployment.name.clone(), provider)
@@ -236,8 +229,20 @@ impl Known {
     }
 }
 
+/// OpenTelemetry's `gen_ai.operation.name` of a record's format, where it has one.
+pub fn operation(format: &str) -> Option<&'static str> {
+    Some(match format {
+        "chat" | "messages" | "responses" => "chat",
+        "gemini" => "generate_content",
+        "completions" => "text_completion",
+        "embeddings" => "embeddings",
+        "rerank" => "rerank",
+        _ => return None,
+    })
+}
+
 /// OpenTelemetry's `gen_ai.provider.name` of a vendor.
-fn otel_name(kind: &'static str) -> &'static str {
+pub fn provider_name(kind: &'static str) -> &'static str {
     match kind {
         "azure" => "azure.ai.openai",
         "bedrock" => "aws.bedrock",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, Result, TextEncoder,
@@ -10,11 +11,14 @@ use prometheus::{
 
 use super::alerts::AlertMetrics;
 use super::endpoints::EndpointMetrics;
+use super::gen_ai::{GenAi, GenAiMetrics};
 use super::keys::KeyMetrics;
 use super::labels::Labels;
 use super::ledger::LedgerMetrics;
 use super::names::{Kind, Metric};
+use super::otlp::Exported;
 use super::store::StoreMetrics;
+use crate::record::Record;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -56,9 +60,8 @@ pub(super) struct Metrics {
     config_last_reload: IntGauge,
     config_info: IntGaugeVec,
     pub(super) access_log_dropped: IntCounter,
-    gen_ai_duration: HistogramVec,
-    gen_ai_tokens: HistogramVec,
-    gen_ai_first_token: HistogramVec,
+    pub(super) exported: Exported,
+    gen_ai: GenAiMetrics,
 }
 
 /// Registers what it makes.
@@ -106,7 +109,7 @@ impl Maker {
         self.add(Histogram::with_opts(Self::histogram_opts(metric))?)
     }
 
-    fn histograms(&self, metric: Metric) -> Result<HistogramVec> {
+    pub(super) fn histograms(&self, metric: Metric) -> Result<HistogramVec> {
         self.add(HistogramVec::new(Self::histogram_opts(metric), metric.spec().labels)?)
     }
 }
@@ -152,9 +155,8 @@ impl Metrics {
             config_last_reload: make.gauge(Metric::ConfigLastReload)?,
             config_info: make.gauges(Metric::ConfigInfo)?,
             access_log_dropped: make.counter(Metric::AccessLogDropped)?,
-            gen_ai_duration: make.histograms(Metric::GenAiDuration)?,
-            gen_ai_tokens: make.histograms(Metric::GenAiTokens)?,
-            gen_ai_first_token: make.histograms(Metric::GenAiFirstToken)?,
+            exported: Exported::new(&make)?,
+            gen_ai: GenAiMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -166,7 +168,11 @@ impl Metrics {
     }
 
     pub(super) fn render(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        TextEncoder::new().encode_to_string(&self.gather()).unwrap_or_default()
+    }
+
+    pub(super) fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
     }
 }
 
@@ -185,9 +191,7 @@ pub(super) struct Handles {
     route_choices: IntCounter,
     /// Input, cached.
     route_tokens: [IntCounter; 2],
-    gen_ai_duration: Histogram,
-    gen_ai_tokens: [Histogram; 2],
-    gen_ai_first_token: Histogram,
+    gen_ai: GenAi,
 }
 
 impl Handles {
@@ -196,9 +200,8 @@ impl Handles {
         let Labels { tenant, route, provider, model, operation } = &labels;
         let target = [provider.as_str(), model.as_str()];
         let spender = [tenant.as_str(), target[0], target[1]];
-        let gen_ai = [*operation, otel_provider, target[1]];
+        let gen_ai = GenAi::new(&metrics.gen_ai, [*operation, otel_provider, target[1]]);
         let class = |class| metrics.tokens.with_label_values(&[spender[0], spender[1], spender[2], class]);
-        let usage = |kind| metrics.gen_ai_tokens.with_label_values(&[gen_ai[0], gen_ai[1], gen_ai[2], kind]);
         Self {
             requests_200: metrics.requests.with_label_values(&[
                 tenant.as_str(),
@@ -216,9 +219,7 @@ impl Handles {
             dropped_fields: metrics.dropped_fields.with_label_values(&target),
             route_choices: metrics.route_choices.with_label_values(&[route.as_str(), target[0], target[1]]),
             route_tokens: [&metrics.route_input, &metrics.route_cached].map(|all| all.with_label_values(&[route])),
-            gen_ai_duration: metrics.gen_ai_duration.with_label_values(&gen_ai),
-            gen_ai_tokens: ["input", "output"].map(usage),
-            gen_ai_first_token: metrics.gen_ai_first_token.with_label_values(&gen_ai),
+            gen_ai,
             labels,
         }
     }
@@ -233,14 +234,19 @@ impl Handles {
         metrics.requests.with_label_values(&[tenant.as_str(), route, provider, model, status]).inc();
     }
 
-    pub(super) fn duration(&self, duration: Duration) {
+    pub(super) fn duration(&self, metrics: &Metrics, duration: Duration, failure: Option<&str>) {
         self.duration.observe(duration.as_secs_f64());
-        self.gen_ai_duration.observe(duration.as_secs_f64());
+        self.gen_ai.duration(&metrics.gen_ai, duration, failure);
     }
 
     pub(super) fn first_token(&self, after: Duration) {
         self.first_token.observe(after.as_secs_f64());
-        self.gen_ai_first_token.observe(after.as_secs_f64());
+        self.gen_ai.first_token(after);
+    }
+
+    /// What only streams have.
+    pub(super) fn stream(&self, record: &Record<'_>, first: Duration) {
+        self.gen_ai.stream(record, first);
     }
 
     /// What one attempt used, and what that cost where its price is known.
@@ -261,9 +267,7 @@ impl Handles {
         for (counter, count) in self.tokens.iter().zip(counts).filter(|(_, count)| *count > 0) {
             counter.inc_by(count);
         }
-        for (histogram, count) in self.gen_ai_tokens.iter().zip([input, output]) {
-            histogram.observe(float(count));
-        }
+        self.gen_ai.tokens(usage);
     }
 
     /// What of its input a route's requests did not have to pay in full.
@@ -289,6 +293,6 @@ impl Handles {
 }
 
 /// A metric may round beyond 2^53; the ledger has the exact numbers.
-fn float(count: u64) -> f64 {
+pub(super) fn float(count: u64) -> f64 {
     count as f64
 }

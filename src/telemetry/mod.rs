@@ -18,6 +18,7 @@
 pub mod access_log;
 mod alerts;
 mod endpoints;
+mod gen_ai;
 pub mod kept;
 mod keys;
 mod labels;
@@ -25,18 +26,28 @@ mod ledger;
 pub mod log;
 mod metrics;
 pub mod names;
+mod otlp;
+mod rotated;
 mod store;
+pub mod trace;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 pub use endpoints::Seen;
+pub use labels::{operation, provider_name};
 pub use ledger::LedgerSeen;
+pub use otlp::Exported;
+
+use prometheus::proto::MetricFamily;
+use uuid::Uuid;
 
 use crate::config::runtime::Runtime;
+use crate::config::telemetry::Fraction;
 use crate::limit::budget::{Balance, Crossed};
-use crate::record::{Record, Step, Why};
+use crate::record::trace::SpanId;
+use crate::record::{OK, Outcome, Record, Step, Why};
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
 use kept::Kept;
@@ -49,6 +60,8 @@ pub struct Telemetry {
     metrics: Metrics,
     resolver: Resolver,
     access_log: AccessLog,
+    /// [`Fraction`] of the access lines that are written.
+    records: AtomicU32,
     /// Refusals by limits, of all tenants.
     throttled: AtomicU64,
 }
@@ -69,7 +82,8 @@ impl Telemetry {
         let metrics = Metrics::new().map_err(|e| format!("metrics: {e}"))?;
         let access_log = AccessLog::start(&runtime.telemetry.access_log, metrics.access_log_dropped.clone())
             .map_err(|e| format!("access log: {e}"))?;
-        let telemetry = Self { metrics, resolver: Resolver::new(runtime), access_log, throttled: AtomicU64::new(0) };
+        let (resolver, records) = (Resolver::new(runtime), AtomicU32::new(runtime.telemetry.records.0));
+        let telemetry = Self { metrics, resolver, access_log, records, throttled: AtomicU64::new(0) };
         telemetry.reloaded(runtime);
         Ok(telemetry)
     }
@@ -77,6 +91,7 @@ impl Telemetry {
     /// Takes the names that may be label values from a new configuration, and reopens the access log.
     pub fn bind(&self, runtime: &Runtime) -> Result<(), String> {
         self.resolver.bind(runtime);
+        self.records.store(runtime.telemetry.records.0, Ordering::Relaxed);
         self.access_log.switch(&runtime.telemetry.access_log).map_err(|e| format!("access log: {e}"))
     }
 
@@ -148,8 +163,9 @@ impl Telemetry {
         self.metrics.alerts.set(raised, deliveries, dropped);
     }
 
-    /// From now on each record is shown to `follower` too, on the access log's thread: it must be quick.
-    pub fn follow(&self, follower: impl FnMut(&Record<'_>) + Send + 'static) -> bool {
+    /// From now on each record, and its bytes, are shown to `follower` too, on the access log's thread: it
+    /// must be quick.
+    pub fn follow(&self, follower: impl FnMut(&Record<'_>, &[u8]) + Send + 'static) -> bool {
         self.access_log.follow(Box::new(follower))
     }
 
@@ -211,7 +227,9 @@ impl Telemetry {
     /// Closes a request: its metrics and its access line. `packed` is what stands on record. Once per request.
     pub fn finish(&self, record: &Record<'_>, packed: Vec<u8>) {
         self.count(record);
-        self.access_log.write(packed);
+        let records = Fraction(self.records.load(Ordering::Relaxed));
+        let is_written = is_written(records, record.request_id, record.status, record.outcome.as_str());
+        self.access_log.write(packed, is_written);
     }
 
     /// The last finished requests.
@@ -223,10 +241,13 @@ impl Telemetry {
         let labels = Labels::of(record);
         let handles = self.resolver.handles(&self.metrics, &labels);
         handles.request(&self.metrics, record.status);
-        handles.duration(record.duration);
+        handles.duration(&self.metrics, record.duration, failure(record));
         self.metrics.overhead.observe(record.overhead.as_secs_f64());
         if let Some(ttft) = record.ttft {
             handles.first_token(ttft);
+            if record.stream {
+                handles.stream(record, ttft);
+            }
         }
         if let Some(usage) = &record.usage {
             handles.used(usage, record.usage_source.unwrap_or(UsageSource::Estimated), record.charge.cost());
@@ -269,6 +290,16 @@ impl Telemetry {
         counter.with_label_values(&[self.resolver.route(route).as_str(), outcome]).inc();
     }
 
+    /// Counts of what is exported to a collector.
+    pub fn exported(&self) -> Exported {
+        self.metrics.exported.clone()
+    }
+
+    /// Everything, as data.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.metrics.gather()
+    }
+
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.metrics.render()
@@ -278,6 +309,23 @@ impl Telemetry {
     pub fn flush(&self, timeout: Duration) -> bool {
         self.access_log.flush(timeout)
     }
+}
+
+/// Whether an access record is written and sent, where only a part of those that tell of no failure is.
+/// The same request always gets the same answer.
+pub fn is_written(records: Fraction, request_id: Uuid, status: u16, outcome: &str) -> bool {
+    // The ids of spans are as good as random.
+    let chance = || u64::from_be_bytes(SpanId::of_request(request_id).to_bytes());
+    status >= 400 || outcome != Outcome::Finished.as_str() || records.takes(chance())
+}
+
+/// Why the request failed, if it did: a word of ours, and no provider's.
+fn failure<'a>(record: &Record<'a>) -> Option<&'a str> {
+    if record.status < 400 && record.outcome == Outcome::Finished {
+        return None;
+    }
+    let last = record.timeline.iter().last().map(|step| step.outcome).filter(|outcome| *outcome != OK);
+    last.or(Some(record.outcome.as_str()))
 }
 
 #[cfg(test)]

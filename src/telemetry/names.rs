@@ -1,5 +1,7 @@
 //! Every metric: its name, what it says, its labels. Nothing is registered that is not on this list.
 
+use std::borrow::Cow;
+
 /// What kind of number it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -25,6 +27,11 @@ const OPERATION: &[f64] =
 /// Seconds to the first token: OpenTelemetry's buckets, and slow thinkers.
 const FIRST_TOKEN: &[f64] =
     &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
+/// OpenTelemetry's buckets, and none but those.
+const GEN_AI_SECONDS: &[f64] = OPERATION.split_at(14).0;
+const GEN_AI_FIRST_TOKEN: &[f64] = FIRST_TOKEN.split_at(16).0;
+/// Seconds for each token: OpenTelemetry's buckets.
+const PER_TOKEN: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 /// Seconds spent here: from 50 microseconds.
 const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0];
 /// Seconds in line: from nothing to longer than anybody waits.
@@ -51,6 +58,11 @@ const TOKENS: &[f64] = &[
 const STORE: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
 const GEN_AI: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
+
+/// `error_type` is nothing where all went well.
+const GEN_AI_ERROR: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"];
+const GEN_AI_MODALITY: &[&str] =
+    &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_modality"];
 
 const ENDPOINT: &[&str] = &["provider", "endpoint"];
 
@@ -194,11 +206,116 @@ metrics! {
         "Alerts by webhook: delivered, retried (a try that failed and is made again), failed (given up), dropped.";
     AlertsDropped = "weir_alerts_dropped_total", Kind::Counter, &[],
         "Alerts that were not told because there were too many.";
-    GenAiDuration = "gen_ai_client_operation_duration_seconds", Kind::Histogram(OPERATION), GEN_AI,
+    OtlpExported = "weir_otlp_exported_total", Kind::Counter, &["signal"],
+        "What a collector took: requests (traces, logs), readings (metrics).";
+    OtlpDropped = "weir_otlp_dropped_total", Kind::Counter, &["signal"],
+        "The same that no collector got: too much was waiting, it was tried too often, or it was refused.";
+    OtlpFailures = "weir_otlp_failures_total", Kind::Counter, &["signal"],
+        "Calls of a collector that failed; what they carried may be tried again.";
+    GenAiDuration = "gen_ai_client_operation_duration_seconds", Kind::Histogram(GEN_AI_SECONDS), GEN_AI_ERROR,
         "OpenTelemetry: duration of GenAI operations.";
+    GenAiFirstChunk = "gen_ai_client_operation_time_to_first_chunk_seconds", Kind::Histogram(GEN_AI_SECONDS), GEN_AI,
+        "OpenTelemetry: time to the first piece of a stream.";
     GenAiTokens = "gen_ai_client_token_usage", Kind::Histogram(TOKENS),
         &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"],
         "OpenTelemetry: tokens per operation.";
-    GenAiFirstToken = "gen_ai_server_time_to_first_token_seconds", Kind::Histogram(FIRST_TOKEN), GEN_AI,
+    GenAiInput = "gen_ai_client_inference_operation_input_tokens", Kind::Histogram(TOKENS), GEN_AI,
+        "OpenTelemetry: input tokens per operation.";
+    GenAiOutput = "gen_ai_client_inference_operation_output_tokens", Kind::Histogram(TOKENS), GEN_AI,
+        "OpenTelemetry: output tokens per operation.";
+    GenAiUsedInput = "gen_ai_client_inference_usage_input_tokens_total", Kind::Counter, GEN_AI_MODALITY,
+        "OpenTelemetry: input tokens; unknown is what no provider puts under a modality.";
+    GenAiUsedOutput = "gen_ai_client_inference_usage_output_tokens_total", Kind::Counter, GEN_AI_MODALITY,
+        "OpenTelemetry: output tokens.";
+    GenAiCacheRead = "gen_ai_client_inference_usage_cache_read_input_tokens_total", Kind::Counter, GEN_AI_MODALITY,
+        "OpenTelemetry: input tokens that came from a provider's cache.";
+    GenAiCacheWrite = "gen_ai_client_inference_usage_cache_write_input_tokens_total", Kind::Counter, GEN_AI_MODALITY,
+        "OpenTelemetry: input tokens that went into a provider's cache.";
+    GenAiReasoning = "gen_ai_client_inference_usage_reasoning_output_tokens_total", Kind::Counter, GEN_AI_MODALITY,
+        "OpenTelemetry: output tokens of reasoning.";
+    GenAiServed = "gen_ai_server_request_duration_seconds", Kind::Histogram(GEN_AI_SECONDS), GEN_AI_ERROR,
+        "OpenTelemetry: duration of requests, as a server sees them.";
+    GenAiPerToken = "gen_ai_server_time_per_output_token_seconds", Kind::Histogram(PER_TOKEN), GEN_AI,
+        "OpenTelemetry: time for each output token of a stream after the first.";
+    GenAiFirstToken = "gen_ai_server_time_to_first_token_seconds", Kind::Histogram(GEN_AI_FIRST_TOKEN), GEN_AI,
         "OpenTelemetry: time to the first token.";
+}
+
+/// Name and unit in OTLP of a metric of /metrics: OpenTelemetry's own names have dots there and no unit in
+/// them; ours are the same in both.
+pub fn otel(name: &str) -> (&str, &'static str) {
+    match name {
+        "gen_ai_client_operation_duration_seconds" => ("gen_ai.client.operation.duration", "s"),
+        "gen_ai_client_operation_time_to_first_chunk_seconds" => ("gen_ai.client.operation.time_to_first_chunk", "s"),
+        "gen_ai_client_token_usage" => ("gen_ai.client.token.usage", "{token}"),
+        "gen_ai_client_inference_operation_input_tokens" => {
+            ("gen_ai.client.inference.operation.input_tokens", "{token}")
+        }
+        "gen_ai_client_inference_operation_output_tokens" => {
+            ("gen_ai.client.inference.operation.output_tokens", "{token}")
+        }
+        "gen_ai_client_inference_usage_input_tokens_total" => ("gen_ai.client.inference.usage.input_tokens", "{token}"),
+        "gen_ai_client_inference_usage_output_tokens_total" => {
+            ("gen_ai.client.inference.usage.output_tokens", "{token}")
+        }
+        "gen_ai_client_inference_usage_cache_read_input_tokens_total" => {
+            ("gen_ai.client.inference.usage.cache_read.input_tokens", "{token}")
+        }
+        "gen_ai_client_inference_usage_cache_write_input_tokens_total" => {
+            ("gen_ai.client.inference.usage.cache_write.input_tokens", "{token}")
+        }
+        "gen_ai_client_inference_usage_reasoning_output_tokens_total" => {
+            ("gen_ai.client.inference.usage.reasoning.output_tokens", "{token}")
+        }
+        "gen_ai_server_request_duration_seconds" => ("gen_ai.server.request.duration", "s"),
+        "gen_ai_server_time_per_output_token_seconds" => ("gen_ai.server.time_per_output_token", "s"),
+        "gen_ai_server_time_to_first_token_seconds" => ("gen_ai.server.time_to_first_token", "s"),
+        own => (own, unit(own)),
+    }
+}
+
+fn unit(own: &str) -> &'static str {
+    match own.trim_end_matches("_total").rsplit('_').next() {
+        Some("seconds") => "s",
+        Some("bytes") => "By",
+        Some("ratio") => "1",
+        _ => "",
+    }
+}
+
+/// A label as an attribute.
+pub fn otel_label(label: &str) -> Cow<'_, str> {
+    match label.strip_prefix("gen_ai_") {
+        Some(rest) => Cow::Owned(format!("gen_ai.{}", rest.replace('_', "."))),
+        None if label == "error_type" => Cow::Borrowed("error.type"),
+        None => Cow::Borrowed(label),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_opentelemetrys_own_has_its_name_there() {
+        for spec in Metric::ALL.iter().map(|metric| metric.spec()).filter(|spec| spec.name.starts_with("gen_ai_")) {
+            let (name, unit) = otel(spec.name);
+            assert!(name.starts_with("gen_ai.") && matches!(unit, "s" | "{token}"), "{}: {name}", spec.name);
+            // As an exporter for Prometheus makes a name of it.
+            let suffix = match (unit, spec.kind) {
+                (_, Kind::Counter) => "_total",
+                ("s", _) => "_seconds",
+                _ => "",
+            };
+            assert_eq!(format!("{}{suffix}", name.replace('.', "_")), spec.name);
+            assert!(spec.labels.iter().all(|label| otel_label(label).contains('.')), "{}", spec.name);
+        }
+        assert_eq!(otel("weir_ledger_lag_seconds"), ("weir_ledger_lag_seconds", "s"));
+        assert_eq!(otel("weir_ledger_damaged_bytes_total"), ("weir_ledger_damaged_bytes_total", "By"));
+        assert_eq!((otel("weir_requests_total").1, otel("weir_budget_remaining_ratio").1), ("", "1"));
+        assert_eq!(
+            (otel_label("gen_ai_provider_name"), otel_label("tenant")),
+            ("gen_ai.provider.name".into(), "tenant".into())
+        );
+    }
 }

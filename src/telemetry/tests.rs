@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::names::Metric;
 use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
-use crate::config::runtime::{self, AccessLog as Target, Deployment, ModelEntry, Tenant};
+use crate::config::runtime::{Deployment, ModelEntry, Tenant};
+use crate::config::telemetry::{self as configured, AccessLog as Target};
 use crate::limit::Scope;
 use crate::limit::shared::Watch as _;
 use crate::provider::{Provider, simulator};
@@ -29,7 +30,7 @@ fn runtime(target: Target) -> Runtime {
         deployments: vec![deployment("lab")],
         tenants: vec![Arc::new(tenant)],
         prices: Arc::new(PriceTable::builtin()),
-        telemetry: runtime::Telemetry { access_log: target },
+        telemetry: configured::Telemetry { access_log: target, ..configured::Telemetry::default() },
         ..Runtime::default()
     }
 }
@@ -87,7 +88,7 @@ fn the_line_has_exactly_the_names_of_the_contract() {
     #[expect(clippy::disallowed_types, reason = "a test reads its own output")]
     let row: serde_json::Value = serde_json::from_slice(&line).unwrap();
     let expected = json!({
-        "request_id": "00000000-0000-0000-0000-000000000000", "client_request_id": null,
+        "request_id": "00000000-0000-0000-0000-000000000000", "client_request_id": null, "trace_id": null,
         "started_at": "1970-01-01T00:00:01.500Z", "tenant": "acme", "key_id": "dev",
         "user": null, "tags": [],
         "format": "chat", "route": null, "model": "lab/echo", "provider": "lab", "upstream_model": "echo",
@@ -436,6 +437,9 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     telemetry.alerts(&[("unknown_price", 1)], &[("on-call".to_owned(), "delivered", 1)], 0);
     telemetry.failed("timeout");
     telemetry.turned(true);
+    let exported = telemetry.exported();
+    [Exported::exported, Exported::dropped].iter().for_each(|count| count(&exported, "traces", 1));
+    exported.failed("traces");
     let text = telemetry.render();
     let served: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let mut listed: Vec<&str> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();
@@ -465,10 +469,106 @@ fn records_are_kept_where_no_line_is_written() {
 #[test]
 fn the_line_and_the_metrics_come_from_one_call() {
     let path = std::env::temp_dir().join(format!("weir-telemetry-{}.log", Uuid::now_v7()));
-    let telemetry = Telemetry::new(&runtime(Target::File(path.clone()))).unwrap();
+    let telemetry = Telemetry::new(&runtime(Target::File(path.clone(), None))).unwrap();
     finish(&telemetry, &record());
     assert!(telemetry.flush(Duration::from_secs(60)));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.starts_with(r#"{"request_id":"00000000-"#) && text.ends_with("}\n"), "{text}");
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_sample_leaves_out_what_went_well_and_never_a_failure() {
+    let path = std::env::temp_dir().join(format!("weir-sample-{}.log", Uuid::now_v7()));
+    let mut runtime = runtime(Target::File(path.clone(), None));
+    runtime.telemetry.records = Fraction(0);
+    let telemetry = Telemetry::new(&runtime).unwrap();
+    finish(&telemetry, &record());
+    finish(&telemetry, &Record { status: 429, outcome: Outcome::Failed, ..record() });
+    finish(&telemetry, &Record { outcome: Outcome::ClientCut, ..record() });
+    runtime.telemetry.records = Fraction::ALL;
+    telemetry.bind(&runtime).unwrap();
+    finish(&telemetry, &Record { status: 201, ..record() });
+    assert!(telemetry.flush(Duration::from_secs(60)));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let written: Vec<&str> = text.lines().filter_map(|line| line.split("\"status\":").nth(1)?.get(..3)).collect();
+    assert_eq!(written, ["429", "200", "201"]);
+    assert_eq!(telemetry.kept().count(), 4, "the admin API has all");
+    std::fs::remove_file(&path).unwrap();
+    let taken = |part| (0..4_000).filter(|_| is_written(Fraction(part), Uuid::now_v7(), 200, "finished")).count();
+    assert_eq!((taken(0), taken(1_000_000)), (0, 4_000));
+    // 1 000, and 27 is its deviation.
+    assert!((800..1_200).contains(&taken(250_000)));
+}
+
+#[test]
+fn an_access_log_that_rotates_loses_no_line() {
+    let dir = std::env::temp_dir().join(format!("weir-rotates-{}", Uuid::now_v7()));
+    std::fs::create_dir(&dir).unwrap();
+    let rotation = configured::Rotation { most_bytes: 2_000, keep: 100 };
+    let telemetry = Telemetry::new(&runtime(Target::File(dir.join("a.log"), Some(rotation)))).unwrap();
+    for _ in 0..20 {
+        finish(&telemetry, &record());
+        assert!(telemetry.flush(Duration::from_secs(60)));
+    }
+    let texts: Vec<String> =
+        std::fs::read_dir(&dir).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    assert!(
+        texts.len() > 4 && texts.iter().all(|text| text.len() <= 2_000 && text.ends_with("}\n")),
+        "{}",
+        texts.len()
+    );
+    assert_eq!(texts.iter().map(|text| text.lines().count()).sum::<usize>(), 20);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn why_requests_failed_is_a_word_of_ours() {
+    let telemetry = telemetry();
+    let timeline = timeline();
+    finish(&telemetry, &record());
+    for error in ["invented-by-a-provider", "invented-too"] {
+        let failed = Record { status: 502, outcome: Outcome::Failed, error: Some(error), ..record() };
+        finish(&telemetry, &failed);
+        finish(&telemetry, &Record { timeline: Timeline::Tried(&timeline[..1]), ..failed });
+    }
+    let text = telemetry.render();
+    let target = r#"gen_ai_operation_name="chat",gen_ai_provider_name="simulator",gen_ai_request_model="echo""#;
+    for name in ["gen_ai_client_operation_duration_seconds_count", "gen_ai_server_request_duration_seconds_count"] {
+        let counted = |error: &str| value(&text, &format!(r#"{name}{{error_type="{error}",{target}}}"#));
+        assert_eq!((counted(""), counted("failed")), (Some(1.0), Some(2.0)));
+        assert_eq!(counted(timeline[0].outcome), Some(2.0), "{}", timeline[0].outcome);
+    }
+    assert!(!text.contains("invented"));
+}
+
+#[test]
+fn streams_have_the_time_of_their_first_piece_and_of_each_token() {
+    let telemetry = telemetry();
+    finish(&telemetry, &record());
+    let (duration, ttft) = (Duration::from_millis(900), Some(Duration::from_millis(100)));
+    finish(&telemetry, &Record { stream: true, duration, ttft, ..record() });
+    let estimated = Some(UsageSource::Estimated);
+    finish(&telemetry, &Record { stream: true, duration, ttft, usage_source: estimated, ..record() });
+    let text = telemetry.render();
+    let target = r#"{gen_ai_operation_name="chat",gen_ai_provider_name="simulator",gen_ai_request_model="echo"}"#;
+    let of = |name: &str| value(&text, &format!("{name}{target}")).unwrap();
+    assert_eq!(of("gen_ai_client_operation_time_to_first_chunk_seconds_count"), 2.0);
+    assert_eq!(of("gen_ai_server_time_per_output_token_seconds_count"), 1.0, "of counts that were reported");
+    // 800 ms for the eight tokens after the first.
+    assert!((of("gen_ai_server_time_per_output_token_seconds_sum") - 0.1).abs() < 1e-9);
+    let used = |name: &str, modality: &str| {
+        let labels = target.replace('}', &format!(r#",gen_ai_token_modality="{modality}"}}"#));
+        value(&text, &format!("gen_ai_client_inference_usage_{name}_tokens_total{labels}"))
+    };
+    assert_eq!(
+        (used("input", "unknown"), used("output", "unknown"), used("input", "audio")),
+        (Some(45.0), Some(27.0), Some(0.0))
+    );
+    assert_eq!((used("cache_read_input", "unknown"), used("reasoning_output", "unknown")), (Some(15.0), Some(6.0)));
+    let audio = Usage { audio_input_tokens: 4, ..usage() };
+    finish(&telemetry, &Record { usage: Some(audio), ..record() });
+    let text = telemetry.render();
+    let labels = target.replace('}', r#",gen_ai_token_modality="audio"}"#);
+    assert_eq!(value(&text, &format!("gen_ai_client_inference_usage_input_tokens_total{labels}")), Some(4.0));
 }

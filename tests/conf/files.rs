@@ -2,6 +2,7 @@
 
 use weir::config::raw::Config;
 use weir::config::read::{Context, Settings};
+use weir::config::telemetry::{AccessLog, Otlp, Telemetry};
 use weir::config::{schema, yaml};
 
 use crate::world::{bless, good, root, world, yaml_files};
@@ -96,7 +97,16 @@ fn the_reference_tells_the_defaults() {
     let text = std::fs::read_to_string(root().join("conf/reference.yaml")).unwrap();
     let reference = good(&text);
     let nothing = good(&crate::world::with(""));
-    assert_eq!(format!("{:?}", reference.telemetry), format!("{:?}", nothing.telemetry));
+    assert_eq!(nothing.telemetry, Telemetry { access_log: AccessLog::Stdout, ..Telemetry::default() });
+    assert_eq!(reference.telemetry.records, nothing.telemetry.records);
+    // What a file and a collector have where nothing else is said: neither is a default.
+    let said = good(&crate::world::with(
+        "telemetry: {access_log: {path: a.log, rotate: {}}, otlp: {endpoint: \"http://otel:4318\"}}",
+    ));
+    let AccessLog::File(_, rotation) = &reference.telemetry.access_log else { panic!() };
+    assert_eq!(said.telemetry.access_log, AccessLog::File("a.log".into(), *rotation));
+    let otlp = reference.telemetry.otlp.clone().map(|otlp| Otlp { headers: Vec::new(), resource: Vec::new(), ..otlp });
+    assert_eq!(said.telemetry.otlp, otlp);
     assert_eq!(reference.server.listen[0].address, nothing.server.listen[0].address);
     assert_eq!(reference.server.max_body_bytes, nothing.server.max_body_bytes);
     assert_eq!(reference.server.max_answer_bytes, nothing.server.max_answer_bytes);

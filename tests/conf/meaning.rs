@@ -9,7 +9,8 @@ use weir::config::env::Table;
 use weir::config::limits::Limited;
 use weir::config::raw;
 use weir::config::read::Settings as _;
-use weir::config::runtime::{AccessLog, OnStoreLoss, Strategy, Tenant};
+use weir::config::runtime::{OnStoreLoss, Strategy, Tenant};
+use weir::config::telemetry::{AccessLog, Fraction, Rotation};
 use weir::config::{dump, load};
 use weir::secret::minted;
 use weir::wire::Thinking;
@@ -234,7 +235,28 @@ fn the_access_log_goes_where_it_is_told() {
     let log = |word: &str| good(&with(&format!("telemetry: {{access_log: {word}}}"))).telemetry.access_log;
     assert_eq!(log("off"), AccessLog::Off);
     assert_eq!(log("stdout"), AccessLog::Stdout);
-    assert_eq!(log("./access.jsonl"), AccessLog::File("./access.jsonl".into()));
+    assert_eq!(log("./access.jsonl"), AccessLog::File("./access.jsonl".into(), None));
+    let full = good(&with("telemetry: {access_log: {path: ./a.jsonl, sample: 0.1, rotate: {size: 2MiB}}}")).telemetry;
+    let rotation = Rotation { most_bytes: 2 << 20, keep: 5 };
+    assert_eq!(full.access_log, AccessLog::File("./a.jsonl".into(), Some(rotation)));
+    assert_eq!((full.records, full.otlp), (Fraction(100_000), None));
+}
+
+#[test]
+#[cfg(feature = "otlp")]
+fn a_collector_is_where_it_is_told_and_gets_everything() {
+    let otlp = |text: &str| good(&with(&format!("telemetry: {{otlp: {text}}}"))).telemetry.otlp.unwrap();
+    let usual = otlp("{endpoint: \"http://otel:4318\"}");
+    assert_eq!((usual.endpoint.host.as_str(), usual.endpoint.port, usual.endpoint.path.as_str()), ("otel", 4318, ""));
+    assert!(usual.traces && usual.metrics && usual.logs && usual.sample == Fraction::ALL);
+    assert_eq!((usual.interval.as_secs(), usual.service_name.as_str()), (60, "weir"));
+    let said = otlp(
+        "{endpoint: \"https://o.example/otlp/\", headers: {Authorization: Basic x}, logs: false, sample: 0.25, interval: 10s, service_name: gw, resource: {deployment.environment.name: test}}",
+    );
+    assert_eq!((said.endpoint.tls, said.endpoint.port, said.endpoint.path.as_str()), (true, 443, "/otlp"));
+    assert_eq!((said.headers[0].0.as_str(), said.headers[0].1.expose()), ("authorization", "Basic x"));
+    assert_eq!((said.logs, said.sample), (false, Fraction(250_000)));
+    assert_eq!(said.resource, [("deployment.environment.name".to_owned(), "test".to_owned())]);
 }
 
 #[test]

@@ -76,6 +76,9 @@ mod metrics;
 mod models;
 #[cfg(test)]
 mod others;
+#[cfg(feature = "otlp")]
+#[cfg(test)]
+mod otlp;
 #[cfg(test)]
 mod packed;
 #[cfg(test)]
@@ -102,6 +105,8 @@ mod streams;
 mod tls;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod translate;
 #[cfg(test)]

@@ -122,3 +122,19 @@ fn a_failed_request_leaves_one_record_too() {
     assert_eq!((&record["outcome"], &record["attempts"]), (&json!("failed"), &json!(1)), "{record}");
     assert_eq!(gateway.metric("weir_inflight_requests", &[]), 0.0);
 }
+
+#[test]
+fn a_sample_of_access_records_has_every_failure_and_the_ledger_has_all() {
+    let sim = Simulated::start();
+    let log = "access_log: {path: \"@DIR@/access.jsonl\", sample: 0, rotate: {size: 1MiB, keep: 1}}";
+    let gateway = Gateway::start(&config(sim.address, sim.address, "").replace("access_log: stdout", log));
+    for model in ["openai/gpt-4o-mini", "nobody/knows-this", "openai/gpt-4o-mini"] {
+        gateway.post(CHAT, &chat(model, "hi"));
+    }
+    let rows = |list: &serde_json::Value| list["data"].as_array().unwrap().len();
+    until("the records", || (rows(&gateway.admin("GET", "/admin/v1/requests").json()) == 3).then_some(()));
+    let written = || std::fs::read_to_string(gateway.dir.join("access.jsonl")).unwrap();
+    let text = until("the failure", || Some(written()).filter(|text| !text.is_empty()));
+    assert!(text.lines().count() == 1 && text.contains("\"status\":404"), "{text}");
+    assert_eq!(gateway.metric("weir_access_log_dropped_total", &[]), 0.0, "left out is not lost");
+}

@@ -15,7 +15,7 @@ use crate::support::wait::until;
 
 fn row(number: u64, day: u64, tenant: &str, key: &str, model: &str, cost: u64) -> Row {
     let line = json!({
-        "request_id": format!("00000000-0000-7000-8000-{number:012}"), "client_request_id": null,
+        "request_id": format!("00000000-0000-7000-8000-{number:012}"), "client_request_id": null, "trace_id": null,
         "started_at": format!("2026-07-{day:02}T10:00:{number:02}.000Z"), "tenant": tenant, "key_id": key,
         "user": "ann", "tags": ["team=search"], "format": "chat", "route": null, "model": model,
         "provider": "openai", "upstream_model": model, "stream": false, "status": 200, "outcome": "finished",

@@ -51,6 +51,8 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
     Row {
         request_id: format!("019d0000-0000-7000-8000-{n:012x}"),
         client_request_id: None,
+        trace_id: None,
+        traceparent: None,
         started_at,
         tenant: Some(format!("tenant-{tenant}")),
         key_id: Some(format!("tenant-{tenant}-key-{key}")),
@@ -61,6 +63,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         model: Some(format!("openai/model-{model}")),
         provider: Some("openai".into()),
         upstream_model: Some(format!("model-{model}")),
+        response_model: None,
         stream: n.is_multiple_of(2),
         status: if failed { 502 } else { 200 },
         outcome: if failed { "failed" } else { "finished" }.into(),

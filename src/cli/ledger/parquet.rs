@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_by_others() {
-        let line = br#"{"request_id":"r","client_request_id":null,"started_at":"2026-11-28T22:54:00.120Z","tenant":"acme","key_id":null,"user":null,"tags":["a","b"],"format":"chat","route":null,"model":"m","provider":null,"upstream_model":null,"stream":true,"status":200,"outcome":"finished","attempts":1,"fallback":false,"input_tokens":5,"output_tokens":null,"cached_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"usage_source":null,"usage":null,"service_tier":null,"cost_pico_usd":170141183460469231731687303715884105727,"cost_usd":170141183460469231731687303.715884105727,"price_version":null,"duration_ms":12.345,"ttft_ms":null,"overhead_ms":0.100,"dropped":[],"error":null,"timeline":[]}"#;
+        let line = br#"{"request_id":"r","client_request_id":null,"trace_id":null,"started_at":"2026-11-28T22:54:00.120Z","tenant":"acme","key_id":null,"user":null,"tags":["a","b"],"format":"chat","route":null,"model":"m","provider":null,"upstream_model":null,"stream":true,"status":200,"outcome":"finished","attempts":1,"fallback":false,"input_tokens":5,"output_tokens":null,"cached_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"usage_source":null,"usage":null,"service_tier":null,"cost_pico_usd":170141183460469231731687303715884105727,"cost_usd":170141183460469231731687303.715884105727,"price_version":null,"duration_ms":12.345,"ttft_ms":null,"overhead_ms":0.100,"dropped":[],"error":null,"timeline":[]}"#;
         let row = Row::read(line).unwrap();
         let mut out = Vec::new();
         let mut parquet = Parquet::new(&mut out).unwrap();

@@ -8,6 +8,7 @@ mod price;
 mod provider;
 mod route;
 mod server;
+mod telemetry;
 mod tenant;
 
 pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
@@ -20,9 +21,10 @@ pub use provider::{
 };
 pub use route::{PreferWord, Route, Rule, StrategyWord, Target, When};
 pub use server::{
-    AccessLogWord, Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, OnStoreLossWord, PricesFile, RetryBudget,
-    RoleWord, Server, State, Telemetry, Timeouts, TlsPath,
+    Admin, AdminToken, Defaults, Ledger, Listen, ListenFull, OnStoreLossWord, PricesFile, RetryBudget, RoleWord,
+    Server, State, Timeouts, TlsPath,
 };
+pub use telemetry::{AccessLogFull, AccessLogWord, Otlp, Rotate, Telemetry};
 pub use tenant::{Key, Limits, PreviousSecret, Share, StoredKey, Tenant};
 
 use super::read::{Map, settings};
@@ -61,11 +63,6 @@ settings! {
         alerts: Alerts = "{}",
     }
 }
-
-/// Options of the product that this version does not have: (mapping, key, what to know). They are
-/// refused, for an option that does nothing is a trap.
-pub(super) const LATER: &[(&str, &str, &str)] =
-    &[("`telemetry`", "otlp", "metrics are at /metrics of the admin address")];
 
 impl Config {
     /// Providers are written and some could not be read: what refers to them may be right.

@@ -1,4 +1,4 @@
-//! `server`, `admin`, `state`, `defaults`, `prices`, `telemetry`.
+//! `server`, `admin`, `state`, `defaults`, `prices`.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::config::read::{
     Address, At, Either, Name, Network, OneOrMore, Period, PeriodOrOff, Scalar, SecretText, Sha256Hex, Size, one_of,
     settings,
 };
-use crate::config::runtime::{AccessLog, OnStoreLoss};
+use crate::config::runtime::OnStoreLoss;
 
 settings! {
     /// The public side.
@@ -175,13 +175,6 @@ settings! {
         /// are.
         file: PathBuf,
     }
-
-    /// What is told about requests.
-    Telemetry in "`telemetry`" {
-        /// Where the access record of each request goes, one JSON line each: `stdout`, `off`, or a
-        /// path. The last thousand are in the admin API in any case.
-        access_log: AccessLogWord = "stdout",
-    }
 }
 
 /// One entry of `server.listen`.
@@ -215,25 +208,6 @@ impl Scalar for OnStoreLossWord {
 
     fn schema() -> Schema {
         json_schema!({"enum": OnStoreLoss::WORDS.map(|(word, _)| word)})
-    }
-}
-
-/// `stdout`, `off` or a path.
-#[derive(Debug, Clone)]
-pub struct AccessLogWord(pub AccessLog);
-
-impl Scalar for AccessLogWord {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "stdout" => Ok(Self(AccessLog::Stdout)),
-            "off" => Ok(Self(AccessLog::Off)),
-            path if path.contains(['/', '.']) => Ok(Self(AccessLog::File(path.into()))),
-            _ => Err("`stdout`, `off`, or a path (with a `/` or a `.` in it)".to_owned()),
-        }
-    }
-
-    fn schema() -> Schema {
-        json_schema!({"anyOf": [{"enum": ["stdout", "off"]}, {"type": "string", "pattern": "[/.$]"}]})
     }
 }
 

@@ -4,7 +4,6 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::context::{Context, nearest};
 use super::{At, Read};
-use crate::config::raw::LATER;
 use crate::config::yaml::{Entry, Kind, Node, Place};
 
 /// One key of a mapping.
@@ -165,11 +164,6 @@ fn unknown<S: Settings>(entry: &Entry, cx: &mut Context<'_>) {
     }
     cx.hide_all(&entry.value);
     let name = &entry.name;
-    let later = LATER.iter().find(|(place, key, _)| *place == S::PLACE && key == name);
-    if let Some((_, _, why)) = later {
-        cx.say(entry.place, format!("`{name}` is not supported by this version of Weir")).label(*why);
-        return;
-    }
     let known: Vec<_> = S::FIELDS.iter().map(|f| f.name).collect();
     cx.say(entry.place, format!("unknown key `{name}` in {}", S::PLACE))
         .label(format!("expected one of: {}", known.join(", ")))

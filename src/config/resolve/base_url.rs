@@ -41,6 +41,11 @@ pub(super) fn plain(text: &str) -> Result<BaseUrl, String> {
     split(before)
 }
 
+/// An address that more is put behind. The error says what was expected.
+pub(super) fn bare(text: &str) -> Result<BaseUrl, String> {
+    split(text)
+}
+
 fn split(text: &str) -> Result<BaseUrl, String> {
     let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => (true, rest),

@@ -17,6 +17,7 @@ mod provider;
 mod reach;
 mod route;
 mod server;
+mod telemetry;
 mod tenant;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::time::SystemTime;
 use super::raw::{Config, StoredKey};
 use super::read::Context;
 use super::report::Report;
-use super::runtime::{Key, Runtime, Telemetry};
+use super::runtime::{Key, Runtime};
 
 /// Builds the runtime. `None`, or problems in `cx` or `report`: the configuration is refused.
 /// Problems of files that the configuration names go to `report`, its own to `cx`.
@@ -58,7 +59,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         keys: tenants_and_keys.1,
         auth: auth::auth(raw, cx),
         prices,
-        telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
+        telemetry: telemetry::telemetry(&raw.telemetry, cx),
         alerts: Arc::new(alerts::alerts(raw, cx)),
     })
 }

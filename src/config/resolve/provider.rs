@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{authored, aws, azure, base_url, endpoints, google, server};
 use crate::config::raw::{self, Capabilities, Config, ModelFull, Promise, QuirkChanges};
-use crate::config::read::{At, Context, Either, Period, nearest};
+use crate::config::read::{At, Context, Either, Map, Period, SecretText, nearest};
 use crate::config::runtime::{ApiChoice, BaseUrl, Check, Deployment, Discovered, Labels, ModelEntry, Queue, Timeouts};
 use crate::provider::{self, Auth, PROVIDERS, Provider};
 use crate::secret::Secret;
@@ -83,7 +83,7 @@ fn deployment(
 ) -> Option<Deployment> {
     let raw = &member.settings;
     let timeouts = timeouts(&raw.timeouts, defaults, cx);
-    let headers = headers(raw, cx);
+    let headers = raw.headers.as_ref().map(|all| header_list(all, cx)).unwrap_or_default();
     if let Some(file) = &raw.ca_file {
         server::pem(file, "CERTIFICATE", cx);
     }
@@ -252,9 +252,10 @@ fn api_key(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut
     }
 }
 
-fn headers(raw: &raw::Provider, cx: &mut Context<'_>) -> Vec<(String, Secret)> {
+/// Headers of the operator's own.
+pub(super) fn header_list(raw: &Map<SecretText>, cx: &mut Context<'_>) -> Vec<(String, Secret)> {
     let mut headers: Vec<(String, Secret)> = Vec::new();
-    for (name, value) in raw.headers.iter().flat_map(|h| &h.entries) {
+    for (name, value) in &raw.entries {
         let lower = name.to_ascii_lowercase();
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if lower.is_empty() || !lower.chars().all(token) {

@@ -96,6 +96,9 @@ struct Rest {
     /// The whole row, where columns cannot hold it.
     line: Option<Box<RawValue>>,
     client_request_id: Option<String>,
+    trace_id: Option<String>,
+    traceparent: Option<String>,
+    response_model: Option<String>,
     /// Where the counts do not say it.
     usage: Option<Classes>,
     /// There are counts, and no classes behind them.
@@ -237,6 +240,7 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
     if let Some(id) = record.client_request_id {
         rest.text("client_request_id", id);
     }
+    write_trace(record, &mut rest);
     let implied = record.told().and_then(|usage| {
         let (input, output) = (usage.input_tokens(), usage.output_tokens());
         implied(input, output, [usage.cached_tokens, usage.cache_written_tokens(), usage.reasoning_tokens])
@@ -256,6 +260,18 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
     if steps.peek().is_some() {
         let mut timeline = rest.arr("timeline");
         steps.for_each(|step| write_step(record, &step, &mut timeline.obj()));
+    }
+}
+
+fn write_trace(record: &Record<'_>, rest: &mut Obj<'_>) {
+    if let Some(id) = record.trace_id {
+        let _ = write!(rest.key("trace_id"), "\"{id}\"");
+    }
+    if let Some(parent) = record.traceparent {
+        let _ = write!(rest.key("traceparent"), "\"{parent}\"");
+    }
+    if let Some(model) = record.response_model {
+        rest.text("response_model", model);
     }
 }
 
@@ -335,6 +351,9 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     }
     let mut row = columns(cells)?;
     row.client_request_id = rest.client_request_id;
+    row.trace_id = rest.trace_id;
+    row.traceparent = rest.traceparent;
+    row.response_model = rest.response_model;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
     let implied = || {
@@ -357,6 +376,8 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
     Ok(Row {
         request_id: cells.need_text(0)?,
         client_request_id: None,
+        trace_id: None,
+        traceparent: None,
         started_at: time::write_ms(cells.need_int(1)?),
         tenant: cells.text(2)?,
         key_id: cells.text(3)?,
@@ -367,6 +388,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         model: cells.text(8)?,
         provider: cells.text(9)?,
         upstream_model: cells.text(10)?,
+        response_model: None,
         stream: cells.truth(11)?,
         status: u16::try_from(cells.need_int(12)?).map_err(StoreError::unreadable)?,
         outcome: cells.need_text(13)?,

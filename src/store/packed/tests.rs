@@ -198,7 +198,9 @@ fn row() -> impl Strategy<Value = Row> {
         let told = classes.map(Usage::from).filter(Usage::tells_tokens);
         Row {
             request_id: uuid::Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)).to_string(),
-            client_request_id: names.0,
+            client_request_id: names.0.clone(),
+            trace_id: names.0.as_ref().map(|_| "4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            traceparent: names.0.map(|_| "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
             started_at: time::write_ms(times.3),
             tenant: names.1,
             key_id: names.2,
@@ -208,7 +210,8 @@ fn row() -> impl Strategy<Value = Row> {
             route: names.4,
             model: names.5,
             provider: names.6.clone(),
-            upstream_model: names.7,
+            upstream_model: names.7.clone(),
+            response_model: names.7,
             stream: flags.0,
             status: flags.2,
             outcome: "finished".into(),

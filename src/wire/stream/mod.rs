@@ -67,6 +67,8 @@ pub struct Progress {
     pub usage: Option<Usage>,
     /// The tier the answer says it is served in: prices differ by it.
     pub service_tier: Option<String>,
+    /// The model that the answer says it is of: what was asked for may be a name for it.
+    pub model: Option<String>,
     /// Text the model has put out: answer, thinking and arguments of calls.
     pub output: TextCount,
     /// Events that came, pings aside: a model that searches or runs code puts out no text for a while.

@@ -9,7 +9,7 @@ use crate::wire::bridge::{Bridge, Events};
 use crate::wire::frames::{Frames, Framing};
 use crate::wire::resume::Prefill;
 use crate::wire::sse::Frame;
-use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder};
+use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder, watch};
 
 /// Turns a stream of one format into a stream of another.
 pub struct Translator {
@@ -250,9 +250,10 @@ impl Writer {
     fn observe(&mut self, event: &ir::Event<'_>) -> bool {
         let progress = &mut self.progress;
         match event {
-            ir::Event::Start { usage, service_tier, .. } => {
+            ir::Event::Start { usage, service_tier, model, .. } => {
                 progress.opening_usage = usage.or(progress.opening_usage);
                 progress.service_tier = service_tier.as_ref().map(|tier| tier.text().into_owned());
+                progress.model = model.as_ref().and_then(watch::name);
                 return false;
             }
             ir::Event::Ping => return false,

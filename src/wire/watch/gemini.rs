@@ -2,10 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::{Eye, Verdict, has_error};
+use super::{Eye, Verdict, has_error, model};
 use crate::usage::estimate::TextCount;
 use crate::wire::gemini::usage;
 use crate::wire::scan::{self, Escapes, Tally};
+
+/// Where an answer names its model.
+pub(super) const MODEL: &str = "modelVersion";
 
 impl Eye {
     pub(super) fn gemini(&mut self, data: &str) -> Verdict {
@@ -39,6 +42,9 @@ impl Eye {
             self.progress.opening_usage = counts;
         }
         self.progress.usage = counts.or(self.progress.usage);
+        if self.progress.model.is_none() {
+            self.progress.model = model(data, MODEL);
+        }
         self.progress.service_tier = usage::tier_in_body(data).or_else(|| self.progress.service_tier.take());
     }
 }

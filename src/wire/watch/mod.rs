@@ -4,6 +4,7 @@
 //! Each event is passed over once by the scanner, which tells the names and strings it skips;
 //! nothing is built. Only what is then known to hold counts or an error is read, by its dialect.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -244,6 +245,7 @@ impl Eye {
         self.progress.usage = usage.or(self.progress.usage);
         if usage.is_some() {
             self.progress.service_tier = tier(data);
+            self.progress.model = model(data, MODEL);
         }
         usage.is_some()
     }
@@ -280,8 +282,9 @@ impl Eye {
 
     fn message_start(&mut self, data: &str) {
         self.merge.start(data);
-        let usage = scan::member(data, "message").and_then(|message| scan::member(message, "usage"));
-        self.progress.service_tier = usage.and_then(tier);
+        let message = scan::member(data, "message");
+        self.progress.service_tier = message.and_then(|message| scan::member(message, "usage")).and_then(tier);
+        self.progress.model = message.and_then(|message| model(message, MODEL));
         self.progress.opening_usage = self.merge.usage();
     }
 
@@ -376,6 +379,20 @@ fn tier(json: &str) -> Option<String> {
     word("speed").filter(|speed| speed == "fast").or_else(|| word("service_tier"))
 }
 
+/// Where most answers name their model.
+const MODEL: &str = "model";
+const MOST_NAME_BYTES: usize = 256;
+
+/// The model that an answer names.
+fn model(json: &str, member: &str) -> Option<String> {
+    name(&Str::from_raw(scan::member(json, member)?)?)
+}
+
+/// A name, unless it is none.
+pub(super) fn name(text: &Str<'_>) -> Option<String> {
+    Some(text.text()).filter(|name| !name.is_empty() && name.len() <= MOST_NAME_BYTES).map(Cow::into_owned)
+}
+
 fn has_no_choice(data: &str) -> bool {
     scan::member(data, "choices").is_none_or(|list| list.strip_prefix('[').is_some_and(|l| l.trim_ascii_start() == "]"))
 }
@@ -387,6 +404,8 @@ pub struct Whole {
     pub usage: Option<Usage>,
     /// As far as the answer says.
     pub service_tier: Option<String>,
+    /// The same.
+    pub model: Option<String>,
     /// An error inside a 200.
     pub error: Option<Error>,
 }
@@ -404,7 +423,12 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
     let error = (usage.is_none() && has_error(body)).then(|| decode_error_event(dialect, body));
     // Anthropic names it beside its counts, OpenAI beside the answer.
     let service_tier = tier(body).or_else(|| tier(scan::member(body, "usage")?));
-    Whole { usage, service_tier, error }
+    let model = match dialect {
+        Dialect::Gemini => model(body, gemini::MODEL),
+        Dialect::Converse | Dialect::Cohere => None,
+        Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Responses => model(body, MODEL),
+    };
+    Whole { usage, service_tier, model, error }
 }
 
 #[cfg(test)]

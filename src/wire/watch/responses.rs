@@ -1,6 +1,6 @@
 //! OpenAI Responses.
 
-use super::{Eye, Glance, Verdict, literal, scan, tier};
+use super::{Eye, Glance, MODEL, Verdict, literal, model, scan, tier};
 use crate::wire::responses;
 
 impl Eye {
@@ -16,7 +16,9 @@ impl Eye {
         match kind {
             "response.completed" | "response.incomplete" | "response.cancelled" => {
                 self.progress.usage = responses::usage::in_body(data, &self.quirks);
-                self.progress.service_tier = scan::member(data, "response").and_then(tier);
+                let response = scan::member(data, "response");
+                self.progress.service_tier = response.and_then(tier);
+                self.progress.model = response.and_then(|response| model(response, MODEL));
                 self.progress.has_stopped = true;
                 self.progress.complete();
             }

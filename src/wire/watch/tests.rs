@@ -168,3 +168,28 @@ fn a_whole_answer_is_read_without_building() {
     let failed = r#"{"error":{"message":"network connection lost"}}"#;
     assert!(whole(Dialect::OpenAiChat, failed, &Quirks::NONE).error.is_some());
 }
+
+#[test]
+fn the_model_that_an_answer_names_is_seen() {
+    let long = format!(r#"{{"model":"{}"}}"#, "x".repeat(MOST_NAME_BYTES + 1));
+    for (dialect, body, model) in [
+        (
+            Dialect::OpenAiChat,
+            r#"{"id":"c","model":"gpt-5-2026-01-01","choices":[{"model":"no"}]}"#,
+            Some("gpt-5-2026-01-01"),
+        ),
+        (Dialect::Responses, r#"{"model":"gpt-\u0035"}"#, Some("gpt-5")),
+        (Dialect::Anthropic, r#"{"type":"message","model":"claude-x"}"#, Some("claude-x")),
+        (Dialect::Gemini, r#"{"modelVersion":"gemini-x","model":"no"}"#, Some("gemini-x")),
+        (Dialect::Converse, r#"{"model":"no"}"#, None),
+        (Dialect::OpenAiChat, r#"{"model":""}"#, None),
+        (Dialect::OpenAiChat, r#"{"model":7}"#, None),
+        (Dialect::OpenAiChat, r#"{"choices":[]}"#, None),
+        (Dialect::OpenAiChat, long.as_str(), None),
+    ] {
+        assert_eq!(whole(dialect, body, &Quirks::NONE).model.as_deref(), model, "{body}");
+    }
+    for (name, model) in [("messages-text.sse", "claude-x"), ("chat-text.sse", "gpt-x-mini")] {
+        assert_eq!(run(name).1.progress().model.as_deref(), Some(model), "{name}");
+    }
+}

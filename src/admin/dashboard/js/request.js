@@ -49,6 +49,7 @@ function parts(record) {
       ["Tags", (record.tags ?? []).join(", ")],
       ["Format", `${record.format}${record.stream ? ", streamed" : ""}`],
       ["Client's own id", record.client_request_id],
+      ["Trace", record.trace_id],
       ["Service tier", record.service_tier],
       ["Prices of", record.price_version],
     ]),

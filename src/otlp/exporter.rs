@@ -1,0 +1,297 @@
+//! Takes the records that finished and brings them to the collector, with the metrics now and then.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use prost::Message as _;
+use tokio::task::JoinSet;
+
+use super::known::{self, Known};
+use super::message::{Logs, Metrics, Response, Traces};
+use super::metric::{self, Times};
+use super::outbox::{Found, Outbox, Sent};
+use super::span::{self, Traced};
+use super::{Otlp, Parcel, Reply, Signal, World, log};
+use crate::config::telemetry::{self, Fraction};
+use crate::ledger::Row;
+use crate::record::Record;
+use crate::telemetry::is_written;
+
+/// How often it is looked what there is to export.
+const TICK: Duration = Duration::from_millis(100);
+/// For one try, the connection included.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module documentation.
+pub struct Exporter {
+    otlp: Arc<Otlp>,
+    world: Arc<dyn World>,
+    start_ns: u64,
+    traces: Lane,
+    metrics: Lane,
+    logs: Lane,
+    /// When metrics were last read.
+    read: Instant,
+    running: JoinSet<(Signal, Found)>,
+    /// Who waits until all is gone: from there on nothing is tried twice.
+    waits: Vec<SyncSender<()>>,
+}
+
+/// A signal's way, and how it goes.
+#[derive(Debug)]
+struct Lane {
+    outbox: Outbox,
+    is_failing: bool,
+}
+
+impl Lane {
+    fn new(now: Instant) -> Self {
+        Self { outbox: Outbox::new(now), is_failing: false }
+    }
+}
+
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Exporter")
+    }
+}
+
+/// Nobody waits for an exporter that is gone.
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let mut feed = self.otlp.feed();
+        feed.is_served = false;
+        feed.waits.clear();
+    }
+}
+
+impl Exporter {
+    pub fn new(otlp: Arc<Otlp>, world: Arc<dyn World>) -> Self {
+        otlp.feed().is_served = true;
+        let now = Instant::now();
+        let [traces, metrics, logs] = [(); 3].map(|()| Lane::new(now));
+        let (running, waits) = (JoinSet::new(), Vec::new());
+        Self { otlp, world, start_ns: log::now_ns(), traces, metrics, logs, read: now, running, waits }
+    }
+
+    /// Until it is dropped.
+    pub async fn run(&mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                Some(Ok((signal, found))) = self.running.join_next() => self.done(signal, &found),
+            }
+            let known = self.otlp.known.load_full();
+            match &known.otlp {
+                Some(otlp) => self.work(&known, otlp),
+                None => self.rest(),
+            }
+        }
+    }
+
+    fn work(&mut self, known: &Known, otlp: &telemetry::Otlp) {
+        let now = Instant::now();
+        let asked = std::mem::take(&mut self.otlp.feed().waits);
+        let is_asked = !asked.is_empty();
+        self.waits.extend(asked);
+        self.sort(known, otlp, now);
+        if otlp.metrics && (is_asked || now.duration_since(self.read) >= otlp.interval) {
+            self.read(known, otlp, now);
+        }
+        for signal in Signal::ALL {
+            self.send(signal, known, otlp, now);
+        }
+        if [&self.traces, &self.metrics, &self.logs].iter().all(|lane| lane.outbox.is_empty()) {
+            self.waits.drain(..).for_each(|waits| _ = waits.try_send(()));
+        }
+    }
+
+    /// Nothing is exported any more.
+    fn rest(&mut self) {
+        self.otlp.take();
+        for signal in Signal::ALL {
+            let lost = self.lane(signal).outbox.clear();
+            self.otlp.counts.dropped(signal.as_str(), lost);
+        }
+        self.waits.clear();
+        self.read = Instant::now();
+    }
+
+    fn lane(&mut self, signal: Signal) -> &mut Lane {
+        match signal {
+            Signal::Traces => &mut self.traces,
+            Signal::Metrics => &mut self.metrics,
+            Signal::Logs => &mut self.logs,
+        }
+    }
+
+    /// Reads what finished and puts it where it is wanted.
+    fn sort(&mut self, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
+        for packed in self.otlp.take() {
+            let Some(row) = Record::unpack(&packed).map(|record| Arc::new(Row::from(&record))) else { continue };
+            let is_sampled = || Traced::of(&row).is_some_and(|traced| traced.is_sampled(otlp.sample));
+            let wanted = [
+                (Signal::Traces, otlp.traces && is_sampled()),
+                (Signal::Logs, otlp.logs && is_wanted(&row, known.records)),
+            ];
+            for (signal, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted) {
+                if !self.lane(signal).outbox.push(Arc::clone(&row), now) {
+                    self.otlp.counts.dropped(signal.as_str(), 1);
+                }
+            }
+        }
+    }
+
+    /// Reads the metrics. A reading that is still on its way says nearly the same.
+    fn read(&mut self, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
+        self.read = now;
+        let times = Times { start_ns: self.start_ns, now_ns: log::now_ns() };
+        let all = metric::metrics(&self.world.metrics(), times);
+        let body = Metrics::new(known.resource(otlp), known::scope(), all).encode_to_vec();
+        self.metrics.outbox.replace(body.into(), 1, now);
+    }
+
+    fn send(&mut self, signal: Signal, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
+        let hurry = !self.waits.is_empty();
+        let write = |rows: &[Arc<Row>]| body(signal, rows, known, otlp);
+        let Some(body) = self.lane(signal).outbox.next(now, hurry, write) else { return };
+        let mut to = otlp.endpoint.clone();
+        to.path.push_str("/v1/");
+        to.path.push_str(signal.as_str());
+        let parcel = Parcel { to, headers: otlp.headers.clone(), body };
+        let world = Arc::clone(&self.world);
+        self.running.spawn(async move { (signal, post(world.as_ref(), parcel).await) });
+    }
+
+    fn done(&mut self, signal: Signal, found: &Found) {
+        let hurry = !self.waits.is_empty();
+        let Some(sent) = self.lane(signal).outbox.done(found, Instant::now(), chance(), hurry) else { return };
+        let (counts, name) = (&self.otlp.counts, signal.as_str());
+        match sent {
+            Sent::Taken { taken, rejected } => {
+                counts.exported(name, taken);
+                counts.dropped(name, rejected);
+            }
+            Sent::Later => counts.failed(name),
+            Sent::Lost { lost } => {
+                counts.failed(name);
+                counts.dropped(name, lost);
+            }
+        }
+        let is_failing = !matches!(sent, Sent::Taken { .. });
+        let lane = self.lane(signal);
+        // Once for each outage: a dead collector must not fill the log.
+        match (std::mem::replace(&mut lane.is_failing, is_failing), is_failing) {
+            (false, true) => tracing::warn!(signal = name, ?found, "the collector does not take what is exported"),
+            (true, false) => tracing::info!(signal = name, "the collector takes what is exported again"),
+            _ => {}
+        }
+    }
+}
+
+/// Whether its access record is sent. One without a proper id is nobody's to leave out.
+fn is_wanted(row: &Row, records: Fraction) -> bool {
+    let id = row.request_id.parse();
+    id.map_or(true, |id| is_written(records, id, row.status, &row.outcome))
+}
+
+/// An export of these records.
+fn body(signal: Signal, rows: &[Arc<Row>], known: &Known, otlp: &telemetry::Otlp) -> Bytes {
+    let (resource, scope) = (known.resource(otlp), known::scope());
+    let body = match signal {
+        Signal::Traces => {
+            let spans = rows.iter().flat_map(|row| span::spans(row, known)).collect();
+            Traces::new(resource, scope, spans).encode_to_vec()
+        }
+        Signal::Logs => {
+            let new = otlp.traces.then_some(otlp.sample);
+            let records = rows.iter().map(|row| log::record(row, new, known)).collect();
+            Logs::new(resource, scope, records).encode_to_vec()
+        }
+        // They are made of no records.
+        Signal::Metrics => Vec::new(),
+    };
+    body.into()
+}
+
+async fn post(world: &dyn World, parcel: Parcel) -> Found {
+    match tokio::time::timeout(PATIENCE, world.post(parcel)).await {
+        Ok(Ok(reply)) => found(&reply, SystemTime::now()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, detail = error.detail(), "the collector could not be called");
+            Found::Busy { status: None, after: None }
+        }
+        Err(_) => Found::Busy { status: None, after: None },
+    }
+}
+
+/// Which answers are worth another try is OTLP's list.
+fn found(reply: &Reply, now: SystemTime) -> Found {
+    match reply.status {
+        200..300 => {
+            let partial = Response::decode(reply.body.clone()).ok().and_then(|response| response.partial_success);
+            let rejected = partial.and_then(|partial| u64::try_from(partial.rejected).ok());
+            Found::Taken { rejected: rejected.unwrap_or_default() }
+        }
+        status @ (429 | 502 | 503 | 504) => {
+            let after = reply.retry_after.as_deref().and_then(|text| retry_after(text, now));
+            Found::Busy { status: Some(status), after }
+        }
+        status => Found::Refused { status },
+    }
+}
+
+/// Seconds, or a date.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let seconds = text.trim().parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| httpdate::parse_http_date(text.trim()).ok()?.duration_since(now).ok())
+}
+
+fn chance() -> u32 {
+    let mut bytes = [0; 4];
+    // Without chance all waits are the shortest, which is no harm.
+    let _ = getrandom::fill(&mut bytes);
+    u32::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::PartialSuccess;
+    use super::*;
+
+    fn reply(status: u16, retry_after: Option<&str>, body: Vec<u8>) -> Reply {
+        Reply { status, retry_after: retry_after.map(str::to_owned), body: body.into() }
+    }
+
+    #[test]
+    fn answers_are_what_otlp_says_they_are() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let found = |status, after: Option<&str>| found(&reply(status, after, Vec::new()), now);
+        assert_eq!(found(200, None), Found::Taken { rejected: 0 });
+        for status in [400, 401, 404, 413, 500, 501, 301] {
+            assert_eq!(found(status, None), Found::Refused { status });
+        }
+        for status in [429, 502, 503, 504] {
+            assert_eq!(found(status, None), Found::Busy { status: Some(status), after: None });
+        }
+        let after = |text| match found(503, Some(text)) {
+            Found::Busy { after, .. } => after.map(|after| after.as_secs()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((after("7"), after("Thu, 01 Jan 1970 00:17:00 GMT"), after("soon")), (Some(7), Some(20), None));
+        assert_eq!(after("Thu, 01 Jan 1970 00:00:01 GMT"), None, "that is over");
+    }
+
+    #[test]
+    fn a_collector_may_take_a_part() {
+        let partial_success = Some(PartialSuccess { rejected: 3, message: "too old".into() });
+        let body = Response { partial_success }.encode_to_vec();
+        assert_eq!(found(&reply(200, None, body), SystemTime::now()), Found::Taken { rejected: 3 });
+        let odd = reply(202, None, b"{\"partialSuccess\":{}}".to_vec());
+        assert_eq!(found(&odd, SystemTime::now()), Found::Taken { rejected: 0 }, "whatever it says, it took it");
+    }
+}

@@ -1,0 +1,284 @@
+//! What is written here is read with the types that OpenTelemetry makes of its own files.
+
+#![expect(clippy::disallowed_types, reason = "tests make JSON of any shape")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use serde_json::{Value as Json, json};
+
+use super::message::{Metrics, Traces};
+use super::metric::Times;
+use super::*;
+use crate::config::runtime::Deployment;
+use crate::config::telemetry as configured;
+use crate::ledger::Row;
+use crate::record::trace::{SpanId, TraceId};
+use crate::record::{Outcome, Record, Texts};
+use crate::telemetry::Telemetry;
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const REQUEST: &str = "01936f5e-7a2b-7c3d-8e4f-5a6b7c8d9e0f";
+
+fn runtime(is_on: bool) -> Runtime {
+    let endpoint =
+        BaseUrl { tls: false, host: "c".into(), port: 4318, path: String::new(), authority: "c:4318".into() };
+    let otlp = configured::Otlp {
+        endpoint,
+        headers: Vec::new(),
+        traces: true,
+        metrics: true,
+        logs: false,
+        sample: configured::Fraction::ALL,
+        interval: Duration::from_secs(60),
+        service_name: "gw".into(),
+        resource: vec![("team".into(), "a".into())],
+    };
+    let telemetry = configured::Telemetry { otlp: is_on.then_some(otlp), ..configured::Telemetry::default() };
+    Runtime { deployments: vec![Arc::new(Deployment::simulated("lab"))], telemetry, ..Runtime::default() }
+}
+
+fn row(change: impl FnOnce(&mut serde_json::Map<String, Json>)) -> Row {
+    let attempt = |kind: &str, at: f64, outcome: &str, status: u16| {
+        json!({"provider": "lab", "endpoint": "lab", "model": "echo", "kind": kind, "at_ms": at, "duration_ms": 100.5,
+            "outcome": outcome, "status": status, "error": null})
+    };
+    let mut first = attempt("first", 0.25, "rate_limited", 429);
+    first["input_tokens"] = json!(7);
+    first["output_tokens"] = json!(0);
+    first["usage"] = json!({"fresh_input": 3, "cached": 4});
+    let mut row = json!({
+        "request_id": REQUEST, "client_request_id": null, "trace_id": TRACE, "started_at": "2026-11-29T10:00:00.250Z",
+        "tenant": "acme", "key_id": "dev", "user": null, "tags": ["a=b"], "format": "messages", "route": "fast",
+        "model": "fast", "provider": "lab", "upstream_model": "echo", "response_model": "echo-2026", "stream": true, "status": 200,
+        "outcome": "finished", "attempts": 2, "fallback": false, "input_tokens": 100, "output_tokens": 20,
+        "cached_tokens": 60, "cache_write_tokens": 10, "reasoning_tokens": 5, "usage_source": "reported", "usage": null,
+        "service_tier": null, "cost_pico_usd": 1_500_000, "cost_usd": 0.0000015, "price_version": "v",
+        "duration_ms": 812.345, "ttft_ms": 300.5, "overhead_ms": 0.21, "dropped": [], "error": null,
+        "timeline": [first, attempt("retry", 200.125, "ok", 200)],
+    });
+    change(row.as_object_mut().unwrap());
+    Row::read(row.to_string().as_bytes()).unwrap()
+}
+
+fn exported(row: &Row) -> Vec<Span> {
+    let known = Known::new(&runtime(true), "one");
+    let (resource, scope) = (known.resource(known.otlp.as_ref().unwrap()), known::scope());
+    let body = Traces::new(resource, scope, span::spans(row, &known)).encode_to_vec();
+    let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+    let [one] = <[_; 1]>::try_from(request.resource_spans).unwrap();
+    let resource = attributes(&one.resource.unwrap().attributes);
+    assert_eq!((resource["service.name"].clone(), resource["team"].clone()), (json!("gw"), json!("a")));
+    assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
+    let [scope] = <[_; 1]>::try_from(one.scope_spans).unwrap();
+    assert_eq!(scope.scope.unwrap().name, "weir");
+    scope.spans
+}
+
+fn attributes(all: &[KeyValue]) -> BTreeMap<String, Json> {
+    let value = |value: &Value| match value {
+        Value::StringValue(text) => json!(text),
+        Value::BoolValue(truth) => json!(truth),
+        Value::IntValue(number) => json!(number),
+        Value::DoubleValue(number) => json!(number),
+        other => json!(format!("{other:?}")),
+    };
+    all.iter().map(|it| (it.key.clone(), value(it.value.as_ref().unwrap().value.as_ref().unwrap()))).collect()
+}
+
+#[test]
+fn a_request_and_its_attempts_are_spans_of_one_trace() {
+    let all = exported(&row(|_| {}));
+    let id: Uuid = REQUEST.parse().unwrap();
+    let began_ns = 1_795_946_400_250_000_000_u64;
+    let [request, first, last] = <[Span; 3]>::try_from(all).unwrap();
+    assert!([&request, &first, &last].iter().all(|span| hex::encode(&span.trace_id) == TRACE));
+    assert_eq!((request.name.as_str(), first.name.as_str()), ("chat fast", "chat echo"));
+    // A server's span and two clients'.
+    assert_eq!((request.kind, first.kind, last.kind), (2, 3, 3));
+    assert_eq!(request.span_id, SpanId::of_request(id).to_bytes());
+    assert_eq!(
+        (request.parent_span_id.len(), &first.parent_span_id, &last.parent_span_id),
+        (0, &request.span_id, &request.span_id)
+    );
+    assert_eq!(first.span_id, SpanId::of_attempt(id, Duration::from_micros(250)).to_bytes());
+    assert_eq!(last.span_id, SpanId::of_attempt(id, Duration::from_micros(200_125)).to_bytes());
+    assert_eq!((request.start_time_unix_nano, request.end_time_unix_nano), (began_ns, began_ns + 812_345_000));
+    assert_eq!((last.start_time_unix_nano, last.end_time_unix_nano), (began_ns + 200_125_000, began_ns + 300_625_000));
+    assert_eq!([&request, &first, &last].map(|span| span.status.as_ref().map_or(0, |status| status.code)), [0, 2, 0]);
+    assert_eq!([request.flags, last.flags], [0x101, 0x101]);
+}
+
+#[test]
+fn tokens_stand_on_the_attempt_that_used_them() {
+    let [request, first, last] = <[Span; 3]>::try_from(exported(&row(|_| {}))).unwrap();
+    let of = |span: &Span, names: [&str; 5]| {
+        let all = attributes(&span.attributes);
+        names.map(|name| all.get(&format!("gen_ai.usage.{name}")).and_then(Json::as_u64))
+    };
+    let names = [
+        "input_tokens",
+        "output_tokens",
+        "cache_read.input_tokens",
+        "cache_creation.input_tokens",
+        "reasoning.output_tokens",
+    ];
+    assert_eq!(of(&request, names), [None; 5]);
+    assert_eq!(of(&first, names), [7, 0, 4, 0, 0].map(Some));
+    assert_eq!(of(&last, names), [100, 20, 60, 10, 5].map(Some));
+    let (request, first, last) =
+        (attributes(&request.attributes), attributes(&first.attributes), attributes(&last.attributes));
+    assert_eq!((&request["weir.input_tokens"], &request["weir.cost_usd"]), (&json!(100), &json!(0.000_001_5)));
+    assert_eq!(
+        (&request["gen_ai.response.time_to_first_chunk"], &last["gen_ai.response.time_to_first_chunk"]),
+        (&json!(0.3005), &json!(0.100_375))
+    );
+    let named =
+        |all: &BTreeMap<String, Json>| all.get("gen_ai.response.model").and_then(Json::as_str).map(str::to_owned);
+    let answer = Some("echo-2026".to_owned());
+    assert_eq!([named(&request), named(&first), named(&last)], [answer.clone(), None, answer]);
+    assert_eq!(
+        (&first["error.type"], first.get("gen_ai.response.time_to_first_chunk")),
+        (&json!("rate_limited"), None)
+    );
+    assert_eq!(
+        (&last["server.address"], &last["server.port"], &last["gen_ai.provider.name"]),
+        (&json!("h"), &json!(1), &json!("simulator"))
+    );
+    assert_eq!((&first["http.response.status_code"], last.get("error.type")), (&json!(429), None));
+}
+
+#[test]
+fn a_clients_trace_is_gone_on_with_and_its_word_on_sampling_holds() {
+    let with = |flags: &str| {
+        row(|row| _ = row.insert("traceparent".into(), json!(format!("00-{TRACE}-00f067aa0ba902b7-{flags}"))))
+    };
+    let [request, ..] = <[Span; 3]>::try_from(exported(&with("01"))).unwrap();
+    assert_eq!((hex::encode(&request.parent_span_id).as_str(), request.flags), ("00f067aa0ba902b7", 0x301));
+    let sampled = |row: &Row, ppm| span::Traced::of(row).unwrap().is_sampled(configured::Fraction(ppm));
+    assert!(sampled(&with("01"), 0) && !sampled(&with("00"), 1_000_000));
+    assert!(sampled(&row(|_| {}), 1_000_000) && !sampled(&row(|_| {}), 0));
+    assert!(span::Traced::of(&row(|row| _ = row.insert("trace_id".into(), Json::Null))).is_none());
+    assert!(TraceId::read(TRACE).unwrap().is_in(configured::Fraction::ALL));
+}
+
+#[test]
+fn what_failed_says_so_and_a_client_that_left_is_no_error() {
+    let ends = |status: u16, outcome: &str, error: Json| {
+        let row = row(|row| {
+            row.insert("status".into(), json!(status));
+            row.insert("outcome".into(), json!(outcome));
+            row.insert("error".into(), error);
+        });
+        let span = &exported(&row)[0];
+        let why = attributes(&span.attributes).get("error.type").and_then(Json::as_str).map(str::to_owned);
+        (span.status.as_ref().map_or(0, |status| status.code), why)
+    };
+    assert_eq!(ends(503, "failed", json!("no_healthy_upstream")), (2, Some("no_healthy_upstream".into())));
+    assert_eq!(ends(429, "failed", json!("rate_limit_exceeded")), (0, Some("rate_limit_exceeded".into())));
+    assert_eq!(ends(200, "upstream_cut", Json::Null), (2, Some("upstream_cut".into())));
+    assert_eq!(ends(499, "client_cut", Json::Null), (0, Some("client_cut".into())));
+    assert_eq!(ends(200, "finished", Json::Null), (0, None));
+}
+
+#[test]
+fn metrics_are_what_a_scrape_shows() {
+    let telemetry = Telemetry::new(&runtime(true)).unwrap();
+    let record = |ms, status| Record {
+        status,
+        outcome: Outcome::Finished,
+        provider: Some("lab"),
+        duration: Duration::from_millis(ms),
+        ..Record::new(Uuid::now_v7(), SystemTime::now(), "chat")
+    };
+    // One in the third bucket, one beyond the last.
+    for record in [record(30, 200), record(100_000, 200), record(30, 500)] {
+        telemetry.finish(&record, Vec::new());
+    }
+    let times = Times { start_ns: 5, now_ns: 9 };
+    let all = metric::metrics(&telemetry.gather(), times);
+    let known = Known::new(&runtime(true), "one");
+    let body = Metrics::new(known.resource(known.otlp.as_ref().unwrap()), known::scope(), all).encode_to_vec();
+    let request = ExportMetricsServiceRequest::decode(body.as_slice()).unwrap();
+    let all = &request.resource_metrics[0].scope_metrics[0].metrics;
+    let of = |name: &str| all.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("{name}"));
+    let duration = of("gen_ai.client.operation.duration");
+    assert_eq!(duration.unit, "s");
+    let Some(Data::Histogram(histogram)) = &duration.data else { panic!("{duration:?}") };
+    assert_eq!((histogram.aggregation_temporality, histogram.data_points.len()), (2, 2));
+    let good = histogram.data_points.iter().find(|point| !attributes(&point.attributes).contains_key("error.type"));
+    let good = good.unwrap();
+    assert_eq!(good.explicit_bounds, (0..14).map(|n| 0.01 * f64::from(1 << n)).collect::<Vec<_>>());
+    assert_eq!((good.count, good.bucket_counts.iter().sum::<u64>(), good.bucket_counts.len()), (2, 2, 15));
+    assert_eq!((good.bucket_counts[2], good.bucket_counts[14], good.sum), (1, 1, Some(100.03)));
+    assert_eq!((good.start_time_unix_nano, good.time_unix_nano), (5, 9));
+    assert_eq!(attributes(&good.attributes)["gen_ai.operation.name"], "chat");
+    let Some(Data::Sum(sum)) = &of("weir_requests_total").data else { panic!() };
+    assert!(sum.is_monotonic && sum.aggregation_temporality == 2 && sum.data_points.len() == 2);
+    let Some(Data::Gauge(gauge)) = &of("weir_inflight_requests").data else { panic!() };
+    assert_eq!(format!("{:?}", gauge.data_points[0].value), "Some(AsDouble(0.0))", "a 0 is a value");
+}
+
+#[test]
+fn a_feed_that_nobody_empties_is_bounded_and_says_what_it_lost() {
+    let telemetry = Telemetry::new(&runtime(true)).unwrap();
+    let otlp = Otlp::new(&runtime(true), telemetry.exported());
+    for _ in 0..MOST_WAITING + 3 {
+        otlp.record(b"{}");
+    }
+    assert!(telemetry.render().contains("weir_otlp_dropped_total{signal=\"traces\"} 3\n"), "logs are off");
+    assert_eq!(otlp.take().len(), MOST_WAITING);
+    let long = vec![b' '; MOST_BYTES / 2 + 1];
+    otlp.record(&long);
+    otlp.record(&long);
+    assert_eq!(otlp.take().len(), 1, "their bytes are bounded too");
+    // Nobody is there who would export: nobody waits.
+    otlp.flush(Duration::from_secs(600));
+    otlp.bind(&runtime(false));
+    otlp.record(b"{}");
+    assert!(otlp.take().is_empty());
+}
+
+#[test]
+fn ten_thousand_invented_names_make_no_series() {
+    let telemetry = Telemetry::new(&runtime(true)).unwrap();
+    let points = || {
+        let all = metric::metrics(&telemetry.gather(), Times { start_ns: 1, now_ns: 2 });
+        let known = Known::new(&runtime(true), "one");
+        let body = Metrics::new(known.resource(known.otlp.as_ref().unwrap()), known::scope(), all).encode_to_vec();
+        body.len()
+    };
+    let invented = |name: &str| {
+        let (tags, status) = ([format!("team={name}")], 200);
+        let record = Record {
+            tenant: Some(name),
+            key_id: Some(name),
+            user: Some(name),
+            tags: Texts::Plain(&tags),
+            route: Some(name),
+            model: Some(name),
+            provider: Some(name),
+            upstream_model: Some(name),
+            error: Some(name),
+            status,
+            outcome: Outcome::Failed,
+            ..Record::new(Uuid::now_v7(), SystemTime::now(), name)
+        };
+        telemetry.finish(&record, Vec::new());
+        telemetry.throttled(name, "key_requests");
+        telemetry.fallback(name, name, "timeout");
+    };
+    invented("the-first");
+    let before = points();
+    (0..10_000).for_each(|n| invented(&format!("name-{n}")));
+    // Counts are written in as many bytes, whatever they are.
+    assert_eq!(points(), before);
+    assert!(!telemetry.render().contains("name-"));
+}

@@ -1,0 +1,92 @@
+//! The world that exports to a collector need: connections of their own, and the metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Method;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::services::background::BackgroundService;
+use pingora_http::RequestHeader;
+
+use super::ask::round_trip;
+use super::connector::{Pools, Upstream};
+use super::scrape::Scrape;
+use crate::config::runtime::Runtime;
+use crate::error::{Error, Kind, Result};
+use crate::otlp::exporter::Exporter;
+use crate::otlp::{Otlp, Parcel, Reply, World};
+use crate::telemetry::Telemetry;
+
+/// For a connection to the collector.
+const CONNECT: Duration = Duration::from_secs(3);
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION")));
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+
+/// From now on it sees each record, on the access log's thread.
+pub(super) fn follow(runtime: &Runtime, telemetry: &Telemetry) -> Arc<Otlp> {
+    let otlp = Arc::new(Otlp::new(runtime, telemetry.exported()));
+    let told = Arc::clone(&otlp);
+    telemetry.follow(move |_, packed| told.record(packed));
+    otlp
+}
+
+/// Exports until the process ends: also what the last requests of a drain leave.
+pub(super) struct Export {
+    otlp: Arc<Otlp>,
+    world: Arc<Collector>,
+}
+
+impl Export {
+    pub(super) fn new(otlp: Arc<Otlp>, scrape: Arc<Scrape>) -> Self {
+        Self { otlp, world: Arc::new(Collector { pools: Pools::new(ConnectorOptions::new(1)), scrape }) }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Export {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let world: Arc<Collector> = Arc::clone(&self.world);
+        Exporter::new(Arc::clone(&self.otlp), world).run().await;
+    }
+}
+
+struct Collector {
+    pools: Pools,
+    scrape: Arc<Scrape>,
+}
+
+#[async_trait]
+impl World for Collector {
+    async fn post(&self, parcel: Parcel) -> Result<Reply> {
+        let head = head(&parcel)?;
+        let mut leg = self.pools.connect(&Upstream::plain(parcel.to, CONNECT)).await?;
+        let reply = round_trip(&mut leg, head, parcel.body).await;
+        let said = leg.session.response_header().and_then(|head| head.headers.get(RETRY_AFTER)?.to_str().ok());
+        let retry_after = said.map(str::to_owned);
+        match &reply {
+            Ok(_) if leg.session.response_done() => self.pools.release(leg).await,
+            _ => leg.session.shutdown().await,
+        }
+        reply.map(|reply| Reply { status: reply.status, retry_after, body: reply.body })
+    }
+
+    fn metrics(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.scrape.families()
+    }
+}
+
+fn head(parcel: &Parcel) -> Result<RequestHeader> {
+    let mut head = RequestHeader::build(Method::POST, parcel.to.path.as_bytes(), Some(8)).map_err(Error::internal)?;
+    let _ = head.insert_header(HOST, parcel.to.authority.as_str());
+    let _ = head.insert_header(CONTENT_TYPE, PROTOBUF);
+    let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(parcel.body.len()));
+    let _ = head.insert_header(USER_AGENT, AGENT);
+    for (name, value) in &parcel.headers {
+        let unwritable = |_| Error::new(Kind::Internal, format!("the header {name} of `otlp` cannot be written"));
+        head.insert_header(name.clone(), value.expose()).map_err(unwritable)?;
+    }
+    Ok(head)
+}

@@ -14,7 +14,7 @@ use super::budget::{Amount, Budget, Unit};
 use super::limits::Limited;
 use super::runtime::{
     AccessLog, Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime,
-    Share, Tenant, Timeouts,
+    Share, Telemetry, Tenant, Timeouts,
 };
 
 /// What stands for a secret.
@@ -63,12 +63,26 @@ pub fn json(runtime: &Runtime) -> Value {
         "tenants": tenants,
         "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
         "prices": {"version": runtime.prices.version},
-        "telemetry": {"access_log": match &runtime.telemetry.access_log {
-            AccessLog::Off => "off".to_owned(),
-            AccessLog::Stdout => "stdout".to_owned(),
-            AccessLog::File(path) => path.display().to_string(),
-        }},
+        "telemetry": telemetry(&runtime.telemetry),
         "alerts": alerts(&runtime.alerts),
+    })
+}
+
+fn telemetry(telemetry: &Telemetry) -> Value {
+    let access_log = match &telemetry.access_log {
+        AccessLog::Off => "off".to_owned(),
+        AccessLog::Stdout => "stdout".to_owned(),
+        AccessLog::File(path) => path.display().to_string(),
+    };
+    let capture = &telemetry.capture;
+    json!({
+        "access_log": access_log,
+        "capture": {
+            "key": capture.key.as_ref().map(|_| SET),
+            "max_bytes": capture.most_bytes,
+            "keep": seconds(capture.keep),
+            "redact": capture.redact.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        },
     })
 }
 

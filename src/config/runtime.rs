@@ -14,6 +14,7 @@ use super::access::{AdminToken, Auth, IpNet};
 use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
+use super::capture::Capture;
 use super::database::DatabaseUrl;
 pub use super::discovered::Discovered;
 pub use super::limits::{Limits, Share};
@@ -170,7 +171,7 @@ impl Default for Runtime {
             keys: HashMap::new(),
             auth: Auth::default(),
             prices: Arc::default(),
-            telemetry: Telemetry { access_log: AccessLog::Off },
+            telemetry: Telemetry { access_log: AccessLog::Off, capture: Arc::default() },
             alerts: Arc::default(),
         }
     }
@@ -579,6 +580,7 @@ pub fn pattern_matches(pattern: &str, name: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Telemetry {
     pub access_log: AccessLog,
+    pub capture: Arc<Capture>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

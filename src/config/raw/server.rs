@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use schemars::{Schema, json_schema};
 
+use super::Capture;
 use crate::config::access::Role;
 use crate::config::database::DatabaseUrl;
 use crate::config::read::{
@@ -181,6 +182,8 @@ settings! {
         /// Where the access record of each request goes, one JSON line each: `stdout`, `off`, or a
         /// path. The last thousand are in the admin API in any case.
         access_log: AccessLogWord = "stdout",
+        /// What may be kept of whole exchanges.
+        capture: Capture = "{}",
     }
 }
 

@@ -9,6 +9,7 @@ mod aws;
 mod azure;
 mod base_url;
 mod budget;
+mod capture;
 mod endpoints;
 mod google;
 mod limits;
@@ -58,7 +59,10 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         keys: tenants_and_keys.1,
         auth: auth::auth(raw, cx),
         prices,
-        telemetry: Telemetry { access_log: raw.telemetry.access_log.0.clone() },
+        telemetry: Telemetry {
+            access_log: raw.telemetry.access_log.0.clone(),
+            capture: Arc::new(capture::capture(&raw.telemetry.capture, cx)),
+        },
         alerts: Arc::new(alerts::alerts(raw, cx)),
     })
 }

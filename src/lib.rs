@@ -8,7 +8,7 @@
 //! - [`provider`] is what is known of each vendor, as data;
 //! - [`usage`] counts and prices tokens, [`ledger`] keeps what became of every request, `store` is its
 //!   database;
-//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look;
+//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look, [`capture`] keeps whole exchanges;
 //! - [`secret`] is text that cannot be printed, `whole` writes files that are never there half;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
@@ -17,6 +17,8 @@
 pub mod admin;
 #[cfg(feature = "proxy")]
 pub mod alert;
+#[cfg(feature = "proxy")]
+pub mod capture;
 #[cfg(feature = "proxy")]
 pub mod cli;
 pub mod config;

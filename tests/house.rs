@@ -29,7 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tenant", &["config", "error", "limit", "provider", "secret", "whole", "wire"]),
     ("telemetry", &["config", "error", "limit", "tenant", "usage", "wire"]),
     ("alert", &["config", "limit", "provider", "secret", "wire"]),
-    ("admin", &["config", "error", "ledger", "limit", "secret", "store", "telemetry", "tenant", "wire"]),
+    ("capture", &["config", "limit", "secret", "whole", "wire"]),
+    ("admin", &["capture", "config", "error", "ledger", "limit", "secret", "store", "telemetry", "tenant", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),
     ("route", &["config", "error", "limit", "provider", "usage", "wire"]),
     ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "usage", "wire"]),
@@ -38,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "admin",
             "alert",
+            "capture",
             "config",
             "error",
             "ledger",

@@ -13,6 +13,7 @@
 //! `/metrics` ask: those are answered at once, however many other questions wait for the database.
 
 mod audit;
+mod captures;
 mod follow;
 mod guard;
 mod keys;
@@ -42,6 +43,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::guard::Asker;
 use self::routes::{Route, Serve};
 use self::sessions::Sessions;
+use crate::capture::Captures;
 use crate::config::access::Role;
 use crate::config::runtime::Runtime;
 use crate::limit::Scope;
@@ -98,6 +100,10 @@ pub trait Backend: Send + Sync {
     fn change_key(&self, who: &str, id: &str, asked: &[u8]) -> Result<StoredKey, Failure>;
     fn rotate_key(&self, who: &str, id: &str, grace: Duration) -> Result<(StoredKey, Secret), Failure>;
     fn revoke_key(&self, who: &str, id: &str) -> Result<StoredKey, Failure>;
+    /// What is captured of exchanges.
+    fn captures(&self) -> &Captures;
+    /// Puts a change on the chain that is no key's, a reload's or an endpoint's; `detail` is a JSON object.
+    fn record(&self, who: &str, action: &'static str, target: &str, detail: String);
     /// Entries of the chain of changes, newest first.
     fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError>;
 }

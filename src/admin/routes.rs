@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use self::Serve::{AtOnce, Beside, Follow};
 use super::guard::Access::{self, Change, ChangeOwn, Look, LookOwn, Open};
 use super::query::Query;
-use super::{Answer, Asked, audit, keys, overview, pages, requests, session, usage, views};
+use super::{Answer, Asked, audit, captures, keys, overview, pages, requests, session, usage, views};
 use crate::wire::json::Obj;
 
 /// One path, and what is done there.
@@ -64,6 +64,10 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: Beside(requests::list) },
     Route { path: "/admin/v1/requests/live", method: "GET", access: LookOwn, serve: Follow },
     Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: Beside(requests::one) },
+    Route { path: "/admin/v1/requests/{request_id}/capture", method: "GET", access: Change, serve: Beside(captures::one) },
+    Route { path: "/admin/v1/captures", method: "GET", access: Look, serve: Beside(captures::list) },
+    Route { path: "/admin/v1/captures", method: "POST", access: Change, serve: Beside(captures::start) },
+    Route { path: "/admin/v1/captures/{id}", method: "DELETE", access: Change, serve: Beside(captures::end) },
     Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: Beside(alerts) },
     Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: Beside(usage::usage) },
     Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: Beside(openapi) },

@@ -17,6 +17,7 @@ use super::ledger::Fold;
 use super::live::Live;
 use super::registry::Registry;
 use super::shutdown::{InFlight, drained, receive};
+use crate::capture::Captures;
 use crate::config::reload::Reloader;
 use crate::limit::shared::Shared;
 use crate::telemetry::Telemetry;
@@ -62,6 +63,7 @@ pub(super) struct Drain {
 pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
     pub(super) registry: Arc<Registry>,
+    pub(super) captures: Arc<Captures>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
     /// A directory that nobody needs afterwards.
@@ -87,6 +89,7 @@ impl Last {
     pub(super) fn save(&self) {
         self.write();
         self.registry.flush();
+        self.captures.flush();
         self.telemetry.flush(FLUSH);
         if let Some(scratch) = self.scratch.get() {
             let _ = std::fs::remove_dir_all(scratch);

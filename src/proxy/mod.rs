@@ -8,6 +8,7 @@ mod ask;
 mod attempt;
 mod background;
 mod body;
+mod capture;
 mod check;
 mod close;
 mod connector;
@@ -63,6 +64,7 @@ use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::alert::Alerts;
+use crate::capture::Captures;
 use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Log;
@@ -92,6 +94,7 @@ pub(crate) struct Gateway {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     alerts: Arc<Alerts>,
+    captures: Arc<Captures>,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,
@@ -315,6 +318,7 @@ impl Gateway {
         x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
         x.clock.go();
+        self.capture(session, x);
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
@@ -412,6 +416,8 @@ impl Gateway {
         x.end.outcome = Outcome::Finished;
         self.seal(x);
         let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
+        capture::head(x, &head);
+        capture::out(x, &body);
         relay::send_whole(session, head, body).await?;
         Ok(Served::Answered)
     }
@@ -469,6 +475,8 @@ impl Gateway {
         if unread {
             session.set_keepalive(None);
         }
+        capture::head(x, &head);
+        capture::out(x, &body);
         relay::send_whole(session, head, body).await?;
         if unread {
             session.downstream_session.set_total_drain_timeout(Some(body::DRAIN));

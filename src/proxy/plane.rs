@@ -13,6 +13,7 @@ use super::show;
 use super::shutdown::InFlight;
 use crate::admin::Backend;
 use crate::alert::Alerts;
+use crate::capture::Captures;
 use crate::config::dump;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Deployment, Key, Runtime};
@@ -42,6 +43,7 @@ pub(super) struct Plane {
     pub(super) reloader: Arc<Reloader>,
     pub(super) registry: Arc<Registry>,
     pub(super) alerts: Arc<Alerts>,
+    pub(super) captures: Arc<Captures>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
 }
@@ -68,6 +70,8 @@ impl Backend for Plane {
         self.telemetry.budgets(tenant_budgets(&live.callers.load()));
         let counts = self.alerts.counts();
         self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
+        let captured = self.captures.counts();
+        self.telemetry.captures(captured.kept, captured.dropped, captured.running);
         if let Some(fold) = &self.fold {
             self.telemetry.ledger(&fold.look());
         }
@@ -151,6 +155,14 @@ impl Backend for Plane {
 
     fn revoke_key(&self, who: &str, id: &str) -> Result<StoredKey, Failure> {
         self.registry.revoke(who, id)
+    }
+
+    fn captures(&self) -> &Captures {
+        &self.captures
+    }
+
+    fn record(&self, who: &str, action: &'static str, target: &str, detail: String) {
+        self.registry.record(registry::change(who, action, target, detail));
     }
 
     fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {

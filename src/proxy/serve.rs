@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::Gateway;
 use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
+use super::capture::Writing;
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
@@ -34,6 +35,7 @@ use super::shutdown::{InFlight, Signals};
 use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
 use crate::alert::Alerts;
+use crate::capture::Captures;
 use crate::config::env::Env;
 use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
@@ -134,6 +136,7 @@ pub(crate) fn prepare(
     beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });
     beside(&mut server, "watchman", shared.watchman());
     beside(&mut server, "alerts", Deliver(Arc::clone(&shared.alerts)));
+    beside(&mut server, "capture", Writing(Arc::clone(&shared.captures)));
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     if let Some(log) = &shared.log {
@@ -152,7 +155,8 @@ pub(crate) fn prepare(
     }
     beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
     let registry = Arc::clone(&shared.registry);
-    let last = Last { keep, registry, fold: shared.fold, telemetry, scratch: Arc::default() };
+    let captures = Arc::clone(&shared.captures);
+    let last = Last { keep, registry, captures, fold: shared.fold, telemetry, scratch: Arc::default() };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
     let signals = Signals::new(in_flight, sockets, admin_end, last.clone())?;
@@ -200,6 +204,7 @@ struct Shared {
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     alerts: Arc<Alerts>,
+    captures: Arc<Captures>,
     clock: Clock,
     /// Where limits and budgets are shared with other replicas, and what speaks to it.
     store: Option<Arc<Store>>,
@@ -224,6 +229,7 @@ impl Shared {
         let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
         let told = Arc::clone(&alerts);
         telemetry.follow(move |line| told.settled(line));
+        let captures = Arc::new(Captures::new(&runtime.state.dir, Arc::clone(&runtime.telemetry.capture)));
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
@@ -254,6 +260,7 @@ impl Shared {
             telemetry: Arc::clone(&telemetry),
             registry: Arc::clone(&registry),
             alerts: Arc::clone(&alerts),
+            captures: Arc::clone(&captures),
             store: store.clone(),
             clock,
         };
@@ -274,6 +281,7 @@ impl Shared {
             telemetry,
             tokenizer: Arc::default(),
             alerts,
+            captures,
             log,
             stored,
             fold,
@@ -293,13 +301,14 @@ struct Applier {
     telemetry: Arc<Telemetry>,
     registry: Arc<Registry>,
     alerts: Arc<Alerts>,
+    captures: Arc<Captures>,
     store: Option<Arc<Store>>,
     clock: Clock,
 }
 
 impl Applier {
     fn apply(&self, runtime: &Arc<Runtime>) -> Result<(), String> {
-        let Self { live, telemetry, registry, alerts, store, clock } = self;
+        let Self { live, telemetry, registry, alerts, captures, store, clock } = self;
         let shelf = registry.shelf();
         let old = live.load();
         let issuers = old.callers.load().keyring.tokens().issuers().cloned();
@@ -315,6 +324,7 @@ impl Applier {
         registry.limiter().accounts().set_bounded(has_budgets);
         telemetry.reloaded(runtime);
         alerts.bind(&runtime.alerts);
+        captures.bind(&runtime.telemetry.capture);
         Ok(())
     }
 }
@@ -333,6 +343,7 @@ fn gateway_service(
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
         alerts: Arc::clone(&shared.alerts),
+        captures: Arc::clone(&shared.captures),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
         shared: shared.store.clone(),
@@ -363,6 +374,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         reloader: Arc::clone(&shared.reloader),
         registry: Arc::clone(&shared.registry),
         alerts: Arc::clone(&shared.alerts),
+        captures: Arc::clone(&shared.captures),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
     };

@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::alerts::AlertMetrics;
+use super::capture::CaptureMetrics;
 use super::endpoints::EndpointMetrics;
 use super::keys::KeyMetrics;
 use super::labels::Labels;
@@ -50,6 +51,7 @@ pub(super) struct Metrics {
     pub(super) endpoints: EndpointMetrics,
     pub(super) keys: KeyMetrics,
     pub(super) alerts: AlertMetrics,
+    pub(super) capture: CaptureMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -146,6 +148,7 @@ impl Metrics {
             endpoints: EndpointMetrics::new(&make)?,
             keys: KeyMetrics::new(&make)?,
             alerts: AlertMetrics::new(&make)?,
+            capture: CaptureMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,

@@ -18,6 +18,7 @@
 
 pub mod access_log;
 mod alerts;
+mod capture;
 mod endpoints;
 pub mod kept;
 mod keys;
@@ -149,6 +150,11 @@ impl Telemetry {
     /// What alerts have counted, for a scrape: by kind, by webhook and result, and those that were dropped.
     pub fn alerts(&self, raised: &[(&'static str, u64)], deliveries: &[(String, &'static str, u64)], dropped: u64) {
         self.metrics.alerts.set(raised, deliveries, dropped);
+    }
+
+    /// What debug capture has counted, for a scrape.
+    pub fn captures(&self, kept: u64, dropped: u64, running: usize) {
+        self.metrics.capture.set(kept, dropped, running);
     }
 
     /// From now on each record's line is shown to `follower` too, on the access log's thread: it must be

@@ -194,6 +194,12 @@ metrics! {
         "Alerts by webhook: delivered, retried (a try that failed and is made again), failed (given up), dropped.";
     AlertsDropped = "weir_alerts_dropped_total", Kind::Counter, &[],
         "Alerts that were not told because there were too many.";
+    Captured = "weir_captured_total", Kind::Counter, &[],
+        "Exchanges that a debug capture has kept.";
+    CaptureDropped = "weir_capture_dropped_total", Kind::Counter, &[],
+        "Exchanges that a debug capture wanted and could not keep: too many at once, or the disk refused.";
+    CapturesRunning = "weir_captures_running", Kind::Gauge, &[],
+        "Debug captures that run: bodies of requests are kept.";
     GenAiDuration = "gen_ai_client_operation_duration_seconds", Kind::Histogram(OPERATION), GEN_AI,
         "OpenTelemetry: duration of GenAI operations.";
     GenAiTokens = "gen_ai_client_token_usage", Kind::Histogram(TOKENS),

@@ -28,7 +28,7 @@ fn runtime(target: Target) -> Runtime {
         deployments: vec![deployment("lab")],
         tenants: vec![Arc::new(tenant)],
         prices: Arc::new(PriceTable::builtin()),
-        telemetry: runtime::Telemetry { access_log: target },
+        telemetry: runtime::Telemetry { access_log: target, capture: Arc::default() },
         ..Runtime::default()
     }
 }

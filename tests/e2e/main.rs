@@ -35,6 +35,8 @@ mod bodies;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod capture;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod clouds;

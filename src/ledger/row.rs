@@ -22,6 +22,9 @@ pub struct Row {
     pub tags: Vec<String>,
     pub format: String,
     pub route: Option<String>,
+    /// What put the first target first, where there was a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_reason: Option<String>,
     pub model: Option<String>,
     pub provider: Option<String>,
     pub upstream_model: Option<String>,

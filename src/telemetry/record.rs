@@ -129,6 +129,8 @@ pub struct Record<'a> {
     pub format: &'a str,
     /// Of a virtual model; none where the client named `provider/model`.
     pub route: Option<&'a str>,
+    /// What put the first target first, where there was a choice.
+    pub route_reason: Option<&'a str>,
     /// As the client wrote it.
     pub model: Option<&'a str>,
     pub provider: Option<&'a str>,
@@ -169,6 +171,7 @@ impl<'a> Record<'a> {
             tags: &[],
             format,
             route: None,
+            route_reason: None,
             model: None,
             provider: None,
             upstream_model: None,
@@ -219,6 +222,9 @@ impl<'a> Record<'a> {
     fn write_what(&self, row: &mut Obj<'_>) {
         row.text("format", self.format);
         text(row, "route", self.route);
+        if let Some(reason) = self.route_reason {
+            row.text("route_reason", reason);
+        }
         text(row, "model", self.model);
         text(row, "provider", self.provider);
         text(row, "upstream_model", self.upstream_model);

@@ -93,6 +93,8 @@ struct Rest {
     line: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route_reason: Option<String>,
     /// Where the counts do not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Classes>,
@@ -274,6 +276,7 @@ fn rest(row: &Row) -> Rest {
         no_usage: row.usage.is_none() && implied.is_some(),
         service_tier: row.service_tier.clone(),
         dropped: row.dropped.clone(),
+        route_reason: row.route_reason.clone(),
         timeline: row.timeline.iter().map(|attempt| Step::new(attempt, row)).collect(),
     }
 }
@@ -358,6 +361,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.client_request_id = rest.client_request_id;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
+    row.route_reason = rest.route_reason;
     let implied = || implied(row.input_tokens, row.output_tokens, &row).filter(|_| !rest.no_usage);
     row.usage = rest.usage.or_else(implied);
     row.timeline = rest.timeline.into_iter().map(|step| step.unpack(&row)).collect::<Result<_>>()?;
@@ -382,6 +386,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         tags: tags.transpose()?.unwrap_or_default(),
         format: cells.need_text(6)?,
         route: cells.text(7)?,
+        route_reason: None,
         model: cells.text(8)?,
         provider: cells.text(9)?,
         upstream_model: cells.text(10)?,

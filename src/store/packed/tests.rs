@@ -202,6 +202,7 @@ fn row() -> impl Strategy<Value = Row> {
         cached_tokens: counts.2,
         cache_write_tokens: counts.3,
         reasoning_tokens: counts.4,
+        route_reason: names.6.clone(),
         usage_source: names.6,
         usage: counts.5,
         service_tier: None,

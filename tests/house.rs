@@ -84,6 +84,7 @@ const KNOWS_PINGORA: &[(&str, &str)] = &[
     ("src/proxy/", "what it is for: hooks, attempts, connections, sockets, shutdown"),
     ("src/admin/mod.rs", "its HTTP application is served by the same framework"),
     ("src/admin/follow.rs", "and writes a stream to its session"),
+    ("src/admin/playground.rs", "and passes an answer on to it"),
     ("src/simulator/app.rs", "so is the simulated provider's"),
     ("src/simulator/serve.rs", "and its service"),
     ("src/limit/door.rs", "counts addresses with pingora-limits"),

@@ -118,12 +118,22 @@ impl Backend for Fake {
     fn captures(&self) -> &Captures {
         &self.captures
     }
+    fn playground(&self) -> &dyn Playground {
+        self
+    }
     fn record(&self, _: &str, _: &'static str, _: &str, _: String) {}
     fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {
         let change =
             Change { at_ms: 0, who: "root".into(), action: "key.create", target: "k".into(), detail: "{}".into() };
         let all = (5..8).rev().map(|seq| Entry::after((seq, [7; 32]), &change));
         Ok(all.filter(|entry| page.before.is_none_or(|before| entry.seq < before)).take(page.limit as usize).collect())
+    }
+}
+
+#[async_trait]
+impl Playground for Fake {
+    async fn send(&self, _: playground::Trial) -> Result<Box<dyn playground::Played>, String> {
+        Err("this one has no gateway".to_owned())
     }
 }
 
@@ -285,7 +295,7 @@ fn good(route: &Route) -> u16 {
         // There is no database.
         (_, "/admin/v1/usage" | "/admin/v1/overview") => 503,
         // An empty body has no token; and a stream is no answer.
-        ("POST", "/admin/v1/session") | (_, "/admin/v1/requests/live") => 400,
+        ("POST", "/admin/v1/session") | (_, "/admin/v1/requests/live" | "/admin/v1/playground") => 400,
         ("DELETE", "/admin/v1/session") => 204,
         ("POST", "/admin/v1/keys" | "/admin/v1/captures") => 201,
         _ => 200,

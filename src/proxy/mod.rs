@@ -28,6 +28,7 @@ mod listen;
 mod live;
 mod local;
 mod plane;
+mod playground;
 pub(crate) mod probe;
 mod race;
 mod realtime;

@@ -8,10 +8,12 @@ use arc_swap::ArcSwap;
 use super::database::Stored;
 use super::ledger::Fold;
 use super::live::{Callers, Live};
+use super::playground::OwnListener;
 use super::registry::{self, Registry};
 use super::show;
 use super::shutdown::InFlight;
 use crate::admin::Backend;
+use crate::admin::playground::Playground;
 use crate::alert::Alerts;
 use crate::capture::Captures;
 use crate::config::dump;
@@ -46,6 +48,7 @@ pub(super) struct Plane {
     pub(super) captures: Arc<Captures>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
+    pub(super) playground: OwnListener,
 }
 
 impl Backend for Plane {
@@ -159,6 +162,10 @@ impl Backend for Plane {
 
     fn captures(&self) -> &Captures {
         &self.captures
+    }
+
+    fn playground(&self) -> &dyn Playground {
+        &self.playground
     }
 
     fn record(&self, who: &str, action: &'static str, target: &str, detail: String) {

@@ -30,6 +30,7 @@ use super::ledger::{self, Beat, Fold, Folding};
 use super::listen::{Bound, OnBound};
 use super::live::Live;
 use super::plane::Plane;
+use super::playground::OwnListener;
 use super::registry::{self, Looking, Registry};
 use super::shutdown::{InFlight, Signals};
 use super::watchman::{Deliver, Watchman};
@@ -119,10 +120,13 @@ pub(crate) fn prepare(
         }
     };
     let (in_flight, telemetry) = (Arc::clone(&shared.in_flight), Arc::clone(&shared.telemetry));
-    server.add_service(OnBound::new(gateway_service(&conf, &shared, &bound)?, bound));
+    let gateway = gateway_service(&conf, &shared, &bound)?;
+    let playground = OwnListener::new(Pools::new(ConnectorOptions::from_server_conf(&conf)), &bound);
+    let playground = playground.ok_or("there is no public listener")?;
+    server.add_service(OnBound::new(gateway, bound));
     // Who watches over the process has to be told that it drains.
     let admin_end = watch::Sender::new(false);
-    server.add_service(OnBound::new(admin_service(&shared, &admin)?, vec![admin]).until(admin_end.clone()));
+    server.add_service(OnBound::new(admin_service(&shared, playground, &admin)?, vec![admin]).until(admin_end.clone()));
     if let Some(Simulated(socket)) = simulated {
         let mut service = simulator::service();
         service.add_listener(socket.config()?);
@@ -365,7 +369,7 @@ fn gateway_service(
     Ok(service)
 }
 
-fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, String> {
+fn admin_service(shared: &Shared, playground: OwnListener, bound: &Bound) -> Result<Service<Admin>, String> {
     let plane = Plane {
         live: Arc::clone(&shared.live),
         in_flight: Arc::clone(&shared.in_flight),
@@ -377,6 +381,7 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         captures: Arc::clone(&shared.captures),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
+        playground,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
     service.threads = Some(1);

@@ -83,6 +83,8 @@ mod packed;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
+mod playground;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod prices;

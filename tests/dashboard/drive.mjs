@@ -463,7 +463,7 @@ const checks = {
     await refused(401, async () => {
       await page.getByLabel("Key of the gateway").fill("wk-nobody");
       await page.getByRole("button", { name: "Send" }).click();
-      await page.getByText("Status 401").waitFor();
+      await page.locator("main").getByText("Status 401").waitFor();
     });
     await page.getByLabel("Tenant of the new key").selectOption(tenant);
     await page.getByRole("button", { name: "Make one for an hour" }).click();
@@ -477,16 +477,16 @@ const checks = {
       assert.equal((await page.getByLabel("Body").inputValue()).includes("get_weather"), spoken === "chat");
       await page.getByLabel("Capture the provider's side").setChecked(true);
       await page.getByRole("button", { name: "Send" }).click();
-      const sides = page.locator(".sides > section h4");
-      await page.getByText("Status 200").first().waitFor();
-      await page.getByRole("heading", { name: "Both sides" }).waitFor();
+      const sides = page.locator(".sides > section h3");
+      await page.getByRole("button", { name: "Send", disabled: false }).waitFor();
+      await page.locator("main").getByText("Status 200").first().waitFor();
       assert.equal(await sides.count(), 2, spoken);
       const shown = await page.locator("main").evaluate((main) => main.textContent);
       assert.ok(shown.includes(`POST ${path}`) && shown.includes("POST /v1/messages"), spoken);
       assert.ok((await answer.innerText()).length > 20);
       if (spoken === "chat") await picture("playground");
       if (spoken === "chat") await accessible(page, "an answer in the playground");
-      const id = /x-request-id: (\S+)/.exec(shown)[1];
+      const id = /x-request-id: ([0-9a-f-]{36})/.exec(shown)[1];
       const record = await until("the record", () => admin(`/requests/${id}`));
       assert.deepEqual([record.format, record.tenant, record.stream], [spoken, tenant, spoken !== "chat"]);
     }
@@ -494,7 +494,7 @@ const checks = {
     await page.getByLabel("Capture the provider's side").setChecked(false);
     await refused(400, async () => {
       await page.getByRole("button", { name: "Send" }).click();
-      await page.getByText("Status 400").waitFor();
+      await page.locator("main").getByText("Status 400").waitFor();
     });
     const done = (await admin("/audit?limit=100")).data.filter(({ action }) => action === "playground.send");
     assert.equal(done.length, 6);

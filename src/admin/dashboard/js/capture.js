@@ -102,20 +102,20 @@ async function read(root, id) {
   }
 }
 
-/** The client's side and the providers' beside each other. */
-export function exchange({ client, format: own, attempts }) {
+/** The client's side and the providers' beside each other, under headings of that level. */
+export function exchange({ client, format: own, attempts }, level = "h4") {
   const sides = [["Client", own, client, "client"]];
   for (const [at, one] of attempts.entries()) {
     one.rounds.forEach((round, nth) => sides.push([`${one.kind}: ${one.endpoint}`, one.format, round, `${at} ${nth}`]));
   }
-  return h("div", { class: "pairs sides" }, sides.map(side));
+  return h("div", { class: "pairs sides" }, sides.map((one) => side(one, level)));
 }
 
-function side([title, spoken, { request, answer }, keep]) {
+function side([title, spoken, { request, answer }, keep], level) {
   return h(
     "section",
     { class: "box" },
-    h("h4", {}, `${title} (${spoken})`),
+    h(level, {}, `${title} (${spoken})`),
     h("p", {}, h("code", {}, `${request.method} ${request.path}`)),
     headers(request, `${keep} request`),
     body(request.body, `${title}: request`),

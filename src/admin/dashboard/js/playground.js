@@ -166,7 +166,7 @@ async function showProvider(id, root, signal) {
   for (let tries = 0; tries < CAPTURED_WITHIN && !signal.aborted; tries += 1) {
     const { data } = await api.get("/captures", {}, signal);
     if (data.some(({ requests }) => requests.includes(id))) {
-      fill(root, section("Both sides", exchange(await api.get(`/requests/${id}/capture`, {}, signal))));
+      fill(root, section("Both sides", exchange(await api.get(`/requests/${id}/capture`, {}, signal), "h3")));
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, 200));

@@ -8,7 +8,8 @@
 //! - [`provider`] is what is known of each vendor, as data;
 //! - [`usage`] counts and prices tokens, [`record`] is what is known of a request, [`ledger`] keeps what
 //!   became of every one, `store` is its database;
-//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look, `otlp` tells collectors;
+//! - `telemetry`, `admin` show it, [`alert`] tells those who do not look, `otlp` tells collectors,
+//!   [`capture`] keeps whole exchanges;
 //! - [`secret`] is text that cannot be printed, `whole` writes files that are never there half;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
@@ -17,6 +18,8 @@
 pub mod admin;
 #[cfg(feature = "proxy")]
 pub mod alert;
+#[cfg(feature = "proxy")]
+pub mod capture;
 #[cfg(feature = "proxy")]
 pub mod cli;
 pub mod config;

@@ -93,6 +93,7 @@ fn the_documents_are_there() {
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "docs/alerts.md",
+        "docs/capture.md",
         "docs/cells.md",
         "docs/clients.md",
         "docs/configuration.md",
@@ -230,7 +231,8 @@ fn configurations_shown_are_good() {
             fs::write(&file, text).unwrap();
             let variables = text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next());
             let mut check = Command::new(env!("CARGO_BIN_EXE_weir"));
-            check.arg("check").arg("-c").arg(&file).envs(variables.map(|name| (name, "key-for-the-check")));
+            let value = |name| if name == "WEIR_CAPTURE_KEY" { "0".repeat(64) } else { "key-for-the-check".to_owned() };
+            check.arg("check").arg("-c").arg(&file).envs(variables.map(|name| (name, value(name))));
             let output = check.output().unwrap();
             fs::remove_file(&file).unwrap();
             assert!(output.status.success(), "{}:\n{text}\n{}", page.name, String::from_utf8_lossy(&output.stderr));

@@ -13,11 +13,13 @@
 //! `/metrics` ask: those are answered at once, however many other questions wait for the database.
 
 mod audit;
+mod captures;
 mod follow;
 mod guard;
 mod keys;
 mod overview;
 mod pages;
+pub(crate) mod playground;
 mod query;
 mod requests;
 mod routes;
@@ -40,8 +42,10 @@ use pingora_core::server::ShutdownWatch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::guard::Asker;
+use self::playground::Playground;
 use self::routes::{Route, Serve};
 use self::sessions::Sessions;
+use crate::capture::Captures;
 use crate::config::access::Role;
 use crate::config::runtime::Runtime;
 use crate::limit::Scope;
@@ -98,6 +102,12 @@ pub trait Backend: Send + Sync {
     fn change_key(&self, who: &str, id: &str, asked: &[u8]) -> Result<StoredKey, Failure>;
     fn rotate_key(&self, who: &str, id: &str, grace: Duration) -> Result<(StoredKey, Secret), Failure>;
     fn revoke_key(&self, who: &str, id: &str) -> Result<StoredKey, Failure>;
+    /// What is captured of exchanges.
+    fn captures(&self) -> &Captures;
+    /// The way to the gateway itself.
+    fn playground(&self) -> &dyn Playground;
+    /// Puts a change on the chain that is no key's, a reload's or an endpoint's; `detail` is a JSON object.
+    fn record(&self, who: &str, action: &'static str, target: &str, detail: String);
     /// Entries of the chain of changes, newest first.
     fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError>;
 }
@@ -110,6 +120,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 const AT_A_TIME: usize = 16;
 /// Those that are sent requests as they end; more of them are refused.
 const FOLLOWERS: usize = 32;
+/// Requests through the gateway at the same time; more of them are refused.
+const PLAYERS: usize = 8;
 /// For so long a connection rests until it is closed.
 const KEEPALIVE_S: u64 = 60;
 /// No answer takes nearly as long, a wait for a place included; one that does is given up.
@@ -122,6 +134,7 @@ pub struct Admin {
     sessions: Arc<Sessions>,
     places: Arc<Semaphore>,
     followers: Arc<Semaphore>,
+    players: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Admin {
@@ -201,7 +214,8 @@ struct Question {
 impl Admin {
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        Self { backend, sessions: Arc::default(), places: semaphore(AT_A_TIME), followers: semaphore(FOLLOWERS) }
+        let [places, followers, players] = [AT_A_TIME, FOLLOWERS, PLAYERS].map(semaphore);
+        Self { backend, sessions: Arc::default(), places, followers, players }
     }
 
     /// Never waits.
@@ -233,7 +247,9 @@ impl Admin {
             Serve::AtOnce(serve) | Serve::Beside(serve) => {
                 serve(&Asked { backend, name: &name, query, body, headers: &headers, sessions, asker })
             }
-            Serve::Follow => Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "this is a stream"),
+            Serve::Follow | Serve::Play => {
+                Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "this is a stream")
+            }
         }
     }
 
@@ -345,6 +361,12 @@ impl HttpServerApp for Admin {
                 }
                 Err(refused) => refused,
             },
+            Ok(question) if matches!(question.route.serve, Serve::Play) => {
+                match self.play(&question, &mut http).await {
+                    Ok(()) => return None,
+                    Err(refused) => refused,
+                }
+            }
             question => self.respond(question, &mut http).await,
         };
         let (head, body) = answer.response(is_head).into_parts();

@@ -3,10 +3,10 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use self::Serve::{AtOnce, Beside, Follow};
+use self::Serve::{AtOnce, Beside, Follow, Play};
 use super::guard::Access::{self, Change, ChangeOwn, Look, LookOwn, Open};
 use super::query::Query;
-use super::{Answer, Asked, audit, keys, overview, pages, requests, session, usage, views};
+use super::{Answer, Asked, audit, captures, keys, overview, pages, requests, session, usage, views};
 use crate::wire::json::Obj;
 
 /// One path, and what is done there.
@@ -29,6 +29,8 @@ pub(super) enum Serve {
     Beside(fn(&Asked<'_>) -> Answer),
     /// A stream of requests as they end.
     Follow,
+    /// An answer of the gateway as it comes.
+    Play,
 }
 
 /// All of them. A new one needs an entry in `openapi.json`: a test compares. Another one tries each with
@@ -64,6 +66,11 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/requests", method: "GET", access: LookOwn, serve: Beside(requests::list) },
     Route { path: "/admin/v1/requests/live", method: "GET", access: LookOwn, serve: Follow },
     Route { path: "/admin/v1/requests/{request_id}", method: "GET", access: LookOwn, serve: Beside(requests::one) },
+    Route { path: "/admin/v1/requests/{request_id}/capture", method: "GET", access: Change, serve: Beside(captures::one) },
+    Route { path: "/admin/v1/captures", method: "GET", access: Look, serve: Beside(captures::list) },
+    Route { path: "/admin/v1/captures", method: "POST", access: Change, serve: Beside(captures::start) },
+    Route { path: "/admin/v1/captures/{id}", method: "DELETE", access: Change, serve: Beside(captures::end) },
+    Route { path: "/admin/v1/playground", method: "POST", access: Change, serve: Play },
     Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: Beside(alerts) },
     Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: Beside(usage::usage) },
     Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: Beside(openapi) },

@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::config::access::AdminToken;
 use crate::config::budget::{Budget, Per, Period, Unit};
+use crate::config::capture::{Capture, CaptureKey};
 use crate::config::runtime::{self, BaseUrl, Deployment, Key, Limits, ModelPattern, Share, Tenant};
 use crate::record::Record;
 use crate::secret::Secret;
@@ -37,6 +39,7 @@ struct Fake {
     kept: Arc<Kept>,
     reload: Result<String, String>,
     database: Option<Arc<Database>>,
+    captures: Captures,
 }
 
 impl Backend for Fake {
@@ -113,11 +116,25 @@ impl Backend for Fake {
     fn revoke_key(&self, _: &str, id: &str) -> Result<StoredKey, Failure> {
         Ok(StoredKey { revoked_at_ms: Some(0), ..stored(known(id)?, "{}") })
     }
+    fn captures(&self) -> &Captures {
+        &self.captures
+    }
+    fn playground(&self) -> &dyn Playground {
+        self
+    }
+    fn record(&self, _: &str, _: &'static str, _: &str, _: String) {}
     fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {
         let change =
             Change { at_ms: 0, who: "root".into(), action: "key.create", target: "k".into(), detail: "{}".into() };
         let all = (5..8).rev().map(|seq| Entry::after((seq, [7; 32]), &change));
         Ok(all.filter(|entry| page.before.is_none_or(|before| entry.seq < before)).take(page.limit as usize).collect())
+    }
+}
+
+#[async_trait]
+impl Playground for Fake {
+    async fn send(&self, _: playground::Trial) -> Result<Box<dyn playground::Played>, String> {
+        Err("this one has no gateway".to_owned())
     }
 }
 
@@ -208,7 +225,13 @@ fn fake(token: Option<&str>) -> Fake {
         kept,
         reload: Ok("def456".into()),
         database: None,
+        captures: Captures::new(Path::new("no-such-directory"), capturing()),
     }
+}
+
+/// With a key, so that something can be started.
+fn capturing() -> Arc<Capture> {
+    Arc::new(Capture { key: CaptureKey::parse(&"0".repeat(64)), ..Capture::default() })
 }
 
 fn admin(token: Option<&str>) -> Admin {
@@ -226,7 +249,10 @@ fn get(admin: &Admin, path: &str, pairs: &[(&'static str, &str)]) -> (u16, Json)
 
 /// A body that can be read, where one is.
 fn body_of(route: &Route) -> &'static [u8] {
-    if (route.method, route.path) == ("POST", "/admin/v1/keys") { br#"{"tenant": "acme"}"# } else { b"{}" }
+    match (route.method, route.path) {
+        ("POST", "/admin/v1/keys" | "/admin/v1/captures") => br#"{"tenant": "acme"}"#,
+        _ => b"{}",
+    }
 }
 
 /// A path with something for the name in braces.
@@ -265,13 +291,14 @@ fn only_health_probes_answer_without_the_token() {
 /// What it answers who may.
 fn good(route: &Route) -> u16 {
     match (route.method, route.path) {
-        (_, "/admin/v1/requests/{request_id}") => 404,
+        (_, "/admin/v1/requests/{request_id}" | "/admin/v1/requests/{request_id}/capture") => 404,
+        ("DELETE", "/admin/v1/captures/{id}") => 404,
         // There is no database.
         (_, "/admin/v1/usage" | "/admin/v1/overview") => 503,
         // An empty body has no token; and a stream is no answer.
-        ("POST", "/admin/v1/session") | (_, "/admin/v1/requests/live") => 400,
+        ("POST", "/admin/v1/session") | (_, "/admin/v1/requests/live" | "/admin/v1/playground") => 400,
         ("DELETE", "/admin/v1/session") => 204,
-        ("POST", "/admin/v1/keys") => 201,
+        ("POST", "/admin/v1/keys" | "/admin/v1/captures") => 201,
         _ => 200,
     }
 }

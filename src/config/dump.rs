@@ -93,6 +93,12 @@ fn telemetry(telemetry: &Telemetry) -> Value {
     json!({
         "access_log": {"path": path, "rotate": rotation.map(rotate), "sample": fraction(telemetry.records)},
         "otlp": telemetry.otlp.as_ref().map(otlp),
+        "capture": {
+            "key": telemetry.capture.key.as_ref().map(|_| SET),
+            "max_bytes": telemetry.capture.most_bytes,
+            "keep": seconds(telemetry.capture.keep),
+            "redact": telemetry.capture.redact.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        },
     })
 }
 

@@ -1,8 +1,10 @@
 //! What is told about requests, as it is configured: the access log, and OpenTelemetry.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::capture::Capture;
 use super::runtime::BaseUrl;
 use crate::secret::Secret;
 
@@ -14,12 +16,14 @@ pub struct Telemetry {
     pub records: Fraction,
     /// `None`: nothing is exported.
     pub otlp: Option<Otlp>,
+    /// What may be kept of whole exchanges.
+    pub capture: Arc<Capture>,
 }
 
 impl Default for Telemetry {
     /// Nothing is told to anybody.
     fn default() -> Self {
-        Self { access_log: AccessLog::Off, records: Fraction::ALL, otlp: None }
+        Self { access_log: AccessLog::Off, records: Fraction::ALL, otlp: None, capture: Arc::default() }
     }
 }
 

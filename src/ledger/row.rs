@@ -30,6 +30,9 @@ pub struct Row {
     pub tags: Vec<String>,
     pub format: String,
     pub route: Option<String>,
+    /// What put the first target first, where there was a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_reason: Option<String>,
     pub model: Option<String>,
     pub provider: Option<String>,
     pub upstream_model: Option<String>,
@@ -207,6 +210,7 @@ impl From<&Record<'_>> for Row {
             tags: record.tags.iter().map(str::to_owned).collect(),
             format: record.format.to_owned(),
             route: own(record.route),
+            route_reason: own(record.route_reason),
             model: own(record.model),
             provider: own(record.provider),
             upstream_model: own(record.upstream_model),

@@ -9,7 +9,7 @@ use pingora_proxy::Session;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::context::Exchange;
-use super::{hooks, stream};
+use super::{capture, hooks, stream};
 use crate::error::Result;
 use crate::stage::answer::Answer;
 use crate::telemetry::Telemetry;
@@ -55,6 +55,7 @@ impl<'g> Alive<'g> {
         }
         if x.end.first_byte.is_none() && !std::mem::replace(&mut self.head_is_out, true) {
             let head = hooks::early_head(x, !session.downstream_session.is_http2())?;
+            capture::head(x, &head);
             session.downstream_session.write_response_header(Box::new(head)).await.map_err(super::body::gone)?;
         }
         self.telemetry.kept_alive();

@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connector::{self, Leg};
 use super::context::{Attempt, Deadline, Exchange};
-use super::{Gateway, hooks};
+use super::{Gateway, capture, hooks};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock;
 use crate::record::Why;
@@ -123,6 +123,9 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
     if leg.session.as_http2().is_some() {
         hooks::for_http2(&mut head, &attempt.target.deployment)?;
     }
+    if let Some(leg) = &attempt.capture {
+        leg.sent((&head.method, &head.uri, &head.headers), &part.body);
+    }
     // An image or a sound begins when it is ready.
     let patience = if x.passage.is_some() { attempt.timeouts.total } else { attempt.timeouts.first_token };
     match send_and_wait(attempt, &mut leg, head, part.body, patience).await {
@@ -183,6 +186,9 @@ async fn send_and_wait(
 fn learn(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, leg: &Leg) {
     let Some(head) = leg.session.response_header() else { return };
     attempt.status = Some(head.status.as_u16());
+    if let Some(leg) = &attempt.capture {
+        leg.answered(head.status.as_u16(), &head.headers);
+    }
     // What is left to a client with a credential of its own is nobody else's affair.
     let Some(run) = attempt.run.as_ref().filter(|_| !x.pass_through) else { return };
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -275,6 +281,7 @@ async fn refusal(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Error {
     let refusal = Refusal::of(head);
     let until = Instant::now() + attempt.timeouts.idle.min(left(attempt.deadline));
     let body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
+    capture::piece(attempt, Some(&body));
     hooks::refused(x, attempt, &refusal, &body)
 }
 
@@ -308,6 +315,7 @@ async fn earlier(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<B
     let timer = sleep_until(attempt.deadline.at.into());
     tokio::pin!(timer);
     while let Some(piece) = next_piece(attempt.deadline, leg, timer.as_mut()).await? {
+        capture::piece(attempt, Some(&piece));
         if body.len() + piece.len() > most_bytes {
             let text = "the provider's answers are over the limit `server.max_answer`";
             return Err(Error::new(Kind::UpstreamFailed, text));
@@ -325,6 +333,7 @@ async fn whole(attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
     loop {
         let mut chunk = next_piece(attempt.deadline, leg, timer.as_mut()).await?;
         let end = chunk.is_none();
+        capture::piece(attempt, chunk.as_ref());
         let since = Instant::now();
         attempt.answer.chunk(&mut chunk, end)?;
         if end {
@@ -402,6 +411,7 @@ pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<
         piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer"))?,
         () = timer => return Err(Ended::Late),
     };
+    capture::piece(attempt, first.as_ref());
     let mut batch = Batch { out: Bytes::new(), end: first.is_none(), broken: None };
     let mut chunk = first;
     attempt.answer.chunk(&mut chunk, batch.end)?;
@@ -421,6 +431,7 @@ pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<
             () = ready(()) => break,
         };
         batch.end = chunk.is_none();
+        capture::piece(attempt, chunk.as_ref());
         attempt.answer.chunk(&mut chunk, batch.end)?;
         match chunk {
             Some(more) if batch.out.is_empty() => batch.out = more,

@@ -17,6 +17,7 @@ use super::ledger::Fold;
 use super::live::Live;
 use super::registry::Registry;
 use super::shutdown::{InFlight, drained, receive};
+use crate::capture::Captures;
 use crate::config::reload::Reloader;
 use crate::limit::shared::Shared;
 #[cfg(feature = "otlp")]
@@ -64,6 +65,7 @@ pub(super) struct Drain {
 pub(super) struct Last {
     pub(super) keep: Arc<Keep>,
     pub(super) registry: Arc<Registry>,
+    pub(super) captures: Arc<Captures>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) telemetry: Arc<Telemetry>,
     #[cfg(feature = "otlp")]
@@ -91,6 +93,7 @@ impl Last {
     pub(super) fn save(&self) {
         self.write();
         self.registry.flush();
+        self.captures.flush();
         self.telemetry.flush(FLUSH);
         #[cfg(feature = "otlp")]
         self.otlp.flush(FLUSH);

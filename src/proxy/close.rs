@@ -302,6 +302,9 @@ impl Gateway {
         self.put_last(x);
         let row = self.end_row(x);
         self.telemetry.finish(&record::of(x, x.attempt.as_ref()), row);
+        if let Some(recorder) = x.capture.take() {
+            self.captures.put(recorder);
+        }
     }
 
     /// The attempt that answered, or failed last, goes on record.

@@ -74,6 +74,13 @@ impl Upstream {
         Self::of(base, template)
     }
 
+    /// The way to a listener of this process: whoever holds its socket is the right one.
+    pub(super) fn own(base: BaseUrl, patience: Duration) -> Self {
+        let mut template = template(&base, patience, patience);
+        (template.options.verify_cert, template.options.verify_hostname) = (false, false);
+        Self::of(base, template)
+    }
+
     fn of(base: BaseUrl, template: HttpPeer) -> Self {
         let peers = match base.host.parse::<IpAddr>() {
             Ok(ip) => vec![at(&template, SocketAddr::new(ip, base.port))],

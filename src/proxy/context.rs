@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::line::Place;
 use super::live::Live;
 use super::shutdown::Ticket;
+use crate::capture::{self, Recorder};
 use crate::config::attempts::Patience;
 use crate::config::runtime::{Strategy, Timeouts};
 use crate::error::{Error, Kind};
@@ -85,6 +86,8 @@ pub(crate) struct Exchange {
     /// The client has the head of a stream, so that its connection is not taken for dead: and nothing
     /// else yet, as long as there is no first byte.
     pub(crate) head_is_out: bool,
+    /// Where somebody wants to see it.
+    pub(crate) capture: Option<Arc<Recorder>>,
     /// Why passing was stopped.
     pub(crate) stopped: Option<Error>,
     pub(crate) end: End,
@@ -115,6 +118,8 @@ pub(crate) struct Attempt {
     pub(crate) booked: bool,
     /// On record: what happens to it now is another's.
     pub(crate) recorded: bool,
+    /// Its part of what is captured.
+    pub(crate) capture: Option<capture::Leg>,
     /// What the provider said.
     pub(crate) status: Option<u16>,
     /// The provider's own error answer, for a caller of its format.
@@ -144,6 +149,7 @@ impl Attempt {
             work: Duration::ZERO,
             booked: false,
             recorded: false,
+            capture: None,
             status: None,
             verbatim: None,
         }
@@ -252,6 +258,7 @@ impl Exchange {
             attempts: 0,
             timeline: Vec::new(),
             head_is_out: false,
+            capture: None,
             stopped: None,
             end: End {
                 status: 0,

@@ -8,6 +8,7 @@ mod ask;
 mod attempt;
 mod background;
 mod body;
+mod capture;
 mod check;
 mod close;
 mod connector;
@@ -29,6 +30,7 @@ mod local;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod plane;
+mod playground;
 pub(crate) mod probe;
 mod race;
 mod realtime;
@@ -66,6 +68,7 @@ use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::alert::Alerts;
+use crate::capture::Captures;
 use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Log;
@@ -97,6 +100,7 @@ pub(crate) struct Gateway {
     telemetry: Arc<Telemetry>,
     tokenizer: Arc<Tokenizer>,
     alerts: Arc<Alerts>,
+    captures: Arc<Captures>,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,
@@ -321,6 +325,7 @@ impl Gateway {
         x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
         x.clock.go();
+        self.capture(session, x);
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
@@ -418,6 +423,8 @@ impl Gateway {
         x.end.outcome = Outcome::Finished;
         self.seal(x);
         let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
+        capture::head(x, &head);
+        capture::out(x, &body);
         relay::send_whole(session, head, body).await?;
         Ok(Served::Answered)
     }
@@ -475,6 +482,8 @@ impl Gateway {
         if unread {
             session.set_keepalive(None);
         }
+        capture::head(x, &head);
+        capture::out(x, &body);
         relay::send_whole(session, head, body).await?;
         if unread {
             session.downstream_session.set_total_drain_timeout(Some(body::DRAIN));

@@ -7,12 +7,15 @@ use arc_swap::ArcSwap;
 
 use super::database::Stored;
 use super::live::Live;
+use super::playground::OwnListener;
 use super::registry::{self, Registry};
 use super::scrape::Scrape;
 use super::show;
 use super::shutdown::InFlight;
 use crate::admin::Backend;
+use crate::admin::playground::Playground;
 use crate::alert::Alerts;
+use crate::capture::Captures;
 use crate::config::dump;
 use crate::config::reload::Reloader;
 use crate::config::runtime::{Key, Runtime};
@@ -41,8 +44,10 @@ pub(super) struct Plane {
     pub(super) reloader: Arc<Reloader>,
     pub(super) registry: Arc<Registry>,
     pub(super) alerts: Arc<Alerts>,
+    pub(super) captures: Arc<Captures>,
     pub(super) stored: Arc<Stored>,
     pub(super) clock: Clock,
+    pub(super) playground: OwnListener,
 }
 
 impl Backend for Plane {
@@ -139,6 +144,18 @@ impl Backend for Plane {
 
     fn revoke_key(&self, who: &str, id: &str) -> Result<StoredKey, Failure> {
         self.registry.revoke(who, id)
+    }
+
+    fn captures(&self) -> &Captures {
+        &self.captures
+    }
+
+    fn playground(&self) -> &dyn Playground {
+        &self.playground
+    }
+
+    fn record(&self, who: &str, action: &'static str, target: &str, detail: String) {
+        self.registry.record(registry::change(who, action, target, detail));
     }
 
     fn audit(&self, page: AuditPage) -> Result<Vec<Entry>, StoreError> {

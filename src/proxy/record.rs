@@ -106,6 +106,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         tenant: key.map(|k| k.tenant.id.as_str()),
         key_id: key.map(|k| k.id.as_str()),
         route: x.plan.as_ref().and_then(|p| p.route.as_ref()).map(|r| r.name.as_str()),
+        route_reason: x.plan.as_ref().and_then(|p| p.reason.as_deref().or(p.chosen_by)),
         model: x.parsed.as_ref().map(|p| p.model.as_str()).filter(|m| !m.is_empty()),
         provider: attempt.map(|a| a.target.deployment.name.as_str()),
         upstream_model: attempt.map(|a| a.target.model.as_str()).filter(|m| !m.is_empty()),

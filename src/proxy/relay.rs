@@ -16,7 +16,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
 use super::line::Place;
-use super::{Gateway, race, stream};
+use super::{Gateway, capture, race, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::record::Why;
@@ -180,6 +180,7 @@ pub(super) fn written(x: &Exchange, index: usize, why: Why) -> Result<Attempt> {
     if let Some(overall) = overall(x).filter(|overall| overall.at < attempt.deadline.at) {
         attempt.deadline = overall;
     }
+    attempt.capture = x.capture.as_ref().and_then(|recorder| capture::leg(recorder, &attempt));
     Ok(attempt)
 }
 
@@ -266,6 +267,8 @@ async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body:
     x.end.first_byte = Some(x.started.elapsed());
     x.clock.pause();
     gateway.seal(x);
+    capture::head(x, &head);
+    capture::out(x, &body);
     send_whole(session, head, body).await
 }
 

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use super::ledger::Fold;
 use super::live::{Callers, Live};
 use crate::alert::Alerts;
+use crate::capture::Captures;
 use crate::config::runtime::Deployment;
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
@@ -20,6 +21,7 @@ pub(super) struct Scrape {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) alerts: Arc<Alerts>,
+    pub(super) captures: Arc<Captures>,
     pub(super) clock: Clock,
     /// Some gauges are emptied and filled again: whoever reads them does not do that beside another.
     pub(super) one: Mutex<()>,
@@ -48,6 +50,8 @@ impl Scrape {
         self.telemetry.budgets(tenant_budgets(&live.callers.load()));
         let counts = self.alerts.counts();
         self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
+        let captured = self.captures.counts();
+        self.telemetry.captures(captured.kept, captured.dropped, captured.running);
         if let Some(fold) = &self.fold {
             self.telemetry.ledger(&fold.look());
         }

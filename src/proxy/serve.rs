@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::Gateway;
 use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
+use super::capture::Writing;
 use super::check::Checks;
 use super::connector::Pools;
 use super::credentials::Credentials;
@@ -31,12 +32,14 @@ use super::live::Live;
 #[cfg(feature = "otlp")]
 use super::otlp::{self, Export};
 use super::plane::Plane;
+use super::playground::OwnListener;
 use super::registry::{self, Looking, Registry};
 use super::scrape::Scrape;
 use super::shutdown::{InFlight, Signals};
 use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
 use crate::alert::Alerts;
+use crate::capture::Captures;
 use crate::config::env::Env;
 use crate::config::reload::{Reloader, Status};
 use crate::config::runtime::{Listen, Runtime};
@@ -122,10 +125,13 @@ pub(crate) fn prepare(
         }
     };
     let (in_flight, telemetry) = (Arc::clone(&shared.in_flight), Arc::clone(&shared.telemetry));
-    server.add_service(OnBound::new(gateway_service(&conf, &shared, &bound)?, bound));
+    let gateway = gateway_service(&conf, &shared, &bound)?;
+    let playground = OwnListener::new(Pools::new(ConnectorOptions::from_server_conf(&conf)), &bound);
+    let playground = playground.ok_or("there is no public listener")?;
+    server.add_service(OnBound::new(gateway, bound));
     // Who watches over the process has to be told that it drains.
     let admin_end = watch::Sender::new(false);
-    server.add_service(OnBound::new(admin_service(&shared, &admin)?, vec![admin]).until(admin_end.clone()));
+    server.add_service(OnBound::new(admin_service(&shared, playground, &admin)?, vec![admin]).until(admin_end.clone()));
     if let Some(Simulated(socket)) = simulated {
         let mut service = simulator::service();
         service.add_listener(socket.config()?);
@@ -141,6 +147,7 @@ pub(crate) fn prepare(
     beside(&mut server, "alerts", Deliver(Arc::clone(&shared.alerts)));
     #[cfg(feature = "otlp")]
     beside(&mut server, "otlp", Export::new(Arc::clone(&shared.otlp), Arc::clone(&shared.scrape)));
+    beside(&mut server, "capture", Writing(Arc::clone(&shared.captures)));
     beside(&mut server, "hang-up", HangUp::new(Arc::clone(&shared.reloader))?);
     beside(&mut server, "warm", Warm { tokenizer: Arc::clone(&shared.tokenizer), live: Arc::clone(&shared.live) });
     if let Some(log) = &shared.log {
@@ -159,9 +166,11 @@ pub(crate) fn prepare(
     }
     beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
     let registry = Arc::clone(&shared.registry);
+    let captures = Arc::clone(&shared.captures);
     let last = Last {
         keep,
         registry,
+        captures,
         fold: shared.fold,
         telemetry,
         #[cfg(feature = "otlp")]
@@ -218,6 +227,7 @@ struct Shared {
     scrape: Arc<Scrape>,
     #[cfg(feature = "otlp")]
     otlp: Arc<Otlp>,
+    captures: Arc<Captures>,
     clock: Clock,
     /// Where limits and budgets are shared with other replicas, and what speaks to it.
     store: Option<Arc<Store>>,
@@ -244,6 +254,7 @@ impl Shared {
         telemetry.follow(move |record, _| told.settled(record));
         #[cfg(feature = "otlp")]
         let otlp = otlp::follow(&runtime, &telemetry);
+        let captures = Arc::new(Captures::new(&runtime.state.dir, Arc::clone(&runtime.telemetry.capture)));
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
@@ -276,25 +287,18 @@ impl Shared {
             alerts: Arc::clone(&alerts),
             #[cfg(feature = "otlp")]
             otlp: Arc::clone(&otlp),
+            captures: Arc::clone(&captures),
             store: store.clone(),
             clock,
         };
-        let observe = {
-            let (telemetry, registry, alerts) = (Arc::clone(&telemetry), Arc::clone(&registry), Arc::clone(&alerts));
-            move |status: &Status, who: &str| {
-                alerts.reloaded(status.last_error.as_deref());
-                match &status.last_error {
-                    Some(_) => telemetry.reload_failed(),
-                    None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
-                }
-            }
-        };
+        let observe = observer(&telemetry, &registry, &alerts);
         let reloader = Reloader::new(file, env, runtime, Box::new(move |next| applier.apply(next)), Box::new(observe));
         let scrape = Scrape {
             live: Arc::clone(&first),
             telemetry: Arc::clone(&telemetry),
             fold: fold.clone(),
             alerts: Arc::clone(&alerts),
+            captures: Arc::clone(&captures),
             clock,
             one: Mutex::default(),
         };
@@ -307,6 +311,7 @@ impl Shared {
             telemetry,
             tokenizer: Arc::default(),
             alerts,
+            captures,
             log,
             stored,
             fold,
@@ -320,6 +325,22 @@ impl Shared {
     }
 }
 
+/// Tells whoever is to know how a reload went.
+fn observer(
+    telemetry: &Arc<Telemetry>,
+    registry: &Arc<Registry>,
+    alerts: &Arc<Alerts>,
+) -> impl Fn(&Status, &str) + use<> {
+    let (telemetry, registry, alerts) = (Arc::clone(telemetry), Arc::clone(registry), Arc::clone(alerts));
+    move |status, who| {
+        alerts.reloaded(status.last_error.as_deref());
+        match &status.last_error {
+            Some(_) => telemetry.reload_failed(),
+            None => registry.record(registry::change(who, "config.reload", &status.hash, "{}".to_owned())),
+        }
+    }
+}
+
 /// Puts a configuration to work in the place of the one before. What is known of keys is held meanwhile.
 struct Applier {
     live: Arc<ArcSwap<Live>>,
@@ -328,13 +349,14 @@ struct Applier {
     alerts: Arc<Alerts>,
     #[cfg(feature = "otlp")]
     otlp: Arc<Otlp>,
+    captures: Arc<Captures>,
     store: Option<Arc<Store>>,
     clock: Clock,
 }
 
 impl Applier {
     fn apply(&self, runtime: &Arc<Runtime>) -> Result<(), String> {
-        let Self { live, telemetry, registry, alerts, store, clock, .. } = self;
+        let Self { live, telemetry, registry, alerts, captures, store, clock, .. } = self;
         let shelf = registry.shelf();
         let old = live.load();
         let issuers = old.callers.load().keyring.tokens().issuers().cloned();
@@ -352,6 +374,7 @@ impl Applier {
         alerts.bind(&runtime.alerts);
         #[cfg(feature = "otlp")]
         self.otlp.bind(runtime);
+        captures.bind(&runtime.telemetry.capture);
         Ok(())
     }
 }
@@ -370,6 +393,7 @@ fn gateway_service(
         telemetry: Arc::clone(&shared.telemetry),
         tokenizer: Arc::clone(&shared.tokenizer),
         alerts: Arc::clone(&shared.alerts),
+        captures: Arc::clone(&shared.captures),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
         shared: shared.store.clone(),
@@ -391,7 +415,7 @@ fn gateway_service(
     Ok(service)
 }
 
-fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, String> {
+fn admin_service(shared: &Shared, playground: OwnListener, bound: &Bound) -> Result<Service<Admin>, String> {
     let plane = Plane {
         live: Arc::clone(&shared.live),
         in_flight: Arc::clone(&shared.in_flight),
@@ -400,8 +424,10 @@ fn admin_service(shared: &Shared, bound: &Bound) -> Result<Service<Admin>, Strin
         reloader: Arc::clone(&shared.reloader),
         registry: Arc::clone(&shared.registry),
         alerts: Arc::clone(&shared.alerts),
+        captures: Arc::clone(&shared.captures),
         stored: Arc::clone(&shared.stored),
         clock: shared.clock,
+        playground,
     };
     let mut service = Service::new("admin".to_owned(), Admin::new(Arc::new(plane)));
     service.threads = Some(1);

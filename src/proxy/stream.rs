@@ -12,7 +12,7 @@ use super::attempt::{Batch, Ended, next_batch, too_long};
 use super::connector::Leg;
 use super::context::{Attempt, Deadline, Exchange};
 use super::relay::{client_gone, gone};
-use super::{Gateway, hooks};
+use super::{Gateway, capture, hooks};
 use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
 use crate::record::Outcome;
@@ -136,6 +136,7 @@ async fn commit(session: &mut Session, x: &mut Exchange, head_is_out: bool) -> R
     if head_is_out {
         return Ok(());
     }
+    capture::head(x, &head);
     session.downstream_session.write_response_header(Box::new(head)).await.map_err(super::body::gone)
 }
 
@@ -143,6 +144,7 @@ pub(super) async fn write(session: &mut Session, x: &Exchange, out: Bytes, end: 
     if out.is_empty() && !end {
         return Ok(());
     }
+    capture::out(x, &out);
     let within = x.live.runtime.server.write_timeout;
     match timeout(within, session.downstream_session.write_response_body(out, end)).await {
         Ok(written) => written.map_err(super::body::gone),

@@ -77,6 +77,9 @@ impl Record<'_> {
     fn write_what(&self, row: &mut Obj<'_>) {
         row.text("format", self.format);
         text(row, "route", self.route);
+        if let Some(reason) = self.route_reason {
+            row.text("route_reason", reason);
+        }
         text(row, "model", self.model);
         text(row, "provider", self.provider);
         text(row, "upstream_model", self.upstream_model);

@@ -200,6 +200,8 @@ pub struct Record<'a> {
     pub format: &'a str,
     /// Of a virtual model; none where the client named `provider/model`.
     pub route: Option<&'a str>,
+    /// What put the first target first, where there was a choice.
+    pub route_reason: Option<&'a str>,
     /// As the client wrote it.
     pub model: Option<&'a str>,
     pub provider: Option<&'a str>,
@@ -244,6 +246,7 @@ impl<'a> Record<'a> {
             tags: Texts::NONE,
             format,
             route: None,
+            route_reason: None,
             model: None,
             provider: None,
             upstream_model: None,

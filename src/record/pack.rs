@@ -43,6 +43,7 @@ mod of_record {
     pub(super) const TRACE_ID: u8 = 25;
     pub(super) const TRACEPARENT: u8 = 26;
     pub(super) const RESPONSE_MODEL: u8 = 27;
+    pub(super) const ROUTE_REASON: u8 = 28;
 }
 
 /// And of an attempt's.
@@ -101,6 +102,7 @@ impl<'a> Record<'a> {
         out.texts(n::TAGS, self.tags);
         out.text(n::FORMAT, Some(self.format));
         out.text(n::ROUTE, self.route);
+        out.text(n::ROUTE_REASON, self.route_reason);
         out.text(n::MODEL, self.model);
         out.text(n::PROVIDER, self.provider);
         out.text(n::UPSTREAM_MODEL, self.upstream_model);
@@ -144,6 +146,7 @@ impl<'a> Record<'a> {
                 n::TAGS => record.tags = Texts::Packed(value.bytes()?),
                 n::FORMAT => record.format = value.text()?,
                 n::ROUTE => record.route = Some(value.text()?),
+                n::ROUTE_REASON => record.route_reason = Some(value.text()?),
                 n::MODEL => record.model = Some(value.text()?),
                 n::PROVIDER => record.provider = Some(value.text()?),
                 n::UPSTREAM_MODEL => record.upstream_model = Some(value.text()?),

@@ -53,6 +53,7 @@ fn with_full(look: impl FnOnce(&Record<'_>)) {
         user: Some("u-1"),
         tags: Texts::Plain(&tags),
         route: Some("fast"),
+        route_reason: Some("weighted"),
         model: Some("fast"),
         provider: Some("lab"),
         upstream_model: Some("echo"),

@@ -84,12 +84,14 @@ pub struct Plan {
     pub attempts: AttemptRules,
     /// Why these targets in this order, where `auto` has chosen.
     pub reason: Option<String>,
+    /// What put the first of them first; none where there was nothing to choose.
+    pub chosen_by: Option<&'static str>,
 }
 
 impl Plan {
     /// Of one target.
     pub fn single(public: String, target: Target, attempts: AttemptRules) -> Self {
-        Self { public, route: None, targets: vec![target], vitals: Vec::new(), attempts, reason: None }
+        Self { public, route: None, targets: vec![target], vitals: Vec::new(), attempts, reason: None, chosen_by: None }
     }
 
     /// Keeps some targets, and how they are doing.
@@ -242,6 +244,7 @@ fn by_route(route: &Arc<Route>, runtime: &Runtime) -> Plan {
         vitals: Vec::new(),
         attempts: route.attempts,
         reason: None,
+        chosen_by: None,
     }
 }
 

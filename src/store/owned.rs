@@ -38,6 +38,7 @@ pub(super) fn pack_nearly(row: &Row) -> Result<Vec<u8>> {
         user: row.user.as_deref(),
         tags: Texts::Plain(&row.tags),
         route: row.route.as_deref(),
+        route_reason: row.route_reason.as_deref(),
         model: row.model.as_deref(),
         provider: row.provider.as_deref(),
         upstream_model: row.upstream_model.as_deref(),

@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use super::alerts::AlertMetrics;
+use super::capture::CaptureMetrics;
 use super::endpoints::EndpointMetrics;
 use super::gen_ai::{GenAi, GenAiMetrics};
 use super::keys::KeyMetrics;
@@ -54,6 +55,7 @@ pub(super) struct Metrics {
     pub(super) endpoints: EndpointMetrics,
     pub(super) keys: KeyMetrics,
     pub(super) alerts: AlertMetrics,
+    pub(super) capture: CaptureMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
@@ -149,6 +151,7 @@ impl Metrics {
             endpoints: EndpointMetrics::new(&make)?,
             keys: KeyMetrics::new(&make)?,
             alerts: AlertMetrics::new(&make)?,
+            capture: CaptureMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,

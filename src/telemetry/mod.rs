@@ -17,6 +17,7 @@
 
 pub mod access_log;
 mod alerts;
+mod capture;
 mod endpoints;
 mod gen_ai;
 pub mod kept;
@@ -161,6 +162,11 @@ impl Telemetry {
     /// What alerts have counted, for a scrape: by kind, by webhook and result, and those that were dropped.
     pub fn alerts(&self, raised: &[(&'static str, u64)], deliveries: &[(String, &'static str, u64)], dropped: u64) {
         self.metrics.alerts.set(raised, deliveries, dropped);
+    }
+
+    /// What debug capture has counted, for a scrape.
+    pub fn captures(&self, kept: u64, dropped: u64, running: usize) {
+        self.metrics.capture.set(kept, dropped, running);
     }
 
     /// From now on each record, and its bytes, are shown to `follower` too, on the access log's thread: it

@@ -206,6 +206,12 @@ metrics! {
         "Alerts by webhook: delivered, retried (a try that failed and is made again), failed (given up), dropped.";
     AlertsDropped = "weir_alerts_dropped_total", Kind::Counter, &[],
         "Alerts that were not told because there were too many.";
+    Captured = "weir_captured_total", Kind::Counter, &[],
+        "Exchanges that a debug capture has kept.";
+    CaptureDropped = "weir_capture_dropped_total", Kind::Counter, &[],
+        "Exchanges that a debug capture wanted and could not keep: too many at once, or the disk refused.";
+    CapturesRunning = "weir_captures_running", Kind::Gauge, &[],
+        "Debug captures that run: bodies of requests are kept.";
     OtlpExported = "weir_otlp_exported_total", Kind::Counter, &["signal"],
         "What a collector took: requests (traces, logs), readings (metrics).";
     OtlpDropped = "weir_otlp_dropped_total", Kind::Counter, &["signal"],

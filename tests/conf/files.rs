@@ -2,7 +2,7 @@
 
 use weir::config::raw::Config;
 use weir::config::read::{Context, Settings};
-use weir::config::telemetry::{AccessLog, Otlp, Telemetry};
+use weir::config::telemetry::{AccessLog, Otlp};
 use weir::config::{schema, yaml};
 
 use crate::world::{bless, good, root, world, yaml_files};
@@ -97,7 +97,7 @@ fn the_reference_tells_the_defaults() {
     let text = std::fs::read_to_string(root().join("conf/reference.yaml")).unwrap();
     let reference = good(&text);
     let nothing = good(&crate::world::with(""));
-    assert_eq!(nothing.telemetry, Telemetry { access_log: AccessLog::Stdout, ..Telemetry::default() });
+    assert_eq!((&nothing.telemetry.access_log, &nothing.telemetry.otlp), (&AccessLog::Stdout, &None));
     assert_eq!(reference.telemetry.records, nothing.telemetry.records);
     // What a file and a collector have where nothing else is said: neither is a default.
     let said = good(&crate::world::with(
@@ -107,6 +107,9 @@ fn the_reference_tells_the_defaults() {
     assert_eq!(said.telemetry.access_log, AccessLog::File("a.log".into(), *rotation));
     let otlp = reference.telemetry.otlp.clone().map(|otlp| Otlp { headers: Vec::new(), resource: Vec::new(), ..otlp });
     assert_eq!(said.telemetry.otlp, otlp);
+    // Neither a key is a default, nor what is left out.
+    let kept = |r: &weir::config::runtime::Runtime| (r.telemetry.capture.most_bytes, r.telemetry.capture.keep);
+    assert_eq!(kept(&reference), kept(&nothing));
     assert_eq!(reference.server.listen[0].address, nothing.server.listen[0].address);
     assert_eq!(reference.server.max_body_bytes, nothing.server.max_body_bytes);
     assert_eq!(reference.server.max_answer_bytes, nothing.server.max_answer_bytes);

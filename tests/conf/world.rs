@@ -19,6 +19,7 @@ pub(crate) fn world() -> Table {
         ("WEIR_STATE_SECRET", "state-secret"),
         ("ALERTS_URL", "https://hooks.example.test/services/T0/B0/url-secret"),
         ("ALERTS_SECRET", "signing-secret"),
+        ("WEIR_CAPTURE_KEY", "c2l4dGVlbiBieXRlcyArIHNpeHRlZW4gYnl0ZXMgICA="),
         ("WEIR_DATABASE_PASSWORD", "database-password"),
         ("WEIR_STORE_PASSWORD", "store-secret"),
         ("OPENAI_API_KEY", "sk-openai"),

@@ -31,7 +31,7 @@ const OUT = env("WEIR_OUT");
 const MODEL = env("WEIR_MODEL", "simulator/sim-1");
 const { WEIR_FALLBACK: FALLBACK, WEIR_SLOW_MODEL: SLOW, WEIR_VIEWER_TOKEN: VIEWER, WEIR_TENANT_TOKEN: TENANT_ADMIN } = process.env;
 
-const PAGES = ["overview", "live", "tenants", "models", "usage", "config", "alerts"];
+const PAGES = ["overview", "live", "tenants", "models", "playground", "usage", "config", "alerts"];
 const MOST_BYTES = 200 * 1024;
 const TAG = "team=dashboard";
 // Names come from clients: these may neither become markup nor, in a file, a formula.
@@ -410,6 +410,95 @@ const checks = {
     const log = await rowsOf(page.getByRole("table", { name: "Changes, newest first" }));
     const done = log.filter((entry) => entry.To === id).map((entry) => entry.Did);
     assert.deepEqual(done, ["key.revoke", "key.rotate", "key.update", "key.create"]);
+  },
+
+  async "live: exchanges are captured, shown beside their request, and removed"() {
+    await visit("live");
+    await page.getByText("Connected", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Capture", exact: true }).click();
+    await refused(400, async () => {
+      await dialog().getByRole("button", { name: "Capture them" }).click();
+      await dialog().getByRole("alert").getByText("whose exchanges").waitFor();
+    });
+    await accessible(page, "the dialog of a capture");
+    await dialog().getByLabel("Tenant").fill(tenant);
+    await dialog().getByLabel("Exchanges, at most").fill("1");
+    await dialog().getByLabel("Leave out").fill("emails");
+    await dialog().getByRole("button", { name: "Capture them" }).click();
+    await dialog().waitFor({ state: "detached" });
+    const text = "canary of a prompt from ada@example.com";
+    const { id } = await chat(text, FALLBACK ? { model: FALLBACK } : {});
+    const { id: other } = await chat("count to 3");
+    await page.locator(`[data-keep="${other}"]`).waitFor();
+    await page.locator(`[data-keep="${other}"]`).click();
+    await page.waitForLoadState("networkidle");
+    assert.equal(await dialog().getByRole("button", { name: "Show what was captured" }).count(), 0);
+    await page.keyboard.press("Escape");
+    await until("the capture", async () => (await admin("/captures")).data[0].requests.includes(id));
+    await page.locator(`[data-keep="${id}"]`).click();
+    await dialog().getByRole("button", { name: "Show what was captured" }).click();
+    const sides = dialog().locator(".sides > section");
+    await sides.first().waitFor();
+    assert.equal(await sides.count(), FALLBACK ? 3 : 2);
+    for (const side of await sides.all()) assert.ok((await side.innerText()).includes("canary of a prompt from [email]"));
+    await sides.first().getByText("headers").first().click();
+    const shown = await dialog().evaluate((one) => one.textContent);
+    assert.ok(shown.includes("authorization: [not kept]"), shown);
+    for (const hidden of [KEY, "ada@example.com"]) assert.ok(!shown.includes(hidden));
+    if (FALLBACK) assert.ok(shown.includes("Why therefallback"), shown);
+    await accessible(page, "a captured exchange");
+    await picture("capture");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: `Remove the capture of ${tenant}` }).click();
+    await dialog().getByRole("button", { name: "Remove it" }).click();
+    await page.getByRole("button", { name: `Remove the capture of ${tenant}` }).waitFor({ state: "detached" });
+    assert.deepEqual((await admin("/captures")).data, []);
+  },
+
+  async "playground: any format, streamed, with a tool, both sides"() {
+    await visit("playground");
+    const model = page.getByLabel("Model", { exact: true });
+    await page.waitForFunction(() => document.querySelector("[name=model]").value !== "");
+    assert.ok((await page.locator("#models option").count()) > 2);
+    await refused(401, async () => {
+      await page.getByLabel("Key of the gateway").fill("wk-nobody");
+      await page.getByRole("button", { name: "Send" }).click();
+      await page.locator("main").getByText("Status 401").waitFor();
+    });
+    await page.getByLabel("Tenant of the new key").selectOption(tenant);
+    await page.getByRole("button", { name: "Make one for an hour" }).click();
+    await page.getByText("is good for an hour").waitFor();
+    const answer = page.getByRole("region", { name: "Answer", exact: true });
+    for (const [spoken, path] of [["chat", "/v1/chat/completions"], ["responses", "/v1/responses"], ["messages", "/v1/messages"], ["gemini", "/v1beta/models/claude/sim-1:streamGenerateContent"]]) {
+      await page.getByLabel("Format").selectOption(spoken);
+      await model.fill("claude/sim-1");
+      await page.getByLabel("Stream").setChecked(spoken !== "chat");
+      await page.getByLabel("With a tool").setChecked(spoken === "chat");
+      assert.equal((await page.getByLabel("Body").inputValue()).includes("get_weather"), spoken === "chat");
+      await page.getByLabel("Capture the provider's side").setChecked(true);
+      await page.getByRole("button", { name: "Send" }).click();
+      const sides = page.locator(".sides > section h3");
+      await page.getByRole("button", { name: "Send", disabled: false }).waitFor();
+      await page.locator("main").getByText("Status 200").first().waitFor();
+      assert.equal(await sides.count(), 2, spoken);
+      const shown = await page.locator("main").evaluate((main) => main.textContent);
+      assert.ok(shown.includes(`POST ${path}`) && shown.includes("POST /v1/messages"), spoken);
+      assert.ok((await answer.innerText()).length > 20);
+      if (spoken === "chat") await picture("playground");
+      if (spoken === "chat") await accessible(page, "an answer in the playground");
+      const id = /x-request-id: ([0-9a-f-]{36})/.exec(shown)[1];
+      const record = await until("the record", () => admin(`/requests/${id}`));
+      assert.deepEqual([record.format, record.tenant, record.stream], [spoken, tenant, spoken !== "chat"]);
+    }
+    await page.getByLabel("Body").fill("{");
+    await page.getByLabel("Capture the provider's side").setChecked(false);
+    await refused(400, async () => {
+      await page.getByRole("button", { name: "Send" }).click();
+      await page.locator("main").getByText("Status 400").waitFor();
+    });
+    const done = (await admin("/audit?limit=100")).data.filter(({ action }) => action === "playground.send");
+    assert.equal(done.length, 6);
+    assert.equal(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage })).then((kept) => kept.includes("weir_")), false);
   },
 
   async "models: an endpoint is drained and put back"() {

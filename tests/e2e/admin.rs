@@ -101,8 +101,14 @@ fn the_last_requests_are_listed_with_their_attempts() {
     let one = gateway.admin("GET", &format!("/admin/v1/requests/{}", ids[0])).json();
     assert_eq!(timeline(&one), ["openai first failed", "second fallback ok"]);
     assert_eq!((&one["timeline"][0]["status"], &one["tenant"]), (&json!(500), &json!("acme")));
+    let reason = |id: &str| gateway.admin("GET", &format!("/admin/v1/requests/{id}")).json()["route_reason"].clone();
+    assert_eq!((reason(&ids[0]), reason(&ids[1])), (json!("fallback"), Value::Null), "there is no choice in one model");
     assert_eq!(gateway.admin("GET", "/admin/v1/requests/none").status(), 404);
     assert_eq!(gateway.admin("GET", "/admin/v1/requests?limit=none").status(), 400);
+    assert_eq!(gateway.admin("POST", "/admin/v1/endpoints/openai/drain").status(), 200);
+    let answer = gateway.post(CHAT, &chat("fast", "hi"));
+    let again = answer.header("x-request-id");
+    until("its record", || (reason(again) == "health").then_some(()));
     let chosen = ["route=\"fast\"", "provider=\"openai\""];
     assert_eq!(gateway.metric("weir_route_choices_total", &chosen), 2.0);
     let routes = gateway.admin("GET", "/admin/v1/routes").json();

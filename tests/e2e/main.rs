@@ -35,6 +35,8 @@ mod bodies;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod capture;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod clouds;
@@ -83,6 +85,8 @@ mod otlp;
 mod packed;
 #[cfg(test)]
 mod passing;
+#[cfg(test)]
+mod playground;
 #[cfg(test)]
 mod pools;
 #[cfg(test)]

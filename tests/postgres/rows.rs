@@ -59,6 +59,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         user: n.is_multiple_of(4).then(|| format!("user-{}", n / 4 % 10)),
         tags: if n.is_multiple_of(5) { vec!["team=search".into(), format!("env={}", n % 2)] } else { Vec::new() },
         format: "chat".into(),
+        route_reason: None,
         route: n.is_multiple_of(2).then(|| "fast".into()),
         model: Some(format!("openai/model-{model}")),
         provider: Some("openai".into()),

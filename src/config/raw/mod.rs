@@ -4,6 +4,7 @@
 mod alerts;
 mod auth;
 mod budget;
+mod capture;
 mod price;
 mod provider;
 mod route;
@@ -14,6 +15,7 @@ mod tenant;
 pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
+pub use capture::Capture;
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,

@@ -2,6 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
+use super::Capture;
 use crate::config::read::{Either, Map, Period, Scalar, SecretText, Size, settings};
 use crate::config::telemetry::{self, AccessLog};
 
@@ -14,6 +15,8 @@ settings! {
         /// Sends traces, metrics and access records to an OpenTelemetry collector. Without it nothing is
         /// sent anywhere.
         otlp: Otlp,
+        /// What may be kept of whole exchanges.
+        capture: Capture = "{}",
     }
 
     /// Where access records go, and which.

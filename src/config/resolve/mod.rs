@@ -9,6 +9,7 @@ mod aws;
 mod azure;
 mod base_url;
 mod budget;
+mod capture;
 mod endpoints;
 mod google;
 mod limits;

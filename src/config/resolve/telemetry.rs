@@ -1,8 +1,9 @@
 //! `telemetry`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{base_url, provider};
+use super::{base_url, capture, provider};
 use crate::config::raw::{self, AccessLogFull};
 use crate::config::read::{At, Context, Either};
 use crate::config::telemetry::{AccessLog, Fraction, Otlp, Rotation, Telemetry};
@@ -19,7 +20,8 @@ pub(super) fn telemetry(raw: &raw::Telemetry, cx: &mut Context<'_>) -> Telemetry
         Either::Plain(word) => (word.0.clone(), Fraction::ALL),
         Either::Full(full) => (access_log(full, cx), full.sample.value.0),
     };
-    Telemetry { access_log, records, otlp: raw.otlp.as_ref().and_then(|otlp| self::otlp(otlp, cx)) }
+    let otlp = raw.otlp.as_ref().and_then(|otlp| self::otlp(otlp, cx));
+    Telemetry { access_log, records, otlp, capture: Arc::new(capture::capture(&raw.capture, cx)) }
 }
 
 fn access_log(full: &AccessLogFull, cx: &mut Context<'_>) -> AccessLog {

@@ -57,6 +57,7 @@ pub fn choose(plan: &mut Plan, asked: &Asked<'_>) -> Result<()> {
         return Err(not_permitted());
     }
     let order = considered.order(plan)?;
+    plan.chosen_by = Some(considered.chosen_by(plan, &order));
     let Considered { places, choices, ask, selection, .. } = considered;
     plan.reason = selection.map(|selection| selection.reason);
     let mut chosen = Vec::with_capacity(plan.targets.len());
@@ -125,6 +126,22 @@ impl Considered {
             (_, Some(selection)) => Ok(pick::sorted_by_rank(select::order(selection, &self.choices)?, &self.choices)),
             (Some(route), None) => Ok(pick::targets(&route.group, &self.choices, &self.ask)),
             (None, None) => Ok((0..self.choices.len()).collect()),
+        }
+    }
+}
+
+impl Considered {
+    /// What put the first target first, in a word.
+    fn chosen_by(&self, plan: &Plan, order: &[usize]) -> &'static str {
+        let Some(route) = plan.route.as_deref().filter(|_| plan.targets.len() > 1) else {
+            return if self.ask.affinity.is_some() { "affinity" } else { "spread" };
+        };
+        let best = self.choices.iter().position(|choice| !choice.seats.is_empty());
+        let stays = self.ask.affinity.is_some() && self.ask.among_targets;
+        match route.group.strategy {
+            Strategy::Fallback if order.first() != best.as_ref() => "health",
+            Strategy::Weighted | Strategy::LeastBusy | Strategy::Latency if stays => "affinity",
+            strategy => strategy.as_str(),
         }
     }
 }
@@ -198,6 +215,9 @@ fn first_who_sealed(plan: &mut Plan, asked: &Asked<'_>) {
         let (target, vital) = (plan.targets.remove(at), plan.vitals.remove(at));
         plan.targets.insert(0, target);
         plan.vitals.insert(0, vital);
+        if at > 0 {
+            plan.chosen_by = Some("sealed");
+        }
     }
 }
 

@@ -99,6 +99,7 @@ struct Rest {
     trace_id: Option<String>,
     traceparent: Option<String>,
     response_model: Option<String>,
+    route_reason: Option<String>,
     /// Where the counts do not say it.
     usage: Option<Classes>,
     /// There are counts, and no classes behind them.
@@ -241,6 +242,9 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
         rest.text("client_request_id", id);
     }
     write_trace(record, &mut rest);
+    if let Some(reason) = record.route_reason {
+        rest.text("route_reason", reason);
+    }
     let implied = record.told().and_then(|usage| {
         let (input, output) = (usage.input_tokens(), usage.output_tokens());
         implied(input, output, [usage.cached_tokens, usage.cache_written_tokens(), usage.reasoning_tokens])
@@ -356,6 +360,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.response_model = rest.response_model;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
+    row.route_reason = rest.route_reason;
     let implied = || {
         let details = [row.cached_tokens?, row.cache_write_tokens?, row.reasoning_tokens?];
         implied(row.input_tokens?, row.output_tokens?, details).filter(|_| !rest.no_usage)
@@ -385,6 +390,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         tags: tags.transpose()?.unwrap_or_default(),
         format: cells.need_text(6)?,
         route: cells.text(7)?,
+        route_reason: None,
         model: cells.text(8)?,
         provider: cells.text(9)?,
         upstream_model: cells.text(10)?,

@@ -209,6 +209,7 @@ fn row() -> impl Strategy<Value = Row> {
             format: "chat".into(),
             route: names.4,
             model: names.5,
+            route_reason: names.6.clone(),
             provider: names.6.clone(),
             upstream_model: names.7.clone(),
             response_model: names.7,

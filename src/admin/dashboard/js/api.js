@@ -36,6 +36,18 @@ export function asQuery(query) {
   return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
 }
 
+/** A request through the gateway: its answer, as it comes. */
+export async function play(asked, signal) {
+  const headers = { "content-type": "application/json", "x-weir-csrf": "1" };
+  const body = JSON.stringify(asked);
+  const response = await fetch(`${ROOT}/playground`, { method: "POST", headers, body, credentials: "same-origin", cache: "no-store", signal });
+  // Any other answer is not the gateway's.
+  if (response.headers.has("x-weir-playground")) return response;
+  const failure = refused(response.status, await response.text());
+  if (failure.status === 401) dispatchEvent(new Event("signed-out"));
+  throw failure;
+}
+
 /** The live view's address. */
 export function liveUrl(query) {
   return `${ROOT}/requests/live${asQuery(query)}`;

@@ -9,17 +9,19 @@ import * as signin from "./signin.js";
 import * as overview from "./overview.js";
 import * as live from "./live.js";
 import * as tenants from "./tenants.js";
+import * as playground from "./playground.js";
 import * as models from "./models.js";
 import * as usage from "./usage.js";
 import * as config from "./config.js";
 import * as alerts from "./alerts.js";
 
-/** `all`: not for those who only see what is one tenant's. */
+/** `all`: not for those who only see what is one tenant's; `runs`: for those who change things. */
 const PAGES = {
   overview: { page: overview, name: "Overview" },
   live: { page: live, name: "Live" },
   tenants: { page: tenants, name: "Tenants" },
   models: { page: models, name: "Models", all: true },
+  playground: { page: playground, name: "Playground", runs: true },
   usage: { page: usage, name: "Usage" },
   config: { page: config, name: "Config", all: true },
   alerts: { page: alerts, name: "Alerts", all: true },
@@ -85,7 +87,7 @@ const brand = () => h("a", { class: "brand", href: "#/overview" }, "Weir");
 function frame(wanted) {
   const may = rights(session);
   const links = Object.entries(PAGES)
-    .filter(([, { all }]) => !all || may.sees_all)
+    .filter(([, { all, runs }]) => (!all || may.sees_all) && (!runs || may.runs))
     .map(([path, { name }]) => h("li", {}, h("a", { href: `#/${path}`, "aria-current": path === wanted && "page" }, name)));
   const who = session.open ? "no token is set" : session.tenant ? `${session.role} of ${session.tenant}` : session.role;
   fill(

@@ -3,6 +3,7 @@
 import { h, fill, section, field, problem, empty } from "./dom.js";
 import { framed, head, line } from "./table.js";
 import { openRequest, statusTag, outcomeTag, asked, served } from "./request.js";
+import { captures } from "./capture.js";
 import * as api from "./api.js";
 import * as router from "./router.js";
 import * as format from "./format.js";
@@ -22,8 +23,9 @@ export function mount(root, { query, signal, may }) {
   fill(
     root,
     h("div", { class: "page-head" }, h("h1", {}, "Live"), h("div", { class: "beside" }, state, pause)),
-    h("div", { class: "forms" }, filters(wanted, may), find(signal)),
+    h("div", { class: "forms" }, filters(wanted, may), find(signal, may)),
     section("Requests", list.element),
+    may.runs && captures(signal),
   );
   let paused = false;
   pause.addEventListener("click", () => {
@@ -91,7 +93,7 @@ function filters(wanted, may) {
   );
 }
 
-function find(signal) {
+function find(signal, may) {
   const id = h("input", { name: "request_id", autocomplete: "off", spellcheck: "false", size: 36 });
   const wrong = h("div");
   const send = async (event) => {
@@ -100,7 +102,7 @@ function find(signal) {
     const wanted = id.value.trim();
     if (wanted === "") return id.focus();
     try {
-      openRequest(await api.get(`/requests/${encodeURIComponent(wanted)}`, {}, signal));
+      openRequest(await api.get(`/requests/${encodeURIComponent(wanted)}`, {}, signal), may);
     } catch (error) {
       if (!signal.aborted) fill(wrong, problem(error));
     }
@@ -123,7 +125,7 @@ function rows(may) {
       cell: (one) =>
         h(
           "button",
-          { type: "button", class: "plain", "data-keep": one.request_id, onclick: (event) => (event.stopPropagation(), openRequest(one)) },
+          { type: "button", class: "plain", "data-keep": one.request_id, onclick: (event) => (event.stopPropagation(), openRequest(one, may)) },
           format.time(one.started_at),
         ),
     },
@@ -166,7 +168,7 @@ function rows(may) {
     known = new Map(newest.map((one) => [one.record.request_id, one]));
     // Only what is new is made and moved: a row that has the focus stays in its place.
     newest.forEach((one, at) => {
-      one.row ??= line(columns, one.record, (row) => row.addEventListener("click", () => chosen(one.record)));
+      one.row ??= line(columns, one.record, (row) => row.addEventListener("click", () => chosen(one.record, may)));
       if (body.children[at] !== one.row) body.insertBefore(one.row, body.children[at] ?? null);
     });
     while (body.children.length > newest.length) body.lastElementChild.remove();
@@ -195,6 +197,6 @@ function rows(may) {
 const ended = ({ started_at, duration_ms }) => Date.parse(started_at) + duration_ms;
 
 /** A click that ends a selection of text is no click. */
-function chosen(record) {
-  if (String(getSelection()) === "") openRequest(record);
+function chosen(record, may) {
+  if (String(getSelection()) === "") openRequest(record, may);
 }

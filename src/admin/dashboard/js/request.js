@@ -3,6 +3,7 @@
 import { h, facts, tag, empty } from "./dom.js";
 import { table } from "./table.js";
 import { open } from "./dialog.js";
+import { captured } from "./capture.js";
 import * as format from "./format.js";
 
 export function statusTag(status) {
@@ -24,8 +25,9 @@ export function served(record) {
   return record.provider ? `${record.provider}/${record.upstream_model ?? "?"}` : "nobody";
 }
 
-export function openRequest(record) {
-  open({ title: "Request", wide: true, body: () => parts(record) });
+/** `may.runs`: also what was captured of it. */
+export function openRequest(record, may) {
+  open({ title: "Request", wide: true, body: () => [parts(record), may.runs && captured(record)] });
 }
 
 function parts(record) {

@@ -15,13 +15,14 @@ const CELLS: [&str; 4] =
     ["chat -> chat, 2 KB", "chat -> messages, 2 KB", "chat -> chat, 76 KB", "chat -> chat, 100 events, burst"];
 
 /// What stands in the configuration, each with all before it.
-const STEPS: [(&str, Part); 6] = [
+const STEPS: [(&str, Part); 7] = [
     ("a key, metrics, prices", Part::Nothing),
     ("and the access log", Part::AccessLog),
     ("and the ledger", Part::Ledger),
     ("and limits of tenant and key", Part::Limits),
     ("and budgets of both", Part::Budgets),
     ("and all of them shared", Part::Shared),
+    ("and traces, logs and metrics to a collector", Part::Otlp),
 ];
 
 /// None of them is ever reached.
@@ -36,6 +37,7 @@ enum Part {
     Limits,
     Budgets,
     Shared,
+    Otlp,
 }
 
 /// Prints a column for each cell: microseconds, and how many more than the row before.
@@ -96,6 +98,8 @@ fn configuration(part: Part, port: u16, mock: u16, store: Option<&Store>, dir: &
         store.filter(|_| has(Part::Shared)).map(|store| format!(", shared: \"redis://127.0.0.1:{}/0\"", store.port));
     let limits = if has(Part::Limits) { format!(", limits: {LIMITS}") } else { String::new() };
     let budgets = if has(Part::Budgets) { format!(", budgets: {BUDGETS}") } else { String::new() };
+    let otlp =
+        if has(Part::Otlp) { format!(", otlp: {{endpoint: \"http://127.0.0.1:{mock}\"}}") } else { String::new() };
     let access_log = if has(Part::AccessLog) { format!("\"{dir}/access.log\"") } else { "off".to_owned() };
     format!(
         r#"server: {{listen: "127.0.0.1:{port}", threads: 1}}
@@ -107,7 +111,7 @@ providers:
 tenants:
   bench: {{keys: [{{id: bench, secret: bench-key{limits}{budgets}}}]{limits}{budgets}}}
 prices: {{file: "{dir}/prices.yaml"}}
-telemetry: {{access_log: {access_log}}}
+telemetry: {{access_log: {access_log}{otlp}}}
 "#,
         ledger = has(Part::Ledger),
         shared = shared.unwrap_or_default(),

@@ -11,6 +11,9 @@ use weir::wire::Dialect;
 
 use crate::bodies::{answer, events};
 
+/// Where a collector takes what is exported.
+const COLLECTED: [&[u8]; 3] = [b"/v1/traces", b"/v1/logs", b"/v1/metrics"];
+
 /// Between two events of a paced stream.
 const PACE: Duration = Duration::from_millis(2);
 
@@ -88,6 +91,11 @@ async fn serve(mut socket: TcpStream, answers: &[Format; 6]) -> std::io::Result<
         }
         let line = &head[..memchr::memchr(b'\n', &head).unwrap_or(head.len())];
         let says = |text: &[u8]| memchr::memmem::find(line, text).is_some();
+        if COLLECTED.iter().any(|path| says(path)) {
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+            buffer.clear();
+            continue;
+        }
         let format = Dialect::ALL.iter().position(|dialect| says(mark(*dialect))).expect("a path of a format");
         let format = &answers[format];
         let body = &buffer[head_bytes..total];

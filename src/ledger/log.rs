@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::{self, Held, Segment};
 use super::frame::Kind;
-use super::stream::{Stream, When};
+use super::stream::{Stream, Totals, When};
 
 /// A segment that has grown to this is followed by a new one, if not sooner.
 const MOST_SEGMENT_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
@@ -31,7 +31,7 @@ pub struct Log {
     held: Held,
     streams: Box<[Mutex<Stream>]>,
     options: Options,
-    bytes: Arc<AtomicU64>,
+    all: Arc<Totals>,
     counts: Counts,
 }
 
@@ -97,16 +97,17 @@ impl Log {
     pub fn begin(state_dir: &Path, options: Options) -> io::Result<Self> {
         let ledger = state_dir.join(super::DIRECTORY);
         let held = Held::new(&ledger)?;
-        let bytes = Arc::new(AtomicU64::new(on_disk(&ledger)?));
+        let all = Arc::new(Totals::default());
+        all.bytes.store(on_disk(&ledger)?, Ordering::Relaxed);
         let count = options.streams.max(1);
         // A segment that is the present one stays: all of them together are a part of what there may be.
         let segment_bytes = (options.most_bytes / (4 * u64::from(count))).min(MOST_SEGMENT_BYTES);
         let stream = |number: u16| {
             let first = Segment { stream: number, number: 1 };
-            Stream::begin(held.path.clone(), first, segment_bytes, Arc::clone(&bytes)).map(Mutex::new)
+            Stream::begin(held.path.clone(), first, segment_bytes, Arc::clone(&all)).map(Mutex::new)
         };
         let streams = (0..count).map(stream).collect::<io::Result<_>>()?;
-        Ok(Self { ledger, held, streams, options, bytes, counts: Counts::default() })
+        Ok(Self { ledger, held, streams, options, all, counts: Counts::default() })
     }
 
     /// A request's place. Nothing is written yet.
@@ -247,7 +248,7 @@ impl Log {
 
     /// All segments together.
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.all.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether a request would be refused now, as far as is known.
@@ -261,7 +262,7 @@ impl Log {
 
     /// Counts the bytes anew: other processes make and remove segments too.
     pub(super) fn recount(&self) -> io::Result<()> {
-        self.bytes.store(on_disk(&self.ledger)?, Ordering::Relaxed);
+        self.all.bytes.store(on_disk(&self.ledger)?, Ordering::Relaxed);
         Ok(())
     }
 

@@ -36,16 +36,23 @@ pub(super) struct Stream {
     length: u64,
     next_seq: u64,
     waiting: Vec<u8>,
-    /// The last write failed.
-    is_stuck: bool,
+    /// The last write failed: how many of all streams had not by then.
+    stuck_at: Option<u64>,
     /// Half a frame stands at the segment's end, and could not be taken back.
     is_torn: bool,
     /// Since it was last synced.
     changed: bool,
     /// Segments that are full, and have not been synced.
     retired: Vec<File>,
-    /// Of all streams together.
-    total_bytes: Arc<AtomicU64>,
+    all: Arc<Totals>,
+}
+
+/// Of all streams together.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) bytes: AtomicU64,
+    /// That the disk took.
+    writes: AtomicU64,
 }
 
 impl Stream {
@@ -53,13 +60,13 @@ impl Stream {
         directory: PathBuf,
         segment: Segment,
         segment_bytes: u64,
-        total_bytes: Arc<AtomicU64>,
+        all: Arc<Totals>,
     ) -> io::Result<Self> {
         let file = segment.create(&directory)?;
         // It is in the directory from here on, and that has to be on the disk too.
         let retired = vec![File::open(&directory)?];
         let length = HEADER.len() as u64;
-        total_bytes.fetch_add(length, Ordering::Relaxed);
+        all.bytes.fetch_add(length, Ordering::Relaxed);
         Ok(Self {
             directory,
             segment,
@@ -68,17 +75,17 @@ impl Stream {
             length,
             next_seq: 1,
             waiting: Vec::new(),
-            is_stuck: false,
+            stuck_at: None,
             is_torn: false,
             changed: true,
             retired,
-            total_bytes,
+            all,
         })
     }
 
     /// The first record of a request. Where it cannot be written there is none, and there was none.
     pub(super) fn open(&mut self, id: [u8; 16], row: &[u8]) -> io::Result<()> {
-        if self.is_stuck {
+        if self.stuck_at.is_some() {
             self.write()?;
         }
         let (before, seq) = (self.waiting.len(), self.next_seq);
@@ -113,7 +120,7 @@ impl Stream {
             return Ok(());
         }
         let written = self.try_write();
-        self.is_stuck = written.is_err();
+        self.stuck_at = written.as_ref().err().map(|_| self.all.writes.load(Ordering::Relaxed));
         written
     }
 
@@ -123,7 +130,7 @@ impl Stream {
             self.retired.push(std::mem::replace(&mut self.file, next.create(&self.directory)?));
             self.retired.push(directory);
             (self.segment, self.length, self.is_torn) = (next, HEADER.len() as u64, false);
-            self.total_bytes.fetch_add(self.length, Ordering::Relaxed);
+            self.all.bytes.fetch_add(self.length, Ordering::Relaxed);
         }
         if let Err(error) = self.file.write_all(&self.waiting) {
             self.is_torn = self.file.set_len(self.length).is_err();
@@ -131,7 +138,8 @@ impl Stream {
         }
         let bytes = self.waiting.len() as u64;
         self.length += bytes;
-        self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.writes.fetch_add(1, Ordering::Relaxed);
         self.waiting.clear();
         self.waiting.shrink_to(LAZY_BYTES);
         self.changed = true;
@@ -143,8 +151,9 @@ impl Stream {
         (self.segment.number, self.length)
     }
 
+    /// The last write failed, and the disk has taken none of any stream since.
     pub(super) fn is_stuck(&self) -> bool {
-        self.is_stuck
+        self.stuck_at.is_some_and(|at| at == self.all.writes.load(Ordering::Relaxed))
     }
 
     /// The files to sync, if anything was written since this was last asked.
@@ -185,6 +194,18 @@ mod tests {
         assert_eq!((stream.waiting.len(), stream.next_seq), (0, 1));
         // The disk has room again.
         assert!(stream.open([2; 16], b"{}").is_ok());
+        assert!(!stream.is_stuck());
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_another_stream_could_write_shows_that_the_disk_takes_again() {
+        let (mut stream, directory) = full("another");
+        assert!(stream.open([1; 16], b"{}").is_err() && stream.is_stuck());
+        let second = Segment { stream: 1, number: 1 };
+        let mut other = Stream::begin(directory.clone(), second, 1 << 20, Arc::clone(&stream.all)).unwrap();
+        assert!(stream.is_stuck());
+        other.open([2; 16], b"{}").unwrap();
         assert!(!stream.is_stuck());
         std::fs::remove_dir_all(directory).unwrap();
     }

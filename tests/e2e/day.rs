@@ -194,9 +194,10 @@ fn tail_shows_a_slow_request_when_it_ends() {
         for n in 0..250 {
             assert_eq!(gateway.post(CHAT, &chat(&format!("openai/m-{n}"), "hi")).status(), 200);
         }
+        // Two that end at nearly the same time may be seen in either order.
+        let lines: Vec<String> = (0..250).map(|_| tail.line()).collect();
         for n in 0..250 {
-            let line = tail.line();
-            assert!(line.contains(&format!("openai/m-{n} ")), "{n}: {line}");
+            assert!(lines.iter().any(|line| line.contains(&format!("openai/m-{n} "))), "{n}: {lines:?}");
         }
         go.send(()).unwrap();
         assert_eq!(slow.join().unwrap(), 200);

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use pingora_core::ErrorType;
 use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_timeout::fast_timeout::fast_timeout;
 use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connector::{self, Leg};
@@ -169,7 +170,8 @@ async fn send_and_wait(
             (Ok(()), Err(read)) => Err(read),
         }
     };
-    match timeout(patience.min(left(attempt.deadline)), work).await {
+    // The runtime's own would wake its driver for nearly every request.
+    match fast_timeout(patience.min(left(attempt.deadline)), work).await {
         Ok(done) => done.map_err(|e| Broken {
             error: upstream_error(&e, "before its answer began"),
             is_stale: since.elapsed() < STALE_WITHIN && was_closed(&e),

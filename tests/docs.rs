@@ -4,6 +4,14 @@
 #![expect(clippy::disallowed_types, reason = "the schema is read as a tree")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(test)]
+#[path = "docs/commands.rs"]
+mod commands;
+#[cfg(test)]
+#[path = "support/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests of the whole program, which use other parts of it")]
+mod support;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

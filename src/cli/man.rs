@@ -69,6 +69,14 @@ fn section(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     for line in lines {
         writeln!(page, "{line}")?;
     }
+    if let Some(more) = command.get_after_help() {
+        let mut end = Roff::new();
+        end.control("PP", []);
+        for line in more.to_string().lines() {
+            end.text([roman(line)]).control("br", []);
+        }
+        end.to_writer(page)?;
+    }
     shown(command).try_for_each(|below| section(below, page))
 }
 

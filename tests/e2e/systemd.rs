@@ -11,13 +11,13 @@ use crate::support::simulated::Simulated;
 use crate::support::wait::DEADLINE;
 
 /// A manager's end.
-struct Manager {
+struct Listener {
     socket: UnixDatagram,
     /// For `NOTIFY_SOCKET`.
     name: String,
 }
 
-impl Manager {
+impl Listener {
     fn of(socket: UnixDatagram, name: String) -> Self {
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         Self { socket, name }
@@ -64,7 +64,7 @@ impl Manager {
     }
 }
 
-impl Drop for Manager {
+impl Drop for Listener {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.name);
     }
@@ -79,7 +79,7 @@ fn micros() -> i64 {
 fn the_manager_hears_of_readiness_reloads_and_the_end() {
     let sim = Simulated::start();
     let text = config(sim.address, sim.address, "");
-    let manager = Manager::abstract_one();
+    let manager = Listener::abstract_one();
     let mut gateway = manager.start(&text);
     assert_eq!(manager.told(), "READY=1\nSTATUS=Serving");
     assert_eq!(gateway.post(CHAT, &chat("openai/sim-1", "hi")).status(), 200);
@@ -107,7 +107,7 @@ fn the_manager_hears_of_readiness_reloads_and_the_end() {
 fn after_a_hand_over_the_new_process_is_ready_and_the_old_one_stops() {
     let sim = Simulated::start();
     let text = config(sim.address, sim.address, "");
-    let (first, second) = (Manager::at_a_path(), Manager::at_a_path());
+    let (first, second) = (Listener::at_a_path(), Listener::at_a_path());
     let mut old = first.start(&text);
     assert!(first.told().starts_with("READY=1\n"));
     let new = old.hand_over_to(&text, &[("NOTIFY_SOCKET", &second.name)]);
@@ -123,7 +123,7 @@ fn after_a_hand_over_the_new_process_is_ready_and_the_old_one_stops() {
 fn a_hand_over_that_fails_is_no_news_to_the_manager() {
     let sim = Simulated::start();
     let text = config(sim.address, sim.address, "");
-    let manager = Manager::abstract_one();
+    let manager = Listener::abstract_one();
     let gateway = manager.start(&text);
     assert!(manager.told().starts_with("READY=1\n"));
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -72,6 +72,7 @@ fn help_and_version_are_there_and_a_wrong_word_is_a_usage_error() {
         "import",
         "keys",
         "completions",
+        "man",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
         assert_eq!(shell.weir(&[command, "--help"]).0, 0, "{command}");
@@ -81,6 +82,34 @@ fn help_and_version_are_there_and_a_wrong_word_is_a_usage_error() {
     assert!(code == 2 && error.contains("check"), "{error}");
     assert_eq!(shell.weir(&[]).0, 2);
     assert_eq!(shell.weir(&["keys"]).0, 2);
+}
+
+/// All commands, with the options that their help has, are on one page.
+#[test]
+fn the_manual_page_has_every_command() {
+    let shell = Shell::new();
+    let (code, page, error) = shell.weir(&["man"]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert_eq!(page.lines().filter(|line| line.starts_with(".TH weir 1 ")).count(), 1, "{page}");
+    for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "ENVIRONMENT", "SIGNALS", "\"EXIT STATUS\"", "FILES"]
+    {
+        assert_eq!(page.lines().filter(|line| *line == format!(".SH {section}")).count(), 1, "{section}");
+    }
+    let (_, help, _) = shell.weir(&["--help"]);
+    let listed = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let commands = listed.lines().filter_map(|line| line.split_whitespace().next());
+    let below = ["keys create", "keys rotate", "ledger export", "import litellm"];
+    for command in commands.chain(below) {
+        let section = page.split(&format!(".SS \"weir {command}\"\n")).nth(1).unwrap_or_else(|| panic!("{command}"));
+        let section = section.split(".SS ").next().unwrap();
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let (_, help, _) = shell.weir(&words);
+        for option in help.split_whitespace().filter_map(|word| word.strip_prefix("--")) {
+            let option = option.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap();
+            let escaped = format!("\\-\\-{}", option.replace('-', "\\-"));
+            assert!(section.contains(&escaped), "{command}: {escaped} in\n{section}");
+        }
+    }
 }
 
 #[test]

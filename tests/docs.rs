@@ -4,6 +4,14 @@
 #![expect(clippy::disallowed_types, reason = "the schema is read as a tree")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(test)]
+#[path = "docs/commands.rs"]
+mod commands;
+#[cfg(test)]
+#[path = "support/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests of the whole program, which use other parts of it")]
+mod support;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -109,8 +117,10 @@ fn the_documents_are_there() {
         "docs/passing.md",
         "docs/prices.md",
         "docs/providers.md",
+        "docs/quickstart.md",
         "docs/replicas.md",
         "docs/routing.md",
+        "docs/security.md",
         "docs/telemetry.md",
         "docs/translation.md",
         "docs/troubleshooting.md",

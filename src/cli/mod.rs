@@ -13,6 +13,7 @@ mod init;
 mod instance;
 mod keys;
 mod ledger;
+mod man;
 mod models;
 pub(crate) mod print;
 mod probe;
@@ -76,6 +77,8 @@ enum Command {
     Audit(audit::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Print the manual page
+    Man,
 }
 
 /// Used wrongly.
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::ledger(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Completions(args) => completions::completions(&args),
+        Command::Man => man::man(),
     }
 }
 

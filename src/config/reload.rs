@@ -29,8 +29,8 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Puts a new configuration to work; an error leaves the old one in force.
 pub type Apply = Box<dyn Fn(&Arc<Runtime>) -> Result<(), String> + Send + Sync>;
-/// Told after each attempt: whether it worked, and whose it was.
-pub type Observe = Box<dyn Fn(&Status, &str) + Send + Sync>;
+/// Told before each attempt, and after it whether it worked, and whose it was.
+pub type Observe = Box<dyn Fn(Option<&Status>, &str) + Send + Sync>;
 
 /// How the last attempts went, for the admin API and metrics.
 #[derive(Debug, Clone, Serialize)]
@@ -139,6 +139,7 @@ impl Reloader {
     }
 
     fn reload_locked(&self, path: &Path, state: &mut State, who: &str) -> Result<Status, Report> {
+        (self.observe)(None, who);
         let (loaded, seen) = read(path, self.env.as_ref());
         state.seen = seen;
         let applied = loaded.and_then(|mut runtime| {
@@ -166,7 +167,7 @@ impl Reloader {
                 Err(report)
             }
         };
-        (self.observe)(&state.status, who);
+        (self.observe)(Some(&state.status), who);
         outcome
     }
 

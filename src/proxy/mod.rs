@@ -44,6 +44,7 @@ mod show;
 mod shutdown;
 mod spent;
 mod stream;
+mod systemd;
 mod thrown;
 mod unpack;
 mod watchman;

@@ -36,6 +36,7 @@ use super::playground::OwnListener;
 use super::registry::{self, Looking, Registry};
 use super::scrape::Scrape;
 use super::shutdown::{InFlight, Signals};
+use super::systemd::Systemd;
 use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
 use crate::alert::Alerts;
@@ -82,6 +83,7 @@ pub(crate) struct Prepared {
     signals: Signals,
     /// Told when this one serves.
     old: Old,
+    systemd: Arc<Systemd>,
     last: Last,
     /// Watches the file for as long as it lives.
     _watch: Option<crate::config::reload::Watch>,
@@ -179,8 +181,9 @@ pub(crate) fn prepare(
     };
     let drained = Arc::clone(&in_flight);
     beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
-    let signals = Signals::new(in_flight, sockets, admin_end, last.clone())?;
-    Ok(Prepared { server, signals, old, last, _watch: watch, addresses, urls, admin_url })
+    let systemd = shared.systemd;
+    let signals = Signals::new(in_flight, sockets, admin_end, last.clone(), Arc::clone(&systemd))?;
+    Ok(Prepared { server, signals, old, systemd, last, _watch: watch, addresses, urls, admin_url })
 }
 
 impl Prepared {
@@ -191,7 +194,8 @@ impl Prepared {
 
     /// Serves until a signal ends it.
     pub(crate) fn serve(self) {
-        let Self { server, signals, old, last, .. } = self;
+        let Self { server, signals, old, systemd, last, .. } = self;
+        systemd.ready();
         old.ready();
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
         last.save();
@@ -228,6 +232,7 @@ struct Shared {
     #[cfg(feature = "otlp")]
     otlp: Arc<Otlp>,
     captures: Arc<Captures>,
+    systemd: Arc<Systemd>,
     clock: Clock,
     /// Where limits and budgets are shared with other replicas, and what speaks to it.
     store: Option<Arc<Store>>,
@@ -248,6 +253,7 @@ impl Shared {
 
     fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
         let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
+        let systemd = Arc::new(Systemd::new(env.as_ref()));
         let telemetry = Arc::new(Telemetry::new(&runtime)?);
         let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
         let told = Arc::clone(&alerts);
@@ -291,7 +297,7 @@ impl Shared {
             store: store.clone(),
             clock,
         };
-        let observe = observer(&telemetry, &registry, &alerts);
+        let observe = observer(&telemetry, &registry, &alerts, &systemd);
         let reloader = Reloader::new(file, env, runtime, Box::new(move |next| applier.apply(next)), Box::new(observe));
         let scrape = Scrape {
             live: Arc::clone(&first),
@@ -312,6 +318,7 @@ impl Shared {
             tokenizer: Arc::default(),
             alerts,
             captures,
+            systemd,
             log,
             stored,
             fold,
@@ -330,9 +337,13 @@ fn observer(
     telemetry: &Arc<Telemetry>,
     registry: &Arc<Registry>,
     alerts: &Arc<Alerts>,
-) -> impl Fn(&Status, &str) + use<> {
+    systemd: &Arc<Systemd>,
+) -> impl Fn(Option<&Status>, &str) + use<> {
     let (telemetry, registry, alerts) = (Arc::clone(telemetry), Arc::clone(registry), Arc::clone(alerts));
+    let systemd = Arc::clone(systemd);
     move |status, who| {
+        let Some(status) = status else { return systemd.reloading() };
+        systemd.reloaded(status.last_error.is_none());
         alerts.reloaded(status.last_error.as_deref());
         match &status.last_error {
             Some(_) => telemetry.reload_failed(),

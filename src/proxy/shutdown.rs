@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use super::background::Last;
 use super::handover::Sockets;
+use super::systemd::Systemd;
 
 /// Requests between their first byte in and their last byte out.
 #[derive(Debug, Default)]
@@ -66,6 +67,7 @@ pub(crate) struct Signals {
     /// Ends the admin listener, which goes on while the process drains: who watches has to be told.
     admin_end: watch::Sender<bool>,
     last: Last,
+    systemd: Arc<Systemd>,
     /// SIGTERM, SIGQUIT and SIGINT, until somebody waits for them.
     received: Mutex<Option<[Signal; 3]>>,
 }
@@ -86,13 +88,15 @@ impl Signals {
         sockets: Sockets,
         admin_end: watch::Sender<bool>,
         last: Last,
+        systemd: Arc<Systemd>,
     ) -> Result<Self, String> {
         let received = receive([SignalKind::terminate(), SignalKind::quit(), SignalKind::interrupt()])?;
-        Ok(Self { in_flight, sockets, admin_end, last, received: Mutex::new(Some(received)) })
+        Ok(Self { in_flight, sockets, admin_end, last, systemd, received: Mutex::new(Some(received)) })
     }
 
     fn drain(&self) -> ShutdownSignal {
         tracing::info!(in_flight = self.in_flight.count(), "draining");
+        self.systemd.stopping();
         self.in_flight.drain();
         ShutdownSignal::GracefulTerminate
     }
@@ -139,6 +143,7 @@ impl ShutdownSignalWatch for Signals {
                 },
                 _ = interrupt.recv() => {
                     // Left to itself the framework may go on accepting on a runtime that is being torn down.
+                    self.systemd.stopping();
                     let last = self.last.clone();
                     let _ = tokio::task::spawn_blocking(move || last.save()).await;
                     std::process::exit(0)

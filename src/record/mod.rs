@@ -24,6 +24,7 @@ use crate::usage::tokens::{Usage, UsageSource};
 use trace::{Parent, TraceId};
 
 pub use line::Ms;
+#[cfg(feature = "proxy")]
 pub(crate) use line::write_classes;
 
 /// How an admitted request ended.

@@ -51,7 +51,7 @@ fn reloader(path: &Path) -> (Arc<Reloader>, Arc<Mutex<Vec<Status>>>) {
         let runtime: &Arc<weir::config::runtime::Runtime> = runtime;
         if runtime.attempts.retries == 9 { Err("nine is too many".to_owned()) } else { Ok(()) }
     });
-    let observe = Box::new(move |status: &Status, _: &str| tell.lock().unwrap().push(status.clone()));
+    let observe = Box::new(move |status: Option<&Status>, _: &str| tell.lock().unwrap().extend(status.cloned()));
     (Reloader::new(Some(path.to_owned()), Arc::new(System), runtime, apply, observe), told)
 }
 

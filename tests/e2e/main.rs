@@ -106,6 +106,8 @@ mod stored;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod systemd;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tools;

@@ -96,7 +96,7 @@ impl Gateway {
 
     /// Another process that is to take this one's place and cannot: how it ends.
     pub(crate) fn hand_over_in_vain(&self, config: &str) -> ExitStatus {
-        let mut next = self.next(config);
+        let mut next = self.next(config, &[]);
         // It is this one's.
         next.dir = PathBuf::new();
         next.wait_exit()
@@ -104,14 +104,19 @@ impl Gateway {
 
     /// Another process in this one's place: it waits for the sockets, this one is told to hand them over.
     pub(crate) fn hand_over(&self, config: &str) -> Self {
-        self.next(config).listening()
+        self.hand_over_to(config, &[])
     }
 
-    fn next(&self, config: &str) -> Self {
+    /// The same, with environment variables of its own.
+    pub(crate) fn hand_over_to(&self, config: &str, env: &[(&str, &str)]) -> Self {
+        self.next(config, env).listening()
+    }
+
+    fn next(&self, config: &str, env: &[(&str, &str)]) -> Self {
         // In the order of the file: the public one, then the admin's.
         let config = config.replacen("127.0.0.1:0", &self.address.to_string(), 1);
         let config = config.replacen("127.0.0.1:0", &self.admin.to_string(), 1);
-        let next = Self::launch(self.dir.clone(), &config, &[], &["--upgrade"]);
+        let next = Self::launch(self.dir.clone(), &config, env, &["--upgrade"]);
         until("the new process to wait", || next.err.lock().unwrap().contains("waiting for the sockets").then_some(()));
         self.signal("QUIT");
         next

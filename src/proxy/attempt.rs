@@ -22,6 +22,7 @@ use crate::record::Why;
 use crate::route::quota;
 use crate::stage::respond;
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 /// An error answer longer than this is not one.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// A pooled connection that was dead says so within a round trip. One that breaks later was alive, and
@@ -170,8 +171,9 @@ async fn send_and_wait(
             (Ok(()), Err(read)) => Err(read),
         }
     };
-    // The runtime's own would wake its driver for nearly every request.
-    match fast_timeout(patience.min(left(attempt.deadline)), work).await {
+    // The runtime's own would wake its driver for nearly every request. This one leaves out parts of a
+    // millisecond, and must not end before the deadline.
+    match fast_timeout(patience.min(left(attempt.deadline)) + MILLISECOND, work).await {
         Ok(done) => done.map_err(|e| Broken {
             error: upstream_error(&e, "before its answer began"),
             is_stale: since.elapsed() < STALE_WITHIN && was_closed(&e),

@@ -102,8 +102,6 @@ struct Rest {
     route_reason: Option<String>,
     /// Where the counts do not say it.
     usage: Option<Classes>,
-    /// There are counts, and no classes behind them.
-    no_usage: bool,
     service_tier: Option<String>,
     dropped: Vec<String>,
     timeline: Vec<Attempted>,
@@ -363,7 +361,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.route_reason = rest.route_reason;
     let implied = || {
         let details = [row.cached_tokens?, row.cache_write_tokens?, row.reasoning_tokens?];
-        implied(row.input_tokens?, row.output_tokens?, details).filter(|_| !rest.no_usage)
+        implied(row.input_tokens?, row.output_tokens?, details)
     };
     row.usage = rest.usage.or_else(implied);
     row.timeline = rest.timeline.into_iter().map(|step| step.unpack(&row)).collect::<Result<_>>()?;

@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["config", "ledger", "limit", "record", "secret", "tenant", "usage", "wire"]),
     ("limit", &["config", "error", "secret", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "provider", "secret", "whole", "wire"]),
-    ("otlp", &["config", "error", "ledger", "record", "secret", "telemetry", "usage"]),
+    ("otlp", &["config", "error", "record", "secret", "telemetry", "usage"]),
     ("telemetry", &["config", "error", "limit", "record", "tenant", "usage", "wire"]),
     ("alert", &["config", "limit", "provider", "record", "secret", "wire"]),
     ("capture", &["config", "limit", "secret", "whole", "wire"]),

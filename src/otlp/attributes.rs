@@ -1,6 +1,7 @@
 //! Attributes: names with a value each. What is not known is left out.
 
 use super::message::{AnyValue, ArrayValue, KeyValue, Value};
+use crate::record::Texts;
 
 #[derive(Debug, Default)]
 pub(super) struct Attributes(Vec<KeyValue>);
@@ -37,12 +38,10 @@ impl Attributes {
     }
 
     /// Nothing where there are none.
-    pub(super) fn texts(&mut self, name: &str, texts: &[String]) -> &mut Self {
-        if texts.is_empty() {
-            return self;
-        }
-        let values = texts.iter().map(|text| AnyValue { value: Some(Value::Text(text.clone())) }).collect();
-        self.add(name, Value::List(ArrayValue { values }))
+    pub(super) fn texts(&mut self, name: &str, texts: Texts<'_>) -> &mut Self {
+        let values: Vec<AnyValue> =
+            texts.iter().map(|text| AnyValue { value: Some(Value::Text(text.to_owned())) }).collect();
+        if values.is_empty() { self } else { self.add(name, Value::List(ArrayValue { values })) }
     }
 
     pub(super) fn into_list(self) -> Vec<KeyValue> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -14,8 +14,7 @@ use super::metric::{self, Times};
 use super::outbox::{Found, Outbox, Sent};
 use super::span::{self, Traced};
 use super::{Otlp, Parcel, Reply, Signal, World, log};
-use crate::config::telemetry::{self, Fraction};
-use crate::ledger::Row;
+use crate::config::telemetry;
 use crate::record::Record;
 use crate::telemetry::is_written;
 
@@ -132,14 +131,14 @@ impl Exporter {
     /// Reads what finished and puts it where it is wanted.
     fn sort(&mut self, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
         for packed in self.otlp.take() {
-            let Some(row) = Record::unpack(&packed).map(|record| Arc::new(Row::from(&record))) else { continue };
-            let is_sampled = || Traced::of(&row).is_some_and(|traced| traced.is_sampled(otlp.sample));
+            let Some(record) = Record::unpack(&packed) else { continue };
+            let is_sampled = || Traced::of(&record).is_some_and(|traced| traced.is_sampled(otlp.sample));
             let wanted = [
                 (Signal::Traces, otlp.traces && is_sampled()),
-                (Signal::Logs, otlp.logs && is_wanted(&row, known.records)),
+                (Signal::Logs, otlp.logs && is_written(known.records, &record)),
             ];
             for (signal, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted) {
-                if !self.lane(signal).outbox.push(Arc::clone(&row), now) {
+                if !self.lane(signal).outbox.push(Arc::clone(&packed), now) {
                     self.otlp.counts.dropped(signal.as_str(), 1);
                 }
             }
@@ -157,7 +156,7 @@ impl Exporter {
 
     fn send(&mut self, signal: Signal, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
         let hurry = !self.waits.is_empty();
-        let write = |rows: &[Arc<Row>]| body(signal, rows, known, otlp);
+        let write = |records: &[Arc<[u8]>]| body(signal, records, known, otlp);
         let Some(body) = self.lane(signal).outbox.next(now, hurry, write) else { return };
         let mut to = otlp.endpoint.clone();
         to.path.push_str("/v1/");
@@ -193,23 +192,18 @@ impl Exporter {
     }
 }
 
-/// Whether its access record is sent. One without a proper id is nobody's to leave out.
-fn is_wanted(row: &Row, records: Fraction) -> bool {
-    let id = row.request_id.parse();
-    id.map_or(true, |id| is_written(records, id, row.status, &row.outcome))
-}
-
 /// An export of these records.
-fn body(signal: Signal, rows: &[Arc<Row>], known: &Known, otlp: &telemetry::Otlp) -> Bytes {
+fn body(signal: Signal, packed: &[Arc<[u8]>], known: &Known, otlp: &telemetry::Otlp) -> Bytes {
     let (resource, scope) = (known.resource(otlp), known::scope());
+    let records = packed.iter().filter_map(|packed| Record::unpack(packed));
     let body = match signal {
         Signal::Traces => {
-            let spans = rows.iter().flat_map(|row| span::spans(row, known)).collect();
+            let spans = records.flat_map(|record| span::spans(&record, known)).collect();
             Traces::new(resource, scope, spans).encode_to_vec()
         }
         Signal::Logs => {
             let new = otlp.traces.then_some(otlp.sample);
-            let records = rows.iter().map(|row| log::record(row, new, known)).collect();
+            let records = records.map(|record| log::record(&record, new, known)).collect();
             Logs::new(resource, scope, records).encode_to_vec()
         }
         // They are made of no records.
@@ -220,7 +214,7 @@ fn body(signal: Signal, rows: &[Arc<Row>], known: &Known, otlp: &telemetry::Otlp
 
 async fn post(world: &dyn World, parcel: Parcel) -> Found {
     match tokio::time::timeout(PATIENCE, world.post(parcel)).await {
-        Ok(Ok(reply)) => found(&reply, SystemTime::now()),
+        Ok(Ok(reply)) => found(&reply),
         Ok(Err(error)) => {
             tracing::debug!(%error, detail = error.detail(), "the collector could not be called");
             Found::Busy { status: None, after: None }
@@ -230,25 +224,16 @@ async fn post(world: &dyn World, parcel: Parcel) -> Found {
 }
 
 /// Which answers are worth another try is OTLP's list.
-fn found(reply: &Reply, now: SystemTime) -> Found {
+fn found(reply: &Reply) -> Found {
     match reply.status {
         200..300 => {
             let partial = Response::decode(reply.body.clone()).ok().and_then(|response| response.partial_success);
             let rejected = partial.and_then(|partial| u64::try_from(partial.rejected).ok());
             Found::Taken { rejected: rejected.unwrap_or_default() }
         }
-        status @ (429 | 502 | 503 | 504) => {
-            let after = reply.retry_after.as_deref().and_then(|text| retry_after(text, now));
-            Found::Busy { status: Some(status), after }
-        }
+        status @ (429 | 502 | 503 | 504) => Found::Busy { status: Some(status), after: reply.retry_after },
         status => Found::Refused { status },
     }
-}
-
-/// Seconds, or a date.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let seconds = text.trim().parse().ok().map(Duration::from_secs);
-    seconds.or_else(|| httpdate::parse_http_date(text.trim()).ok()?.duration_since(now).ok())
 }
 
 fn chance() -> u32 {
@@ -263,35 +248,28 @@ mod tests {
     use super::super::message::PartialSuccess;
     use super::*;
 
-    fn reply(status: u16, retry_after: Option<&str>, body: Vec<u8>) -> Reply {
-        Reply { status, retry_after: retry_after.map(str::to_owned), body: body.into() }
+    fn reply(status: u16, body: Vec<u8>) -> Reply {
+        Reply { status, retry_after: Some(Duration::from_secs(7)), body: body.into() }
     }
 
     #[test]
     fn answers_are_what_otlp_says_they_are() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let found = |status, after: Option<&str>| found(&reply(status, after, Vec::new()), now);
-        assert_eq!(found(200, None), Found::Taken { rejected: 0 });
+        let found = |status| found(&reply(status, Vec::new()));
+        assert_eq!(found(200), Found::Taken { rejected: 0 });
         for status in [400, 401, 404, 413, 500, 501, 301] {
-            assert_eq!(found(status, None), Found::Refused { status });
+            assert_eq!(found(status), Found::Refused { status });
         }
         for status in [429, 502, 503, 504] {
-            assert_eq!(found(status, None), Found::Busy { status: Some(status), after: None });
+            assert_eq!(found(status), Found::Busy { status: Some(status), after: Some(Duration::from_secs(7)) });
         }
-        let after = |text| match found(503, Some(text)) {
-            Found::Busy { after, .. } => after.map(|after| after.as_secs()),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!((after("7"), after("Thu, 01 Jan 1970 00:17:00 GMT"), after("soon")), (Some(7), Some(20), None));
-        assert_eq!(after("Thu, 01 Jan 1970 00:00:01 GMT"), None, "that is over");
     }
 
     #[test]
     fn a_collector_may_take_a_part() {
         let partial_success = Some(PartialSuccess { rejected: 3, message: "too old".into() });
         let body = Response { partial_success }.encode_to_vec();
-        assert_eq!(found(&reply(200, None, body), SystemTime::now()), Found::Taken { rejected: 3 });
-        let odd = reply(202, None, b"{\"partialSuccess\":{}}".to_vec());
-        assert_eq!(found(&odd, SystemTime::now()), Found::Taken { rejected: 0 }, "whatever it says, it took it");
+        assert_eq!(found(&reply(200, body)), Found::Taken { rejected: 3 });
+        let odd = reply(202, b"{\"partialSuccess\":{}}".to_vec());
+        assert_eq!(found(&odd), Found::Taken { rejected: 0 }, "whatever it says, it took it");
     }
 }

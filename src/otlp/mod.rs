@@ -71,8 +71,8 @@ pub struct Parcel {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    /// As it said.
-    pub retry_after: Option<String>,
+    /// For so long it wants to be left alone.
+    pub retry_after: Option<Duration>,
     pub body: Bytes,
 }
 
@@ -97,7 +97,7 @@ pub struct Otlp {
 #[derive(Debug, Default)]
 struct Feed {
     /// Packed.
-    records: Vec<Box<[u8]>>,
+    records: Vec<Arc<[u8]>>,
     bytes: usize,
     /// Who waits until all is exported.
     waits: Vec<SyncSender<()>>,
@@ -139,7 +139,7 @@ impl Otlp {
         }
     }
 
-    fn take(&self) -> Vec<Box<[u8]>> {
+    fn take(&self) -> Vec<Arc<[u8]>> {
         let mut feed = self.feed();
         feed.bytes = 0;
         std::mem::take(&mut feed.records)

@@ -19,10 +19,11 @@ use super::metric::Times;
 use super::*;
 use crate::config::runtime::Deployment;
 use crate::config::telemetry as configured;
-use crate::ledger::Row;
-use crate::record::trace::{SpanId, TraceId};
-use crate::record::{Outcome, Record, Texts};
+use crate::record::trace::{Parent, SpanId, TraceId};
+use crate::record::{OK, Outcome, Record, Step, Texts, Timeline, Why};
 use crate::telemetry::Telemetry;
+use crate::usage::price::{Charge, PicoUsd};
+use crate::usage::tokens::{Usage, UsageSource};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const REQUEST: &str = "01936f5e-7a2b-7c3d-8e4f-5a6b7c8d9e0f";
@@ -45,33 +46,77 @@ fn runtime(is_on: bool) -> Runtime {
     Runtime { deployments: vec![Arc::new(Deployment::simulated("lab"))], telemetry, ..Runtime::default() }
 }
 
-fn row(change: impl FnOnce(&mut serde_json::Map<String, Json>)) -> Row {
-    let attempt = |kind: &str, at: f64, outcome: &str, status: u16| {
-        json!({"provider": "lab", "endpoint": "lab", "model": "echo", "kind": kind, "at_ms": at, "duration_ms": 100.5,
-            "outcome": outcome, "status": status, "error": null})
+/// A request that was answered by its second attempt.
+fn with_record<T>(change: impl FnOnce(&mut Record<'_>), look: impl FnOnce(&Record<'_>) -> T) -> T {
+    let answered = Step {
+        provider: "lab",
+        endpoint: "lab",
+        model: "echo",
+        why: Why::Retry,
+        at: Duration::from_micros(200_125),
+        duration: Duration::from_micros(100_500),
+        outcome: OK,
+        status: Some(200),
+        error: None,
+        usage: None,
+        service_tier: None,
+        charge: Charge::default(),
     };
-    let mut first = attempt("first", 0.25, "rate_limited", 429);
-    first["input_tokens"] = json!(7);
-    first["output_tokens"] = json!(0);
-    first["usage"] = json!({"fresh_input": 3, "cached": 4});
-    let mut row = json!({
-        "request_id": REQUEST, "client_request_id": null, "trace_id": TRACE, "started_at": "2026-11-29T10:00:00.250Z",
-        "tenant": "acme", "key_id": "dev", "user": null, "tags": ["a=b"], "format": "messages", "route": "fast",
-        "model": "fast", "provider": "lab", "upstream_model": "echo", "response_model": "echo-2026", "stream": true, "status": 200,
-        "outcome": "finished", "attempts": 2, "fallback": false, "input_tokens": 100, "output_tokens": 20,
-        "cached_tokens": 60, "cache_write_tokens": 10, "reasoning_tokens": 5, "usage_source": "reported", "usage": null,
-        "service_tier": null, "cost_pico_usd": 1_500_000, "cost_usd": 0.0000015, "price_version": "v",
-        "duration_ms": 812.345, "ttft_ms": 300.5, "overhead_ms": 0.21, "dropped": [], "error": null,
-        "timeline": [first, attempt("retry", 200.125, "ok", 200)],
-    });
-    change(row.as_object_mut().unwrap());
-    Row::read(row.to_string().as_bytes()).unwrap()
+    let lost = Usage { fresh_input_tokens: 3, cached_tokens: 4, ..Usage::default() };
+    let first = Step {
+        why: Why::First,
+        at: Duration::from_micros(250),
+        outcome: "rate_limited",
+        status: Some(429),
+        usage: Some((lost, UsageSource::Estimated)),
+        ..answered
+    };
+    let (tags, steps) = (["a=b".to_owned()], [first, answered]);
+    let usage = Usage {
+        fresh_input_tokens: 30,
+        cached_tokens: 60,
+        cache_write_tokens: 10,
+        visible_output_tokens: 15,
+        reasoning_tokens: 5,
+        ..Usage::default()
+    };
+    let started_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_946_400_250);
+    let mut record = Record {
+        trace_id: TraceId::read(TRACE),
+        tenant: Some("acme"),
+        key_id: Some("dev"),
+        tags: Texts::Plain(&tags),
+        route: Some("fast"),
+        model: Some("fast"),
+        provider: Some("lab"),
+        upstream_model: Some("echo"),
+        response_model: Some("echo-2026"),
+        stream: true,
+        status: 200,
+        outcome: Outcome::Finished,
+        attempts: 2,
+        timeline: Timeline::Steps(&steps),
+        usage: Some(usage),
+        usage_source: Some(UsageSource::Reported),
+        charge: Charge::whole(PicoUsd(1_500_000)),
+        price_version: Some("v"),
+        duration: Duration::from_micros(812_345),
+        ttft: Some(Duration::from_micros(300_500)),
+        overhead: Duration::from_micros(210),
+        ..Record::new(REQUEST.parse().unwrap(), started_at, "messages")
+    };
+    change(&mut record);
+    look(&record)
 }
 
-fn exported(row: &Row) -> Vec<Span> {
+fn exported(change: impl FnOnce(&mut Record<'_>)) -> Vec<Span> {
+    with_record(change, spans_of)
+}
+
+fn spans_of(record: &Record<'_>) -> Vec<Span> {
     let known = Known::new(&runtime(true), "one");
     let (resource, scope) = (known.resource(known.otlp.as_ref().unwrap()), known::scope());
-    let body = Traces::new(resource, scope, span::spans(row, &known)).encode_to_vec();
+    let body = Traces::new(resource, scope, span::spans(record, &known)).encode_to_vec();
     let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
     let [one] = <[_; 1]>::try_from(request.resource_spans).unwrap();
     let resource = attributes(&one.resource.unwrap().attributes);
@@ -95,7 +140,7 @@ fn attributes(all: &[KeyValue]) -> BTreeMap<String, Json> {
 
 #[test]
 fn a_request_and_its_attempts_are_spans_of_one_trace() {
-    let all = exported(&row(|_| {}));
+    let all = exported(|_| {});
     let id: Uuid = REQUEST.parse().unwrap();
     let began_ns = 1_795_946_400_250_000_000_u64;
     let [request, first, last] = <[Span; 3]>::try_from(all).unwrap();
@@ -118,7 +163,7 @@ fn a_request_and_its_attempts_are_spans_of_one_trace() {
 
 #[test]
 fn tokens_stand_on_the_attempt_that_used_them() {
-    let [request, first, last] = <[Span; 3]>::try_from(exported(&row(|_| {}))).unwrap();
+    let [request, first, last] = <[Span; 3]>::try_from(exported(|_| {})).unwrap();
     let of = |span: &Span, names: [&str; 5]| {
         let all = attributes(&span.attributes);
         names.map(|name| all.get(&format!("gen_ai.usage.{name}")).and_then(Json::as_u64))
@@ -157,35 +202,31 @@ fn tokens_stand_on_the_attempt_that_used_them() {
 
 #[test]
 fn a_clients_trace_is_gone_on_with_and_its_word_on_sampling_holds() {
-    let with = |flags: &str| {
-        row(|row| _ = row.insert("traceparent".into(), json!(format!("00-{TRACE}-00f067aa0ba902b7-{flags}"))))
-    };
-    let [request, ..] = <[Span; 3]>::try_from(exported(&with("01"))).unwrap();
+    let parent = |flags: &str| Parent::read(format!("00-{TRACE}-00f067aa0ba902b7-{flags}").as_bytes());
+    let [request, ..] = <[Span; 3]>::try_from(exported(|it| it.traceparent = parent("01"))).unwrap();
     assert_eq!((hex::encode(&request.parent_span_id).as_str(), request.flags), ("00f067aa0ba902b7", 0x301));
-    let sampled = |row: &Row, ppm| span::Traced::of(row).unwrap().is_sampled(configured::Fraction(ppm));
-    assert!(sampled(&with("01"), 0) && !sampled(&with("00"), 1_000_000));
-    assert!(sampled(&row(|_| {}), 1_000_000) && !sampled(&row(|_| {}), 0));
-    assert!(span::Traced::of(&row(|row| _ = row.insert("trace_id".into(), Json::Null))).is_none());
+    let sampled = |parent, ppm| {
+        let look = |it: &Record<'_>| span::Traced::of(it).unwrap().is_sampled(configured::Fraction(ppm));
+        with_record(|it| it.traceparent = parent, look)
+    };
+    assert!(sampled(parent("01"), 0) && !sampled(parent("00"), 1_000_000));
+    assert!(sampled(None, 1_000_000) && !sampled(None, 0));
+    assert!(with_record(|it| it.trace_id = None, |it| span::Traced::of(it).is_none()));
     assert!(TraceId::read(TRACE).unwrap().is_in(configured::Fraction::ALL));
 }
 
 #[test]
 fn what_failed_says_so_and_a_client_that_left_is_no_error() {
-    let ends = |status: u16, outcome: &str, error: Json| {
-        let row = row(|row| {
-            row.insert("status".into(), json!(status));
-            row.insert("outcome".into(), json!(outcome));
-            row.insert("error".into(), error);
-        });
-        let span = &exported(&row)[0];
+    let ends = |status: u16, outcome: Outcome, error: Option<&'static str>| {
+        let span = &exported(|it| (it.status, it.outcome, it.error) = (status, outcome, error))[0];
         let why = attributes(&span.attributes).get("error.type").and_then(Json::as_str).map(str::to_owned);
         (span.status.as_ref().map_or(0, |status| status.code), why)
     };
-    assert_eq!(ends(503, "failed", json!("no_healthy_upstream")), (2, Some("no_healthy_upstream".into())));
-    assert_eq!(ends(429, "failed", json!("rate_limit_exceeded")), (0, Some("rate_limit_exceeded".into())));
-    assert_eq!(ends(200, "upstream_cut", Json::Null), (2, Some("upstream_cut".into())));
-    assert_eq!(ends(499, "client_cut", Json::Null), (0, Some("client_cut".into())));
-    assert_eq!(ends(200, "finished", Json::Null), (0, None));
+    assert_eq!(ends(503, Outcome::Failed, Some("no_healthy_upstream")), (2, Some("no_healthy_upstream".into())));
+    assert_eq!(ends(429, Outcome::Failed, Some("rate_limit_exceeded")), (0, Some("rate_limit_exceeded".into())));
+    assert_eq!(ends(200, Outcome::UpstreamCut, None), (2, Some("upstream_cut".into())));
+    assert_eq!(ends(499, Outcome::ClientCut, None), (0, Some("client_cut".into())));
+    assert_eq!(ends(200, Outcome::Finished, None), (0, None));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The world that exports to a collector need: connections of their own, and the metrics.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::Method;
@@ -18,6 +18,7 @@ use crate::config::runtime::Runtime;
 use crate::error::{Error, Kind, Result};
 use crate::otlp::exporter::Exporter;
 use crate::otlp::{Otlp, Parcel, Reply, World};
+use crate::stage::account;
 use crate::telemetry::Telemetry;
 
 /// For a connection to the collector.
@@ -64,8 +65,8 @@ impl World for Collector {
         let head = head(&parcel)?;
         let mut leg = self.pools.connect(&Upstream::plain(parcel.to, CONNECT)).await?;
         let reply = round_trip(&mut leg, head, parcel.body).await;
-        let said = leg.session.response_header().and_then(|head| head.headers.get(RETRY_AFTER)?.to_str().ok());
-        let retry_after = said.map(str::to_owned);
+        let said = leg.session.response_header().and_then(|head| head.headers.get(RETRY_AFTER));
+        let retry_after = account::retry_after(said, None, SystemTime::now());
         match &reply {
             Ok(_) if leg.session.response_done() => self.pools.release(leg).await,
             _ => leg.session.shutdown().await,

@@ -276,6 +276,11 @@ impl<'a> Record<'a> {
         self.usage.as_ref().filter(|usage| usage.tells_tokens())
     }
 
+    /// For its client, or before its answer was complete.
+    pub fn is_failure(&self) -> bool {
+        self.status >= 400 || self.outcome != Outcome::Finished
+    }
+
     /// In milliseconds since 1970.
     pub fn started_ms(&self) -> u64 {
         let since = self.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -42,13 +42,12 @@ pub use ledger::LedgerSeen;
 pub use otlp::Exported;
 
 use prometheus::proto::MetricFamily;
-use uuid::Uuid;
 
 use crate::config::runtime::Runtime;
 use crate::config::telemetry::Fraction;
 use crate::limit::budget::{Balance, Crossed};
 use crate::record::trace::SpanId;
-use crate::record::{OK, Outcome, Record, Step, Why};
+use crate::record::{OK, Record, Step, Why};
 use crate::usage::tokens::UsageSource;
 use access_log::AccessLog;
 use kept::Kept;
@@ -234,7 +233,7 @@ impl Telemetry {
     pub fn finish(&self, record: &Record<'_>, packed: Vec<u8>) {
         self.count(record);
         let records = Fraction(self.records.load(Ordering::Relaxed));
-        let is_written = is_written(records, record.request_id, record.status, record.outcome.as_str());
+        let is_written = is_written(records, record);
         self.access_log.write(packed, is_written);
     }
 
@@ -319,15 +318,15 @@ impl Telemetry {
 
 /// Whether an access record is written and sent, where only a part of those that tell of no failure is.
 /// The same request always gets the same answer.
-pub fn is_written(records: Fraction, request_id: Uuid, status: u16, outcome: &str) -> bool {
+pub fn is_written(records: Fraction, record: &Record<'_>) -> bool {
     // The ids of spans are as good as random.
-    let chance = || u64::from_be_bytes(SpanId::of_request(request_id).to_bytes());
-    status >= 400 || outcome != Outcome::Finished.as_str() || records.takes(chance())
+    let chance = || u64::from_be_bytes(SpanId::of_request(record.request_id).to_bytes());
+    record.is_failure() || records.takes(chance())
 }
 
 /// Why the request failed, if it did: a word of ours, and no provider's.
 fn failure<'a>(record: &Record<'a>) -> Option<&'a str> {
-    if record.status < 400 && record.outcome == Outcome::Finished {
+    if !record.is_failure() {
         return None;
     }
     let last = record.timeline.iter().last().map(|step| step.outcome).filter(|outcome| *outcome != OK);

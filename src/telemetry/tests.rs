@@ -495,7 +495,8 @@ fn a_sample_leaves_out_what_went_well_and_never_a_failure() {
     assert_eq!(written, ["429", "200", "201"]);
     assert_eq!(telemetry.kept().count(), 4, "the admin API has all");
     std::fs::remove_file(&path).unwrap();
-    let taken = |part| (0..4_000).filter(|_| is_written(Fraction(part), Uuid::now_v7(), 200, "finished")).count();
+    let good = |_: &u32| Record { request_id: Uuid::now_v7(), ..record() };
+    let taken = |part| (0..4_000_u32).filter(|n| is_written(Fraction(part), &good(n))).count();
     assert_eq!((taken(0), taken(1_000_000)), (0, 4_000));
     // 1 000, and 27 is its deviation.
     assert!((800..1_200).contains(&taken(250_000)));

@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::ledger::Row;
-
 /// Records that wait for one signal.
 const MOST_WAITING: usize = 4_096;
 /// Records of one export.
@@ -61,7 +59,8 @@ struct Export {
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    waiting: VecDeque<Arc<Row>>,
+    /// Records, packed.
+    waiting: VecDeque<Arc<[u8]>>,
     /// When the first of them came.
     since: Instant,
     export: Option<Export>,
@@ -74,13 +73,13 @@ impl Outbox {
     }
 
     /// False if it is dropped.
-    pub(super) fn push(&mut self, row: Arc<Row>, now: Instant) -> bool {
+    pub(super) fn push(&mut self, packed: Arc<[u8]>, now: Instant) -> bool {
         let has_room = self.waiting.len() < MOST_WAITING;
         if has_room {
             if self.waiting.is_empty() {
                 self.since = now;
             }
-            self.waiting.push_back(row);
+            self.waiting.push_back(packed);
         }
         has_room
     }
@@ -102,14 +101,14 @@ impl Outbox {
         &mut self,
         now: Instant,
         hurry: bool,
-        write: impl FnOnce(&[Arc<Row>]) -> Bytes,
+        write: impl FnOnce(&[Arc<[u8]>]) -> Bytes,
     ) -> Option<Bytes> {
         if self.is_running {
             return None;
         }
         let is_ready = self.waiting.len() >= MOST_AT_ONCE || hurry || now.duration_since(self.since) >= GATHER;
         if self.export.is_none() && is_ready && !self.waiting.is_empty() {
-            let some: Vec<Arc<Row>> = self.waiting.drain(..self.waiting.len().min(MOST_AT_ONCE)).collect();
+            let some: Vec<Arc<[u8]>> = self.waiting.drain(..self.waiting.len().min(MOST_AT_ONCE)).collect();
             self.since = now;
             self.export = Some(Export { body: write(&some), count: count(some.len()), tries: 0, due: now });
         }

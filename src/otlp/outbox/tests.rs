@@ -1,8 +1,7 @@
 use super::*;
 
-fn row() -> Arc<Row> {
-    let now = std::time::SystemTime::now();
-    Arc::new(Row::from(&crate::record::Record::new(uuid::Uuid::now_v7(), now, "chat")))
+fn row() -> Arc<[u8]> {
+    b"packed".as_slice().into()
 }
 
 /// With that many records that wait.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::packed::{COLUMNS, Packed};
+use super::columns::{COLUMNS, Columns};
 use super::rollup::RollUps;
 use super::session::Many;
 use super::time::DAY_S;
@@ -40,11 +40,11 @@ impl Database {
         self.write(|session| {
             let mut sums = RollUps::default();
             for some in first.chunks(AT_ONCE) {
-                let packed: Vec<Packed<'_>> = some.iter().copied().map(Packed::new).collect();
-                let rows: Vec<Vec<Arg<'_>>> = packed.iter().map(Packed::args).collect();
+                let columns: Vec<Columns<'_>> = some.iter().copied().map(Columns::new).collect();
+                let rows: Vec<Vec<Arg<'_>>> = columns.iter().map(Columns::args).collect();
                 let many = Many { table: "weir_requests", columns: &COLUMNS, conflict, rows: &rows };
                 for place in session.insert(&many)? {
-                    packed.get(place).into_iter().for_each(|packed| sums.add(packed));
+                    some.get(place).into_iter().for_each(|record| sums.add(record));
                 }
             }
             sums.write(session)?;

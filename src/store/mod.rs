@@ -11,6 +11,7 @@
 //! Migrations that were released are never changed.
 
 mod audit;
+mod columns;
 mod desk;
 mod error;
 mod fold;
@@ -18,7 +19,6 @@ mod keys;
 mod migrate;
 mod overview;
 mod owned;
-mod packed;
 mod postgres;
 mod requests;
 mod rerate;

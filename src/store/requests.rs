@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::packed::{self, unpack};
+use super::columns::{self, unpack};
 use super::{Arg, Database, Result};
 use crate::ledger::Row;
 
@@ -106,7 +106,7 @@ impl Database {
             conditions.and("started_ms <= ?", *started_ms);
             conditions.and(&format!("(started_ms < {started_ms} OR request_id < ?)"), request_id);
         }
-        let (columns, filter) = (packed::list(), conditions.text());
+        let (columns, filter) = (columns::list(), conditions.text());
         // One more than is shown, to know whether there is a next page.
         let most = u64::from(wanted.limit) + 1;
         let sql = format!(
@@ -125,7 +125,7 @@ impl Database {
         if request_id.contains('\0') {
             return Ok(None);
         }
-        let sql = format!("SELECT {} FROM weir_requests WHERE request_id = $1", packed::list());
+        let sql = format!("SELECT {} FROM weir_requests WHERE request_id = $1", columns::list());
         self.read(|session| session.one(&sql, &[request_id.into()], unpack))
     }
 
@@ -145,7 +145,7 @@ impl Database {
             conditions.and("started_ms >= ?", *started_ms);
             conditions.and(&format!("(started_ms > {started_ms} OR request_id > ?)"), request_id);
         }
-        let (columns, filter) = (packed::list(), conditions.text());
+        let (columns, filter) = (columns::list(), conditions.text());
         let sql = format!("SELECT {columns} FROM weir_requests{filter} ORDER BY started_ms, request_id LIMIT {most}");
         self.read(|session| session.all(&sql, &conditions.args, cursor_and_row))
     }

@@ -1,6 +1,6 @@
 //! Other costs for rows that are there: a row and every sum that it is in, all of it or nothing.
 
-use super::packed::{COLUMNS, Packed};
+use super::columns::{COLUMNS, Columns};
 use super::rollup::{RollUps, Sums, TAGS, USAGE, by_day, split};
 use super::{Arg, Database, Result, Session, owned};
 use crate::ledger::Row;
@@ -20,13 +20,13 @@ impl Database {
         let pack = |(was, is): &(Row, Row)| Ok((owned::pack(was)?, owned::pack(is)?));
         let bytes = rows.iter().map(pack).collect::<Result<Vec<_>>>()?;
         let records = bytes.iter().filter_map(|(was, is)| Some((Record::unpack(was)?, Record::unpack(is)?)));
-        let packed: Vec<(Packed<'_>, Packed<'_>)> =
-            records.map(|(was, is)| (Packed::new(&was), Packed::new(&is))).collect();
+        let records: Vec<(Record<'_>, Record<'_>)> = records.collect();
         self.write(|session| {
             let (mut before, mut after) = (RollUps::default(), RollUps::default());
             let mut changed = 0;
-            for (was, is) in &packed {
-                let (old, new) = (was.args(), is.args());
+            for (was, is) in &records {
+                let (old, new) = (Columns::new(was), Columns::new(is));
+                let (old, new) = (old.args(), new.args());
                 let (is_to_be, is_now) = (CHANGED.map(|name| cell(&new, name)), CHANGED.map(|name| cell(&old, name)));
                 let args: Vec<Arg<'_>> = [cell(&new, "request_id")].into_iter().chain(is_to_be).chain(is_now).collect();
                 if session.run(UPDATE, &args)? == 1 {

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::packed::Packed;
 use super::session::{Column, Kind, Many};
 use super::time::{DAY_S, QUARTER_S};
 use super::{Arg, Result, Session, StoreError};
-use crate::record::Outcome;
+use crate::record::{Outcome, Record};
 use crate::usage::price::{Charge, PicoUsd};
 use crate::usage::tokens::Usage;
 
@@ -203,21 +202,19 @@ pub(super) fn by_day<'r>(quarters: &Sums<'r>) -> Sums<'r> {
 }
 
 impl<'r> RollUps<'r> {
-    pub(super) fn add(&mut self, packed: &Packed<'r>) {
-        let record = &packed.record;
+    pub(super) fn add(&mut self, record: &Record<'r>) {
         let failed = u64::from(record.outcome != Outcome::Finished);
         let own = Used { requests: 1, failed, ..used(record.usage.as_ref(), record.charge) };
-        self.book(packed, (record.provider, record.upstream_model), &own.cut());
+        self.book(record, (record.provider, record.upstream_model), &own.cut());
         for step in record.timeline.iter() {
             if let Some((lost, _)) = &step.usage {
-                self.book(packed, (Some(step.provider), Some(step.model)), &used(Some(lost), step.charge).cut());
+                self.book(record, (Some(step.provider), Some(step.model)), &used(Some(lost), step.charge).cut());
             }
         }
     }
 
-    fn book(&mut self, packed: &Packed<'r>, upstream: (Option<&'r str>, Option<&'r str>), used: &Used) {
-        let record = &packed.record;
-        let seconds = packed.started_ms.div_euclid(1_000);
+    fn book(&mut self, record: &Record<'r>, upstream: (Option<&'r str>, Option<&'r str>), used: &Used) {
+        let seconds = i64::try_from(record.started_ms() / 1_000).unwrap_or(i64::MAX);
         let quarter = seconds - seconds.rem_euclid(QUARTER_S);
         let [tenant, key, user] = [record.tenant, record.key_id, record.user].map(name);
         let [route, model, provider, upstream_model] = [record.route, record.model, upstream.0, upstream.1].map(name);

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::columns::{self, unpack, usd_text};
 use super::fold::kept_from;
-use super::packed::{self, Packed, unpack, usd_text};
 use super::rollup::{Key, RollUps, SUMS, Sums, TAGS, USAGE, Used, by_day};
 use super::time::{self, DAY_S};
 use super::{Arg, Cells, Database, Result, Session, owned};
@@ -120,7 +120,7 @@ fn verify_day(session: &mut dyn Session, day: i64, verified: &mut Verified) -> R
     let mut sums = Owned::default();
     let sql = format!(
         "SELECT {} FROM weir_requests WHERE started_ms >= $1 AND started_ms < $2 ORDER BY started_ms",
-        packed::list()
+        columns::list()
     );
     let bounds = [Arg::Int(day * 1_000), Arg::Int((day + DAY_S) * 1_000)];
     session.each(&sql, &bounds, &mut |cells| {
@@ -156,7 +156,7 @@ impl Owned {
         let mut one = RollUps::default();
         let packed = owned::pack_nearly(row)?;
         if let Some(record) = Record::unpack(&packed) {
-            one.add(&Packed::new(&record));
+            one.add(&record);
         }
         for (all, more) in [(&mut self.quarters, one.quarters), (&mut self.tags, one.tag_quarters)] {
             for ((bucket, names), used) in more {

@@ -26,7 +26,7 @@ const fn int(name: &'static str) -> Column {
     Column { name, kind: Kind::Int }
 }
 
-/// Of `weir_requests`, in the order of [`Packed::args`] and [`unpack`].
+/// Of `weir_requests`, in the order of [`Columns::args`] and [`unpack`].
 pub(super) const COLUMNS: [Column; 30] = [
     text("request_id"),
     int("started_ms"),
@@ -67,11 +67,7 @@ pub(super) fn list() -> String {
 
 /// See the module documentation.
 #[derive(Debug)]
-pub(super) struct Packed<'r> {
-    pub(super) record: Record<'r>,
-    pub(super) started_ms: i64,
-    cells: Vec<Cell<'r>>,
-}
+pub(super) struct Columns<'r>(Vec<Cell<'r>>);
 
 #[derive(Debug)]
 enum Cell<'r> {
@@ -138,7 +134,7 @@ const NO_STATUS: i32 = -1;
 /// Room for what a usual row has beside its columns.
 const REST_BYTES: usize = 96;
 
-impl<'r> Packed<'r> {
+impl<'r> Columns<'r> {
     pub(super) fn new(record: &Record<'r>) -> Self {
         let started_ms = i64::try_from(record.started_ms()).unwrap_or(i64::MAX);
         let (mut exact, mut rest) = (Exact(true), Vec::with_capacity(REST_BYTES));
@@ -150,12 +146,12 @@ impl<'r> Packed<'r> {
         }
         let rest = String::from_utf8(rest).ok().filter(|text| text != "{}");
         cells.push(Cell::Text(rest.map(Cow::Owned)));
-        Self { record: *record, started_ms, cells }
+        Self(cells)
     }
 
     /// In the order of [`COLUMNS`].
     pub(super) fn args(&self) -> Vec<Arg<'_>> {
-        self.cells.iter().map(Cell::arg).collect()
+        self.0.iter().map(Cell::arg).collect()
     }
 }
 
@@ -342,7 +338,7 @@ impl Attempted {
     }
 }
 
-/// The row that was packed, from its columns in their order.
+/// The row that was written, from its columns in their order.
 pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     let rest: Rest = match cells.text(29)? {
         Some(text) => serde_json::from_str(&text).map_err(StoreError::unreadable)?,

@@ -10,7 +10,7 @@ use crate::usage::tokens::Usage;
 use crate::usage::tokens::UsageSource;
 
 fn state(name: &str) -> State {
-    let dir = std::env::temp_dir().join(format!("weir-packed-{name}-{}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("weir-columns-{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&dir);
     State { dir, ..State::default() }
 }
@@ -22,7 +22,7 @@ fn text(row: &Row) -> String {
 /// What has no column, as it is stored.
 fn rest(row: &Row) -> Option<String> {
     let packed = owned::pack(row).unwrap();
-    match Packed::new(&Record::unpack(&packed).unwrap()).args().last() {
+    match Columns::new(&Record::unpack(&packed).unwrap()).args().last() {
         Some(Arg::Text(text)) => Some((*text).to_owned()),
         _ => None,
     }

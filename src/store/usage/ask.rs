@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::super::packed::usd_text;
+use super::super::columns::usd_text;
 use super::super::time::moment_ms;
 use super::{By, UsageQuery, UsageRow, Used};
 use crate::limit::clock::unix_ms;

@@ -5,6 +5,8 @@ use weir::wire::Dialect;
 
 use crate::support::client::Event;
 use crate::support::grammar;
+use crate::support::upstream::Upstream;
+use crate::support::wait::Gate;
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const MESSAGES: &str = "/v1/messages";
@@ -87,6 +89,22 @@ pub(crate) fn chunk(delta: &Value, finish: Option<&str>) -> String {
 }
 
 /// The usage-only chunk of a chat stream.
+/// Answers at once; a stream says `one`, and ` two` when the gate opens.
+pub(crate) fn held(gate: &Gate) -> Upstream {
+    let gate = gate.clone();
+    Upstream::start(move |request, conn| {
+        if request.json()["stream"] != json!(true) {
+            return conn.json(200, &chat_answer("hi"));
+        }
+        conn.sse_head();
+        conn.data(chunk(&json!({"role": "assistant", "content": "one"}), None));
+        gate.pass();
+        conn.data(chunk(&json!({"content": " two"}), Some("stop")));
+        conn.data("[DONE]");
+        conn.end();
+    })
+}
+
 pub(crate) fn usage_chunk(usage: &Value) -> String {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "gpt-4o-mini",

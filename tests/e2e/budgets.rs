@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, chat, chat_answer, check_stream, chunk, message, streamed, with};
+use crate::ask::{CHAT, MESSAGES, chat, chat_answer, check_stream, chunk, held, message, streamed, with};
 use crate::support::client::Answer;
 use crate::support::gateway::{Gateway, PROVIDER_KEY, config, full_config, new_dir};
 use crate::support::upstream::Upstream;
@@ -323,17 +323,7 @@ fn a_restart_keeps_what_limits_have_counted() {
 fn what_was_spent_after_a_hand_over_outlives_the_end_of_the_process_before() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let passed = gate.clone();
-    let upstream = Upstream::start(move |request, conn| {
-        if request.json()["stream"] != json!(true) {
-            return conn.json(200, &chat_answer("hi"));
-        }
-        conn.sse_head();
-        conn.data(chunk(&json!({"content": "one"}), None));
-        passed.pass();
-        conn.data("[DONE]");
-        conn.end();
-    });
+    let upstream = held(&gate);
     let text =
         with_tenant(&upstream, "    users: {budgets: [{tokens: 1000, per: day}], limits: {requests_per_day: 100}}");
     let of_user =

@@ -11,7 +11,7 @@ use weir::store::{Batch, Database};
 use weir::usage::price::{Charge, PicoUsd};
 use weir::usage::tokens::{Usage, UsageSource};
 
-use crate::ask::{CHAT, chat, chat_answer, chunk, streamed};
+use crate::ask::{CHAT, chat, chat_answer, chunk, held, streamed};
 use crate::support::gateway::{Gateway, config, new_dir};
 use crate::support::upstream::Upstream;
 use crate::support::wait::{Gate, Opens, until};
@@ -145,17 +145,7 @@ fn a_full_log_refuses_what_is_new_and_loses_nothing() {
 fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let passed = gate.clone();
-    let upstream = Upstream::start(move |request, conn| {
-        if request.json()["stream"] != json!(true) {
-            return conn.json(200, &chat_answer("hi"));
-        }
-        conn.sse_head();
-        conn.data(chunk(&json!({"content": "one"}), None));
-        passed.pass();
-        conn.data("[DONE]");
-        conn.end();
-    });
+    let upstream = held(&gate);
     let hook = Upstream::json(200, "{}");
     let alerts = format!("alerts: {{webhooks: [{{url: \"http://{}/\", events: [ledger_full]}}]}}", hook.address);
     let gateway = Gateway::start_on_a_disk(&config(upstream.address, upstream.address, &alerts));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::ask::{CHAT, chat, chat_answer, chunk, stream_text, streamed};
+use crate::ask::{CHAT, chat, chat_answer, chunk, held, stream_text, streamed};
 use crate::support::gateway::{Gateway, KEY, config};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
@@ -117,18 +117,7 @@ fn sigterm_lets_a_running_stream_finish_and_then_ends() {
 fn sigquit_hands_the_sockets_to_a_new_process() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let passed = gate.clone();
-    let upstream = Upstream::start(move |request, conn| {
-        if request.json()["stream"] != json!(true) {
-            return conn.json(200, &chat_answer("hi"));
-        }
-        conn.sse_head();
-        conn.data(chunk(&json!({"role": "assistant", "content": "one"}), None));
-        passed.pass();
-        conn.data(chunk(&json!({"content": " two"}), Some("stop")));
-        conn.data("[DONE]");
-        conn.end();
-    });
+    let upstream = held(&gate);
     let text = config(upstream.address, upstream.address, "");
     let mut old = Gateway::start(&text);
     let body = chat("openai/gpt-4o-mini", "hi");

@@ -41,8 +41,8 @@ pub(super) async fn ask_below(
         let mut leg = pools.connect(upstream).await?;
         let reply = exchange(&mut leg, deployment, base, request).await;
         match &reply {
-            Ok(_) if leg.session.response_done() => pools.release(leg).await,
-            _ => leg.session.shutdown().await,
+            Ok(_) if leg.is_done() => pools.release(leg).await,
+            _ => leg.abandon(),
         }
         reply
     };
@@ -58,7 +58,7 @@ async fn exchange(
     base: &str,
     (method, path, body): (Method, &str, Bytes),
 ) -> Result<Reply> {
-    let http2 = leg.session.as_http2().is_some();
+    let http2 = leg.is_http2();
     let head = hooks::own_head(deployment, method, (base, path), &body, http2)?;
     round_trip(leg, head, body).await
 }
@@ -68,15 +68,13 @@ pub(super) async fn round_trip(leg: &mut Leg, head: RequestHeader, body: Bytes) 
     let broken = |e: Box<pingora_core::Error>| {
         Error::new(Kind::UpstreamFailed, "the connection to the provider broke").with_detail(e)
     };
-    let up = &mut leg.session;
-    up.write_request_header(Box::new(head)).await.map_err(broken)?;
-    up.write_request_body(body, true).await.map_err(broken)?;
-    up.read_response_header().await.map_err(broken)?;
-    let head = up.response_header();
+    leg.send(head, body).await.map_err(broken)?;
+    leg.read_head().await.map_err(broken)?;
+    let head = leg.head();
     let status = head.map_or(0, |head| head.status.as_u16());
     let date = head.and_then(|head| head.headers.get(DATE)?.to_str().ok().map(str::to_owned));
     let mut all = BytesMut::new();
-    while let Some(piece) = up.read_response_body().await.map_err(broken)? {
+    while let Some(piece) = leg.read_body().await.map_err(broken)? {
         if all.len() + piece.len() > MAX_BYTES {
             return Err(Error::new(Kind::UpstreamFailed, "the provider's answer is too long"));
         }

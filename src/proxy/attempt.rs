@@ -84,7 +84,7 @@ pub(super) async fn begin(
             }
             Ok(Begun::Stream(_)) => return Err(Error::internal("one of several answers is a stream").into()),
             Err(error) => {
-                abandon(&mut leg, &error).await;
+                abandon(leg, &error);
                 return Err(error.into());
             }
         }
@@ -93,20 +93,20 @@ pub(super) async fn begin(
 }
 
 /// Gives a connection back, or closes what was not read to its end.
-pub(super) async fn finish(gateway: &Gateway, mut leg: Leg) {
-    match leg.session.response_done() {
+pub(super) async fn finish(gateway: &Gateway, leg: Leg) {
+    match leg.is_done() {
         true => gateway.pools.release(leg).await,
-        false => leg.session.shutdown().await,
+        false => leg.abandon(),
     }
 }
 
 /// Closes what cannot be used again. An HTTP/2 connection that timed out may be dead without a sign
 /// of it, and would take every later request with it: it gets no new ones.
-pub(super) async fn abandon(leg: &mut Leg, error: &Error) {
-    if let Some(http2) = leg.session.as_http2().filter(|_| error.kind() == Kind::UpstreamTimeout) {
-        http2.conn.mark_shutdown();
+pub(super) fn abandon(mut leg: Leg, error: &Error) {
+    if error.kind() == Kind::UpstreamTimeout {
+        leg.retire();
     }
-    leg.session.shutdown().await;
+    leg.abandon();
 }
 
 /// Connects, sends the request and reads the answer's head.
@@ -122,7 +122,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
         Err(_) => return Err(connector::too_slow().into()),
     };
     let mut head = part.head;
-    if leg.session.as_http2().is_some() {
+    if leg.is_http2() {
         hooks::for_http2(&mut head, &attempt.target.deployment)?;
     }
     if let Some(leg) = &attempt.capture {
@@ -136,8 +136,9 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
             Ok(leg)
         }
         Err(broken) => {
-            abandon(&mut leg, &broken.error).await;
-            Err(Broken { is_stale: broken.is_stale && leg.reused, ..broken })
+            let is_stale = broken.is_stale && leg.reused;
+            abandon(leg, &broken.error);
+            Err(Broken { is_stale, ..broken })
         }
     }
 }
@@ -149,23 +150,13 @@ async fn send_and_wait(
     body: Bytes,
     patience: Duration,
 ) -> Result<(), Broken> {
-    let up = &mut leg.session;
     let is_out = &mut attempt.sent;
     let since = Instant::now();
     let work = async {
-        let sent = match up.write_request_header(Box::new(head)).await {
-            Ok(()) => up.write_request_body(body, true).await,
-            Err(e) => Err(e),
-        };
+        let sent = leg.send(head, body).await;
         *is_out = sent.is_ok();
         // A provider that refuses early closes its side while we still send: its answer counts.
-        let read = loop {
-            match up.read_response_header().await {
-                Ok(()) if up.response_header().is_some_and(|h| h.status.is_informational() && h.status != 101) => {}
-                other => break other,
-            }
-        };
-        match (sent, read) {
+        match (sent, leg.read_head().await) {
             (_, Ok(())) => Ok(()),
             (Err(sent), Err(_)) => Err(sent),
             (Ok(()), Err(read)) => Err(read),
@@ -188,7 +179,7 @@ async fn send_and_wait(
 
 /// Takes note of what the answer's head says of the quota.
 fn learn(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, leg: &Leg) {
-    let Some(head) = leg.session.response_header() else { return };
+    let Some(head) = leg.head() else { return };
     attempt.status = Some(head.status.as_u16());
     if let Some(leg) = &attempt.capture {
         leg.answered(head.status.as_u16(), &head.headers);
@@ -262,7 +253,7 @@ impl Refusal {
 
 /// The answer's head is there: refused, held whole, or the beginning of a stream.
 async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Begun> {
-    let head = leg.session.response_header().ok_or_else(|| Error::internal("an answer without a head"))?;
+    let head = leg.head().ok_or_else(|| Error::internal("an answer without a head"))?;
     if !head.status.is_success() {
         return Err(refusal(x, attempt, leg).await);
     }
@@ -281,7 +272,7 @@ async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Beg
 }
 
 async fn refusal(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Error {
-    let Some(head) = leg.session.response_header() else { return Error::internal("an answer without a head") };
+    let Some(head) = leg.head() else { return Error::internal("an answer without a head") };
     let refusal = Refusal::of(head);
     let until = Instant::now() + attempt.timeouts.idle.min(left(attempt.deadline));
     let body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
@@ -292,7 +283,7 @@ async fn refusal(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Error {
 async fn read_up_to(leg: &mut Leg, limit: usize, until: tokio::time::Instant) -> Option<Bytes> {
     let mut body = BytesMut::new();
     loop {
-        let piece = tokio::time::timeout_at(until, leg.session.read_response_body()).await.ok()?;
+        let piece = tokio::time::timeout_at(until, leg.read_body()).await.ok()?;
         match piece {
             Ok(Some(bytes)) => {
                 let room = limit.saturating_sub(body.len()).min(bytes.len());
@@ -308,11 +299,11 @@ async fn read_up_to(leg: &mut Leg, limit: usize, until: tokio::time::Instant) ->
 
 /// The answer to one of several bodies, as it came.
 async fn earlier(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
-    let head = leg.session.response_header().ok_or_else(|| Error::internal("an answer without a head"))?;
+    let head = leg.head().ok_or_else(|| Error::internal("an answer without a head"))?;
     if head.status != 200 {
         return Err(refusal(x, attempt, leg).await);
     }
-    leg.session.set_read_timeout(Some(attempt.timeouts.idle));
+    leg.set_read_patience(attempt.timeouts.idle);
     let held_bytes: usize = attempt.earlier.iter().map(Bytes::len).sum();
     let most_bytes = x.live.runtime.server.max_answer_bytes.saturating_sub(held_bytes);
     let mut body = BytesMut::new();
@@ -331,7 +322,7 @@ async fn earlier(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<B
 
 /// An answer that is not streamed reaches the client whole or not at all.
 async fn whole(attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
-    leg.session.set_read_timeout(Some(attempt.timeouts.idle));
+    leg.set_read_patience(attempt.timeouts.idle);
     let timer = sleep_until(attempt.deadline.at.into());
     tokio::pin!(timer);
     loop {
@@ -351,7 +342,7 @@ async fn whole(attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
 async fn next_piece(deadline: Deadline, leg: &mut Leg, timer: Pin<&mut Sleep>) -> Result<Option<Bytes>> {
     tokio::select! {
         biased;
-        piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer")),
+        piece = leg.read_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer")),
         () = timer => Err(too_long(deadline)),
     }
 }
@@ -412,7 +403,7 @@ impl From<Error> for Ended {
 pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<&mut Sleep>) -> Result<Batch, Ended> {
     let first = tokio::select! {
         biased;
-        piece = leg.session.read_response_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer"))?,
+        piece = leg.read_body() => piece.map_err(|e| upstream_error(&e, "in the middle of its answer"))?,
         () = timer => return Err(Ended::Late),
     };
     capture::piece(attempt, first.as_ref());
@@ -425,7 +416,7 @@ pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<
         // Whatever is not there now is waited for in the next round.
         let mut chunk = tokio::select! {
             biased;
-            piece = leg.session.read_response_body() => match piece {
+            piece = leg.read_body() => match piece {
                 Ok(chunk) => chunk,
                 Err(e) => {
                     batch.broken = Some(upstream_error(&e, "in the middle of its answer"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -27,8 +27,10 @@ use crate::usage::estimate::Counter;
 
 /// Access lines that a disk does not take within this time are lost, and what a collector does not take.
 const FLUSH: Duration = Duration::from_secs(2);
+/// A connection that a provider closed is kept no longer than this.
+const SWEEP: Duration = Duration::from_secs(5);
 
-/// Keeps the addresses of providers fresh.
+/// Keeps the addresses of providers fresh, and closes connections that nobody used for long.
 pub(super) struct Names {
     pub(super) live: Arc<ArcSwap<Live>>,
 }
@@ -36,13 +38,19 @@ pub(super) struct Names {
 #[async_trait]
 impl BackgroundService for Names {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut tick = tokio::time::interval(REFRESH);
+        let mut tick = tokio::time::interval(SWEEP);
+        let mut refreshed: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = shutdown.changed() => return,
             }
             let live = self.live.load_full();
+            live.upstreams().for_each(|(_, upstream)| upstream.sweep());
+            if refreshed.is_some_and(|at| at.elapsed() < REFRESH) {
+                continue;
+            }
+            refreshed = Some(Instant::now());
             for (name, upstream) in live.upstreams() {
                 if let Err(error) = upstream.refresh().await {
                     tracing::warn!(provider = name, error, "the provider's name could not be looked up");

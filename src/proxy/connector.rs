@@ -10,20 +10,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use pingora_core::ErrorType;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::protocols::l4::ext::TcpKeepalive;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use pingora_http::{RequestHeader, ResponseHeader};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::sync::Mutex;
 
+use super::http1::Http1;
+use super::pool::{IDLE, Idle, Place};
 use crate::config::runtime::{BaseUrl, Deployment};
 use crate::error::{Error, Kind, Result, Retry};
 
@@ -31,8 +36,6 @@ use crate::error::{Error, Kind, Result, Retry};
 pub(super) const REFRESH: Duration = Duration::from_secs(30);
 /// A resolver that answers later than this does not answer.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Below the keep-alive of the providers' edges, so that they rarely close first.
-pub(super) const IDLE: Duration = Duration::from_secs(45);
 const H2_STREAMS: usize = 64;
 
 /// The way to one deployment.
@@ -42,6 +45,7 @@ pub(crate) struct Upstream {
     template: HttpPeer,
     peers: ArcSwap<Vec<HttpPeer>>,
     next: AtomicUsize,
+    idle: Arc<Idle>,
     /// Held while the first look-up runs, so that a burst of requests makes one.
     resolving: Mutex<()>,
 }
@@ -53,8 +57,9 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// Fails where `ca_file` cannot be read.
-    pub(crate) fn new(deployment: &Deployment) -> Result<Self, String> {
+    /// With the connections of an `old` one, if that goes to the same place. Fails where `ca_file` cannot be
+    /// read.
+    pub(crate) fn new(deployment: &Deployment, old: Option<&Self>) -> Result<Self, String> {
         let mut template = template(&deployment.base, deployment.timeouts.connect, deployment.timeouts.idle);
         let options = &mut template.options;
         options.max_h2_streams = H2_STREAMS;
@@ -65,7 +70,11 @@ impl Upstream {
             let pem = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
             options.ca = Some(authorities(&pem).ok_or_else(|| format!("{}: no certificate in it", path.display()))?);
         }
-        Ok(Self::of(deployment.base.clone(), template))
+        let mut new = Self::of(deployment.base.clone(), template);
+        if let Some(old) = old.filter(|old| old.goes_where(&new)) {
+            new.idle = Arc::clone(&old.idle);
+        }
+        Ok(new)
     }
 
     /// The way to a server that is no deployment: HTTP/1.1, the public authorities.
@@ -91,8 +100,24 @@ impl Upstream {
             template,
             peers: ArcSwap::from_pointee(peers),
             next: AtomicUsize::new(0),
+            idle: Arc::default(),
             resolving: Mutex::new(()),
         }
+    }
+
+    /// Whether connections of one serve the other: whoever is trusted, both trust.
+    fn goes_where(&self, other: &Self) -> bool {
+        self.leads_to(&other.base) && self.template.options.ca.is_none() && other.template.options.ca.is_none()
+    }
+
+    /// Whether it is the way there, whatever the path.
+    pub(super) fn leads_to(&self, base: &BaseUrl) -> bool {
+        (self.base.tls, self.base.port) == (base.tls, base.port) && self.base.host == base.host
+    }
+
+    /// Closes connections that nobody used for long.
+    pub(super) fn sweep(&self) {
+        self.idle.sweep();
     }
 
     /// Looks the name up; the old addresses stay where that fails.
@@ -215,10 +240,15 @@ pub(super) fn too_slow() -> Error {
 
 /// A connection, and whether it comes from the pool.
 pub(crate) struct Leg {
-    pub(crate) session: HttpSession,
+    way: Way,
     pub(crate) reused: bool,
-    peers: Arc<Vec<HttpPeer>>,
-    index: usize,
+    idle: Arc<Idle>,
+    place: Place,
+}
+
+enum Way {
+    One(Box<Http1>),
+    Two(Box<Http2Session>),
 }
 
 impl std::fmt::Debug for Leg {
@@ -227,8 +257,82 @@ impl std::fmt::Debug for Leg {
     }
 }
 
+impl Leg {
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.way, Way::Two(_))
+    }
+
+    /// Sends a request. Where that fails the answer may have come all the same.
+    pub(crate) async fn send(&mut self, head: RequestHeader, body: Bytes) -> pingora_core::Result<()> {
+        match &mut self.way {
+            Way::One(http1) => http1.send(&head, &body).await,
+            Way::Two(http2) => {
+                http2.write_request_header(Box::new(head), body.is_empty())?;
+                if body.is_empty() {
+                    return Ok(());
+                }
+                http2.write_request_body(body, true).await
+            }
+        }
+    }
+
+    /// Waits for the answer's head. What is only informational is passed over.
+    pub(crate) async fn read_head(&mut self) -> pingora_core::Result<()> {
+        match &mut self.way {
+            Way::One(http1) => http1.read_head().await,
+            Way::Two(http2) => http2.read_response_header().await,
+        }
+    }
+
+    pub(crate) fn head(&self) -> Option<&ResponseHeader> {
+        match &self.way {
+            Way::One(http1) => http1.head(),
+            Way::Two(http2) => http2.response_header(),
+        }
+    }
+
+    /// How long each read of the body may take from now on.
+    pub(crate) fn set_read_patience(&mut self, patience: Duration) {
+        match &mut self.way {
+            Way::One(http1) => http1.set_read_patience(patience),
+            Way::Two(http2) => http2.read_timeout = Some(patience),
+        }
+    }
+
+    /// The next piece of the body; `None` at its end. Nothing is lost if this is dropped while it waits.
+    pub(crate) async fn read_body(&mut self) -> pingora_core::Result<Option<Bytes>> {
+        match &mut self.way {
+            Way::One(http1) => http1.read_body().await,
+            Way::Two(http2) => http2.read_response_body().await,
+        }
+    }
+
+    /// Whether the answer was read to its end.
+    pub(crate) fn is_done(&self) -> bool {
+        match &self.way {
+            Way::One(http1) => http1.is_done(),
+            Way::Two(http2) => http2.response_finished(),
+        }
+    }
+
+    /// An HTTP/2 connection takes no further requests.
+    pub(crate) fn retire(&mut self) {
+        if let Way::Two(http2) = &self.way {
+            http2.conn.mark_shutdown();
+        }
+    }
+
+    /// Gives the request up. Over HTTP/1.1 the connection ends with it.
+    pub(crate) fn abandon(mut self) {
+        if let Way::Two(http2) = &mut self.way {
+            http2.shutdown();
+        }
+    }
+}
+
 /// The pools.
 pub(crate) struct Pools {
+    /// Connects, and keeps what speaks HTTP/2.
     connector: Connector,
 }
 
@@ -247,13 +351,20 @@ impl Pools {
     /// after each that refuses.
     pub(crate) async fn connect(&self, upstream: &Upstream) -> Result<Leg> {
         let peers = upstream.peers().await?;
+        let idle = Arc::clone(&upstream.idle);
+        if let Some(kept) = idle.take(&peers) {
+            return Ok(Leg { way: Way::One(kept.connection), reused: true, idle, place: kept.place });
+        }
         let start = upstream.next.load(Ordering::Relaxed);
         let mut last = None;
         for offset in 0..peers.len().min(3) {
             let index = (start + offset) % peers.len();
             let Some(peer) = peers.get(index) else { break };
             match self.connector.get_http_session(peer).await {
-                Ok((session, reused)) => return Ok(Leg { session, reused, peers, index }),
+                Ok((session, reused)) => {
+                    let way = way(session, peer)?;
+                    return Ok(Leg { way, reused, idle, place: Place::here(peers, index) });
+                }
                 Err(e) => {
                     // The next request starts at an address that may be up.
                     upstream.next.fetch_add(1, Ordering::Relaxed);
@@ -270,8 +381,29 @@ impl Pools {
 
     /// Gives a connection whose answer was read to its end back to its pool.
     pub(crate) async fn release(&self, leg: Leg) {
-        if let Some(peer) = leg.peers.get(leg.index) {
-            self.connector.release_http_session(leg.session, peer, Some(IDLE)).await;
+        match leg.way {
+            Way::One(mut http1) => {
+                if http1.rest() {
+                    leg.idle.put(http1, leg.place);
+                }
+            }
+            Way::Two(http2) => {
+                if let Some(peer) = leg.place.peers.get(leg.place.index) {
+                    self.connector.release_http_session(HttpSession::H2(*http2), peer, Some(IDLE)).await;
+                }
+            }
         }
+    }
+}
+
+/// What the framework connected, and how it is spoken to.
+fn way(session: HttpSession, peer: &HttpPeer) -> Result<Way> {
+    match session {
+        HttpSession::H1(session) => {
+            let patience = peer.options.write_timeout;
+            Ok(Way::One(Box::new(Http1::new(session.into_inner(), patience))))
+        }
+        HttpSession::H2(session) => Ok(Way::Two(Box::new(session))),
+        HttpSession::Custom(()) => Err(Error::internal("a protocol that nobody asked for")),
     }
 }

@@ -112,7 +112,7 @@ impl Caller for Calls {
         let failed = |e: &Error| not_fetched(format!("{host}: {e}"));
         let mut leg = self.pools.connect(&Upstream::plain(base, CONNECT)).await.map_err(|e| failed(&e))?;
         let reply = round_trip(&mut leg, head, body).await.map_err(|e| failed(&e));
-        leg.session.shutdown().await;
+        leg.abandon();
         reply
     }
 }

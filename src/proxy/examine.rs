@@ -135,7 +135,7 @@ pub(crate) async fn examine(
     mut tell: impl FnMut(Subject, &Finding),
 ) -> Result<(String, String)> {
     let target = target(runtime, model)?;
-    let upstream = Upstream::new(&target.deployment).map_err(Error::internal)?;
+    let upstream = Upstream::new(&target.deployment, None).map_err(Error::internal)?;
     let pools = Pools::new(ConnectorOptions::new(1));
     // Nothing runs beside this that would.
     target.deployment.signer.refresh(&Calls::new()).await?;

@@ -61,7 +61,9 @@ impl Live {
     ) -> Result<Self, String> {
         let mut upstreams = HashMap::with_capacity(runtime.deployments.len());
         for deployment in runtime.endpoints() {
-            let upstream = Upstream::new(deployment).map_err(|e| format!("provider {}: {e}", deployment.id))?;
+            let old = old.and_then(|old| old.upstreams.get(&deployment.id));
+            let upstream = Upstream::new(deployment, old.map(AsRef::as_ref))
+                .map_err(|e| format!("provider {}: {e}", deployment.id))?;
             upstreams.insert(deployment.id.clone(), Arc::new(upstream));
         }
         let callers = ArcSwap::from_pointee(Callers::new(&runtime, roster, limiter));

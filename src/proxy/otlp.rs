@@ -1,6 +1,6 @@
 //! The world that exports to a collector need: connections of their own, and the metrics.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use pingora_http::RequestHeader;
 use super::ask::round_trip;
 use super::connector::{Pools, Upstream};
 use super::scrape::Scrape;
-use crate::config::runtime::Runtime;
+use crate::config::runtime::{BaseUrl, Runtime};
 use crate::error::{Error, Kind, Result};
 use crate::otlp::exporter::Exporter;
 use crate::otlp::{Otlp, Parcel, Reply, World};
@@ -42,7 +42,10 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn new(otlp: Arc<Otlp>, scrape: Arc<Scrape>) -> Self {
-        Self { otlp, world: Arc::new(Collector { pools: Pools::new(ConnectorOptions::new(1)), scrape }) }
+        Self {
+            otlp,
+            world: Arc::new(Collector { pools: Pools::new(ConnectorOptions::new(1)), last: Mutex::default(), scrape }),
+        }
     }
 }
 
@@ -56,20 +59,32 @@ impl BackgroundService for Export {
 
 struct Collector {
     pools: Pools,
+    /// Where the last export went: its connection serves the next.
+    last: Mutex<Option<Arc<Upstream>>>,
     scrape: Arc<Scrape>,
+}
+
+impl Collector {
+    fn upstream(&self, to: BaseUrl) -> Arc<Upstream> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().filter(|last| last.leads_to(&to)) {
+            Some(last) => Arc::clone(last),
+            None => Arc::clone(last.insert(Arc::new(Upstream::plain(to, CONNECT)))),
+        }
+    }
 }
 
 #[async_trait]
 impl World for Collector {
     async fn post(&self, parcel: Parcel) -> Result<Reply> {
         let head = head(&parcel)?;
-        let mut leg = self.pools.connect(&Upstream::plain(parcel.to, CONNECT)).await?;
+        let mut leg = self.pools.connect(&self.upstream(parcel.to)).await?;
         let reply = round_trip(&mut leg, head, parcel.body).await;
-        let said = leg.session.response_header().and_then(|head| head.headers.get(RETRY_AFTER));
+        let said = leg.head().and_then(|head| head.headers.get(RETRY_AFTER));
         let retry_after = account::retry_after(said, None, SystemTime::now());
         match &reply {
-            Ok(_) if leg.session.response_done() => self.pools.release(leg).await,
-            _ => leg.session.shutdown().await,
+            Ok(_) if leg.is_done() => self.pools.release(leg).await,
+            _ => leg.abandon(),
         }
         reply.map(|reply| Reply { status: reply.status, retry_after, body: reply.body })
     }

@@ -66,10 +66,8 @@ impl Playground for OwnListener {
     async fn send(&self, trial: Trial) -> Result<Box<dyn Played>, String> {
         let head = self.head(&trial).map_err(|error| error.to_string())?;
         let mut leg = self.pools.connect(&self.upstream).await.map_err(|error| error.to_string())?;
-        let up = &mut leg.session;
-        up.write_request_header(Box::new(head)).await.map_err(|error| error.to_string())?;
-        up.write_request_body(trial.body, true).await.map_err(|error| error.to_string())?;
-        up.read_response_header().await.map_err(|error| error.to_string())?;
+        leg.send(head, trial.body).await.map_err(|error| error.to_string())?;
+        leg.read_head().await.map_err(|error| error.to_string())?;
         Ok(Box::new(Running(leg)))
     }
 }
@@ -80,11 +78,11 @@ struct Running(Leg);
 #[async_trait]
 impl Played for Running {
     fn head(&self) -> (StatusCode, Vec<(HeaderName, HeaderValue)>) {
-        let Some(head) = self.0.session.response_header() else { return (StatusCode::BAD_GATEWAY, Vec::new()) };
+        let Some(head) = self.0.head() else { return (StatusCode::BAD_GATEWAY, Vec::new()) };
         (head.status, head.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
-        self.0.session.read_response_body().await.map_err(|error| error.to_string())
+        self.0.read_body().await.map_err(|error| error.to_string())
     }
 }

@@ -212,7 +212,7 @@ async fn attempt_once(
     };
     match &done {
         Ok(()) => finish(gateway, leg).await,
-        Err(error) => abandon(&mut leg, error).await,
+        Err(error) => abandon(leg, error),
     }
     done
 }

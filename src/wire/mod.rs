@@ -7,6 +7,7 @@
 pub mod anthropic;
 pub mod bridge;
 mod cause;
+pub mod chunked;
 pub mod cohere;
 pub mod converse;
 pub mod embeddings;

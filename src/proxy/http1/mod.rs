@@ -1,0 +1,249 @@
+//! HTTP/1.1 towards providers.
+//!
+//! The framework's own client sends a request's head before it has seen the body, and gives each chunk of
+//! an answer away as a copy of its own. Here head and body go out in one write, and an answer's body is
+//! given away in pieces of what was read, chunks moved together. Connecting, TLS and HTTP/2 stay the
+//! framework's.
+
+use std::future::poll_fn;
+use std::io::{ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::Method;
+use pingora_core::protocols::Stream;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_timeout::fast_timeout::fast_timeout;
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
+
+use crate::wire::chunked::Chunked;
+
+mod head;
+#[cfg(test)]
+mod tests;
+
+/// As much is asked for at once.
+const READ_BYTES: usize = 16 * 1024;
+/// With less room than this the next read would be a small one.
+const LEAST_ROOM_BYTES: usize = 2 * 1024;
+/// A longer body goes out beside the head, not behind it in one buffer.
+const COPIED_BYTES: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 256 * 1024;
+/// What a connection that waits for its next request may hold.
+const KEPT_BYTES: usize = 2 * READ_BYTES;
+
+/// Bytes that are no body, where one should be.
+const MALFORMED: ErrorType = ErrorType::Custom("MalformedBody");
+
+/// What is still to come of an answer's body.
+#[derive(Debug)]
+enum Body {
+    /// No head has come yet.
+    Unknown,
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+    Done,
+}
+
+/// A connection to a provider. It answers one request at a time.
+pub(super) struct Http1 {
+    stream: Stream,
+    /// Read, and not given away.
+    buf: BytesMut,
+    answers_head: bool,
+    is_sent: bool,
+    head: Option<ResponseHeader>,
+    body: Body,
+    keeps: bool,
+    /// For each read of a body.
+    read_patience: Option<Duration>,
+    write_patience: Option<Duration>,
+}
+
+impl std::fmt::Debug for Http1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Http1({:?})", self.body)
+    }
+}
+
+impl Http1 {
+    pub(super) fn new(stream: Stream, write_patience: Option<Duration>) -> Self {
+        Self {
+            stream,
+            buf: BytesMut::new(),
+            answers_head: false,
+            is_sent: false,
+            head: None,
+            body: Body::Unknown,
+            keeps: false,
+            read_patience: None,
+            write_patience,
+        }
+    }
+
+    /// How long each read of the body may take from now on.
+    pub(super) fn set_read_patience(&mut self, patience: Duration) {
+        self.read_patience = Some(patience);
+    }
+
+    /// Sends a request. Where that fails the answer may have come all the same.
+    pub(super) async fn send(&mut self, head: &RequestHeader, body: &Bytes) -> Result<()> {
+        (self.head, self.body, self.keeps, self.is_sent) = (None, Body::Unknown, false, false);
+        (self.answers_head, self.read_patience) = (head.method == Method::HEAD, None);
+        let behind = if body.len() <= COPIED_BYTES { body.len() } else { 0 };
+        let mut first = head::write(head, body.len(), behind)?;
+        first.extend_from_slice(body.get(..behind).unwrap_or_default());
+        let rest = body.get(behind..).unwrap_or_default();
+        let stream = &mut self.stream;
+        let writing = async {
+            write_both(stream, &first, rest).await?;
+            stream.flush().await
+        };
+        let written = match self.write_patience {
+            Some(patience) => fast_timeout(patience, writing).await,
+            None => Ok(writing.await),
+        };
+        match written {
+            Ok(Ok(())) => {
+                self.is_sent = true;
+                Ok(())
+            }
+            Ok(Err(e)) => Err(Error::because(ErrorType::WriteError, "sending a request", e)),
+            Err(_) => Error::e_explain(ErrorType::WriteTimedout, "sending a request"),
+        }
+    }
+
+    /// Waits for the answer's head. What is only informational is passed over.
+    pub(super) async fn read_head(&mut self) -> Result<()> {
+        let mut seen = 0;
+        loop {
+            while let Some(end) = head::end(&self.buf, seen) {
+                let head = head::read(&self.buf.split_to(end).freeze())?;
+                seen = 0;
+                if head.status.is_informational() && head.status != 101 {
+                    continue;
+                }
+                (self.body, self.keeps) = head::framing(&head, self.answers_head)?;
+                self.head = Some(head);
+                return Ok(());
+            }
+            seen = self.buf.len();
+            if seen > MAX_HEAD_BYTES {
+                return Error::e_explain(ErrorType::InvalidHTTPHeader, "a head that is too long");
+            }
+            if self.fill().await? == 0 {
+                return Error::e_explain(ErrorType::ConnectionClosed, format!("after {seen} bytes of the head"));
+            }
+        }
+    }
+
+    pub(super) fn head(&self) -> Option<&ResponseHeader> {
+        self.head.as_ref()
+    }
+
+    /// The next piece of the body; `None` at its end. Nothing is lost if this is dropped while it waits.
+    pub(super) async fn read_body(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(piece) = self.piece()? {
+                return Ok(Some(piece));
+            }
+            if matches!(self.body, Body::Unknown | Body::Done) {
+                return Ok(None);
+            }
+            let read = match self.read_patience {
+                Some(patience) => match fast_timeout(patience, self.fill()).await {
+                    Ok(read) => read?,
+                    Err(_) => return Error::e_explain(ErrorType::ReadTimedout, "reading an answer's body"),
+                },
+                None => self.fill().await?,
+            };
+            match (read, &self.body) {
+                (0, Body::UntilClose) => self.body = Body::Done,
+                (0, _) => return Error::e_explain(ErrorType::ConnectionClosed, "before the answer's end"),
+                _ => {}
+            }
+        }
+    }
+
+    /// What there is of the body without waiting.
+    fn piece(&mut self) -> Result<Option<Bytes>> {
+        if self.buf.is_empty() {
+            return Ok(None);
+        }
+        let piece = match &mut self.body {
+            Body::Length(left) => {
+                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(self.buf.len());
+                *left -= here as u64;
+                if *left == 0 {
+                    self.body = Body::Done;
+                }
+                self.buf.split_to(here).freeze()
+            }
+            Body::Chunked(chunked) => {
+                let Ok(piece) = chunked.take(&mut self.buf) else {
+                    return Error::e_explain(MALFORMED, "reading an answer's body");
+                };
+                if chunked.is_done() {
+                    self.body = Body::Done;
+                }
+                piece
+            }
+            Body::UntilClose => self.buf.split().freeze(),
+            Body::Unknown | Body::Done => return Ok(None),
+        };
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// Reads once.
+    async fn fill(&mut self) -> Result<usize> {
+        if self.buf.capacity() - self.buf.len() < LEAST_ROOM_BYTES {
+            self.buf.reserve(READ_BYTES);
+        }
+        let read = self.stream.read_buf(&mut self.buf).await;
+        read.map_err(|e| Error::because(ErrorType::ReadError, "reading an answer", e))
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.body, Body::Done)
+    }
+
+    /// Whether it may serve another request. What it knew of this one is forgotten.
+    pub(super) fn rest(&mut self) -> bool {
+        let may = self.is_done() && self.is_sent && self.keeps && self.buf.is_empty();
+        (self.head, self.keeps) = (None, false);
+        if self.buf.capacity() > KEPT_BYTES {
+            self.buf = BytesMut::new();
+        }
+        may
+    }
+
+    /// Whether nothing was heard of it while it waited: a provider that closes says so.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let mut byte = [0];
+        let mut read = ReadBuf::new(&mut byte);
+        Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut read).is_pending()
+    }
+}
+
+/// Writes one behind the other, both at once where the system takes so much.
+async fn write_both(stream: &mut Stream, first: &[u8], second: &[u8]) -> std::io::Result<()> {
+    let mut both = Buf::chain(first, second);
+    while both.has_remaining() {
+        let written = poll_fn(|cx| {
+            let mut slices = [IoSlice::new(&[]); 2];
+            match both.chunks_vectored(&mut slices) {
+                0 | 1 => Pin::new(&mut *stream).poll_write(cx, both.chunk()),
+                _ => Pin::new(&mut *stream).poll_write_vectored(cx, &slices),
+            }
+        });
+        match written.await? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            written => both.advance(written),
+        }
+    }
+    Ok(())
+}

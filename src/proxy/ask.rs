@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
 use http::header::DATE;
-use pingora_http::RequestHeader;
+use http::{Method, request};
 
 use super::connector::{Leg, Pools, Upstream};
 use super::hooks;
@@ -64,7 +63,7 @@ async fn exchange(
 }
 
 /// Sends a request and reads the whole answer.
-pub(super) async fn round_trip(leg: &mut Leg, head: RequestHeader, body: Bytes) -> Result<Reply> {
+pub(super) async fn round_trip(leg: &mut Leg, head: request::Parts, body: Bytes) -> Result<Reply> {
     let broken = |e: Box<pingora_core::Error>| {
         Error::new(Kind::UpstreamFailed, "the connection to the provider broke").with_detail(e)
     };

@@ -6,12 +6,11 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, request, response};
 use pingora_core::ErrorType;
-use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_timeout::fast_timeout::fast_timeout;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until};
 
 use super::connector::{self, Leg};
 use super::context::{Attempt, Deadline, Exchange};
@@ -33,7 +32,7 @@ const BATCH_BYTES: usize = 16 * 1024;
 
 /// A request of the provider's, ready to go out.
 pub(super) struct Part {
-    pub(super) head: RequestHeader,
+    pub(super) head: request::Parts,
     pub(super) body: Bytes,
 }
 
@@ -116,7 +115,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
     let routes = || x.plan.as_ref()?.attempts.timeouts.connect;
     let said = x.patience.connect.or_else(routes);
     let patience = said.unwrap_or(attempt.timeouts.connect * 2).min(left(attempt.deadline));
-    let mut leg = match timeout(patience, gateway.pools.connect(upstream)).await {
+    let mut leg = match fast_timeout(patience + MILLISECOND, gateway.pools.connect(upstream)).await {
         Ok(leg) => leg?,
         Err(_) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline).into()),
         Err(_) => return Err(connector::too_slow().into()),
@@ -146,7 +145,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
 async fn send_and_wait(
     attempt: &mut Attempt,
     leg: &mut Leg,
-    head: RequestHeader,
+    head: request::Parts,
     body: Bytes,
     patience: Duration,
 ) -> Result<(), Broken> {
@@ -240,7 +239,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn of(head: &ResponseHeader) -> Self {
+    fn of(head: &response::Parts) -> Self {
         Self {
             status: head.status.as_u16(),
             content_type: head.headers.get(CONTENT_TYPE).cloned(),

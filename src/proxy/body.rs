@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+use pingora_timeout::fast_timeout::fast_timeout;
 
 use super::unpack::{Coding, Unpack};
 use crate::error::{Error, Kind, Result};
@@ -28,7 +29,8 @@ pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Dura
             None => read_all(session, limit_bytes, announced).await,
         }
     };
-    match tokio::time::timeout(within, reading).await {
+    // Armed only where there is something to wait for.
+    match fast_timeout(within, reading).await {
         Ok(body) => body,
         Err(_) => {
             Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs())))

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, response};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::Gateway;
@@ -76,7 +75,7 @@ pub(super) fn piece(attempt: &Attempt, piece: Option<&Bytes>) {
 }
 
 /// The head of the client's answer.
-pub(super) fn head(x: &Exchange, head: &ResponseHeader) {
+pub(super) fn head(x: &Exchange, head: &response::Parts) {
     if let Some(recorder) = &x.capture {
         recorder.head(head.status.as_u16(), &head.headers);
     }

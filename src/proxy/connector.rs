@@ -5,12 +5,14 @@
 //! the resolver is down.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::{request, response};
 use pingora_core::ErrorType;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
@@ -21,7 +23,6 @@ use pingora_core::protocols::l4::ext::TcpKeepalive;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
-use pingora_http::{RequestHeader, ResponseHeader};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -263,11 +264,11 @@ impl Leg {
     }
 
     /// Sends a request. Where that fails the answer may have come all the same.
-    pub(crate) async fn send(&mut self, head: RequestHeader, body: Bytes) -> pingora_core::Result<()> {
+    pub(crate) async fn send(&mut self, head: request::Parts, body: Bytes) -> pingora_core::Result<()> {
         match &mut self.way {
             Way::One(http1) => http1.send(&head, &body).await,
             Way::Two(http2) => {
-                http2.write_request_header(Box::new(head), body.is_empty())?;
+                http2.write_request_header(Box::new(head.into()), body.is_empty())?;
                 if body.is_empty() {
                     return Ok(());
                 }
@@ -284,10 +285,10 @@ impl Leg {
         }
     }
 
-    pub(crate) fn head(&self) -> Option<&ResponseHeader> {
+    pub(crate) fn head(&self) -> Option<&response::Parts> {
         match &self.way {
             Way::One(http1) => http1.head(),
-            Way::Two(http2) => http2.response_header(),
+            Way::Two(http2) => http2.response_header().map(Deref::deref),
         }
     }
 

@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
-use http::{Method, Uri};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::{Method, Uri, request};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use pingora_http::RequestHeader;
 use tokio::task::JoinSet;
 
 use super::ask::round_trip;
@@ -132,16 +131,18 @@ fn base(uri: &Uri) -> Option<BaseUrl> {
     Some(BaseUrl { tls, host, port, path: String::new(), authority: authority.to_owned() })
 }
 
-fn head(call: &Call, uri: &Uri, base: &BaseUrl) -> Result<RequestHeader> {
+fn head(call: &Call, uri: &Uri, base: &BaseUrl) -> Result<request::Parts> {
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let mut head = RequestHeader::build(call.method.clone(), path.as_bytes(), Some(8)).map_err(Error::internal)?;
-    let _ = head.insert_header(HOST, base.authority.as_str());
+    let mut head = http::Request::builder().method(call.method.clone()).uri(path).header(HOST, &base.authority);
     if call.method != Method::GET {
-        let _ = head.insert_header(CONTENT_LENGTH, call.body.expose().len());
+        head = head.header(CONTENT_LENGTH, call.body.expose().len());
     }
+    let (mut head, ()) = head.body(()).map_err(Error::internal)?.into_parts();
     for (name, value) in &call.headers {
-        head.insert_header(name.to_string(), value.expose())
-            .map_err(|_| not_fetched(format!("{name} cannot stand in a header")))?;
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(value.expose())) else {
+            return Err(not_fetched(format!("{name} cannot stand in a header")));
+        };
+        head.headers.insert(name, value);
     }
     Ok(head)
 }

@@ -5,12 +5,11 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
     HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
-use pingora_http::{RequestHeader, ResponseHeader};
+use http::{Method, StatusCode, request, response};
 
 use super::attempt::Refusal;
 use super::context::{Attempt, Exchange};
@@ -30,6 +29,8 @@ use crate::wire::frames::Framing;
 use crate::wire::owned::{self, Owner};
 use crate::wire::{self, Dialect, multipart};
 
+/// As many as most requests have, and more.
+const USUAL_HEADERS: usize = 16;
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// What a translated request speaks; a client of that format says its own.
 const ANTHROPIC_VERSION_SPOKEN: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -41,9 +42,9 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("weir/", env!("CARGO
 pub(super) fn request_head(
     x: &Exchange,
     attempt: &Attempt,
-    client: &RequestHeader,
+    client: &request::Parts,
     body: &[u8],
-) -> Result<RequestHeader> {
+) -> Result<request::Parts> {
     let deployment = &attempt.target.deployment;
     let prepared = &attempt.prepared;
     let same_format = prepared.kept;
@@ -54,8 +55,8 @@ pub(super) fn request_head(
     let mut head =
         bare_head(deployment, client.method.clone(), (&deployment.base.path, &prepared.path), query.as_deref(), false)?;
     if !body.is_empty() || client.method == Method::POST {
-        let _ = head.insert_header(CONTENT_TYPE, content_type(x, client));
-        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        head.headers.insert(CONTENT_TYPE, content_type(x, client));
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     let accept = match (x.parsed.as_ref().is_some_and(|p| p.stream), prepared.framing) {
         (false, _) => "application/json",
@@ -63,12 +64,12 @@ pub(super) fn request_head(
         (true, _) => "text/event-stream",
     };
     let asked = client.headers.get(ACCEPT).filter(|_| x.passage.is_some());
-    let _ = head.insert_header(ACCEPT, asked.cloned().unwrap_or_else(|| HeaderValue::from_static(accept)));
+    head.headers.insert(ACCEPT, asked.cloned().unwrap_or_else(|| HeaderValue::from_static(accept)));
     if beside_body {
         vendor_headers(&mut head, client);
     }
     if prepared.dialect == Dialect::Anthropic && !all_in_body && !head.headers.contains_key(ANTHROPIC_VERSION) {
-        let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
+        head.headers.insert(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
     trace_context(&mut head, x, attempt);
     credentials(&mut head, deployment, client, body, x)?;
@@ -77,18 +78,18 @@ pub(super) fn request_head(
 
 /// The same head for HTTP/2, which takes scheme and authority from the URI: without them the scheme is
 /// a guess.
-pub(super) fn for_http2(head: &mut RequestHeader, deployment: &Deployment) -> Result<()> {
+pub(super) fn for_http2(head: &mut request::Parts, deployment: &Deployment) -> Result<()> {
     let base = &deployment.base;
     let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let scheme = if base.tls { "https" } else { "http" };
     let target = format!("{scheme}://{}{path}", base.authority);
-    head.set_uri(target.parse().map_err(Error::internal)?);
-    let _ = head.remove_header(&HOST);
+    head.uri = target.parse().map_err(Error::internal)?;
+    head.headers.remove(HOST);
     Ok(())
 }
 
 /// JSON, but for forms, whose boundary it names.
-fn content_type(x: &Exchange, client: &RequestHeader) -> HeaderValue {
+fn content_type(x: &Exchange, client: &request::Parts) -> HeaderValue {
     let theirs = client.headers.get(CONTENT_TYPE).filter(|_| x.passage.is_some());
     let form = theirs.filter(|value| value.to_str().is_ok_and(|text| multipart::boundary(text).is_some()));
     form.cloned().unwrap_or(respond::JSON)
@@ -106,13 +107,21 @@ fn beside<'q>(query: &'q str, path: &str) -> Option<Cow<'q, str>> {
     (!kept.is_empty()).then(|| Cow::Owned(kept.join("&")))
 }
 
+/// A head with nothing in it.
+fn empty(method: Method) -> request::Parts {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = method;
+    head.headers.reserve(USUAL_HEADERS);
+    head
+}
+
 fn bare_head(
     deployment: &Deployment,
     method: Method,
     (base_path, path): (&str, &str),
     query: Option<&str>,
     http2: bool,
-) -> Result<RequestHeader> {
+) -> Result<request::Parts> {
     let base = &deployment.base;
     let mut target = String::with_capacity(128);
     if http2 {
@@ -126,38 +135,38 @@ fn bare_head(
         target.push(if path.contains('?') { '&' } else { '?' });
         target.push_str(query);
     }
-    let mut head = RequestHeader::build(method, b"/", Some(16)).map_err(Error::internal)?;
-    head.set_uri(target.parse().map_err(Error::internal)?);
+    let mut head = empty(method);
+    head.uri = target.parse().map_err(Error::internal)?;
     if !http2 {
-        let _ = head.insert_header(HOST, base.authority.as_str());
+        head.headers.insert(HOST, HeaderValue::try_from(&base.authority).map_err(Error::internal)?);
     }
-    let _ = head.insert_header(ACCEPT_ENCODING, IDENTITY);
-    let _ = head.insert_header(USER_AGENT, AGENT);
+    head.headers.insert(ACCEPT_ENCODING, IDENTITY);
+    head.headers.insert(USER_AGENT, AGENT);
     Ok(head)
 }
 
 /// `anthropic-*` and `openai-*`: versions, betas, organisations.
-fn vendor_headers(head: &mut RequestHeader, client: &RequestHeader) {
+fn vendor_headers(head: &mut request::Parts, client: &request::Parts) {
     for (name, value) in &client.headers {
         if name.as_str().starts_with("anthropic-") || name.as_str().starts_with("openai-") {
-            let _ = head.append_header(name.clone(), value.clone());
+            head.headers.append(name.clone(), value.clone());
         }
     }
 }
 
 /// Which trace the request belongs to, where it belongs to one.
-fn trace_context(head: &mut RequestHeader, x: &Exchange, attempt: &Attempt) {
+fn trace_context(head: &mut request::Parts, x: &Exchange, attempt: &Attempt) {
     for (name, value) in x.trace.iter().flat_map(|trace| trace.headers(x.span(attempt))) {
-        let _ = head.insert_header(name, value);
+        head.headers.insert(name, value);
     }
 }
 
 /// What the operator adds, then the provider's credential, or the client's own where it asked for
 /// that.
 fn credentials(
-    head: &mut RequestHeader,
+    head: &mut request::Parts,
     deployment: &Deployment,
-    client: &RequestHeader,
+    client: &request::Parts,
     body: &[u8],
     x: &Exchange,
 ) -> Result<()> {
@@ -174,7 +183,7 @@ fn credentials(
 }
 
 /// The provider's own credential.
-fn sign(head: &mut RequestHeader, deployment: &Deployment, body: &[u8]) -> Result<()> {
+fn sign(head: &mut request::Parts, deployment: &Deployment, body: &[u8]) -> Result<()> {
     let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let unsigned = Unsigned {
         method: &head.method,
@@ -190,16 +199,16 @@ fn sign(head: &mut RequestHeader, deployment: &Deployment, body: &[u8]) -> Resul
 }
 
 /// Adds a header of a credential, unless the operator said that one.
-fn prove(head: &mut RequestHeader, deployment: &Deployment, name: HeaderName, value: HeaderValue) {
+fn prove(head: &mut request::Parts, deployment: &Deployment, name: HeaderName, value: HeaderValue) {
     if !deployment.headers.iter().any(|(said, _)| said == name.as_str()) {
-        let _ = head.insert_header(name, value);
+        head.headers.insert(name, value);
     }
 }
 
-fn operators_headers(head: &mut RequestHeader, deployment: &Deployment) {
+fn operators_headers(head: &mut request::Parts, deployment: &Deployment) {
     for (name, value) in &deployment.headers {
-        if let Ok(name) = HeaderName::try_from(name.as_str()) {
-            let _ = head.insert_header(name, value.expose());
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.expose())) {
+            head.headers.insert(name, value);
         }
     }
 }
@@ -211,14 +220,14 @@ pub(super) fn own_head(
     path: (&str, &str),
     body: &[u8],
     http2: bool,
-) -> Result<RequestHeader> {
+) -> Result<request::Parts> {
     let mut head = bare_head(deployment, method, path, None, http2)?;
     if !body.is_empty() {
-        let _ = head.insert_header(CONTENT_TYPE, respond::JSON);
-        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        head.headers.insert(CONTENT_TYPE, respond::JSON);
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     if deployment.provider.dialect() == Dialect::Anthropic {
-        let _ = head.insert_header(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
+        head.headers.insert(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
     operators_headers(&mut head, deployment);
     sign(&mut head, deployment, body)?;
@@ -276,7 +285,7 @@ fn secrets(x: &Exchange) -> Vec<Secret> {
 }
 
 /// A good head has come: how its body will be read.
-pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &ResponseHeader) -> Result<()> {
+pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response::Parts) -> Result<()> {
     let encoded = head.headers.get(CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
         return Err(Error::new(Kind::UpstreamFailed, "the provider compressed its answer though asked not to"));
@@ -316,7 +325,7 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &Response
 
 /// A good head has come from a target that goes on with the answer of another. What says so to the
 /// client is written here, where the answer is open for sure.
-pub(super) fn answer_goes_on(attempt: &mut Attempt, head: &ResponseHeader) -> Result<Bytes> {
+pub(super) fn answer_goes_on(attempt: &mut Attempt, head: &response::Parts) -> Result<Bytes> {
     let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     if is_json || head.headers.contains_key(CONTENT_ENCODING) {
         return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"));
@@ -346,11 +355,11 @@ pub(super) fn answer_chunk(x: &mut Exchange, chunk: &mut Option<Bytes>, end: boo
 }
 
 /// The head of a whole answer.
-pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHeader> {
+pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<response::Parts> {
     let passed = x.attempt_mut()?.answer.passed_head();
     let mut head = match passed {
-        Some(passed) => passed_head(passed, Some(length), true)?,
-        None => respond::whole(200, respond::JSON, length).map_err(Error::internal)?,
+        Some(passed) => passed_head(passed, Some(length), true),
+        None => respond::whole(StatusCode::OK, respond::JSON, length),
     };
     describe(&mut head, x);
     if let Some(cost) = x.end.charge.cost() {
@@ -364,8 +373,8 @@ pub(super) fn whole_head(x: &mut Exchange, length: usize) -> Result<ResponseHead
 }
 
 /// The provider's own head, as far as it is the client's.
-fn passed_head(passed: &passed::Head, length: Option<usize>, http1: bool) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(passed.status, Some(16)).map_err(Error::internal)?;
+fn passed_head(passed: &passed::Head, length: Option<usize>, http1: bool) -> response::Parts {
+    let mut head = respond::bare(respond::status_of(passed.status));
     for (name, value) in [(CONTENT_TYPE, &passed.content_type), (CONTENT_DISPOSITION, &passed.disposition)] {
         if let Some(value) = value {
             respond::set(&mut head, name, value.clone());
@@ -377,15 +386,15 @@ fn passed_head(passed: &passed::Head, length: Option<usize>, http1: bool) -> Res
         None if http1 => respond::set(&mut head, TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
         None => {}
     }
-    Ok(head)
+    head
 }
 
 /// The head of a stream.
-pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeader> {
+pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<response::Parts> {
     let is_array = x.parsed.as_ref().is_some_and(|parsed| parsed.array);
     let mut head = match x.attempt_mut()?.answer.passed_head() {
-        Some(passed) => passed_head(passed, None, http1)?,
-        None => respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1).map_err(Error::internal)?,
+        Some(passed) => passed_head(passed, None, http1),
+        None => respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1),
     };
     describe(&mut head, x);
     x.end.status = head.status.as_u16();
@@ -393,16 +402,15 @@ pub(super) fn stream_head(x: &mut Exchange, http1: bool) -> Result<ResponseHeade
 }
 
 /// The head of a stream before anybody has answered: who will is not known.
-pub(super) fn early_head(x: &Exchange, http1: bool) -> Result<ResponseHeader> {
+pub(super) fn early_head(x: &Exchange, http1: bool) -> response::Parts {
     let is_array = x.parsed.as_ref().is_some_and(|parsed| parsed.array);
-    let mut head =
-        respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1).map_err(Error::internal)?;
+    let mut head = respond::stream(if is_array { respond::JSON } else { respond::SSE }, http1);
     identify(&mut head, x);
-    Ok(head)
+    head
 }
 
 /// Who answered, and what it took.
-pub(super) fn describe(head: &mut ResponseHeader, x: &Exchange) {
+pub(super) fn describe(head: &mut response::Parts, x: &Exchange) {
     identify(head, x);
     if let Some(attempt) = &x.attempt {
         respond::set(head, respond::PROVIDER, attempt.target.deployment.name.as_str());
@@ -425,7 +433,7 @@ pub(super) fn describe(head: &mut ResponseHeader, x: &Exchange) {
 }
 
 /// Ids and limits: on every answer, errors too.
-pub(super) fn identify(head: &mut ResponseHeader, x: &Exchange) {
+pub(super) fn identify(head: &mut response::Parts, x: &Exchange) {
     let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
     let id = x.request_id.hyphenated().encode_lower(&mut buffer);
     respond::set(head, respond::REQUEST_ID, &*id);
@@ -444,7 +452,7 @@ pub(super) fn identify(head: &mut ResponseHeader, x: &Exchange) {
 }
 
 /// What an error answer says beside its body.
-pub(super) fn describe_error(head: &mut ResponseHeader, x: &Exchange, error: &Error) {
+pub(super) fn describe_error(head: &mut response::Parts, x: &Exchange, error: &Error) {
     identify(head, x);
     if x.attempts > 0 {
         respond::set(head, respond::ATTEMPTS, HeaderValue::from(x.attempts));
@@ -459,10 +467,10 @@ pub(super) fn describe_error(head: &mut ResponseHeader, x: &Exchange, error: &Er
 /// The head of what takes the pipeline, without its framing.
 pub(super) fn passing_head(
     x: &Exchange,
-    client: &RequestHeader,
+    client: &request::Parts,
     path: &str,
     query: Option<&str>,
-) -> Result<RequestHeader> {
+) -> Result<request::Parts> {
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let deployment = &attempt.target.deployment;
     let mut head = bare_head(deployment, client.method.clone(), (&deployment.base.path, path), query, false)?;
@@ -473,21 +481,21 @@ pub(super) fn passing_head(
 }
 
 /// Pass-through: the provider's head becomes the client's.
-pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> Result<ResponseHeader> {
+pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &response::Parts) -> Result<response::Parts> {
     let status = upstream.status.as_u16();
     if matches!(status, 401 | 403) && !x.pass_through {
         return Err(Error::new(Kind::UpstreamAuth, "the provider refused the gateway's credential"));
     }
-    let mut head = ResponseHeader::build(upstream.status, Some(16)).map_err(Error::internal)?;
+    let mut head = respond::bare(upstream.status);
     for name in [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING] {
         if let Some(value) = upstream.headers.get(&name) {
-            let _ = head.insert_header(name, value.clone());
+            head.headers.insert(name, value.clone());
         }
     }
     if status >= 400 {
         // Held, and cleaned of our credential: its length may change.
-        let _ = head.remove_header(&CONTENT_LENGTH);
-        let _ = head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        head.headers.remove(CONTENT_LENGTH);
+        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         let attempt = x.attempt_mut()?;
         attempt.answer = Answer::refusal(attempt.target.deployment.signer.secrets());
     }

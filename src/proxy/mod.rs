@@ -59,7 +59,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, StatusCode};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -166,7 +166,7 @@ impl ProxyHttp for Gateway {
         if !x.pass_through {
             deployment.signer.ready().await.map_err(|error| x.stop_passing(error))?;
         }
-        *head = realtime::request_head(x, session.req_header()).map_err(to_pingora)?;
+        *head = realtime::request_head(x, session.req_header()).map_err(to_pingora)?.into();
         if let Some(attempt) = &x.attempt {
             self.foresee(x, attempt).map_err(|error| x.stop_passing(error))?;
         }
@@ -184,7 +184,7 @@ impl ProxyHttp for Gateway {
             _ => hooks::pass_answer_head(x, head),
         };
         match own {
-            Ok(own) => *head = own,
+            Ok(own) => *head = own.into(),
             Err(error) => return Err(x.stop_passing(error)),
         }
         self.attempt_answered(x);
@@ -417,7 +417,7 @@ impl Gateway {
 
     /// An answer that needs no provider.
     async fn answer_here(&self, session: &mut Session, x: &mut Exchange, body: Bytes) -> Result<Served> {
-        let mut head = respond::whole(200, respond::JSON, body.len()).map_err(Error::internal)?;
+        let mut head = respond::whole(StatusCode::OK, respond::JSON, body.len());
         hooks::identify(&mut head, x);
         if matches!(x.endpoint, Some(Endpoint::Count | Endpoint::MessagesCount | Endpoint::GenerateCount)) {
             respond::set(&mut head, respond::USAGE_SOURCE, "estimated");
@@ -471,10 +471,10 @@ impl Gateway {
 
     async fn send_error(&self, session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
         let (mut head, body) = match x.end.verbatim.take() {
-            Some((status, body)) => (respond::whole(status, respond::JSON, body.len()).map_err(Error::internal)?, body),
+            Some((status, body)) => (respond::whole(respond::status_of(status), respond::JSON, body.len()), body),
             None => {
                 let id = x.request_id.hyphenated().to_string();
-                respond::error(x.dialect, error, &id).map_err(Error::internal)?
+                respond::error(x.dialect, error, &id)
             }
         };
         hooks::describe_error(&mut head, x, error);

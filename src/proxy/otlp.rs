@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use http::Method;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::request;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use pingora_http::RequestHeader;
 
 use super::ask::round_trip;
 use super::connector::{Pools, Upstream};
@@ -94,15 +93,19 @@ impl World for Collector {
     }
 }
 
-fn head(parcel: &Parcel) -> Result<RequestHeader> {
-    let mut head = RequestHeader::build(Method::POST, parcel.to.path.as_bytes(), Some(8)).map_err(Error::internal)?;
-    let _ = head.insert_header(HOST, parcel.to.authority.as_str());
-    let _ = head.insert_header(CONTENT_TYPE, PROTOBUF);
-    let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(parcel.body.len()));
-    let _ = head.insert_header(USER_AGENT, AGENT);
+fn head(parcel: &Parcel) -> Result<request::Parts> {
+    let head = http::Request::post(parcel.to.path.as_str())
+        .header(HOST, parcel.to.authority.as_str())
+        .header(CONTENT_TYPE, PROTOBUF)
+        .header(CONTENT_LENGTH, parcel.body.len())
+        .header(USER_AGENT, AGENT);
+    let (mut head, ()) = head.body(()).map_err(Error::internal)?.into_parts();
     for (name, value) in &parcel.headers {
-        let unwritable = |_| Error::new(Kind::Internal, format!("the header {name} of `otlp` cannot be written"));
-        head.insert_header(name.clone(), value.expose()).map_err(unwritable)?;
+        let unwritable = || Error::new(Kind::Internal, format!("the header {name} of `otlp` cannot be written"));
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value.expose())) else {
+            return Err(unwritable());
+        };
+        head.headers.insert(name, value);
     }
     Ok(head)
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
-use pingora_http::RequestHeader;
+use http::{HeaderName, HeaderValue, StatusCode, request};
 
 use super::connector::{Leg, Pools, Upstream};
 use super::listen::Bound;
@@ -41,13 +40,13 @@ impl OwnListener {
         Some(Self { pools, upstream: Upstream::own(base, CONNECT_WITHIN), authority })
     }
 
-    fn head(&self, trial: &Trial) -> pingora_core::Result<RequestHeader> {
-        let mut head = RequestHeader::build(Method::POST, trial.path.as_bytes(), Some(4))?;
-        head.insert_header(HOST, &self.authority)?;
-        head.insert_header(CONTENT_TYPE, "application/json")?;
-        head.insert_header(CONTENT_LENGTH, trial.body.len())?;
-        head.insert_header(AUTHORIZATION, format!("Bearer {}", trial.key.expose()))?;
-        Ok(head)
+    fn head(&self, trial: &Trial) -> Result<request::Parts, http::Error> {
+        let head = http::Request::post(trial.path.as_str())
+            .header(HOST, &self.authority)
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_LENGTH, trial.body.len())
+            .header(AUTHORIZATION, format!("Bearer {}", trial.key.expose()));
+        Ok(head.body(())?.into_parts().0)
     }
 }
 

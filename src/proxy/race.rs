@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pingora_http::RequestHeader;
+use http::request;
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
 
@@ -110,7 +110,7 @@ struct Outcome {
 /// A second attempt, where the rules allow one, and whose it is. Dropped before it is ready it was none.
 async fn second(
     gateway: &Gateway,
-    client: &RequestHeader,
+    client: &request::Parts,
     x: &Exchange,
     attempts: &Attempts,
     index: usize,
@@ -157,7 +157,7 @@ async fn race(
 }
 
 /// The provider's requests, written and signed. A credential that has to be fetched is waited for here.
-async fn parts(client: &RequestHeader, x: &Exchange, attempt: &Attempt) -> Result<Vec<Part>> {
+async fn parts(client: &request::Parts, x: &Exchange, attempt: &Attempt) -> Result<Vec<Part>> {
     if !x.pass_through {
         attempt.target.deployment.signer.ready().await?;
     }

@@ -13,8 +13,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
-use pingora_http::{RequestHeader, ResponseHeader};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, request, response};
 use pingora_proxy::Session;
 
 use super::context::{Attempt, Exchange};
@@ -22,7 +21,7 @@ use super::{Gateway, hooks};
 use crate::error::{Error, Kind, Result};
 use crate::record::Why;
 use crate::stage::answer::Answer;
-use crate::stage::pass;
+use crate::stage::{pass, respond};
 use crate::tenant::credential;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -56,24 +55,24 @@ impl Gateway {
 }
 
 /// Whether the request asks for another protocol where one may be had.
-pub(super) fn may_upgrade(head: &RequestHeader) -> bool {
+pub(super) fn may_upgrade(head: &request::Parts) -> bool {
     crate::stage::accept::call(head.uri.path()).is_some_and(|call| call.pass == crate::provider::Pass::Realtime)
 }
 
 /// The provider's handshake.
-pub(super) fn request_head(x: &Exchange, client: &RequestHeader) -> Result<RequestHeader> {
+pub(super) fn request_head(x: &Exchange, client: &request::Parts) -> Result<request::Parts> {
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let query = pass::session_query(client.uri.query(), &attempt.target.model);
     let mut head = hooks::passing_head(x, client, &attempt.prepared.path, query.as_deref())?;
-    let _ = head.insert_header(CONNECTION, HeaderValue::from_static("upgrade"));
-    let _ = head.insert_header(UPGRADE, WEBSOCKET);
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.insert(UPGRADE, WEBSOCKET);
     for name in [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION] {
         if let Some(value) = client.headers.get(&name) {
-            let _ = head.insert_header(name, value.clone());
+            head.headers.insert(name, value.clone());
         }
     }
     if let Some(protocols) = protocols(&client.headers) {
-        let _ = head.insert_header(SEC_WEBSOCKET_PROTOCOL, protocols);
+        head.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::try_from(protocols).map_err(Error::internal)?);
     }
     Ok(head)
 }
@@ -87,13 +86,13 @@ fn protocols(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The provider has agreed: its handshake becomes ours.
-pub(super) fn answer_head(x: &mut Exchange, upstream: &ResponseHeader) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(StatusCode::SWITCHING_PROTOCOLS, Some(16)).map_err(Error::internal)?;
-    let _ = head.insert_header(CONNECTION, HeaderValue::from_static("upgrade"));
-    let _ = head.insert_header(UPGRADE, WEBSOCKET);
+pub(super) fn answer_head(x: &mut Exchange, upstream: &response::Parts) -> Result<response::Parts> {
+    let mut head = respond::bare(StatusCode::SWITCHING_PROTOCOLS);
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.insert(UPGRADE, WEBSOCKET);
     for name in [SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL] {
         if let Some(value) = upstream.headers.get(&name) {
-            let _ = head.insert_header(name, value.clone());
+            head.headers.insert(name, value.clone());
         }
     }
     hooks::describe(&mut head, x);

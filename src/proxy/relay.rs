@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pingora_http::ResponseHeader;
+use http::response;
 use pingora_proxy::Session;
 
 use super::alive::Alive;
@@ -272,9 +272,9 @@ async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body:
     send_whole(session, head, body).await
 }
 
-pub(super) async fn send_whole(session: &mut Session, head: ResponseHeader, body: Bytes) -> Result<()> {
+pub(super) async fn send_whole(session: &mut Session, head: response::Parts, body: Bytes) -> Result<()> {
     let client = &mut session.downstream_session;
-    client.write_response_header(Box::new(head)).await.map_err(super::body::gone)?;
+    client.write_response_header(Box::new(head.into())).await.map_err(super::body::gone)?;
     client.write_response_body(body, true).await.map_err(super::body::gone)
 }
 

@@ -77,9 +77,13 @@ pub(super) async fn run(
                 Ok(Batch { out, end: false, broken: None })
             }
         };
-        timer.as_mut().reset(patience.until().into());
         batch = match next {
             Ok(batch) => batch,
+            // The timer is not set again for each batch: it may be one of before.
+            Err(Ended::Late) if Instant::now() < patience.until() => {
+                timer.as_mut().reset(patience.until().into());
+                Batch { out: Bytes::new(), end: false, broken: None }
+            }
             Err(Ended::Late) => return cut(gateway, session, x, patience.error()).await,
             Err(Ended::Error(error)) => return cut(gateway, session, x, error).await,
         };
@@ -137,7 +141,7 @@ async fn commit(session: &mut Session, x: &mut Exchange, head_is_out: bool) -> R
         return Ok(());
     }
     capture::head(x, &head);
-    session.downstream_session.write_response_header(Box::new(head)).await.map_err(super::body::gone)
+    session.downstream_session.write_response_header(Box::new(head.into())).await.map_err(super::body::gone)
 }
 
 pub(super) async fn write(session: &mut Session, x: &Exchange, out: Bytes, end: bool) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
-use pingora_http::ResponseHeader;
+use http::{StatusCode, response};
 
 use crate::error::Error;
 use crate::wire::{self, Dialect};
@@ -26,52 +26,61 @@ const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub const SSE: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
+const USUAL_HEADERS: usize = 24;
+
 /// Sets a header whose value was made here; one that cannot stand in a head is left out.
-pub fn set(head: &mut ResponseHeader, name: HeaderName, value: impl TryInto<HeaderValue>) {
+pub fn set(head: &mut response::Parts, name: HeaderName, value: impl TryInto<HeaderValue>) {
     if let Ok(value) = value.try_into() {
-        // Fails only on invalid input, which the types exclude.
-        let _ = head.insert_header(name, value);
+        head.headers.insert(name, value);
     }
 }
 
+/// A head with nothing in it.
+#[must_use]
+pub fn bare(status: StatusCode) -> response::Parts {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = status;
+    // More than most have, so that it never grows.
+    head.headers.reserve(USUAL_HEADERS);
+    head
+}
+
 /// The head of a whole answer.
-pub fn whole(
-    status: u16,
-    content_type: HeaderValue,
-    length: usize,
-) -> Result<ResponseHeader, Box<pingora_core::Error>> {
-    let mut head = ResponseHeader::build(status, Some(16))?;
+pub fn whole(status: StatusCode, content_type: HeaderValue, length: usize) -> response::Parts {
+    let mut head = bare(status);
     set(&mut head, CONTENT_TYPE, content_type);
     set(&mut head, CONTENT_LENGTH, HeaderValue::from(length));
-    Ok(head)
+    head
 }
 
 /// The head of a stream. Proxies on the way are told not to hold it back.
-pub fn stream(content_type: HeaderValue, http1: bool) -> Result<ResponseHeader, Box<pingora_core::Error>> {
-    let mut head = ResponseHeader::build(200, Some(16))?;
+pub fn stream(content_type: HeaderValue, http1: bool) -> response::Parts {
+    let mut head = bare(StatusCode::OK);
     set(&mut head, CONTENT_TYPE, content_type);
     set(&mut head, CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     set(&mut head, HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     if http1 {
         set(&mut head, TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    Ok(head)
+    head
 }
 
 /// An error as head and body, in the caller's format.
-pub fn error(
-    dialect: Dialect,
-    error: &Error,
-    request_id: &str,
-) -> Result<(ResponseHeader, Bytes), Box<pingora_core::Error>> {
+pub fn error(dialect: Dialect, error: &Error, request_id: &str) -> (response::Parts, Bytes) {
     let mut body = Vec::with_capacity(256);
     let status = wire::encode_error(dialect, error, request_id, &mut body);
-    let head = whole(status, JSON, body.len())?;
-    Ok((head, Bytes::from(body)))
+    let head = whole(status_of(status), JSON, body.len());
+    (head, Bytes::from(body))
+}
+
+/// A number that is no status is a fault of ours.
+#[must_use]
+pub fn status_of(number: u16) -> StatusCode {
+    StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Whether and when to come back.
-pub fn retry_advice(head: &mut ResponseHeader, error: &Error) {
+pub fn retry_advice(head: &mut response::Parts, error: &Error) {
     if error.forbids_client_retry() {
         set(head, SHOULD_RETRY, HeaderValue::from_static("false"));
     }

@@ -4,10 +4,10 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, StatusCode, Version};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Version, request, response};
 use httparse::ParserConfig;
 use pingora_core::{Error, ErrorType, OrErr, Result};
-use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::Body;
 use crate::wire::chunked::Chunked;
@@ -18,11 +18,8 @@ const USUAL_BYTES: usize = 512;
 
 /// A request's head as it goes out, with room for a body of as many bytes behind it. How long the body is
 /// it says itself, where the head does not.
-pub(super) fn write(head: &RequestHeader, body_bytes: usize, room: usize) -> Result<Vec<u8>> {
-    let path = head.raw_path();
-    if path.is_empty() || path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Error::e_explain(ErrorType::InvalidHTTPHeader, "a path that cannot be written");
-    }
+pub(super) fn write(head: &request::Parts, body_bytes: usize, room: usize) -> Vec<u8> {
+    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes();
     let mut out = Vec::with_capacity(USUAL_BYTES + path.len() + room);
     for part in [head.method.as_str().as_bytes(), b" ", path, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
@@ -37,7 +34,7 @@ pub(super) fn write(head: &RequestHeader, body_bytes: usize, room: usize) -> Res
         out.extend_from_slice(format!("content-length: {body_bytes}\r\n").as_bytes());
     }
     out.extend_from_slice(b"\r\n");
-    Ok(out)
+    out
 }
 
 /// Where the head ends, if it is whole. Bytes before `seen` were looked at.
@@ -55,7 +52,7 @@ pub(super) fn end(bytes: &[u8], seen: usize) -> Option<usize> {
 }
 
 /// An answer's head, whole.
-pub(super) fn read(bytes: &Bytes) -> Result<ResponseHeader> {
+pub(super) fn read(bytes: &Bytes) -> Result<response::Parts> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut found = httparse::Response::new(&mut []);
     ParserConfig::default()
@@ -64,20 +61,22 @@ pub(super) fn read(bytes: &Bytes) -> Result<ResponseHeader> {
         .or_err(ErrorType::InvalidHTTPHeader, "reading an answer's head")?;
     let status = StatusCode::from_u16(found.code.unwrap_or_default())
         .or_err(ErrorType::InvalidHTTPHeader, "a status that is none")?;
-    let mut head = ResponseHeader::build_no_case(status, Some(found.headers.len()))?;
-    head.set_version(if found.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 });
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = status;
+    head.version = if found.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    head.headers.reserve(found.headers.len());
     for header in found.headers.iter() {
         let name = HeaderName::from_bytes(header.name.as_bytes())
             .or_err(ErrorType::InvalidHTTPHeader, "a header's name that is none")?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value))
             .or_err(ErrorType::InvalidHTTPHeader, "a header's value that is none")?;
-        head.append_header(name, value)?;
+        head.headers.append(name, value);
     }
     Ok(head)
 }
 
 /// How the body is framed, and whether the connection outlives it (section 6.3).
-pub(super) fn framing(head: &ResponseHeader, answers_head: bool) -> Result<(Body, bool)> {
+pub(super) fn framing(head: &response::Parts, answers_head: bool) -> Result<(Body, bool)> {
     let keeps = match head.version {
         Version::HTTP_10 => says(&head.headers, "keep-alive"),
         _ => !says(&head.headers, "close"),

@@ -12,10 +12,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::Method;
+use http::{Method, request, response};
 use pingora_core::protocols::Stream;
 use pingora_core::{Error, ErrorType, Result};
-use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_timeout::fast_timeout::fast_timeout;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
@@ -56,7 +55,7 @@ pub(super) struct Http1 {
     buf: BytesMut,
     answers_head: bool,
     is_sent: bool,
-    head: Option<ResponseHeader>,
+    head: Option<response::Parts>,
     body: Body,
     keeps: bool,
     /// For each read of a body.
@@ -91,11 +90,11 @@ impl Http1 {
     }
 
     /// Sends a request. Where that fails the answer may have come all the same.
-    pub(super) async fn send(&mut self, head: &RequestHeader, body: &Bytes) -> Result<()> {
+    pub(super) async fn send(&mut self, head: &request::Parts, body: &Bytes) -> Result<()> {
         (self.head, self.body, self.keeps, self.is_sent) = (None, Body::Unknown, false, false);
         (self.answers_head, self.read_patience) = (head.method == Method::HEAD, None);
         let behind = if body.len() <= COPIED_BYTES { body.len() } else { 0 };
-        let mut first = head::write(head, body.len(), behind)?;
+        let mut first = head::write(head, body.len(), behind);
         first.extend_from_slice(body.get(..behind).unwrap_or_default());
         let rest = body.get(behind..).unwrap_or_default();
         let stream = &mut self.stream;
@@ -141,7 +140,7 @@ impl Http1 {
         }
     }
 
-    pub(super) fn head(&self) -> Option<&ResponseHeader> {
+    pub(super) fn head(&self) -> Option<&response::Parts> {
         self.head.as_ref()
     }
 

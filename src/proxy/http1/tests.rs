@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{CONTENT_LENGTH, HOST};
+use http::uri::PathAndQuery;
+use http::{Method, Request, request};
 use pingora_core::ErrorType;
-use pingora_http::RequestHeader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-use super::head::{end as head_end, write};
+use super::head::end as head_end;
 use super::{Http1, MALFORMED};
 
 fn connection() -> (Http1, DuplexStream) {
@@ -15,10 +15,9 @@ fn connection() -> (Http1, DuplexStream) {
     (Http1::new(Box::new(own), Some(Duration::from_secs(5))), theirs)
 }
 
-fn request(method: Method, path: &str) -> RequestHeader {
-    let mut head = RequestHeader::build(method, path.as_bytes(), None).unwrap();
-    head.insert_header(HOST, "provider.example").unwrap();
-    head
+fn request(method: Method, path: &str) -> request::Parts {
+    let head = Request::builder().method(method).uri(path).header(HOST, "provider.example");
+    head.body(()).unwrap().into_parts().0
 }
 
 /// What comes of those bytes, cut at any place: status, body, and whether the connection may be used again.
@@ -57,7 +56,7 @@ async fn everywhere(method: Method, wire: &str, closes: bool) -> Result<(u16, St
 async fn head_and_body_go_out_together() {
     let (mut http1, mut theirs) = connection();
     let mut head = request(Method::POST, "/v1/chat?x=1");
-    head.insert_header(CONTENT_LENGTH, 5).unwrap();
+    head.headers.insert(CONTENT_LENGTH, 5.into());
     http1.send(&head, &Bytes::from_static(b"hello")).await.unwrap();
     let mut seen = vec![0; 4096];
     let read = theirs.read(&mut seen).await.unwrap();
@@ -88,8 +87,7 @@ async fn a_large_body_goes_out_whole() {
 #[test]
 fn a_path_cannot_smuggle_a_head() {
     for path in ["/a b", "/a\r\nx: y", "/\x7f"] {
-        let head = RequestHeader::build(Method::GET, path.as_bytes(), None);
-        assert!(head.is_err() || write(&head.unwrap(), 0, 0).is_err(), "{path:?}");
+        assert!(PathAndQuery::try_from(path).is_err(), "{path:?}");
     }
 }
 

@@ -14,11 +14,11 @@
 //! the total is taken over the quirk, which decides only where there is no total.
 
 use crate::usage::tokens::{Details, Usage};
-use crate::wire::Quirks;
 use crate::wire::json::Obj;
+use crate::wire::{Quirks, scan};
 use crate::wire_object;
 
-use crate::wire::lenient::{Value, charged, count, items, read};
+use crate::wire::lenient::{Value, charged, count, read};
 
 wire_object! {
     struct Counts<'a> {
@@ -70,8 +70,6 @@ wire_object! {
 wire_object! {
     struct Places<'a> {
         usage: &'a serde_json::value::RawValue,
-        x_groq: &'a serde_json::value::RawValue,
-        choices: &'a serde_json::value::RawValue,
     }
 }
 
@@ -145,8 +143,25 @@ fn with_outsiders(
 
 /// The usage of a whole answer or of one chunk, wherever its vendor puts it.
 pub fn in_body(json: &str, quirks: &Quirks) -> Option<Usage> {
-    let places: Places<'_> = serde_json::from_str(json).ok()?;
-    find(places.usage, places.x_groq, &items(places.choices), quirks)
+    let [usage, x_groq, choices] = scan::several(json, PLACES);
+    at(usage, x_groq, choices, quirks)
+}
+
+/// Where vendors put it: `usage`, `x_groq.usage`, `choices[].usage`.
+pub const PLACES: [&str; 3] = ["usage", "x_groq", "choices"];
+
+/// The same, of the members at [`PLACES`].
+pub fn at(usage: Option<&str>, x_groq: Option<&str>, choices: Option<&str>, quirks: &Quirks) -> Option<Usage> {
+    let within = |value: &str| decode(scan::member(value, "usage")?, quirks);
+    let in_choices = |choices: &str| {
+        let choices: Vec<&serde_json::value::RawValue> = serde_json::from_str(choices).ok()?;
+        choices.iter().find_map(|choice| within(choice.get()))
+    };
+    let has_usage = |choices: &&str| choices.contains("\"usage\"");
+    usage
+        .and_then(|usage| decode(usage, quirks))
+        .or_else(|| x_groq.and_then(within))
+        .or_else(|| choices.filter(has_usage).and_then(in_choices))
 }
 
 /// The first count among `usage`, `x_groq.usage` and `choices[].usage`.

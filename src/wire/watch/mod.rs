@@ -370,13 +370,22 @@ fn literal(value: &str) -> &str {
 }
 
 fn has_error(data: &str) -> bool {
-    scan::member(data, "error").is_some_and(|error| !matches!(error, "null" | "\"\"" | "{}" | "false"))
+    scan::member(data, "error").is_some_and(says_error)
+}
+
+fn says_error(error: &str) -> bool {
+    !matches!(error, "null" | "\"\"" | "{}" | "false")
 }
 
 /// The service tier a count or a chunk names. Anthropic's fast answers are told beside it.
 fn tier(json: &str) -> Option<String> {
-    let word = |name| Some(Str::from_raw(scan::member(json, name)?)?.text().into_owned());
-    word("speed").filter(|speed| speed == "fast").or_else(|| word("service_tier"))
+    let [speed, tier] = scan::several(json, ["speed", "service_tier"]);
+    tier_of(speed, tier)
+}
+
+fn tier_of(speed: Option<&str>, tier: Option<&str>) -> Option<String> {
+    let word = |json: Option<&str>| Some(Str::from_raw(json?)?.text().into_owned());
+    if speed == Some("\"fast\"") { word(speed) } else { word(tier) }
 }
 
 /// Where most answers name their model.
@@ -386,6 +395,10 @@ const MOST_NAME_BYTES: usize = 256;
 /// The model that an answer names.
 fn model(json: &str, member: &str) -> Option<String> {
     name(&Str::from_raw(scan::member(json, member)?)?)
+}
+
+fn model_of(json: Option<&str>) -> Option<String> {
+    name(&Str::from_raw(json?)?)
 }
 
 /// A name, unless it is none.
@@ -412,21 +425,24 @@ pub struct Whole {
 
 /// Reads a whole answer without building anything of it.
 pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
+    let [usage_at, x_groq, choices] = openai_chat::usage::PLACES;
+    let names = [usage_at, x_groq, choices, "error", "speed", "service_tier", MODEL, gemini::MODEL];
+    let [counts, x_groq, choices, error, speed, tier_beside, model, model_version] = scan::several(body, names);
     let usage = match dialect {
-        Dialect::OpenAiChat => openai_chat::usage::in_body(body, quirks),
-        Dialect::Anthropic => scan::member(body, "usage").and_then(|json| anthropic::usage::decode(json, quirks)),
+        Dialect::OpenAiChat => openai_chat::usage::at(counts, x_groq, choices, quirks),
+        Dialect::Anthropic => counts.and_then(|json| anthropic::usage::decode(json, quirks)),
         Dialect::Responses => super::responses::usage::in_body(body, quirks),
         Dialect::Gemini => super::gemini::usage::in_body(body, quirks),
         Dialect::Converse => converse::usage::in_body(body, quirks),
         Dialect::Cohere => cohere::usage::in_body(body, quirks),
     };
-    let error = (usage.is_none() && has_error(body)).then(|| decode_error_event(dialect, body));
+    let error = (usage.is_none() && error.is_some_and(says_error)).then(|| decode_error_event(dialect, body));
     // Anthropic names it beside its counts, OpenAI beside the answer.
-    let service_tier = tier(body).or_else(|| tier(scan::member(body, "usage")?));
+    let service_tier = tier_of(speed, tier_beside).or_else(|| tier(counts?));
     let model = match dialect {
-        Dialect::Gemini => model(body, gemini::MODEL),
+        Dialect::Gemini => model_of(model_version),
         Dialect::Converse | Dialect::Cohere => None,
-        Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Responses => model(body, MODEL),
+        Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Responses => model_of(model),
     };
     Whole { usage, service_tier, model, error }
 }

@@ -10,9 +10,9 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, request, response};
 use pingora_core::ErrorType;
 use pingora_timeout::fast_timeout::fast_timeout;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::connector::{self, Leg};
+use super::connector::{self, Leg, Upstream};
 use super::context::{Attempt, Deadline, Exchange};
 use super::{Gateway, capture, hooks};
 use crate::error::{Error, Kind, Result};
@@ -111,14 +111,10 @@ pub(super) fn abandon(mut leg: Leg, error: &Error) {
 /// Connects, sends the request and reads the answer's head.
 async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part) -> Result<Leg, Broken> {
     let upstream = x.live.upstream(&attempt.target.deployment)?;
-    // TLS takes its own time, but where somebody said how long at most.
-    let routes = || x.plan.as_ref()?.attempts.timeouts.connect;
-    let said = x.patience.connect.or_else(routes);
-    let patience = said.unwrap_or(attempt.timeouts.connect * 2).min(left(attempt.deadline));
-    let mut leg = match fast_timeout(patience + MILLISECOND, gateway.pools.connect(upstream)).await {
-        Ok(leg) => leg?,
-        Err(_) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline).into()),
-        Err(_) => return Err(connector::too_slow().into()),
+    let mut leg = match upstream.kept() {
+        Some(leg) => leg,
+        // Its future is large, and seldom needed.
+        None => Box::pin(connect(gateway, x, attempt, upstream)).await?,
     };
     let mut head = part.head;
     if leg.is_http2() {
@@ -139,6 +135,18 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
             abandon(leg, &broken.error);
             Err(Broken { is_stale, ..broken })
         }
+    }
+}
+
+async fn connect(gateway: &Gateway, x: &Exchange, attempt: &Attempt, upstream: &Upstream) -> Result<Leg> {
+    // TLS takes its own time, but where somebody said how long at most.
+    let routes = || x.plan.as_ref()?.attempts.timeouts.connect;
+    let said = x.patience.connect.or_else(routes);
+    let patience = said.unwrap_or(attempt.timeouts.connect * 2).min(left(attempt.deadline));
+    match timeout(patience, gateway.pools.open(upstream)).await {
+        Ok(leg) => leg,
+        Err(_) if left(attempt.deadline).is_zero() => Err(too_long(attempt.deadline)),
+        Err(_) => Err(connector::too_slow()),
     }
 }
 
@@ -185,6 +193,10 @@ fn learn(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, leg: &Leg) {
     }
     // What is left to a client with a credential of its own is nobody else's affair.
     let Some(run) = attempt.run.as_ref().filter(|_| !x.pass_through) else { return };
+    // Most answers say nothing of it.
+    if !head.headers.keys().any(|name| name.as_str().contains("limit")) {
+        return;
+    }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let unix_ms = clock::unix_ms();
     let learned = quota::read(header, unix_ms);

@@ -116,6 +116,13 @@ impl Upstream {
         (self.base.tls, self.base.port) == (base.tls, base.port) && self.base.host == base.host
     }
 
+    /// A connection that waits for its next request.
+    pub(super) fn kept(&self) -> Option<Leg> {
+        let kept = self.idle.take(&self.peers.load())?;
+        let idle = Arc::clone(&self.idle);
+        Some(Leg { way: Way::One(kept.connection), reused: true, idle, place: kept.place })
+    }
+
     /// Closes connections that nobody used for long.
     pub(super) fn sweep(&self) {
         self.idle.sweep();
@@ -348,14 +355,18 @@ impl Pools {
         Self { connector: Connector::new(Some(options)) }
     }
 
-    /// A connection to any address of `upstream`: pooled if there is one, else the next address
-    /// after each that refuses.
+    /// A connection to any address of `upstream`: one that waits if there is one, else a new one.
     pub(crate) async fn connect(&self, upstream: &Upstream) -> Result<Leg> {
+        match upstream.kept() {
+            Some(leg) => Ok(leg),
+            None => self.open(upstream).await,
+        }
+    }
+
+    /// One of HTTP/2 that is open, or a new one, to the next address after each that refuses.
+    pub(super) async fn open(&self, upstream: &Upstream) -> Result<Leg> {
         let peers = upstream.peers().await?;
         let idle = Arc::clone(&upstream.idle);
-        if let Some(kept) = idle.take(&peers) {
-            return Ok(Leg { way: Way::One(kept.connection), reused: true, idle, place: kept.place });
-        }
         let start = upstream.next.load(Ordering::Relaxed);
         let mut last = None;
         for offset in 0..peers.len().min(3) {

@@ -89,6 +89,7 @@ use crate::usage::price::amount;
 use crate::wire::Dialect;
 
 /// What a client calls its request; kept as `client_request_id`, never used as ours.
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids of a client are cut off.
 const MAX_CLIENT_ID_BYTES: usize = 128;
@@ -354,7 +355,7 @@ impl Gateway {
                     }
                 })?;
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
-        x.betas = head.headers.get_all("anthropic-beta").iter().cloned().collect();
+        x.betas = head.headers.get_all(ANTHROPIC_BETA).iter().cloned().collect();
         x.pass_through = known.pass_through;
         x.caller = Some(known.caller);
         x.tags = parse::tags(&head.headers);
@@ -378,7 +379,7 @@ impl Gateway {
         };
         parse::check_model(&parsed.model)?;
         let head = session.req_header();
-        let named = head.headers.get("x-weir-provider").and_then(|v| v.to_str().ok());
+        let named = head.headers.get(respond::PROVIDER).and_then(|v| v.to_str().ok());
         let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect };
         let mut plan = match (&mut x.passage, accept::call(head.uri.path())) {
             (Some(passage), Some(call)) => pass::plan(call, &parsed.model, passage, &mut x.opened, ask)?,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::error::{Error, Kind, Result};
 use crate::provider::Pass;
@@ -267,12 +267,15 @@ fn shown(path: &str) -> &str {
     path.get(..end).unwrap_or_default()
 }
 
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
 /// The format of lists, and of errors on a path nobody knows: Anthropic's SDKs say which version they
 /// speak, Google's have a version and a header of their own.
 pub fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
     match () {
-        () if headers.contains_key("anthropic-version") => Dialect::Anthropic,
-        () if path.starts_with("/v1beta") || headers.contains_key("x-goog-api-key") => Dialect::Gemini,
+        () if headers.contains_key(ANTHROPIC_VERSION) => Dialect::Anthropic,
+        () if path.starts_with("/v1beta") || headers.contains_key(GOOGLE_KEY) => Dialect::Gemini,
         () => Dialect::OpenAiChat,
     }
 }

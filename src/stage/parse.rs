@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::accept::{Endpoint, gemini_call};
 use super::user;
@@ -49,10 +49,11 @@ pub struct Parsed {
 }
 
 /// How long a client has patience, in place of what the route says.
-const TIMEOUT: &str = "x-weir-timeout";
+const TIMEOUT: HeaderName = HeaderName::from_static("x-weir-timeout");
 
-const PREFER: &str = "x-weir-prefer";
-const TAGS: &str = "x-weir-tags";
+const PREFER: HeaderName = HeaderName::from_static("x-weir-prefer");
+const STRICT: HeaderName = HeaderName::from_static("x-weir-strict");
+const TAGS: HeaderName = HeaderName::from_static("x-weir-tags");
 const MOST_MODEL_BYTES: usize = 512;
 const MOST_TAGS: usize = 16;
 const MOST_TAG_BYTES: usize = 64;
@@ -195,7 +196,7 @@ fn asks_for_events(query: Option<&str>) -> bool {
 
 /// Whether this request asks for refusal where a member cannot be expressed.
 pub fn strict(headers: &HeaderMap) -> bool {
-    headers.get("x-weir-strict").is_some_and(|v| v == "true" || v == "1")
+    headers.get(STRICT).is_some_and(|v| v == "true" || v == "1")
 }
 
 /// `x-weir-timeout`: `30s`, `500ms`, a number of seconds; or several by name, `total=30s,
@@ -205,7 +206,7 @@ pub fn patience(headers: &HeaderMap) -> Result<Patience> {
     let wrong = || {
         let text =
             "expected a duration like `30s` or `500ms`, or some of `total=30s, first_token=5s, idle=10s, connect=1s`";
-        Error::invalid(TIMEOUT, text)
+        Error::invalid("x-weir-timeout", text)
     };
     let mut patience = Patience::default();
     for part in value.to_str().map_err(|_| wrong())?.split(',') {
@@ -244,7 +245,7 @@ pub fn prefer(headers: &HeaderMap) -> Result<Option<Prefer>> {
     let word = Prefer::WORDS.iter().find(|(word, _)| value.as_bytes() == word.as_bytes());
     match word {
         Some((_, prefer)) => Ok(Some(*prefer)),
-        None => Err(Error::invalid(PREFER, "expected `balanced`, `cost`, `quality` or `latency`")),
+        None => Err(Error::invalid("x-weir-prefer", "expected `balanced`, `cost`, `quality` or `latency`")),
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::wire::envelope::Envelope;
 use crate::wire::json::Str;
 use crate::wire::scan;
 
-const USER: &str = "x-weir-user";
+const USER: HeaderName = HeaderName::from_static("x-weir-user");
 /// Longer names are told apart by their hash.
 const MOST_BYTES: usize = 128;
 /// The same where a client may have put more than a name.
@@ -34,7 +34,9 @@ pub fn of_head(headers: &HeaderMap) -> Result<Option<String>> {
     let text = value.to_str().ok().map(str::trim);
     match text.filter(|it| !it.is_empty() && it.len() <= MOST_BYTES && !it.contains('\t')) {
         Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Error::invalid(USER, format!("expected a name of at most {MOST_BYTES} printable characters"))),
+        None => {
+            Err(Error::invalid("x-weir-user", format!("expected a name of at most {MOST_BYTES} printable characters")))
+        }
     }
 }
 

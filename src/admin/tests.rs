@@ -37,6 +37,7 @@ struct Fake {
     draining: AtomicBool,
     known: AtomicBool,
     kept: Arc<Kept>,
+    running: Arc<Running>,
     reload: Result<String, String>,
     database: Option<Arc<Database>>,
     captures: Captures,
@@ -87,6 +88,9 @@ impl Backend for Fake {
     }
     fn requests(&self) -> Arc<Kept> {
         Arc::clone(&self.kept)
+    }
+    fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
     }
     fn database(&self) -> Option<Arc<Database>> {
         self.database.clone()
@@ -223,6 +227,7 @@ fn fake(token: Option<&str>) -> Fake {
         draining: AtomicBool::new(false),
         known: AtomicBool::new(true),
         kept,
+        running: Arc::default(),
         reload: Ok("def456".into()),
         database: None,
         captures: Captures::new(Path::new("no-such-directory"), capturing()),

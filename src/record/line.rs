@@ -53,6 +53,15 @@ impl Record<'_> {
         out.push(b'\n');
     }
 
+    /// Appends what is known of a request that has run for so long, as one JSON object.
+    pub fn write_running(&self, running: Duration, out: &mut Vec<u8>) {
+        let mut row = Obj::new(out);
+        self.write_who(&mut row);
+        self.write_asked(&mut row);
+        row.num("attempts", u64::from(self.attempts));
+        row.num("running_ms", u64::try_from(running.as_millis()).unwrap_or(u64::MAX));
+    }
+
     fn write_who(&self, row: &mut Obj<'_>) {
         let id = &mut Uuid::encode_buffer();
         row.text("request_id", self.request_id.hyphenated().encode_lower(id));
@@ -75,6 +84,14 @@ impl Record<'_> {
     }
 
     fn write_what(&self, row: &mut Obj<'_>) {
+        self.write_asked(row);
+        row.num("status", u64::from(self.status));
+        row.text("outcome", self.outcome.as_str());
+        row.num("attempts", u64::from(self.attempts));
+        row.bool("fallback", self.fallback);
+    }
+
+    fn write_asked(&self, row: &mut Obj<'_>) {
         row.text("format", self.format);
         text(row, "route", self.route);
         if let Some(reason) = self.route_reason {
@@ -87,10 +104,6 @@ impl Record<'_> {
             row.text("response_model", model);
         }
         row.bool("stream", self.stream);
-        row.num("status", u64::from(self.status));
-        row.text("outcome", self.outcome.as_str());
-        row.num("attempts", u64::from(self.attempts));
-        row.bool("fallback", self.fallback);
     }
 
     fn write_usage(&self, row: &mut Obj<'_>) {

@@ -49,7 +49,7 @@ pub struct Line {
 }
 
 impl Wanted {
-    fn is(&self, record: &Record<'_>) -> bool {
+    pub(super) fn is(&self, record: &Record<'_>) -> bool {
         let fits = |wanted: &Option<String>, own: Option<&str>| wanted.is_none() || wanted.as_deref() == own;
         fits(&self.tenant, record.tenant)
             && fits(&self.key, record.key_id)
@@ -104,16 +104,17 @@ impl Kept {
         self.rows().count
     }
 
-    /// Those that are wanted of what came after the first `seen`, in their order, and how many there were by
-    /// then. What is forgotten already is left out.
-    pub fn behind(&self, seen: u64, wanted: &Wanted) -> (u64, Vec<Line>) {
-        let (count, rows) = {
+    /// Those that are wanted of what came after the first `seen`, in their order, and whether some of that is
+    /// forgotten already. `seen` is how many there were by then.
+    pub fn behind(&self, seen: &mut u64, wanted: &Wanted) -> (Vec<Line>, bool) {
+        let (rows, is_short) = {
             let all = self.rows();
-            let fresh = usize::try_from(all.count.saturating_sub(seen)).unwrap_or(usize::MAX);
+            let fresh = all.count.saturating_sub(std::mem::replace(seen, all.count));
+            let fresh = usize::try_from(fresh).unwrap_or(usize::MAX);
             let before = all.rows.len().saturating_sub(fresh);
-            (all.count, all.rows.iter().skip(before).cloned().collect::<Vec<_>>())
+            (all.rows.iter().skip(before).cloned().collect::<Vec<_>>(), fresh > all.rows.len())
         };
-        (count, rows.into_iter().filter_map(|row| wanted.read(&row)).collect())
+        (rows.into_iter().filter_map(|row| wanted.read(&row)).collect(), is_short)
     }
 
     /// The line of the one of that id, where `sees` says of its tenant that the asking may see it.
@@ -180,6 +181,10 @@ mod tests {
     fn only_the_last_are_kept() {
         let kept = kept(1_005);
         assert_eq!(kept.some(&wanted()).len(), MOST);
+        let mut seen = 0;
+        let (lines, is_short) = kept.behind(&mut seen, &wanted());
+        assert_eq!((lines.len(), is_short, seen), (MOST, true, 1_005), "who comes too late is told so");
+        assert!(!kept.behind(&mut 5, &wanted()).1);
         let is_there = |number| kept.one(&id(number), |_| true).is_some();
         assert!(!is_there(4) && is_there(5));
         let long = vec![b'x'; MOST_BYTES / 2];

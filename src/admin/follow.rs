@@ -205,7 +205,7 @@ mod tests {
         let begin = |number| running.begin(&record(number));
         let end = |runs: Runs, number| {
             drop(runs);
-            kept.push(&record(number).pack());
+            kept.push(record(number).pack());
         };
         let (one, two) = (begin(1), begin(2));
         assert_eq!(look(&mut viewer), ["started 1", "started 2"]);
@@ -230,7 +230,7 @@ mod tests {
     fn who_is_too_slow_is_told_that_something_is_lost() {
         let (kept, running) = (Arc::new(Kept::default()), Arc::new(Running::default()));
         let mut viewer = Viewer::new(Arc::clone(&kept), Arc::clone(&running));
-        (0..1_001).for_each(|_| kept.push(&record(1).pack()));
+        (0..1_001).for_each(|_| kept.push(record(1).pack()));
         let events = look(&mut viewer);
         assert_eq!(events.iter().filter(|event| *event == "request 1").count(), 1_000);
         assert_eq!(events.last().unwrap(), "lost {\"started\":false,\"ended\":true}");

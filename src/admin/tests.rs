@@ -708,7 +708,7 @@ async fn requests_are_sent_as_they_end() {
         let nothing = Record::new(uuid::Uuid::nil(), std::time::UNIX_EPOCH, "chat");
         Record { model: Some(model), tenant: Some(tenant), ..nothing }.pack()
     };
-    kept.push(&row("before", "acme"));
+    kept.push(row("before", "acme"));
     let admin = Arc::new(Admin::new(fake));
     let serve = async {
         admin.process_new_http(ServerSession::new_http1(Box::new(server)), &shutdown).await;
@@ -722,8 +722,8 @@ async fn requests_are_sent_as_they_end() {
             assert!(count > 0, "it broke off: {text}");
             text.push_str(std::str::from_utf8(&piece[..count]).unwrap());
             if text.contains(": following") && !text.contains("event:") {
-                kept.push(&row("other", "globex"));
-                kept.push(&row("one", "acme"));
+                kept.push(row("other", "globex"));
+                kept.push(row("one", "acme"));
             }
         }
         stop.send(true).unwrap();

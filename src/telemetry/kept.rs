@@ -68,8 +68,7 @@ impl Wanted {
 
 fn line(record: &Record<'_>) -> Vec<u8> {
     let mut line = Vec::new();
-    record.write_line(&mut line);
-    line.truncate(line.trim_ascii_end().len());
+    record.write_json(&mut line);
     line
 }
 
@@ -78,11 +77,12 @@ impl Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, row: &[u8]) {
+    pub(crate) fn push(&self, row: impl Into<Arc<[u8]>>) {
+        let row = row.into();
         let mut rows = self.rows();
         rows.bytes += row.len();
         rows.count += 1;
-        rows.rows.push_back(row.into());
+        rows.rows.push_back(row);
         while rows.rows.len() > MOST || rows.bytes > MOST_BYTES {
             let Some(oldest) = rows.rows.pop_front() else { return };
             rows.bytes -= oldest.len();
@@ -144,7 +144,7 @@ mod tests {
     fn kept(count: u64) -> Kept {
         let kept = Kept::default();
         for number in 0..count {
-            kept.push(&row(number, if number % 2 == 0 { "even" } else { "odd" }, if number == 3 { 429 } else { 200 }));
+            kept.push(row(number, if number % 2 == 0 { "even" } else { "odd" }, if number == 3 { 429 } else { 200 }));
         }
         kept
     }
@@ -188,7 +188,7 @@ mod tests {
         let is_there = |number| kept.one(&id(number), |_| true).is_some();
         assert!(!is_there(4) && is_there(5));
         let long = vec![b'x'; MOST_BYTES / 2];
-        (0..5).for_each(|_| kept.push(&long));
+        (0..5).for_each(|_| kept.push(long.as_slice()));
         assert_eq!(kept.rows().rows.len(), 2, "their bytes are bounded too");
     }
 }

@@ -172,9 +172,9 @@ impl Telemetry {
         self.metrics.capture.set(kept, dropped, running);
     }
 
-    /// From now on each record, and its bytes, are shown to `follower` too, on the access log's thread: it
+    /// From now on each record, and how it is packed, are shown to `follower` too, on the access log's thread: it
     /// must be quick.
-    pub fn follow(&self, follower: impl FnMut(&Record<'_>, &[u8]) + Send + 'static) -> bool {
+    pub fn follow(&self, follower: impl FnMut(&Record<'_>, &Arc<[u8]>) + Send + 'static) -> bool {
         self.access_log.follow(Box::new(follower))
     }
 

@@ -53,6 +53,7 @@ use crate::limit::budget::Balance;
 use crate::secret::Secret;
 use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::kept::{self, Kept};
+use crate::telemetry::running::Running;
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
 use crate::tenant::stored::{Held, StoredKey};
@@ -88,6 +89,8 @@ pub trait Backend: Send + Sync {
     fn balances(&self, scope: &Scope) -> Vec<Balance>;
     /// The last finished requests.
     fn requests(&self) -> Arc<Kept>;
+    /// Those that run, for who looks.
+    fn running(&self) -> Arc<Running>;
     /// The ledger's database; `None` as long as it is not open.
     fn database(&self) -> Option<Arc<Database>>;
     /// The keys that were made at run time, as far as they are known here.
@@ -118,7 +121,7 @@ const MOST_BODY_BYTES: usize = 64 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Requests that are worked on beside the event loop at the same time; more of them wait.
 const AT_A_TIME: usize = 16;
-/// Those that are sent requests as they end; more of them are refused.
+/// Those that are sent requests as they begin and end; more of them are refused.
 const FOLLOWERS: usize = 32;
 /// Requests through the gateway at the same time; more of them are refused.
 const PLAYERS: usize = 8;

@@ -27,7 +27,7 @@ pub(super) enum Serve {
     AtOnce(fn(&Asked<'_>) -> Answer),
     /// On a thread of its own: it may wait for the database, a file, or a lock.
     Beside(fn(&Asked<'_>) -> Answer),
-    /// A stream of requests as they end.
+    /// A stream of requests as they begin and end.
     Follow,
     /// An answer of the gateway as it comes.
     Play,

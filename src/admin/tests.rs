@@ -37,6 +37,7 @@ struct Fake {
     draining: AtomicBool,
     known: AtomicBool,
     kept: Arc<Kept>,
+    running: Arc<Running>,
     reload: Result<String, String>,
     database: Option<Arc<Database>>,
     captures: Captures,
@@ -87,6 +88,9 @@ impl Backend for Fake {
     }
     fn requests(&self) -> Arc<Kept> {
         Arc::clone(&self.kept)
+    }
+    fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
     }
     fn database(&self) -> Option<Arc<Database>> {
         self.database.clone()
@@ -223,6 +227,7 @@ fn fake(token: Option<&str>) -> Fake {
         draining: AtomicBool::new(false),
         known: AtomicBool::new(true),
         kept,
+        running: Arc::default(),
         reload: Ok("def456".into()),
         database: None,
         captures: Captures::new(Path::new("no-such-directory"), capturing()),
@@ -703,7 +708,7 @@ async fn requests_are_sent_as_they_end() {
         let nothing = Record::new(uuid::Uuid::nil(), std::time::UNIX_EPOCH, "chat");
         Record { model: Some(model), tenant: Some(tenant), ..nothing }.pack()
     };
-    kept.push(&row("before", "acme"));
+    kept.push(row("before", "acme"));
     let admin = Arc::new(Admin::new(fake));
     let serve = async {
         admin.process_new_http(ServerSession::new_http1(Box::new(server)), &shutdown).await;
@@ -717,8 +722,8 @@ async fn requests_are_sent_as_they_end() {
             assert!(count > 0, "it broke off: {text}");
             text.push_str(std::str::from_utf8(&piece[..count]).unwrap());
             if text.contains(": following") && !text.contains("event:") {
-                kept.push(&row("other", "globex"));
-                kept.push(&row("one", "acme"));
+                kept.push(row("other", "globex"));
+                kept.push(row("one", "acme"));
             }
         }
         stop.send(true).unwrap();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::wire::json::write_padded;
+
 /// What the process began with: moments of a day before it have a number too, for what limits counted
 /// then.
 const BEGAN_MS: u64 = 86_400_000;
@@ -48,13 +50,29 @@ pub fn whole_ms(duration: Duration) -> u64 {
 #[derive(Debug, Clone, Copy)]
 pub struct Rfc3339(pub SystemTime);
 
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rfc3339 {
+    /// Year, month, day, hour, minute, second and millisecond.
+    fn parts(self) -> [u64; 7] {
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (year, month, day) = civil(since.as_secs() / 86_400);
         let second_of_day = since.as_secs() % 86_400;
         let (hour, minute, second) = (second_of_day / 3_600, second_of_day / 60 % 60, second_of_day % 60);
-        let ms = since.subsec_millis();
+        [year, month, day, hour, minute, second, since.subsec_millis().into()]
+    }
+
+    /// The same as it is displayed, without the machinery of that: records are written all the time.
+    pub fn write(self, out: &mut Vec<u8>) {
+        let ends = [(4, b'-'), (2, b'-'), (2, b'T'), (2, b':'), (2, b':'), (2, b'.'), (3, b'Z')];
+        for (part, (digits, end)) in self.parts().into_iter().zip(ends) {
+            write_padded(out, part, digits);
+            out.push(end);
+        }
+    }
+}
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [year, month, day, hour, minute, second, ms] = self.parts();
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
     }
 }
@@ -91,7 +109,11 @@ mod tests {
     #[test]
     fn moments_read_as_calendars_do() {
         let at = |seconds: u64, ms: u64| {
-            Rfc3339(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(ms)).to_string()
+            let (at, mut written) =
+                (Rfc3339(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(ms)), Vec::new());
+            at.write(&mut written);
+            assert_eq!(written, at.to_string().as_bytes());
+            at.to_string()
         };
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_399, 999), "2000-02-28T23:59:59.999Z");

@@ -5,21 +5,21 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use prost::Message as _;
 use tokio::task::JoinSet;
 
-use super::known::{self, Known};
-use super::message::{Logs, Metrics, Response, Traces};
+use super::known::Known;
+use super::log::Made;
 use super::metric::{self, Times};
 use super::outbox::{Found, Outbox, Sent};
-use super::span::{self, Traced};
-use super::{Otlp, Parcel, Reply, Signal, World, log};
+use super::proto::{Members, Value};
+use super::{Otlp, Parcel, Reply, Signal, World, log, span};
 use crate::config::telemetry;
 use crate::record::Record;
-use crate::telemetry::is_written;
 
 /// How often it is looked what there is to export.
 const TICK: Duration = Duration::from_millis(100);
+/// What is exported of a record is about so many times as long as it is packed.
+const TIMES_PACKED: usize = 7;
 /// For one try, the connection included.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -97,9 +97,9 @@ impl Exporter {
         let asked = std::mem::take(&mut self.otlp.feed().waits);
         let is_asked = !asked.is_empty();
         self.waits.extend(asked);
-        self.sort(known, otlp, now);
+        self.sort(now);
         if otlp.metrics && (is_asked || now.duration_since(self.read) >= otlp.interval) {
-            self.read(known, otlp, now);
+            self.read(known, now);
         }
         for signal in Signal::ALL {
             self.send(signal, known, otlp, now);
@@ -128,17 +128,11 @@ impl Exporter {
         }
     }
 
-    /// Reads what finished and puts it where it is wanted.
-    fn sort(&mut self, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
-        for packed in self.otlp.take() {
-            let Some(record) = Record::unpack(&packed) else { continue };
-            let is_sampled = || Traced::of(&record).is_some_and(|traced| traced.is_sampled(otlp.sample));
-            let wanted = [
-                (Signal::Traces, otlp.traces && is_sampled()),
-                (Signal::Logs, otlp.logs && is_written(known.records, &record)),
-            ];
-            for (signal, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted) {
-                if !self.lane(signal).outbox.push(Arc::clone(&packed), now) {
+    /// Puts what finished where it is wanted.
+    fn sort(&mut self, now: Instant) {
+        for fed in self.otlp.take() {
+            for signal in fed.wanted.signals() {
+                if !self.lane(signal).outbox.push(Arc::clone(&fed.packed), now) {
                     self.otlp.counts.dropped(signal.as_str(), 1);
                 }
             }
@@ -146,12 +140,12 @@ impl Exporter {
     }
 
     /// Reads the metrics. A reading that is still on its way says nearly the same.
-    fn read(&mut self, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
+    fn read(&mut self, known: &Known, now: Instant) {
         self.read = now;
         let times = Times { start_ns: self.start_ns, now_ns: log::now_ns() };
-        let all = metric::metrics(&self.world.metrics(), times);
-        let body = Metrics::new(known.resource(otlp), known::scope(), all).encode_to_vec();
-        self.metrics.outbox.replace(body.into(), 1, now);
+        let all = self.world.metrics();
+        let body = known.head.export(0, |out| metric::write(&all, times, out));
+        self.metrics.outbox.replace(body, 1, now);
     }
 
     fn send(&mut self, signal: Signal, known: &Known, otlp: &telemetry::Otlp, now: Instant) {
@@ -194,22 +188,17 @@ impl Exporter {
 
 /// An export of these records.
 fn body(signal: Signal, packed: &[Arc<[u8]>], known: &Known, otlp: &telemetry::Otlp) -> Bytes {
-    let (resource, scope) = (known.resource(otlp), known::scope());
     let records = packed.iter().filter_map(|packed| Record::unpack(packed));
-    let body = match signal {
-        Signal::Traces => {
-            let spans = records.flat_map(|record| span::spans(&record, known)).collect();
-            Traces::new(resource, scope, spans).encode_to_vec()
-        }
+    let about = TIMES_PACKED * packed.iter().map(|packed| packed.len()).sum::<usize>();
+    known.head.export(about, |out| match signal {
+        Signal::Traces => records.for_each(|record| span::write(&record, known, out)),
         Signal::Logs => {
-            let new = otlp.traces.then_some(otlp.sample);
-            let records = records.map(|record| log::record(&record, new, known)).collect();
-            Logs::new(resource, scope, records).encode_to_vec()
+            let by = Made { new_traces: otlp.traces.then_some(otlp.sample), known, now_ns: log::now_ns() };
+            records.for_each(|record| log::write(&record, by, out));
         }
         // They are made of no records.
-        Signal::Metrics => Vec::new(),
-    };
-    body.into()
+        Signal::Metrics => {}
+    })
 }
 
 async fn post(world: &dyn World, parcel: Parcel) -> Found {
@@ -226,14 +215,24 @@ async fn post(world: &dyn World, parcel: Parcel) -> Found {
 /// Which answers are worth another try is OTLP's list.
 fn found(reply: &Reply) -> Found {
     match reply.status {
-        200..300 => {
-            let partial = Response::decode(reply.body.clone()).ok().and_then(|response| response.partial_success);
-            let rejected = partial.and_then(|partial| u64::try_from(partial.rejected).ok());
-            Found::Taken { rejected: rejected.unwrap_or_default() }
-        }
+        200..300 => Found::Taken { rejected: rejected(&reply.body) },
         status @ (429 | 502 | 503 | 504) => Found::Busy { status: Some(status), after: reply.retry_after },
         status => Found::Refused { status },
     }
+}
+
+/// `partial_success.rejected_spans` and so on: their numbers are the same. What is no such answer says nothing.
+fn rejected(body: &[u8]) -> u64 {
+    let partial = Members(body).find_map(|member| match member {
+        (1, Value::Bytes(partial)) => Some(partial),
+        _ => None,
+    });
+    let rejected = Members(partial.unwrap_or_default()).find_map(|member| match member {
+        (1, Value::Number(rejected)) => Some(rejected),
+        _ => None,
+    });
+    // Below 0 it is nonsense.
+    rejected.filter(|rejected| i64::try_from(*rejected).is_ok()).unwrap_or_default()
 }
 
 fn chance() -> u32 {
@@ -245,7 +244,9 @@ fn chance() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::PartialSuccess;
+    use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+    use prost::Message as _;
+
     use super::*;
 
     fn reply(status: u16, body: Vec<u8>) -> Reply {
@@ -266,9 +267,11 @@ mod tests {
 
     #[test]
     fn a_collector_may_take_a_part() {
-        let partial_success = Some(PartialSuccess { rejected: 3, message: "too old".into() });
-        let body = Response { partial_success }.encode_to_vec();
-        assert_eq!(found(&reply(200, body)), Found::Taken { rejected: 3 });
+        for (rejected, expected) in [(3, 3), (0, 0), (i64::MAX, i64::MAX.unsigned_abs()), (-1, 0)] {
+            let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: "too old".into() };
+            let body = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+            assert_eq!(found(&reply(200, body)), Found::Taken { rejected: expected });
+        }
         let odd = reply(202, b"{\"partialSuccess\":{}}".to_vec());
         assert_eq!(found(&odd), Found::Taken { rejected: 0 }, "whatever it says, it took it");
     }

@@ -2,8 +2,9 @@
 //!
 //! Requests know nothing of it. The access log's thread shows each finished record to [`Otlp::record`],
 //! which puts it on a bounded queue, or drops it and counts it. One task with a thread of its own
-//! ([`exporter`]) reads the records, makes spans (`span`) and log records (`log`) of them and metrics
-//! (`metric`) of what /metrics shows, and brings each signal to the collector by an `outbox`. A collector
+//! ([`exporter`]) looks ten times a second, writes spans (`span`) and log records (`log`) of them and metrics
+//! (`metric`) of what /metrics shows straight into what goes out (`export`, `proto`), and brings each signal to
+//! the collector by an `outbox`. A collector
 //! that is slow or gone costs memory up to a bound, and records beyond it.
 //!
 //! # How to wire it
@@ -11,12 +12,15 @@
 //! an [`exporter::Exporter`] on a thread, [`Otlp::flush`] before the process exits.
 
 mod attributes;
+#[cfg(test)]
+mod expected;
+mod export;
 pub mod exporter;
 mod known;
 mod log;
-mod message;
 mod metric;
 mod outbox;
+mod proto;
 mod span;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -31,9 +35,11 @@ use uuid::Uuid;
 
 use crate::config::runtime::{BaseUrl, Runtime};
 use crate::error::Result;
+use crate::record::Record;
 use crate::secret::Secret;
-use crate::telemetry::Exported;
+use crate::telemetry::{Exported, is_written};
 use known::Known;
+use span::Traced;
 
 /// Records that wait to be read, and their bytes.
 const MOST_WAITING: usize = 8_192;
@@ -96,13 +102,39 @@ pub struct Otlp {
 
 #[derive(Debug, Default)]
 struct Feed {
-    /// Packed.
-    records: Vec<Arc<[u8]>>,
+    records: Vec<Fed>,
     bytes: usize,
     /// Who waits until all is exported.
     waits: Vec<SyncSender<()>>,
     /// There is somebody who exports.
     is_served: bool,
+}
+
+/// A record that is wanted.
+#[derive(Debug)]
+struct Fed {
+    packed: Arc<[u8]>,
+    wanted: Wanted,
+}
+
+/// What is to be exported of a record.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wanted {
+    traces: bool,
+    logs: bool,
+}
+
+impl Wanted {
+    fn of(record: &Record<'_>, known: &Known) -> Self {
+        let Some(otlp) = &known.otlp else { return Self::default() };
+        let is_sampled = || Traced::of(record).is_some_and(|traced| traced.is_sampled(otlp.sample));
+        Self { traces: otlp.traces && is_sampled(), logs: otlp.logs && is_written(known.records, record) }
+    }
+
+    fn signals(self) -> impl Iterator<Item = Signal> {
+        let all = [(Signal::Traces, self.traces), (Signal::Logs, self.logs)];
+        all.into_iter().filter_map(|(signal, is_wanted)| is_wanted.then_some(signal))
+    }
 }
 
 impl Otlp {
@@ -121,25 +153,23 @@ impl Otlp {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A finished request's record, packed. Never waits.
-    pub fn record(&self, packed: &[u8]) {
-        let known = self.known.load();
-        let Some(otlp) = known.otlp.as_ref().filter(|otlp| otlp.traces || otlp.logs) else { return };
+    /// A finished request's record, and how it is packed. Never waits.
+    pub fn record(&self, record: &Record<'_>, packed: &Arc<[u8]>) {
+        let wanted = Wanted::of(record, &self.known.load());
+        if !wanted.traces && !wanted.logs {
+            return;
+        }
         let mut feed = self.feed();
         if feed.records.len() < MOST_WAITING && feed.bytes + packed.len() <= MOST_BYTES {
             feed.bytes += packed.len();
-            feed.records.push(packed.into());
+            feed.records.push(Fed { packed: Arc::clone(packed), wanted });
             return;
         }
         drop(feed);
-        for (signal, is_on) in [(Signal::Traces, otlp.traces), (Signal::Logs, otlp.logs)] {
-            if is_on {
-                self.counts.dropped(signal.as_str(), 1);
-            }
-        }
+        wanted.signals().for_each(|signal| self.counts.dropped(signal.as_str(), 1));
     }
 
-    fn take(&self) -> Vec<Arc<[u8]>> {
+    fn take(&self) -> Vec<Fed> {
         let mut feed = self.feed();
         feed.bytes = 0;
         std::mem::take(&mut feed.records)

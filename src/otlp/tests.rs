@@ -2,20 +2,22 @@
 
 #![expect(clippy::disallowed_types, reason = "tests make JSON of any shape")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use proptest::prelude::*;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 
-use super::message::{Metrics, Traces};
 use super::metric::Times;
+use super::proto::Out;
 use super::*;
 use crate::config::runtime::Deployment;
 use crate::config::telemetry as configured;
@@ -115,9 +117,8 @@ fn exported(change: impl FnOnce(&mut Record<'_>)) -> Vec<Span> {
 
 fn spans_of(record: &Record<'_>) -> Vec<Span> {
     let known = Known::new(&runtime(true), "one");
-    let (resource, scope) = (known.resource(known.otlp.as_ref().unwrap()), known::scope());
-    let body = Traces::new(resource, scope, span::spans(record, &known)).encode_to_vec();
-    let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+    let body = known.head.export(0, |out| span::write(record, &known, out));
+    let request = ExportTraceServiceRequest::decode(body).unwrap();
     let [one] = <[_; 1]>::try_from(request.resource_spans).unwrap();
     let resource = attributes(&one.resource.unwrap().attributes);
     assert_eq!((resource["service.name"].clone(), resource["team"].clone()), (json!("gw"), json!("a")));
@@ -206,12 +207,12 @@ fn a_clients_trace_is_gone_on_with_and_its_word_on_sampling_holds() {
     let [request, ..] = <[Span; 3]>::try_from(exported(|it| it.traceparent = parent("01"))).unwrap();
     assert_eq!((hex::encode(&request.parent_span_id).as_str(), request.flags), ("00f067aa0ba902b7", 0x301));
     let sampled = |parent, ppm| {
-        let look = |it: &Record<'_>| span::Traced::of(it).unwrap().is_sampled(configured::Fraction(ppm));
+        let look = |it: &Record<'_>| Traced::of(it).unwrap().is_sampled(configured::Fraction(ppm));
         with_record(|it| it.traceparent = parent, look)
     };
     assert!(sampled(parent("01"), 0) && !sampled(parent("00"), 1_000_000));
     assert!(sampled(None, 1_000_000) && !sampled(None, 0));
-    assert!(with_record(|it| it.trace_id = None, |it| span::Traced::of(it).is_none()));
+    assert!(with_record(|it| it.trace_id = None, |it| Traced::of(it).is_none()));
     assert!(TraceId::read(TRACE).unwrap().is_in(configured::Fraction::ALL));
 }
 
@@ -244,10 +245,9 @@ fn metrics_are_what_a_scrape_shows() {
         telemetry.finish(&record, Vec::new());
     }
     let times = Times { start_ns: 5, now_ns: 9 };
-    let all = metric::metrics(&telemetry.gather(), times);
-    let known = Known::new(&runtime(true), "one");
-    let body = Metrics::new(known.resource(known.otlp.as_ref().unwrap()), known::scope(), all).encode_to_vec();
-    let request = ExportMetricsServiceRequest::decode(body.as_slice()).unwrap();
+    let all = telemetry.gather();
+    let body = Known::new(&runtime(true), "one").head.export(0, |out| metric::write(&all, times, out));
+    let request = ExportMetricsServiceRequest::decode(body).unwrap();
     let all = &request.resource_metrics[0].scope_metrics[0].metrics;
     let of = |name: &str| all.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("{name}"));
     let duration = of("gen_ai.client.operation.duration");
@@ -271,19 +271,21 @@ fn metrics_are_what_a_scrape_shows() {
 fn a_feed_that_nobody_empties_is_bounded_and_says_what_it_lost() {
     let telemetry = Telemetry::new(&runtime(true)).unwrap();
     let otlp = Otlp::new(&runtime(true), telemetry.exported());
+    let record = |packed: &Arc<[u8]>| with_record(|_| {}, |it| otlp.record(it, packed));
+    let short = Arc::from(b"{}".as_slice());
     for _ in 0..MOST_WAITING + 3 {
-        otlp.record(b"{}");
+        record(&short);
     }
     assert!(telemetry.render().contains("weir_otlp_dropped_total{signal=\"traces\"} 3\n"), "logs are off");
     assert_eq!(otlp.take().len(), MOST_WAITING);
-    let long = vec![b' '; MOST_BYTES / 2 + 1];
-    otlp.record(&long);
-    otlp.record(&long);
+    let long = Arc::from(vec![b' '; MOST_BYTES / 2 + 1]);
+    record(&long);
+    record(&long);
     assert_eq!(otlp.take().len(), 1, "their bytes are bounded too");
     // Nobody is there who would export: nobody waits.
     otlp.flush(Duration::from_secs(600));
     otlp.bind(&runtime(false));
-    otlp.record(b"{}");
+    record(&short);
     assert!(otlp.take().is_empty());
 }
 
@@ -291,10 +293,8 @@ fn a_feed_that_nobody_empties_is_bounded_and_says_what_it_lost() {
 fn ten_thousand_invented_names_make_no_series() {
     let telemetry = Telemetry::new(&runtime(true)).unwrap();
     let points = || {
-        let all = metric::metrics(&telemetry.gather(), Times { start_ns: 1, now_ns: 2 });
-        let known = Known::new(&runtime(true), "one");
-        let body = Metrics::new(known.resource(known.otlp.as_ref().unwrap()), known::scope(), all).encode_to_vec();
-        body.len()
+        let (all, times) = (telemetry.gather(), Times { start_ns: 1, now_ns: 2 });
+        Known::new(&runtime(true), "one").head.export(0, |out| metric::write(&all, times, out)).len()
     };
     let invented = |name: &str| {
         let (tags, status) = ([format!("team={name}")], 200);
@@ -322,4 +322,209 @@ fn ten_thousand_invented_names_make_no_series() {
     // Counts are written in as many bytes, whatever they are.
     assert_eq!(points(), before);
     assert!(!telemetry.render().contains("name-"));
+}
+
+#[test]
+fn only_what_is_wanted_is_kept() {
+    let of = |traces: bool, logs: bool, sample: u32, records: u32| {
+        let mut runtime = runtime(true);
+        let otlp = runtime.telemetry.otlp.as_mut().unwrap();
+        (otlp.traces, otlp.logs, otlp.sample) = (traces, logs, configured::Fraction(sample));
+        runtime.telemetry.records = configured::Fraction(records);
+        let known = Known::new(&runtime, "one");
+        let wanted = with_record(|_| {}, |record| Wanted::of(record, &known));
+        wanted.signals().collect::<Vec<_>>()
+    };
+    const ALL: u32 = 1_000_000;
+    assert_eq!(of(true, true, ALL, ALL), [Signal::Traces, Signal::Logs]);
+    assert_eq!((of(true, true, 0, ALL), of(true, true, ALL, 0)), (vec![Signal::Logs], vec![Signal::Traces]));
+    assert_eq!(of(true, false, ALL, ALL), [Signal::Traces]);
+    assert!(of(true, true, 0, 0).is_empty() && of(false, false, ALL, ALL).is_empty());
+}
+
+/// Any of these, or none.
+fn maybe<T: Clone + std::fmt::Debug>(some: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    proptest::option::of(some)
+}
+
+/// Long enough that lengths are of one byte and of two.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![4 => ".{0,12}", 1 => ".{90,140}"]
+}
+
+fn usages() -> impl Strategy<Value = Option<Usage>> {
+    let usage = |(a, b, c, d): (u64, u64, u64, u64)| Usage {
+        fresh_input_tokens: a,
+        cached_tokens: b,
+        visible_output_tokens: c,
+        reasoning_tokens: d,
+        ..Usage::default()
+    };
+    let count = || prop_oneof![0..200_u64, 0..u64::MAX / 8];
+    maybe((count(), count(), count(), count()).prop_map(usage))
+}
+
+fn charges() -> impl Strategy<Value = Charge> {
+    let pico = prop_oneof![any::<i32>().prop_map(i128::from), any::<i64>().prop_map(i128::from), any::<i128>()];
+    prop_oneof![Just(Charge::default()), pico.prop_map(|pico| Charge::whole(PicoUsd(pico)))]
+}
+
+/// What a step is made of.
+#[derive(Debug, Clone)]
+struct Made {
+    texts: [String; 2],
+    endpoint: &'static str,
+    why: Why,
+    times_us: [u64; 2],
+    outcome: &'static str,
+    status: Option<u16>,
+    error: Option<String>,
+    usage: Option<Usage>,
+}
+
+impl Made {
+    fn step(&self) -> Step<'_> {
+        let [provider, model] = &self.texts;
+        let [at, duration] = self.times_us.map(Duration::from_micros);
+        Step {
+            provider,
+            endpoint: self.endpoint,
+            model,
+            why: self.why,
+            at,
+            duration,
+            outcome: self.outcome,
+            status: self.status,
+            error: self.error.as_deref(),
+            usage: self.usage.map(|usage| (usage, UsageSource::Estimated)),
+            service_tier: None,
+            charge: Charge::default(),
+        }
+    }
+}
+
+const TIME_US: u64 = 1 << 40;
+
+fn steps() -> impl Strategy<Value = Vec<Made>> {
+    let endpoint = prop_oneof![Just("lab"), Just("gone"), Just("")];
+    let outcome = prop_oneof![3 => Just(OK), 1 => Just("cancelled"), 1 => Just("client_gone"), 1 => Just("failed")];
+    let parts = (
+        [text(), text()],
+        endpoint,
+        prop::sample::select(&Why::ALL[..]),
+        [0..TIME_US, 0..TIME_US],
+        outcome,
+        maybe(any::<u16>()),
+        maybe(text()),
+        usages(),
+    );
+    let made = parts.prop_map(|(texts, endpoint, why, times_us, outcome, status, error, usage)| Made {
+        texts,
+        endpoint,
+        why,
+        times_us,
+        outcome,
+        status,
+        error,
+        usage,
+    });
+    prop::collection::vec(made, 0..4)
+}
+
+type Parts = (
+    (u128, Option<u128>, Option<(u64, bool)>, u64),
+    [Option<String>; 8],
+    (String, Vec<String>, Vec<String>),
+    (bool, u16, Outcome, u32, bool),
+    (Option<Usage>, Charge),
+    ([u64; 2], Option<u64>),
+    Vec<Made>,
+);
+
+fn parts() -> impl Strategy<Value = Parts> {
+    let known = prop_oneof![Just("chat".to_owned()), Just("embeddings".to_owned()), text()];
+    let list = || prop::collection::vec(text(), 0..3);
+    (
+        (any::<u128>(), maybe(1..u128::MAX), maybe((1..u64::MAX, any::<bool>())), 0..TIME_US),
+        std::array::from_fn::<_, 8, _>(|_| maybe(text())),
+        (known, list(), list()),
+        (any::<bool>(), any::<u16>(), prop::sample::select(&Outcome::ALL[..]), any::<u32>(), any::<bool>()),
+        (usages(), charges()),
+        ([0..TIME_US, 0..TIME_US], maybe(0..TIME_US)),
+        steps(),
+    )
+}
+
+/// As the exporter sees a record: packed and read again.
+fn with_parts(parts: &Parts, look: impl FnOnce(&Record<'_>)) {
+    let ((id, trace, parent, started_ms), texts, (format, tags, dropped), state, (usage, charge), times, made) = parts;
+    let steps: Vec<Step<'_>> = made.iter().map(Made::step).collect();
+    let [tenant, key_id, route, model, provider, upstream_model, response_model, error] =
+        texts.each_ref().map(Option::as_deref);
+    let trace_id = trace.map(TraceId::chosen);
+    let traceparent = trace_id.zip(*parent).and_then(|(trace, (span, sampled))| {
+        Parent::read(format!("00-{trace}-{span:016x}-{:02x}", u8::from(sampled)).as_bytes())
+    });
+    let ([duration, overhead], ttft) = (times.0.map(Duration::from_micros), times.1.map(Duration::from_micros));
+    let (stream, status, outcome, attempts, fallback) = *state;
+    let started_at = SystemTime::UNIX_EPOCH + Duration::from_millis(*started_ms);
+    let record = Record {
+        trace_id,
+        traceparent,
+        tenant,
+        key_id,
+        tags: Texts::Plain(tags),
+        route,
+        model,
+        provider,
+        upstream_model,
+        response_model,
+        stream,
+        status,
+        outcome,
+        attempts,
+        fallback,
+        timeline: Timeline::Steps(&steps),
+        usage: *usage,
+        usage_source: usage.map(|_| UsageSource::Partial),
+        charge: *charge,
+        duration,
+        ttft,
+        overhead,
+        dropped: Texts::Plain(dropped),
+        error,
+        ..Record::new(Uuid::from_u128(*id), started_at, format)
+    };
+    look(&Record::unpack(&record.pack()).unwrap());
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_by_hand_is_read_as_it_is_meant(
+        all in prop::collection::vec(parts(), 0..3),
+        new in maybe((0..=1_000_000_u32).prop_map(configured::Fraction)),
+        now_ns in any::<u64>(),
+    ) {
+        let known = Known::new(&runtime(true), "one");
+        let places = HashMap::from([("lab", ("simulator", "h", 1))]);
+        let by = log::Made { new_traces: new, known: &known, now_ns };
+        let (mut spans, mut logs) = (Vec::new(), Vec::new());
+        let mut written = [Vec::new(), Vec::new()];
+        for parts in &all {
+            with_parts(parts, |record| {
+                let [of_spans, of_logs] = &mut written;
+                span::write(record, &known, &mut Out(of_spans));
+                log::write(record, by, &mut Out(of_logs));
+                spans.extend(expected::spans(record, &places));
+                logs.push(expected::log(record, new, now_ns, &places));
+            });
+        }
+        let [of_spans, of_logs] = written;
+        let body = known.head.export(0, |out| out.raw(&of_spans));
+        let request = ExportTraceServiceRequest::decode(body).unwrap();
+        prop_assert_eq!(&request.resource_spans[0].scope_spans[0].spans, &spans);
+        let body = known.head.export(0, |out| out.raw(&of_logs));
+        let request = ExportLogsServiceRequest::decode(body).unwrap();
+        prop_assert_eq!(&request.resource_logs[0].scope_logs[0].log_records, &logs);
+    }
 }

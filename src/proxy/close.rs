@@ -301,6 +301,8 @@ impl Gateway {
         self.settle(x);
         self.put_last(x);
         let row = self.end_row(x);
+        // Before its record is anywhere: nobody is told that it runs once it has ended.
+        x.runs = None;
         self.telemetry.finish(&record::of(x, x.attempt.as_ref()), row);
         if let Some(recorder) = x.capture.take() {
             self.captures.put(recorder);

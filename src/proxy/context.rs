@@ -28,6 +28,7 @@ use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
 use crate::stage::translate::{self, Prepared, Source};
 use crate::telemetry;
+use crate::telemetry::running::Runs;
 use crate::telemetry::trace::Trace;
 use crate::tenant::keys::Caller;
 use crate::usage::price::Charge;
@@ -88,6 +89,8 @@ pub(crate) struct Exchange {
     pub(crate) head_is_out: bool,
     /// Where somebody wants to see it.
     pub(crate) capture: Option<Arc<Recorder>>,
+    /// Where somebody looks at what runs.
+    pub(crate) runs: Option<Runs>,
     /// Why passing was stopped.
     pub(crate) stopped: Option<Error>,
     pub(crate) end: End,
@@ -259,6 +262,7 @@ impl Exchange {
             timeline: Vec::new(),
             head_is_out: false,
             capture: None,
+            runs: None,
             stopped: None,
             end: End {
                 status: 0,

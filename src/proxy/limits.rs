@@ -30,6 +30,7 @@ impl Gateway {
             return Err(self.turned_away(x, &refusal));
         }
         x.entry = self.log.as_ref().map(|log| log.entry(*x.request_id.as_bytes()));
+        self.show(x);
         Ok(())
     }
 

@@ -29,7 +29,7 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 pub(super) fn follow(runtime: &Runtime, telemetry: &Telemetry) -> Arc<Otlp> {
     let otlp = Arc::new(Otlp::new(runtime, telemetry.exported()));
     let told = Arc::clone(&otlp);
-    telemetry.follow(move |_, packed| told.record(packed));
+    telemetry.follow(move |record, packed| told.record(record, packed));
     otlp
 }
 

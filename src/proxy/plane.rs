@@ -27,6 +27,7 @@ use crate::stage::models;
 use crate::store::{AuditPage, Database, Failure, StoreError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::kept::Kept;
+use crate::telemetry::running::Running;
 use crate::tenant::audit::Entry;
 use crate::tenant::stored::made::Members;
 use crate::tenant::stored::{Held, StoredKey};
@@ -116,6 +117,10 @@ impl Backend for Plane {
     fn requests(&self) -> Arc<Kept> {
         self.telemetry.flush(SETTLE);
         self.telemetry.kept()
+    }
+
+    fn running(&self) -> Arc<Running> {
+        Arc::clone(self.telemetry.running())
     }
 
     fn stored_keys(&self) -> Vec<Arc<Held>> {

@@ -19,6 +19,9 @@ impl Gateway {
     /// An attempt is about to be made: on record before its first byte goes out. What stands there is the
     /// row that holds if nothing more is heard of the request.
     pub(super) fn foresee(&self, x: &Exchange, attempt: &Attempt) -> Result<()> {
+        if let Some(runs) = &x.runs {
+            runs.tell(&of(x, Some(attempt)));
+        }
         let (Some(log), Some(entry)) = (&self.log, &x.entry) else { return Ok(()) };
         let input_tokens = x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens);
         let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
@@ -30,8 +33,17 @@ impl Gateway {
         })
     }
 
+    /// To who looks at what runs. Where nobody does, this is one look at a number.
+    pub(super) fn show(&self, x: &mut Exchange) {
+        let running = self.telemetry.running();
+        if x.runs.is_none() && running.is_watched() {
+            x.runs = Some(running.begin(&begun(x)));
+        }
+    }
+
     /// How far the answer has come.
-    pub(super) fn note_progress(&self, x: &Exchange) {
+    pub(super) fn note_progress(&self, x: &mut Exchange) {
+        self.show(x);
         let (Some(log), Some(entry), Some(attempt)) = (&self.log, &x.entry, &x.attempt) else { return };
         let input_tokens = x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens);
         if let Some((usage, source)) = attempt.answer.usage(input_tokens) {
@@ -67,6 +79,15 @@ impl Gateway {
         }
         row
     }
+}
+
+/// The row of a request that runs. Its provider is known before it is asked where there is no other.
+fn begun(x: &Exchange) -> Record<'_> {
+    let record = of(x, x.attempt.as_ref());
+    let targets = x.plan.as_ref().map(|plan| plan.targets.as_slice()).unwrap_or_default();
+    let first = targets.first().map(|target| target.deployment.name.as_str());
+    let only = first.filter(|name| targets.iter().all(|target| target.deployment.name == *name));
+    Record { provider: record.provider.or(only), ..record }
 }
 
 /// The row of a request whose process ends now.

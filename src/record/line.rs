@@ -8,17 +8,19 @@ use uuid::Uuid;
 
 use super::{Record, Step};
 use crate::limit::clock::Rfc3339;
-use crate::usage::price::{Charge, Usd};
+use crate::usage::price::{Charge, PicoUsd, Usd};
 use crate::usage::tokens::{Usage, UsageSource};
-use crate::wire::json::Obj;
+use crate::wire::json::{Arr, Obj, write_number, write_padded, write_text};
 
 impl Step<'_> {
     fn write(&self, row: &mut Obj<'_>) {
-        row.text("provider", self.provider).text("endpoint", self.endpoint);
-        row.text("model", self.model).text("kind", self.why.as_str());
-        write_ms(row.key("at_ms"), self.at);
-        write_ms(row.key("duration_ms"), self.duration);
-        row.text("outcome", self.outcome);
+        text(row, "provider", self.provider);
+        text(row, "endpoint", self.endpoint);
+        text(row, "model", self.model);
+        text(row, "kind", self.why.as_str());
+        write_ms(row.plain_key("at_ms"), self.at);
+        write_ms(row.plain_key("duration_ms"), self.duration);
+        text(row, "outcome", self.outcome);
         number(row, "status", self.status.map(u64::from));
         text(row, "error", self.error);
         self.write_used(row);
@@ -27,14 +29,15 @@ impl Step<'_> {
     /// What it used that is in no other count.
     pub(crate) fn write_used(&self, row: &mut Obj<'_>) {
         if let Some((usage, source)) = &self.usage {
-            row.num("input_tokens", usage.input_tokens()).num("output_tokens", usage.output_tokens());
-            row.text("usage_source", source.as_str());
+            number(row, "input_tokens", usage.input_tokens());
+            number(row, "output_tokens", usage.output_tokens());
+            text(row, "usage_source", source.as_str());
             write_classes(row, usage);
             if let Some(tier) = self.service_tier {
-                row.text("service_tier", tier);
+                text(row, "service_tier", tier);
             }
             if let Some(cost) = self.charge.cost() {
-                let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
+                write_pico(row.plain_key("cost_pico_usd"), cost);
             }
             write_due(row, self.charge);
         }
@@ -44,53 +47,72 @@ impl Step<'_> {
 impl Record<'_> {
     /// Appends the row as one JSON object and a line feed.
     pub fn write_line(&self, out: &mut Vec<u8>) {
+        self.write_json(out);
+        out.push(b'\n');
+    }
+
+    /// Appends the row as one JSON object.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
         let mut row = Obj::new(out);
         self.write_who(&mut row);
         self.write_what(&mut row);
         self.write_usage(&mut row);
         self.write_times(&mut row);
-        drop(row);
-        out.push(b'\n');
+    }
+
+    /// Appends what is known of a request that has run for so long, as one JSON object.
+    pub fn write_running(&self, running: Duration, out: &mut Vec<u8>) {
+        let mut row = Obj::new(out);
+        self.write_who(&mut row);
+        self.write_asked(&mut row);
+        number(&mut row, "attempts", u64::from(self.attempts));
+        number(&mut row, "running_ms", u64::try_from(running.as_millis()).unwrap_or(u64::MAX));
     }
 
     fn write_who(&self, row: &mut Obj<'_>) {
         let id = &mut Uuid::encode_buffer();
-        row.text("request_id", self.request_id.hyphenated().encode_lower(id));
+        text(row, "request_id", &*self.request_id.hyphenated().encode_lower(id));
         text(row, "client_request_id", self.client_request_id);
-        match self.trace_id {
-            Some(id) => _ = write!(row.key("trace_id"), "\"{id}\""),
-            None => _ = row.null("trace_id"),
-        }
+        let digits = &mut [0; 2 * size_of::<u128>()];
+        let trace_id = self.trace_id.filter(|id| hex::encode_to_slice(id.to_bytes(), digits).is_ok());
+        text(row, "trace_id", trace_id.and_then(|_| std::str::from_utf8(digits).ok()));
         if let Some(parent) = self.traceparent {
-            let _ = write!(row.key("traceparent"), "\"{parent}\"");
+            let _ = write!(row.plain_key("traceparent"), "\"{parent}\"");
         }
-        let _ = write!(row.key("started_at"), "\"{}\"", Rfc3339(self.started_at));
+        let started_at = row.plain_key("started_at");
+        started_at.push(b'"');
+        Rfc3339(self.started_at).write(started_at);
+        started_at.push(b'"');
         text(row, "tenant", self.tenant);
         text(row, "key_id", self.key_id);
         text(row, "user", self.user);
-        let mut tags = row.arr("tags");
+        let mut tags = Arr::new(row.plain_key("tags"));
         for tag in self.tags.iter() {
             tags.text(tag);
         }
     }
 
     fn write_what(&self, row: &mut Obj<'_>) {
-        row.text("format", self.format);
+        self.write_asked(row);
+        number(row, "status", u64::from(self.status));
+        text(row, "outcome", self.outcome.as_str());
+        number(row, "attempts", u64::from(self.attempts));
+        truth(row, "fallback", self.fallback);
+    }
+
+    fn write_asked(&self, row: &mut Obj<'_>) {
+        text(row, "format", self.format);
         text(row, "route", self.route);
         if let Some(reason) = self.route_reason {
-            row.text("route_reason", reason);
+            text(row, "route_reason", reason);
         }
         text(row, "model", self.model);
         text(row, "provider", self.provider);
         text(row, "upstream_model", self.upstream_model);
         if let Some(model) = self.response_model {
-            row.text("response_model", model);
+            text(row, "response_model", model);
         }
-        row.bool("stream", self.stream);
-        row.num("status", u64::from(self.status));
-        row.text("outcome", self.outcome.as_str());
-        row.num("attempts", u64::from(self.attempts));
-        row.bool("fallback", self.fallback);
+        truth(row, "stream", self.stream);
     }
 
     fn write_usage(&self, row: &mut Obj<'_>) {
@@ -103,16 +125,17 @@ impl Record<'_> {
         text(row, "usage_source", self.usage_source.map(UsageSource::as_str));
         match usage {
             Some(usage) => write_classes(row, usage),
-            None => _ = row.null("usage"),
+            None => null(row, "usage"),
         }
         text(row, "service_tier", self.service_tier);
         match self.charge.cost() {
             Some(cost) => {
-                let _ = write!(row.key("cost_pico_usd"), "{}", cost.0);
-                let _ = write!(row.key("cost_usd"), "{}", Usd(cost));
+                write_pico(row.plain_key("cost_pico_usd"), cost);
+                write_usd(row.plain_key("cost_usd"), cost);
             }
             None => {
-                row.null("cost_pico_usd").null("cost_usd");
+                null(row, "cost_pico_usd");
+                null(row, "cost_usd");
             }
         }
         write_due(row, self.charge);
@@ -120,53 +143,85 @@ impl Record<'_> {
     }
 
     fn write_times(&self, row: &mut Obj<'_>) {
-        write_ms(row.key("duration_ms"), self.duration);
+        write_ms(row.plain_key("duration_ms"), self.duration);
         match self.ttft {
-            Some(ttft) => write_ms(row.key("ttft_ms"), ttft),
+            Some(ttft) => write_ms(row.plain_key("ttft_ms"), ttft),
             None => {
-                row.null("ttft_ms");
+                null(row, "ttft_ms");
             }
         }
-        write_ms(row.key("overhead_ms"), self.overhead);
-        let mut dropped = row.arr("dropped");
+        write_ms(row.plain_key("overhead_ms"), self.overhead);
+        let mut dropped = Arr::new(row.plain_key("dropped"));
         for path in self.dropped.iter() {
             dropped.text(path);
         }
         drop(dropped);
         text(row, "error", self.error);
-        let mut timeline = row.arr("timeline");
+        let mut timeline = Arr::new(row.plain_key("timeline"));
         for step in self.timeline.iter() {
             step.write(&mut timeline.obj());
         }
     }
 }
 
-fn text(row: &mut Obj<'_>, name: &str, value: Option<&str>) {
-    match value {
-        Some(value) => row.text(name, value),
-        None => row.null(name),
-    };
+fn text<'t>(row: &mut Obj<'_>, name: &'static str, value: impl Into<Option<&'t str>>) {
+    match value.into() {
+        Some(value) => write_text(row.plain_key(name), value),
+        None => null(row, name),
+    }
 }
 
-fn number(row: &mut Obj<'_>, name: &str, value: Option<u64>) {
-    match value {
-        Some(value) => row.num(name, value),
-        None => row.null(name),
-    };
+fn number(row: &mut Obj<'_>, name: &'static str, value: impl Into<Option<u64>>) {
+    match value.into() {
+        Some(value) => write_number(row.plain_key(name), value),
+        None => null(row, name),
+    }
+}
+
+fn truth(row: &mut Obj<'_>, name: &'static str, is_so: bool) {
+    row.plain_key(name).extend_from_slice(if is_so { b"true" } else { b"false" });
+}
+
+fn null(row: &mut Obj<'_>, name: &'static str) {
+    row.plain_key(name).extend_from_slice(b"null");
 }
 
 /// `usage`: the disjoint classes behind the counts, those that are not 0.
 pub(crate) fn write_classes(row: &mut Obj<'_>, usage: &Usage) {
-    let mut classes = row.obj("usage");
+    let mut classes = Obj::new(row.plain_key("usage"));
     for (name, count) in Usage::CLASSES.into_iter().zip(usage.classes()).filter(|(_, count)| *count > 0) {
-        classes.num(name, count);
+        number(&mut classes, name, count);
     }
 }
 
 /// What budgets are charged with where the cost is not known.
 fn write_due(row: &mut Obj<'_>, charge: Charge) {
     if let Some(due) = charge.due() {
-        let _ = write!(row.key("due_pico_usd"), "{}", due.0);
+        write_pico(row.plain_key("due_pico_usd"), due);
+    }
+}
+
+fn write_pico(out: &mut Vec<u8>, cost: PicoUsd) {
+    match u64::try_from(cost.0) {
+        Ok(pico) => write_number(out, pico),
+        Err(_) => _ = write!(out, "{}", cost.0),
+    }
+}
+
+/// As [`Usd`] is displayed.
+fn write_usd(out: &mut Vec<u8>, cost: PicoUsd) {
+    const PICO_IN_USD: u64 = 1_000_000_000_000;
+    const DIGITS: usize = 12;
+    let Ok(pico) = u64::try_from(cost.0) else {
+        let _ = write!(out, "{}", Usd(cost));
+        return;
+    };
+    write_number(out, pico / PICO_IN_USD);
+    out.push(b'.');
+    let least = out.len() + 1;
+    write_padded(out, pico % PICO_IN_USD, DIGITS);
+    while out.len() > least && out.last() == Some(&b'0') {
+        out.pop();
     }
 }
 
@@ -182,5 +237,40 @@ impl fmt::Display for Ms {
 }
 
 fn write_ms(out: &mut Vec<u8>, duration: Duration) {
-    let _ = write!(out, "{}", Ms(duration));
+    const US_IN_MS: u64 = 1_000;
+    const DIGITS: usize = 3;
+    let Ok(us) = u64::try_from(duration.as_micros()) else {
+        let _ = write!(out, "{}", Ms(duration));
+        return;
+    };
+    write_number(out, us / US_IN_MS);
+    out.push(b'.');
+    write_padded(out, us % US_IN_MS, DIGITS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_displayed() {
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for us in [0, 1, 999, 1_000, 12_345, 60_000_007, u64::MAX] {
+            let time = Duration::from_micros(us);
+            assert_eq!(written(&|out| write_ms(out, time)), Ms(time).to_string());
+        }
+        assert_eq!(written(&|out| write_ms(out, Duration::MAX)), Ms(Duration::MAX).to_string());
+        const USD: i128 = 1_000_000_000_000;
+        for pico in
+            [0, 1, 10, 1_500_000, USD - 1, USD, USD + 1, 3 * USD / 2, 1_000 * USD, i128::MAX, -1, -USD, i128::MIN]
+        {
+            let cost = PicoUsd(pico);
+            assert_eq!(written(&|out| write_usd(out, cost)), Usd(cost).to_string());
+            assert_eq!(written(&|out| write_pico(out, cost)), pico.to_string());
+        }
+    }
 }

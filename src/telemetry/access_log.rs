@@ -27,8 +27,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const GATHER: Duration = Duration::from_millis(20);
 
 type Sink = Box<dyn Write + Send>;
-/// Sees every record, and its bytes.
-type Follower = Box<dyn FnMut(&Record<'_>, &[u8]) + Send>;
+/// Sees every record, and how it is packed.
+type Follower = Box<dyn FnMut(&Record<'_>, &Arc<[u8]>) + Send>;
 
 enum Message {
     Record {
@@ -187,13 +187,15 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Record { packed, is_written } => {
+                // Of it there is one copy, whoever keeps it.
+                let packed = Arc::from(packed);
                 if let Some(record) = Record::unpack(&packed) {
                     if is_written {
                         self.line(&record);
                     }
                     self.followers.iter_mut().for_each(|follow| follow(&record, &packed));
                 }
-                self.kept.push(&packed);
+                self.kept.push(packed);
             }
             Message::Flush(done) => {
                 self.flush();

@@ -49,7 +49,7 @@ pub struct Line {
 }
 
 impl Wanted {
-    fn is(&self, record: &Record<'_>) -> bool {
+    pub(super) fn is(&self, record: &Record<'_>) -> bool {
         let fits = |wanted: &Option<String>, own: Option<&str>| wanted.is_none() || wanted.as_deref() == own;
         fits(&self.tenant, record.tenant)
             && fits(&self.key, record.key_id)
@@ -68,8 +68,7 @@ impl Wanted {
 
 fn line(record: &Record<'_>) -> Vec<u8> {
     let mut line = Vec::new();
-    record.write_line(&mut line);
-    line.truncate(line.trim_ascii_end().len());
+    record.write_json(&mut line);
     line
 }
 
@@ -78,11 +77,12 @@ impl Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, row: &[u8]) {
+    pub(crate) fn push(&self, row: impl Into<Arc<[u8]>>) {
+        let row = row.into();
         let mut rows = self.rows();
         rows.bytes += row.len();
         rows.count += 1;
-        rows.rows.push_back(row.into());
+        rows.rows.push_back(row);
         while rows.rows.len() > MOST || rows.bytes > MOST_BYTES {
             let Some(oldest) = rows.rows.pop_front() else { return };
             rows.bytes -= oldest.len();
@@ -104,16 +104,17 @@ impl Kept {
         self.rows().count
     }
 
-    /// Those that are wanted of what came after the first `seen`, in their order, and how many there were by
-    /// then. What is forgotten already is left out.
-    pub fn behind(&self, seen: u64, wanted: &Wanted) -> (u64, Vec<Line>) {
-        let (count, rows) = {
+    /// Those that are wanted of what came after the first `seen`, in their order, and whether some of that is
+    /// forgotten already. `seen` is how many there were by then.
+    pub fn behind(&self, seen: &mut u64, wanted: &Wanted) -> (Vec<Line>, bool) {
+        let (rows, is_short) = {
             let all = self.rows();
-            let fresh = usize::try_from(all.count.saturating_sub(seen)).unwrap_or(usize::MAX);
+            let fresh = all.count.saturating_sub(std::mem::replace(seen, all.count));
+            let fresh = usize::try_from(fresh).unwrap_or(usize::MAX);
             let before = all.rows.len().saturating_sub(fresh);
-            (all.count, all.rows.iter().skip(before).cloned().collect::<Vec<_>>())
+            (all.rows.iter().skip(before).cloned().collect::<Vec<_>>(), fresh > all.rows.len())
         };
-        (count, rows.into_iter().filter_map(|row| wanted.read(&row)).collect())
+        (rows.into_iter().filter_map(|row| wanted.read(&row)).collect(), is_short)
     }
 
     /// The line of the one of that id, where `sees` says of its tenant that the asking may see it.
@@ -143,7 +144,7 @@ mod tests {
     fn kept(count: u64) -> Kept {
         let kept = Kept::default();
         for number in 0..count {
-            kept.push(&row(number, if number % 2 == 0 { "even" } else { "odd" }, if number == 3 { 429 } else { 200 }));
+            kept.push(row(number, if number % 2 == 0 { "even" } else { "odd" }, if number == 3 { 429 } else { 200 }));
         }
         kept
     }
@@ -180,10 +181,14 @@ mod tests {
     fn only_the_last_are_kept() {
         let kept = kept(1_005);
         assert_eq!(kept.some(&wanted()).len(), MOST);
+        let mut seen = 0;
+        let (lines, is_short) = kept.behind(&mut seen, &wanted());
+        assert_eq!((lines.len(), is_short, seen), (MOST, true, 1_005), "who comes too late is told so");
+        assert!(!kept.behind(&mut 5, &wanted()).1);
         let is_there = |number| kept.one(&id(number), |_| true).is_some();
         assert!(!is_there(4) && is_there(5));
         let long = vec![b'x'; MOST_BYTES / 2];
-        (0..5).for_each(|_| kept.push(&long));
+        (0..5).for_each(|_| kept.push(long.as_slice()));
         assert_eq!(kept.rows().rows.len(), 2, "their bytes are bounded too");
     }
 }

@@ -29,6 +29,7 @@ mod metrics;
 pub mod names;
 mod otlp;
 mod rotated;
+pub mod running;
 mod store;
 pub mod trace;
 
@@ -53,6 +54,7 @@ use access_log::AccessLog;
 use kept::Kept;
 use labels::{Labels, Resolver};
 use metrics::Metrics;
+use running::Running;
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub struct Telemetry {
     metrics: Metrics,
     resolver: Resolver,
     access_log: AccessLog,
+    running: Arc<Running>,
     /// [`Fraction`] of the access lines that are written.
     records: AtomicU32,
     /// Refusals by limits, of all tenants.
@@ -83,7 +86,8 @@ impl Telemetry {
         let access_log = AccessLog::start(&runtime.telemetry.access_log, metrics.access_log_dropped.clone())
             .map_err(|e| format!("access log: {e}"))?;
         let (resolver, records) = (Resolver::new(runtime), AtomicU32::new(runtime.telemetry.records.0));
-        let telemetry = Self { metrics, resolver, access_log, records, throttled: AtomicU64::new(0) };
+        let (running, throttled) = (Arc::default(), AtomicU64::new(0));
+        let telemetry = Self { metrics, resolver, access_log, running, records, throttled };
         telemetry.reloaded(runtime);
         Ok(telemetry)
     }
@@ -168,9 +172,9 @@ impl Telemetry {
         self.metrics.capture.set(kept, dropped, running);
     }
 
-    /// From now on each record, and its bytes, are shown to `follower` too, on the access log's thread: it
+    /// From now on each record, and how it is packed, are shown to `follower` too, on the access log's thread: it
     /// must be quick.
-    pub fn follow(&self, follower: impl FnMut(&Record<'_>, &[u8]) + Send + 'static) -> bool {
+    pub fn follow(&self, follower: impl FnMut(&Record<'_>, &Arc<[u8]>) + Send + 'static) -> bool {
         self.access_log.follow(Box::new(follower))
     }
 
@@ -240,6 +244,11 @@ impl Telemetry {
     /// The last finished requests.
     pub fn kept(&self) -> Arc<Kept> {
         Arc::clone(self.access_log.kept())
+    }
+
+    /// Those that run, for who looks.
+    pub fn running(&self) -> &Arc<Running> {
+        &self.running
     }
 
     fn count(&self, record: &Record<'_>) {

@@ -266,7 +266,7 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\') {
+    while let Some(at) = special_at(rest) {
         let (plain, tail) = rest.split_at(at);
         out.extend_from_slice(plain);
         let Some((special, tail)) = tail.split_first() else { break };
@@ -285,6 +285,53 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Where the first byte stands that a literal has otherwise. Looked for in eight at a time.
+fn special_at(bytes: &[u8]) -> Option<usize> {
+    const EACH: u64 = u64::MAX / 0xff;
+    // The highest bit of a byte is set where it is below that; of bytes behind such a one perhaps too.
+    let below = |word: u64, most: u64| word.wrapping_sub(EACH * most) & !word;
+    let is_one = |word: u64, byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    let in_word = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let found = (below(word, 0x20) | is_one(word, b'"') | is_one(word, b'\\')) & (EACH << 7);
+        (found != 0).then(|| found.trailing_zeros() as usize / 8)
+    };
+    let (words, rest) = bytes.as_chunks();
+    for (nth, word) in words.iter().enumerate() {
+        if let Some(at) = in_word(word) {
+            return Some(8 * nth + at);
+        }
+    }
+    // What is left is the end of the last eight, whose beginning has been looked at.
+    match bytes.last_chunk() {
+        Some(last) if !rest.is_empty() => in_word(last).map(|at| bytes.len() - 8 + at),
+        Some(_) => None,
+        None => rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\'),
+    }
+}
+
+/// Writes a whole number.
+pub fn write_number(out: &mut Vec<u8>, value: u64) {
+    write_padded(out, value, 1);
+}
+
+/// Writes a whole number of at least that many digits, 20 at most: with zeros before it where it has fewer.
+pub(crate) fn write_padded(out: &mut Vec<u8>, mut value: u64, least_digits: usize) {
+    const MOST_DIGITS: usize = 20;
+    let mut room = [b'0'; MOST_DIGITS];
+    let mut digits = 0;
+    for digit in room.iter_mut().rev() {
+        if value == 0 {
+            break;
+        }
+        *digit = b'0' | (value % 10).to_le_bytes()[0];
+        value /= 10;
+        digits += 1;
+    }
+    let from = MOST_DIGITS.saturating_sub(least_digits.max(digits));
+    out.extend_from_slice(room.get(from..).unwrap_or_default());
 }
 
 /// Writes one object; the brace closes when it goes out of scope.
@@ -310,6 +357,15 @@ impl<'o> Obj<'o> {
         self.out
     }
 
+    /// The same, of a name of ours: nothing in it has to be written otherwise.
+    pub(crate) fn plain_key(&mut self, name: &'static str) -> &mut Vec<u8> {
+        let before: &[u8] = if std::mem::replace(&mut self.empty, false) { b"\"" } else { b",\"" };
+        for part in [before, name.as_bytes(), b"\":"] {
+            self.out.extend_from_slice(part);
+        }
+        self.out
+    }
+
     /// A member whose value is JSON already.
     pub fn raw(&mut self, name: &str, json: &str) -> &mut Self {
         self.key(name).extend_from_slice(json.as_bytes());
@@ -328,8 +384,7 @@ impl<'o> Obj<'o> {
     }
 
     pub fn num(&mut self, name: &str, value: u64) -> &mut Self {
-        use std::io::Write as _;
-        let _ = write!(self.key(name), "{value}");
+        write_number(self.key(name), value);
         self
     }
 
@@ -431,6 +486,37 @@ mod tests {
         assert_eq!(it.rest.len(), 2);
         assert_eq!(it.rest[0].1.get(), "1e400");
         assert_eq!(it.rest[1].1.as_str().unwrap().text(), "\u{fffd}\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn what_stands_otherwise_is_found_wherever_it_is() {
+        let is_special = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
+        for length in 0..40 {
+            let plain = "\u{e9}!#[] \u{7f}z\u{1f600}".repeat(4).into_bytes();
+            let plain = plain.get(..length).unwrap().to_vec();
+            assert_eq!(special_at(&plain), None, "{length}");
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = plain.clone();
+                    bytes[at] = byte;
+                    assert_eq!(special_at(&bytes), bytes.iter().position(is_special), "{byte} at {at} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for value in [0, 7, 10, 99, 12_345, u64::MAX] {
+            let mut out = Vec::new();
+            write_number(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+        for (value, padded) in [(0, "000"), (42, "042"), (999, "999"), (1_000, "1000")] {
+            let mut out = Vec::new();
+            write_padded(&mut out, value, 3);
+            assert_eq!(String::from_utf8(out).unwrap(), padded);
+        }
     }
 
     #[test]

@@ -327,6 +327,40 @@ const checks = {
     await page.getByRole("button", { name: "Close" }).click();
   },
 
+  async "live: a request is shown while it runs, and then as it ended"() {
+    if (!SLOW) return "no WEIR_SLOW_MODEL";
+    await visit("live");
+    await page.getByText("Connected", { exact: true }).waitFor();
+    // A piece each 50 ms.
+    const ends = chat("count to 80", { model: SLOW, stream: true });
+    const mark = page.locator("[data-runs]");
+    await mark.waitFor();
+    const row = page.getByRole("row").filter({ has: mark });
+    assert.ok((await row.innerText()).includes("running"));
+    await row.getByText(SLOW, { exact: true }).first().waitFor();
+    await row.click();
+    assert.equal(await page.getByRole("dialog").count(), 0, "there is nothing to open yet");
+    const before = await row.locator(".took").innerText();
+    await until("the time to go on", async () => (await row.locator(".took").innerText()) !== before);
+    await accessible(page, "a request that runs");
+    const running = await mark.getAttribute("data-runs");
+    const { status, id } = await ends;
+    assert.deepEqual([status, id], [200, running]);
+    await page.locator(`[data-keep="${id}"]`).click();
+    assert.ok((await dialog().innerText()).includes(id));
+    await page.keyboard.press("Escape");
+    assert.equal(await mark.count(), 0);
+    // A filter holds for what runs too: what it leaves out is neither shown nor told.
+    await visit(`live?model=${encodeURIComponent(MODEL)}`);
+    await page.getByText("Connected", { exact: true }).waitFor();
+    const other = chat("count to 20", { model: SLOW, stream: true });
+    await until("it to run", async () => (await admin("/overview")).in_flight >= 1);
+    assert.equal((await other).status, 200);
+    const { id: last } = await chat("count to 3");
+    await page.locator(`[data-keep="${last}"]`).waitFor();
+    assert.deepEqual([await mark.count(), await page.locator(`[data-keep="${(await other).id}"]`).count()], [0, 0]);
+  },
+
   async "live: a slow request is shown, however many began after it"() {
     if (!SLOW) return "no WEIR_SLOW_MODEL";
     await visit("live");

@@ -73,6 +73,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod models;

@@ -92,7 +92,6 @@ const KNOWS_PINGORA: &[(&str, &str)] = &[
     ("src/simulator/app.rs", "so is the simulated provider's"),
     ("src/simulator/serve.rs", "and its service"),
     ("src/limit/door.rs", "counts addresses with pingora-limits"),
-    ("src/stage/respond.rs", "writes heads of answers, of the framework's type"),
     ("src/cli/demo.rs", "the tour is a service beside the others"),
 ];
 

@@ -7,7 +7,7 @@ use http::{Method, Request, request};
 use pingora_core::ErrorType;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-use super::head::end as head_end;
+use super::head::{end as head_end, framing, read};
 use super::{Http1, MALFORMED};
 
 fn connection() -> (Http1, DuplexStream) {
@@ -82,6 +82,21 @@ async fn a_large_body_goes_out_whole() {
     let end = head_end(&seen, 0).unwrap();
     assert!(std::str::from_utf8(&seen[..end]).unwrap().contains("content-length: 300000\r\n"));
     assert_eq!(seen[end..], body[..]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_comes_is_a_head_or_none(mut wire in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        wire.splice(0..0, *b"HTTP/1.1 200 OK\r\n");
+        wire.extend_from_slice(b"\r\n\r\n");
+        let end = head_end(&wire, 0).unwrap();
+        // At whatever byte one looks first, the end is the same.
+        let found = (0..wire.len()).find_map(|seen| head_end(&wire[..seen], 0).map(|_| head_end(&wire, seen - 1)));
+        proptest::prop_assert!(found.is_none_or(|found| found == Some(end)));
+        if let Ok(head) = read(&Bytes::from(wire).slice(..end)) {
+            let _ = framing(&head, false);
+        }
+    }
 }
 
 #[test]

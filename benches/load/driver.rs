@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bodies::{Cell, Stream, cells};
+use crate::cells::{Cell, Stream, cells};
 use crate::features;
 use crate::generate::{Job, Outcome};
 use crate::server::{Server, free_port, pinned};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bodies::cells;
+use crate::cells::cells;
 use crate::driver::{ROUNDS, SERVER_CORE, connections, cpu_us_per_request, machine};
 use crate::generate::Job;
 use crate::server::{Server, free_port, pinned};

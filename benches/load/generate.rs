@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use crate::bodies::cells;
+use crate::cells::cells;
 
 /// What to do; travels as arguments.
 #[derive(Debug, Clone, Copy)]

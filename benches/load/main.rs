@@ -21,6 +21,7 @@
 
 mod bare;
 mod bodies;
+mod cells;
 mod driver;
 mod features;
 mod generate;

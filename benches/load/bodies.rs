@@ -83,7 +83,13 @@ pub(crate) fn answer(dialect: Dialect) -> Vec<u8> {
 
 /// The events of a streamed answer.
 pub(crate) fn events(dialect: Dialect) -> Vec<Vec<u8>> {
-    let chat = chat_events();
+    let texts: Vec<String> = (0..EVENTS).map(|n| format!(" word{n}")).collect();
+    events_of(dialect, &texts)
+}
+
+/// Of an answer with these texts, an event each, beside those of its beginning and end.
+pub(crate) fn events_of(dialect: Dialect, texts: &[String]) -> Vec<Vec<u8>> {
+    let chat = chat_events(texts);
     if dialect == OPENAI {
         return chat.into_iter().map(String::into_bytes).collect();
     }
@@ -98,19 +104,20 @@ pub(crate) fn events(dialect: Dialect) -> Vec<Vec<u8>> {
         let mut events: Vec<Vec<u8>> = chat.iter().map(piece).filter(|piece| !piece.is_empty()).collect();
         let mut last = Vec::new();
         translator.finish(&mut last);
-        events.push(last);
+        // An empty one would be the end of a body in chunks.
+        events.extend((!last.is_empty()).then_some(last));
         events
     })
 }
 
-fn chat_events() -> Vec<String> {
+fn chat_events(texts: &[String]) -> Vec<String> {
     let chunk = |delta: &str, finish: &str| {
         format!(
             "data: {{\"id\":\"chatcmpl-01\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}],\"usage\":null}}\n\n"
         )
     };
     let mut out = vec![chunk(r#"{"role":"assistant","content":""}"#, "null")];
-    out.extend((0..EVENTS).map(|n| chunk(&format!(r#"{{"content":" word{n}"}}"#), "null")));
+    out.extend(texts.iter().map(|text| chunk(&format!(r#"{{"content":"{text}"}}"#), "null")));
     out.push(chunk("{}", r#""stop""#));
     out.push("data: {\"id\":\"chatcmpl-01\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt\",\"choices\":[],\"usage\":{\"prompt_tokens\":512,\"completion_tokens\":100,\"total_tokens\":612}}\n\n".to_owned());
     out.push("data: [DONE]\n\n".to_owned());

@@ -126,7 +126,7 @@ pub(crate) struct Store {
 impl Store {
     /// `None` where there is none on this machine.
     pub(crate) fn start() -> Option<Self> {
-        if !has("redis-server", "--version") {
+        if !has("redis-server", &["--version"]) {
             return None;
         }
         let port = free_port();

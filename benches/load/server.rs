@@ -42,7 +42,7 @@ impl Program {
     /// On its core, where `taskset` and that core are there.
     pub(crate) fn command(&self) -> Command {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let is_pinned = usize::try_from(self.core).is_ok_and(|core| core < cores) && has("taskset", "--version");
+        let is_pinned = usize::try_from(self.core).is_ok_and(|core| core < cores) && has("taskset", &["--version"]);
         let mut words: Vec<String> = Vec::new();
         if let Some(files) = self.files {
             words.extend(["sh", "-c", r#"ulimit -n "$0" && exec "$@""#].map(str::to_owned));
@@ -130,9 +130,9 @@ pub(crate) fn count_if_asked() {
     });
 }
 
-/// A program of the system, if it is there.
-pub(crate) fn has(program: &str, arg: &str) -> bool {
+/// Whether a program of the system is there and does this.
+pub(crate) fn has(program: &str, args: &[&str]) -> bool {
     let tried =
-        Command::new(program).arg(arg).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     tried.is_ok_and(|status| status.success())
 }

@@ -13,7 +13,7 @@ const EVENT: &str = "raw_syscalls:sys_enter";
 pub(crate) enum Counter {
     /// Costs the process next to nothing.
     Perf,
-    /// Slows it down several times; what is counted hardly changes.
+    /// Slows it down several times, so that more is there at each read: of paced streams it counts far fewer.
     Strace,
 }
 
@@ -24,7 +24,11 @@ impl Counter {
         if tried.is_ok_and(|it| it.status.success() && counted(&String::from_utf8_lossy(&it.stderr)).is_some()) {
             return Some(Self::Perf);
         }
-        (has("strace", "--version") && has("kill", "-l")).then_some(Self::Strace)
+        // It has to be allowed to trace what it did not start.
+        let mut other = Command::new("sleep").arg("0.5").spawn().ok()?;
+        let tried = has("strace", &["-c", "-f", "-o", "/dev/null", "-p", &other.id().to_string()]);
+        let _ = other.wait();
+        (tried && has("kill", &["-l"])).then_some(Self::Strace)
     }
 
     pub(crate) const fn as_str(self) -> &'static str {

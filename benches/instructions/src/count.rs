@@ -30,7 +30,7 @@ fn total(name: &str, rounds: u32) -> Result<u64, String> {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("valgrind does not start ({error}): `scripts/setup test` installs it"))?;
+        .map_err(|error| format!("valgrind does not start: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     let count = text.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
     match count {

@@ -108,8 +108,9 @@ impl Tools {
     /// Those of this machine.
     pub(crate) fn here() -> Result<Self, Failure> {
         let first_line = |program: &str, arg: &str| -> Result<String, Failure> {
-            let output =
-                Command::new(program).arg(arg).output().map_err(|error| format!("{program} {arg}: {error}"))?;
+            let output = Command::new(program).arg(arg).output().map_err(|error| {
+                format!("{program} {arg}: {error} (`scripts/setup test` installs what the system has)")
+            })?;
             Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
         };
         Ok(Self {

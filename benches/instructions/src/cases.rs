@@ -47,7 +47,7 @@ const fn case(name: &'static str, rounds: u32, make: fn() -> Round) -> Case {
 
 /// By the order of a request's way.
 pub(crate) const CASES: [Case; 22] = [
-    case("key: found among 100", 2_000, key),
+    case("key: found among 100", 5_000, key),
     case("request of 2 KB: parsed and estimated", 100, || parsed(2)),
     case("request of 76 KB: parsed and estimated", 10, || parsed(76)),
     case("limits: of tenant and key, two budgets, admitted, settled", 500, admission),

@@ -6,14 +6,15 @@
 //!
 //! Each case works on inputs that are always the same, in a process of its own under valgrind's callgrind: once
 //! so many rounds, once twice as many. The difference by the rounds is what one costs; what starts the process
-//! and makes the inputs is in both and falls out. No clock is read and no machine is too busy: five runs in a
-//! row gave the same figures to about a part in a thousand (tables hash with a seed of their process's own).
+//! and makes the inputs is in both and falls out. No clock is read and no machine is too busy: ten runs in a row
+//! gave the same figures to the last instruction, but for that of keys, which differs by a part in a thousand
+//! (tables made before hash with a seed of their process's own). A build in another directory differed by ten.
 //!
 //! What changes the figures beside the code: the compiler, the C library (it copies memory), the crates of the
-//! lock file with the allocator among them, and what the processor offers. valgrind shows programs a processor with AVX2, if there is one, and
-//! none with AVX-512 or SHA instructions: UTF-8 is checked and bytes are searched as with AVX2, and SHA-256 is
-//! computed without the instructions that it has in production. Figures that were made with something else
-//! are not judged, but for `CI=true`, where that is a failure.
+//! lock file with the allocator among them, and what the processor offers. valgrind shows programs a processor
+//! with AVX2, if there is one, and none with AVX-512 or SHA instructions: UTF-8 is checked and bytes are searched
+//! as with AVX2, and SHA-256 is computed without the instructions that it has in production. Figures that were
+//! made with something else are not judged, but for `CI=true`, where that is a failure.
 //!
 //! Not in here is what needs Pingora: heads of answers, sockets, the loop over attempts. `make bench` has it all.
 

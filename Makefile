@@ -1,9 +1,9 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak prove-ledger prove-rows fuzz fuzz-smoke docs sdk clients ops dashboard
+.PHONY: help setup demo test check bench bench-streams instructions instructions-write soak prove-ledger prove-rows fuzz fuzz-smoke docs sdk clients ops dashboard
 
 help:            ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:           ## install what a build needs beyond Rust
 	@scripts/setup
@@ -15,13 +15,23 @@ test:            ## everything that CI runs
 	@scripts/test
 
 check:           ## the quick part: format, lints, unit tests of the translation core
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --quiet --all-targets -- -D warnings
 	cargo test --quiet --no-default-features --lib
 
-bench: setup     ## micro benches and the load bench against a bare pass-through
-	cargo build --profile dist
-	cargo bench --profile dist --bench micro --bench load
+bench: setup     ## one table: each feature's CPU, latency, system calls, allocations, memory, beside a bare pass-through
+	cargo bench --profile dist --bench load
+
+bench-streams: setup ## 1,000 and 9,500 streams at once: memory of each, that all end whole, how late events are
+	cargo bench --profile dist --bench load -- streams
+
+instructions:    ## instructions that the parts of a request's way take, under valgrind: none over what is recorded (in `make test` too)
+	@scripts/setup test
+	@scripts/instructions
+
+instructions-write: ## record them anew
+	@scripts/setup test
+	@scripts/instructions --write
 
 soak:            ## a quarter of an hour of production with faults: memory, connections and threads stay flat (SOAK_SECONDS)
 	cargo build --profile dist

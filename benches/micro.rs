@@ -3,7 +3,8 @@
 //! `cargo bench --bench micro` prints times (the best of many rounds, one thread), with `--admissions`
 //! those of limits only;
 //! `cargo bench --bench micro -- --instructions` runs every case under callgrind instead and prints
-//! instructions, which do not depend on what else the machine does.
+//! instructions, which do not depend on what else the machine does. Those that have a ceiling are counted by
+//! `benches/instructions`.
 
 use std::hint::black_box;
 use std::io::Write as _;

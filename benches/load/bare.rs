@@ -1,13 +1,19 @@
-//! What Pingora costs by itself: a proxy without a thought.
+//! What Pingora costs by itself: a proxy without a thought. Threads, pools and keep-alive are the gateway's.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
+use pingora_core::protocols::TcpKeepalive;
 use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
+/// Seconds for which an idle client's connection stays open.
+const KEEPALIVE: u64 = 75;
+
 struct Bare {
-    upstream: u16,
+    upstream: HttpPeer,
 }
 
 #[async_trait]
@@ -16,17 +22,31 @@ impl ProxyHttp for Bare {
 
     fn new_ctx(&self) {}
 
+    async fn request_filter(&self, session: &mut Session, (): &mut ()) -> pingora_core::Result<bool> {
+        session.set_keepalive(Some(KEEPALIVE));
+        Ok(false)
+    }
+
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora_core::Result<Box<HttpPeer>> {
-        #[expect(clippy::disallowed_methods, reason = "an address needs no look-up")]
-        let peer = HttpPeer::new(("127.0.0.1", self.upstream), false, String::new());
-        Ok(Box::new(peer))
+        Ok(Box::new(self.upstream.clone()))
     }
 }
 
 pub(crate) fn run(port: u16, upstream: u16) {
-    let conf = ServerConf { threads: 1, ..ServerConf::default() };
+    let conf =
+        ServerConf { threads: 1, work_stealing: false, upstream_keepalive_pool_size: 256, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
+    #[expect(clippy::disallowed_methods, reason = "an address needs no look-up")]
+    let mut upstream = HttpPeer::new(("127.0.0.1", upstream), false, String::new());
+    upstream.options.idle_timeout = Some(Duration::from_secs(45));
+    upstream.options.tcp_keepalive = Some(TcpKeepalive {
+        idle: Duration::from_secs(30),
+        interval: Duration::from_secs(15),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::ZERO,
+    });
     let mut service = http_proxy_service(&server.configuration, Bare { upstream });
     service.add_tcp(&format!("127.0.0.1:{port}"));
     server.add_service(service);

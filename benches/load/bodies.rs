@@ -13,123 +13,25 @@ use weir::wire::{
 /// Events of a streamed answer.
 pub(crate) const EVENTS: usize = 100;
 
-/// A kind of request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cell {
-    pub(crate) client: Dialect,
-    pub(crate) upstream: Dialect,
-    /// The name in the gateway's configuration; not always the upstream's own.
-    pub(crate) provider: &'static str,
-    pub(crate) body_kib: usize,
-    pub(crate) stream: Stream,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    No,
-    Burst,
-    Paced,
-}
-
-/// Ways to the same upstream: each is a route, or a provider of several endpoints.
-pub(crate) const ROUTES: [&str; 5] = ["pool", "fallback", "weighted", "latency", "auto"];
-
-/// All cells of the table.
-pub(crate) fn cells() -> Vec<Cell> {
-    let cell = |client, upstream, body_kib, stream| Cell {
-        client,
-        upstream,
-        provider: upstream_name(upstream),
-        body_kib,
-        stream,
-    };
-    let mut cells = Vec::new();
-    for body_kib in [2, 76] {
-        for client in Dialect::CLIENTS {
-            cells.extend(Dialect::ALL.map(|upstream| cell(client, upstream, body_kib, Stream::No)));
-        }
+/// A chat request of about so many bytes: a conversation of several turns.
+pub(crate) fn chat(model: &str, body_bytes: usize, stream: bool) -> String {
+    let stream = if stream { r#""stream":true,"# } else { "" };
+    let mut turns = String::new();
+    let text = r#"The quick brown fox \"jumps\" over the lazy dog; déjà vu: 0123456789.\nNext line. "#;
+    let mut role = "user";
+    while turns.len() + 200 < body_bytes {
+        let rest = body_bytes - turns.len() - 100;
+        let repeat = (rest / text.len()).clamp(1, 12);
+        turns += &format!(r#"{{"role":"{role}","content":"{}"}},"#, text.repeat(repeat));
+        role = if role == "user" { "assistant" } else { "user" };
     }
-    let (chat, messages) = (Dialect::OpenAiChat, Dialect::Anthropic);
-    cells.push(Cell { provider: "signed", ..cell(chat, Dialect::Converse, 2, Stream::No) });
-    // The same as chat -> chat, by the routes of `driver.rs`.
-    cells.extend(ROUTES.map(|provider| Cell { provider, ..cell(chat, chat, 2, Stream::No) }));
-    cells.extend([(chat, chat), (chat, messages)].map(|(client, upstream)| cell(client, upstream, 100, Stream::No)));
-    for dialect in Dialect::CLIENTS {
-        cells.push(cell(dialect, dialect, 2, Stream::Burst));
-        cells.extend((dialect != chat).then(|| cell(dialect, chat, 2, Stream::Burst)));
-    }
-    for upstream in [messages, Dialect::Gemini, Dialect::Converse, Dialect::Cohere] {
-        cells.push(cell(chat, upstream, 2, Stream::Burst));
-    }
-    cells.extend([(chat, chat), (messages, chat)].map(|(client, upstream)| cell(client, upstream, 2, Stream::Paced)));
-    cells
-}
-
-/// Its name in the gateway's configuration, see `driver.rs`.
-const fn upstream_name(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OpenAiChat => "openai",
-        Dialect::Anthropic => "anthropic",
-        Dialect::Responses => "responses",
-        Dialect::Gemini => "gemini",
-        Dialect::Converse => "bedrock",
-        Dialect::Cohere => "cohere",
-    }
-}
-
-impl Cell {
-    /// As the table names it.
-    pub(crate) fn name(&self) -> String {
-        let what = match self.stream {
-            Stream::No => format!("{} KB", self.body_kib),
-            Stream::Burst => format!("{EVENTS} events, burst"),
-            Stream::Paced => format!("{EVENTS} events, paced"),
-        };
-        let how = match self.provider {
-            "signed" => " (SigV4)".to_owned(),
-            provider if ROUTES.contains(&provider) => format!(" by {provider}"),
-            _ => String::new(),
-        };
-        format!("{} -> {}{how}, {what}", self.client.as_str(), self.upstream.as_str())
-    }
-
-    fn model(&self) -> String {
-        format!("{}/{}", self.provider, if self.stream == Stream::Paced { "paced" } else { "burst" })
-    }
-
-    pub(crate) fn path(&self) -> String {
-        match (self.client, self.stream) {
-            (Dialect::OpenAiChat, _) => "/v1/chat/completions".to_owned(),
-            (Dialect::Anthropic, _) => "/v1/messages".to_owned(),
-            (Dialect::Responses, _) => "/v1/responses".to_owned(),
-            (_, Stream::No) => format!("/v1beta/models/{}:generateContent", self.model()),
-            _ => format!("/v1beta/models/{}:streamGenerateContent?alt=sse", self.model()),
-        }
-    }
-
-    /// The body, of about the wanted size: a conversation of several turns.
-    pub(crate) fn body(&self) -> String {
-        let body_bytes = self.body_kib << 10;
-        let stream = if self.stream == Stream::No { "" } else { r#""stream":true,"# };
-        let mut turns = String::new();
-        let text = r#"The quick brown fox \"jumps\" over the lazy dog; déjà vu: 0123456789.\nNext line. "#;
-        let mut role = "user";
-        while turns.len() + 200 < body_bytes {
-            let rest = body_bytes - turns.len() - 100;
-            let repeat = (rest / text.len()).clamp(1, 12);
-            turns += &format!(r#"{{"role":"{role}","content":"{}"}},"#, text.repeat(repeat));
-            role = if role == "user" { "assistant" } else { "user" };
-        }
-        let model = self.model();
-        let chat = format!(
-            r#"{{"model":"{model}","max_tokens":1024,{stream}"temperature":0.7,"messages":[{turns}{{"role":"user","content":"Go on."}}]}}"#,
-        );
-        if self.client == Dialect::OpenAiChat { chat } else { request(self.client, &model, &chat) }
-    }
+    format!(
+        r#"{{"model":"{model}","max_tokens":1024,{stream}"temperature":0.7,"messages":[{turns}{{"role":"user","content":"Go on."}}]}}"#,
+    )
 }
 
 /// A chat request in another format.
-fn request(dialect: Dialect, model: &str, chat: &str) -> String {
+pub(crate) fn request(dialect: Dialect, model: &str, chat: &str) -> String {
     let seal = Seal::new("bench", b"key");
     let target = Target {
         model,
@@ -181,7 +83,13 @@ pub(crate) fn answer(dialect: Dialect) -> Vec<u8> {
 
 /// The events of a streamed answer.
 pub(crate) fn events(dialect: Dialect) -> Vec<Vec<u8>> {
-    let chat = chat_events();
+    let texts: Vec<String> = (0..EVENTS).map(|n| format!(" word{n}")).collect();
+    events_of(dialect, &texts)
+}
+
+/// Of an answer with these texts, an event each, beside those of its beginning and end.
+pub(crate) fn events_of(dialect: Dialect, texts: &[String]) -> Vec<Vec<u8>> {
+    let chat = chat_events(texts);
     if dialect == OPENAI {
         return chat.into_iter().map(String::into_bytes).collect();
     }
@@ -196,19 +104,20 @@ pub(crate) fn events(dialect: Dialect) -> Vec<Vec<u8>> {
         let mut events: Vec<Vec<u8>> = chat.iter().map(piece).filter(|piece| !piece.is_empty()).collect();
         let mut last = Vec::new();
         translator.finish(&mut last);
-        events.push(last);
+        // An empty one would be the end of a body in chunks.
+        events.extend((!last.is_empty()).then_some(last));
         events
     })
 }
 
-fn chat_events() -> Vec<String> {
+fn chat_events(texts: &[String]) -> Vec<String> {
     let chunk = |delta: &str, finish: &str| {
         format!(
             "data: {{\"id\":\"chatcmpl-01\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}],\"usage\":null}}\n\n"
         )
     };
     let mut out = vec![chunk(r#"{"role":"assistant","content":""}"#, "null")];
-    out.extend((0..EVENTS).map(|n| chunk(&format!(r#"{{"content":" word{n}"}}"#), "null")));
+    out.extend(texts.iter().map(|text| chunk(&format!(r#"{{"content":"{text}"}}"#), "null")));
     out.push(chunk("{}", r#""stop""#));
     out.push("data: {\"id\":\"chatcmpl-01\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt\",\"choices\":[],\"usage\":{\"prompt_tokens\":512,\"completion_tokens\":100,\"total_tokens\":612}}\n\n".to_owned());
     out.push("data: [DONE]\n\n".to_owned());

@@ -1,183 +1,220 @@
 //! Starts everything, runs the cells in turns, prints one table.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::bodies::{Cell, Stream, cells};
-use crate::features;
+use crate::cells::{Cell, Shown, Stream, cells};
+use crate::gateway::{Ground, Part, Store};
 use crate::generate::{Job, Outcome};
-use crate::server::{Server, free_port, pinned};
+use crate::rows::{Figures, Row, generator, per, rest};
+use crate::server::{Program, Server, free_port};
+use crate::syscalls::Counter;
+use crate::table;
 
-pub(crate) const ROUNDS: usize = 3;
-/// Of one run of a cell.
-const MS: u64 = 1000;
 pub(crate) const SERVER_CORE: u32 = 0;
-const LOAD_CORE: u32 = 1;
-/// Requests per second of the latency cells: a third of what one core does, or less.
-const RATE: u64 = 500;
+pub(crate) const LOAD_CORE: u32 = 1;
+
+/// Turns of each server in each cell.
+const ROUNDS: usize = 3;
+const TURN_MS: u64 = 600;
+/// Before any of them, for connections, pools and caches.
+const WARM_UP_MS: u64 = 150;
+/// After which a load has left nothing to do: rows are folded five times a second, exports are made ten times.
+const SETTLE: Duration = Duration::from_millis(500);
+/// Latencies, at the cell's rate.
+const STEADY_ROUNDS: usize = 2;
+const STEADY_MS: u64 = 1200;
+const STEADY_CONNECTIONS: usize = 32;
+/// System calls and allocations are the same each time.
+const COUNT_MS: u64 = 300;
+
+/// The cells of `features`.
+const OF_FEATURES: [&str; 4] =
+    ["chat -> chat, 2 KB", "chat -> messages, 2 KB", "chat -> chat, 76 KB", "chat -> chat, 100 events, burst"];
+
+/// What is measured, and how much of it.
+struct Plan {
+    /// By their places in [`cells`].
+    cells: Vec<(usize, Cell)>,
+    /// Else only CPU.
+    in_full: bool,
+}
+
+impl Plan {
+    fn of(only: Option<&str>) -> Self {
+        let cells = cells().into_iter().enumerate();
+        let named = |name: &str| match only {
+            None => false,
+            Some("features") => OF_FEATURES.contains(&name),
+            Some(part) => name.contains(part),
+        };
+        let cells = cells.filter(|(_, cell)| match only {
+            None => cell.shown == Shown::Always,
+            Some(_) => named(&cell.name()),
+        });
+        Self { cells: cells.collect(), in_full: only != Some("features") }
+    }
+}
 
 /// `only`: cells whose name has this in it; or `features`.
 pub(crate) fn run(only: Option<&str>) {
-    let own = std::env::current_exe().unwrap();
-    let weir = std::env::var_os("WEIR_BIN").map_or_else(|| own_target().join("dist/weir"), PathBuf::from);
-    assert!(weir.exists(), "{} is not there: cargo build --profile dist, or set WEIR_BIN", weir.display());
-    let (mock_port, bare_port, weir_port) = (free_port(), free_port(), free_port());
-    let mock = Server::start(LOAD_CORE, &own, &["mock".into(), mock_port.to_string()], mock_port);
-    if only.is_none_or(|only| only == "features") {
-        features::run(&own, &weir, mock_port);
-    }
-    if only == Some("features") {
-        return;
-    }
-    let bare_args = ["bare".into(), bare_port.to_string(), mock_port.to_string()];
-    let bare = Server::start(SERVER_CORE, &own, &bare_args, bare_port);
+    let (begun, plan) = (Instant::now(), Plan::of(only));
+    assert!(!plan.cells.is_empty(), "no cell's name has this in it");
+    let (own, weir) = programs();
+    let mock = mock(&own, None);
+    let store = Store::start();
     let dir = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let config = dir.join("weir.yaml");
-    std::fs::write(&config, gateway_config(weir_port, mock_port, &dir)).unwrap();
-    let weir_args = ["run".into(), "-c".into(), config.display().to_string()];
-    let weir = Server::start(SERVER_CORE, &weir, &weir_args, weir_port);
-    let idle = (bare.rss_mib(), weir.rss_mib());
-
-    println!("\n{}\n", machine());
-    cpu_table(&own, &bare, &weir, &mock, only);
-    if only.is_none() {
-        latency_table(&own, &[("direct", mock.port), ("bare", bare.port), ("weir", weir.port)]);
-        println!(
-            "\nRSS: bare {:.1} MiB idle, {:.1} MiB after the load; weir {:.1} MiB idle, {:.1} MiB after",
-            idle.0,
-            bare.rss_mib(),
-            idle.1,
-            weir.rss_mib()
-        );
+    let ground = Ground { mock: mock.port, store: store.as_ref(), dir: dir.clone() };
+    let mut bench = Bench {
+        rows: servers(&ground, &own, &weir, plan.in_full),
+        direct: Row::full("direct", mock, None),
+        calls: Counter::find().filter(|_| plan.in_full),
+        in_full: plan.in_full,
+        own,
+    };
+    println!("\n{}; best of {ROUNDS} rounds\n", machine(&weir));
+    rest(&mut bench.rows);
+    table::begin();
+    table::section("at rest", None, None, &bench.rows);
+    let mut closest: Option<(f64, String)> = None;
+    for (at, cell) in &plan.cells {
+        bench.measure(*at, cell);
+        table::section(&cell.name(), Some(cell), Some(&bench.direct.figures), &bench.rows);
+        let fastest = bench.rows.iter().map(|row| row.figures.requests_per_s).fold(0.0, f64::max);
+        let ahead = bench.direct.figures.requests_per_s / fastest;
+        if cell.stream != Stream::Paced && closest.as_ref().is_none_or(|(closest, _)| ahead < *closest) {
+            closest = Some((ahead, cell.name()));
+        }
     }
-    drop((mock, bare, weir));
+    println!("\n{}", notes(&bench, closest, store.is_some(), begun.elapsed()));
+    drop(bench);
     std::fs::remove_dir_all(dir).unwrap();
 }
 
-fn own_target() -> PathBuf {
-    // target/<profile>/deps/load-...
-    let exe = std::env::current_exe().unwrap();
-    exe.ancestors().nth(3).map(Path::to_path_buf).unwrap()
+/// This executable, and the gateway as it ships.
+pub(crate) fn programs() -> (PathBuf, PathBuf) {
+    let own = std::env::current_exe().unwrap();
+    let weir = std::env::var_os("WEIR_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_weir")), PathBuf::from);
+    assert!(weir.exists(), "{} is not there: cargo bench builds it, or set WEIR_BIN", weir.display());
+    (own, weir)
 }
 
-/// All features on: auth, limits, usage, metrics, access log.
-fn gateway_config(port: u16, mock: u16, dir: &Path) -> String {
-    format!(
-        r#"server: {{listen: "127.0.0.1:{port}", threads: 1}}
-admin: {{listen: "127.0.0.1:0"}}
-state: {{dir: "{dir}/data"}}
-providers:
-  openai: {{base_url: "http://127.0.0.1:{mock}/v1", api_key: bench, api: chat}}
-  responses: {{kind: openai, base_url: "http://127.0.0.1:{mock}/v1", api_key: bench, api: responses}}
-  anthropic: {{base_url: "http://127.0.0.1:{mock}", api_key: bench}}
-  gemini: {{base_url: "http://127.0.0.1:{mock}", api_key: bench}}
-  bedrock: {{base_url: "http://127.0.0.1:{mock}", region: us-east-1, api_key: bench}}
-  signed: {{kind: bedrock, base_url: "http://127.0.0.1:{mock}", region: us-east-1, access_key_id: bench, secret_access_key: bench}}
-  cohere: {{base_url: "http://127.0.0.1:{mock}", api_key: bench}}
-  pool:
-    {{kind: openai, base_url: "http://127.0.0.1:{mock}/v1", api: chat, endpoints: [{{api_key: a}}, {{api_key: b}}, {{api_key: c}}, {{api_key: d}}]}}
-routes:
-  fallback/burst: {{targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
-  weighted/burst: {{strategy: weighted, targets: [{{model: openai/burst}}, {{model: pool/burst, weight: 4}}]}}
-  latency/burst: {{strategy: latency, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
-  auto/burst: {{strategy: auto, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
-tenants:
-  bench:
-    keys: [{{id: bench, secret: bench-key}}]
-    limits: {{requests_per_minute: 1000000000, tokens_per_minute: 1000000000000, concurrency: 100000}}
-telemetry: {{access_log: "{dir}/access.log"}}
-"#,
-        dir = dir.display()
-    )
+pub(crate) fn mock(own: &Path, files: Option<u64>) -> Server {
+    let port = free_port();
+    let args = ["mock".to_owned(), port.to_string()];
+    Program { files, ..Program::new(LOAD_CORE, own, &args) }.serve(port)
 }
 
-fn cpu_table(own: &Path, bare: &Server, weir: &Server, mock: &Server, only: Option<&str>) {
-    println!("| cell | mock alone, requests/s | bare, CPU µs/request | weir, CPU µs/request | ratio |");
-    println!("|---|--:|--:|--:|--:|");
-    for (at, cell) in cells().iter().enumerate().filter(|(_, c)| only.is_none_or(|o| c.name().contains(o))) {
-        let job = |port| Job { port, cell: at, connections: connections(cell), ms: MS, rate: 0 };
-        let direct = generate(own, &job(mock.port));
-        let mut best_us = [f64::INFINITY; 2];
+pub(crate) fn bare(own: &Path, mock: u16, counts: bool, files: Option<u64>) -> Server {
+    let port = free_port();
+    let args = ["bare".to_owned(), port.to_string(), mock.to_string()];
+    Program { counts, files, ..Program::new(SERVER_CORE, own, &args) }.serve(port)
+}
+
+/// Bare Pingora, and the gateway with one feature more in each row. Twins that count are of the first and last.
+fn servers(ground: &Ground<'_>, own: &Path, weir: &Path, in_full: bool) -> Vec<Row> {
+    let twin = in_full.then(|| bare(own, ground.mock, true, None));
+    let mut rows = vec![Row::full("bare Pingora", bare(own, ground.mock, false, None), twin)];
+    for part in Part::ALL.into_iter().filter(|part| *part != Part::Shared || ground.store.is_some()) {
+        let server = ground.start(part, weir, false, None);
+        rows.push(match part {
+            Part::Nothing | Part::Otlp => {
+                Row::full(part.as_str(), server, in_full.then(|| ground.start(part, own, true, None)))
+            }
+            _ => Row::new(part.as_str(), server),
+        });
+    }
+    rows
+}
+
+struct Bench {
+    own: PathBuf,
+    rows: Vec<Row>,
+    /// Ends after those that ask it.
+    direct: Row,
+    calls: Option<Counter>,
+    in_full: bool,
+}
+
+impl Bench {
+    /// All figures of a cell, of all rows.
+    fn measure(&mut self, at: usize, cell: &Cell) {
+        let own = self.own.clone();
+        let job = |ms| Job { port: 0, cell: at, connections: cell.connections(), ms, rate: 0 };
+        for row in self.all() {
+            row.turn(&own, &job(WARM_UP_MS));
+        }
+        std::thread::sleep(SETTLE);
+        for row in self.all() {
+            row.settle();
+            row.figures = Figures::default();
+        }
         for _ in 0..ROUNDS {
-            for (best, server) in best_us.iter_mut().zip([bare, weir]) {
-                *best = best.min(cpu_us_per_request(own, server, &job(server.port)));
+            for row in self.all() {
+                row.turn(&own, &job(TURN_MS));
             }
         }
-        let [bare_us, weir_us] = best_us;
-        let direct_per_s = direct.requests * 1000 / MS;
-        println!("| {} | {direct_per_s} | {:.1} | {:.1} | {:.2} |", cell.name(), bare_us, weir_us, weir_us / bare_us);
-    }
-}
-
-pub(crate) const fn connections(cell: &Cell) -> usize {
-    match cell.stream {
-        Stream::Paced => 64,
-        _ => 8,
-    }
-}
-
-pub(crate) fn cpu_us_per_request(own: &Path, server: &Server, job: &Job) -> f64 {
-    // Connections and caches are warm before anything counts.
-    generate(own, &Job { ms: 300, ..*job });
-    let before = server.cpu();
-    let outcome = generate(own, job);
-    let spent: Duration = server.cpu() - before;
-    let requests = f64::from(u32::try_from(outcome.requests).unwrap());
-    spent.as_secs_f64() * 1e6 / requests
-}
-
-fn latency_table(own: &Path, servers: &[(&str, u16)]) {
-    let cells = cells();
-    let index = |name: &str| cells.iter().position(|c| c.name() == name).expect("a cell");
-    let plain = index("chat -> chat, 2 KB");
-    let translated = index("messages -> chat, 2 KB");
-    let stream = index("chat -> chat, 100 events, burst");
-    let translated_stream = index("messages -> chat, 100 events, burst");
-    println!(
-        "\n| {RATE} requests/s, and streams one after the other | direct p50 / p99 µs | bare | weir | added p50 / p99 µs |"
-    );
-    println!("|---|--:|--:|--:|--:|");
-    let row = |what: &str, job: Job, pick: fn(&Outcome) -> (u64, u64)| {
-        let mut times = Vec::new();
-        for (_, port) in servers {
-            let best = (0..ROUNDS).map(|_| pick(&generate(own, &Job { port: *port, ..job }))).min_by_key(|o| o.1);
-            times.push(best.expect("a round"));
+        std::thread::sleep(SETTLE);
+        self.all().for_each(Row::settle);
+        if self.in_full {
+            let steady = Job { connections: STEADY_CONNECTIONS, rate: cell.rate(), ..job(STEADY_MS) };
+            for _ in 0..STEADY_ROUNDS {
+                for row in self.all().filter(|row| row.in_full) {
+                    row.steady(&own, &steady);
+                }
+            }
+            self.rows.iter_mut().for_each(|row| row.count(&own, &job(COUNT_MS)));
+            self.system_calls(&job(COUNT_MS));
         }
-        let (direct, weir) = (times[0], times[2]);
-        let text: Vec<String> = times.iter().map(|(p50, p99)| format!("{p50} / {p99}")).collect();
-        let added = format!("{} / {}", weir.0.saturating_sub(direct.0), weir.1.saturating_sub(direct.1));
-        println!("| {what} | {} | {added} |", text.join(" | "));
-    };
-    let steady = Job { port: 0, cell: plain, connections: 32, ms: 4000, rate: RATE };
-    let whole = |o: &Outcome| (o.p50_us, o.p99_us);
-    let first = |o: &Outcome| (o.first_p50_us, o.first_p99_us);
-    row("same format, 2 KB, whole answer", steady, whole);
-    row("translated, 2 KB, whole answer", Job { cell: translated, ..steady }, whole);
-    let alone = Job { cell: stream, connections: 1, ms: 2000, rate: 0, ..steady };
-    row("one stream at a time, first byte", alone, first);
-    row("one translated stream at a time, first byte", Job { cell: translated_stream, ..alone }, first);
-    row("one stream at a time, last byte", alone, whole);
+        for row in &mut self.rows {
+            row.figures.rss_kib = row.server.rss_kib();
+        }
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Row> {
+        std::iter::once(&mut self.direct).chain(&mut self.rows)
+    }
+
+    fn system_calls(&mut self, job: &Job) {
+        let Some(counter) = self.calls else { return };
+        for row in self.rows.iter_mut().filter(|row| row.in_full) {
+            let load = generator(&self.own, &Job { port: row.server.port, ..*job });
+            let (text, calls) = counter.during(&row.server, load);
+            row.figures.syscalls = Some(per(calls, Outcome::parse(&text).requests));
+        }
+    }
 }
 
-/// Runs the generator as a process of its own.
-fn generate(own: &Path, job: &Job) -> Outcome {
-    let mut args = vec!["generate".to_owned()];
-    args.extend(job.args());
-    let out = pinned(LOAD_CORE, own, &args).output().expect("the generator runs");
-    assert!(out.status.success(), "{}: {}", cells()[job.cell].name(), String::from_utf8_lossy(&out.stderr));
-    Outcome::parse(&String::from_utf8_lossy(&out.stdout))
+/// What there is to say below the table.
+fn notes(bench: &Bench, closest: Option<(f64, String)>, is_shared: bool, took: Duration) -> String {
+    let mut lines = vec![format!("Measured in {} s.", took.as_secs())];
+    if let Some((ahead, cell)) = closest {
+        let verdict = if ahead > 1.3 { "no bottleneck" } else { "too close: look at that cell's rows with suspicion" };
+        lines.push(format!(
+            "Generator and mock alone make {ahead:.1} times the requests of the fastest server, or more (least in {cell}): {verdict}."
+        ));
+    }
+    if !is_shared {
+        lines.push("No redis-server on this machine: nothing was shared.".to_owned());
+    }
+    lines.push(match bench.calls {
+        Some(counter) => format!("System calls by `{}`.", counter.as_str()),
+        None if bench.in_full => "Neither perf nor strace may count here: no system calls.".to_owned(),
+        None => "Only CPU was measured.".to_owned(),
+    });
+    lines.join("\n")
 }
 
-/// What the numbers were taken on.
-pub(crate) fn machine() -> String {
+/// What the numbers were taken on, and of which build.
+pub(crate) fn machine(weir: &Path) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|l| l.strip_prefix("model name").map(|l| l.trim_start_matches([' ', '\t', ':'])));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
+    let profile = weir.parent().and_then(Path::file_name).unwrap_or_default().display();
     format!(
-        "Machine: {} ({cores} cores), load before: {}; best of {ROUNDS} rounds",
+        "Machine: {} ({cores} cores), load before: {}; profile {profile}",
         model.unwrap_or("unknown"),
         load.join(" ")
     )

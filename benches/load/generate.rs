@@ -1,8 +1,8 @@
 //! The load: connections that are kept, requests that are made once.
 //!
 //! Closed loop: every connection sends its next request when the last is answered. Fixed rate: every
-//! request has its moment, and its latency counts from that moment, whether or not a connection was
-//! free.
+//! request has its moment, and where its connection is not free by then its latency counts from that
+//! moment.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use crate::bodies::cells;
+use crate::cells::cells;
 
 /// What to do; travels as arguments.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,8 @@ impl Job {
     pub(crate) fn args(&self) -> Vec<String> {
         let cell = u64::try_from(self.cell).unwrap();
         let connections = u64::try_from(self.connections).unwrap();
-        [u64::from(self.port), cell, connections, self.ms, self.rate].iter().map(u64::to_string).collect()
+        let numbers = [u64::from(self.port), cell, connections, self.ms, self.rate];
+        std::iter::once("generate".to_owned()).chain(numbers.iter().map(u64::to_string)).collect()
     }
 }
 
@@ -57,14 +58,7 @@ impl Outcome {
 }
 
 pub(crate) fn run(job: &Job) {
-    let cell = cells()[job.cell];
-    let body = cell.body();
-    let request = format!(
-        "POST {} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer bench-key\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        cell.path(),
-        body.len()
-    );
-    let request: Rc<[u8]> = request.into_bytes().into();
+    let request: Rc<[u8]> = cells()[job.cell].request().into();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let job = *job;
     let mut times = LocalSet::new().block_on(&runtime, async move {
@@ -101,13 +95,20 @@ async fn connection(job: &Job, nth: usize, request: &[u8], start: Instant, end: 
     let step = |n: u64| Duration::from_nanos(n * 1_000_000_000 / job.rate.max(1));
     let mut moment = u64::try_from(nth).unwrap();
     loop {
-        let from = if job.rate == 0 { Instant::now() } else { start + step(moment) };
+        let mut from = Instant::now();
+        if job.rate > 0 {
+            let due = start + step(moment);
+            moment += u64::try_from(job.connections).unwrap();
+            if due > from && due < end {
+                tokio::time::sleep_until(due.into()).await;
+                // A timer that rings late is not the server's.
+                from = Instant::now();
+            } else {
+                from = due;
+            }
+        }
         if from >= end {
             return times;
-        }
-        if job.rate > 0 {
-            tokio::time::sleep_until(from.into()).await;
-            moment += u64::try_from(job.connections).unwrap();
         }
         socket.write_all(request).await.unwrap();
         let first = read_answer(&mut socket, &mut buffer).await;

@@ -1,15 +1,32 @@
 //! A process under test: started on a core, measured from outside.
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// Has the port at which a process tells what it has allocated.
+const COUNTS: &str = "WEIR_BENCH_COUNTS";
+
+/// What to start, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    pub(crate) core: u32,
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<String>,
+    /// It counts its allocations; of this executable's roles only.
+    pub(crate) counts: bool,
+    /// Files it may have open.
+    pub(crate) files: Option<u64>,
+}
 
 /// Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    counts: Option<u16>,
 }
 
 /// A port that was free a moment ago.
@@ -17,24 +34,57 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-impl Server {
-    /// Starts `program` on a core and waits until it listens on `port`.
-    pub(crate) fn start(core: u32, program: &Path, args: &[String], port: u16) -> Self {
-        let mut command = pinned(core, program, args);
-        command.env("WEIR_LOG", "warn").stdout(Stdio::null()).stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("the server starts");
+impl Program {
+    pub(crate) fn new(core: u32, path: &Path, args: &[String]) -> Self {
+        Self { core, path: path.to_owned(), args: args.to_vec(), counts: false, files: None }
+    }
+
+    /// On its core, where `taskset` and that core are there.
+    pub(crate) fn command(&self) -> Command {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let is_pinned = usize::try_from(self.core).is_ok_and(|core| core < cores) && has("taskset", &["--version"]);
+        let mut words: Vec<String> = Vec::new();
+        if let Some(files) = self.files {
+            words.extend(["sh", "-c", r#"ulimit -n "$0" && exec "$@""#].map(str::to_owned));
+            words.push(files.to_string());
+        }
+        if is_pinned {
+            words.extend(["taskset".to_owned(), "-c".to_owned(), self.core.to_string()]);
+        }
+        words.push(self.path.display().to_string());
+        words.extend(self.args.iter().cloned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        command
+    }
+
+    /// Starts it and waits until it listens on `port`.
+    pub(crate) fn serve(&self, port: u16) -> Server {
+        let counts = self.counts.then(free_port);
+        let mut command = self.command();
+        if let Some(counts) = counts {
+            command.env(COUNTS, counts.to_string());
+        }
+        command.env("WEIR_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        let mut server = Server { child: command.spawn().expect("the server starts"), port, counts };
         let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "{} ended", program.display());
-            assert!(Instant::now() < deadline, "{} does not listen", program.display());
+            assert!(server.child.try_wait().unwrap().is_none(), "{} ended", self.path.display());
+            assert!(Instant::now() < deadline, "{} does not listen", self.path.display());
             std::thread::sleep(Duration::from_millis(10));
         }
-        Self { child, port }
+        server
+    }
+}
+
+impl Server {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// CPU time of all threads so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the server runs");
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("the server runs");
         let on_cpu = tasks.filter_map(|task| {
             let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
             text.split_whitespace().next()?.parse::<u64>().ok()
@@ -43,10 +93,19 @@ impl Server {
     }
 
     /// Memory in use.
-    pub(crate) fn rss_mib(&self) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
+    pub(crate) fn rss_kib(&self) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the server runs");
         let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Allocations and bytes so far, of one that counts.
+    pub(crate) fn allocated(&self) -> [u64; 2] {
+        let mut text = String::new();
+        let mut socket = TcpStream::connect(("127.0.0.1", self.counts.expect("it counts"))).expect("it tells");
+        socket.read_to_string(&mut text).expect("it tells");
+        let mut numbers = text.split_whitespace().map(|n| n.parse().expect("a number"));
+        [(); 2].map(|()| numbers.next().expect("two numbers"))
     }
 }
 
@@ -57,18 +116,23 @@ impl Drop for Server {
     }
 }
 
-/// A command on one core, where `taskset` and that core are there.
-pub(crate) fn pinned(core: u32, program: &Path, args: &[String]) -> Command {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let works = usize::try_from(core).is_ok_and(|core| core < cores)
-        && Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_ok();
-    let mut command;
-    if works {
-        command = Command::new("taskset");
-        command.arg("-c").arg(core.to_string()).arg(program);
-    } else {
-        command = Command::new(program);
-    }
-    command.args(args);
-    command
+/// The other end of [`Server::allocated`].
+pub(crate) fn count_if_asked() {
+    let Some(port) = std::env::var_os(COUNTS) else { return };
+    let port: u16 = port.to_str().and_then(|port| port.parse().ok()).expect("a port");
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port that is free");
+    weir_counting::start();
+    std::thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let counts = weir_counting::counts();
+            let _ = writeln!(&socket, "{} {}", counts.allocations, counts.bytes);
+        }
+    });
+}
+
+/// Whether a program of the system is there and does this.
+pub(crate) fn has(program: &str, args: &[&str]) -> bool {
+    let tried =
+        Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    tried.is_ok_and(|status| status.success())
 }

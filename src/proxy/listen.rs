@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use super::handover::Inherited;
 use crate::config::runtime::{Listen, TlsFiles};
 
+/// A usual request in one read. What is larger goes past this buffer, into that of its body.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// Room for a whole answer head and small body: one write to the socket instead of two.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -61,7 +63,7 @@ impl Bound {
     /// What the framework needs to know of this socket.
     pub(crate) fn config(&self) -> Result<ListenerConfig, String> {
         let config = ListenerConfig::tcp(self.address.to_string())
-            .l4_buffer(L4BufferSettings::default().write(WRITE_BUFFER_BYTES));
+            .l4_buffer(L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES));
         let Some(files) = &self.tls else { return Ok(config) };
         let text = |path: &std::path::Path| path.to_str().map(str::to_owned).ok_or("a TLS path is not UTF-8");
         let mut settings =

@@ -7,6 +7,8 @@
 //! function takes what is left of the text and gives back what is left behind the thing it read, so
 //! there is no index to get wrong.
 
+use wide::u8x16;
+
 /// Arrays and objects inside one another, the outermost included.
 pub const MAX_DEPTH: u32 = 128;
 
@@ -63,43 +65,26 @@ pub fn blank(mut rest: &[u8]) -> &[u8] {
     rest
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-
-/// Marks the first byte that ends a run of plain characters (and maybe later ones, wrongly).
+/// A bit for each byte that ends a run of plain characters.
 #[inline]
-fn marks(word: u64) -> u64 {
-    let quote = word ^ (ONES * 0x22);
-    let slash = word ^ (ONES * 0x5c);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (control | (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash)) & (ONES << 7)
-}
-
-/// Written so that the compiler makes vector instructions of it.
-fn is_plain(block: &[u8; 32]) -> bool {
-    block.iter().fold(0, |found, &b| found | u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\')) == 0
+fn ends(block: [u8; 16]) -> u32 {
+    let block = u8x16::new(block);
+    let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
+    (control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
 }
 
 /// Skips plain characters: stops at a quote, a backslash or a control character.
 fn plain(mut rest: &[u8]) -> &[u8] {
-    loop {
-        // Most names and many values end within two words; long text goes in blocks.
-        for _ in 0..4 {
-            let Some((word, tail)) = rest.split_first_chunk::<8>() else { return plain_bytes(rest) };
-            let found = marks(u64::from_le_bytes(*word));
-            if found != 0 {
-                // At most 7, so the default is never used.
-                let skip = usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
-                return rest.get(skip..).unwrap_or_default();
-            }
-            rest = tail;
+    while let Some((block, tail)) = rest.split_first_chunk::<16>() {
+        let found = ends(*block);
+        if found != 0 {
+            // At most 15, so the default is never used.
+            let skip = usize::try_from(found.trailing_zeros()).unwrap_or(0);
+            return rest.get(skip..).unwrap_or_default();
         }
-        while let Some((block, tail)) = rest.split_first_chunk::<32>() {
-            if !is_plain(block) {
-                break;
-            }
-            rest = tail;
-        }
+        rest = tail;
     }
+    plain_bytes(rest)
 }
 
 fn plain_bytes(mut rest: &[u8]) -> &[u8] {

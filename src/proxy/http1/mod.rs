@@ -60,6 +60,7 @@ pub(super) struct Http1 {
     keeps: bool,
     /// For each read of a body.
     read_patience: Option<Duration>,
+    /// For each write of a request.
     write_patience: Option<Duration>,
 }
 
@@ -97,23 +98,29 @@ impl Http1 {
         let mut first = head::write(head, body.len(), behind);
         first.extend_from_slice(body.get(..behind).unwrap_or_default());
         let rest = body.get(behind..).unwrap_or_default();
-        let stream = &mut self.stream;
-        let writing = async {
-            write_both(stream, &first, rest).await?;
-            stream.flush().await
-        };
-        let written = match self.write_patience {
-            Some(patience) => fast_timeout(patience, writing).await,
-            None => Ok(writing.await),
-        };
-        match written {
-            Ok(Ok(())) => {
-                self.is_sent = true;
-                Ok(())
+        self.write(&first, rest).await?;
+        self.is_sent = true;
+        Ok(())
+    }
+
+    /// Writes one behind the other, both at once where the system takes so much. Each write that gets
+    /// anywhere has its time.
+    async fn write(&mut self, first: &[u8], second: &[u8]) -> Result<()> {
+        let (stream, mut both) = (&mut self.stream, Buf::chain(first, second));
+        while both.has_remaining() {
+            let written = poll_fn(|cx| {
+                let mut slices = [IoSlice::new(&[]); 2];
+                match both.chunks_vectored(&mut slices) {
+                    0 | 1 => Pin::new(&mut *stream).poll_write(cx, both.chunk()),
+                    _ => Pin::new(&mut *stream).poll_write_vectored(cx, &slices),
+                }
+            });
+            match in_time(self.write_patience, written).await? {
+                0 => return Err(unsent(ErrorKind::WriteZero.into())),
+                written => both.advance(written),
             }
-            Ok(Err(e)) => Err(Error::because(ErrorType::WriteError, "sending a request", e)),
-            Err(_) => Error::e_explain(ErrorType::WriteTimedout, "sending a request"),
         }
+        in_time(self.write_patience, stream.flush()).await
     }
 
     /// Waits for the answer's head. What is only informational is passed over.
@@ -228,21 +235,18 @@ impl Http1 {
     }
 }
 
-/// Writes one behind the other, both at once where the system takes so much.
-async fn write_both(stream: &mut Stream, first: &[u8], second: &[u8]) -> std::io::Result<()> {
-    let mut both = Buf::chain(first, second);
-    while both.has_remaining() {
-        let written = poll_fn(|cx| {
-            let mut slices = [IoSlice::new(&[]); 2];
-            match both.chunks_vectored(&mut slices) {
-                0 | 1 => Pin::new(&mut *stream).poll_write(cx, both.chunk()),
-                _ => Pin::new(&mut *stream).poll_write_vectored(cx, &slices),
-            }
-        });
-        match written.await? {
-            0 => return Err(ErrorKind::WriteZero.into()),
-            written => both.advance(written),
-        }
+/// What a write came to, within its time.
+async fn in_time<T>(patience: Option<Duration>, write: impl Future<Output = std::io::Result<T>>) -> Result<T> {
+    let written = match patience {
+        Some(patience) => fast_timeout(patience, write).await,
+        None => Ok(write.await),
+    };
+    match written {
+        Ok(written) => written.map_err(unsent),
+        Err(_) => Error::e_explain(ErrorType::WriteTimedout, "sending a request"),
     }
-    Ok(())
+}
+
+fn unsent(error: std::io::Error) -> Box<Error> {
+    Error::because(ErrorType::WriteError, "sending a request", error)
 }

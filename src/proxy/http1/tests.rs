@@ -195,6 +195,31 @@ async fn what_waits_is_silent_until_the_provider_says_something() {
 }
 
 #[tokio::test]
+async fn a_provider_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+    let body = Bytes::from(vec![b'x'; 4_000]);
+    let (own, theirs) = duplex(64);
+    let mut http1 = Http1::new(Box::new(own), Some(Duration::from_millis(20)));
+    let sent = http1.send(&request(Method::POST, "/"), &body).await;
+    assert_eq!(*sent.unwrap_err().etype(), ErrorType::WriteTimedout);
+    drop(theirs);
+    // All of it takes longer than any write may.
+    let (own, mut theirs) = duplex(64);
+    let mut http1 = Http1::new(Box::new(own), Some(Duration::from_secs(1)));
+    let head = request(Method::POST, "/");
+    let taking = async {
+        let mut taken = [0; 1_000];
+        let mut left = 4_000_usize;
+        while left > 0 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            left = left.saturating_sub(theirs.read(&mut taken).await.unwrap());
+        }
+        theirs
+    };
+    let (sent, _theirs) = tokio::join!(http1.send(&head, &body), taking);
+    sent.unwrap();
+}
+
+#[tokio::test]
 async fn each_read_of_a_body_has_its_time() {
     let (mut http1, mut theirs) = connection();
     http1.send(&request(Method::GET, "/"), &Bytes::new()).await.unwrap();

@@ -181,6 +181,20 @@ fn upstream_connections_are_kept_across_streams() {
     assert!(sim.connections() <= 2, "{} connections for 5 streams one after the other", sim.connections());
 }
 
+/// A new configuration takes over the connections to providers that stay where they were, whichever thread
+/// made them.
+#[test]
+fn upstream_connections_outlive_a_reload() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, ""));
+    let ask = || assert_eq!(gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi")).status(), 200);
+    ask();
+    gateway.write_config(&config(upstream.address, upstream.address, "defaults: {retries: 1}\n"));
+    assert_eq!(gateway.admin("POST", "/admin/v1/reload").status(), 200);
+    ask();
+    assert_eq!(upstream.connections(), 1);
+}
+
 /// A server that takes no more connections leaves those who come without an answer, as a dead network
 /// does: that is the deadline for connecting, and a fallback is asked.
 #[test]

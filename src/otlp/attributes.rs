@@ -1,7 +1,7 @@
 //! Attributes: names with a value each. What is not known is left out.
 
-use super::proto::{Out, bytes, fixed64, number, varint_len};
-use crate::record::Texts;
+use super::proto::{Out, bytes, fixed64, number};
+use crate::record::{Texts, varint};
 
 /// Members of a `KeyValue`.
 const KEY: u8 = bytes(1);
@@ -48,7 +48,7 @@ pub(super) struct Attributes<'a, 'o> {
 impl Attributes<'_, '_> {
     /// What stands before a value of that length.
     fn begin(&mut self, key: &[u8], length: usize) {
-        self.out.length(self.tag, key.len() + varint_len(length as u64) + length);
+        self.out.length(self.tag, key.len() + varint::length(length as u64) + length);
         self.out.raw(key);
         self.out.varint(length as u64);
     }
@@ -96,7 +96,7 @@ impl Attributes<'_, '_> {
         if let Some(count) = count.into() {
             // They have a sign.
             let count = count.min(i64::MAX.unsigned_abs());
-            self.begin(key, 1 + varint_len(count));
+            self.begin(key, 1 + varint::length(count));
             self.out.number(INT, count);
         }
         self
@@ -112,7 +112,7 @@ impl Attributes<'_, '_> {
 
     /// Nothing where there are none.
     pub(super) fn texts(&mut self, key: &[u8], texts: Texts<'_>) -> &mut Self {
-        let sized = |len: usize| 1 + varint_len(len as u64) + len;
+        let sized = |len: usize| 1 + varint::length(len as u64) + len;
         let all: usize = texts.iter().map(|text| sized(text_len(text.as_bytes()))).sum();
         if all > 0 {
             self.begin(key, sized(all));
@@ -128,5 +128,5 @@ impl Attributes<'_, '_> {
 
 /// How long a text is as a value.
 fn text_len(text: &[u8]) -> usize {
-    1 + varint_len(text.len() as u64) + text.len()
+    1 + varint::length(text.len() as u64) + text.len()
 }

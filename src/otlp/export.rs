@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use super::proto::{Out, bytes, varint_len};
+use super::proto::{Out, bytes};
+use crate::record::varint;
 
 /// Of the request: `ResourceSpans` and so on.
 const OF_RESOURCE: u8 = bytes(1);
@@ -43,7 +44,7 @@ impl Head {
         write(&mut Out(&mut body));
         // How long all of it is, is known by now: what stands before it is put right before it.
         let of_scope = self.scope.len() + body.len() - room;
-        let of_resource = self.resource.len() + 1 + varint_len(of_scope as u64) + of_scope;
+        let of_resource = self.resource.len() + 1 + varint::length(of_scope as u64) + of_scope;
         let mut head = Vec::with_capacity(room);
         let mut out = Out(&mut head);
         out.length(OF_RESOURCE, of_resource);

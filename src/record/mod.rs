@@ -11,6 +11,7 @@ mod pack;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+pub(crate) mod varint;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

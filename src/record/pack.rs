@@ -1,7 +1,7 @@
 //! A record as bytes, and back, without a copy of any text.
 //!
 //! A sequence of members, each a byte (its number, and in the lowest bit what follows) and a value: a
-//! number in groups of seven bits, the lowest first, as in protocol buffers; or a length and so many bytes,
+//! number ([`varint`](super::varint)); or a length and so many bytes,
 //! which may be members again. What is not known is not there. Who meets a number that it does not know
 //! skips it, so that a newer version's log can be read and an older one's too.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use super::trace::{Parent, TraceId};
-use super::{OK, Outcome, Record, Step, Texts, Timeline, Why};
+use super::{OK, Outcome, Record, Step, Texts, Timeline, Why, varint};
 use crate::usage::price::{Charge, PicoUsd};
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -287,7 +287,7 @@ struct Out<'o>(&'o mut Vec<u8>);
 impl Out<'_> {
     fn number(&mut self, number: u8, value: u64) {
         self.0.push(number << 1);
-        self.varint(value);
+        varint::write(self.0, value);
     }
 
     fn truth(&mut self, number: u8, value: bool) {
@@ -304,7 +304,7 @@ impl Out<'_> {
 
     fn bytes(&mut self, number: u8, bytes: &[u8]) {
         self.0.push(number << 1 | 1);
-        self.varint(bytes.len() as u64);
+        varint::write(self.0, bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 
@@ -368,21 +368,9 @@ impl Out<'_> {
         }
         for (group, byte) in self.0.iter_mut().skip(begin + 1).take(LENGTH_BYTES).enumerate() {
             let more = if group + 1 < LENGTH_BYTES { 0x80 } else { 0 };
-            *byte = low_bits(length as u64 >> (7 * group)) | more;
+            *byte = varint::low_bits(length as u64 >> (7 * group)) | more;
         }
     }
-
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(low_bits(value) | 0x80);
-            value >>= 7;
-        }
-        self.0.push(low_bits(value));
-    }
-}
-
-fn low_bits(value: u64) -> u8 {
-    (value & 0x7f).to_le_bytes()[0]
 }
 
 #[derive(Clone, Copy)]
@@ -435,7 +423,7 @@ impl<'b> Members<'b> {
     fn next_member(&mut self) -> Option<Option<(u8, Value<'b>)>> {
         let Some((head, rest)) = self.0.split_first() else { return Some(None) };
         self.0 = rest;
-        let number = self.varint()?;
+        let number = varint::take(&mut self.0)?;
         let value = if head & 1 == 0 {
             Value::Number(number)
         } else {
@@ -444,19 +432,6 @@ impl<'b> Members<'b> {
             Value::Bytes(bytes)
         };
         Some(Some((head >> 1, value)))
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
     }
 }
 

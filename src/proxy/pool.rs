@@ -51,11 +51,13 @@ impl Place {
 /// Those to one provider.
 pub(super) struct Idle {
     shelves: Box<[Shelf]>,
+    /// On all shelves: to a provider that speaks HTTP/2 there is never one, and none is looked for.
+    count: AtomicUsize,
 }
 
 impl Default for Idle {
     fn default() -> Self {
-        Self { shelves: std::iter::repeat_with(Shelf::default).take(SHELVES).collect() }
+        Self { shelves: std::iter::repeat_with(Shelf::default).take(SHELVES).collect(), count: AtomicUsize::new(0) }
     }
 }
 
@@ -71,6 +73,9 @@ impl Shelf {
 impl Idle {
     /// The one that was used last, to one of those addresses.
     pub(super) fn take(&self, peers: &Arc<Vec<HttpPeer>>) -> Option<Kept> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
         let own = own();
         let mut others = (1..SHELVES).map(|more| (own + more) % SHELVES);
         self.take_from(own, peers).or_else(|| others.find_map(|shelf| self.take_from(shelf, peers)))
@@ -80,6 +85,7 @@ impl Idle {
         let shelf = self.shelves.get(shelf)?;
         loop {
             let mut kept = shelf.kept().pop()?;
+            self.count.fetch_sub(1, Ordering::Relaxed);
             if kept.since.elapsed() < IDLE && kept.place.is_among(peers) && kept.connection.is_silent() {
                 return Some(kept);
             }
@@ -92,13 +98,17 @@ impl Idle {
         let mut all = shelf.kept();
         if all.len() < MOST_KEPT {
             all.push(kept);
+            self.count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Closes those that waited too long, and those that the provider has closed.
     pub(super) fn sweep(&self) {
         for shelf in &self.shelves {
-            shelf.kept().retain_mut(|kept| kept.since.elapsed() < IDLE && kept.connection.is_silent());
+            let mut all = shelf.kept();
+            let before = all.len();
+            all.retain_mut(|kept| kept.since.elapsed() < IDLE && kept.connection.is_silent());
+            self.count.fetch_sub(before - all.len(), Ordering::Relaxed);
         }
     }
 }
@@ -114,4 +124,70 @@ fn own() -> usize {
         own.set(Some(shelf));
         shelf
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    fn peers(ports: &[u16]) -> Arc<Vec<HttpPeer>> {
+        #[expect(clippy::disallowed_methods, reason = "handed an address, it neither resolves nor fails")]
+        let peer = |port: &u16| HttpPeer::new(SocketAddr::from(([127, 0, 0, 1], *port)), false, String::new());
+        Arc::new(ports.iter().map(peer).collect())
+    }
+
+    fn put(idle: &Idle, peers: &Arc<Vec<HttpPeer>>, index: usize) -> DuplexStream {
+        let (own, theirs) = duplex(64);
+        idle.put(Box::new(Http1::new(Box::new(own), None)), Place::here(Arc::clone(peers), index));
+        theirs
+    }
+
+    fn taken(idle: &Idle, peers: &Arc<Vec<HttpPeer>>) -> Option<usize> {
+        idle.take(peers).map(|kept| kept.place.index)
+    }
+
+    #[test]
+    fn the_last_is_taken_first_and_each_once() {
+        let (idle, peers) = (Idle::default(), peers(&[1, 2]));
+        assert_eq!(taken(&idle, &peers), None);
+        let _open = [put(&idle, &peers, 0), put(&idle, &peers, 1)];
+        assert_eq!([(); 3].map(|()| taken(&idle, &peers)), [Some(1), Some(0), None]);
+    }
+
+    #[test]
+    fn what_closed_or_goes_elsewhere_is_not_taken() {
+        let (idle, old) = (Idle::default(), peers(&[1, 2]));
+        drop(put(&idle, &old, 0));
+        assert_eq!(taken(&idle, &old), None);
+        let _open = [put(&idle, &old, 0), put(&idle, &old, 1)];
+        // The second address is gone, the first is in another place.
+        assert_eq!(taken(&idle, &peers(&[3, 1])), Some(0));
+        let (closed, _open) = (put(&idle, &old, 0), put(&idle, &old, 1));
+        drop(closed);
+        idle.sweep();
+        assert_eq!(idle.count.load(Ordering::Relaxed), 1);
+        assert_eq!([(); 2].map(|()| taken(&idle, &old)), [Some(1), None]);
+    }
+
+    #[test]
+    fn another_threads_is_taken_where_there_is_no_own_and_goes_back_to_its_shelf() {
+        let (idle, peers) = (Idle::default(), peers(&[1]));
+        let _open = std::thread::scope(|scope| scope.spawn(|| put(&idle, &peers, 0)).join().unwrap());
+        let kept = idle.take(&peers).unwrap();
+        let shelf = kept.place.shelf;
+        assert_ne!(shelf, own());
+        idle.put(kept.connection, kept.place);
+        assert_eq!(idle.shelves[shelf].kept().len(), 1);
+    }
+
+    #[test]
+    fn a_shelf_is_bounded() {
+        let (idle, peers) = (Idle::default(), peers(&[1]));
+        let _open: Vec<_> = (0..MOST_KEPT + 2).map(|_| put(&idle, &peers, 0)).collect();
+        assert_eq!(idle.count.load(Ordering::Relaxed), MOST_KEPT);
+    }
 }

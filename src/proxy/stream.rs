@@ -79,7 +79,7 @@ pub(super) async fn run(
         };
         batch = match next {
             Ok(batch) => batch,
-            // The timer is not set again for each batch: it may be one of before.
+            // The timer is not set anew for each batch, so it may go off early.
             Err(Ended::Late) if Instant::now() < patience.until() => {
                 timer.as_mut().reset(patience.until().into());
                 Batch { out: Bytes::new(), end: false, broken: None }

@@ -204,13 +204,13 @@ async fn a_provider_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
     drop(theirs);
     // All of it takes longer than any write may.
     let (own, mut theirs) = duplex(64);
-    let mut http1 = Http1::new(Box::new(own), Some(Duration::from_secs(1)));
+    let mut http1 = Http1::new(Box::new(own), Some(Duration::from_secs(3)));
     let head = request(Method::POST, "/");
     let taking = async {
         let mut taken = [0; 1_000];
         let mut left = 4_000_usize;
         while left > 0 {
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             left = left.saturating_sub(theirs.read(&mut taken).await.unwrap());
         }
         theirs

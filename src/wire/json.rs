@@ -11,6 +11,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
 
+use super::scan;
+
 /// A JSON string literal, quotes and escapes included.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Str<'a>(Cow<'a, str>);
@@ -266,9 +268,9 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = special_at(rest) {
-        let (plain, tail) = rest.split_at(at);
-        out.extend_from_slice(plain);
+    loop {
+        let tail = scan::plain(rest);
+        out.extend_from_slice(rest.get(..rest.len() - tail.len()).unwrap_or_default());
         let Some((special, tail)) = tail.split_first() else { break };
         match special {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -283,33 +285,7 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
         }
         rest = tail;
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
-}
-
-/// Where the first byte stands that a literal has otherwise. Looked for in eight at a time.
-fn special_at(bytes: &[u8]) -> Option<usize> {
-    const EACH: u64 = u64::MAX / 0xff;
-    // The highest bit of a byte is set where it is below that; of bytes behind such a one perhaps too.
-    let below = |word: u64, most: u64| word.wrapping_sub(EACH * most) & !word;
-    let is_one = |word: u64, byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
-    let in_word = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        let found = (below(word, 0x20) | is_one(word, b'"') | is_one(word, b'\\')) & (EACH << 7);
-        (found != 0).then(|| found.trailing_zeros() as usize / 8)
-    };
-    let (words, rest) = bytes.as_chunks();
-    for (nth, word) in words.iter().enumerate() {
-        if let Some(at) = in_word(word) {
-            return Some(8 * nth + at);
-        }
-    }
-    // What is left is the end of the last eight, whose beginning has been looked at.
-    match bytes.last_chunk() {
-        Some(last) if !rest.is_empty() => in_word(last).map(|at| bytes.len() - 8 + at),
-        Some(_) => None,
-        None => rest.iter().position(|b| *b < 0x20 || *b == b'"' || *b == b'\\'),
-    }
 }
 
 /// Writes a whole number.
@@ -486,23 +462,6 @@ mod tests {
         assert_eq!(it.rest.len(), 2);
         assert_eq!(it.rest[0].1.get(), "1e400");
         assert_eq!(it.rest[1].1.as_str().unwrap().text(), "\u{fffd}\u{fffd}\u{fffd}");
-    }
-
-    #[test]
-    fn what_stands_otherwise_is_found_wherever_it_is() {
-        let is_special = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
-        for length in 0..40 {
-            let plain = "\u{e9}!#[] \u{7f}z\u{1f600}".repeat(4).into_bytes();
-            let plain = plain.get(..length).unwrap().to_vec();
-            assert_eq!(special_at(&plain), None, "{length}");
-            for at in 0..length {
-                for byte in 0..=u8::MAX {
-                    let mut bytes = plain.clone();
-                    bytes[at] = byte;
-                    assert_eq!(special_at(&bytes), bytes.iter().position(is_special), "{byte} at {at} of {length}");
-                }
-            }
-        }
     }
 
     #[test]

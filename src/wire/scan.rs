@@ -74,7 +74,7 @@ fn ends(block: [u8; 16]) -> u32 {
 }
 
 /// Skips plain characters: stops at a quote, a backslash or a control character.
-fn plain(mut rest: &[u8]) -> &[u8] {
+pub(super) fn plain(mut rest: &[u8]) -> &[u8] {
     while let Some((block, tail)) = rest.split_first_chunk::<16>() {
         let found = ends(*block);
         if found != 0 {
@@ -481,6 +481,24 @@ null
                 assert!(!accepts(json.trim_end_matches('"')), "{json}");
             }
             assert!(!accepts(&format!("\"{}\u{1}{}\"", "a".repeat(n), "b".repeat(n))));
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_found_wherever_it_is() {
+        let is_special = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
+        for length in 0..40 {
+            let text = "\u{e9}!#[] \u{7f}z\u{1f600}".repeat(4).into_bytes();
+            let text = text.get(..length).unwrap().to_vec();
+            assert!(plain(&text).is_empty(), "{length}");
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = text.clone();
+                    bytes[at] = byte;
+                    let first = bytes.iter().position(is_special).unwrap_or(length);
+                    assert_eq!(plain(&bytes).len(), length - first, "{byte} at {at} of {length}");
+                }
+            }
         }
     }
 

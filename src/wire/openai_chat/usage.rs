@@ -13,6 +13,8 @@
 //! `completion_tokens`, Mistral audio outside `prompt_tokens`, everyone else inside. The word of
 //! the total is taken over the quirk, which decides only where there is no total.
 
+use serde_json::value::RawValue;
+
 use crate::usage::tokens::{Details, Usage};
 use crate::wire::json::Obj;
 use crate::wire::{Quirks, scan};
@@ -22,54 +24,48 @@ use crate::wire::lenient::{Value, charged, count, read};
 
 wire_object! {
     struct Counts<'a> {
-        prompt: &'a serde_json::value::RawValue = "prompt_tokens",
-        completion: &'a serde_json::value::RawValue = "completion_tokens",
-        input: &'a serde_json::value::RawValue = "input_tokens",
-        output: &'a serde_json::value::RawValue = "output_tokens",
-        total: &'a serde_json::value::RawValue = "total_tokens",
-        prompt_details: &'a serde_json::value::RawValue = "prompt_tokens_details",
-        completion_details: &'a serde_json::value::RawValue = "completion_tokens_details",
-        cache_read: &'a serde_json::value::RawValue = "cache_read_input_tokens",
-        cache_hit: &'a serde_json::value::RawValue = "prompt_cache_hit_tokens",
-        cached: &'a serde_json::value::RawValue = "cached_tokens",
-        num_cached: &'a serde_json::value::RawValue = "num_cached_tokens",
-        cache_created: &'a serde_json::value::RawValue = "cache_creation_input_tokens",
-        cache_creation: &'a serde_json::value::RawValue,
-        reasoning: &'a serde_json::value::RawValue = "reasoning_tokens",
-        seconds: &'a serde_json::value::RawValue = "prompt_audio_seconds",
-        tools: &'a serde_json::value::RawValue = "server_tool_use",
-        tool_details: &'a serde_json::value::RawValue = "server_tool_use_details",
-        cost: &'a serde_json::value::RawValue,
-        ticks: &'a serde_json::value::RawValue = "cost_in_usd_ticks",
+        prompt: &'a RawValue = "prompt_tokens",
+        completion: &'a RawValue = "completion_tokens",
+        input: &'a RawValue = "input_tokens",
+        output: &'a RawValue = "output_tokens",
+        total: &'a RawValue = "total_tokens",
+        prompt_details: &'a RawValue = "prompt_tokens_details",
+        completion_details: &'a RawValue = "completion_tokens_details",
+        cache_read: &'a RawValue = "cache_read_input_tokens",
+        cache_hit: &'a RawValue = "prompt_cache_hit_tokens",
+        cached: &'a RawValue = "cached_tokens",
+        num_cached: &'a RawValue = "num_cached_tokens",
+        cache_created: &'a RawValue = "cache_creation_input_tokens",
+        cache_creation: &'a RawValue,
+        reasoning: &'a RawValue = "reasoning_tokens",
+        seconds: &'a RawValue = "prompt_audio_seconds",
+        tools: &'a RawValue = "server_tool_use",
+        tool_details: &'a RawValue = "server_tool_use_details",
+        cost: &'a RawValue,
+        ticks: &'a RawValue = "cost_in_usd_ticks",
     }
 }
 
 wire_object! {
     struct Beside<'a> {
-        searches: &'a serde_json::value::RawValue = "web_search_requests",
-        total_cost: &'a serde_json::value::RawValue,
+        searches: &'a RawValue = "web_search_requests",
+        total_cost: &'a RawValue,
     }
 }
 
 wire_object! {
     struct Parts<'a> {
-        cached: &'a serde_json::value::RawValue = "cached_tokens",
-        cache_write: &'a serde_json::value::RawValue = "cache_write_tokens",
-        audio: &'a serde_json::value::RawValue = "audio_tokens",
-        image: &'a serde_json::value::RawValue = "image_tokens",
-        reasoning: &'a serde_json::value::RawValue = "reasoning_tokens",
+        cached: &'a RawValue = "cached_tokens",
+        cache_write: &'a RawValue = "cache_write_tokens",
+        audio: &'a RawValue = "audio_tokens",
+        image: &'a RawValue = "image_tokens",
+        reasoning: &'a RawValue = "reasoning_tokens",
     }
 }
 
 wire_object! {
     struct Creation<'a> {
-        one_hour: &'a serde_json::value::RawValue = "ephemeral_1h_input_tokens",
-    }
-}
-
-wire_object! {
-    struct Places<'a> {
-        usage: &'a serde_json::value::RawValue,
+        one_hour: &'a RawValue = "ephemeral_1h_input_tokens",
     }
 }
 
@@ -152,30 +148,28 @@ pub const PLACES: [&str; 3] = ["usage", "x_groq", "choices"];
 
 /// The same, of the members at [`PLACES`].
 pub fn at(usage: Option<&str>, x_groq: Option<&str>, choices: Option<&str>, quirks: &Quirks) -> Option<Usage> {
+    // Hardly anybody puts it there.
+    let list = choices.into_iter().filter(|choices| choices.contains("\"usage\""));
+    let each = list.flat_map(|list| serde_json::from_str::<Vec<&RawValue>>(list).unwrap_or_default());
+    first(usage, x_groq, each, quirks)
+}
+
+/// The same, of members that were read already.
+pub(super) fn find(usage: Value<'_>, x_groq: Value<'_>, choices: &[&RawValue], quirks: &Quirks) -> Option<Usage> {
+    first(usage.map(RawValue::get), x_groq.map(RawValue::get), choices.iter().copied(), quirks)
+}
+
+fn first<'u>(
+    usage: Option<&str>,
+    x_groq: Option<&str>,
+    choices: impl IntoIterator<Item = &'u RawValue>,
+    quirks: &Quirks,
+) -> Option<Usage> {
     let within = |value: &str| decode(scan::member(value, "usage")?, quirks);
-    let in_choices = |choices: &str| {
-        let choices: Vec<&serde_json::value::RawValue> = serde_json::from_str(choices).ok()?;
-        choices.iter().find_map(|choice| within(choice.get()))
-    };
-    let has_usage = |choices: &&str| choices.contains("\"usage\"");
     usage
         .and_then(|usage| decode(usage, quirks))
         .or_else(|| x_groq.and_then(within))
-        .or_else(|| choices.filter(has_usage).and_then(in_choices))
-}
-
-/// The first count among `usage`, `x_groq.usage` and `choices[].usage`.
-pub(super) fn find(
-    usage: Value<'_>,
-    x_groq: Value<'_>,
-    choices: &[&serde_json::value::RawValue],
-    quirks: &Quirks,
-) -> Option<Usage> {
-    let nested = |value: Value<'_>| read::<Places<'_>>(value).and_then(|p| decode(p.usage?.get(), quirks));
-    usage
-        .and_then(|u| decode(u.get(), quirks))
-        .or_else(|| nested(x_groq))
-        .or_else(|| choices.iter().find_map(|c| c.get().contains("\"usage\"").then(|| nested(Some(*c))).flatten()))
+        .or_else(|| choices.into_iter().find_map(|choice| within(choice.get())))
 }
 
 /// Writes a usage object.

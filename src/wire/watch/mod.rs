@@ -394,7 +394,7 @@ const MOST_NAME_BYTES: usize = 256;
 
 /// The model that an answer names.
 fn model(json: &str, member: &str) -> Option<String> {
-    name(&Str::from_raw(scan::member(json, member)?)?)
+    model_of(scan::member(json, member))
 }
 
 fn model_of(json: Option<&str>) -> Option<String> {

@@ -75,11 +75,11 @@ impl Out<'_> {
         self.raw(&[tag, 0, 0]);
         let from = self.0.len();
         write(&mut Out(self.0));
-        let (mut digits, room) = ([0; varint::MOST_BYTES], from - LENGTH_BYTES..from);
-        let length = varint::encode(&mut digits, (self.0.len() - from) as u64);
+        let (mut length, room) = (Vec::with_capacity(LENGTH_BYTES), from - LENGTH_BYTES..from);
+        varint::write(&mut length, (self.0.len() - from) as u64);
         match self.0.get_mut(room.clone()).filter(|room| room.len() == length.len()) {
-            Some(room) => room.copy_from_slice(length),
-            None => drop(self.0.splice(room, length.iter().copied())),
+            Some(room) => room.copy_from_slice(&length),
+            None => drop(self.0.splice(room, length)),
         }
     }
 }

@@ -84,7 +84,25 @@ pub(super) fn plain(mut rest: &[u8]) -> &[u8] {
         }
         rest = tail;
     }
-    plain_bytes(rest)
+    plain_end(rest)
+}
+
+/// The same of less than a block: as one whose halves lie over each other.
+fn plain_end(rest: &[u8]) -> &[u8] {
+    const HALF: usize = 8;
+    let (Some(first), Some(last)) = (rest.first_chunk::<HALF>(), rest.last_chunk::<HALF>()) else {
+        return plain_bytes(rest);
+    };
+    let mut block = [0; 2 * HALF];
+    let (before, behind) = block.split_at_mut(HALF);
+    before.copy_from_slice(first);
+    behind.copy_from_slice(last);
+    let skip = match usize::try_from(ends(block).trailing_zeros()).unwrap_or(0) {
+        at @ 0..HALF => at,
+        at if at < 2 * HALF => rest.len() - 2 * HALF + at,
+        _ => rest.len(),
+    };
+    rest.get(skip..).unwrap_or_default()
 }
 
 fn plain_bytes(mut rest: &[u8]) -> &[u8] {

@@ -148,8 +148,7 @@ pub const PLACES: [&str; 3] = ["usage", "x_groq", "choices"];
 
 /// The same, of the members at [`PLACES`].
 pub fn at(usage: Option<&str>, x_groq: Option<&str>, choices: Option<&str>, quirks: &Quirks) -> Option<Usage> {
-    // Hardly anybody puts it there.
-    let list = choices.into_iter().filter(|choices| choices.contains("\"usage\""));
+    let list = choices.into_iter().filter(|choices| names_usage(choices));
     let each = list.flat_map(|list| serde_json::from_str::<Vec<&RawValue>>(list).unwrap_or_default());
     first(usage, x_groq, each, quirks)
 }
@@ -169,7 +168,12 @@ fn first<'u>(
     usage
         .and_then(|usage| decode(usage, quirks))
         .or_else(|| x_groq.and_then(within))
-        .or_else(|| choices.into_iter().find_map(|choice| within(choice.get())))
+        .or_else(|| choices.into_iter().map(RawValue::get).filter(|choice| names_usage(choice)).find_map(within))
+}
+
+/// Hardly anybody puts it among the choices.
+fn names_usage(choices: &str) -> bool {
+    choices.contains("\"usage\"")
 }
 
 /// Writes a usage object.

@@ -521,8 +521,9 @@ fn parse_body(head: &RequestHeader, x: &mut Exchange, endpoint: Endpoint) -> Res
     Ok(())
 }
 
-/// Whether a head can be read in two ways: both a length and a coding, or a coding we do not speak. The framework drops the length before we see the
-/// headers, so the head is read as it came; only requests with a coding pay for that.
+/// Whether a head can be read in two ways: both a length and a coding, or a coding we do not speak. The
+/// framework drops the length before we see the headers, so the head is read as it came; only requests with a
+/// coding pay for that.
 fn is_ambiguous(session: &Session) -> bool {
     let client = &session.downstream_session;
     let Some(http1) = client.as_http1().filter(|_| client.req_header().headers.contains_key(TRANSFER_ENCODING)) else {

@@ -99,7 +99,7 @@ fn plain_end(rest: &[u8]) -> &[u8] {
     behind.copy_from_slice(last);
     let skip = match usize::try_from(ends(block).trailing_zeros()).unwrap_or(0) {
         at @ 0..HALF => at,
-        at if at < 2 * HALF => rest.len() - 2 * HALF + at,
+        at if at < 2 * HALF => rest.len() + at - 2 * HALF,
         _ => rest.len(),
     };
     rest.get(skip..).unwrap_or_default()

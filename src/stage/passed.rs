@@ -1,16 +1,15 @@
 //! The answer to what passes: its bytes as they come, and what is read or sealed of them.
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
-use serde_json::value::RawValue;
-
 use super::pass::Passage;
 use crate::error::{Error, Kind, Result};
 use crate::usage::tokens::{Usage, UsageSource};
+use crate::wire::json::{self, Json};
 use crate::wire::owned::{Events, Owner};
 use crate::wire::sse::Framer;
 use crate::wire::{Quirks, openai_chat, responses, scan};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 
 /// What the provider's head says that the client gets too.
 #[derive(Debug)]
@@ -132,7 +131,7 @@ impl Passed {
 
 /// The images of an answer that lists them.
 fn made(json: &str) -> u64 {
-    let list = scan::member(json, "data").and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list).ok());
+    let list = scan::member(json, "data").and_then(|list| json::parse::<Vec<Json<'_>>>(list).ok());
     list.and_then(|list| u64::try_from(list.len()).ok()).unwrap_or(0)
 }
 

@@ -12,15 +12,13 @@
 //! Seen 2026-11 in 90 recorded streams: all headers are strings; an event has no header beyond those
 //! two and `:content-type`; every payload of Bedrock has a member `p` of random length.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind, Result};
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire::scan;
 use crate::wire::sse::{self, Frame};
 use crate::wire_object;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Bytes one message may have, as for other streams; Amazon allows 24 MiB, and Bedrock's events are
 /// under 1 MB by their service model.
@@ -249,11 +247,11 @@ fn header(bytes: &[u8]) -> Option<(&[u8], &str, &[u8])> {
 }
 
 wire_object! {
-    struct Wrapped<'a> { bytes: &'a RawValue }
+    struct Wrapped<'a> { bytes: Json<'a> }
 }
 
 fn unwrapped(payload: &str) -> Result<Vec<u8>> {
-    let wrapped: Wrapped<'_> = serde_json::from_str(payload).map_err(damaged)?;
+    let wrapped: Wrapped<'_> = json::parse(payload).map_err(damaged)?;
     let bytes = wrapped.bytes.and_then(|raw| Str::from_raw(raw.get())).ok_or_else(|| damaged("no `bytes`"))?;
     STANDARD.decode(bytes.text().as_bytes()).map_err(damaged)
 }

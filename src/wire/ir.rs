@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Dialect;
-use super::json::{Raw, Rest, Str};
+use super::json::{self, Raw, Rest, Str};
 use crate::usage::tokens::Usage;
 
 /// Where an element stood in the client's request: `messages[3].content[1]`.
@@ -360,9 +360,8 @@ impl Arguments<'_> {
     /// As a JSON value; nothing and an empty string are `{}`. Text that is not a JSON object (a call
     /// cut by the token limit) has no object form.
     pub fn object(&self) -> Option<Cow<'_, str>> {
-        let is_object = |json: &str| {
-            serde_json::from_str::<&serde_json::value::RawValue>(json).is_ok_and(|v| v.get().starts_with('{'))
-        };
+        let is_object =
+            |json: &str| json::parse::<&serde_json::value::RawValue>(json).is_ok_and(|v| v.get().starts_with('{'));
         match self {
             Self::Object(raw) => Some(Cow::Borrowed(raw.get())),
             Self::Encoded(s) => {

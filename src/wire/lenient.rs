@@ -1,13 +1,11 @@
 //! Values of a shape nobody can promise: a member of the wrong type is as good as none.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::usage::decimal;
-use crate::wire::json::Str;
+use crate::wire::json::{self, Json, Str};
+use serde::Deserialize;
 
 /// A member, absent and `null` alike being `None`.
-pub(crate) type Value<'a> = Option<&'a RawValue>;
+pub(crate) type Value<'a> = Option<Json<'a>>;
 
 /// The value if it is a string.
 pub(crate) fn text(value: Value<'_>) -> Option<Str<'_>> {
@@ -39,11 +37,11 @@ pub(crate) fn charged(usd: Value<'_>, ticks: Value<'_>) -> u64 {
 
 /// The value read as `T`.
 pub(crate) fn read<'a, T: Deserialize<'a>>(value: Value<'a>) -> Option<T> {
-    serde_json::from_str(value?.get()).ok()
+    json::parse(value?.get()).ok()
 }
 
 /// The items of the value if it is an array; else nothing.
-pub(crate) fn items(value: Value<'_>) -> Vec<&RawValue> {
+pub(crate) fn items(value: Value<'_>) -> Vec<Json<'_>> {
     read(value).unwrap_or_default()
 }
 
@@ -63,14 +61,13 @@ mod tests {
 
     #[test]
     fn odd_types_are_none() {
-        let raw = |s: &str| -> Box<RawValue> { RawValue::from_string(s.to_owned()).unwrap() };
         for (json, expected) in
             [("12", Some(12)), ("12.0", Some(12)), ("\"7\"", Some(7)), ("-1", None), ("{}", None), ("1e400", None)]
         {
-            assert_eq!(count(Some(&raw(json))), expected, "{json}");
+            assert_eq!(count(Some(Json::new(json))), expected, "{json}");
         }
-        assert!(text(Some(&raw("1"))).is_none());
-        assert!(filled(Some(&raw("\"\""))).is_none());
-        assert!(items(Some(&raw("{}"))).is_empty());
+        assert!(text(Some(Json::new("1"))).is_none());
+        assert!(filled(Some(Json::new("\"\""))).is_none());
+        assert!(items(Some(Json::new("{}"))).is_empty());
     }
 }

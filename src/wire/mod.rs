@@ -285,6 +285,12 @@ pub trait Decode: Send + Sync {
     /// finish reason for every choice) closes what is open and gives `End`; any other gives an
     /// `Error` of kind `UpstreamFailed` (cut).
     fn finish(&mut self, sink: &mut dyn FnMut(&ir::Event<'_>));
+
+    /// Whether an event that gave nothing but a text leaves no trace here: one behind it that differs by
+    /// its text alone then gives the same with its own, and need not be read.
+    fn repeats(&self) -> bool {
+        false
+    }
 }
 
 /// Writes the events of one streamed answer in the client's format, framing included.

@@ -5,17 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-
 use super::route::{self, Target};
 use crate::config::runtime::{Key, Runtime};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::Rfc3339;
 use crate::usage::price::{ModelInfo, PicoUsd, amount};
 use crate::wire::Dialect;
-use crate::wire::json::{Arr, Obj, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Str};
 use crate::wire_object;
+use bytes::Bytes;
 
 mod page;
 
@@ -127,11 +125,11 @@ wire_object! {
     struct Listed<'a> {
         id: Str<'a>,
         name: Str<'a>,
-        max_model_len: &'a RawValue,
-        context_length: &'a RawValue,
-        max_context_length: &'a RawValue,
-        input_token_limit: &'a RawValue = "inputTokenLimit",
-        output_token_limit: &'a RawValue = "outputTokenLimit",
+        max_model_len: Json<'a>,
+        context_length: Json<'a>,
+        max_context_length: Json<'a>,
+        input_token_limit: Json<'a> = "inputTokenLimit",
+        output_token_limit: Json<'a> = "outputTokenLimit",
     }
 }
 
@@ -140,7 +138,7 @@ const MOST_LISTED: usize = 4096;
 
 /// Reads a provider's own list of models.
 pub fn read(body: &str) -> Result<HashMap<String, Arc<ModelInfo>>> {
-    let list: List<'_> = serde_json::from_str(body)
+    let list: List<'_> = json::parse(body)
         .map_err(|e| Error::new(Kind::UpstreamFailed, "the list of models cannot be read").with_unreadable(&e))?;
     let entries = list.data.into_iter().chain(list.models).flatten().take(MOST_LISTED);
     Ok(entries.filter_map(|entry| listed(&entry)).collect())
@@ -150,7 +148,7 @@ fn listed(entry: &Listed<'_>) -> Option<(String, Arc<ModelInfo>)> {
     let name = entry.id.as_ref().or(entry.name.as_ref())?.text();
     let name = name.strip_prefix("models/").unwrap_or(&name).to_owned();
     let usable = !name.is_empty() && name.len() <= 256 && !name.chars().any(|c| c.is_control() || c.is_whitespace());
-    let number = |raw: Option<&RawValue>| raw.and_then(|raw| raw.get().parse::<u64>().ok());
+    let number = |raw: Option<Json<'_>>| raw.and_then(|raw| raw.get().parse::<u64>().ok());
     let context = [entry.max_model_len, entry.context_length, entry.max_context_length, entry.input_token_limit];
     let info = ModelInfo {
         context_tokens: context.into_iter().find_map(number),

@@ -6,40 +6,38 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::wire::ir::{Arguments, At, Media, Part, PartKind};
-use crate::wire::json::{Arr, Obj, Raw, Rest, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Raw, Rest, Str};
 use crate::wire_object;
 
 wire_object! {
     /// All members that the known types have.
     struct Fields<'a> {
-        kind: &'a RawValue = "type",
-        text: &'a RawValue,
-        source: &'a RawValue,
-        title: &'a RawValue,
-        context: &'a RawValue,
-        citations: &'a RawValue,
-        id: &'a RawValue,
-        name: &'a RawValue,
-        input: &'a RawValue,
-        tool_use_id: &'a RawValue,
-        content: &'a RawValue,
-        is_error: &'a RawValue,
-        thinking: &'a RawValue,
-        signature: &'a RawValue,
-        data: &'a RawValue,
-        cache_control: &'a RawValue,
-        caller: &'a RawValue,
+        kind: Json<'a> = "type",
+        text: Json<'a>,
+        source: Json<'a>,
+        title: Json<'a>,
+        context: Json<'a>,
+        citations: Json<'a>,
+        id: Json<'a>,
+        name: Json<'a>,
+        input: Json<'a>,
+        tool_use_id: Json<'a>,
+        content: Json<'a>,
+        is_error: Json<'a>,
+        thinking: Json<'a>,
+        signature: Json<'a>,
+        data: Json<'a>,
+        cache_control: Json<'a>,
+        caller: Json<'a>,
     }
 }
 
 wire_object! {
     struct Source<'a> {
         kind: Str<'a> = "type",
-        media_type: &'a RawValue,
-        data: &'a RawValue,
+        media_type: Json<'a>,
+        data: Json<'a>,
         url: Str<'a>,
         file_id: Str<'a>,
     }
@@ -51,17 +49,17 @@ wire_object! {
 
 /// The `type` of an object.
 pub(super) fn tag(json: &str) -> Option<Str<'_>> {
-    serde_json::from_str::<Tagged<'_>>(json).ok()?.kind
+    json::parse::<Tagged<'_>>(json).ok()?.kind
 }
 
 /// Takes a string member; one of another type stays where it is.
-fn string<'a>(raw: &mut Option<&'a RawValue>) -> Option<Str<'a>> {
+fn string<'a>(raw: &mut Option<Json<'a>>) -> Option<Str<'a>> {
     let text = Str::from_raw((*raw)?.get())?;
     *raw = None;
     Some(text)
 }
 
-fn take<'a>(raw: &mut Option<&'a RawValue>) -> Option<Raw<'a>> {
+fn take<'a>(raw: &mut Option<Json<'a>>) -> Option<Raw<'a>> {
     raw.take().map(|raw| Raw::new(raw.get()))
 }
 
@@ -76,7 +74,7 @@ fn whole(json: &str, at: At) -> Part<'_> {
 }
 
 fn known(json: &str, at: At) -> Option<Part<'_>> {
-    let mut f: Fields<'_> = serde_json::from_str(json).ok()?;
+    let mut f: Fields<'_> = json::parse(json).ok()?;
     let tag = string(&mut f.kind)?;
     let kind = match tag.escaped() {
         "text" => PartKind::Text { text: string(&mut f.text)?, citations: take(&mut f.citations) },
@@ -94,7 +92,7 @@ fn known(json: &str, at: At) -> Option<Part<'_>> {
         },
         "tool_result" => PartKind::ToolResult {
             id: string(&mut f.tool_use_id)?,
-            content: content(f.content.take().map(RawValue::get), at)?,
+            content: content(f.content.take().map(Json::get), at)?,
             is_error: f.is_error.take().is_some_and(|raw| raw.get() == "true"),
         },
         "thinking" => PartKind::Reasoning { text: string(&mut f.thinking)?, signature: string(&mut f.signature) },
@@ -137,7 +135,7 @@ fn content(json: Option<&str>, at: At) -> Option<Vec<Part<'_>>> {
     if let Some(text) = Str::from_raw(json) {
         return Some(vec![Part::new(at, PartKind::Text { text, citations: None })]);
     }
-    let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+    let items: Vec<Json<'_>> = json::parse(json).ok()?;
     Some(items.into_iter().map(|item| decode(item.get(), at)).collect())
 }
 
@@ -146,7 +144,7 @@ fn media(json: &str) -> Media<'_> {
 }
 
 fn known_media(json: &str) -> Option<Media<'_>> {
-    let source: Source<'_> = serde_json::from_str(json).ok().filter(|source: &Source<'_>| source.rest.is_empty())?;
+    let source: Source<'_> = json::parse(json).ok().filter(|source: &Source<'_>| source.rest.is_empty())?;
     Some(match source.kind?.escaped() {
         "base64" => Media::Base64 { mime: plain(source.media_type?.get())?, data: plain(source.data?.get())? },
         "url" => Media::Url(source.url?),

@@ -4,10 +4,8 @@
 //! bad request, one beyond its tier's 429 with `enforced_spend_limit_reached` in the details; Vertex AI
 //! limits Claude in Google's words (seen 2026-11).
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire::{cause, gemini};
 use crate::wire_object;
 
@@ -16,14 +14,14 @@ wire_object! {
 }
 
 wire_object! {
-    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a>, details: &'a RawValue, status: Str<'a> }
+    struct Inner<'a> { kind: Str<'a> = "type", message: Str<'a>, details: Json<'a>, status: Str<'a> }
 }
 
 /// Reads an error body. What the gateway's own credential is to blame for is not told to the
 /// caller; other refusals keep the upstream's status and words.
 pub fn decode(status: u16, body: &str) -> Error {
     let text = body;
-    let body: Body<'_> = serde_json::from_str(text).unwrap_or_default();
+    let body: Body<'_> = json::parse(text).unwrap_or_default();
     let inner = body.error.unwrap_or_default();
     if inner.status.is_some() && inner.kind.is_none() {
         return gemini::error::decode(status, text);

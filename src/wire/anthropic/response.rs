@@ -4,32 +4,30 @@
 //! members and words that it knows go out: of a chat answer's own members none, of unknown reasons
 //! to stop `end_turn`, of a service tier nothing but `standard`, `priority` and `batch`.
 
-use serde_json::value::RawValue;
-
 use super::block::{self, Rests};
 use super::{error, usage};
 use crate::error::{Error, Kind, Result};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
-use crate::wire::json::{Arr, Obj, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Str};
 use crate::wire::seal::Seal;
 use crate::wire::{Client, Quirks};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        kind: &'a RawValue = "type",
-        id: &'a RawValue,
-        role: &'a RawValue,
-        model: &'a RawValue,
-        content: &'a RawValue,
-        stop_reason: &'a RawValue,
-        stop_sequence: &'a RawValue,
-        usage: &'a RawValue,
+        kind: Json<'a> = "type",
+        id: Json<'a>,
+        role: Json<'a>,
+        model: Json<'a>,
+        content: Json<'a>,
+        stop_reason: Json<'a>,
+        stop_sequence: Json<'a>,
+        usage: Json<'a>,
     }
 }
 
-pub(super) fn string(raw: Option<&RawValue>) -> Option<Str<'_>> {
+pub(super) fn string(raw: Option<Json<'_>>) -> Option<Str<'_>> {
     Str::from_raw(raw?.get())
 }
 
@@ -39,11 +37,11 @@ pub(super) fn string(raw: Option<&RawValue>) -> Option<Str<'_>> {
 /// An error body behind a 200 is what it says; anything else without `content` is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer cannot be read");
-    let fields: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
+    let fields: Body<'a> = json::parse(body).map_err(|e| unreadable().with_unreadable(&e))?;
     if string(fields.kind).is_some_and(|kind| kind.is("error")) {
         return Err(error::decode_event(body));
     }
-    let content = fields.content.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+    let content = fields.content.and_then(|raw| json::parse::<Vec<Json<'_>>>(raw.get()).ok());
     let items = content.ok_or_else(unreadable)?.into_iter().enumerate();
     let parts = items.map(|(index, item)| block::decode(item.get(), At::item("content", index)));
     let choice = Choice {

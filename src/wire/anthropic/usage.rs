@@ -8,48 +8,46 @@
 //! the totals hold. `speed: fast` has prices of its own, as a service tier has. OpenRouter adds its
 //! `cost` in USD.
 
-use serde_json::value::RawValue;
-
 use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire::lenient::charged;
 use crate::wire_object;
 
 wire_object! {
     struct Counts<'a> {
-        input: &'a RawValue = "input_tokens",
-        output: &'a RawValue = "output_tokens",
-        cached: &'a RawValue = "cache_read_input_tokens",
-        written: &'a RawValue = "cache_creation_input_tokens",
-        creation: &'a RawValue = "cache_creation",
-        details: &'a RawValue = "output_tokens_details",
-        service_tier: &'a RawValue,
-        speed: &'a RawValue,
-        tools: &'a RawValue = "server_tool_use",
-        cost: &'a RawValue,
+        input: Json<'a> = "input_tokens",
+        output: Json<'a> = "output_tokens",
+        cached: Json<'a> = "cache_read_input_tokens",
+        written: Json<'a> = "cache_creation_input_tokens",
+        creation: Json<'a> = "cache_creation",
+        details: Json<'a> = "output_tokens_details",
+        service_tier: Json<'a>,
+        speed: Json<'a>,
+        tools: Json<'a> = "server_tool_use",
+        cost: Json<'a>,
         /// Of an event: where the counts are instead.
-        usage: &'a RawValue,
-        message: &'a RawValue,
+        usage: Json<'a>,
+        message: Json<'a>,
     }
 }
 
 wire_object! {
     struct Creation<'a> {
-        short: &'a RawValue = "ephemeral_5m_input_tokens",
-        long: &'a RawValue = "ephemeral_1h_input_tokens",
+        short: Json<'a> = "ephemeral_5m_input_tokens",
+        long: Json<'a> = "ephemeral_1h_input_tokens",
     }
 }
 
 wire_object! {
-    struct Tools<'a> { searches: &'a RawValue = "web_search_requests" }
+    struct Tools<'a> { searches: Json<'a> = "web_search_requests" }
 }
 
 wire_object! {
-    struct Details<'a> { thinking: &'a RawValue = "thinking_tokens" }
+    struct Details<'a> { thinking: Json<'a> = "thinking_tokens" }
 }
 
-fn count(raw: Option<&RawValue>) -> Option<u64> {
+fn count(raw: Option<Json<'_>>) -> Option<u64> {
     raw?.get().parse().ok()
 }
 
@@ -103,15 +101,15 @@ impl Merge {
     }
 
     fn take(&mut self, json: &str, depth: u8) {
-        let Ok(counts) = serde_json::from_str::<Counts<'_>>(json) else { return };
+        let Ok(counts) = json::parse::<Counts<'_>>(json) else { return };
         if let Some(inner) = counts.message.or(counts.usage)
             && depth > 0
         {
             return self.take(inner.get(), depth - 1);
         }
-        let creation = counts.creation.and_then(|raw| serde_json::from_str::<Creation<'_>>(raw.get()).ok());
+        let creation = counts.creation.and_then(|raw| json::parse::<Creation<'_>>(raw.get()).ok());
         let creation = creation.unwrap_or_default();
-        let details = counts.details.and_then(|raw| serde_json::from_str::<Details<'_>>(raw.get()).ok());
+        let details = counts.details.and_then(|raw| json::parse::<Details<'_>>(raw.get()).ok());
         self.input = count(counts.input).or(self.input);
         self.output = count(counts.output).or(self.output);
         self.cached = count(counts.cached).or(self.cached);
@@ -119,7 +117,7 @@ impl Merge {
         self.written_5m = count(creation.short).or(self.written_5m);
         self.written_1h = count(creation.long).or(self.written_1h);
         self.thinking = count(details.unwrap_or_default().thinking).or(self.thinking);
-        let tools = counts.tools.and_then(|raw| serde_json::from_str::<Tools<'_>>(raw.get()).ok());
+        let tools = counts.tools.and_then(|raw| json::parse::<Tools<'_>>(raw.get()).ok());
         self.searches = count(tools.unwrap_or_default().searches).or(self.searches);
         self.charged_pico_usd = Some(charged(counts.cost, None)).filter(|pico| *pico > 0).or(self.charged_pico_usd);
     }
@@ -134,7 +132,7 @@ pub fn decode(json: &str, _quirks: &Quirks) -> Option<Usage> {
 
 /// The `service_tier` in a usage object.
 pub(super) fn tier(json: &str) -> Option<Str<'_>> {
-    let counts: Counts<'_> = serde_json::from_str(json).ok()?;
+    let counts: Counts<'_> = json::parse(json).ok()?;
     let fast = counts.speed.and_then(|raw| Str::from_raw(raw.get())).filter(|speed| speed.is("fast"));
     fast.or_else(|| Str::from_raw(counts.service_tier?.get()))
 }

@@ -1,10 +1,8 @@
 //! What two formats have in common: content that only the client's own knows stays behind, by name.
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Result};
 use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role};
-use crate::wire::json::Str;
+use crate::wire::json::{Json, Str};
 use crate::wire::lenient::{items, read, text};
 use crate::wire_object;
 
@@ -54,15 +52,15 @@ pub(super) fn keep(request: &mut Request<'_>, dropped: &mut Dropped) -> Result<(
 
 wire_object! {
     struct SearchResult<'a> {
-        kind: &'a RawValue = "type",
-        source: &'a RawValue,
-        title: &'a RawValue,
-        content: &'a RawValue,
+        kind: Json<'a> = "type",
+        source: Json<'a>,
+        title: Json<'a>,
+        content: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Said<'a> { text: &'a RawValue }
+    struct Said<'a> { text: Json<'a> }
 }
 
 /// Anthropic's `search_result` is a document of texts, with a title and where it is from.

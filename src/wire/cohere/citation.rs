@@ -4,48 +4,46 @@
 //! by an id (`doc:0`, of one that the request gave none), and results of tools, known by the call's
 //! (`call_1:0`). What a source says is told whole.
 
-use serde_json::value::RawValue;
-
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::lenient::{count, filled, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Citation<'a> {
-        sources: &'a RawValue,
-        index: &'a RawValue = "content_index",
-        kind: &'a RawValue = "type",
+        sources: Json<'a>,
+        index: Json<'a> = "content_index",
+        kind: Json<'a> = "type",
     }
 }
 
 wire_object! {
-    struct Source<'a> { id: &'a RawValue, document: Said<'a>, output: Said<'a> = "tool_output" }
+    struct Source<'a> { id: Json<'a>, document: Said<'a>, output: Said<'a> = "tool_output" }
 }
 
 wire_object! {
     struct Said<'a> {
-        text: &'a RawValue,
-        snippet: &'a RawValue,
-        content: &'a RawValue,
-        title: &'a RawValue,
-        url: &'a RawValue,
+        text: Json<'a>,
+        snippet: Json<'a>,
+        content: Json<'a>,
+        title: Json<'a>,
+        url: Json<'a>,
     }
 }
 
 /// Which block of the content it is about; `None` where it does not say.
 pub(super) fn index(json: &str) -> Option<u64> {
-    count(serde_json::from_str::<Citation<'_>>(json).ok()?.index)
+    count(json::parse::<Citation<'_>>(json).ok()?.index)
 }
 
 /// Whether it is about the text of the answer, and not about thinking or the plan for the calls.
 pub(super) fn is_of_text(json: &str) -> bool {
-    let it: Citation<'_> = serde_json::from_str(json).unwrap_or_default();
+    let it: Citation<'_> = json::parse(json).unwrap_or_default();
     text(it.kind).is_none_or(|kind| kind.is("TEXT_CONTENT"))
 }
 
 /// Rewrites one citation: one for each of its sources.
 pub(super) fn anthropic(json: &str) -> Vec<Raw<'static>> {
-    let it: Citation<'_> = serde_json::from_str(json).unwrap_or_default();
+    let it: Citation<'_> = json::parse(json).unwrap_or_default();
     items(it.sources).into_iter().filter_map(|raw| source(&read(Some(raw))?)).collect()
 }
 

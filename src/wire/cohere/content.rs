@@ -1,40 +1,38 @@
 //! What a message holds, read: blocks of content, calls, and what was said before them.
 
-use serde_json::value::RawValue;
-
 use crate::wire::ir::{Arguments, At, Media, Part, PartKind};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{Json, Raw, Str};
 use crate::wire::lenient::{Value, filled, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Block<'a> {
-        kind: &'a RawValue = "type",
-        text: &'a RawValue,
-        thinking: &'a RawValue,
+        kind: Json<'a> = "type",
+        text: Json<'a>,
+        thinking: Json<'a>,
         image: Image<'a> = "image_url",
-        document: &'a RawValue,
+        document: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Image<'a> { url: &'a RawValue, detail: &'a RawValue }
+    struct Image<'a> { url: Json<'a>, detail: Json<'a> }
 }
 
 wire_object! {
-    struct Document<'a> { data: Data<'a>, id: &'a RawValue }
+    struct Document<'a> { data: Data<'a>, id: Json<'a> }
 }
 
 wire_object! {
-    struct Data<'a> { text: &'a RawValue, title: &'a RawValue }
+    struct Data<'a> { text: Json<'a>, title: Json<'a> }
 }
 
 wire_object! {
-    pub(super) struct Call<'a> { id: &'a RawValue, function: Function<'a>, kind: &'a RawValue = "type" }
+    pub(super) struct Call<'a> { id: Json<'a>, function: Function<'a>, kind: Json<'a> = "type" }
 }
 
 wire_object! {
-    pub(super) struct Function<'a> { name: &'a RawValue, arguments: &'a RawValue }
+    pub(super) struct Function<'a> { name: Json<'a>, arguments: Json<'a> }
 }
 
 /// Reads content: a string, or a list of blocks.
@@ -42,12 +40,12 @@ pub(super) fn decode<'a>(content: Value<'a>, at: At, parts: &mut Vec<Part<'a>>) 
     if let Some(text) = text(content) {
         return parts.push(Part::new(at, PartKind::Text { text, citations: None }));
     }
-    let blocks: Vec<&'a RawValue> = read(content).unwrap_or_default();
+    let blocks: Vec<Json<'a>> = read(content).unwrap_or_default();
     parts.extend(blocks.into_iter().enumerate().map(|(index, raw)| block(raw, at.inner("content", index))));
 }
 
 /// Reads one block; one unknown here is kept whole.
-fn block(raw: &RawValue, at: At) -> Part<'_> {
+fn block(raw: Json<'_>, at: At) -> Part<'_> {
     let it: Block<'_> = read(Some(raw)).unwrap_or_default();
     let tag = text(it.kind).unwrap_or_else(|| Str::from_text(""));
     Part::new(at, known(it).unwrap_or_else(|| PartKind::Other { tag, json: Raw::new(raw.get()) }))
@@ -97,16 +95,16 @@ pub(super) fn plan<'a>(plan: Value<'a>, at: At, parts: &mut Vec<Part<'a>>) {
 }
 
 wire_object! {
-    struct Probability<'a> { text: &'a RawValue, values: &'a RawValue = "logprobs" }
+    struct Probability<'a> { text: Json<'a>, values: Json<'a> = "logprobs" }
 }
 
 /// Log probabilities as chat has them; what is told of several tokens at once is told of them as one.
-pub(super) fn logprobs<'v>(values: impl IntoIterator<Item = &'v RawValue>) -> Option<Raw<'static>> {
+pub(super) fn logprobs<'v>(values: impl IntoIterator<Item = Json<'v>>) -> Option<Raw<'static>> {
     let tokens: Vec<String> = values.into_iter().filter_map(token).collect();
     (!tokens.is_empty()).then(|| Raw::owned(format!(r#"{{"content":[{}],"refusal":null}}"#, tokens.join(","))))
 }
 
-fn token(raw: &RawValue) -> Option<String> {
+fn token(raw: Json<'_>) -> Option<String> {
     let it: Probability<'_> = read(Some(raw))?;
     let values = items(it.values);
     let sum = values.iter().filter_map(|value| value.get().parse::<f64>().ok()).sum::<f64>();

@@ -2,21 +2,19 @@
 //! (<https://docs.cohere.com/reference/errors>). The kind comes from the status, and within one from the
 //! words; a failure behind the first byte is a `finish_reason` in the last event of the stream.
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
 use crate::wire::cause;
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire::lenient::filled;
 use crate::wire_object;
 
 wire_object! {
-    struct Body<'a> { message: &'a RawValue, error: &'a RawValue }
+    struct Body<'a> { message: Json<'a>, error: Json<'a> }
 }
 
 /// Reads an error body.
 pub fn decode(status: u16, body: &str) -> Error {
-    let it: Body<'_> = serde_json::from_str(body).unwrap_or_default();
+    let it: Body<'_> = json::parse(body).unwrap_or_default();
     let message = filled(it.message).or_else(|| filled(it.error)).map(|s| s.text().into_owned());
     judge(status, message)
 }

@@ -1,33 +1,31 @@
 //! A whole answer of this format.
 
-use serde_json::value::RawValue;
-
 use super::{citation, content, error, usage};
 use crate::error::{Error, Kind, Result};
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
-use crate::wire::json::{Arr, Obj, Raw, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Raw, Str};
 use crate::wire::lenient::{items, read, text};
 use crate::wire::{Client, Quirks};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        id: &'a RawValue,
-        message: &'a RawValue,
-        finish_reason: &'a RawValue,
-        usage: &'a RawValue,
-        logprobs: &'a RawValue,
-        error: &'a RawValue,
+        id: Json<'a>,
+        message: Json<'a>,
+        finish_reason: Json<'a>,
+        usage: Json<'a>,
+        logprobs: Json<'a>,
+        error: Json<'a>,
     }
 }
 
 wire_object! {
     struct Message<'a> {
-        role: &'a RawValue,
-        content: &'a RawValue,
-        tool_plan: &'a RawValue,
-        tool_calls: &'a RawValue,
-        citations: &'a RawValue,
+        role: Json<'a>,
+        content: Json<'a>,
+        tool_plan: Json<'a>,
+        tool_calls: Json<'a>,
+        citations: Json<'a>,
     }
 }
 
@@ -38,7 +36,7 @@ wire_object! {
 /// message is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer cannot be read");
-    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
+    let it: Body<'a> = json::parse(body).map_err(|e| unreadable().with_unreadable(&e))?;
     let word = text(it.finish_reason);
     if let Some(error) = word.as_ref().and_then(|word| error::unfinished(word.escaped(), text(it.error).as_ref())) {
         return Err(error);
@@ -60,7 +58,7 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
 }
 
 /// Gives citations to the texts they are about: the last, where they do not say.
-fn cite(citations: Vec<&RawValue>, parts: &mut [Part<'_>]) {
+fn cite(citations: Vec<Json<'_>>, parts: &mut [Part<'_>]) {
     let is_text = |part: &Part<'_>| matches!(part.kind, PartKind::Text { .. });
     let last = parts.iter().rposition(is_text);
     let mut lists: Vec<Vec<Raw<'static>>> = vec![Vec::new(); parts.len()];

@@ -5,25 +5,23 @@
 //! `tokens.input_tokens`; `tokens.reasoning_tokens`, where it is told, inside `tokens.output_tokens`;
 //! `tokens.image_tokens` beside `tokens.input_tokens` (all recorded answers, seen 2026-11).
 
-use serde_json::value::RawValue;
-
 use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::{Value, count, read};
 use crate::wire::scan;
 use crate::wire_object;
 
 wire_object! {
-    struct Counts<'a> { tokens: &'a RawValue, billed: &'a RawValue = "billed_units", cached: &'a RawValue = "cached_tokens" }
+    struct Counts<'a> { tokens: Json<'a>, billed: Json<'a> = "billed_units", cached: Json<'a> = "cached_tokens" }
 }
 
 wire_object! {
     struct Tokens<'a> {
-        input: &'a RawValue = "input_tokens",
-        output: &'a RawValue = "output_tokens",
-        reasoning: &'a RawValue = "reasoning_tokens",
-        images: &'a RawValue = "image_tokens",
+        input: Json<'a> = "input_tokens",
+        output: Json<'a> = "output_tokens",
+        reasoning: Json<'a> = "reasoning_tokens",
+        images: Json<'a> = "image_tokens",
     }
 }
 
@@ -34,7 +32,7 @@ pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
 
 /// Reads a usage object; `None` where it holds no count.
 pub(super) fn decode(json: &str) -> Option<Usage> {
-    let it: Counts<'_> = serde_json::from_str(json).ok()?;
+    let it: Counts<'_> = json::parse(json).ok()?;
     let (input, output, reasoning) = counts(it.tokens).or_else(|| counts(it.billed))?;
     let cached_tokens = count(it.cached).unwrap_or(0).min(input);
     let reasoning_tokens = reasoning.min(output);

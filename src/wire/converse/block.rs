@@ -2,35 +2,33 @@
 //!
 //! `cachePoint` is a block of its own here: it is read as the cache marker of the part before it.
 
-use serde_json::value::RawValue;
-
 use super::{citation, media};
 use crate::wire::ir::{Arguments, At, Part, PartKind};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::{Value, items, read, text};
 use crate::wire::scan;
 use crate::wire_object;
 
 wire_object! {
     struct Block<'a> {
-        text: &'a RawValue,
-        image: &'a RawValue,
-        document: &'a RawValue,
-        audio: &'a RawValue,
-        tool_use: &'a RawValue = "toolUse",
-        tool_result: &'a RawValue = "toolResult",
-        reasoning: &'a RawValue = "reasoningContent",
-        cited: &'a RawValue = "citationsContent",
-        json: &'a RawValue,
+        text: Json<'a>,
+        image: Json<'a>,
+        document: Json<'a>,
+        audio: Json<'a>,
+        tool_use: Json<'a> = "toolUse",
+        tool_result: Json<'a> = "toolResult",
+        reasoning: Json<'a> = "reasoningContent",
+        cited: Json<'a> = "citationsContent",
+        json: Json<'a>,
     }
 }
 
 wire_object! {
     pub(super) struct ToolUse<'a> {
-        id: &'a RawValue = "toolUseId",
-        name: &'a RawValue,
-        input: &'a RawValue,
-        kind: &'a RawValue = "type",
+        id: Json<'a> = "toolUseId",
+        name: Json<'a>,
+        input: Json<'a>,
+        kind: Json<'a> = "type",
     }
 }
 
@@ -43,31 +41,31 @@ impl ToolUse<'_> {
 
 wire_object! {
     struct ToolResult<'a> {
-        id: &'a RawValue = "toolUseId",
-        content: &'a RawValue,
-        status: &'a RawValue,
-        kind: &'a RawValue = "type",
+        id: Json<'a> = "toolUseId",
+        content: Json<'a>,
+        status: Json<'a>,
+        kind: Json<'a> = "type",
     }
 }
 
 wire_object! {
-    struct Reasoning<'a> { text: ReasoningText<'a> = "reasoningText", redacted: &'a RawValue = "redactedContent" }
+    struct Reasoning<'a> { text: ReasoningText<'a> = "reasoningText", redacted: Json<'a> = "redactedContent" }
 }
 
 wire_object! {
-    struct ReasoningText<'a> { text: &'a RawValue, signature: &'a RawValue }
+    struct ReasoningText<'a> { text: Json<'a>, signature: Json<'a> }
 }
 
 wire_object! {
-    struct Cited<'a> { content: &'a RawValue, citations: &'a RawValue }
+    struct Cited<'a> { content: Json<'a>, citations: Json<'a> }
 }
 
 wire_object! {
-    struct Text<'a> { text: &'a RawValue }
+    struct Text<'a> { text: Json<'a> }
 }
 
 wire_object! {
-    struct CachePoint<'a> { ttl: &'a RawValue }
+    struct CachePoint<'a> { ttl: Json<'a> }
 }
 
 /// The only member of a block: its name and its value.
@@ -77,7 +75,7 @@ pub(super) fn tag(json: &str) -> (&str, &str) {
 
 /// Reads a list of blocks; `place` says where the item of that number stood.
 pub(super) fn decode_list<'a>(blocks: Value<'a>, place: impl Fn(usize) -> At) -> Vec<Part<'a>> {
-    let list: Vec<&'a RawValue> = read(blocks).unwrap_or_default();
+    let list: Vec<Json<'a>> = read(blocks).unwrap_or_default();
     let mut parts: Vec<Part<'a>> = Vec::with_capacity(list.len());
     for (index, item) in list.into_iter().enumerate() {
         match (cache_marker(item.get()), parts.last_mut()) {
@@ -93,7 +91,7 @@ pub(super) fn decode_list<'a>(blocks: Value<'a>, place: impl Fn(usize) -> At) ->
 /// A `cachePoint` as Anthropic's `cache_control`.
 pub(super) fn cache_marker(json: &str) -> Option<Raw<'static>> {
     let ("cachePoint", value) = tag(json) else { return None };
-    let point: CachePoint<'_> = serde_json::from_str(value).unwrap_or_default();
+    let point: CachePoint<'_> = json::parse(value).unwrap_or_default();
     Some(match text(point.ttl) {
         Some(ttl) => Raw::owned(format!(r#"{{"type":"ephemeral","ttl":{}}}"#, ttl.raw())),
         None => Raw::new(r#"{"type":"ephemeral"}"#).into_owned(),
@@ -110,7 +108,7 @@ pub(super) fn decode(json: &str, at: At) -> Part<'_> {
 }
 
 fn known(json: &str, at: At) -> Option<PartKind<'_>> {
-    let it: Block<'_> = serde_json::from_str(json).ok().filter(|it: &Block<'_>| it.rest.is_empty())?;
+    let it: Block<'_> = json::parse(json).ok().filter(|it: &Block<'_>| it.rest.is_empty())?;
     if let Some(words) = it.text {
         return Some(PartKind::Text { text: Str::from_raw(words.get())?, citations: None });
     }
@@ -131,7 +129,7 @@ fn known(json: &str, at: At) -> Option<PartKind<'_>> {
         return Some(PartKind::Text { text: Str::from_text(json.get()), citations: None });
     }
     let media = it.image.or(it.document).or(it.audio)?;
-    let media: media::Block<'_> = serde_json::from_str(media.get()).ok()?;
+    let media: media::Block<'_> = json::parse(media.get()).ok()?;
     match (it.image.is_some(), it.document.is_some()) {
         _ if !media.rest.is_empty() => None,
         (true, _) => media::image(&media),
@@ -140,20 +138,20 @@ fn known(json: &str, at: At) -> Option<PartKind<'_>> {
     }
 }
 
-fn tool_use(json: &RawValue) -> Option<PartKind<'_>> {
-    let it: ToolUse<'_> = serde_json::from_str(json.get()).ok()?;
+fn tool_use(json: Json<'_>) -> Option<PartKind<'_>> {
+    let it: ToolUse<'_> = json::parse(json.get()).ok()?;
     if it.is_servers() {
         return None;
     }
     Some(PartKind::ToolCall {
         id: Str::from_raw(it.id?.get())?,
         name: Str::from_raw(it.name?.get())?,
-        arguments: Arguments::Object(Raw::new(it.input.map_or("{}", RawValue::get))),
+        arguments: Arguments::Object(Raw::new(it.input.map_or("{}", Json::get))),
     })
 }
 
-fn tool_result(json: &RawValue, at: At) -> Option<PartKind<'_>> {
-    let it: ToolResult<'_> = serde_json::from_str(json.get()).ok()?;
+fn tool_result(json: Json<'_>, at: At) -> Option<PartKind<'_>> {
+    let it: ToolResult<'_> = json::parse(json.get()).ok()?;
     // Of a tool that the provider ran.
     if it.kind.is_some() {
         return None;
@@ -165,21 +163,21 @@ fn tool_result(json: &RawValue, at: At) -> Option<PartKind<'_>> {
     })
 }
 
-fn reasoning(json: &RawValue) -> Option<PartKind<'_>> {
-    let it: Reasoning<'_> = serde_json::from_str(json.get()).ok()?;
+fn reasoning(json: Json<'_>) -> Option<PartKind<'_>> {
+    let it: Reasoning<'_> = json::parse(json.get()).ok()?;
     if let Some(data) = it.redacted {
         return Some(PartKind::RedactedReasoning { data: Str::from_raw(data.get())? });
     }
     let it = it.text?;
-    let string = |raw: Option<&'_ RawValue>| raw.and_then(|raw| Str::from_raw(raw.get()).map(Str::into_owned));
+    let string = |raw: Option<Json<'_>>| raw.and_then(|raw| Str::from_raw(raw.get()).map(Str::into_owned));
     Some(PartKind::Reasoning {
         text: string(it.text).unwrap_or_else(|| Str::from_text("")),
         signature: string(it.signature).filter(|s| !s.is_empty()),
     })
 }
 
-fn cited(json: &RawValue) -> Option<PartKind<'_>> {
-    let it: Cited<'_> = serde_json::from_str(json.get()).ok()?;
+fn cited(json: Json<'_>) -> Option<PartKind<'_>> {
+    let it: Cited<'_> = json::parse(json.get()).ok()?;
     let mut words = String::from("\"");
     for item in items(it.content) {
         if let Some(piece) =

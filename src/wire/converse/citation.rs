@@ -2,18 +2,16 @@
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Citation.html>
 
-use serde_json::value::RawValue;
-
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::lenient::{count, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Citation<'a> {
-        title: &'a RawValue,
-        source: &'a RawValue,
-        source_content: &'a RawValue = "sourceContent",
-        location: &'a RawValue,
+        title: Json<'a>,
+        source: Json<'a>,
+        source_content: Json<'a> = "sourceContent",
+        location: Json<'a>,
     }
 }
 
@@ -29,24 +27,24 @@ wire_object! {
 
 wire_object! {
     struct Span<'a> {
-        document: &'a RawValue = "documentIndex",
-        search: &'a RawValue = "searchResultIndex",
-        start: &'a RawValue,
-        end: &'a RawValue,
+        document: Json<'a> = "documentIndex",
+        search: Json<'a> = "searchResultIndex",
+        start: Json<'a>,
+        end: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Web<'a> { url: &'a RawValue, domain: &'a RawValue }
+    struct Web<'a> { url: Json<'a>, domain: Json<'a> }
 }
 
 wire_object! {
-    struct Source<'a> { text: &'a RawValue }
+    struct Source<'a> { text: Json<'a> }
 }
 
 /// Rewrites one citation; one that says no place is `None`.
 pub(super) fn anthropic(json: &str) -> Option<Raw<'static>> {
-    let it: Citation<'_> = serde_json::from_str(json).ok()?;
+    let it: Citation<'_> = json::parse(json).ok()?;
     let place: Location<'_> = read(it.location)?;
     let (kind, index, from, to, span) = match place {
         Location { chars: Some(span), .. } => {

@@ -3,22 +3,20 @@
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html>). Some services of
 //! Amazon's say `Message`, or the name as `__type` (seen 2026-11).
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
 use crate::wire::cause;
 use crate::wire::eventstream;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::{count, text};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        message: &'a RawValue,
-        upper: &'a RawValue = "Message",
-        kind: &'a RawValue = "__type",
-        original_status: &'a RawValue = "originalStatusCode",
-        original: &'a RawValue = "originalMessage",
+        message: Json<'a>,
+        upper: Json<'a> = "Message",
+        kind: Json<'a> = "__type",
+        original_status: Json<'a> = "originalStatusCode",
+        original: Json<'a> = "originalMessage",
     }
 }
 
@@ -44,7 +42,7 @@ pub(super) fn decode_exception(name: &str, data: &str) -> Error {
 }
 
 fn read(name: &str, status: u16, body: &str) -> Error {
-    let body: Body<'_> = serde_json::from_str(body).unwrap_or_default();
+    let body: Body<'_> = json::parse(body).unwrap_or_default();
     let text = |raw| text(raw).map(|s| s.text().into_owned()).unwrap_or_default();
     let word = text(body.kind);
     // `com.amazon.coral#ThrottlingException:http://...`

@@ -2,33 +2,31 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::wire::ir::{Media, Part, PartKind};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::text;
 use crate::wire_object;
 
 wire_object! {
     pub(super) struct Block<'a> {
-        format: &'a RawValue,
-        name: &'a RawValue,
-        source: &'a RawValue,
-        context: &'a RawValue,
-        citations: &'a RawValue,
+        format: Json<'a>,
+        name: Json<'a>,
+        source: Json<'a>,
+        context: Json<'a>,
+        citations: Json<'a>,
     }
 }
 
 wire_object! {
     struct Source<'a> {
-        bytes: &'a RawValue,
+        bytes: Json<'a>,
         s3: Place<'a> = "s3Location",
-        text: &'a RawValue,
+        text: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Place<'a> { uri: &'a RawValue }
+    struct Place<'a> { uri: Json<'a> }
 }
 
 /// Formats of images, with their media types.
@@ -92,7 +90,7 @@ pub(super) fn image(block: &Block<'_>) -> Option<PartKind<'static>> {
 }
 
 pub(super) fn document(block: &Block<'_>) -> Option<PartKind<'static>> {
-    let raw = |value: Option<&RawValue>| value.map(|value| Raw::owned(value.get().to_owned()));
+    let raw = |value: Option<Json<'_>>| value.map(|value| Raw::owned(value.get().to_owned()));
     Some(PartKind::Document {
         media: source(block, &DOCUMENTS)?,
         title: text(block.name).map(Str::into_owned),
@@ -106,7 +104,7 @@ pub(super) fn audio(block: &Block<'_>) -> Option<PartKind<'static>> {
 }
 
 fn source(block: &Block<'_>, table: &[(&'static str, &'static str)]) -> Option<Media<'static>> {
-    let source: Source<'_> = serde_json::from_str(block.source?.get()).ok()?;
+    let source: Source<'_> = json::parse(block.source?.get()).ok()?;
     if let Some(data) = text(source.bytes) {
         let format = text(block.format).map(|format| format.text().into_owned()).unwrap_or_default();
         return Some(Media::Base64 { mime: mime(table, &format), data: Cow::Owned(data.text().into_owned()) });

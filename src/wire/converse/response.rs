@@ -1,12 +1,10 @@
 //! A whole answer of this format.
 
-use serde_json::value::RawValue;
-
 use super::request::encode_arguments;
 use super::{block, error, usage};
 use crate::error::{Error, Kind, Result};
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
-use crate::wire::json::{Arr, Obj, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Str};
 use crate::wire::lenient::Value;
 use crate::wire::{Client, Quirks};
 use crate::wire_object;
@@ -14,12 +12,12 @@ use crate::wire_object;
 wire_object! {
     struct Body<'a> {
         output: Output<'a>,
-        stop_reason: &'a RawValue = "stopReason",
-        usage: &'a RawValue,
+        stop_reason: Json<'a> = "stopReason",
+        usage: Json<'a>,
         service_tier: Tier<'a> = "serviceTier",
-        extra: &'a RawValue = "additionalModelResponseFields",
-        message: &'a RawValue,
-        kind: &'a RawValue = "__type",
+        extra: Json<'a> = "additionalModelResponseFields",
+        message: Json<'a>,
+        kind: Json<'a> = "__type",
     }
 }
 
@@ -28,7 +26,7 @@ wire_object! {
 }
 
 wire_object! {
-    struct Message<'a> { role: &'a RawValue, content: &'a RawValue }
+    struct Message<'a> { role: Json<'a>, content: Json<'a> }
 }
 
 wire_object! {
@@ -49,7 +47,7 @@ wire_object! {
 /// An error body behind a 200 is what it says; anything else without a message is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer cannot be read");
-    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
+    let it: Body<'a> = json::parse(body).map_err(|e| unreadable().with_unreadable(&e))?;
     let Some(message) = it.output.and_then(|output| output.message) else {
         return Err(if it.message.or(it.kind).is_some() { error::decode_in_band(body) } else { unreadable() });
     };
@@ -67,13 +65,13 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     })
 }
 
-fn string(raw: Option<&RawValue>) -> Option<Str<'_>> {
+fn string(raw: Option<Json<'_>>) -> Option<Str<'_>> {
     Str::from_raw(raw?.get())
 }
 
 /// The sequence that stopped the answer, where `additionalModelResponseFieldPaths` asked for it.
 pub(super) fn sequence(extra: Value<'_>) -> Option<Str<'static>> {
-    let extra: Extra<'_> = serde_json::from_str(extra?.get()).ok()?;
+    let extra: Extra<'_> = json::parse(extra?.get()).ok()?;
     extra.sequence.or_else(|| extra.delta?.sequence).map(Str::into_owned)
 }
 

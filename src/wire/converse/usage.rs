@@ -6,29 +6,27 @@
 //! writes by lifetime. `outputTokens` includes thinking, of which nothing tells the part. Traces of
 //! guardrails hold another `usage`, in units of their own.
 
-use serde_json::value::RawValue;
-
 use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::{count, items, text};
 use crate::wire::scan;
 use crate::wire_object;
 
 wire_object! {
     struct Counts<'a> {
-        input: &'a RawValue = "inputTokens",
-        output: &'a RawValue = "outputTokens",
-        cached: &'a RawValue = "cacheReadInputTokens",
-        cached_too: &'a RawValue = "cacheReadInputTokenCount",
-        written: &'a RawValue = "cacheWriteInputTokens",
-        written_too: &'a RawValue = "cacheWriteInputTokenCount",
-        details: &'a RawValue = "cacheDetails",
+        input: Json<'a> = "inputTokens",
+        output: Json<'a> = "outputTokens",
+        cached: Json<'a> = "cacheReadInputTokens",
+        cached_too: Json<'a> = "cacheReadInputTokenCount",
+        written: Json<'a> = "cacheWriteInputTokens",
+        written_too: Json<'a> = "cacheWriteInputTokenCount",
+        details: Json<'a> = "cacheDetails",
     }
 }
 
 wire_object! {
-    struct Write<'a> { ttl: &'a RawValue, tokens: &'a RawValue = "inputTokens" }
+    struct Write<'a> { ttl: Json<'a>, tokens: Json<'a> = "inputTokens" }
 }
 
 /// The counts of a whole answer.
@@ -38,7 +36,7 @@ pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
 
 /// Reads a usage object; `None` where it holds no count.
 pub(super) fn decode(json: &str) -> Option<Usage> {
-    let it: Counts<'_> = serde_json::from_str(json).ok()?;
+    let it: Counts<'_> = json::parse(json).ok()?;
     let (input, output) = (count(it.input), count(it.output));
     if input.is_none() && output.is_none() {
         return None;
@@ -55,8 +53,8 @@ pub(super) fn decode(json: &str) -> Option<Usage> {
     })
 }
 
-fn written_for_an_hour(details: &RawValue) -> u64 {
-    let writes = items(Some(details)).into_iter().filter_map(|item| serde_json::from_str::<Write<'_>>(item.get()).ok());
+fn written_for_an_hour(details: Json<'_>) -> u64 {
+    let writes = items(Some(details)).into_iter().filter_map(|item| json::parse::<Write<'_>>(item.get()).ok());
     let long = writes.filter(|write| text(write.ttl).is_some_and(|ttl| ttl.is("1h")));
     long.fold(0, |sum, write| sum.saturating_add(count(write.tokens).unwrap_or(0)))
 }

@@ -6,13 +6,11 @@
 //!   cohere-embeddings-0d938faea686, seen 2026-08)
 //! - on Bedrock the body has no model and no usage (bedrock-embeddings-63882b710d19)
 
-use serde_json::value::RawValue;
-
 use super::option::{DIMENSIONS, Options, TYPE, Words};
 use super::vector::Vector;
 use super::{Answer, Ask, Shape, unreadable};
 use crate::error::Result;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::count;
 use crate::wire::scan;
 use crate::wire_object;
@@ -47,7 +45,7 @@ pub(super) fn encode(shape: Shape, ask: &Ask<'_, '_>, options: &mut Options<'_, 
 }
 
 wire_object! {
-    struct Body<'a> { embeddings: &'a RawValue, meta: Meta<'a> }
+    struct Body<'a> { embeddings: Json<'a>, meta: Meta<'a> }
 }
 
 wire_object! {
@@ -55,17 +53,17 @@ wire_object! {
 }
 
 wire_object! {
-    struct Billed<'a> { input_tokens: &'a RawValue }
+    struct Billed<'a> { input_tokens: Json<'a> }
 }
 
 pub(super) fn decode_answer(body: &str) -> Result<Answer<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let body: Body<'_> = json::parse(body).map_err(unreadable)?;
     let json = body.embeddings.ok_or_else(|| unreadable("no `embeddings`"))?.get();
     let list = match json.starts_with('{') {
         true => scan::members(json).map(|(_, list)| list).find(|list| list.starts_with('[')),
         false => Some(json),
     };
-    let list: Vec<&RawValue> = serde_json::from_str(list.unwrap_or("[]")).map_err(unreadable)?;
+    let list: Vec<Json<'_>> = json::parse(list.unwrap_or("[]")).map_err(unreadable)?;
     let vectors: Result<_> = list.into_iter().map(|vector| Vector::of(vector.get())).collect();
     let billed = body.meta.and_then(|meta| meta.billed_units);
     Ok(Answer { vectors: vectors?, input_tokens: billed.and_then(|billed| count(billed.input_tokens)) })

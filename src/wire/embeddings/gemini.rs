@@ -4,28 +4,26 @@
 //!   (gemini-embeddings-223325c79c2c, seen 2026-08)
 //! - members are spelled with capitals or with underscores (gemini-embeddings-2926b0a0635c)
 
-use serde_json::value::RawValue;
-
 use super::option::{DIMENSIONS, Options, Words};
 use super::vector::Vector;
 use super::{Answer, Ask, Encoding, Input, Request, present, unreadable};
 use crate::error::{Error, Result};
 use crate::wire::envelope::Envelope;
-use crate::wire::json::{Arr, Obj, Raw, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Raw, Str};
 use crate::wire::lenient::count;
 use crate::wire::splice::Splice;
 use crate::wire_object;
 
 wire_object! {
-    struct One<'a> { model: &'a RawValue, content: &'a RawValue }
+    struct One<'a> { model: Json<'a>, content: Json<'a> }
 }
 
 wire_object! {
-    struct Many<'a> { model: &'a RawValue, requests: Vec<&'a RawValue> }
+    struct Many<'a> { model: Json<'a>, requests: Vec<Json<'a>> }
 }
 
 wire_object! {
-    struct Content<'a> { role: &'a RawValue, parts: Vec<Part<'a>> }
+    struct Content<'a> { role: Json<'a>, parts: Vec<Part<'a>> }
 }
 
 wire_object! {
@@ -33,14 +31,14 @@ wire_object! {
 }
 
 pub(super) fn decode_one(body: &str) -> Result<Request<'_>> {
-    let one: One<'_> = serde_json::from_str(body).map_err(|error| bad_request(&error))?;
+    let one: One<'_> = json::parse(body).map_err(|error| bad_request(&error))?;
     let input = input(one.content)?;
     Ok(Request { inputs: vec![input], encoding: Encoding::Floats, options: present(one.rest), lost: Vec::new() })
 }
 
 /// The options of the first hold for all; where another has others, that is lost.
 pub(super) fn decode_many(body: &str) -> Result<Request<'_>> {
-    let many: Many<'_> = serde_json::from_str(body).map_err(|error| bad_request(&error))?;
+    let many: Many<'_> = json::parse(body).map_err(|error| bad_request(&error))?;
     let mut requests = many.requests.unwrap_or_default().into_iter().map(|json| decode_one(json.get()));
     let missing = || Error::invalid("requests", "the member `requests` is required");
     let mut all = requests.next().ok_or_else(missing)??;
@@ -58,7 +56,7 @@ pub(super) fn decode_many(body: &str) -> Result<Request<'_>> {
 
 /// The `requests` of a batch with the model's name in each: it has to be that of the path.
 pub fn renamed(requests: &str, model: &str) -> Result<String> {
-    let items: Vec<&RawValue> = serde_json::from_str(requests).map_err(|error| bad_request(&error))?;
+    let items: Vec<Json<'_>> = json::parse(requests).map_err(|error| bad_request(&error))?;
     let model = Str::from_text(&format!("models/{model}"));
     let mut out = Vec::with_capacity(requests.len() + 64);
     {
@@ -78,9 +76,9 @@ fn bad_request(error: &serde_json::Error) -> Error {
 }
 
 /// The texts of a content make one input.
-fn input(content: Option<&RawValue>) -> Result<Input<'_>> {
+fn input(content: Option<Json<'_>>) -> Result<Input<'_>> {
     let json = content.ok_or_else(|| Error::invalid("content", "the member `content` is required"))?.get();
-    let content: Content<'_> = serde_json::from_str(json).map_err(|error| bad_request(&error))?;
+    let content: Content<'_> = json::parse(json).map_err(|error| bad_request(&error))?;
     let parts = content.parts.unwrap_or_default();
     if parts.iter().any(|part| part.text.is_none()) {
         return Ok(Input::Other(json));
@@ -137,15 +135,15 @@ wire_object! {
 }
 
 wire_object! {
-    struct Values<'a> { values: &'a RawValue }
+    struct Values<'a> { values: Json<'a> }
 }
 
 wire_object! {
-    struct Counts<'a> { prompt: &'a RawValue = "promptTokenCount" }
+    struct Counts<'a> { prompt: Json<'a> = "promptTokenCount" }
 }
 
 pub(super) fn decode_answer(body: &str) -> Result<Answer<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let body: Body<'_> = json::parse(body).map_err(unreadable)?;
     let vectors = body.embeddings.unwrap_or_default();
     let vectors: Result<Vec<_>> = body
         .embedding

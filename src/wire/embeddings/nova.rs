@@ -4,13 +4,11 @@
 //! - one text a call, and its purpose is required (bedrock-embeddings-bb8badd2c080, seen 2026-08)
 //! - no usage (bedrock-embeddings-f2536c9017b7)
 
-use serde_json::value::RawValue;
-
 use super::option::{DIMENSIONS, Options, Truncation, Words};
 use super::vector::Vector;
 use super::{Answer, Ask, unreadable};
 use crate::error::Result;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire_object;
 
 pub(super) fn encode(ask: &Ask<'_, '_>, options: &mut Options<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
@@ -29,11 +27,11 @@ wire_object! {
 }
 
 wire_object! {
-    struct Embedding<'a> { embedding: &'a RawValue }
+    struct Embedding<'a> { embedding: Json<'a> }
 }
 
 pub(super) fn decode_answer(body: &str) -> Result<Answer<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let body: Body<'_> = json::parse(body).map_err(unreadable)?;
     let first = body.embeddings.unwrap_or_default().into_iter().next();
     let vector = first.and_then(|it| it.embedding).ok_or_else(|| unreadable("no `embedding`"))?;
     Ok(Answer { vectors: vec![Vector::of(vector.get())?], input_tokens: None })

@@ -10,22 +10,20 @@
 //! - Perplexity's vectors are signed bytes in base64, whether asked or not
 //!   (perplexity-embeddings-d399ddb6e38d, seen 2026-08)
 
-use serde_json::value::RawValue;
-
 use super::option::{DIMENSIONS, Options, TYPE, Truncation, Words};
 use super::vector::Vector;
 use super::{Answer, Ask, Encoding, Input, Request, Shape, Told, present, unreadable};
 use crate::error::{Error, Result};
-use crate::wire::json::{Arr, Obj, Raw, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Raw, Str};
 use crate::wire::lenient::count;
 use crate::wire_object;
 
 wire_object! {
-    struct Body<'a> { model: &'a RawValue, input: &'a RawValue, encoding_format: Raw<'a> }
+    struct Body<'a> { model: Json<'a>, input: Json<'a>, encoding_format: Raw<'a> }
 }
 
 pub(super) fn decode(body: &str) -> Result<Request<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(Error::internal)?;
+    let body: Body<'_> = json::parse(body).map_err(Error::internal)?;
     let mut options = present(body.rest);
     let encoding = match body.encoding_format.as_ref().map(Raw::get) {
         None | Some("\"float\"") => Encoding::Floats,
@@ -39,7 +37,7 @@ pub(super) fn decode(body: &str) -> Result<Request<'_>> {
 }
 
 /// A text, a list of them, a list of token numbers, or a list of such lists.
-fn inputs(input: Option<&RawValue>) -> Result<Vec<Input<'_>>> {
+fn inputs(input: Option<Json<'_>>) -> Result<Vec<Input<'_>>> {
     let missing = || Error::invalid("input", "the member `input` is required");
     let json = input.ok_or_else(missing)?.get();
     let one = |json| match Str::from_raw(json) {
@@ -50,7 +48,7 @@ fn inputs(input: Option<&RawValue>) -> Result<Vec<Input<'_>>> {
     if !json.starts_with('[') {
         return Ok(vec![one(json)]);
     }
-    let items: Vec<&RawValue> = serde_json::from_str(json).map_err(Error::internal)?;
+    let items: Vec<Json<'_>> = json::parse(json).map_err(Error::internal)?;
     if items.first().is_some_and(|item| item.get().starts_with(|c: char| c.is_ascii_digit())) {
         return Ok(vec![Input::Tokens(json)]);
     }
@@ -160,18 +158,18 @@ wire_object! {
 }
 
 wire_object! {
-    struct Item<'a> { index: u64, embedding: &'a RawValue }
+    struct Item<'a> { index: u64, embedding: Json<'a> }
 }
 
 wire_object! {
-    struct Counts<'a> { prompt_tokens: &'a RawValue, total_tokens: &'a RawValue }
+    struct Counts<'a> { prompt_tokens: Json<'a>, total_tokens: Json<'a> }
 }
 
 pub(super) fn decode_answer<'a>(shape: Shape, body: &'a str) -> Result<Answer<'a>> {
-    let list: List<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let list: List<'_> = json::parse(body).map_err(unreadable)?;
     let mut items = list.data.ok_or_else(|| unreadable("no `data`"))?;
     items.sort_by_key(|item| item.index);
-    let vector = |embedding: Option<&'a RawValue>| {
+    let vector = |embedding: Option<Json<'a>>| {
         let json = embedding.ok_or_else(|| unreadable("no `embedding`"))?;
         match (shape, Vector::of(json.get())?) {
             (Shape::Perplexity, Vector::Base64(text)) => Ok(Vector::Bytes(text)),

@@ -3,13 +3,11 @@
 //!
 //! - tokens are counted for each text, in `statistics` (vertex-embeddings-5b9ebe4c2636, seen 2026-08)
 
-use serde_json::value::RawValue;
-
 use super::option::{DIMENSIONS, Options, Truncation, Words};
 use super::vector::Vector;
 use super::{Answer, Ask, unreadable};
 use crate::error::Result;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::count;
 use crate::wire_object;
 
@@ -45,15 +43,15 @@ wire_object! {
 }
 
 wire_object! {
-    struct Embedding<'a> { values: &'a RawValue, statistics: Statistics<'a> }
+    struct Embedding<'a> { values: Json<'a>, statistics: Statistics<'a> }
 }
 
 wire_object! {
-    struct Statistics<'a> { token_count: &'a RawValue }
+    struct Statistics<'a> { token_count: Json<'a> }
 }
 
 pub(super) fn decode_answer(body: &str) -> Result<Answer<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let body: Body<'_> = json::parse(body).map_err(unreadable)?;
     let mut answer = Answer { vectors: Vec::new(), input_tokens: Some(0) };
     for prediction in body.predictions.ok_or_else(|| unreadable("no `predictions`"))? {
         let embedding = prediction.embeddings.unwrap_or_default();

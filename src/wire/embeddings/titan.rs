@@ -4,13 +4,11 @@
 //! - one text a call; the first version takes no options
 //! - `embeddingsByType` repeats the vector (bedrock-embeddings-14cd491e3338, seen 2026-08)
 
-use serde_json::value::RawValue;
-
 use super::option::{DIMENSIONS, Options};
 use super::vector::Vector;
 use super::{Answer, Ask, unreadable};
 use crate::error::Result;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::count;
 use crate::wire_object;
 
@@ -26,11 +24,11 @@ pub(super) fn encode(ask: &Ask<'_, '_>, options: &mut Options<'_, '_>, out: &mut
 }
 
 wire_object! {
-    struct Body<'a> { embedding: &'a RawValue, tokens: &'a RawValue = "inputTextTokenCount" }
+    struct Body<'a> { embedding: Json<'a>, tokens: Json<'a> = "inputTextTokenCount" }
 }
 
 pub(super) fn decode_answer(body: &str) -> Result<Answer<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let body: Body<'_> = json::parse(body).map_err(unreadable)?;
     let vector = Vector::of(body.embedding.ok_or_else(|| unreadable("no `embedding`"))?.get())?;
     Ok(Answer { vectors: vec![vector], input_tokens: count(body.tokens) })
 }

@@ -8,27 +8,25 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::{Value, count, filled, items, read};
 use crate::wire::{cause, wait};
 use crate::wire_object;
 
 wire_object! {
-    struct Body<'a> { error: &'a RawValue }
+    struct Body<'a> { error: Json<'a> }
 }
 
 wire_object! {
-    struct Status<'a> { code: &'a RawValue, message: &'a RawValue, status: &'a RawValue, details: &'a RawValue }
+    struct Status<'a> { code: Json<'a>, message: Json<'a>, status: Json<'a>, details: Json<'a> }
 }
 
 wire_object! {
     struct Detail<'a> {
-        reason: &'a RawValue,
-        violations: &'a RawValue,
-        retry_delay: &'a RawValue = "retryDelay" | "retry_delay",
+        reason: Json<'a>,
+        violations: Json<'a>,
+        retry_delay: Json<'a> = "retryDelay" | "retry_delay",
     }
 }
 
@@ -56,10 +54,10 @@ pub fn decode_in_band(data: &str) -> Error {
 }
 
 fn report(body: &str) -> Report {
-    let list: Option<Vec<Body<'_>>> = serde_json::from_str(body).ok();
+    let list: Option<Vec<Body<'_>>> = json::parse(body).ok();
     let outer = match list {
         Some(list) => list.into_iter().next().unwrap_or_default(),
-        None => serde_json::from_str::<Body<'_>>(body).unwrap_or_default(),
+        None => json::parse::<Body<'_>>(body).unwrap_or_default(),
     };
     let error: Status<'_> = read(outer.error).unwrap_or_default();
     let details: Vec<Detail<'_>> =

@@ -5,53 +5,51 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use serde_json::value::RawValue;
-
 use crate::wire::ir::{Arguments, At, Media, Part, PartKind};
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::lenient::{Value, filled, is_object, items, read, text};
 use crate::wire::scan;
 use crate::wire::seal::Seal;
 use crate::wire_object;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 wire_object! {
     pub(super) struct Fields<'a> {
-        text: &'a RawValue,
-        thought: &'a RawValue,
-        signature: &'a RawValue = "thoughtSignature" | "thought_signature",
-        call: &'a RawValue = "functionCall" | "function_call",
-        result: &'a RawValue = "functionResponse" | "function_response",
-        inline: &'a RawValue = "inlineData" | "inline_data",
-        file: &'a RawValue = "fileData" | "file_data",
+        text: Json<'a>,
+        thought: Json<'a>,
+        signature: Json<'a> = "thoughtSignature" | "thought_signature",
+        call: Json<'a> = "functionCall" | "function_call",
+        result: Json<'a> = "functionResponse" | "function_response",
+        inline: Json<'a> = "inlineData" | "inline_data",
+        file: Json<'a> = "fileData" | "file_data",
     }
 }
 
 wire_object! {
     pub(super) struct CallFields<'a> {
-        id: &'a RawValue,
-        name: &'a RawValue,
-        args: &'a RawValue,
-        partial: &'a RawValue = "partialArgs" | "partial_args",
-        will_continue: &'a RawValue = "willContinue" | "will_continue",
+        id: Json<'a>,
+        name: Json<'a>,
+        args: Json<'a>,
+        partial: Json<'a> = "partialArgs" | "partial_args",
+        will_continue: Json<'a> = "willContinue" | "will_continue",
     }
 }
 
 wire_object! {
     struct ResultFields<'a> {
-        id: &'a RawValue,
-        name: &'a RawValue,
-        response: &'a RawValue,
-        parts: &'a RawValue,
+        id: Json<'a>,
+        name: Json<'a>,
+        response: Json<'a>,
+        parts: Json<'a>,
     }
 }
 
 wire_object! {
     struct Blob<'a> {
-        mime: &'a RawValue = "mimeType" | "mime_type",
-        data: &'a RawValue,
-        uri: &'a RawValue = "fileUri" | "file_uri",
+        mime: Json<'a> = "mimeType" | "mime_type",
+        data: Json<'a>,
+        uri: Json<'a> = "fileUri" | "file_uri",
     }
 }
 
@@ -113,12 +111,12 @@ pub(super) fn write_signature(signature: &Str<'_>, out: &mut Vec<u8>) {
     let plain = signature.text();
     match !Seal::is_sealed(&plain) && plain.bytes().all(is_base64) {
         true => out.extend_from_slice(signature.raw().as_bytes()),
-        false => crate::wire::json::write_text(out, &STANDARD.encode(plain.as_bytes())),
+        false => json::write_text(out, &STANDARD.encode(plain.as_bytes())),
     }
 }
 
 /// Reads one part: a signature on anything but a thought is a thought of its own before it.
-pub(super) fn decode<'a>(raw: &'a RawValue, at: At, calls: &mut Calls, parts: &mut Vec<Part<'a>>) {
+pub(super) fn decode<'a>(raw: Json<'a>, at: At, calls: &mut Calls, parts: &mut Vec<Part<'a>>) {
     let fields: Fields<'a> = read(Some(raw)).unwrap_or_default();
     let signature = signature(fields.signature);
     if fields.thought.is_some_and(|thought| thought.get() == "true")
@@ -142,7 +140,7 @@ pub(super) fn decode<'a>(raw: &'a RawValue, at: At, calls: &mut Calls, parts: &m
 fn known<'a>(fields: &Fields<'a>, at: At, calls: &mut Calls) -> Option<Part<'a>> {
     let kind = if let Some(call) = read::<CallFields<'a>>(fields.call) {
         let name = text(call.name)?;
-        let arguments = Arguments::Object(Raw::new(call.args.map_or("{}", RawValue::get)));
+        let arguments = Arguments::Object(Raw::new(call.args.map_or("{}", Json::get)));
         PartKind::ToolCall { id: calls.call(filled(call.id), &name), name, arguments }
     } else if let Some(result) = read::<ResultFields<'a>>(fields.result) {
         result_of(&result, at, calls)
@@ -155,7 +153,7 @@ fn known<'a>(fields: &Fields<'a>, at: At, calls: &mut Calls) -> Option<Part<'a>>
 }
 
 /// A part kept whole, under the name of what it holds.
-pub(super) fn whole<'a>(raw: &'a RawValue, at: At, fields: &Fields<'a>) -> Part<'a> {
+pub(super) fn whole<'a>(raw: Json<'a>, at: At, fields: &Fields<'a>) -> Part<'a> {
     let name = match (fields.inline, fields.file, fields.call, fields.rest.first()) {
         (Some(_), ..) => "inlineData",
         (_, Some(_), ..) => "fileData",
@@ -170,11 +168,11 @@ pub(super) fn whole<'a>(raw: &'a RawValue, at: At, fields: &Fields<'a>) -> Part<
 fn result_of<'a>(result: &ResultFields<'a>, at: At, calls: &mut Calls) -> PartKind<'a> {
     let name = text(result.name).map(|name| name.text().into_owned()).unwrap_or_default();
     let id = calls.result(filled(result.id), &name);
-    let json = result.response.map_or("{}", RawValue::get);
+    let json = result.response.map_or("{}", Json::get);
     let mut members = scan::members(json);
     let only = members.next().filter(|_| members.next().is_none());
     let word = only.and_then(|(name, value)| Some((name, Str::from_raw(value)?)));
-    let is_object = |text: &Str<'_>| is_object(serde_json::from_str(&text.text()).ok());
+    let is_object = |text: &Str<'_>| is_object(json::parse(&text.text()).ok());
     let (said, is_error) = match word {
         Some(("error", text)) => (text, true),
         Some(("output", text)) if !is_object(&text) => (text, false),

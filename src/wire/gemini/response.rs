@@ -3,13 +3,11 @@
 //! What a candidate has beyond its content (`groundingMetadata`, `safetyRatings`) is kept in a part
 //! of its own, tagged `candidate`: only this format has a place for it.
 
-use serde_json::value::RawValue;
-
 use super::part::{self, Calls};
 use super::{error, usage};
 use crate::error::{Error, Kind, Result};
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
-use crate::wire::json::{Arr, Obj, Raw, Rest, Str};
+use crate::wire::json::{self, Arr, Json, Listed, Obj, Raw, Rest, Str};
 use crate::wire::lenient::{Value, filled, is_object, items, read, text};
 use crate::wire::{Client, Quirks};
 use crate::wire_object;
@@ -19,31 +17,31 @@ pub(super) const CANDIDATE: &str = "candidate";
 
 wire_object! {
     pub(super) struct Body<'a> {
-        candidates: &'a RawValue,
-        feedback: &'a RawValue = "promptFeedback" | "prompt_feedback",
-        usage: &'a RawValue = "usageMetadata" | "usage_metadata",
-        model: &'a RawValue = "modelVersion" | "model_version",
-        id: &'a RawValue = "responseId" | "response_id",
-        error: &'a RawValue,
+        candidates: Json<'a>,
+        feedback: Json<'a> = "promptFeedback" | "prompt_feedback",
+        usage: Json<'a> = "usageMetadata" | "usage_metadata",
+        model: Json<'a> = "modelVersion" | "model_version",
+        id: Json<'a> = "responseId" | "response_id",
+        error: Json<'a>,
     }
 }
 
 wire_object! {
     pub(super) struct Candidate<'a> {
-        content: &'a RawValue,
-        reason: &'a RawValue = "finishReason" | "finish_reason",
-        index: &'a RawValue,
+        content: Json<'a>,
+        reason: Json<'a> = "finishReason" | "finish_reason",
+        index: Json<'a>,
     }
 }
 
 wire_object! {
-    pub(super) struct Content<'a> { parts: &'a RawValue, role: &'a RawValue }
+    pub(super) struct Content<'a> { parts: Listed<'a>, role: Json<'a> }
 }
 
 wire_object! {
     struct Feedback<'a> {
-        reason: &'a RawValue = "blockReason" | "block_reason",
-        message: &'a RawValue = "blockReasonMessage" | "block_reason_message",
+        reason: Json<'a> = "blockReason" | "block_reason",
+        message: Json<'a> = "blockReasonMessage" | "block_reason_message",
     }
 }
 
@@ -53,7 +51,7 @@ wire_object! {
 /// An error behind a 200 is what it says; what is no answer is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer could not be read");
-    let it: Body<'a> = serde_json::from_str(body).map_err(|e| unreadable().with_unreadable(&e))?;
+    let it: Body<'a> = json::parse(body).map_err(|e| unreadable().with_unreadable(&e))?;
     if is_object(it.error) {
         return Err(error::decode_in_band(body));
     }
@@ -89,7 +87,7 @@ fn choice<'a>(candidate: &Candidate<'a>, calls: &mut Calls) -> Choice<'a> {
 }
 
 /// One part of an answer: media of the model's own stays whole, no other format has a place for it.
-fn decode_part<'a>(raw: &'a RawValue, calls: &mut Calls, parts: &mut Vec<Part<'a>>) {
+fn decode_part<'a>(raw: Json<'a>, calls: &mut Calls, parts: &mut Vec<Part<'a>>) {
     let fields: part::Fields<'a> = read(Some(raw)).unwrap_or_default();
     match fields.inline.is_some() || fields.file.is_some() {
         true => parts.push(part::whole(raw, At::default(), &fields)),
@@ -97,16 +95,17 @@ fn decode_part<'a>(raw: &'a RawValue, calls: &mut Calls, parts: &mut Vec<Part<'a
     }
 }
 
-pub(super) fn content_parts(content: Value<'_>) -> Vec<&RawValue> {
+pub(super) fn content_parts(content: Value<'_>) -> Vec<Json<'_>> {
     let content: Content<'_> = read(content).unwrap_or_default();
     one_or_more(content.parts)
 }
 
 /// The items of a list; one object where a list is due is a list of one.
-pub(super) fn one_or_more(value: Value<'_>) -> Vec<&RawValue> {
-    match value.filter(|_| is_object(value)) {
-        Some(one) => vec![one],
-        None => items(value),
+pub(super) fn one_or_more(value: Option<Listed<'_>>) -> Vec<Json<'_>> {
+    match value {
+        Some(Listed::Items(items)) => items,
+        Some(Listed::Value(one)) if is_object(Some(one)) => vec![one],
+        _ => Vec::new(),
     }
 }
 

@@ -4,16 +4,14 @@
 //!
 //! Types are spelled in capitals there, null is allowed by `nullable`, and 64-bit numbers are strings.
 
-use serde_json::value::RawValue;
-
-use crate::wire::json::{Arr, Obj, Raw};
+use crate::wire::json::{self, Arr, Json, Obj, Raw};
 use crate::wire::scan;
 
 /// Bodies were checked for depth before; this bounds what a caller without that check can do.
 const MAX_DEPTH: u32 = 128;
 
 /// The schema as JSON Schema.
-pub(super) fn from_openapi(schema: &RawValue) -> Raw<'_> {
+pub(super) fn from_openapi(schema: Json<'_>) -> Raw<'_> {
     let json = schema.get();
     if !json.starts_with('{') {
         return Raw::new(json);
@@ -60,7 +58,7 @@ fn kind(value: &str, nullable: bool, out: &mut Vec<u8>) {
 }
 
 fn with_null(value: &str, out: &mut Vec<u8>) {
-    let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(value) else {
+    let Ok(values) = json::parse::<Vec<Json<'_>>>(value) else {
         return out.extend_from_slice(value.as_bytes());
     };
     let mut list = Arr::new(out);
@@ -77,13 +75,13 @@ fn properties(value: &str, depth: u32, out: &mut Vec<u8>) {
     let mut all = Obj::new(out);
     for (name, schema) in scan::members(value) {
         // The name is still escaped.
-        let key = crate::wire::json::Str::from_escaped(name);
+        let key = json::Str::from_escaped(name);
         object(schema, depth, all.key(&key.text()));
     }
 }
 
 fn list(value: &str, depth: u32, nullable: bool, out: &mut Vec<u8>) {
-    let Ok(schemas) = serde_json::from_str::<Vec<&RawValue>>(value) else {
+    let Ok(schemas) = json::parse::<Vec<Json<'_>>>(value) else {
         return out.extend_from_slice(value.as_bytes());
     };
     let mut list = Arr::new(out);

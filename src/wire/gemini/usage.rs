@@ -4,30 +4,28 @@
 //! `promptTokenCount`, `cachedContentTokenCount` is inside it (541 of 541 recorded answers with
 //! thoughts, 2026-11). Early chunks of Vertex hold only a `trafficType`.
 
-use serde_json::value::RawValue;
-
 use crate::usage::tokens::{Details, Usage};
-use crate::wire::json::{Arr, Obj, Str};
+use crate::wire::json::{self, Arr, Json, Obj, Str};
 use crate::wire::lenient::{Value, count, items, read, text};
 use crate::wire::{Quirks, scan};
 use crate::wire_object;
 
 wire_object! {
     struct Counts<'a> {
-        prompt: &'a RawValue = "promptTokenCount" | "prompt_token_count",
-        candidates: &'a RawValue = "candidatesTokenCount" | "candidates_token_count",
-        thoughts: &'a RawValue = "thoughtsTokenCount" | "thoughts_token_count",
-        tool_prompt: &'a RawValue = "toolUsePromptTokenCount" | "tool_use_prompt_token_count",
-        cached: &'a RawValue = "cachedContentTokenCount" | "cached_content_token_count",
-        prompt_details: &'a RawValue = "promptTokensDetails" | "prompt_tokens_details",
-        cached_details: &'a RawValue = "cacheTokensDetails" | "cache_tokens_details",
-        candidates_details: &'a RawValue = "candidatesTokensDetails" | "candidates_tokens_details",
-        tier: &'a RawValue = "serviceTier" | "service_tier",
+        prompt: Json<'a> = "promptTokenCount" | "prompt_token_count",
+        candidates: Json<'a> = "candidatesTokenCount" | "candidates_token_count",
+        thoughts: Json<'a> = "thoughtsTokenCount" | "thoughts_token_count",
+        tool_prompt: Json<'a> = "toolUsePromptTokenCount" | "tool_use_prompt_token_count",
+        cached: Json<'a> = "cachedContentTokenCount" | "cached_content_token_count",
+        prompt_details: Json<'a> = "promptTokensDetails" | "prompt_tokens_details",
+        cached_details: Json<'a> = "cacheTokensDetails" | "cache_tokens_details",
+        candidates_details: Json<'a> = "candidatesTokensDetails" | "candidates_tokens_details",
+        tier: Json<'a> = "serviceTier" | "service_tier",
     }
 }
 
 wire_object! {
-    struct Detail<'a> { modality: &'a RawValue, tokens: &'a RawValue = "tokenCount" | "token_count" }
+    struct Detail<'a> { modality: Json<'a>, tokens: Json<'a> = "tokenCount" | "token_count" }
 }
 
 /// Reads a `usageMetadata` object; `None` where it counts nothing.
@@ -75,13 +73,13 @@ fn tokens_of(modality: Modality, details: Value<'_>) -> u64 {
 /// The counts of a whole answer, or of a chunk.
 pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
     let json = scan::member(body, "usageMetadata").or_else(|| scan::member(body, "usage_metadata"))?;
-    decode(serde_json::from_str(json).ok())
+    decode(json::parse(json).ok())
 }
 
 /// The tier a whole answer, or a chunk, names.
 pub fn tier_in_body(body: &str) -> Option<String> {
     let json = scan::member(body, "usageMetadata")?;
-    Some(tier(serde_json::from_str(json).ok())?.text().into_owned())
+    Some(tier(json::parse(json).ok())?.text().into_owned())
 }
 
 /// Writes a `usageMetadata` object.

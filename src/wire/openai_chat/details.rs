@@ -4,9 +4,7 @@
 //! the next turn as it was given; a stream gives it in fragments that are joined here by `index`
 //! and `type`.
 
-use serde_json::value::RawValue;
-
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{Json, Obj, Raw, Str};
 use crate::wire::seal::Seal;
 use crate::wire_object;
 
@@ -16,13 +14,13 @@ wire_object! {
     /// One item.
     pub(super) struct Detail<'a> {
         kind: Str<'a> = "type",
-        text: &'a RawValue,
-        summary: &'a RawValue,
-        data: &'a RawValue,
-        signature: &'a RawValue,
+        text: Json<'a>,
+        summary: Json<'a>,
+        data: Json<'a>,
+        signature: Json<'a>,
         index: Raw<'a>,
         id: Raw<'a>,
-        format: &'a RawValue,
+        format: Json<'a>,
     }
 }
 

@@ -10,34 +10,32 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind, Retry};
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::{Value, count, filled, items, read};
 use crate::wire::{cause, wait};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        error: &'a RawValue,
-        message: &'a RawValue,
-        detail: &'a RawValue,
-        kind: &'a RawValue = "type",
-        code: &'a RawValue,
-        param: &'a RawValue,
-        status: &'a RawValue,
-        status_code: &'a RawValue,
-        metadata: &'a RawValue,
+        error: Json<'a>,
+        message: Json<'a>,
+        detail: Json<'a>,
+        kind: Json<'a> = "type",
+        code: Json<'a>,
+        param: Json<'a>,
+        status: Json<'a>,
+        status_code: Json<'a>,
+        metadata: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Metadata<'a> { raw: &'a RawValue, reasons: &'a RawValue }
+    struct Metadata<'a> { raw: Json<'a>, reasons: Json<'a> }
 }
 
 wire_object! {
-    struct Complaint<'a> { msg: &'a RawValue, message: &'a RawValue }
+    struct Complaint<'a> { msg: Json<'a>, message: Json<'a> }
 }
 
 /// What the shapes have in common.
@@ -81,8 +79,8 @@ fn status_of(report: &Report) -> u16 {
 
 fn report(body: &str) -> Report {
     // Google wraps the errors of its compatible paths in an array.
-    let first = || serde_json::from_str::<Vec<Body<'_>>>(body).ok()?.into_iter().next();
-    let Some(outer) = serde_json::from_str(body).ok().or_else(first) else {
+    let first = || json::parse::<Vec<Body<'_>>>(body).ok()?.into_iter().next();
+    let Some(outer) = json::parse(body).ok().or_else(first) else {
         return Report { message: excerpt(body), ..Report::default() };
     };
     let inner: Option<Body<'_>> = read(outer.error);

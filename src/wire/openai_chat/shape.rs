@@ -1,10 +1,9 @@
 //! The objects of answers and chunks, read leniently: a message and a delta have the same members.
 
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::wire::ir::Arguments;
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{Json, Raw, Str};
 use crate::wire_object;
 
 use crate::wire::lenient::{Value, filled, is_object, items, read, text};
@@ -12,51 +11,51 @@ use crate::wire::lenient::{Value, filled, is_object, items, read, text};
 wire_object! {
     /// A whole answer, or one chunk of a stream.
     pub(super) struct Completion<'a> {
-        id: &'a RawValue,
-        object: &'a RawValue,
-        created: &'a RawValue,
-        model: &'a RawValue,
-        choices: &'a RawValue,
-        usage: &'a RawValue,
-        service_tier: &'a RawValue,
-        x_groq: &'a RawValue,
-        error: &'a RawValue,
+        id: Json<'a>,
+        object: Json<'a>,
+        created: Json<'a>,
+        model: Json<'a>,
+        choices: Json<'a>,
+        usage: Json<'a>,
+        service_tier: Json<'a>,
+        x_groq: Json<'a>,
+        error: Json<'a>,
     }
 }
 
 wire_object! {
     pub(super) struct Choice<'a> {
-        index: &'a RawValue,
-        message: &'a RawValue,
-        delta: &'a RawValue,
-        finish_reason: &'a RawValue,
-        stop_reason: &'a RawValue,
-        logprobs: &'a RawValue,
-        error: &'a RawValue,
+        index: Json<'a>,
+        message: Json<'a>,
+        delta: Json<'a>,
+        finish_reason: Json<'a>,
+        stop_reason: Json<'a>,
+        logprobs: Json<'a>,
+        error: Json<'a>,
     }
 }
 
 wire_object! {
     pub(super) struct Message<'a> {
-        role: &'a RawValue,
-        content: &'a RawValue,
-        refusal: &'a RawValue,
-        reasoning_content: &'a RawValue,
-        reasoning: &'a RawValue,
-        reasoning_details: &'a RawValue,
-        annotations: &'a RawValue,
-        tool_calls: &'a RawValue,
-        function_call: &'a RawValue,
+        role: Json<'a>,
+        content: Json<'a>,
+        refusal: Json<'a>,
+        reasoning_content: Json<'a>,
+        reasoning: Json<'a>,
+        reasoning_details: Json<'a>,
+        annotations: Json<'a>,
+        tool_calls: Json<'a>,
+        function_call: Json<'a>,
     }
 }
 
 wire_object! {
     pub(super) struct Call<'a> {
-        index: &'a RawValue,
-        id: &'a RawValue,
-        kind: &'a RawValue = "type",
-        function: &'a RawValue,
-        custom: &'a RawValue,
+        index: Json<'a>,
+        id: Json<'a>,
+        kind: Json<'a> = "type",
+        function: Json<'a>,
+        custom: Json<'a>,
         cache_control: Raw<'a>,
     }
 }
@@ -64,19 +63,19 @@ wire_object! {
 wire_object! {
     /// A function's call, or with `input` a custom tool's.
     pub(super) struct Named<'a> {
-        name: &'a RawValue,
-        arguments: &'a RawValue,
-        input: &'a RawValue,
+        name: Json<'a>,
+        arguments: Json<'a>,
+        input: Json<'a>,
     }
 }
 
 wire_object! {
     /// An item of a content list.
     pub(super) struct Item<'a> {
-        kind: &'a RawValue = "type",
-        text: &'a RawValue,
-        refusal: &'a RawValue,
-        thinking: &'a RawValue,
+        kind: Json<'a> = "type",
+        text: Json<'a>,
+        refusal: Json<'a>,
+        thinking: Json<'a>,
     }
 }
 
@@ -86,7 +85,7 @@ pub(super) enum Piece<'a> {
     Text(Str<'a>),
     Thinking(Str<'a>),
     Refusal(Str<'a>),
-    Other(Str<'a>, &'a RawValue),
+    Other(Str<'a>, Json<'a>),
 }
 
 impl Completion<'_> {
@@ -129,7 +128,7 @@ pub(super) fn pieces(content: Value<'_>) -> Vec<Piece<'_>> {
     }
 }
 
-fn item_pieces(raw: &RawValue) -> Vec<Piece<'_>> {
+fn item_pieces(raw: Json<'_>) -> Vec<Piece<'_>> {
     if let Some(plain) = Str::from_raw(raw.get()) {
         return vec![Piece::Text(plain)];
     }

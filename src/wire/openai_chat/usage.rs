@@ -13,10 +13,8 @@
 //! `completion_tokens`, Mistral audio outside `prompt_tokens`, everyone else inside. The word of
 //! the total is taken over the quirk, which decides only where there is no total.
 
-use serde_json::value::RawValue;
-
 use crate::usage::tokens::{Details, Usage};
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::{Quirks, scan};
 use crate::wire_object;
 
@@ -24,55 +22,55 @@ use crate::wire::lenient::{Value, charged, count, read};
 
 wire_object! {
     struct Counts<'a> {
-        prompt: &'a RawValue = "prompt_tokens",
-        completion: &'a RawValue = "completion_tokens",
-        input: &'a RawValue = "input_tokens",
-        output: &'a RawValue = "output_tokens",
-        total: &'a RawValue = "total_tokens",
-        prompt_details: &'a RawValue = "prompt_tokens_details",
-        completion_details: &'a RawValue = "completion_tokens_details",
-        cache_read: &'a RawValue = "cache_read_input_tokens",
-        cache_hit: &'a RawValue = "prompt_cache_hit_tokens",
-        cached: &'a RawValue = "cached_tokens",
-        num_cached: &'a RawValue = "num_cached_tokens",
-        cache_created: &'a RawValue = "cache_creation_input_tokens",
-        cache_creation: &'a RawValue,
-        reasoning: &'a RawValue = "reasoning_tokens",
-        seconds: &'a RawValue = "prompt_audio_seconds",
-        tools: &'a RawValue = "server_tool_use",
-        tool_details: &'a RawValue = "server_tool_use_details",
-        cost: &'a RawValue,
-        ticks: &'a RawValue = "cost_in_usd_ticks",
+        prompt: Json<'a> = "prompt_tokens",
+        completion: Json<'a> = "completion_tokens",
+        input: Json<'a> = "input_tokens",
+        output: Json<'a> = "output_tokens",
+        total: Json<'a> = "total_tokens",
+        prompt_details: Json<'a> = "prompt_tokens_details",
+        completion_details: Json<'a> = "completion_tokens_details",
+        cache_read: Json<'a> = "cache_read_input_tokens",
+        cache_hit: Json<'a> = "prompt_cache_hit_tokens",
+        cached: Json<'a> = "cached_tokens",
+        num_cached: Json<'a> = "num_cached_tokens",
+        cache_created: Json<'a> = "cache_creation_input_tokens",
+        cache_creation: Json<'a>,
+        reasoning: Json<'a> = "reasoning_tokens",
+        seconds: Json<'a> = "prompt_audio_seconds",
+        tools: Json<'a> = "server_tool_use",
+        tool_details: Json<'a> = "server_tool_use_details",
+        cost: Json<'a>,
+        ticks: Json<'a> = "cost_in_usd_ticks",
     }
 }
 
 wire_object! {
     struct Beside<'a> {
-        searches: &'a RawValue = "web_search_requests",
-        total_cost: &'a RawValue,
+        searches: Json<'a> = "web_search_requests",
+        total_cost: Json<'a>,
     }
 }
 
 wire_object! {
     struct Parts<'a> {
-        cached: &'a RawValue = "cached_tokens",
-        cache_write: &'a RawValue = "cache_write_tokens",
-        audio: &'a RawValue = "audio_tokens",
-        image: &'a RawValue = "image_tokens",
-        reasoning: &'a RawValue = "reasoning_tokens",
+        cached: Json<'a> = "cached_tokens",
+        cache_write: Json<'a> = "cache_write_tokens",
+        audio: Json<'a> = "audio_tokens",
+        image: Json<'a> = "image_tokens",
+        reasoning: Json<'a> = "reasoning_tokens",
     }
 }
 
 wire_object! {
     struct Creation<'a> {
-        one_hour: &'a RawValue = "ephemeral_1h_input_tokens",
+        one_hour: Json<'a> = "ephemeral_1h_input_tokens",
     }
 }
 
 /// Reads a usage object; `None` where it holds no count. One that has no output count yet
 /// (Databricks until its last chunk) is none either: half a count would pass for a whole one.
 pub fn decode(json: &str, quirks: &Quirks) -> Option<Usage> {
-    let counts: Counts<'_> = serde_json::from_str(json).ok()?;
+    let counts: Counts<'_> = json::parse(json).ok()?;
     let input = count(counts.prompt).or_else(|| count(counts.input));
     let total = count(counts.total);
     let output = count(counts.completion).or_else(|| count(counts.output));
@@ -149,26 +147,26 @@ pub const PLACES: [&str; 3] = ["usage", "x_groq", "choices"];
 /// The same, of the members at [`PLACES`].
 pub fn at(usage: Option<&str>, x_groq: Option<&str>, choices: Option<&str>, quirks: &Quirks) -> Option<Usage> {
     let list = choices.into_iter().filter(|choices| names_usage(choices));
-    let each = list.flat_map(|list| serde_json::from_str::<Vec<&RawValue>>(list).unwrap_or_default());
+    let each = list.flat_map(|list| json::parse::<Vec<Json<'_>>>(list).unwrap_or_default());
     first(usage, x_groq, each, quirks)
 }
 
 /// The same, of members that were read already.
-pub(super) fn find(usage: Value<'_>, x_groq: Value<'_>, choices: &[&RawValue], quirks: &Quirks) -> Option<Usage> {
-    first(usage.map(RawValue::get), x_groq.map(RawValue::get), choices.iter().copied(), quirks)
+pub(super) fn find(usage: Value<'_>, x_groq: Value<'_>, choices: &[Json<'_>], quirks: &Quirks) -> Option<Usage> {
+    first(usage.map(Json::get), x_groq.map(Json::get), choices.iter().copied(), quirks)
 }
 
 fn first<'u>(
     usage: Option<&str>,
     x_groq: Option<&str>,
-    choices: impl IntoIterator<Item = &'u RawValue>,
+    choices: impl IntoIterator<Item = Json<'u>>,
     quirks: &Quirks,
 ) -> Option<Usage> {
     let within = |value: &str| decode(scan::member(value, "usage")?, quirks);
     usage
         .and_then(|usage| decode(usage, quirks))
         .or_else(|| x_groq.and_then(within))
-        .or_else(|| choices.into_iter().map(RawValue::get).filter(|choice| names_usage(choice)).find_map(within))
+        .or_else(|| choices.into_iter().map(Json::get).filter(|choice| names_usage(choice)).find_map(within))
 }
 
 /// Hardly anybody puts it among the choices.

@@ -4,11 +4,9 @@
 //! - llama.cpp counts `prompt_tokens` too, OpenRouter `total_tokens` alone
 //!   (llamacpp-rerank-156384ea596e, openrouter-rerank-88b58c275be5, seen 2026-08)
 
-use serde_json::value::RawValue;
-
 use super::{Answer, Ranked, Request, Told, count, unreadable, wrapped};
 use crate::error::Result;
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire_object;
 
 /// Servers of this shape have options of their own: all are passed.
@@ -30,7 +28,7 @@ wire_object! {
 }
 
 wire_object! {
-    struct Counts<'a> { total_tokens: &'a RawValue, prompt_tokens: &'a RawValue }
+    struct Counts<'a> { total_tokens: Json<'a>, prompt_tokens: Json<'a> }
 }
 
 wire_object! {
@@ -38,12 +36,12 @@ wire_object! {
 }
 
 wire_object! {
-    struct Billed<'a> { search_units: &'a RawValue, input_tokens: &'a RawValue }
+    struct Billed<'a> { search_units: Json<'a>, input_tokens: Json<'a> }
 }
 
 /// Cohere's answer is of the same shape, but for `meta`.
 pub(super) fn decode_answer(body: &str) -> Result<Answer<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let body: Body<'_> = json::parse(body).map_err(unreadable)?;
     let (usage, meta) = (body.usage.unwrap_or_default(), body.meta.unwrap_or_default());
     let tokens = count(usage.total_tokens).or_else(|| count(usage.prompt_tokens));
     Ok(Answer {

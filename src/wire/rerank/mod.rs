@@ -6,11 +6,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::Dialect;
 use super::ir::Dropped;
-use super::json::{Obj, Raw, Rest, Str};
+use super::json::{self, Json, Obj, Raw, Rest, Str};
 use super::lenient::count;
 use crate::error::{Error, Kind, Result};
 use crate::usage::tokens::Usage;
@@ -52,7 +50,7 @@ impl Shape {
 wire_object! {
     /// A client's request, in whichever shape.
     struct Body<'a> {
-        model: &'a RawValue,
+        model: Json<'a>,
         query: Str<'a>,
         documents: Vec<Raw<'a>>,
         top_n: Raw<'a>,
@@ -77,7 +75,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     pub fn decode(body: &'a str) -> Result<Self> {
         let invalid = |e| Error::invalid("documents", "the request is not what a reranker takes").with_unreadable(&e);
-        let body: Body<'_> = serde_json::from_str(body).map_err(invalid)?;
+        let body: Body<'_> = json::parse(body).map_err(invalid)?;
         let missing = |name: &'static str| Error::invalid(name, format!("the member `{name}` is required"));
         let client = if body.top_k.is_some() && body.top_n.is_none() { Shape::Voyage } else { Shape::Jina };
         Ok(Self {

@@ -2,12 +2,10 @@
 //!
 //! - `top_k`, `data`, and a document as the text it is (voyage-rerank-65f2fb8904a7, seen 2026-02)
 
-use serde_json::value::RawValue;
-
 use super::{Answer, Ranked, Request, Told, count, unreadable};
 use crate::error::Result;
 use crate::wire::ir::Dropped;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire_object;
 
 pub(super) fn encode<'r>(
@@ -32,11 +30,11 @@ wire_object! {
 }
 
 wire_object! {
-    struct Counts<'a> { total_tokens: &'a RawValue }
+    struct Counts<'a> { total_tokens: Json<'a> }
 }
 
 pub(super) fn decode_answer(body: &str) -> Result<Answer<'_>> {
-    let body: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let body: Body<'_> = json::parse(body).map_err(unreadable)?;
     Ok(Answer {
         results: body.data.ok_or_else(|| unreadable("no `data`"))?,
         tokens: count(body.usage.and_then(|usage| usage.total_tokens)),

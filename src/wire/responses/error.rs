@@ -1,20 +1,18 @@
 //! Errors: bodies are those of Chat Completions. In a stream it is the event `error`, flat
 //! (`{type, code, message, param}`), or `response.failed` with the error inside the answer.
 
-use serde_json::value::RawValue;
-
 use crate::error::Error;
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::{Value, filled, read, text};
 use crate::wire::openai_chat;
 use crate::wire_object;
 
 wire_object! {
-    struct Event<'a> { response: &'a RawValue, error: &'a RawValue }
+    struct Event<'a> { response: Json<'a>, error: Json<'a> }
 }
 
 wire_object! {
-    struct Failure<'a> { kind: &'a RawValue = "type", code: &'a RawValue, message: &'a RawValue }
+    struct Failure<'a> { kind: Json<'a> = "type", code: Json<'a>, message: Json<'a> }
 }
 
 /// Reads an error body.
@@ -25,9 +23,9 @@ pub fn decode(status: u16, body: &str) -> Error {
 /// Reads an error that came inside a stream (the data of `error` or of `response.failed`), or inside a
 /// 200.
 pub fn decode_in_band(data: &str) -> Error {
-    let event: Event<'_> = serde_json::from_str(data).unwrap_or_default();
+    let event: Event<'_> = json::parse(data).unwrap_or_default();
     let inside = read::<Event<'_>>(event.response).unwrap_or(event);
-    match (read::<Failure<'_>>(inside.error), read::<Failure<'_>>(serde_json::from_str(data).ok())) {
+    match (read::<Failure<'_>>(inside.error), read::<Failure<'_>>(json::parse(data).ok())) {
         (Some(it), _) if !is_filled(it.kind) => openai_chat::error::decode_in_band(&typed(&it)),
         (None, Some(it)) if is_filled(it.code) => openai_chat::error::decode_in_band(&typed(&it)),
         _ => openai_chat::error::decode_in_band(data),

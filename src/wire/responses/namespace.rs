@@ -1,8 +1,7 @@
 //! Tools inside a `namespace`: other formats know one flat list, so the namespace becomes a prefix of
 //! the name, and the prefix a namespace again in the answer.
 
-use serde_json::value::RawValue;
-
+use crate::wire::json::{self, Json};
 use crate::wire::lenient::{Value, items, read, text};
 use crate::wire::scan;
 use crate::wire_object;
@@ -12,9 +11,9 @@ const JOINT: &str = "__";
 
 wire_object! {
     pub(super) struct Tool<'a> {
-        kind: &'a RawValue = "type",
-        name: &'a RawValue,
-        tools: &'a RawValue,
+        kind: Json<'a> = "type",
+        name: Json<'a>,
+        tools: Json<'a>,
     }
 }
 
@@ -36,7 +35,7 @@ impl Known {
     pub(super) fn of(request: &str) -> Self {
         let mut it = Self::default();
         let Some(tools) = scan::member(request, "tools") else { return it };
-        let tools: Vec<&RawValue> = serde_json::from_str(tools).unwrap_or_default();
+        let tools: Vec<Json<'_>> = json::parse(tools).unwrap_or_default();
         for tool in tools.into_iter().filter_map(|raw| read::<Tool<'_>>(Some(raw))) {
             let name = plain(tool.name);
             match plain(tool.kind).as_str() {

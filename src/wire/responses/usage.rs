@@ -7,46 +7,44 @@
 //! recorded answers), or inside it in `server_side_tool_usage_details` (xAI), where what the answer costs
 //! is told too: `cost_in_usd_ticks`, 10^-10 USD each. OpenRouter says `cost` in USD.
 
-use serde_json::value::RawValue;
-
 use crate::usage::decimal;
 use crate::usage::tokens::{Details, Usage};
-use crate::wire::json::Obj;
+use crate::wire::json::{self, Json, Obj};
 use crate::wire::lenient::{Value, charged, count, read};
 use crate::wire::{Quirks, scan};
 use crate::wire_object;
 
 wire_object! {
     struct Counts<'a> {
-        input_tokens: &'a RawValue,
-        output_tokens: &'a RawValue,
-        input_tokens_details: &'a RawValue = "input_tokens_details" | "input_token_details",
-        output_tokens_details: &'a RawValue = "output_tokens_details" | "output_token_details",
-        seconds: &'a RawValue,
-        tools: &'a RawValue = "server_side_tool_usage_details",
-        cost: &'a RawValue,
-        ticks: &'a RawValue = "cost_in_usd_ticks",
+        input_tokens: Json<'a>,
+        output_tokens: Json<'a>,
+        input_tokens_details: Json<'a> = "input_tokens_details" | "input_token_details",
+        output_tokens_details: Json<'a> = "output_tokens_details" | "output_token_details",
+        seconds: Json<'a>,
+        tools: Json<'a> = "server_side_tool_usage_details",
+        cost: Json<'a>,
+        ticks: Json<'a> = "cost_in_usd_ticks",
     }
 }
 
 wire_object! {
-    struct Tools<'a> { web_search: &'a RawValue, web_search_calls: &'a RawValue, num_requests: &'a RawValue }
+    struct Tools<'a> { web_search: Json<'a>, web_search_calls: Json<'a>, num_requests: Json<'a> }
 }
 
 wire_object! {
     struct Parts<'a> {
-        cached_tokens: &'a RawValue,
-        cache_write_tokens: &'a RawValue,
-        reasoning_tokens: &'a RawValue,
-        image_tokens: &'a RawValue,
-        audio_tokens: &'a RawValue,
-        cached_tokens_details: &'a RawValue,
+        cached_tokens: Json<'a>,
+        cache_write_tokens: Json<'a>,
+        reasoning_tokens: Json<'a>,
+        image_tokens: Json<'a>,
+        audio_tokens: Json<'a>,
+        cached_tokens_details: Json<'a>,
     }
 }
 
 wire_object! {
     struct Cached<'a> {
-        audio_tokens: &'a RawValue,
+        audio_tokens: Json<'a>,
     }
 }
 
@@ -83,7 +81,7 @@ pub(super) fn decode(value: Value<'_>) -> Option<Usage> {
 pub(super) fn of_answer(usage: Value<'_>, answer: &str) -> Option<Usage> {
     let usage = decode(usage)?;
     let tools: Tools<'_> =
-        scan::member(answer, "tool_usage").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        scan::member(answer, "tool_usage").and_then(|json| json::parse(json).ok()).unwrap_or_default();
     let search: Tools<'_> = read(tools.web_search).unwrap_or_default();
     Some(Usage { web_searches: usage.web_searches.max(count(search.num_requests).unwrap_or(0)), ..usage })
 }
@@ -98,7 +96,7 @@ fn whole_seconds(value: Value<'_>) -> Option<u64> {
 pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
     let of = |answer| Some((answer, scan::member(answer, "usage")?));
     let (answer, json) = of(body).or_else(|| of(scan::member(body, "response")?))?;
-    of_answer(serde_json::from_str(json).ok(), answer)
+    of_answer(json::parse(json).ok(), answer)
 }
 
 /// Writes a `usage` object with every member the SDKs require.

@@ -1,8 +1,10 @@
 use super::*;
+use crate::usage::estimate::TextCount;
 use crate::wire::frames::Frames;
 use crate::wire::json::Str;
+use crate::wire::seal::Seal;
 use crate::wire::sse::Framer;
-use crate::wire::{Decode, Encode, ir};
+use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder};
 
 /// Reads one word per event, so that what is tested is the pipe and not a dialect.
 struct Words;
@@ -122,4 +124,84 @@ fn counts_are_never_zero_by_silence() {
     let long = "x".repeat(400);
     let (usage, source) = account(&["start+usage", "part", &long]);
     assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (3, 100, UsageSource::Partial));
+}
+
+/// Reads every event.
+struct Reads(Box<dyn Decode>);
+
+impl Decode for Reads {
+    fn event(&mut self, name: &str, data: &str, sink: &mut dyn FnMut(&ir::Event<'_>)) {
+        self.0.event(name, data, sink);
+    }
+
+    fn finish(&mut self, sink: &mut dyn FnMut(&ir::Event<'_>)) {
+        self.0.finish(sink);
+    }
+}
+
+/// What becomes of a stream where every event is read, and where those like the one before are not.
+fn both_ways(from: Dialect, to: Dialect, stream: &str) -> [(String, TextCount); 2] {
+    let seal = Seal::new("repeats", b"key");
+    let client = Client {
+        model: "m",
+        id: "0197f0c0d0e07000800000000000000a",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 1,
+        request: "",
+        seal: &seal,
+    };
+    let decoder = || stream_decoder(from, &Quirks::NONE);
+    assert!(decoder().repeats());
+    [Box::new(Reads(decoder())) as Box<dyn Decode>, decoder()].map(|decoder| {
+        let mut pipe = Translator::of(Framer::new(1000).into(), decoder, stream_encoder(to, &client));
+        let mut out = Vec::new();
+        pipe.push(stream.as_bytes(), &mut out);
+        pipe.finish(&mut out);
+        (String::from_utf8(out).unwrap(), pipe.progress().output)
+    })
+}
+
+#[test]
+fn an_event_that_is_not_read_gives_what_reading_it_gives() {
+    let chunk = |delta: &str, finish: &str| {
+        format!("data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n")
+    };
+    let said = |member: &str, text: &str| chunk(&format!("{{\"{member}\":\"{text}\"}}"), "null");
+    let mut chat = chunk("{\"role\":\"assistant\",\"content\":\"\"}", "null");
+    for text in ["I", " think", " \\u00e9\\n", "", " so"] {
+        chat += &said("reasoning_content", text);
+    }
+    for text in ["a", "b", "", "\\\"c\\\"", ": [DONE]"] {
+        chat += &said("content", text);
+    }
+    chat += ": a comment\n\n";
+    chat += &said("content", "d");
+    chat += &said("reasoning_content", "again");
+    chat += &said("content", "e");
+    chat += &chunk("{}", "\"stop\"");
+    chat += &said("content", "too late");
+    chat += "data: [DONE]\n\n";
+    let event = |name: &str, more: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\"{more}}}\n\n");
+    let text = |text: &str| {
+        event("content_block_delta", &format!(",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}"))
+    };
+    let mut messages = event("message_start", ",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":1}}");
+    messages += &event("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}");
+    messages += &["x", "y", "", "z\\t"].map(text).concat();
+    messages += &event("ping", "");
+    messages += &["p", "q"].map(text).concat();
+    messages += &event("content_block_stop", ",\"index\":0");
+    messages += &event("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}");
+    messages += &text("too late");
+    messages += &event("message_stop", "");
+    for (from, to, stream) in [
+        (Dialect::OpenAiChat, Dialect::Anthropic, &chat),
+        (Dialect::OpenAiChat, Dialect::Responses, &chat),
+        (Dialect::Anthropic, Dialect::OpenAiChat, &messages),
+        (Dialect::Anthropic, Dialect::Gemini, &messages),
+    ] {
+        let [read, repeated] = both_ways(from, to, stream);
+        assert_eq!(read, repeated, "{from:?} to {to:?}");
+    }
 }

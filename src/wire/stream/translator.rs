@@ -7,8 +7,10 @@ use crate::error::{Error, Result};
 use crate::usage::estimate::TextCount;
 use crate::wire::bridge::{Bridge, Events};
 use crate::wire::frames::{Frames, Framing};
+use crate::wire::json::Str;
 use crate::wire::resume::Prefill;
 use crate::wire::sse::Frame;
+use crate::wire::watch::{Alike, Glance};
 use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder, watch};
 
 /// Turns a stream of one format into a stream of another.
@@ -22,6 +24,16 @@ struct Stage {
     decoder: Box<dyn Decode>,
     events: Option<Events>,
     writer: Writer,
+    last: Last,
+}
+
+/// The event before, if it gave a text and nothing else.
+#[derive(Default)]
+struct Last {
+    alike: Alike,
+    name: String,
+    index: u32,
+    is_reasoning: bool,
 }
 
 /// All behind the decoder.
@@ -76,7 +88,7 @@ impl Translator {
             join: None,
             is_broken: false,
         };
-        Self { frames, stage: Stage { decoder, events: None, writer } }
+        Self { frames, stage: Stage { decoder, events: None, writer, last: Last::default() } }
     }
 }
 
@@ -125,6 +137,7 @@ impl Pipe for Translator {
         self.frames = Frames::new(next.framing);
         self.stage.decoder = stream_decoder(next.bridge.upstream, next.quirks);
         self.stage.events = Some(next.bridge.events());
+        self.stage.last.alike.forget();
         self.stage.writer.resume(&said, next);
     }
 
@@ -148,18 +161,31 @@ impl Pipe for Translator {
 impl Stage {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
         let Some(data) = frame.data else { return };
-        let Self { decoder, events, writer } = self;
+        let Self { decoder, events, writer, last } = self;
         writer.progress.heard(&frame);
-        if writer.progress.ending.is_none() {
-            decoder.event(frame.name, data, &mut |event| match events {
-                Some(events) => events.event(event, &mut |event| writer.event(event, out)),
-                None => writer.event(event, out),
-            });
+        if writer.progress.ending.is_some() {
+            return;
+        }
+        let mut give = |event: &ir::Event<'_>| match events {
+            Some(events) => events.event(event, &mut |event| writer.event(event, out)),
+            None => writer.event(event, out),
+        };
+        if let Some(text) = last.repeated(frame.name, data) {
+            return give(&last.event(text));
+        }
+        let mut seen = Seen::default();
+        decoder.event(frame.name, data, &mut |event| {
+            seen.note(event);
+            give(event);
+        });
+        last.alike.forget();
+        if decoder.repeats() {
+            last.learn(frame.name, data, &seen);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let Self { decoder, events, writer } = self;
+        let Self { decoder, events, writer, .. } = self;
         if writer.progress.ending.is_some() {
             return;
         }
@@ -177,6 +203,52 @@ impl Stage {
             writer.progress.cut(error.clone());
             writer.encode(&ir::Event::Error(error), out);
         }
+    }
+}
+
+/// What one event of the upstream's gave.
+#[derive(Default)]
+struct Seen {
+    events: u32,
+    /// Of the text: its part, whether it is reasoning, and where it stands.
+    text: Option<(u32, bool, usize)>,
+}
+
+impl Seen {
+    fn note(&mut self, event: &ir::Event<'_>) {
+        self.events = self.events.saturating_add(1);
+        if let ir::Event::Delta { index, delta: ir::Delta::Text(text) } = event {
+            self.text = Some((*index, false, text.raw().as_ptr().addr()));
+        } else if let ir::Event::Delta { index, delta: ir::Delta::Reasoning(text) } = event {
+            self.text = Some((*index, true, text.raw().as_ptr().addr()));
+        }
+    }
+}
+
+impl Last {
+    /// The text of an event that is as the last one but for it. An empty one may be nothing at all.
+    fn repeated<'e>(&self, name: &str, data: &'e str) -> Option<Str<'e>> {
+        self.alike.literal(data).filter(|text| !text.is_empty() && self.name == name)
+    }
+
+    fn event<'e>(&self, text: Str<'e>) -> ir::Event<'e> {
+        let delta = if self.is_reasoning { ir::Delta::Reasoning(text) } else { ir::Delta::Text(text) };
+        ir::Event::Delta { index: self.index, delta }
+    }
+
+    fn learn(&mut self, name: &str, data: &str, seen: &Seen) {
+        let (1, Some((index, is_reasoning, address))) = (seen.events, seen.text) else { return };
+        if !self.alike.may_learn() {
+            return;
+        }
+        self.alike.learn(data, &Glance::at(data));
+        // It has to be the very string that was given on.
+        if self.alike.literal(data).is_none_or(|text| text.raw().as_ptr().addr() != address) {
+            return self.alike.forget();
+        }
+        (self.index, self.is_reasoning) = (index, is_reasoning);
+        self.name.clear();
+        self.name.push_str(name);
     }
 }
 

@@ -1,10 +1,9 @@
 //! Gemini's `streamGenerateContent`.
 
-use serde_json::value::RawValue;
-
 use super::{Eye, Verdict, has_error, model};
 use crate::usage::estimate::TextCount;
 use crate::wire::gemini::usage;
+use crate::wire::json::{self, Json};
 use crate::wire::scan::{self, Escapes, Tally};
 
 /// Where an answer names its model.
@@ -86,8 +85,8 @@ fn add_piece(piece: &str, text: &mut TextCount) {
     }
 }
 
-fn items(list: Option<&str>) -> Vec<&RawValue> {
-    list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+fn items(list: Option<&str>) -> Vec<Json<'_>> {
+    list.and_then(|list| json::parse(list).ok()).unwrap_or_default()
 }
 
 /// What one pass over an event sees.

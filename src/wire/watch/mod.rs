@@ -19,8 +19,12 @@ use crate::error::Error;
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::Usage;
 
+mod alike;
 mod gemini;
 mod responses;
+
+pub(super) use self::alike::Alike;
+use self::alike::{Counts, Holes};
 
 /// Frames of data held back at most, in wait for one that is known to begin the answer.
 const MAX_HELD_FRAMES: u32 = 32;
@@ -59,6 +63,7 @@ struct Eye {
     told: u64,
     hold: HoldBack,
     held_frames: u32,
+    alike: Alike,
     progress: Progress,
 }
 
@@ -80,6 +85,7 @@ impl StreamWatch {
             told: 0,
             hold: HoldBack::default(),
             held_frames: 0,
+            alike: Alike::default(),
             progress: Progress::default(),
         };
         Self { frames, eye }
@@ -218,6 +224,9 @@ impl Eye {
             self.progress.complete();
             return Verdict::Begun;
         }
+        if let Some(text) = self.alike.text(data).filter(|_| name.is_empty()) {
+            return self.chat_text(text);
+        }
         let glance = Glance::at(data);
         if name == "error" || glance.names_error && has_error(data) {
             return self.error(data);
@@ -229,11 +238,21 @@ impl Eye {
             self.progress.has_stopped = self.finished >= self.choices;
         }
         let has_usage = glance.names_usage && self.chat_usage(data);
+        if glance.finished == 0 && !has_usage {
+            self.alike.learn(data, &glance);
+        }
         match (has_usage && has_no_choice(data), self.progress.has_content || self.finished > 0 || has_usage) {
             (true, _) if self.strip_usage_chunk => Verdict::Strip,
             (_, true) => Verdict::Begun,
             (_, false) => Verdict::Opening,
         }
+    }
+
+    /// An event in which there is nothing else.
+    fn chat_text(&mut self, text: TextCount) -> Verdict {
+        self.progress.output += text;
+        self.progress.has_content |= !text.is_empty();
+        if self.progress.has_content || self.finished > 0 { Verdict::Begun } else { Verdict::Opening }
     }
 
     fn chat_usage(&mut self, data: &str) -> bool {
@@ -290,7 +309,11 @@ impl Eye {
 
     fn content_block_delta(&mut self, data: &str) {
         self.progress.has_content = true;
-        self.progress.output += Glance::at(data).text;
+        self.progress.output += self.alike.text(data).unwrap_or_else(|| {
+            let glance = Glance::at(data);
+            self.alike.learn(data, &glance);
+            glance.text
+        });
     }
 
     fn message_delta(&mut self, data: &str) {
@@ -303,7 +326,7 @@ impl Eye {
 /// What one pass over an event sees, by the names of its members, at whatever depth. Text of the
 /// model is in strings, so it never looks like a member.
 #[derive(Debug, Default)]
-struct Glance {
+pub(super) struct Glance {
     text: TextCount,
     /// Text under the name `text`: repeats the other in `reasoning_details` (OpenRouter) and beside
     /// `delta` (Together), and is all there is in lists of pieces (Mistral) and Anthropic's deltas.
@@ -317,10 +340,12 @@ struct Glance {
     /// In what the model did not write just now: sources, or the whole message so far beside the
     /// delta (Perplexity).
     aside: bool,
+    /// The strings that are others in each event.
+    holes: Holes,
 }
 
 impl Glance {
-    fn at(data: &str) -> Self {
+    pub(super) fn at(data: &str) -> Self {
         let mut it = Self::default();
         // What is not JSON is seen up to where it stops being it.
         let _ = scan::value(scan::blank(data.as_bytes()), b"", 0, &mut it);
@@ -339,8 +364,13 @@ impl scan::Tally for Glance {
                 if !self.aside =>
             {
                 self.text.add(escaped, escapes);
+                self.holes.add(escaped, Counts::Text);
             }
-            b"text" if !self.aside => self.pieces.add(escaped, escapes),
+            b"text" if !self.aside => {
+                self.pieces.add(escaped, escapes);
+                self.holes.add(escaped, Counts::Piece);
+            }
+            b"obfuscation" => self.holes.add(escaped, Counts::No),
             b"data" | b"transcript" => self.has_part = true,
             b"finish_reason" | b"stop_reason" if !escaped.is_empty() => self.finished += 1,
             _ => {}

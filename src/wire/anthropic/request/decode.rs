@@ -2,33 +2,31 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
-use serde_json::error::Category;
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind, Result};
 use crate::wire::Dialect;
 use crate::wire::anthropic::block;
 use crate::wire::ir::{
     At, Output, Part, PartKind, Reasoning, Request, Role, Setting, SettingKind, Tool, ToolChoice, ToolKind, Turn,
 };
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Listed, Raw, Str};
 use crate::wire_object;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::error::Category;
 
 wire_object! {
     struct Body<'a> {
-        model: &'a RawValue,
+        model: Json<'a>,
         messages: Vec<Message<'a>>,
         system: Content<'a>,
-        tools: Vec<&'a RawValue>,
-        tool_choice: &'a RawValue,
-        max_tokens: &'a RawValue,
+        tools: Vec<Json<'a>>,
+        tool_choice: Json<'a>,
+        max_tokens: Json<'a>,
         stop_sequences: Vec<Str<'a>>,
-        stream: &'a RawValue,
-        thinking: &'a RawValue,
-        output_config: &'a RawValue,
-        output_format: &'a RawValue,
-        metadata: &'a RawValue,
+        stream: Json<'a>,
+        thinking: Json<'a>,
+        output_config: Json<'a>,
+        output_format: Json<'a>,
+        metadata: Json<'a>,
     }
 }
 
@@ -56,7 +54,7 @@ wire_object! {
 }
 
 wire_object! {
-    struct OutputConfig<'a> { effort: Str<'a>, format: &'a RawValue }
+    struct OutputConfig<'a> { effort: Str<'a>, format: Json<'a> }
 }
 
 wire_object! {
@@ -71,18 +69,16 @@ wire_object! {
 #[derive(Debug, Clone)]
 enum Content<'a> {
     Text(Str<'a>),
-    Blocks(Vec<&'a RawValue>),
+    Blocks(Vec<Json<'a>>),
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let raw = <&'de RawValue>::deserialize(d)?.get();
-        match Str::from_raw(raw) {
-            Some(text) => Ok(Self::Text(text)),
-            None if raw.starts_with('[') => {
-                serde_json::from_str(raw).map(Self::Blocks).map_err(|_| D::Error::custom("expected a list of blocks"))
-            }
-            None => Err(D::Error::custom("expected a string or a list of blocks")),
+        match Listed::deserialize(d)? {
+            Listed::Items(blocks) => Ok(Self::Blocks(blocks)),
+            Listed::Value(raw) => Str::from_raw(raw.get())
+                .map(Self::Text)
+                .ok_or_else(|| D::Error::custom("expected a string or a list of blocks")),
         }
     }
 }
@@ -90,7 +86,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
 /// Reads a request. What is missing or has a shape that nobody could serve is a 400 that names it;
 /// unknown members, block types and tool types are kept.
 pub fn decode(body: &str) -> Result<Request<'_>> {
-    let mut fields: Body<'_> = serde_json::from_str(body).map_err(|e| fault(body, &e))?;
+    let mut fields: Body<'_> = json::parse(body).map_err(|e| fault(body, &e))?;
     let model = fields.model.and_then(|raw| Str::from_raw(raw.get())).filter(|model| !model.is_empty());
     let messages = fields.messages.take().ok_or_else(|| Error::invalid("messages", "messages: a list is required"))?;
     let (tool_choice, parallel_tools) = fields.tool_choice.map(|raw| tool_choice(raw.get())).unwrap_or_default();
@@ -118,7 +114,7 @@ pub fn decode(body: &str) -> Result<Request<'_>> {
     Ok(Request { options, ..request })
 }
 
-fn scalar<T: std::str::FromStr>(raw: Option<&RawValue>, name: &'static str) -> Result<Option<T>> {
+fn scalar<T: std::str::FromStr>(raw: Option<Json<'_>>, name: &'static str) -> Result<Option<T>> {
     let wrong = || Error::invalid(name, format!("{name}: the value is of the wrong type"));
     raw.map(|raw| raw.get().parse().map_err(|_| wrong())).transpose()
 }
@@ -128,7 +124,7 @@ fn fault(body: &str, error: &serde_json::Error) -> Error {
     if error.classify() != Category::Data {
         return Error::new(Kind::InvalidJson, format!("the body is not valid JSON: {error}"));
     }
-    let members: Members<'_> = serde_json::from_str(body).unwrap_or_default();
+    let members: Members<'_> = json::parse(body).unwrap_or_default();
     let found = members.rest.iter().find_map(|(name, value)| misshapen(name, value));
     let param = found.unwrap_or_else(|| "body".to_owned());
     let public = format!("{param}: the value is of the wrong type");
@@ -166,7 +162,7 @@ fn lone(text: Str<'_>, at: At) -> Part<'_> {
     Part::new(at, PartKind::Text { text, citations: None })
 }
 
-fn part(item: &RawValue, at: At) -> Result<Part<'_>> {
+fn part(item: Json<'_>, at: At) -> Result<Part<'_>> {
     let part = block::decode(item.get(), at);
     match &part.kind {
         PartKind::Other { tag, .. } if tag.is_empty() => {
@@ -204,10 +200,10 @@ fn turn<'a>((index, message): (usize, Message<'a>)) -> Result<Turn<'a>> {
     Ok(Turn { role, at, parts, name: None, rest: message.rest })
 }
 
-fn tool<'a>((index, raw): (usize, &'a RawValue)) -> Result<Tool<'a>> {
+fn tool<'a>((index, raw): (usize, Json<'a>)) -> Result<Tool<'a>> {
     let at = At::item("tools", index);
     let wrong = || Error::invalid(at.to_string(), format!("{at}: an object with a name is expected"));
-    let fields: ToolFields<'a> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+    let fields: ToolFields<'a> = json::parse(raw.get()).map_err(|_| wrong())?;
     match (fields.kind, fields.name) {
         (Some(tag), _) if !tag.is("custom") => {
             let kind = ToolKind::Other { tag, json: Raw::new(raw.get()) };
@@ -225,7 +221,7 @@ fn tool<'a>((index, raw): (usize, &'a RawValue)) -> Result<Tool<'a>> {
 /// The choice, and whether calls may be parallel.
 fn tool_choice(json: &str) -> (Option<ToolChoice<'_>>, Option<bool>) {
     let other = || (Some(ToolChoice::Other(Raw::new(json))), None);
-    let Ok(choice) = serde_json::from_str::<Choice<'_>>(json) else { return other() };
+    let Ok(choice) = json::parse::<Choice<'_>>(json) else { return other() };
     let kind = match (choice.kind.as_ref().map(Str::escaped), choice.name) {
         _ if !choice.rest.is_empty() => return other(),
         (Some("auto"), None) => ToolChoice::Auto,
@@ -240,13 +236,13 @@ fn tool_choice(json: &str) -> (Option<ToolChoice<'_>>, Option<bool>) {
 /// `thinking` and `output_config.effort`, which are one wish; a `thinking` of an unknown type is an
 /// option like any other.
 fn reasoning<'a>(fields: &Body<'a>, options: &mut Vec<Setting<'a>>) -> Option<Reasoning<'a>> {
-    let effort = fields.output_config.and_then(|raw| serde_json::from_str::<OutputConfig<'a>>(raw.get()).ok()?.effort);
+    let effort = fields.output_config.and_then(|raw| json::parse::<OutputConfig<'a>>(raw.get()).ok()?.effort);
     let only_effort = || {
         let effort = effort.clone()?;
         Some(Reasoning { name: "output_config.effort", effort: Some(effort), ..Reasoning::default() })
     };
     let Some(raw) = fields.thinking else { return only_effort() };
-    let thinking: ThinkingFields<'a> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let thinking: ThinkingFields<'a> = json::parse(raw.get()).unwrap_or_default();
     let kind = thinking.kind.as_ref().map(Str::escaped);
     if !matches!(kind, Some("enabled" | "adaptive" | "disabled")) {
         options.push(setting(SettingKind::Other, "thinking", raw));
@@ -266,15 +262,14 @@ fn reasoning<'a>(fields: &Body<'a>, options: &mut Vec<Setting<'a>>) -> Option<Re
 /// `output_config.format`, or the older `output_format`; what else `output_config` holds is kept
 /// under its full path.
 fn output<'a>(fields: &Body<'a>, options: &mut Vec<Setting<'a>>) -> Output<'a> {
-    let config: OutputConfig<'a> =
-        fields.output_config.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let config: OutputConfig<'a> = fields.output_config.and_then(|raw| json::parse(raw.get()).ok()).unwrap_or_default();
     options.extend(config.rest.into_iter().map(|(name, value)| Setting {
         kind: SettingKind::Other,
         name: Cow::Owned(format!("output_config.{name}")),
         value,
     }));
     let Some(raw) = config.format.or(fields.output_format) else { return Output::Text };
-    match serde_json::from_str::<Format<'a>>(raw.get()) {
+    match json::parse::<Format<'a>>(raw.get()) {
         Ok(Format { kind: Some(kind), schema: Some(schema), rest }) if kind.is("json_schema") && rest.is_empty() => {
             Output::JsonSchema { name: None, description: None, schema, strict: None }
         }
@@ -282,14 +277,13 @@ fn output<'a>(fields: &Body<'a>, options: &mut Vec<Setting<'a>>) -> Output<'a> {
     }
 }
 
-fn setting<'a>(kind: SettingKind, name: impl Into<Cow<'a, str>>, raw: &'a RawValue) -> Setting<'a> {
+fn setting<'a>(kind: SettingKind, name: impl Into<Cow<'a, str>>, raw: Json<'a>) -> Setting<'a> {
     Setting { kind, name: name.into(), value: Raw::new(raw.get()) }
 }
 
 /// Everything else, by meaning where it has one elsewhere.
 fn settings<'a>(fields: Body<'a>, options: &mut Vec<Setting<'a>>) {
-    let metadata: Members<'a> =
-        fields.metadata.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let metadata: Members<'a> = fields.metadata.and_then(|raw| json::parse(raw.get()).ok()).unwrap_or_default();
     for (name, value) in metadata.rest {
         let kind = if name == "user_id" { SettingKind::User } else { SettingKind::Other };
         options.push(Setting { kind, name: Cow::Owned(format!("metadata.{name}")), value });

@@ -291,7 +291,7 @@ fn encode_stop<'s>(body: &mut Obj<'_>, stop: impl Iterator<Item = &'s Str<'s>>) 
 
 /// A sequence without a visible character is refused here.
 fn foreign_stop(request: &Request<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
-    let visible = |s: &Str<'_>| !s.text().trim().is_empty();
+    let visible = |s: &Str<'_>| !s.is_blank();
     for (index, _) in request.stop.iter().enumerate().filter(|(_, s)| !visible(s)) {
         match request.stop.len() {
             1 => dropped.push("stop"),

@@ -135,7 +135,7 @@ fn is_instruction(turn: &Turn<'_>) -> bool {
 }
 
 fn is_visible(text: &Str<'_>) -> bool {
-    !text.text().trim().is_empty()
+    !text.is_blank()
 }
 
 fn drop_members(turn: &Turn<'_>, dropped: &mut Dropped) {

@@ -1,43 +1,41 @@
 //! An upstream's stream, read.
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
 use crate::wire::anthropic::response::{stop, string};
 use crate::wire::anthropic::{block, error, usage};
 use crate::wire::ir::{Arguments, At, Delta, Event, Part, PartKind, PartStart, Stop, StopReason};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::{Decode, Quirks};
 use crate::wire_object;
 
 wire_object! {
     struct Data<'a> {
-        kind: &'a RawValue = "type",
-        index: &'a RawValue,
-        message: &'a RawValue,
-        content_block: &'a RawValue,
-        delta: &'a RawValue,
-        usage: &'a RawValue,
+        kind: Json<'a> = "type",
+        index: Json<'a>,
+        message: Json<'a>,
+        content_block: Json<'a>,
+        delta: Json<'a>,
+        usage: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Message<'a> { id: &'a RawValue, model: &'a RawValue, usage: &'a RawValue }
+    struct Message<'a> { id: Json<'a>, model: Json<'a>, usage: Json<'a> }
 }
 
 wire_object! {
     struct BlockDelta<'a> {
-        kind: &'a RawValue = "type",
-        text: &'a RawValue,
-        thinking: &'a RawValue,
-        signature: &'a RawValue,
-        partial_json: &'a RawValue,
-        citation: &'a RawValue,
+        kind: Json<'a> = "type",
+        text: Json<'a>,
+        thinking: Json<'a>,
+        signature: Json<'a>,
+        partial_json: Json<'a>,
+        citation: Json<'a>,
     }
 }
 
 wire_object! {
-    struct MessageDelta<'a> { stop_reason: &'a RawValue, stop_sequence: &'a RawValue }
+    struct MessageDelta<'a> { stop_reason: Json<'a>, stop_sequence: Json<'a> }
 }
 
 type Sink<'s> = dyn FnMut(&Event<'_>) + 's;
@@ -77,8 +75,7 @@ impl Decoder {
     }
 
     fn message_start(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
-        let message: Message<'_> =
-            data.message.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let message: Message<'_> = data.message.and_then(|raw| json::parse(raw.get()).ok()).unwrap_or_default();
         if let Some(counts) = message.usage {
             self.usage.start(counts.get());
         }
@@ -137,7 +134,7 @@ impl Decoder {
     fn block_delta(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
         let Some(raw) = data.delta else { return };
         let theirs = index(data);
-        let Ok(fields) = serde_json::from_str::<BlockDelta<'_>>(raw.get()) else { return };
+        let Ok(fields) = json::parse::<BlockDelta<'_>>(raw.get()) else { return };
         let delta = known_delta(&fields).unwrap_or_else(|| Delta::Other(Raw::new(raw.get())));
         let known = self.open.iter().find(|open| open.theirs == theirs).copied();
         let (index, opaque) = match (known, missing_start(&delta)) {
@@ -159,8 +156,7 @@ impl Decoder {
 
     fn message_delta(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
         self.ensure_start(sink);
-        let delta: MessageDelta<'_> =
-            data.delta.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let delta: MessageDelta<'_> = data.delta.and_then(|raw| json::parse(raw.get()).ok()).unwrap_or_default();
         if let Some(word) = string(delta.stop_reason) {
             self.stop(&stop(word, string(delta.stop_sequence)), sink);
         }
@@ -219,7 +215,7 @@ impl Decode for Decoder {
         if self.phase == Phase::Over || text.is_empty() || text == "[DONE]" {
             return;
         }
-        match serde_json::from_str::<Data<'_>>(text) {
+        match json::parse::<Data<'_>>(text) {
             Ok(fields) => {
                 let kind = string(fields.kind);
                 let kind = kind.as_ref().map(Str::text);
@@ -232,6 +228,10 @@ impl Decode for Decoder {
                 self.fail(error.with_unreadable(&e), sink);
             }
         }
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 
     fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {

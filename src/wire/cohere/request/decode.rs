@@ -3,64 +3,62 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind, Result};
 use crate::wire::Dialect;
 use crate::wire::cohere::content;
 use crate::wire::ir::{
     At, Output, Part, PartKind, Reasoning, Request, Role, Setting, SettingKind, Tool, ToolChoice, ToolKind, Turn,
 };
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::{Value, count, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        model: &'a RawValue,
+        model: Json<'a>,
         messages: Vec<Message<'a>>,
         stream: bool,
-        tools: &'a RawValue,
-        tool_choice: &'a RawValue,
+        tools: Json<'a>,
+        tool_choice: Json<'a>,
         strict_tools: bool,
-        max_tokens: &'a RawValue,
-        stop: &'a RawValue = "stop_sequences",
-        thinking: &'a RawValue,
-        format: &'a RawValue = "response_format",
+        max_tokens: Json<'a>,
+        stop: Json<'a> = "stop_sequences",
+        thinking: Json<'a>,
+        format: Json<'a> = "response_format",
     }
 }
 
 wire_object! {
     struct Message<'a> {
-        role: &'a RawValue,
-        content: &'a RawValue,
-        plan: &'a RawValue = "tool_plan",
-        calls: &'a RawValue = "tool_calls",
-        id: &'a RawValue = "tool_call_id",
+        role: Json<'a>,
+        content: Json<'a>,
+        plan: Json<'a> = "tool_plan",
+        calls: Json<'a> = "tool_calls",
+        id: Json<'a> = "tool_call_id",
     }
 }
 
 wire_object! {
-    struct ToolItem<'a> { kind: &'a RawValue = "type", function: Function<'a> }
+    struct ToolItem<'a> { kind: Json<'a> = "type", function: Function<'a> }
 }
 
 wire_object! {
-    struct Function<'a> { name: &'a RawValue, description: &'a RawValue, parameters: Raw<'a> }
+    struct Function<'a> { name: Json<'a>, description: Json<'a>, parameters: Raw<'a> }
 }
 
 wire_object! {
-    struct Thinking<'a> { kind: &'a RawValue = "type", budget: &'a RawValue = "token_budget" }
+    struct Thinking<'a> { kind: Json<'a> = "type", budget: Json<'a> = "token_budget" }
 }
 
 wire_object! {
-    struct Format<'a> { kind: &'a RawValue = "type", schema: Raw<'a> = "json_schema" }
+    struct Format<'a> { kind: Json<'a> = "type", schema: Raw<'a> = "json_schema" }
 }
 
 /// Reads a request.
 pub fn decode(body: &str) -> Result<Request<'_>> {
     let unreadable =
         |e: serde_json::Error| Error::new(Kind::InvalidJson, "the request cannot be read").with_unreadable(&e);
-    let it: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let it: Body<'_> = json::parse(body).map_err(unreadable)?;
     let mut turns: Vec<Turn<'_>> = it.messages.unwrap_or_default().into_iter().enumerate().map(turn).collect();
     let leading = turns.iter().take_while(|turn| turn.role == Role::System).count();
     let system = turns.drain(..leading).flat_map(|turn| turn.parts).collect();
@@ -111,17 +109,17 @@ fn tools(list: Value<'_>, strict: Option<bool>) -> Vec<Tool<'_>> {
         });
         Tool { at: At::item("tools", index), kind, cache: None, rest: Vec::new() }
     };
-    let items: Vec<&RawValue> = read(list).unwrap_or_default();
+    let items: Vec<Json<'_>> = read(list).unwrap_or_default();
     items.into_iter().enumerate().map(tool).collect()
 }
 
-fn function(raw: &RawValue, strict: Option<bool>) -> Option<ToolKind<'_>> {
+fn function(raw: Json<'_>, strict: Option<bool>) -> Option<ToolKind<'_>> {
     let it = read::<ToolItem<'_>>(Some(raw))?.function.filter(|it| it.rest.is_empty())?;
     let (name, description, schema) = (text(it.name)?, text(it.description), it.parameters);
     Some(ToolKind::Function { name, description, schema, strict })
 }
 
-fn choice(raw: &RawValue) -> ToolChoice<'_> {
+fn choice(raw: Json<'_>) -> ToolChoice<'_> {
     match raw.get() {
         "\"REQUIRED\"" => ToolChoice::Required,
         "\"NONE\"" => ToolChoice::None,
@@ -129,14 +127,14 @@ fn choice(raw: &RawValue) -> ToolChoice<'_> {
     }
 }
 
-fn reasoning(raw: &RawValue) -> Option<Reasoning<'_>> {
+fn reasoning(raw: Json<'_>) -> Option<Reasoning<'_>> {
     let it: Thinking<'_> = read(Some(raw))?;
     let disabled = text(it.kind).is_some_and(|kind| kind.is("disabled"));
     let budget_tokens = count(it.budget);
     Some(Reasoning { name: "thinking", budget_tokens, disabled, rest: it.rest, ..Reasoning::default() })
 }
 
-fn output(raw: &RawValue) -> Output<'_> {
+fn output(raw: Json<'_>) -> Output<'_> {
     let it: Format<'_> = read(Some(raw)).unwrap_or_default();
     match (text(it.kind).as_ref().map(Str::escaped), it.schema) {
         (Some("json_object"), Some(schema)) => {

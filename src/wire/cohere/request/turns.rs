@@ -400,7 +400,7 @@ fn encode_call(part: &Part<'_>, mut call: Obj<'_>) {
 }
 
 fn is_visible(text: &Str<'_>) -> bool {
-    !text.text().trim().is_empty()
+    !text.is_blank()
 }
 
 fn says_error(text: &Str<'_>) -> bool {

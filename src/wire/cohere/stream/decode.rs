@@ -4,49 +4,47 @@
 //! for the calls has deltas only. Citations come while the text they are about is open. The last event
 //! has the reason to stop and the counts.
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
 use crate::wire::cohere::content::{self, Call};
 use crate::wire::cohere::response::stop;
 use crate::wire::cohere::{citation, error, usage};
 use crate::wire::ir::{Delta, Event, PartStart};
-use crate::wire::json::Str;
+use crate::wire::json::{self, Json, Str};
 use crate::wire::lenient::{Value, count, filled, items, read, text};
 use crate::wire::{Decode, Quirks};
 use crate::wire_object;
 
 wire_object! {
     struct Data<'a> {
-        kind: &'a RawValue = "type",
-        id: &'a RawValue,
-        index: &'a RawValue,
-        delta: &'a RawValue,
-        logprobs: &'a RawValue,
-        message: &'a RawValue,
+        kind: Json<'a> = "type",
+        id: Json<'a>,
+        index: Json<'a>,
+        delta: Json<'a>,
+        logprobs: Json<'a>,
+        message: Json<'a>,
     }
 }
 
 wire_object! {
     struct Whole<'a> {
-        message: &'a RawValue,
-        finish_reason: &'a RawValue,
-        usage: &'a RawValue,
-        error: &'a RawValue,
+        message: Json<'a>,
+        finish_reason: Json<'a>,
+        usage: Json<'a>,
+        error: Json<'a>,
     }
 }
 
 wire_object! {
     struct Message<'a> {
-        content: &'a RawValue,
-        tool_plan: &'a RawValue,
-        tool_calls: &'a RawValue,
-        citations: &'a RawValue,
+        content: Json<'a>,
+        tool_plan: Json<'a>,
+        tool_calls: Json<'a>,
+        citations: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Content<'a> { kind: &'a RawValue = "type", text: &'a RawValue, thinking: &'a RawValue }
+    struct Content<'a> { kind: Json<'a> = "type", text: Json<'a>, thinking: Json<'a> }
 }
 
 type Sink<'s> = dyn FnMut(&Event<'_>) + 's;
@@ -236,7 +234,7 @@ impl Decode for Decoder {
         if self.phase == Phase::Over || data.is_empty() || data == "[DONE]" {
             return;
         }
-        match serde_json::from_str::<Data<'_>>(data) {
+        match json::parse::<Data<'_>>(data) {
             Ok(fields) if name == "error" || fields.kind.is_none() && text(fields.message).is_some() => {
                 self.fail(error::decode_in_band(data), sink);
             }

@@ -3,44 +3,42 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind, Result};
 use crate::wire::Dialect;
 use crate::wire::converse::block;
 use crate::wire::ir::{At, Output, Reasoning, Request, Role, Setting, SettingKind, Tool, ToolChoice, ToolKind, Turn};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::{count, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
         messages: Vec<Message<'a>>,
-        system: &'a RawValue,
+        system: Json<'a>,
         inference: Inference<'a> = "inferenceConfig",
         tools: ToolConfig<'a> = "toolConfig",
         additional: Additional<'a> = "additionalModelRequestFields",
-        output: &'a RawValue = "outputConfig",
+        output: Json<'a> = "outputConfig",
         tier: Tier<'a> = "serviceTier",
-        metadata: &'a RawValue = "requestMetadata",
+        metadata: Json<'a> = "requestMetadata",
     }
 }
 
 wire_object! {
-    struct Message<'a> { role: &'a RawValue, content: &'a RawValue }
+    struct Message<'a> { role: Json<'a>, content: Json<'a> }
 }
 
 wire_object! {
     struct Inference<'a> {
-        max_tokens: &'a RawValue = "maxTokens",
-        temperature: &'a RawValue,
-        top_p: &'a RawValue = "topP",
-        stop: &'a RawValue = "stopSequences",
+        max_tokens: Json<'a> = "maxTokens",
+        temperature: Json<'a>,
+        top_p: Json<'a> = "topP",
+        stop: Json<'a> = "stopSequences",
     }
 }
 
 wire_object! {
-    struct ToolConfig<'a> { tools: &'a RawValue, choice: &'a RawValue = "toolChoice" }
+    struct ToolConfig<'a> { tools: Json<'a>, choice: Json<'a> = "toolChoice" }
 }
 
 wire_object! {
@@ -49,23 +47,23 @@ wire_object! {
 
 wire_object! {
     struct ToolSpec<'a> {
-        name: &'a RawValue,
-        description: &'a RawValue,
+        name: Json<'a>,
+        description: Json<'a>,
         schema: Schema<'a> = "inputSchema",
         strict: bool,
     }
 }
 
 wire_object! {
-    struct Schema<'a> { json: &'a RawValue }
+    struct Schema<'a> { json: Json<'a> }
 }
 
 wire_object! {
-    struct Additional<'a> { thinking: &'a RawValue, top_k: &'a RawValue }
+    struct Additional<'a> { thinking: Json<'a>, top_k: Json<'a> }
 }
 
 wire_object! {
-    struct Thinking<'a> { kind: Str<'a> = "type", budget: &'a RawValue = "budget_tokens" }
+    struct Thinking<'a> { kind: Str<'a> = "type", budget: Json<'a> = "budget_tokens" }
 }
 
 wire_object! {
@@ -81,23 +79,23 @@ wire_object! {
 }
 
 wire_object! {
-    struct JsonSchema<'a> { schema: &'a RawValue, name: &'a RawValue, description: &'a RawValue }
+    struct JsonSchema<'a> { schema: Json<'a>, name: Json<'a>, description: Json<'a> }
 }
 
 wire_object! {
-    struct Tier<'a> { kind: &'a RawValue = "type" }
+    struct Tier<'a> { kind: Json<'a> = "type" }
 }
 
 /// Reads a request. Its model and whether it streams stand in its path.
 pub fn decode(body: &str) -> Result<Request<'_>> {
     let unreadable =
         |e: serde_json::Error| Error::new(Kind::InvalidJson, "the request cannot be read").with_unreadable(&e);
-    let it: Body<'_> = serde_json::from_str(body).map_err(unreadable)?;
+    let it: Body<'_> = json::parse(body).map_err(unreadable)?;
     let inference = it.inference.unwrap_or_default();
     let config = it.tools.unwrap_or_default();
     let additional = it.additional.unwrap_or_default();
     let mut options = Vec::new();
-    let mut set = |kind, name: Cow<'static, str>, raw: Option<&'_ RawValue>| {
+    let mut set = |kind, name: Cow<'static, str>, raw: Option<Json<'_>>| {
         if let Some(raw) = raw {
             options.push(Setting { kind, name, value: Raw::owned(raw.get().to_owned()) });
         }
@@ -144,8 +142,8 @@ fn turn<'a>((index, message): (usize, Message<'a>)) -> Turn<'a> {
     }
 }
 
-fn tools<'a>(list: Option<&'a RawValue>) -> Vec<Tool<'a>> {
-    let items: Vec<&'a RawValue> = read(list).unwrap_or_default();
+fn tools<'a>(list: Option<Json<'a>>) -> Vec<Tool<'a>> {
+    let items: Vec<Json<'a>> = read(list).unwrap_or_default();
     let mut tools: Vec<Tool<'a>> = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         match (block::cache_marker(item.get()), tools.last_mut()) {
@@ -157,9 +155,9 @@ fn tools<'a>(list: Option<&'a RawValue>) -> Vec<Tool<'a>> {
     tools
 }
 
-fn tool<'a>(at: At, item: &'a RawValue) -> Tool<'a> {
+fn tool<'a>(at: At, item: Json<'a>) -> Tool<'a> {
     let whole = || ToolKind::Other { tag: Str::from_text(block::tag(item.get()).0), json: Raw::new(item.get()) };
-    let spec = serde_json::from_str::<ToolItem<'a>>(item.get()).ok().and_then(|it| it.spec);
+    let spec = json::parse::<ToolItem<'a>>(item.get()).ok().and_then(|it| it.spec);
     let kind = spec.and_then(function).unwrap_or_else(whole);
     Tool { at, kind, cache: None, rest: Vec::new() }
 }
@@ -181,7 +179,7 @@ fn choice(json: &str) -> ToolChoice<'_> {
     match block::tag(json) {
         ("auto", _) => ToolChoice::Auto,
         ("any", _) => ToolChoice::Required,
-        ("tool", value) => match serde_json::from_str::<Named<'_>>(value).ok().and_then(|it| it.name) {
+        ("tool", value) => match json::parse::<Named<'_>>(value).ok().and_then(|it| it.name) {
             Some(name) => ToolChoice::Named(name),
             None => ToolChoice::Other(Raw::new(json)),
         },
@@ -189,8 +187,8 @@ fn choice(json: &str) -> ToolChoice<'_> {
     }
 }
 
-fn reasoning<'a>(raw: &'a RawValue) -> Option<Reasoning<'a>> {
-    let it: Thinking<'a> = serde_json::from_str(raw.get()).ok()?;
+fn reasoning<'a>(raw: Json<'a>) -> Option<Reasoning<'a>> {
+    let it: Thinking<'a> = json::parse(raw.get()).ok()?;
     let kind = it.kind?;
     Some(Reasoning {
         name: "additionalModelRequestFields.thinking",
@@ -203,10 +201,10 @@ fn reasoning<'a>(raw: &'a RawValue) -> Option<Reasoning<'a>> {
 }
 
 /// The schema stands as text here.
-fn output<'a>(raw: Option<&'a RawValue>) -> Output<'a> {
+fn output<'a>(raw: Option<Json<'a>>) -> Output<'a> {
     let Some(raw) = raw else { return Output::Text };
     let known = || {
-        let config: OutputConfig<'a> = serde_json::from_str(raw.get()).ok()?;
+        let config: OutputConfig<'a> = json::parse(raw.get()).ok()?;
         let it = config.format?.structure?.schema?;
         Some(Output::JsonSchema {
             name: it.name.and_then(|raw| Str::from_raw(raw.get())),

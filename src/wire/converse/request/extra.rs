@@ -140,7 +140,7 @@ impl<'p> Plan<'p> {
 
     /// Writes `inferenceConfig`.
     pub(super) fn inference(&self, request: &Request<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
-        let visible = |s: &&Str<'_>| !s.text().trim().is_empty();
+        let visible = |s: &&Str<'_>| !s.is_blank();
         let stop: Vec<&Str<'_>> = request.stop.iter().filter(visible).collect();
         if stop.len() < request.stop.len() {
             dropped.push(request.stop_name());

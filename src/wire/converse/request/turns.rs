@@ -136,7 +136,7 @@ fn is_instruction(turn: &Turn<'_>) -> bool {
 }
 
 fn is_visible(text: &Str<'_>) -> bool {
-    !text.text().trim().is_empty()
+    !text.is_blank()
 }
 
 fn is_thinking(kind: &PartKind<'_>) -> bool {

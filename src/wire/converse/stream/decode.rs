@@ -4,46 +4,44 @@
 //! delta. The finish comes before the counts, so the answer is over when `metadata` came, or when the
 //! body ends behind `messageStop`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind};
 use crate::wire::converse::block::{self, ToolUse};
 use crate::wire::converse::response::{sequence, stop};
 use crate::wire::converse::{citation, error, usage};
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::count;
 use crate::wire::{Decode, Quirks};
 use crate::wire_object;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 wire_object! {
     struct Data<'a> {
-        index: &'a RawValue = "contentBlockIndex",
-        start: &'a RawValue,
-        delta: &'a RawValue,
-        stop_reason: &'a RawValue = "stopReason",
-        extra: &'a RawValue = "additionalModelResponseFields",
-        usage: &'a RawValue,
+        index: Json<'a> = "contentBlockIndex",
+        start: Json<'a>,
+        delta: Json<'a>,
+        stop_reason: Json<'a> = "stopReason",
+        extra: Json<'a> = "additionalModelResponseFields",
+        usage: Json<'a>,
     }
 }
 
 wire_object! {
     struct BlockDelta<'a> {
-        text: &'a RawValue,
+        text: Json<'a>,
         tool_use: ToolInput<'a> = "toolUse",
         reasoning: Reasoning<'a> = "reasoningContent",
-        citation: &'a RawValue,
+        citation: Json<'a>,
     }
 }
 
 wire_object! {
-    struct ToolInput<'a> { input: &'a RawValue }
+    struct ToolInput<'a> { input: Json<'a> }
 }
 
 wire_object! {
-    struct Reasoning<'a> { text: &'a RawValue, signature: &'a RawValue, redacted: &'a RawValue = "redactedContent" }
+    struct Reasoning<'a> { text: Json<'a>, signature: Json<'a>, redacted: Json<'a> = "redactedContent" }
 }
 
 type Sink<'s> = dyn FnMut(&Event<'_>) + 's;
@@ -97,8 +95,8 @@ impl Decoder {
         let Some(start) = data.start else { return };
         let theirs = index(data);
         let (name, value) = block::tag(start.get());
-        let call: Option<ToolUse<'_>> = if name == "toolUse" { serde_json::from_str(value).ok() } else { None };
-        let string = |raw: Option<&RawValue>| raw.and_then(|raw| Str::from_raw(raw.get()).map(Str::into_owned));
+        let call: Option<ToolUse<'_>> = if name == "toolUse" { json::parse(value).ok() } else { None };
+        let string = |raw: Option<Json<'_>>| raw.and_then(|raw| Str::from_raw(raw.get()).map(Str::into_owned));
         match call {
             Some(call) if !call.is_servers() => {
                 let (id, name) = (string(call.id), string(call.name));
@@ -124,7 +122,7 @@ impl Decoder {
 
     fn block_delta(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
         let Some(raw) = data.delta else { return };
-        let delta: BlockDelta<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+        let delta: BlockDelta<'_> = json::parse(raw.get()).unwrap_or_default();
         let theirs = index(data);
         if let Some(redacted) = delta.reasoning.as_ref().and_then(|reasoning| reasoning.redacted) {
             return self.redacted(theirs, redacted, sink);
@@ -146,7 +144,7 @@ impl Decoder {
         }
     }
 
-    fn redacted(&mut self, theirs: u64, data: &RawValue, sink: &mut Sink<'_>) {
+    fn redacted(&mut self, theirs: u64, data: Json<'_>, sink: &mut Sink<'_>) {
         let Some(data) = Str::from_raw(data.get()) else { return };
         match &mut self.open {
             Some(Open { theirs: open, state: State::Redacted(held) }) if *open == theirs => join(held, &data.text()),
@@ -229,7 +227,7 @@ impl Decode for Decoder {
         if name == "error" || name.ends_with("Exception") {
             return self.fail(error::decode_exception(name, data), sink);
         }
-        match serde_json::from_str::<Data<'_>>(data) {
+        match json::parse::<Data<'_>>(data) {
             Ok(fields) => self.dispatch(name, &fields, sink),
             Err(e) => {
                 let error = Error::new(Kind::UpstreamFailed, "the provider's stream cannot be read");
@@ -256,7 +254,7 @@ fn index(data: &Data<'_>) -> u64 {
     count(data.index).unwrap_or_default()
 }
 
-fn string(raw: Option<&RawValue>) -> Option<Str<'_>> {
+fn string(raw: Option<Json<'_>>) -> Option<Str<'_>> {
     Str::from_raw(raw?.get())
 }
 

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::{thinking, tools};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Dialect;
@@ -11,42 +9,42 @@ use crate::wire::gemini::part::{self, Calls};
 use crate::wire::gemini::response::one_or_more;
 use crate::wire::gemini::schema;
 use crate::wire::ir::{At, Output, Part, PartKind, Request, Role, Setting, SettingKind, Turn};
-use crate::wire::json::{Raw, Rest, Str};
+use crate::wire::json::{self, Json, Listed, Raw, Rest, Str};
 use crate::wire::lenient::{Value, count, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        contents: &'a RawValue,
-        system: &'a RawValue = "systemInstruction" | "system_instruction",
-        tools: &'a RawValue,
-        tool_config: &'a RawValue = "toolConfig" | "tool_config",
-        config: &'a RawValue = "generationConfig" | "generation_config",
+        contents: Listed<'a>,
+        system: Json<'a> = "systemInstruction" | "system_instruction",
+        tools: Listed<'a>,
+        tool_config: Json<'a> = "toolConfig" | "tool_config",
+        config: Json<'a> = "generationConfig" | "generation_config",
         /// Said by the path; here it may be repeated.
-        model: &'a RawValue,
+        model: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Content<'a> { role: &'a RawValue, parts: &'a RawValue }
+    struct Content<'a> { role: Json<'a>, parts: Listed<'a> }
 }
 
 wire_object! {
     struct Config<'a> {
-        max_tokens: &'a RawValue = "maxOutputTokens" | "max_output_tokens",
-        stop: &'a RawValue = "stopSequences" | "stop_sequences",
-        choices: &'a RawValue = "candidateCount" | "candidate_count",
-        mime: &'a RawValue = "responseMimeType" | "response_mime_type",
-        schema: &'a RawValue = "responseSchema" | "response_schema",
-        json_schema: &'a RawValue = "responseJsonSchema" | "response_json_schema" | "_responseJsonSchema",
-        thinking: &'a RawValue = "thinkingConfig" | "thinking_config",
+        max_tokens: Json<'a> = "maxOutputTokens" | "max_output_tokens",
+        stop: Json<'a> = "stopSequences" | "stop_sequences",
+        choices: Json<'a> = "candidateCount" | "candidate_count",
+        mime: Json<'a> = "responseMimeType" | "response_mime_type",
+        schema: Json<'a> = "responseSchema" | "response_schema",
+        json_schema: Json<'a> = "responseJsonSchema" | "response_json_schema" | "_responseJsonSchema",
+        thinking: Json<'a> = "thinkingConfig" | "thinking_config",
     }
 }
 
 /// Reads a request whose body is valid UTF-8.
 pub fn decode(body: &str) -> Result<Request<'_>> {
-    let body: Body<'_> = serde_json::from_str(body)
-        .map_err(|e| Error::new(Kind::InvalidJson, format!("the body is not a JSON object: {e}")))?;
+    let body: Body<'_> =
+        json::parse(body).map_err(|e| Error::new(Kind::InvalidJson, format!("the body is not a JSON object: {e}")))?;
     let config: Config<'_> = object(body.config, "generationConfig")?;
     let mut options = Vec::new();
     let output = output(&config, &mut options);
@@ -101,17 +99,18 @@ fn system(value: Value<'_>) -> Vec<Part<'_>> {
     parts
 }
 
-fn turns(value: Value<'_>) -> Result<Vec<Turn<'_>>> {
-    let wrong = || Error::invalid("contents", "`contents` must be a list of contents");
-    if value.is_some_and(|raw| !raw.get().starts_with(['[', '{'])) {
-        return Err(wrong());
+fn turns(value: Option<Listed<'_>>) -> Result<Vec<Turn<'_>>> {
+    if let Some(Listed::Value(raw)) = &value
+        && !raw.get().starts_with('{')
+    {
+        return Err(Error::invalid("contents", "`contents` must be a list of contents"));
     }
     let mut calls = Calls::default();
     let contents = one_or_more(value).into_iter().enumerate();
     contents.map(|(index, raw)| turn(index, raw, &mut calls)).collect()
 }
 
-fn turn<'a>(index: usize, raw: &'a RawValue, calls: &mut Calls) -> Result<Turn<'a>> {
+fn turn<'a>(index: usize, raw: Json<'a>, calls: &mut Calls) -> Result<Turn<'a>> {
     let at = At::item("contents", index);
     let content: Content<'a> =
         read(Some(raw)).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;

@@ -7,10 +7,8 @@
 //! - Thinking cannot be turned off on 2.5 Pro and from 3 on: there the least is asked for.
 //! - Thoughts are shown wherever another format's client asks for thinking.
 
-use serde_json::value::RawValue;
-
 use crate::wire::ir::{Dropped, Reasoning};
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{Json, Obj, Str};
 use crate::wire::lenient::{read, text};
 use crate::wire::{Target, Thinking};
 use crate::wire_object;
@@ -19,14 +17,14 @@ pub(super) const NAME: &str = "generationConfig.thinkingConfig";
 
 wire_object! {
     struct Fields<'a> {
-        show: &'a RawValue = "includeThoughts" | "include_thoughts",
-        budget: &'a RawValue = "thinkingBudget" | "thinking_budget",
-        level: &'a RawValue = "thinkingLevel" | "thinking_level",
+        show: Json<'a> = "includeThoughts" | "include_thoughts",
+        budget: Json<'a> = "thinkingBudget" | "thinking_budget",
+        level: Json<'a> = "thinkingLevel" | "thinking_level",
     }
 }
 
 /// Reads a `thinkingConfig`.
-pub(super) fn decode(raw: &RawValue) -> Option<Reasoning<'_>> {
+pub(super) fn decode(raw: Json<'_>) -> Option<Reasoning<'_>> {
     let fields: Fields<'_> = read(Some(raw))?;
     let level = text(fields.level).map(|level| level.text().to_ascii_lowercase());
     let effort = level.filter(|level| level != "thinking_level_unspecified").map(|level| Str::from_text(&level));

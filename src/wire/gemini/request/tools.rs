@@ -6,15 +6,13 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::decode::object;
 use crate::error::{Error, Result};
 use crate::wire::Dialect;
 use crate::wire::gemini::response::one_or_more;
 use crate::wire::gemini::schema;
 use crate::wire::ir::{At, Dropped, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{Json, Listed, Obj, Raw, Str};
 use crate::wire::lenient::{Value, items, read, text};
 use crate::wire_object;
 
@@ -23,28 +21,28 @@ const CHOICE: &str = "toolConfig.functionCallingConfig";
 const CONFIG: &str = "toolConfig.";
 
 wire_object! {
-    struct Group<'a> { functions: &'a RawValue = "functionDeclarations" | "function_declarations" }
+    struct Group<'a> { functions: Listed<'a> = "functionDeclarations" | "function_declarations" }
 }
 
 wire_object! {
     struct Declaration<'a> {
-        name: &'a RawValue,
-        description: &'a RawValue,
-        parameters: &'a RawValue,
+        name: Json<'a>,
+        description: Json<'a>,
+        parameters: Json<'a>,
         json_schema: Raw<'a> = "parametersJsonSchema" | "parameters_json_schema",
     }
 }
 
 wire_object! {
-    struct Config<'a> { calling: &'a RawValue = "functionCallingConfig" | "function_calling_config" }
+    struct Config<'a> { calling: Json<'a> = "functionCallingConfig" | "function_calling_config" }
 }
 
 wire_object! {
-    struct Calling<'a> { mode: &'a RawValue, allowed: &'a RawValue = "allowedFunctionNames" | "allowed_function_names" }
+    struct Calling<'a> { mode: Json<'a>, allowed: Json<'a> = "allowedFunctionNames" | "allowed_function_names" }
 }
 
 /// Reads `tools`.
-pub(super) fn decode(value: Value<'_>) -> Result<Vec<Tool<'_>>> {
+pub(super) fn decode(value: Option<Listed<'_>>) -> Result<Vec<Tool<'_>>> {
     let mut all = Vec::new();
     for (index, raw) in one_or_more(value).into_iter().enumerate() {
         let at = At::item("tools", index);
@@ -64,7 +62,7 @@ pub(super) fn decode(value: Value<'_>) -> Result<Vec<Tool<'_>>> {
     Ok(all)
 }
 
-fn function(at: At, raw: &RawValue) -> Result<Tool<'_>> {
+fn function(at: At, raw: Json<'_>) -> Result<Tool<'_>> {
     let it: Declaration<'_> = read(Some(raw)).unwrap_or_default();
     let name = text(it.name).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` needs a `name`")))?;
     let schema = it.json_schema.or_else(|| it.parameters.map(schema::from_openapi));

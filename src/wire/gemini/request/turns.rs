@@ -17,7 +17,7 @@ use crate::wire::Dialect;
 use crate::wire::gemini::part;
 use crate::wire::gemini::response::Slot;
 use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role, Turn};
-use crate::wire::json::{Arr, Obj, Rest, Str};
+use crate::wire::json::{self, Arr, Obj, Rest, Str};
 use crate::wire::lenient::is_object;
 
 const FILLER: &str = ".";
@@ -477,7 +477,7 @@ fn text_of<'p>(part: &'p Part<'_>) -> Option<&'p str> {
 fn said_of(text: &Str<'_>, is_error: bool, same: bool, out: &mut Vec<u8>) {
     let plain = text.text();
     match is_error {
-        false if is_object(serde_json::from_str(plain.trim()).ok()) => out.extend_from_slice(plain.trim().as_bytes()),
+        false if is_object(json::parse(plain.trim()).ok()) => out.extend_from_slice(plain.trim().as_bytes()),
         false if same && text.is_empty() => out.extend_from_slice(b"{}"),
         false => _ = Obj::new(out).str("output", text),
         true => _ = Obj::new(out).str("error", text),

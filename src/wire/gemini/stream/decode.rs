@@ -1,7 +1,5 @@
 //! An upstream's stream, read.
 
-use serde_json::value::RawValue;
-
 use super::partial;
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
@@ -9,7 +7,7 @@ use crate::wire::gemini::part::{self, CallFields, Calls, Fields};
 use crate::wire::gemini::response::{self, Body, CANDIDATE, Candidate};
 use crate::wire::gemini::{error, usage};
 use crate::wire::ir::{At, Delta, Event, PartKind, PartStart, Stop, StopReason};
-use crate::wire::json::{Obj, Raw, Rest, Str};
+use crate::wire::json::{self, Json, Obj, Raw, Rest, Str};
 use crate::wire::lenient::{count, filled, is_object, items, read, text};
 use crate::wire::{Decode, Quirks};
 
@@ -119,7 +117,7 @@ impl Decoder {
         self.candidates.push(state);
     }
 
-    fn part(&mut self, raw: &RawValue, state: &mut State, sink: &mut Sink<'_>) {
+    fn part(&mut self, raw: Json<'_>, state: &mut State, sink: &mut Sink<'_>) {
         let fields: Fields<'_> = read(Some(raw)).unwrap_or_default();
         if is_object(fields.call) {
             return self.call(&fields, state, sink);
@@ -299,7 +297,7 @@ impl Decode for Decoder {
         if self.phase == Phase::Over || data.is_empty() || data == "[DONE]" {
             return;
         }
-        match serde_json::from_str::<Body<'_>>(data) {
+        match json::parse::<Body<'_>>(data) {
             Ok(body) if is_object(body.error) => self.fail(error::decode_in_band(data), sink),
             Ok(body) => self.chunk(&body, sink),
             Err(e) => {

@@ -1,9 +1,7 @@
 //! Arguments of a call that come in pieces: `{"jsonPath":"$.a[0].b","stringValue":"..",
 //! "willContinue":true}`, each naming the place of a value, or of more text for it.
 
-use serde_json::value::RawValue;
-
-use crate::wire::json::{Arr, Obj, Str};
+use crate::wire::json::{Arr, Json, Obj, Str};
 use crate::wire::lenient::{Value, read, text};
 use crate::wire_object;
 
@@ -14,11 +12,11 @@ const MAX_STEPS: usize = 64;
 
 wire_object! {
     struct Piece<'a> {
-        path: &'a RawValue = "jsonPath" | "json_path",
-        string: &'a RawValue = "stringValue" | "string_value",
-        number: &'a RawValue = "numberValue" | "number_value",
-        boolean: &'a RawValue = "boolValue" | "bool_value",
-        null: &'a RawValue = "nullValue" | "null_value",
+        path: Json<'a> = "jsonPath" | "json_path",
+        string: Json<'a> = "stringValue" | "string_value",
+        number: Json<'a> = "numberValue" | "number_value",
+        boolean: Json<'a> = "boolValue" | "bool_value",
+        null: Json<'a> = "nullValue" | "null_value",
     }
 }
 
@@ -108,7 +106,7 @@ impl Node {
             (Self::Text(so_far), Some(more)) => so_far.push_str(more.escaped()),
             (Self::Unknown, Some(first)) => *self = Self::Text(first.escaped().to_owned()),
             (Self::Unknown, None) => {
-                let value = piece.number.or(piece.boolean).map_or("null", RawValue::get);
+                let value = piece.number.or(piece.boolean).map_or("null", Json::get);
                 *self = Self::Other(value.to_owned());
             }
             _ => {}

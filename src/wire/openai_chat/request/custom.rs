@@ -4,20 +4,18 @@
 //!   (seen 2026-11) is `{type: custom, name, description, format: {type: grammar, syntax, definition}}`
 //!   there, and in [`ToolKind::Custom`].
 
-use serde_json::value::RawValue;
-
 use super::decode::nested;
 use crate::wire::ir::{At, Tool, ToolKind};
-use crate::wire::json::{Arr, Obj, Raw, Rest};
+use crate::wire::json::{Arr, Json, Obj, Raw, Rest};
 use crate::wire::lenient::{Value, read, text};
 use crate::wire_object;
 
 wire_object! {
-    struct Custom<'a> { name: &'a RawValue, description: &'a RawValue, format: Raw<'a> }
+    struct Custom<'a> { name: Json<'a>, description: Json<'a>, format: Raw<'a> }
 }
 
 wire_object! {
-    struct Format<'a> { kind: &'a RawValue = "type", grammar: Raw<'a> }
+    struct Format<'a> { kind: Json<'a> = "type", grammar: Raw<'a> }
 }
 
 /// Reads the member `custom` of a tool; nothing where it has no name.

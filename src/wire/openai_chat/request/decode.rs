@@ -7,12 +7,10 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind, Result};
 use crate::wire::Dialect;
 use crate::wire::ir::{At, Output, Reasoning, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
-use crate::wire::json::{Raw, Rest, Str};
+use crate::wire::json::{self, Json, Listed, Raw, Rest, Str};
 use crate::wire_object;
 
 use super::{custom, message_in};
@@ -20,84 +18,84 @@ use crate::wire::lenient::{Value, count, is_object, read, text};
 
 wire_object! {
     struct Body<'a> {
-        model: &'a RawValue,
-        messages: &'a RawValue,
-        stream: &'a RawValue,
-        stream_options: &'a RawValue,
-        tools: &'a RawValue,
-        functions: &'a RawValue,
-        tool_choice: &'a RawValue,
-        function_call: &'a RawValue,
-        parallel_tool_calls: &'a RawValue,
-        max_tokens: &'a RawValue,
-        max_completion_tokens: &'a RawValue,
-        stop: &'a RawValue,
-        n: &'a RawValue,
-        response_format: &'a RawValue,
-        reasoning_effort: &'a RawValue,
-        reasoning: &'a RawValue,
-        thinking: &'a RawValue,
+        model: Json<'a>,
+        messages: Listed<'a>,
+        stream: Json<'a>,
+        stream_options: Json<'a>,
+        tools: Listed<'a>,
+        functions: Listed<'a>,
+        tool_choice: Json<'a>,
+        function_call: Json<'a>,
+        parallel_tool_calls: Json<'a>,
+        max_tokens: Json<'a>,
+        max_completion_tokens: Json<'a>,
+        stop: Json<'a>,
+        n: Json<'a>,
+        response_format: Json<'a>,
+        reasoning_effort: Json<'a>,
+        reasoning: Json<'a>,
+        thinking: Json<'a>,
     }
 }
 
 wire_object! {
-    struct StreamOptions<'a> { include_usage: &'a RawValue }
+    struct StreamOptions<'a> { include_usage: Json<'a> }
 }
 
 wire_object! {
-    struct Format<'a> { kind: &'a RawValue = "type", json_schema: &'a RawValue }
+    struct Format<'a> { kind: Json<'a> = "type", json_schema: Json<'a> }
 }
 
 wire_object! {
     struct JsonSchema<'a> {
-        name: &'a RawValue,
-        description: &'a RawValue,
-        schema: &'a RawValue,
-        strict: &'a RawValue,
+        name: Json<'a>,
+        description: Json<'a>,
+        schema: Json<'a>,
+        strict: Json<'a>,
     }
 }
 
 wire_object! {
     struct Thoughts<'a> {
-        kind: &'a RawValue = "type",
-        effort: &'a RawValue,
-        max_tokens: &'a RawValue,
-        budget_tokens: &'a RawValue,
-        enabled: &'a RawValue,
+        kind: Json<'a> = "type",
+        effort: Json<'a>,
+        max_tokens: Json<'a>,
+        budget_tokens: Json<'a>,
+        enabled: Json<'a>,
     }
 }
 
 wire_object! {
     struct Definition<'a> {
-        kind: &'a RawValue = "type",
-        function: &'a RawValue,
-        custom: &'a RawValue,
+        kind: Json<'a> = "type",
+        function: Json<'a>,
+        custom: Json<'a>,
         cache_control: Raw<'a>,
     }
 }
 
 wire_object! {
     struct Function<'a> {
-        name: &'a RawValue,
-        description: &'a RawValue,
-        parameters: &'a RawValue,
-        strict: &'a RawValue,
+        name: Json<'a>,
+        description: Json<'a>,
+        parameters: Json<'a>,
+        strict: Json<'a>,
     }
 }
 
 wire_object! {
     struct Choice<'a> {
-        kind: &'a RawValue = "type",
-        function: &'a RawValue,
-        custom: &'a RawValue,
-        name: &'a RawValue,
+        kind: Json<'a> = "type",
+        function: Json<'a>,
+        custom: Json<'a>,
+        name: Json<'a>,
     }
 }
 
 /// Reads a request whose body is valid UTF-8.
 pub fn decode(body: &str) -> Result<Request<'_>> {
-    let body: Body<'_> = serde_json::from_str(body)
-        .map_err(|e| Error::new(Kind::InvalidJson, format!("the body is not a JSON object: {e}")))?;
+    let body: Body<'_> =
+        json::parse(body).map_err(|e| Error::new(Kind::InvalidJson, format!("the body is not a JSON object: {e}")))?;
     let model = required_text(body.model, "model")?;
     let messages = list(body.messages, "messages")?
         .ok_or_else(|| Error::invalid("messages", "a request needs a list of messages"))?;
@@ -148,9 +146,12 @@ fn number(value: Value<'_>, name: &'static str) -> Result<Option<u64>> {
     }
 }
 
-fn list<'a>(value: Value<'a>, name: &'static str) -> Result<Option<Vec<&'a RawValue>>> {
-    let Some(raw) = value else { return Ok(None) };
-    serde_json::from_str(raw.get()).map(Some).map_err(|_| Error::invalid(name, format!("`{name}` must be a list")))
+fn list<'a>(value: Option<Listed<'a>>, name: &'static str) -> Result<Option<Vec<Json<'a>>>> {
+    match value {
+        None => Ok(None),
+        Some(Listed::Items(items)) => Ok(Some(items)),
+        Some(Listed::Value(_)) => Err(Error::invalid(name, format!("`{name}` must be a list"))),
+    }
 }
 
 fn stop(value: Value<'_>) -> Result<Vec<Str<'_>>> {
@@ -261,7 +262,7 @@ fn output(value: Value<'_>) -> Result<Output<'_>> {
     })
 }
 
-fn tools<'a>(tools: Value<'a>, functions: Value<'a>) -> Result<Vec<Tool<'a>>> {
+fn tools<'a>(tools: Option<Listed<'a>>, functions: Option<Listed<'a>>) -> Result<Vec<Tool<'a>>> {
     let mut all = Vec::new();
     for (index, raw) in list(tools, "tools")?.unwrap_or_default().into_iter().enumerate() {
         all.push(tool(At::item("tools", index), raw)?);
@@ -278,7 +279,7 @@ fn not_an_object(at: At) -> Error {
     Error::invalid(at.to_string(), format!("`{at}` must be an object"))
 }
 
-fn tool(at: At, raw: &RawValue) -> Result<Tool<'_>> {
+fn tool(at: At, raw: Json<'_>) -> Result<Tool<'_>> {
     let definition: Definition<'_> = read(Some(raw)).ok_or_else(|| not_an_object(at))?;
     let kind = text(definition.kind);
     if let Some(function) = read::<Function<'_>>(definition.function)

@@ -1,11 +1,9 @@
 //! A meaning to the request a chat upstream takes: the top-level members.
 
-use serde_json::value::RawValue;
-
 use crate::error::Result;
 use crate::wire::bridge::schema_name;
 use crate::wire::ir::{Dropped, Output, Request, Tool, ToolChoice, ToolKind};
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
 use crate::wire_object;
 
@@ -136,7 +134,7 @@ fn encode_function(
 }
 
 /// Members that stood inside a nested object, written into it.
-pub(super) fn nested(prefix: &str, rest: &crate::wire::json::Rest<'_>, obj: &mut Obj<'_>) {
+pub(super) fn nested(prefix: &str, rest: &json::Rest<'_>, obj: &mut Obj<'_>) {
     for (name, value) in rest {
         if let Some(name) = name.strip_prefix(prefix) {
             obj.raw(name, value.get());
@@ -145,20 +143,20 @@ pub(super) fn nested(prefix: &str, rest: &crate::wire::json::Rest<'_>, obj: &mut
 }
 
 /// Members that stood in the element itself.
-pub(super) fn outer(rest: &crate::wire::json::Rest<'_>, obj: &mut Obj<'_>) {
+pub(super) fn outer(rest: &json::Rest<'_>, obj: &mut Obj<'_>) {
     for (name, value) in rest.iter().filter(|(name, _)| !name.contains('.')) {
         obj.raw(name, value.get());
     }
 }
 
 wire_object! {
-    struct Schema<'a> { kind: &'a RawValue = "type", properties: &'a RawValue }
+    struct Schema<'a> { kind: Json<'a> = "type", properties: Json<'a> }
 }
 
 /// OpenAI refuses an object schema without `properties`.
 fn with_properties(schema: Option<&Raw<'_>>, out: &mut Vec<u8>) {
     let json = schema.map_or("{}", Raw::get);
-    let known: Schema<'_> = serde_json::from_str(json).unwrap_or_default();
+    let known: Schema<'_> = json::parse(json).unwrap_or_default();
     let is_object = known.kind.is_none_or(|k| k.get() == "\"object\"");
     let inside = json.strip_prefix('{').map(str::trim_start);
     let (Some(inside), None, true) = (inside, known.properties, is_object) else {

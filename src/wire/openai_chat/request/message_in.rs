@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Result};
 use crate::wire::ir::{At, Media, Part, PartKind, Role, Turn};
-use crate::wire::json::{Raw, Rest, Str};
+use crate::wire::json::{self, Json, Listed, Raw, Rest, Str};
 use crate::wire::seal::Seal;
 use crate::wire_object;
 
@@ -17,52 +15,52 @@ use crate::wire::lenient::{Value, filled, is_array, is_object, items, read, text
 
 wire_object! {
     struct Message<'a> {
-        role: &'a RawValue,
-        content: &'a RawValue,
-        name: &'a RawValue,
-        refusal: &'a RawValue,
-        tool_calls: &'a RawValue,
-        tool_call_id: &'a RawValue,
-        function_call: &'a RawValue,
-        reasoning_content: &'a RawValue,
-        reasoning: &'a RawValue,
-        reasoning_details: &'a RawValue,
-        thinking_blocks: &'a RawValue,
+        role: Json<'a>,
+        content: Listed<'a>,
+        name: Json<'a>,
+        refusal: Json<'a>,
+        tool_calls: Listed<'a>,
+        tool_call_id: Json<'a>,
+        function_call: Json<'a>,
+        reasoning_content: Json<'a>,
+        reasoning: Json<'a>,
+        reasoning_details: Json<'a>,
+        thinking_blocks: Json<'a>,
         cache_control: Raw<'a>,
     }
 }
 
 wire_object! {
     struct ContentItem<'a> {
-        kind: &'a RawValue = "type",
-        text: &'a RawValue,
-        refusal: &'a RawValue,
-        thinking: &'a RawValue,
-        image_url: &'a RawValue,
-        file: &'a RawValue,
-        input_audio: &'a RawValue,
+        kind: Json<'a> = "type",
+        text: Json<'a>,
+        refusal: Json<'a>,
+        thinking: Json<'a>,
+        image_url: Json<'a>,
+        file: Json<'a>,
+        input_audio: Json<'a>,
         cache_control: Raw<'a>,
     }
 }
 
 wire_object! {
-    struct Image<'a> { url: &'a RawValue, detail: &'a RawValue }
+    struct Image<'a> { url: Json<'a>, detail: Json<'a> }
 }
 
 wire_object! {
-    struct File<'a> { file_data: &'a RawValue, file_id: &'a RawValue, filename: &'a RawValue }
+    struct File<'a> { file_data: Json<'a>, file_id: Json<'a>, filename: Json<'a> }
 }
 
 wire_object! {
-    struct Audio<'a> { data: &'a RawValue, format: &'a RawValue }
+    struct Audio<'a> { data: Json<'a>, format: Json<'a> }
 }
 
 wire_object! {
     struct ThinkingBlock<'a> {
-        kind: &'a RawValue = "type",
-        thinking: &'a RawValue,
-        signature: &'a RawValue,
-        data: &'a RawValue,
+        kind: Json<'a> = "type",
+        thinking: Json<'a>,
+        signature: Json<'a>,
+        data: Json<'a>,
     }
 }
 
@@ -70,14 +68,14 @@ wire_object! {
 type Conversation<'a> = (Vec<Part<'a>>, Vec<Turn<'a>>);
 
 /// Reads the messages.
-pub(super) fn decode<'a>(messages: &[&'a RawValue]) -> Result<Conversation<'a>> {
+pub(super) fn decode<'a>(messages: &[Json<'a>]) -> Result<Conversation<'a>> {
     let (mut system, mut turns) = (Vec::new(), Vec::new());
     // The id given to the last legacy call, which its answer names by function only.
     let mut legacy_id = None;
     for (index, raw) in messages.iter().enumerate() {
         let at = At::item("messages", index);
-        let message: Message<'a> = serde_json::from_str(raw.get())
-            .map_err(|_| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;
+        let message: Message<'a> =
+            json::parse(raw.get()).map_err(|_| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;
         let role = role(at, message.role)?;
         let instructs = matches!(role, Role::System | Role::Developer);
         let turn = match role {
@@ -159,7 +157,7 @@ fn assistant_turn<'a>(at: At, message: Message<'a>, legacy_id: Option<Str<'stati
     let mut parts = Vec::new();
     reasoning(at, &message, &mut parts);
     let mut said = content(at, message.content)?;
-    let calls = items(message.tool_calls);
+    let calls = message.tool_calls.as_ref().map_or(&[][..], Listed::items);
     if !calls.is_empty() || message.function_call.is_some() {
         // The empty text beside a call says nothing, and most formats refuse it.
         said.retain(|p| !matches!(&p.kind, PartKind::Text { text, .. } if text.is_empty()));
@@ -168,8 +166,8 @@ fn assistant_turn<'a>(at: At, message: Message<'a>, legacy_id: Option<Str<'stati
     if let Some(refusal) = filled(message.refusal) {
         parts.push(Part::new(at.inner("refusal", 0), PartKind::Refusal { text: refusal }));
     }
-    for (index, raw) in calls.into_iter().enumerate() {
-        parts.push(call(at.inner("tool_calls", index), raw)?);
+    for (index, raw) in calls.iter().enumerate() {
+        parts.push(call(at.inner("tool_calls", index), *raw)?);
     }
     if let Some(call) = read::<shape::Named<'a>>(message.function_call) {
         let kind = PartKind::ToolCall {
@@ -183,12 +181,12 @@ fn assistant_turn<'a>(at: At, message: Message<'a>, legacy_id: Option<Str<'stati
     Ok(Turn { role: Role::Assistant, at, parts, name: text(message.name), rest: strangers(message.rest) })
 }
 
-fn call(at: At, raw: &RawValue) -> Result<Part<'_>> {
+fn call(at: At, raw: Json<'_>) -> Result<Part<'_>> {
     let missing = |what: &str| Error::invalid(at.to_string(), format!("`{at}` needs {what}"));
     let call: shape::Call<'_> = read(Some(raw)).ok_or_else(|| missing("to be an object"))?;
     let id = text(call.id).ok_or_else(|| missing("an `id`"))?;
     let mut rest = call.rest;
-    let custom = call.custom.filter(|c| is_object(Some(c)));
+    let custom = call.custom.filter(|c| is_object(Some(*c)));
     let named: shape::Named<'_> =
         read(custom.or(call.function)).ok_or_else(|| missing("a `function` with name and arguments"))?;
     let name = text(named.name).ok_or_else(|| missing("the name of its function"))?;
@@ -214,7 +212,7 @@ fn reasoning<'a>(at: At, message: &Message<'a>, parts: &mut Vec<Part<'a>>) {
             parts.push(part);
         }
     }
-    if let Some(array) = message.reasoning_details.filter(|d| is_array(Some(d)) && d.get() != "[]") {
+    if let Some(array) = message.reasoning_details.filter(|d| is_array(Some(*d)) && d.get() != "[]") {
         reasoning_details(at, array, parts);
     }
     for (name, value) in [("reasoning_content", message.reasoning_content), ("reasoning", message.reasoning)] {
@@ -224,7 +222,7 @@ fn reasoning<'a>(at: At, message: &Message<'a>, parts: &mut Vec<Part<'a>>) {
     }
 }
 
-fn thinking_block(at: At, raw: &RawValue) -> Option<Part<'_>> {
+fn thinking_block(at: At, raw: Json<'_>) -> Option<Part<'_>> {
     let block: ThinkingBlock<'_> = read(Some(raw))?;
     let kind = match filled(block.data) {
         Some(data) if text(block.kind).is_some_and(|k| k.is("redacted_thinking")) => {
@@ -236,7 +234,7 @@ fn thinking_block(at: At, raw: &RawValue) -> Option<Part<'_>> {
 }
 
 /// Claude's own thinking is known for what it is; every other vendor's array stays whole.
-fn reasoning_details<'a>(at: At, array: &'a RawValue, parts: &mut Vec<Part<'a>>) {
+fn reasoning_details<'a>(at: At, array: Json<'a>, parts: &mut Vec<Part<'a>>) {
     let details: Vec<Detail<'a>> = items(Some(array)).into_iter().filter_map(|i| read(Some(i))).collect();
     // What was sealed here is never left in an array that goes out whole.
     let is_sealed = Seal::may_be_in(array.get().as_bytes());
@@ -258,19 +256,24 @@ fn reasoning_details<'a>(at: At, array: &'a RawValue, parts: &mut Vec<Part<'a>>)
     }
 }
 
-fn content(at: At, value: Value<'_>) -> Result<Vec<Part<'_>>> {
-    let Some(raw) = value else { return Ok(Vec::new()) };
-    if let Some(text) = Str::from_raw(raw.get()) {
-        return Ok(vec![Part::new(at, PartKind::Text { text, citations: None })]);
-    }
-    if !is_array(value) {
+fn content(at: At, value: Option<Listed<'_>>) -> Result<Vec<Part<'_>>> {
+    let raw = match value {
+        None => return Ok(Vec::new()),
+        Some(Listed::Items(items)) => {
+            let numbered = items.into_iter().enumerate();
+            return Ok(numbered.map(|(index, item)| part(at.inner("content", index), item)).collect());
+        }
+        Some(Listed::Value(raw)) => raw,
+    };
+    let wrong = || {
         let path = format!("{at}.content");
-        return Err(Error::invalid(path, format!("`{at}.content` must be a string or a list of parts")));
-    }
-    Ok(items(value).into_iter().enumerate().map(|(index, item)| part(at.inner("content", index), item)).collect())
+        Error::invalid(path, format!("`{at}.content` must be a string or a list of parts"))
+    };
+    let text = Str::from_raw(raw.get()).ok_or_else(wrong)?;
+    Ok(vec![Part::new(at, PartKind::Text { text, citations: None })])
 }
 
-fn part(at: At, raw: &RawValue) -> Part<'_> {
+fn part(at: At, raw: Json<'_>) -> Part<'_> {
     if let Some(text) = Str::from_raw(raw.get()) {
         return Part::new(at, PartKind::Text { text, citations: None });
     }
@@ -311,7 +314,7 @@ fn image<'a>(value: Value<'a>, rest: &mut Rest<'a>) -> Option<PartKind<'a>> {
 
 fn file<'a>(value: Value<'a>, rest: &mut Rest<'a>) -> Option<PartKind<'a>> {
     let file: File<'a> = read(value)?;
-    let media = match (file.file_data.filter(|d| filled(Some(d)).is_some()), filled(file.file_id)) {
+    let media = match (file.file_data.filter(|d| filled(Some(*d)).is_some()), filled(file.file_id)) {
         (Some(data), _) => match media(data)? {
             // Without a data URL's head it is still base64; of what, only the usual can be said.
             Media::Url(url) if !url.escaped().starts_with("http") => {
@@ -336,7 +339,7 @@ fn audio<'a>(value: Value<'a>, rest: &mut Rest<'a>) -> Option<PartKind<'a>> {
 }
 
 /// A data URL is inline, everything else an address.
-fn media(raw: &RawValue) -> Option<Media<'_>> {
+fn media(raw: Json<'_>) -> Option<Media<'_>> {
     let url = plain(raw)?;
     let split = |url: &str| {
         let (mime, _) = url.strip_prefix("data:")?.split_once(";base64,")?;
@@ -351,7 +354,7 @@ fn media(raw: &RawValue) -> Option<Media<'_>> {
 }
 
 /// The text of a string; borrowed unless it is escaped (some clients escape every slash).
-fn plain(raw: &RawValue) -> Option<Cow<'_, str>> {
+fn plain(raw: Json<'_>) -> Option<Cow<'_, str>> {
     let literal = raw.get();
     let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {

@@ -3,13 +3,11 @@
 //! Chat gives tool results a message each, behind the calls they answer and before anything else;
 //! such a message holds text only, so what else a result holds follows in a message of the user's.
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Result};
 use crate::wire::Dialect;
 use crate::wire::bridge::schema_hint;
 use crate::wire::ir::{Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
-use crate::wire::json::{Arr, Obj, Str, write_text};
+use crate::wire::json::{Arr, Json, Obj, Str, write_text};
 
 use super::super::details;
 use super::encode::{Context, nested, outer};
@@ -483,10 +481,10 @@ fn thinking(turn: &Turn<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) {
         join(&texts, "\\n\\n", obj.key(member));
     }
     let lists = turn.parts.iter().filter_map(|part| match &part.kind {
-        PartKind::ReasoningDetails { details } => details.read::<Vec<&RawValue>>(),
+        PartKind::ReasoningDetails { details } => details.read::<Vec<Json<'_>>>(),
         _ => None,
     });
-    let items: Vec<&RawValue> = lists.flatten().collect();
+    let items: Vec<Json<'_>> = lists.flatten().collect();
     if !items.is_empty() {
         let mut list = obj.arr("reasoning_details");
         items.into_iter().for_each(|item| _ = list.raw(item.get()));
@@ -528,7 +526,7 @@ fn same_details<'p>(parts: impl Iterator<Item = &'p Part<'p>>, mut list: Arr<'_>
     for (index, part) in parts.enumerate() {
         match &part.kind {
             PartKind::ReasoningDetails { details } => {
-                let items: Vec<&RawValue> = details.read().unwrap_or_default();
+                let items: Vec<Json<'_>> = details.read().unwrap_or_default();
                 items.into_iter().for_each(|item| _ = list.raw(item.get()));
             }
             PartKind::Reasoning { text, signature: Some(signature) } => {

@@ -1,11 +1,9 @@
 //! An upstream's answer to its meaning.
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Kind, Result};
 use crate::wire::Quirks;
 use crate::wire::ir::{At, Choice, Part, PartKind, Response};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 
 use super::super::shape::{self, Piece};
 use super::super::{error, finish, usage};
@@ -16,7 +14,7 @@ const NOISE: &[&str] = &["obfuscation", "p", "padding", "name", "token_ids", "pr
 
 /// Reads a whole answer. An error in an answer's place is an error, whatever the status was.
 pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
-    let completion: shape::Completion<'a> = serde_json::from_str(body).map_err(|e| {
+    let completion: shape::Completion<'a> = json::parse(body).map_err(|e| {
         Error::new(Kind::UpstreamFailed, "the provider sent an answer that is not a JSON object").with_unreadable(&e)
     })?;
     if completion.is_error() {
@@ -28,7 +26,8 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
     }
     let id = filled(completion.id);
     let seed = shape::seed(id.as_ref());
-    let choices = list.iter().enumerate().map(|(n, raw)| choice(raw, n, &seed)).collect::<Result<Vec<Choice<'a>>>>()?;
+    let choices =
+        list.iter().enumerate().map(|(n, raw)| choice(*raw, n, &seed)).collect::<Result<Vec<Choice<'a>>>>()?;
     Ok(Response {
         model: filled(completion.model),
         created: count(completion.created).filter(|c| *c > 0),
@@ -40,7 +39,7 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
     })
 }
 
-fn choice<'a>(raw: &'a RawValue, place: usize, seed: &str) -> Result<Choice<'a>> {
+fn choice<'a>(raw: Json<'a>, place: usize, seed: &str) -> Result<Choice<'a>> {
     let choice: shape::Choice<'a> = read(Some(raw)).unwrap_or_default();
     if choice.is_error() {
         return Err(error::decode_in_band(raw.get()));
@@ -97,13 +96,14 @@ fn reasoning_parts<'a>(message: &shape::Message<'a>, parts: &mut Vec<Part<'a>>) 
     if let Some(text) = text {
         parts.push(part(PartKind::Reasoning { text, signature: None }));
     }
-    if let Some(details) = message.reasoning_details.filter(|d| is_array(Some(d)) && d.get() != "[]") {
+    if let Some(details) = message.reasoning_details.filter(|d| is_array(Some(*d)) && d.get() != "[]") {
         parts.push(part(PartKind::ReasoningDetails { details: Raw::new(details.get()) }));
     }
 }
 
 fn content_parts<'a>(message: &shape::Message<'a>, parts: &mut Vec<Part<'a>>) {
-    let mut citations = message.annotations.filter(|a| is_array(Some(a)) && a.get() != "[]").map(|a| Raw::new(a.get()));
+    let mut citations =
+        message.annotations.filter(|a| is_array(Some(*a)) && a.get() != "[]").map(|a| Raw::new(a.get()));
     for piece in shape::pieces(message.content) {
         parts.push(part(match piece {
             Piece::Text(text) => PartKind::Text { text, citations: citations.take() },

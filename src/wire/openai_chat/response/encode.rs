@@ -1,10 +1,8 @@
 //! A meaning to the answer a chat client reads.
 
-use serde_json::value::RawValue;
-
 use crate::wire::Client;
 use crate::wire::ir::{Arguments, Choice, Part, PartKind, Response};
-use crate::wire::json::{Arr, Obj, Raw, Str};
+use crate::wire::json::{Arr, Json, Obj, Raw, Str};
 use crate::wire_object;
 
 use super::super::{details, finish, usage};
@@ -176,7 +174,7 @@ fn gather<'p>(part: &'p Part<'p>, it: &mut Gathered<'p>) {
             details::write_encrypted(&mut it.details, data, index);
         }
         PartKind::ReasoningDetails { details } => {
-            for item in details.read::<Vec<&RawValue>>().unwrap_or_default() {
+            for item in details.read::<Vec<Json<'_>>>().unwrap_or_default() {
                 next_detail(it);
                 it.details.extend_from_slice(item.get().as_bytes());
             }
@@ -226,24 +224,24 @@ fn encode_calls(parts: &[Part<'_>], list: &mut Arr<'_>) {
 
 /// The annotations for a text's citations, of either format.
 fn annotations(citations: &Raw<'_>, start: usize, end: usize) -> Vec<Vec<u8>> {
-    let list: Vec<&RawValue> = citations.read().unwrap_or_default();
+    let list: Vec<Json<'_>> = citations.read().unwrap_or_default();
     list.into_iter().filter_map(|c| annotation(c, start, end)).collect()
 }
 
 wire_object! {
     struct Citation<'a> {
-        kind: &'a RawValue = "type",
-        url: &'a RawValue,
-        title: &'a RawValue,
-        url_citation: &'a RawValue,
-        start_index: &'a RawValue,
-        end_index: &'a RawValue,
+        kind: Json<'a> = "type",
+        url: Json<'a>,
+        title: Json<'a>,
+        url_citation: Json<'a>,
+        start_index: Json<'a>,
+        end_index: Json<'a>,
     }
 }
 
 /// One annotation: a chat upstream's own, or one made from a citation that has an address. Citations
 /// into the client's own documents have no slot.
-pub(in super::super) fn annotation(citation: &RawValue, start: usize, end: usize) -> Option<Vec<u8>> {
+pub(in super::super) fn annotation(citation: Json<'_>, start: usize, end: usize) -> Option<Vec<u8>> {
     let it: Citation<'_> = read(Some(citation))?;
     let (inner, own): (Citation<'_>, bool) = match read(it.url_citation) {
         Some(inner) => (inner, true),

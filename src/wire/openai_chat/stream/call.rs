@@ -1,9 +1,7 @@
 //! Tool calls of a stream, put together from deltas that vendors cut and label differently.
 
-use serde_json::value::RawValue;
-
 use crate::wire::ir::{Delta, Event, PartStart};
-use crate::wire::json::Str;
+use crate::wire::json::{Json, Str};
 
 use super::super::shape;
 use super::decode::Output;
@@ -35,7 +33,7 @@ pub(super) struct Fragment<'a> {
 }
 
 impl<'a> Fragment<'a> {
-    pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
+    pub(super) fn read(raw: Json<'a>) -> Option<Self> {
         let call: shape::Call<'a> = read(Some(raw))?;
         let custom = is_object(call.custom);
         let named: shape::Named<'a> = read(if custom { call.custom } else { call.function }).unwrap_or_default();
@@ -49,7 +47,7 @@ impl<'a> Fragment<'a> {
     }
 
     /// A delta of the one call that `function_call` could make.
-    pub(super) fn legacy(raw: &'a RawValue) -> Option<Self> {
+    pub(super) fn legacy(raw: Json<'a>) -> Option<Self> {
         let named: shape::Named<'a> = read(Some(raw))?;
         let (name, arguments) = (filled(named.name), fragment(named.arguments));
         Some(Self { key: Some(u64::MAX), id: None, name, arguments, custom: false })

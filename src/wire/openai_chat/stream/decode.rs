@@ -7,7 +7,7 @@
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Raw, Str};
 use crate::wire::{Decode, Quirks};
 
 use super::super::details::Joined;
@@ -185,7 +185,7 @@ impl Decode for Decoder {
         if data == "[DONE]" {
             return self.end(sink);
         }
-        match serde_json::from_str::<shape::Completion<'_>>(data) {
+        match json::parse::<shape::Completion<'_>>(data) {
             Ok(chunk) if name == "error" || chunk.is_error() => self.fail(error::decode_in_band(data), sink),
             Ok(chunk) => self.chunk(&chunk, sink),
             Err(_) if name == "error" => self.fail(error::decode_in_band(data), sink),
@@ -195,6 +195,10 @@ impl Decode for Decoder {
                 sink,
             ),
         }
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 
     fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {
@@ -293,7 +297,7 @@ impl Choice {
             self.held.push((kind, text.reborrow().into_owned()));
             return;
         };
-        if let Some(logprobs) = logprobs.filter(|l| is_object(Some(l))) {
+        if let Some(logprobs) = logprobs.filter(|l| is_object(Some(*l))) {
             // Before its text, so that an encoder can put both into one chunk.
             out.emit(&Event::Delta { index, delta: Delta::Logprobs(Raw::new(logprobs.get())) });
         }

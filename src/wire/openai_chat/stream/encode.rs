@@ -1,11 +1,9 @@
 //! Events to the chunks a chat client reads.
 
-use serde_json::value::RawValue;
-
 use crate::error::Error;
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::stream::aside;
 use crate::wire::{Client, Dialect, Encode};
 
@@ -113,21 +111,18 @@ impl Encoder {
     ) {
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(&self.head);
-        out.push(b'[');
-        {
-            let mut it = Obj::new(out);
-            it.num("index", u64::from(choice));
-            delta(&mut it.obj("delta"));
-            match logprobs {
-                Some(logprobs) => it.raw("logprobs", logprobs),
-                None => it.null("logprobs"),
-            };
-            match finish_reason {
-                Some(reason) => it.text("finish_reason", reason),
-                None => it.null("finish_reason"),
-            };
+        out.extend_from_slice(b"[{\"index\":");
+        json::write_number(out, u64::from(choice));
+        out.extend_from_slice(b",\"delta\":");
+        delta(&mut Obj::new(out));
+        out.extend_from_slice(b",\"logprobs\":");
+        out.extend_from_slice(logprobs.unwrap_or("null").as_bytes());
+        out.extend_from_slice(b",\"finish_reason\":");
+        match finish_reason {
+            Some(reason) => json::write_text(out, reason),
+            None => out.extend_from_slice(b"null"),
         }
-        out.extend_from_slice(b"]}\n\n");
+        out.extend_from_slice(b"}]}\n\n");
     }
 
     /// The choice's place, after the chunk that opens it.
@@ -225,13 +220,15 @@ impl Encoder {
         }
     }
 
-    fn text(&mut self, at: usize, member: &str, text: &Str<'_>, out: &mut Vec<u8>) {
+    fn text(&mut self, at: usize, member: &'static str, text: &Str<'_>, out: &mut Vec<u8>) {
         let Some(part) = self.parts.get_mut(at) else { return };
         let (number, logprobs) = (part.choice, part.logprobs.take());
         if let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) {
             choice.chars += text.text().chars().count();
         }
-        self.chunk(number, logprobs.as_ref().map(Raw::get), None, out, |delta| _ = delta.str(member, text));
+        self.chunk(number, logprobs.as_ref().map(Raw::get), None, out, |delta| {
+            delta.plain_key(member).extend_from_slice(text.raw().as_bytes());
+        });
     }
 
     fn reasoning(&mut self, at: usize, fragment: &Str<'_>, out: &mut Vec<u8>) {
@@ -247,7 +244,7 @@ impl Encoder {
 
     fn reasoning_details(&mut self, at: usize, array: &Raw<'_>, out: &mut Vec<u8>) {
         let Some(number) = self.parts.get(at).map(|p| p.choice) else { return };
-        let count = array.read::<Vec<&RawValue>>().map_or(0, |items| items.len());
+        let count = array.read::<Vec<Json<'_>>>().map_or(0, |items| items.len());
         if let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) {
             choice.details += count;
         }
@@ -292,7 +289,7 @@ impl Encoder {
     fn citation(&mut self, at: usize, citation: &Raw<'_>, out: &mut Vec<u8>) {
         let Some(number) = self.parts.get(at).map(|p| p.choice) else { return };
         let Some(choice) = self.choices.iter().find(|c| c.number == number) else { return };
-        let made = citation.read::<&RawValue>().and_then(|c| annotation(c, choice.text_start, choice.chars));
+        let made = citation.read::<Json<'_>>().and_then(|c| annotation(c, choice.text_start, choice.chars));
         if let Some(annotation) = made {
             self.chunk(number, None, None, out, |delta| {
                 delta.arr("annotations").item().extend_from_slice(&annotation);

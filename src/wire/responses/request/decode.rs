@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::super::namespace;
 use super::items_in;
 use crate::error::{Error, Kind, Result};
@@ -11,67 +9,67 @@ use crate::wire::Dialect;
 use crate::wire::ir::{
     At, Output, Part, PartKind, Reasoning, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind,
 };
-use crate::wire::json::{Raw, Rest, Str};
+use crate::wire::json::{self, Json, Listed, Raw, Rest, Str};
 use crate::wire::lenient::{Value, count, filled, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        model: &'a RawValue,
-        input: &'a RawValue,
-        instructions: &'a RawValue,
-        stream: &'a RawValue,
-        tools: &'a RawValue,
-        tool_choice: &'a RawValue,
-        parallel_tool_calls: &'a RawValue,
-        max_output_tokens: &'a RawValue,
-        reasoning: &'a RawValue,
-        text: &'a RawValue,
+        model: Json<'a>,
+        input: Listed<'a>,
+        instructions: Json<'a>,
+        stream: Json<'a>,
+        tools: Listed<'a>,
+        tool_choice: Json<'a>,
+        parallel_tool_calls: Json<'a>,
+        max_output_tokens: Json<'a>,
+        reasoning: Json<'a>,
+        text: Json<'a>,
     }
 }
 
 wire_object! {
     struct Thoughts<'a> {
-        effort: &'a RawValue,
-        summary: &'a RawValue,
-        generate_summary: &'a RawValue,
+        effort: Json<'a>,
+        summary: Json<'a>,
+        generate_summary: Json<'a>,
     }
 }
 
 wire_object! {
-    struct TextForm<'a> { format: &'a RawValue, verbosity: Raw<'a> }
+    struct TextForm<'a> { format: Json<'a>, verbosity: Raw<'a> }
 }
 
 wire_object! {
     struct Format<'a> {
-        kind: &'a RawValue = "type",
-        name: &'a RawValue,
-        description: &'a RawValue,
-        schema: &'a RawValue,
-        strict: &'a RawValue,
+        kind: Json<'a> = "type",
+        name: Json<'a>,
+        description: Json<'a>,
+        schema: Json<'a>,
+        strict: Json<'a>,
     }
 }
 
 wire_object! {
     struct Definition<'a> {
-        kind: &'a RawValue = "type",
-        name: &'a RawValue,
-        description: &'a RawValue,
-        parameters: &'a RawValue,
-        strict: &'a RawValue,
+        kind: Json<'a> = "type",
+        name: Json<'a>,
+        description: Json<'a>,
+        parameters: Json<'a>,
+        strict: Json<'a>,
         format: Raw<'a>,
-        tools: &'a RawValue,
+        tools: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Choice<'a> { kind: &'a RawValue = "type", name: &'a RawValue, namespace: &'a RawValue }
+    struct Choice<'a> { kind: Json<'a> = "type", name: Json<'a>, namespace: Json<'a> }
 }
 
 /// Reads a request whose body is valid UTF-8.
 pub fn decode(body: &str) -> Result<Request<'_>> {
-    let body: Body<'_> = serde_json::from_str(body)
-        .map_err(|e| Error::new(Kind::InvalidJson, format!("the body is not a JSON object: {e}")))?;
+    let body: Body<'_> =
+        json::parse(body).map_err(|e| Error::new(Kind::InvalidJson, format!("the body is not a JSON object: {e}")))?;
     let mut options = settings(body.rest)?;
     let (mut system, turns) = items_in::decode(body.input, &mut options)?;
     if let Some(instructions) = filled(body.instructions) {
@@ -191,10 +189,12 @@ fn output(value: Value<'_>) -> Result<Output<'_>> {
     })
 }
 
-fn tools(value: Value<'_>) -> Result<Vec<Tool<'_>>> {
-    let Some(raw) = value else { return Ok(Vec::new()) };
-    let list: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| Error::invalid("tools", "`tools` must be a list"))?;
+fn tools(value: Option<Listed<'_>>) -> Result<Vec<Tool<'_>>> {
+    let list = match value {
+        None => return Ok(Vec::new()),
+        Some(Listed::Items(list)) => list,
+        Some(Listed::Value(_)) => return Err(Error::invalid("tools", "`tools` must be a list")),
+    };
     let mut all = Vec::with_capacity(list.len());
     for (index, raw) in list.into_iter().enumerate() {
         let at = At::item("tools", index);
@@ -217,7 +217,7 @@ fn namespaced<'a>(at: At, namespace: &Definition<'a>) -> Vec<Tool<'a>> {
         .collect()
 }
 
-fn tool<'a>(at: At, raw: &'a RawValue, it: Definition<'a>, prefix: Option<&str>) -> Tool<'a> {
+fn tool<'a>(at: At, raw: Json<'a>, it: Definition<'a>, prefix: Option<&str>) -> Tool<'a> {
     let named = |name: Str<'a>| match prefix {
         Some(prefix) => Str::from_text(&namespace::joined(prefix, &name.text())),
         None => name,

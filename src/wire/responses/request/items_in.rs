@@ -2,51 +2,49 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::super::namespace;
 use super::decode::setting;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Arguments, At, Media, Part, PartKind, Role, Setting, SettingKind, Turn};
-use crate::wire::json::{Obj, Raw, Rest, Str};
-use crate::wire::lenient::{Value, filled, items, read, text};
+use crate::wire::json::{Json, Listed, Obj, Raw, Rest, Str};
+use crate::wire::lenient::{Value, filled, read, text};
 use crate::wire::seal::Seal;
 use crate::wire_object;
 
 wire_object! {
     struct Item<'a> {
-        kind: &'a RawValue = "type",
-        role: &'a RawValue,
-        content: &'a RawValue,
-        call_id: &'a RawValue,
-        name: &'a RawValue,
-        namespace: &'a RawValue,
-        arguments: &'a RawValue,
-        input: &'a RawValue,
-        output: &'a RawValue,
-        id: &'a RawValue,
-        summary: &'a RawValue,
-        encrypted_content: &'a RawValue,
-        status: &'a RawValue,
-        phase: &'a RawValue,
-        internal_chat_message_metadata_passthrough: &'a RawValue,
+        kind: Json<'a> = "type",
+        role: Json<'a>,
+        content: Listed<'a>,
+        call_id: Json<'a>,
+        name: Json<'a>,
+        namespace: Json<'a>,
+        arguments: Json<'a>,
+        input: Json<'a>,
+        output: Listed<'a>,
+        id: Json<'a>,
+        summary: Listed<'a>,
+        encrypted_content: Json<'a>,
+        status: Json<'a>,
+        phase: Json<'a>,
+        internal_chat_message_metadata_passthrough: Json<'a>,
     }
 }
 
 wire_object! {
     struct Piece<'a> {
-        kind: &'a RawValue = "type",
-        text: &'a RawValue,
-        refusal: &'a RawValue,
+        kind: Json<'a> = "type",
+        text: Json<'a>,
+        refusal: Json<'a>,
         annotations: Raw<'a>,
         logprobs: Raw<'a>,
-        image_url: &'a RawValue,
-        file_id: &'a RawValue,
-        detail: &'a RawValue,
-        file_data: &'a RawValue,
-        file_url: &'a RawValue,
-        filename: &'a RawValue,
-        input_audio: &'a RawValue,
+        image_url: Json<'a>,
+        file_id: Json<'a>,
+        detail: Json<'a>,
+        file_data: Json<'a>,
+        file_url: Json<'a>,
+        filename: Json<'a>,
+        input_audio: Json<'a>,
     }
 }
 
@@ -55,15 +53,21 @@ wire_object! {
 }
 
 /// Instructions before the first turn, and the turns.
-pub(super) fn decode<'a>(input: Value<'a>, options: &mut Vec<Setting<'a>>) -> Result<(Vec<Part<'a>>, Vec<Turn<'a>>)> {
-    let Some(raw) = input else { return Ok((Vec::new(), Vec::new())) };
-    if let Some(text) = Str::from_raw(raw.get()) {
-        let at = At::member("input");
-        let part = Part::new(at, PartKind::Text { text, citations: None });
-        return Ok((Vec::new(), vec![Turn { role: Role::User, at, parts: vec![part], name: None, rest: Vec::new() }]));
-    }
-    let list: Vec<&RawValue> = serde_json::from_str(raw.get())
-        .map_err(|_| Error::invalid("input", "`input` must be a string or a list of items"))?;
+pub(super) fn decode<'a>(
+    input: Option<Listed<'a>>,
+    options: &mut Vec<Setting<'a>>,
+) -> Result<(Vec<Part<'a>>, Vec<Turn<'a>>)> {
+    let list = match input {
+        None => return Ok((Vec::new(), Vec::new())),
+        Some(Listed::Items(list)) => list,
+        Some(Listed::Value(raw)) => {
+            let text = Str::from_raw(raw.get())
+                .ok_or_else(|| Error::invalid("input", "`input` must be a string or a list of items"))?;
+            let at = At::member("input");
+            let parts = vec![Part::new(at, PartKind::Text { text, citations: None })];
+            return Ok((Vec::new(), vec![Turn { role: Role::User, at, parts, name: None, rest: Vec::new() }]));
+        }
+    };
     let mut reader = Reader { system: Vec::new(), turns: Vec::new(), options };
     for (index, raw) in list.into_iter().enumerate() {
         reader.item(At::item("input", index), raw)?;
@@ -78,7 +82,7 @@ struct Reader<'a, 'o> {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn item(&mut self, at: At, raw: &'a RawValue) -> Result<()> {
+    fn item(&mut self, at: At, raw: Json<'a>) -> Result<()> {
         let item: Item<'a> =
             read(Some(raw)).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;
         let tag = text(item.kind);
@@ -87,7 +91,7 @@ impl<'a> Reader<'a, '_> {
             Some("function_call") => {
                 let arguments = match item.arguments.and_then(|raw| Str::from_raw(raw.get())) {
                     Some(text) => Arguments::Encoded(text),
-                    None => Arguments::Object(Raw::new(item.arguments.map_or("{}", RawValue::get))),
+                    None => Arguments::Object(Raw::new(item.arguments.map_or("{}", Json::get))),
                 };
                 let kind = PartKind::ToolCall { id: call_id(at, &item)?, name: called(at, &item)?, arguments };
                 self.models(Part { at, kind, cache: None, rest: item.rest });
@@ -98,8 +102,9 @@ impl<'a> Reader<'a, '_> {
                 self.models(Part { at, kind, cache: None, rest: item.rest });
             }
             Some("function_call_output" | "custom_tool_call_output") => {
+                let id = call_id(at, &item)?;
                 let content = pieces(at, "output", item.output);
-                let kind = PartKind::ToolResult { id: call_id(at, &item)?, content, is_error: false };
+                let kind = PartKind::ToolResult { id, content, is_error: false };
                 let part = Part { at, kind, cache: None, rest: item.rest };
                 self.turns.push(Turn { role: Role::Tool, at, parts: vec![part], name: None, rest: Vec::new() });
             }
@@ -173,11 +178,12 @@ fn called<'a>(at: At, item: &Item<'a>) -> Result<Str<'a>> {
 
 /// Reasoning with what proves it: a seal of ours as it stands, or what the provider needs of the item.
 fn reasoning<'a>(at: At, item: &Item<'a>) -> Part<'a> {
-    let texts = |list: Value<'a>| -> Vec<Str<'a>> {
-        items(list).into_iter().filter_map(|raw| text(read::<Piece<'a>>(Some(raw))?.text)).collect()
+    let texts = |list: &Option<Listed<'a>>| -> Vec<Str<'a>> {
+        let items = list.as_ref().map_or(&[][..], Listed::items);
+        items.iter().filter_map(|raw| text(read::<Piece<'a>>(Some(*raw))?.text)).collect()
     };
-    let summary = texts(item.summary);
-    let texts = if summary.is_empty() { texts(item.content) } else { summary };
+    let summary = texts(&item.summary);
+    let texts = if summary.is_empty() { texts(&item.content) } else { summary };
     let joined: Vec<&str> = texts.iter().map(Str::escaped).collect();
     let text = Str::from_escaped(&joined.join("\\n\\n"));
     let signature = proof(filled(item.id), filled(item.encrypted_content));
@@ -202,15 +208,21 @@ pub(in crate::wire::responses) fn proof<'a>(id: Option<Str<'a>>, encrypted: Opti
 }
 
 /// Content: a string, or a list of parts.
-fn pieces<'a>(at: At, list: &'static str, value: Value<'a>) -> Vec<Part<'a>> {
-    if let Some(text) = text(value) {
-        return vec![Part::new(at, PartKind::Text { text, citations: None })];
+fn pieces<'a>(at: At, list: &'static str, value: Option<Listed<'a>>) -> Vec<Part<'a>> {
+    match value {
+        None => Vec::new(),
+        Some(Listed::Value(raw)) => {
+            let part = |text| Part::new(at, PartKind::Text { text, citations: None });
+            Str::from_raw(raw.get()).map(part).into_iter().collect()
+        }
+        Some(Listed::Items(items)) => {
+            let numbered = items.into_iter().enumerate();
+            numbered.map(|(index, raw)| piece(at.inner(list, index), raw)).collect()
+        }
     }
-    let numbered = items(value).into_iter().enumerate();
-    numbered.map(|(index, raw)| piece(at.inner(list, index), raw)).collect()
 }
 
-fn piece(at: At, raw: &RawValue) -> Part<'_> {
+fn piece(at: At, raw: Json<'_>) -> Part<'_> {
     let mut it: Piece<'_> = read(Some(raw)).unwrap_or_default();
     let tag = text(it.kind).unwrap_or_else(|| Str::from_text(""));
     let whole = || PartKind::Other { tag: tag.clone(), json: Raw::new(raw.get()) };

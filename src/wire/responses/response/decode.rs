@@ -1,54 +1,52 @@
 //! An answer to its meaning.
 
-use serde_json::value::RawValue;
-
 use super::super::request::proof;
 use super::super::{error, namespace, usage};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Quirks;
 use crate::wire::ir::{Arguments, At, Choice, Part, PartKind, Response, Stop, StopReason};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::{Value, count, filled, is_object, items, read, text};
 use crate::wire_object;
 
 wire_object! {
     struct Body<'a> {
-        id: &'a RawValue,
-        model: &'a RawValue,
-        created_at: &'a RawValue,
-        status: &'a RawValue,
-        error: &'a RawValue,
-        incomplete_details: &'a RawValue,
-        output: &'a RawValue,
-        usage: &'a RawValue,
-        service_tier: &'a RawValue,
+        id: Json<'a>,
+        model: Json<'a>,
+        created_at: Json<'a>,
+        status: Json<'a>,
+        error: Json<'a>,
+        incomplete_details: Json<'a>,
+        output: Json<'a>,
+        usage: Json<'a>,
+        service_tier: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Incomplete<'a> { reason: &'a RawValue }
+    struct Incomplete<'a> { reason: Json<'a> }
 }
 
 wire_object! {
     pub(in crate::wire::responses) struct Item<'a> {
-        kind: &'a RawValue = "type",
-        id: &'a RawValue,
-        content: &'a RawValue,
-        call_id: &'a RawValue,
-        name: &'a RawValue,
-        namespace: &'a RawValue,
-        arguments: &'a RawValue,
-        input: &'a RawValue,
-        summary: &'a RawValue,
-        encrypted_content: &'a RawValue,
+        kind: Json<'a> = "type",
+        id: Json<'a>,
+        content: Json<'a>,
+        call_id: Json<'a>,
+        name: Json<'a>,
+        namespace: Json<'a>,
+        arguments: Json<'a>,
+        input: Json<'a>,
+        summary: Json<'a>,
+        encrypted_content: Json<'a>,
     }
 }
 
 wire_object! {
     struct Piece<'a> {
-        kind: &'a RawValue = "type",
-        text: &'a RawValue,
-        refusal: &'a RawValue,
+        kind: Json<'a> = "type",
+        text: Json<'a>,
+        refusal: Json<'a>,
         annotations: Raw<'a>,
         logprobs: Raw<'a>,
     }
@@ -56,7 +54,7 @@ wire_object! {
 
 /// Reads a whole answer; one that failed is an error.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
-    let it: Body<'a> = serde_json::from_str(body)
+    let it: Body<'a> = json::parse(body)
         .map_err(|e| Error::new(Kind::UpstreamFailed, "the provider's answer could not be read").with_unreadable(&e))?;
     if is_object(it.error) || text(it.status).is_some_and(|s| s.is("failed")) {
         return Err(error::decode_in_band(body));
@@ -103,7 +101,7 @@ pub(in crate::wire::responses) fn stop_of<'a>(
 }
 
 /// The parts of an item.
-pub(in crate::wire::responses) fn parts_of<'a>(item: &Item<'a>, raw: &'a RawValue) -> Vec<Part<'a>> {
+pub(in crate::wire::responses) fn parts_of<'a>(item: &Item<'a>, raw: Json<'a>) -> Vec<Part<'a>> {
     let part = |kind| vec![Part::new(At::default(), kind)];
     let tag = text(item.kind).unwrap_or_else(|| Str::from_text("message"));
     match tag.escaped() {
@@ -116,7 +114,7 @@ pub(in crate::wire::responses) fn parts_of<'a>(item: &Item<'a>, raw: &'a RawValu
             let arguments = match (tag.escaped(), text(item.arguments), item.arguments) {
                 ("custom_tool_call", ..) => Arguments::Text(text(item.input).unwrap_or_else(|| Str::from_text(""))),
                 (_, Some(text), _) => Arguments::Encoded(text),
-                (_, None, raw) => Arguments::Object(Raw::new(raw.map_or("{}", RawValue::get))),
+                (_, None, raw) => Arguments::Object(Raw::new(raw.map_or("{}", Json::get))),
             };
             part(PartKind::ToolCall { id: call_id(item), name: name(item), arguments })
         }
@@ -124,7 +122,7 @@ pub(in crate::wire::responses) fn parts_of<'a>(item: &Item<'a>, raw: &'a RawValu
     }
 }
 
-fn said(raw: &RawValue) -> Option<Part<'_>> {
+fn said(raw: Json<'_>) -> Option<Part<'_>> {
     let it: Piece<'_> = read(Some(raw))?;
     let kind = match (filled(it.refusal), text(it.text)) {
         (Some(text), _) => PartKind::Refusal { text },

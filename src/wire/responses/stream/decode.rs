@@ -1,49 +1,47 @@
 //! An upstream's stream, read.
 
-use serde_json::value::RawValue;
-
 use super::super::request::proof;
 use super::super::response::{Item, call_id, name, parts_of, stop_of, thought};
 use super::super::{error, usage};
 use crate::error::{Error, Kind};
 use crate::wire::ir::{Arguments, Delta, Event, Part, PartKind, PartStart};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::{Value, count, filled, items, read, text};
 use crate::wire::{Decode, Quirks};
 use crate::wire_object;
 
 wire_object! {
     struct Data<'a> {
-        kind: &'a RawValue = "type",
-        response: &'a RawValue,
-        item: &'a RawValue,
-        output_index: &'a RawValue,
-        content_index: &'a RawValue,
-        summary_index: &'a RawValue,
-        delta: &'a RawValue,
-        text: &'a RawValue,
-        refusal: &'a RawValue,
-        arguments: &'a RawValue,
-        input: &'a RawValue,
+        kind: Json<'a> = "type",
+        response: Json<'a>,
+        item: Json<'a>,
+        output_index: Json<'a>,
+        content_index: Json<'a>,
+        summary_index: Json<'a>,
+        delta: Json<'a>,
+        text: Json<'a>,
+        refusal: Json<'a>,
+        arguments: Json<'a>,
+        input: Json<'a>,
         annotation: Raw<'a>,
     }
 }
 
 wire_object! {
     struct Answer<'a> {
-        id: &'a RawValue,
-        model: &'a RawValue,
-        created_at: &'a RawValue,
-        service_tier: &'a RawValue,
-        status: &'a RawValue,
-        incomplete_details: &'a RawValue,
-        output: &'a RawValue,
-        usage: &'a RawValue,
+        id: Json<'a>,
+        model: Json<'a>,
+        created_at: Json<'a>,
+        service_tier: Json<'a>,
+        status: Json<'a>,
+        incomplete_details: Json<'a>,
+        output: Json<'a>,
+        usage: Json<'a>,
     }
 }
 
 wire_object! {
-    struct Incomplete<'a> { reason: &'a RawValue }
+    struct Incomplete<'a> { reason: Json<'a> }
 }
 
 type Sink<'s> = dyn FnMut(&Event<'_>) + 's;
@@ -221,7 +219,7 @@ impl Decoder {
         self.done(number(data.output_index), raw, sink);
     }
 
-    fn done(&mut self, theirs: u64, raw: &RawValue, sink: &mut Sink<'_>) {
+    fn done(&mut self, theirs: u64, raw: Json<'_>, sink: &mut Sink<'_>) {
         let Some(item) = read::<Item<'_>>(Some(raw)) else { return };
         match text(item.kind).as_ref().map(Str::escaped) {
             Some("reasoning") => self.thought_done(theirs, &item, sink),
@@ -246,7 +244,7 @@ impl Decoder {
         }
     }
 
-    fn call_done(&mut self, theirs: u64, item: &Item<'_>, raw: &RawValue, sink: &mut Sink<'_>) {
+    fn call_done(&mut self, theirs: u64, item: &Item<'_>, raw: Json<'_>, sink: &mut Sink<'_>) {
         let is_open = |open: &Open| open.item == theirs && matches!(open.what, What::Call { .. });
         let open = self.open.iter().find(|open| is_open(open)).copied();
         if open.is_some_and(|open| open.said) || open.is_none() && self.was_told(theirs) {
@@ -362,7 +360,7 @@ impl Decode for Decoder {
         if self.over || text.is_empty() || text == "[DONE]" {
             return;
         }
-        match serde_json::from_str::<Data<'_>>(text) {
+        match json::parse::<Data<'_>>(text) {
             Ok(fields) => {
                 let kind = filled(fields.kind);
                 let kind = kind.as_ref().map_or(name, Str::escaped);

@@ -13,6 +13,10 @@ use serde_json::value::RawValue;
 
 use super::scan;
 
+mod read;
+
+pub(crate) use read::parse;
+
 /// A JSON string literal, quotes and escapes included.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Str<'a>(Cow<'a, str>);
@@ -57,6 +61,16 @@ impl<'a> Str<'a> {
             return Cow::Borrowed(inner);
         }
         Cow::Owned(unescape(&self.0))
+    }
+
+    /// Whether there is nothing to be seen in it.
+    pub fn is_blank(&self) -> bool {
+        let mut rest = self.escaped().trim_start();
+        while let Some(tail) = ["\\n", "\\r", "\\t"].iter().find_map(|blank| rest.strip_prefix(blank)) {
+            rest = tail.trim_start();
+        }
+        // Other escapes are seldom blanks, and seldom what a text begins with.
+        rest.is_empty() || rest.starts_with('\\') && self.text().trim().is_empty()
     }
 
     /// Whether the text equals `plain`, without unescaping where that is enough.
@@ -105,12 +119,93 @@ impl fmt::Debug for Str<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let raw = <&'de RawValue>::deserialize(d)?;
-        Self::from_raw(raw.get()).ok_or_else(|| D::Error::custom("expected a string"))
+        Self::from_raw(Json::deserialize(d)?.get()).ok_or_else(|| D::Error::custom("expected a string"))
     }
 }
 
-/// Any JSON value, as it stood.
+/// A JSON value as it stands in the text it is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<'a>(&'a str);
+
+impl<'a> Json<'a> {
+    /// Takes text that is known to be JSON.
+    pub const fn new(json: &'a str) -> Self {
+        Self(json)
+    }
+
+    pub const fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> serde::de::Visitor<'de> for V {
+            type Value = Json<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any JSON value")
+            }
+            /// By our own reader.
+            fn visit_borrowed_str<E>(self, json: &'de str) -> Result<Json<'de>, E> {
+                Ok(Json(json))
+            }
+            /// By serde_json.
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Json<'de>, D::Error> {
+                <&'de RawValue>::deserialize(d).map(|raw| Json(raw.get()))
+            }
+        }
+        d.deserialize_newtype_struct(read::AS_IT_STANDS, V)
+    }
+}
+
+/// A value that may be a list, whose items are found in the same pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed<'a> {
+    Items(Vec<Json<'a>>),
+    /// What is no list.
+    Value(Json<'a>),
+}
+
+impl<'a> Listed<'a> {
+    /// The items; none of what is no list.
+    pub fn items(&self) -> &[Json<'a>] {
+        match self {
+            Self::Items(items) => items,
+            Self::Value(_) => &[],
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Listed<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> serde::de::Visitor<'de> for V {
+            type Value = Listed<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any JSON value")
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Listed<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Listed::Items(items))
+            }
+            fn visit_borrowed_str<E>(self, json: &'de str) -> Result<Listed<'de>, E> {
+                Ok(Listed::Value(Json(json)))
+            }
+            /// By serde_json, which cannot tell before it has passed over all of it.
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Listed<'de>, D::Error> {
+                let json = Json::deserialize(d)?;
+                Ok(parse(json.get()).map_or(Listed::Value(json), Listed::Items))
+            }
+        }
+        d.deserialize_newtype_struct(read::LISTED, V)
+    }
+}
+
+/// Any JSON value, as it stood, borrowed or owned.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Raw<'a>(Cow<'a, str>);
 
@@ -160,7 +255,7 @@ impl<'a> Raw<'a> {
 
     /// Reads the value as `T`; a value of another shape is `None` (be lenient in what comes in).
     pub fn read<'s, T: Deserialize<'s>>(&'s self) -> Option<T> {
-        serde_json::from_str(&self.0).ok()
+        parse(&self.0).ok()
     }
 
     pub fn into_owned(self) -> Raw<'static> {
@@ -180,7 +275,7 @@ impl fmt::Debug for Raw<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Self(Cow::Borrowed(<&'de RawValue>::deserialize(d)?.get())))
+        Ok(Self(Cow::Borrowed(Json::deserialize(d)?.get())))
     }
 }
 
@@ -462,6 +557,29 @@ mod tests {
         assert_eq!(it.rest.len(), 2);
         assert_eq!(it.rest[0].1.get(), "1e400");
         assert_eq!(it.rest[1].1.as_str().unwrap().text(), "\u{fffd}\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn blanks_are_told_without_reading_all_of_a_text() {
+        for literal in [
+            "",
+            " ",
+            "a",
+            "\\n",
+            " \\n\\t \\r",
+            "\\n.",
+            "\\u0020",
+            "\\u00e9",
+            "\\f",
+            "\\b",
+            "\\\\n",
+            "\u{a0}",
+            "\u{e9}\\n",
+            " \\ud800",
+        ] {
+            let text = Str::from_escaped(literal);
+            assert_eq!(text.is_blank(), text.text().trim().is_empty(), "{literal}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! - `proxy` knows Pingora: listeners, hooks, the attempt loop, connections;
 //! - `stage` is the life of a request, one verb a file;
 //! - `tenant`, `limit`, `route` decide who may, how much, and where to;
+//! - [`tools`] are what models call and the gateway runs itself;
 //! - [`wire`] translates: formats to meaning and back;
 //! - [`provider`] is what is known of each vendor, as data;
 //! - [`usage`] counts and prices tokens, [`record`] is what is known of a request, [`ledger`] keeps what
@@ -43,6 +44,8 @@ pub mod store;
 #[cfg(feature = "proxy")]
 pub mod telemetry;
 pub mod tenant;
+#[cfg(feature = "proxy")]
+pub mod tools;
 pub mod usage;
 mod whole;
 pub mod wire;

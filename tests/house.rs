@@ -33,9 +33,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("alert", &["config", "limit", "provider", "record", "secret", "wire"]),
     ("capture", &["config", "limit", "secret", "whole", "wire"]),
     ("admin", &["capture", "config", "error", "ledger", "limit", "secret", "store", "telemetry", "tenant", "wire"]),
+    ("tools", &["config", "secret", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),
     ("route", &["config", "error", "limit", "provider", "usage", "wire"]),
-    ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "usage", "wire"]),
+    ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "tools", "usage", "wire"]),
     (
         "proxy",
         &[
@@ -56,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "tenant",
+            "tools",
             "usage",
             "whole",
             "wire",

@@ -25,4 +25,5 @@ mod resolve;
 pub mod runtime;
 pub mod schema;
 pub mod telemetry;
+pub mod tools;
 pub mod yaml;

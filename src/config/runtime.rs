@@ -18,6 +18,7 @@ use super::database::DatabaseUrl;
 pub use super::discovered::Discovered;
 pub use super::limits::{Limits, Share};
 use super::telemetry::Telemetry;
+use super::tools::{EdgeTools, ToolSettings};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -50,6 +51,8 @@ pub struct Runtime {
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
     pub alerts: Arc<Alerts>,
+    /// Tools that the gateway runs itself, in the order of the file.
+    pub tools: Vec<Arc<ToolSettings>>,
 }
 
 /// `state:`
@@ -173,6 +176,7 @@ impl Default for Runtime {
             prices: Arc::default(),
             telemetry: Telemetry::default(),
             alerts: Arc::default(),
+            tools: Vec::new(),
         }
     }
 }
@@ -339,6 +343,7 @@ pub struct Route {
     /// What `auto` weighs most, where the request does not say.
     pub prefer: Prefer,
     pub rules: Vec<Rule>,
+    pub edge_tools: Option<Arc<EdgeTools>>,
 }
 
 impl Route {
@@ -501,6 +506,7 @@ pub struct Tenant {
     pub require: Labels,
     /// Its share where places at an endpoint are scarce.
     pub weight: u32,
+    pub edge_tools: Option<Arc<EdgeTools>>,
 }
 
 impl Default for Tenant {
@@ -520,6 +526,7 @@ impl Default for Tenant {
             regions: Vec::new(),
             require: Labels::default(),
             weight: 1,
+            edge_tools: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::limit::clock::Clock;
 use crate::limit::{Limiter, Scope};
 use crate::route::board::Board;
 use crate::tenant::keys::{Keyring, Roster};
+use crate::tools::Toolbox;
 
 /// See the module documentation.
 pub(crate) struct Live {
@@ -24,6 +25,8 @@ pub(crate) struct Live {
     pub(crate) board: Board,
     upstreams: HashMap<String, Arc<Upstream>>,
     lines: HashMap<String, Arc<Lines>>,
+    /// What models may call and the gateway runs.
+    pub(crate) tools: Toolbox,
 }
 
 /// Everybody who may call, and what their requests are paid from.
@@ -77,7 +80,8 @@ impl Live {
             Some((deployment.id.clone(), lines))
         };
         let lines = runtime.endpoints().filter_map(lines).collect();
-        Ok(Self { runtime, callers, board, upstreams, lines })
+        let tools = Toolbox::new(&runtime, old.map(|old| &old.tools));
+        Ok(Self { runtime, callers, board, upstreams, lines, tools })
     }
 
     /// Keeps what servers said of themselves, where they are still the same servers, and credentials

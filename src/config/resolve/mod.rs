@@ -62,6 +62,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         prices,
         telemetry: telemetry::telemetry(&raw.telemetry, cx),
         alerts: Arc::new(alerts::alerts(raw, cx)),
+        tools: Vec::new(),
     })
 }
 

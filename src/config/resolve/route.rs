@@ -63,7 +63,7 @@ pub(super) fn any(
         let attempts = attempts::written(&raw.defaults);
         let group = Group { strategy: Strategy::Auto, members };
         let (affinity, prefer, rules) = (None, Prefer::default(), Vec::new());
-        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules })
+        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules, edge_tools: None })
     })
 }
 
@@ -105,6 +105,7 @@ fn route(
         affinity: raw.affinity.as_deref().copied(),
         prefer: raw.prefer.0,
         rules: Vec::new(),
+        edge_tools: None,
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

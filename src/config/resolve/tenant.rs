@@ -66,6 +66,7 @@ fn tenant(
         regions: raw.regions.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
         require: labels(&raw.require),
         weight: weight(&raw.weight, cx),
+        edge_tools: None,
     };
     (tenant, own)
 }
@@ -197,7 +198,8 @@ impl Book {
         let (limits, budgets) = (own.limits, own.budgets);
         let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
         let (id, active) = (id.0.clone(), *raw.active);
-        let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous };
+        let edge_tools = None;
+        let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous, edge_tools };
         self.keys.insert(hash, Arc::new(key));
     }
 

@@ -163,6 +163,8 @@ impl Held {
                 sha256: previous.sha256,
                 until: SystemTime::UNIX_EPOCH + Duration::from_millis(previous.until_ms),
             }),
+            // A tenant's administrator makes such keys, and could switch on what the tenant may not have.
+            edge_tools: None,
         }
     }
 }

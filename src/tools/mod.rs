@@ -1,0 +1,142 @@
+//! Tools that the gateway runs itself: what a model is told of them, and how they are called.
+//!
+//! A [`Toolbox`] is all that the configuration names, and what is built in; [`Toolbox::offered`] is what
+//! a request has of it. Calling one never fails: what goes wrong is said to the model, which may know
+//! another way. Each call is bounded in time and bytes by the tool itself.
+
+mod builtin;
+mod toolbox;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use toolbox::Toolbox;
+
+/// Arguments of a call that are longer are refused: no model writes that much to a tool on purpose.
+const MOST_ARGUMENT_BYTES: usize = 1 << 20;
+
+/// What the model is told of a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Letters, digits, `_` and `-`, at most 64 of them: what every vendor takes.
+    pub name: String,
+    pub description: String,
+    /// JSON Schema of the arguments, an object.
+    pub schema: String,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Done,
+    /// The tool says that it did not work.
+    Failed,
+    /// The tool was not done in its time.
+    TimedOut,
+    /// The tenant has called it too often.
+    Limited,
+}
+
+impl End {
+    pub const ALL: [Self; 4] = [Self::Done, Self::Failed, Self::TimedOut, Self::Limited];
+
+    /// The metric's `outcome`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed => "error",
+            Self::TimedOut => "timeout",
+            Self::Limited => "limited",
+        }
+    }
+}
+
+/// What the model gets back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub text: String,
+    pub is_error: bool,
+    pub end: End,
+}
+
+impl Outcome {
+    pub fn done(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_error: false, end: End::Done }
+    }
+
+    /// `text` is for the model: it says what to do better, and nothing that is secret.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_error: true, end: End::Failed }
+    }
+}
+
+/// Says what the tenant used and has left, as JSON.
+pub type UsageReport = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// For whom a tool runs.
+#[derive(Clone, Default)]
+pub struct Caller {
+    pub tenant: String,
+    pub key: String,
+    pub request_id: String,
+    /// What `weir_usage` answers.
+    pub usage: Option<UsageReport>,
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caller({} {} {})", self.tenant, self.key, self.request_id)
+    }
+}
+
+/// One tool.
+#[derive(Debug)]
+pub struct Tool {
+    spec: Spec,
+    /// How the configuration calls it: `server/tool` for a server's.
+    listed: String,
+    work: Work,
+    timeout: Duration,
+}
+
+/// What a tool does.
+#[derive(Debug)]
+enum Work {
+    BuiltIn(builtin::BuiltIn),
+}
+
+impl Tool {
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// How the configuration calls it: its name, or `server/tool` for a server's.
+    pub fn listed(&self) -> &str {
+        &self.listed
+    }
+
+    /// Runs it with the arguments that the model wrote, which may be anything. Never fails, never
+    /// takes longer than the tool's timeout.
+    pub async fn call(&self, arguments: &str, caller: &Caller) -> Outcome {
+        if arguments.len() > MOST_ARGUMENT_BYTES {
+            return Outcome::failed(format!("The arguments are longer than {MOST_ARGUMENT_BYTES} bytes."));
+        }
+        // Some models write nothing where there is nothing to say.
+        let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+        match tokio::time::timeout(self.timeout, self.work(arguments, caller)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome {
+                text: format!("{} did not answer within {:?}.", self.spec.name, self.timeout),
+                is_error: true,
+                end: End::TimedOut,
+            },
+        }
+    }
+
+    async fn work(&self, arguments: &str, caller: &Caller) -> Outcome {
+        match &self.work {
+            Work::BuiltIn(tool) => tool.call(arguments, caller),
+        }
+    }
+}

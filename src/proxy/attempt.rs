@@ -270,6 +270,8 @@ async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Beg
     }
     let note = match attempt.why {
         Why::Continuation => hooks::answer_goes_on(attempt, head)?,
+        // The stream goes on already.
+        Why::Tools if attempt.answer.is_stream() => Bytes::new(),
         _ => hooks::answer_begins(x, attempt, head).map(|()| Bytes::new())?,
     };
     match attempt.answer.is_stream() {
@@ -375,7 +377,7 @@ async fn beginning(attempt: &mut Attempt, leg: &mut Leg) -> Result<Batch> {
         };
         // A file may be empty, an answer may not.
         let is_empty_file = batch.end && attempt.answer.passed_head().is_some();
-        if !batch.out.is_empty() || is_empty_file {
+        if !batch.out.is_empty() || is_empty_file || attempt.answer.pending().is_some() {
             return Ok(batch);
         }
         // Nothing has come out before the answer has begun: then another target may be asked.

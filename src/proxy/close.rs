@@ -14,7 +14,7 @@ use crate::limit::{Admission, Used};
 use crate::record::{OK, Outcome, Tried};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::translate::Turn;
-use crate::usage::price::{Charge, amount};
+use crate::usage::price::{Charge, PicoUsd, amount};
 use crate::usage::tokens::{Usage, UsageSource};
 
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
@@ -186,6 +186,28 @@ impl Gateway {
         let Some(mut attempt) = x.attempt.take() else { return };
         book(x, &mut attempt, error);
         x.attempt = Some(attempt);
+    }
+
+    /// The model has called tools of the gateway's, and is asked again: what this turn used is booked for
+    /// itself. Gives back what the client is told of that.
+    pub(super) fn round_over(&self, x: &mut Exchange) -> Usage {
+        let Some(mut attempt) = x.attempt.take() else { return Usage::default() };
+        let used = used(x, &attempt, None);
+        let charge = used.map(|(usage, _)| price(x, &attempt, &usage)).unwrap_or_default();
+        self.put(x, &mut attempt, OK, None);
+        attempt.leave();
+        attempt.booked = true;
+        if let Some(tried) = x.timeline.last_mut() {
+            (tried.usage, tried.charge) = (used, charge);
+            tried.service_tier = attempt.answer.service_tier().map(str::to_owned);
+        }
+        x.attempt = Some(attempt);
+        used.map(|(usage, _)| usage).unwrap_or_default()
+    }
+
+    /// What all attempts that are over have cost, as far as that is known.
+    pub(super) fn spent(&self, x: &Exchange) -> PicoUsd {
+        so_far(x, None).cost
     }
 
     /// Of two attempts side by side the other one answered, or failed last.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
+use super::edge::Edge;
 use super::line::Place;
 use super::live::Live;
 use super::shutdown::Ticket;
@@ -87,6 +88,8 @@ pub(crate) struct Exchange {
     /// The client has the head of a stream, so that its connection is not taken for dead: and nothing
     /// else yet, as long as there is no first byte.
     pub(crate) head_is_out: bool,
+    /// What it has of the gateway's own tools.
+    pub(crate) edge: Option<Box<Edge>>,
     /// Where somebody wants to see it.
     pub(crate) capture: Option<Arc<Recorder>>,
     /// Where somebody looks at what runs.
@@ -261,6 +264,7 @@ impl Exchange {
             attempts: 0,
             timeline: Vec::new(),
             head_is_out: false,
+            edge: None,
             capture: None,
             runs: None,
             stopped: None,
@@ -305,7 +309,8 @@ impl Exchange {
     fn source(&self) -> Result<Source<'_>, Error> {
         match (self.endpoint, &self.parsed) {
             (Some(endpoint), Some(parsed)) => {
-                Ok(Source { endpoint, body: &self.body, parsed, strict: self.strict, betas: &self.betas })
+                let extra = self.edge.as_ref().map(|edge| edge.extra());
+                Ok(Source { endpoint, body: &self.body, parsed, strict: self.strict, betas: &self.betas, extra })
             }
             _ => Err(Error::internal("nothing was parsed")),
         }

@@ -170,7 +170,7 @@ async fn one(pools: &Pools, upstream: &Upstream, target: &Target, question: &Que
 
 fn prepare(body: &Bytes, target: &Target) -> Result<(Prepared, Parsed)> {
     let parsed = parse::parse(Endpoint::Chat, "", None, body)?;
-    let source = Source { endpoint: Endpoint::Chat, body, parsed: &parsed, strict: true, betas: &[] };
+    let source = Source { endpoint: Endpoint::Chat, body, parsed: &parsed, strict: true, betas: &[], extra: None };
     Ok((translate::prepare(source, target)?, parsed))
 }
 

@@ -13,6 +13,7 @@ use http::{Method, StatusCode, request, response};
 
 use super::attempt::Refusal;
 use super::context::{Attempt, Exchange};
+use super::edge;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
@@ -300,6 +301,7 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
         return Ok(());
     }
     let (request_id, id) = (x.request_id.hyphenated().to_string(), x.request_id.simple().to_string());
+    let own = x.edge.as_ref().map(|edge| edge.own());
     let context = Context {
         target: &attempt.target,
         prepared: &attempt.prepared,
@@ -312,6 +314,7 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
         earlier: &attempt.earlier,
         owner: owner.as_ref(),
         resumable: x.plan.as_ref().is_some_and(|plan| plan.attempts.continues),
+        own: own.as_ref(),
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
@@ -427,6 +430,9 @@ pub(super) fn describe(head: &mut response::Parts, x: &Exchange) {
     }
     if let Some(reason) = x.plan.as_ref().and_then(|plan| plan.reason.as_deref()) {
         respond::set(head, respond::ROUTE_REASON, reason);
+    }
+    if let Some(names) = edge::names(x) {
+        respond::set(head, respond::TOOLS_EXECUTED, names);
     }
     let overhead = x.clock.spent().as_micros();
     respond::set(head, respond::OVERHEAD, format!("{}.{:03}", overhead / 1000, overhead % 1000));

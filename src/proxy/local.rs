@@ -13,6 +13,7 @@ use crate::limit::clock::unix_ms;
 use crate::limit::{Shown, Who};
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::models;
+use crate::tools::UsageReport;
 use crate::wire::json::Obj;
 use crate::wire::seal::Seal;
 
@@ -72,6 +73,13 @@ pub(super) fn write_usage(x: &Exchange, body: &mut Obj<'_>) {
     for purse in purses(x) {
         purse.write_usage(&mut list.obj(), unix_ms);
     }
+}
+
+/// Both as a tool of the gateway's tells them, once it is asked.
+pub(super) fn report(gateway: &Gateway, x: &Exchange) -> UsageReport {
+    let report = [&b"{\"usage\":"[..], &usage(x), b",\"limits\":", &limits(gateway, x), b"}"].concat();
+    let report = String::from_utf8(report).unwrap_or_default();
+    Arc::new(move || report.clone())
 }
 
 fn purses(x: &Exchange) -> impl Iterator<Item = &Arc<Purse>> {

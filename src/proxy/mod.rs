@@ -16,6 +16,7 @@ mod context;
 pub(crate) mod credentials;
 mod database;
 mod discover;
+pub(crate) mod edge;
 pub(crate) mod examine;
 mod fleet;
 pub(crate) mod handover;
@@ -333,6 +334,7 @@ impl Gateway {
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
+        edge::open(x, &session.req_header().headers).await?;
         self.limit(x).await?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
             return self.answer_here(session, x, body).await;

@@ -16,7 +16,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
 use super::line::Place;
-use super::{Gateway, capture, race, stream};
+use super::{Gateway, capture, edge, race, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::record::Why;
@@ -25,6 +25,7 @@ use crate::route::cause::Failure;
 use crate::route::vital::{Run, Standing};
 use crate::stage::answer::Answer;
 use crate::stage::route::Plan;
+use crate::wire::edge::Pending;
 
 /// Tries the targets of the plan until one has answered the client.
 pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchange) -> Result<()> {
@@ -42,6 +43,8 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
     let mut next = attempts.first(&Sight { gateway, x, plan }, gateway.clock.now_ms(), until_ms);
     let mut told: Option<(Failure, Error, Verbatim)> = None;
     let mut last: Option<(usize, Error)> = None;
+    // The model is asked again with what tools of the gateway's gave.
+    let mut is_round = false;
     loop {
         let (index, for_ms) = match next {
             Next::Ask(index) => (index, 0),
@@ -53,6 +56,7 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
         };
         wait(session, x, alive, for_ms).await?;
         let why = match &last {
+            _ if std::mem::take(&mut is_round) => Why::Tools,
             _ if stream::is_open(x) => Why::Continuation,
             None => Why::First,
             Some((last, _)) if *last == index => Why::Retry,
@@ -73,8 +77,17 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
         }
         x.attempts += 1;
         x.attempt = Some(attempt);
-        let done = attempt_once(gateway, session, x, alive, &mut attempts, index).await;
-        let Err(error) = done else { return Ok(()) };
+        let error = match attempt_once(gateway, session, x, alive, &mut attempts, index).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(pending)) => {
+                if !edge::round(gateway, session, x, alive, pending).await? {
+                    return Ok(());
+                }
+                (next, is_round, last) = (Next::Ask(index), true, None);
+                continue;
+            }
+            Err(error) => error,
+        };
         let error = super::hooks::clean_error(x, &error);
         let failure = gateway.attempt_failed(x, &error);
         let is_over = x.end.first_byte.is_some() && !stream::is_open(x);
@@ -159,6 +172,13 @@ fn new_attempt(x: &mut Exchange, index: usize, why: Why) -> Result<Attempt> {
     x.clock.go();
     let mut attempt = written(x, index, why);
     x.clock.pause();
+    // So does one that went on to the gateway's tools.
+    if let (Why::Tools, Ok(attempt), Some(before)) = (why, &mut attempt, &mut x.attempt)
+        && before.answer.is_stream()
+    {
+        attempt.answer = std::mem::replace(&mut before.answer, Answer::unseen());
+        attempt.answer.next_round(&attempt.prepared, &attempt.target);
+    }
     // The stream that is open goes on, whoever feeds it.
     if let (Why::Continuation, Ok(attempt), Some(broken)) = (why, &mut attempt, &mut x.attempt) {
         attempt.answer = std::mem::replace(&mut broken.answer, Answer::unseen());
@@ -184,7 +204,7 @@ pub(super) fn written(x: &Exchange, index: usize, why: Why) -> Result<Attempt> {
     Ok(attempt)
 }
 
-/// Asks, and gives the client the answer.
+/// Asks, and gives the client the answer; or gives back what of it waits for tools of the gateway's.
 async fn attempt_once(
     gateway: &Gateway,
     session: &mut Session,
@@ -192,7 +212,7 @@ async fn attempt_once(
     alive: &mut Alive<'_>,
     attempts: &mut Attempts,
     index: usize,
-) -> Result<()> {
+) -> Result<Option<Pending>> {
     let places = places_in_turn(gateway, session, x, alive).await?;
     let run = begin(gateway, x, index);
     let attempt = x.attempt_mut()?;
@@ -203,10 +223,13 @@ async fn attempt_once(
     let (mut leg, begun) = match race::ask(gateway, session, x, alive, attempts, index).await {
         Ok(answered) => answered,
         // Who was to go on with a stream may have broken before there was anything new in it.
-        Err(error) if x.end.first_byte.is_some() => return stream::cut(gateway, session, x, error).await,
+        Err(error) if x.end.first_byte.is_some() => {
+            return stream::cut(gateway, session, x, error).await.map(|()| None);
+        }
         Err(error) => return Err(error),
     };
     let done = match begun {
+        Begun::Whole(_) if x.attempt_mut()?.answer.pending().is_some() => Ok(()),
         Begun::Whole(body) => whole(gateway, session, x, body).await,
         Begun::Stream(first) => stream::run(gateway, session, x, alive, &mut leg, first).await,
     };
@@ -214,7 +237,8 @@ async fn attempt_once(
         Ok(()) => finish(gateway, leg).await,
         Err(error) => abandon(leg, error),
     }
-    done
+    done?;
+    Ok(x.attempt_mut()?.answer.pending())
 }
 
 /// Places at the attempt's endpoint, where they are scarce: in turn, as long as there is time and a
@@ -259,8 +283,9 @@ pub(super) fn begin(gateway: &Gateway, x: &Exchange, index: usize) -> Option<Run
 }
 
 /// An answer that is not streamed.
-async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body: Bytes) -> Result<()> {
+pub(super) async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body: Bytes) -> Result<()> {
     x.clock.go();
+    let body = edge::told(x, body);
     gateway.attempt_answered(x);
     gateway.settle(x);
     let head = super::hooks::whole_head(x, body.len())?;

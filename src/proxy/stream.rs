@@ -50,6 +50,10 @@ pub(super) async fn run(
             let out = hooks::redacted(x, batch.out);
             return last(gateway, session, x, out).await;
         }
+        if batch.end && x.attempt_mut()?.answer.pending().is_some() {
+            // Over for the provider, and not for the client.
+            return write(session, x, batch.out, false).await;
+        }
         if batch.end {
             return last(gateway, session, x, batch.out).await;
         }
@@ -175,7 +179,7 @@ pub(super) async fn refuse(gateway: &Gateway, session: &mut Session, x: &mut Exc
 
 /// The end of a stream: settled before the client can know that it is over, so that its next request
 /// finds its limits as they are.
-async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: Bytes) -> Result<()> {
+pub(super) async fn last(gateway: &Gateway, session: &mut Session, x: &mut Exchange, out: Bytes) -> Result<()> {
     gateway.settle(x);
     gateway.seal(x);
     write(session, x, out, true).await

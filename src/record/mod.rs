@@ -65,10 +65,12 @@ pub enum Why {
     Hedge,
     /// A stream broke and goes on from another target.
     Continuation,
+    /// The model called tools of the gateway's, and gets what they gave.
+    Tools,
 }
 
 impl Why {
-    pub const ALL: [Self; 5] = [Self::First, Self::Retry, Self::Fallback, Self::Hedge, Self::Continuation];
+    pub const ALL: [Self; 6] = [Self::First, Self::Retry, Self::Fallback, Self::Hedge, Self::Continuation, Self::Tools];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,6 +79,7 @@ impl Why {
             Self::Fallback => "fallback",
             Self::Hedge => "hedge",
             Self::Continuation => "continuation",
+            Self::Tools => "tools",
         }
     }
 }

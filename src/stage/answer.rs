@@ -15,7 +15,10 @@ use crate::secret::Secret;
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::bridge::Bridge;
+use crate::wire::edge::kept::Keeper;
+use crate::wire::edge::{self, Done, Own, Pending};
 use crate::wire::gemini::array::AsArray;
+use crate::wire::ir::Response;
 use crate::wire::owned::{Owned, Owner};
 use crate::wire::stream::{Ending, Next, Pipe, Said, Translator, aside};
 use crate::wire::watch::{self, StreamWatch, Watch};
@@ -58,6 +61,9 @@ struct Whole {
     input_estimate_tokens: u64,
     /// What an encoder needs to know of the client; `None` where the bytes stay.
     reencode: Option<Reencode>,
+    own: Option<Own>,
+    /// What waits for the gateway's own tools, and the provider's answer.
+    pending: Option<(Pending, Bytes)>,
     turned: Option<Turned>,
     /// Who may come back to it, where the provider keeps it.
     owner: Option<Owner>,
@@ -109,6 +115,8 @@ pub struct Context<'c> {
     /// Another target may go on with the answer where it breaks: it is recorded, and translated for
     /// that also where the formats agree.
     pub resumable: bool,
+    /// What of it is for the gateway's own tools.
+    pub own: Option<&'c Own>,
 }
 
 impl Answer {
@@ -148,6 +156,8 @@ impl Answer {
             endpoint: prepared.endpoint,
             input_estimate_tokens: context.parsed.input_estimate_tokens,
             reencode,
+            own: context.own.cloned(),
+            pending: None,
             turned,
             owner: context.owner.cloned(),
             usage: None,
@@ -162,7 +172,7 @@ impl Answer {
         let (prepared, parsed, target) = (context.prepared, context.parsed, context.target);
         let (quirks, seal) = (&target.deployment.quirks, &target.deployment.seal);
         // Behind the id of a kept answer is only what its provider said of it.
-        let recorded = context.resumable && parsed.choices == 1 && context.owner.is_none();
+        let recorded = context.resumable && parsed.choices == 1 && context.owner.is_none() && context.own.is_none();
         let plain = || Arc::new(Bridge::plain(prepared.dialect, prepared.dialect, seal));
         let bridge = prepared.bridge.clone().or_else(|| recorded.then(plain));
         let pipe: Box<dyn Pipe> = if let Some(bridge) = &bridge {
@@ -176,6 +186,10 @@ impl Answer {
                 seal,
             };
             let translator = Translator::new(bridge, prepared.framing, quirks, &client);
+            let translator = match context.own {
+                Some(own) => translator.in_rounds(own.clone()),
+                None => translator,
+            };
             Box::new(if recorded { translator.recorded() } else { translator })
         } else {
             Box::new(StreamWatch::new(&Watch {
@@ -278,6 +292,31 @@ impl Answer {
     pub fn resume(&mut self, prepared: &Prepared, target: &Target) {
         if let (Mode::Stream(pipe), Some(bridge)) = (&mut self.mode, &prepared.bridge) {
             pipe.resume(&Next { bridge, framing: prepared.framing, quirks: &target.deployment.quirks });
+        }
+    }
+
+    /// What waits for the gateway's own tools: the answer is not over for the client.
+    pub fn pending(&self) -> Option<Pending> {
+        match &self.mode {
+            Mode::Stream(pipe) => pipe.pending(),
+            Mode::Whole(whole) => whole.pending.as_ref().map(|(pending, _)| pending.clone()),
+            _ => None,
+        }
+    }
+
+    /// A stream goes on with the answer to what they gave.
+    pub fn next_round(&mut self, prepared: &Prepared, target: &Target) {
+        if let (Mode::Stream(pipe), Some(bridge)) = (&mut self.mode, &prepared.bridge) {
+            pipe.next_round(&Next { bridge, framing: prepared.framing, quirks: &target.deployment.quirks });
+        }
+    }
+
+    /// Ends an answer that waits with what is the client's of it; what was done beside its calls goes with
+    /// them.
+    pub fn release(&mut self, done: &[Done], keeper: Keeper<'_>) -> Result<Bytes> {
+        match &mut self.mode {
+            Mode::Whole(whole) => whole.release(done, keeper),
+            _ => Ok(self.written(|pipe, out| pipe.release(done, keeper, out))),
         }
     }
 
@@ -422,10 +461,36 @@ impl Whole {
         let Some(to) = &self.reencode else {
             return Ok(self.owner.as_ref().and_then(|owner| owner.close(text)).map_or(body, Bytes::from));
         };
+        let (response, pending) = self.told(to, text)?;
+        if let Some(pending) = pending {
+            self.pending = Some((pending, body));
+            return Ok(Bytes::new());
+        }
+        Ok(self.encoded(to, &response, body.len()))
+    }
+
+    fn release(&mut self, done: &[Done], keeper: Keeper<'_>) -> Result<Bytes> {
+        let (Some((_, body)), Some(to)) = (self.pending.take(), &self.reencode) else {
+            return Err(Error::internal("nothing waits"));
+        };
+        let text = simdutf8::basic::from_utf8(&body).map_err(malformed)?;
+        let (mut response, _) = self.told(to, text)?;
+        edge::release(&mut response, done, keeper);
+        Ok(self.encoded(to, &response, body.len()))
+    }
+
+    /// The answer as the client is to read it, and what of it waits.
+    fn told<'a>(&self, to: &Reencode, text: &'a str) -> Result<(Response<'a>, Option<Pending>)> {
         let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
         if response.usage.is_none() {
             response.usage = self.usage.map(|(usage, _)| usage);
         }
+        to.bridge.response(&mut response);
+        let pending = self.own.as_ref().and_then(|own| edge::response(&mut response, own));
+        Ok((response, pending))
+    }
+
+    fn encoded(&self, to: &Reencode, response: &Response<'_>, usual_bytes: usize) -> Bytes {
         let client = Client {
             model: &to.model,
             id: &to.id,
@@ -435,11 +500,10 @@ impl Whole {
             request: simdutf8::basic::from_utf8(&to.request).unwrap_or_default(),
             seal: &to.seal,
         };
-        to.bridge.response(&mut response);
-        let mut out = Vec::with_capacity(body.len() + 512);
-        wire::encode_response(to.bridge.client, &response, &client, &mut out);
+        let mut out = Vec::with_capacity(usual_bytes + 512);
+        wire::encode_response(to.bridge.client, response, &client, &mut out);
         let kept = self.owner.as_ref().and_then(|owner| owner.close(std::str::from_utf8(&out).ok()?));
-        Ok(kept.map_or_else(|| Bytes::from(out), Bytes::from))
+        kept.map_or_else(|| Bytes::from(out), Bytes::from)
     }
 
     fn turn(&self, it: &Turned, text: &str) -> Result<(Option<Usage>, Option<Vec<u8>>)> {

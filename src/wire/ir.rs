@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::Dialect;
-use super::json::{self, Raw, Rest, Str};
+use super::json::{Raw, Rest, Str};
+use super::{Dialect, scan};
 use crate::usage::tokens::Usage;
 
 /// Where an element stood in the client's request: `messages[3].content[1]`.
@@ -360,8 +360,7 @@ impl Arguments<'_> {
     /// As a JSON value; nothing and an empty string are `{}`. Text that is not a JSON object (a call
     /// cut by the token limit) has no object form.
     pub fn object(&self) -> Option<Cow<'_, str>> {
-        let is_object =
-            |json: &str| json::parse::<&serde_json::value::RawValue>(json).is_ok_and(|v| v.get().starts_with('{'));
+        let is_object = |json: &str| json.trim_start().starts_with('{') && scan::is_json(json);
         match self {
             Self::Object(raw) => Some(Cow::Borrowed(raw.get())),
             Self::Encoded(s) => {
@@ -381,7 +380,7 @@ impl Arguments<'_> {
             return text.clone().into_owned();
         }
         let object = self.object();
-        let wrapped = object.as_deref().and_then(|json| super::scan::member(json, "input")).and_then(Str::from_raw);
+        let wrapped = object.as_deref().and_then(|json| scan::member(json, "input")).and_then(Str::from_raw);
         match (wrapped, self) {
             (Some(input), _) => input.into_owned(),
             // The model did not keep to the form: what it wrote is what there is.

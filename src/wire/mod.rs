@@ -10,6 +10,7 @@ mod cause;
 pub mod chunked;
 pub mod cohere;
 pub mod converse;
+pub mod edge;
 pub mod embeddings;
 pub mod envelope;
 pub mod eventstream;

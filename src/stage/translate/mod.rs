@@ -13,6 +13,7 @@ use crate::config::runtime::ApiChoice;
 use crate::error::{Error, Kind, Result};
 use crate::provider::{Api, Edits, bedrock};
 use crate::wire::bridge::Bridge;
+use crate::wire::edge;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
@@ -90,9 +91,10 @@ pub struct Source<'s> {
     pub body: &'s Bytes,
     pub parsed: &'s Parsed,
     pub strict: bool,
-    /// What an Anthropic client asks for in its head.
     /// What an Anthropic client asks for in its head, as it stands there.
     pub betas: &'s [HeaderValue],
+    /// Where the gateway has tools of its own for it.
+    pub extra: Option<edge::Extra<'s>>,
 }
 
 /// Writes the request for `target`.
@@ -139,7 +141,7 @@ fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Resul
         client,
         upstream: dialect,
         edits: edits != Edits::None || !splice.is_empty(),
-        reshape: said.is_some() || may_change(source, target),
+        reshape: said.is_some() || source.extra.is_some() || may_change(source, target),
     });
     let mut dropped = Dropped::default();
     let (body, bridge) = match lane {
@@ -322,6 +324,9 @@ fn translate(
     request.stream = source.parsed.stream;
     request.stream_usage = source.parsed.stream_usage;
     let wire_target = wire_target(target);
+    if let Some(extra) = &source.extra {
+        edge::request(&mut request, extra, &target.deployment.seal);
+    }
     let mark = match said {
         Some(said) => resume::request(&mut request, said, upstream, &wire_target)?,
         None => None,

@@ -24,6 +24,8 @@ pub use translator::Translator;
 
 use super::Quirks;
 use super::bridge::Bridge;
+use super::edge::kept::Keeper;
+use super::edge::{Done, Pending};
 use super::frames::Framing;
 use super::sse::Frame;
 use crate::error::{Error, Kind};
@@ -169,6 +171,17 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
 
     /// Goes on with the answer of another upstream; nothing is done where [`said`](Self::said) is `None`.
     fn resume(&mut self, _next: &Next<'_>) {}
+
+    /// What waits for tools of the gateway's: the answer has ended, and is not over for the client.
+    fn pending(&self) -> Option<Pending> {
+        None
+    }
+
+    /// Goes on with the answer to what they gave.
+    fn next_round(&mut self, _next: &Next<'_>) {}
+
+    /// Ends the answer with the calls that are the client's; what was done for it goes with them.
+    fn release(&mut self, _done: &[Done], _keeper: Keeper<'_>, _out: &mut Vec<u8>) {}
 
     /// Writes the error that was kept back, since nobody goes on.
     fn close(&mut self, _out: &mut Vec<u8>) {}

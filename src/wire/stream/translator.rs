@@ -6,6 +6,8 @@ use super::{Ending, HoldBack, Next, Pipe, Progress, aside, cut_error};
 use crate::error::{Error, Result};
 use crate::usage::estimate::TextCount;
 use crate::wire::bridge::{Bridge, Events};
+use crate::wire::edge::kept::Keeper;
+use crate::wire::edge::{Done, Own, Pending, Rounds};
 use crate::wire::frames::{Frames, Framing};
 use crate::wire::json::Str;
 use crate::wire::resume::Prefill;
@@ -48,6 +50,8 @@ struct Writer {
     record: Option<Box<Record>>,
     /// Where the answer of another upstream is a part of this one.
     join: Option<Box<Join>>,
+    /// Where the gateway runs tools of its own.
+    rounds: Option<Box<Rounds>>,
     /// The answer broke, and the client has not been told.
     is_broken: bool,
 }
@@ -76,6 +80,13 @@ impl Translator {
         self
     }
 
+    /// Keeps back calls of the gateway's own tools.
+    #[must_use]
+    pub fn in_rounds(mut self, own: Own) -> Self {
+        self.stage.writer.rounds = Some(Box::new(Rounds::new(own)));
+        self
+    }
+
     /// Of parts, for a client that takes server-sent events.
     pub fn of(frames: Frames, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
         let writer = Writer {
@@ -86,6 +97,7 @@ impl Translator {
             progress: Progress::default(),
             record: None,
             join: None,
+            rounds: None,
             is_broken: false,
         };
         Self { frames, stage: Stage { decoder, events: None, writer, last: Last::default() } }
@@ -124,7 +136,8 @@ impl Pipe for Translator {
     }
 
     fn is_open(&self) -> bool {
-        self.stage.writer.is_broken || self.progress().ending.is_none()
+        let writer = &self.stage.writer;
+        writer.is_broken || self.progress().ending.is_none() || writer.waits()
     }
 
     fn said(&self) -> Option<Said> {
@@ -139,6 +152,26 @@ impl Pipe for Translator {
         self.stage.events = Some(next.bridge.events());
         self.stage.last.alike.forget();
         self.stage.writer.resume(&said, next);
+    }
+
+    fn pending(&self) -> Option<Pending> {
+        self.stage.writer.rounds.as_ref()?.pending()
+    }
+
+    fn next_round(&mut self, next: &Next<'_>) {
+        self.frames = Frames::new(next.framing);
+        self.stage.decoder = stream_decoder(next.bridge.upstream, next.quirks);
+        self.stage.events = Some(next.bridge.events());
+        self.stage.last.alike.forget();
+        self.stage.writer.next_round();
+    }
+
+    fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
+        let Writer { rounds, encoder, hold, .. } = &mut self.stage.writer;
+        let target = hold.target(out);
+        if let Some(rounds) = rounds {
+            rounds.release(done, keeper, &mut |event| encoder.event(event, target));
+        }
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -283,11 +316,14 @@ impl Writer {
     }
 
     fn write(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
-        let Self { encoder, record, join, hold, .. } = self;
+        let Self { encoder, record, join, rounds, hold, .. } = self;
         let target = hold.target(out);
         let mut tell = |event: &ir::Event<'_>| {
             record.iter_mut().for_each(|record| record.observe(event));
-            encoder.event(event, target);
+            match rounds {
+                Some(rounds) => rounds.event(event, &mut |event| encoder.event(event, target)),
+                None => encoder.event(event, target),
+            }
         };
         match join {
             Some(join) => join.event(event, &mut tell),
@@ -308,6 +344,17 @@ impl Writer {
         earlier.push(share);
         self.progress = Progress { earlier, told_tokens: said.output_tokens(), ..Progress::default() };
         self.is_broken = false;
+    }
+
+    /// The answer has ended, and is not over for the client.
+    fn waits(&self) -> bool {
+        self.rounds.as_ref().is_some_and(|rounds| rounds.is_over())
+    }
+
+    fn next_round(&mut self) {
+        let Some(rounds) = &mut self.rounds else { return };
+        rounds.go_on();
+        self.progress = Progress::default();
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {

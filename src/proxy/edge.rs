@@ -1,0 +1,301 @@
+//! Tools that the gateway runs for a request: which ones it has, and running them between a model's turns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use pingora_proxy::Session;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::alive::Alive;
+use super::context::Exchange;
+use super::relay::{client_gone, gone};
+use super::{Gateway, local, stream};
+use crate::config::tools::{EdgeTools, switched_on};
+use crate::error::{Error, Result};
+use crate::stage::accept::Endpoint;
+use crate::tools::{Caller, End, Outcome, Tool};
+use crate::usage::tokens::Usage;
+use crate::wire::edge::kept::{self, Keeper};
+use crate::wire::edge::{Call, Done, Extra, MEMBER, Offer, Own, Pending, Round};
+use crate::wire::envelope::Envelope;
+use crate::wire::ir::Part;
+use crate::wire::json::{Arr, Obj, Str, parse};
+
+/// Asks for tools by name, where the body has no room for it.
+const TOOLS: HeaderName = HeaderName::from_static("x-weir-tools");
+/// More are asked for by nobody who knows their names.
+const MOST_NAMES: usize = 64;
+
+/// What a request has of the gateway's tools.
+pub(crate) struct Edge {
+    settings: Arc<EdgeTools>,
+    tools: Vec<Arc<Tool>>,
+    offers: Vec<Offer>,
+    names: Arc<[String]>,
+    rounds: Vec<Round>,
+    /// What the client is told to have used by them.
+    earlier: Usage,
+    said: Vec<Part<'static>>,
+    tenant: String,
+    unix_seconds: u64,
+    is_last: bool,
+    pub(super) executed: Vec<Executed>,
+}
+
+/// A call that was run.
+#[derive(Debug)]
+pub(super) struct Executed {
+    pub(super) name: String,
+    pub(super) round: usize,
+    pub(super) took: Duration,
+    pub(super) is_error: bool,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Edge").field("names", &self.names).field("rounds", &self.rounds.len()).finish_non_exhaustive()
+    }
+}
+
+impl Edge {
+    /// What the provider's request has beside the client's.
+    pub(super) fn extra(&self) -> Extra<'_> {
+        Extra {
+            offers: &self.offers,
+            rounds: &self.rounds,
+            is_last: self.is_last,
+            tenant: &self.tenant,
+            unix_seconds: self.unix_seconds,
+        }
+    }
+
+    /// What of its answer is not the client's.
+    pub(super) fn own(&self) -> Own {
+        Own { names: Arc::clone(&self.names), earlier: self.earlier, said: self.said.as_slice().into() }
+    }
+}
+
+/// Finds out which tools the request has; none for most.
+pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
+    let Some(settings) = settings(x) else { return Ok(()) };
+    let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Ok(()) };
+    if x.endpoint.and_then(Endpoint::generation).is_none() {
+        return Ok(());
+    }
+    let asked = asked(headers, &Envelope::restore(&x.body, &parsed.outline)?)?;
+    let is_kept = kept::may_be_in(&x.body);
+    if asked.is_none() && !settings.always && !is_kept {
+        return Ok(());
+    }
+    if parsed.choices > 1 {
+        return match asked {
+            Some(_) => Err(Error::invalid(MEMBER, "several answers at once cannot use tools of the gateway's")),
+            None => Ok(()),
+        };
+    }
+    let mut tools = x.live.tools.offered(&settings).await;
+    match &asked {
+        Some(names) => {
+            if let Some(unknown) = names.iter().find(|name| !tools.iter().any(|tool| is_named(tool, name))) {
+                return Err(Error::invalid(MEMBER, format!("there is no tool `{unknown}` for this key")));
+            }
+            tools.retain(|tool| names.iter().any(|name| is_named(tool, name)));
+        }
+        None if !settings.always => tools.clear(),
+        None => {}
+    }
+    let offer = |tool: &Arc<Tool>| {
+        let spec = tool.spec();
+        Offer { name: spec.name.clone(), description: spec.description.clone(), schema: spec.schema.clone() }
+    };
+    let offers: Vec<Offer> = tools.iter().map(offer).collect();
+    x.edge = Some(Box::new(Edge {
+        names: offers.iter().map(|offer| offer.name.clone()).collect(),
+        settings,
+        tools,
+        offers,
+        rounds: Vec::new(),
+        earlier: Usage::default(),
+        said: Vec::new(),
+        tenant: caller.key.tenant.id.clone(),
+        unix_seconds: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        is_last: false,
+        executed: Vec::new(),
+    }));
+    Ok(())
+}
+
+fn settings(x: &Exchange) -> Option<Arc<EdgeTools>> {
+    let route = x.plan.as_ref().and_then(|plan| plan.route.as_deref());
+    switched_on(&x.caller.as_ref()?.key, route).cloned()
+}
+
+fn is_named(tool: &Tool, name: &str) -> bool {
+    tool.spec().name == name || tool.listed() == name
+}
+
+/// The tools that the request asks for, in its head or its body.
+fn asked(headers: &HeaderMap, body: &Envelope<'_>) -> Result<Option<Vec<String>>> {
+    let lines: Vec<&str> = headers.get_all(TOOLS).iter().filter_map(|line| line.to_str().ok()).collect();
+    let names = match (body.present(MEMBER), lines.as_slice()) {
+        (None, []) => return Ok(None),
+        (Some(json), _) => {
+            let list: Vec<Str<'_>> =
+                parse(json).map_err(|_| Error::invalid(MEMBER, "`weir_tools` must be a list of names"))?;
+            list.iter().map(|name| name.text().into_owned()).collect()
+        }
+        (None, lines) => {
+            let names = lines.iter().flat_map(|line| line.split(',')).map(str::trim);
+            names.filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        }
+    };
+    match names.len() {
+        0..=MOST_NAMES => Ok(Some(names)),
+        _ => Err(Error::invalid(MEMBER, format!("more than {MOST_NAMES} tools are asked for"))),
+    }
+}
+
+/// Runs what a model has called, and gives back whether the model is to be asked again. Where the turn is the
+/// client's to go on with, or there were too many, the answer is ended.
+pub(super) async fn round(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    alive: &mut Alive<'_>,
+    pending: Pending,
+) -> Result<bool> {
+    let edge = x.edge.as_ref().ok_or_else(|| Error::internal("no tools"))?;
+    let is_over = edge.is_last || edge.rounds.len() >= as_count(edge.settings.max_rounds);
+    let done = if is_over { Vec::new() } else { run(gateway, session, x, alive, &pending.calls).await? };
+    if is_over || pending.is_mixed {
+        release(gateway, session, x, &done).await?;
+        return Ok(false);
+    }
+    let usage = gateway.round_over(x);
+    let spent = gateway.spent(x);
+    let edge = x.edge.as_mut().ok_or_else(|| Error::internal("no tools"))?;
+    edge.earlier = edge.earlier.plus(&usage);
+    edge.said.extend(pending.said.iter().cloned());
+    edge.rounds.push(Round { said: pending.said, done });
+    let too_dear = edge.settings.max_usd.is_some_and(|most| spent.0 >= i128::from(most));
+    edge.is_last = too_dear || edge.rounds.len() >= as_count(edge.settings.max_rounds);
+    Ok(true)
+}
+
+fn as_count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// All calls of a turn side by side, as long as there is time and a client.
+async fn run(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    alive: &mut Alive<'_>,
+    calls: &[Call],
+) -> Result<Vec<Done>> {
+    let edge = x.edge.as_ref().ok_or_else(|| Error::internal("no tools"))?;
+    let key = x.caller.as_ref().map(|caller| &caller.key).ok_or_else(|| Error::internal("nobody called"))?;
+    let caller = Caller {
+        tenant: key.tenant.id.clone(),
+        key: key.id.clone(),
+        request_id: x.request_id.hyphenated().to_string(),
+        usage: Some(local::report(gateway, x)),
+    };
+    let (round, within) = (edge.rounds.len() + 1, edge.settings.timeout);
+    // Dropped with the request, they end with it.
+    let mut work = JoinSet::new();
+    for (at, call) in calls.iter().enumerate() {
+        let tool = edge.tools.iter().find(|tool| tool.spec().name == call.name).cloned();
+        work.spawn(one(at, tool, call.clone(), caller.clone(), within));
+    }
+    let mut ended = Vec::with_capacity(calls.len());
+    loop {
+        tokio::select! {
+            biased;
+            next = work.join_next() => match next {
+                Some(Ok(one)) => ended.push(one),
+                // A tool never panics; the model is told that it did not work.
+                Some(Err(_)) => {}
+                None => break,
+            },
+            () = client_gone(session) => return Err(gone()),
+            () = alive.silent() => alive.sign(session, x).await?,
+        }
+    }
+    ended.sort_by_key(|(at, ..)| *at);
+    let (mut done, mut executed) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
+    let mut ended = ended.into_iter().peekable();
+    for (at, call) in calls.iter().enumerate() {
+        let lost = || (at, Outcome::failed("The tool did not work."), Duration::ZERO);
+        let (_, Outcome { text, is_error, .. }, took) = ended.next_if(|(of, ..)| *of == at).unwrap_or_else(lost);
+        executed.push(Executed { name: call.name.clone(), round, took, is_error });
+        done.push(Done { call: call.clone(), text, is_error });
+    }
+    if let Some(edge) = &mut x.edge {
+        edge.executed.append(&mut executed);
+    }
+    Ok(done)
+}
+
+/// Which call it was, what came of it, and how long it took.
+type Ended = (usize, Outcome, Duration);
+
+async fn one(at: usize, tool: Option<Arc<Tool>>, call: Call, caller: Caller, within: Duration) -> Ended {
+    let since = Instant::now();
+    let outcome = match tool {
+        Some(tool) => match timeout(within, tool.call(&call.arguments, &caller)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome {
+                text: format!("{} did not answer within {within:?}.", call.name),
+                is_error: true,
+                end: End::TimedOut,
+            },
+        },
+        None => Outcome::failed("There is no such tool."),
+    };
+    (at, outcome, since.elapsed())
+}
+
+/// Ends the answer with what of it is the client's.
+async fn release(gateway: &Gateway, session: &mut Session, x: &mut Exchange, done: &[Done]) -> Result<()> {
+    let edge = x.edge.as_ref().ok_or_else(|| Error::internal("no tools"))?;
+    let (tenant, unix_seconds) = (edge.tenant.clone(), edge.unix_seconds);
+    let attempt = x.attempt_mut()?;
+    let seal = attempt.target.deployment.seal.clone();
+    let out = attempt.answer.release(done, Keeper { seal: &seal, tenant: &tenant, unix_seconds })?;
+    match attempt.answer.is_stream() {
+        true => stream::last(gateway, session, x, out).await,
+        false => super::relay::whole(gateway, session, x, out).await,
+    }
+}
+
+/// A whole answer with the tools that were run for it, in the formats that have room for it.
+pub(super) fn told(x: &Exchange, body: Bytes) -> Bytes {
+    let has_room = matches!(x.endpoint, Some(Endpoint::Chat | Endpoint::Responses));
+    let Some(edge) = x.edge.as_ref().filter(|edge| has_room && !edge.executed.is_empty()) else { return body };
+    let Some(open) = body.strip_suffix(b"}") else { return body };
+    let mut out = Vec::with_capacity(body.len() + 128);
+    out.extend_from_slice(open);
+    out.extend_from_slice(b",\"weir_tools_executed\":");
+    {
+        let mut list = Arr::new(&mut out);
+        for call in &edge.executed {
+            let mut one = Obj::new(list.item());
+            one.text("name", &call.name).num("round", u64::try_from(call.round).unwrap_or(u64::MAX));
+            one.num("duration_ms", crate::limit::clock::whole_ms(call.took)).bool("is_error", call.is_error);
+        }
+    }
+    out.push(b'}');
+    Bytes::from(out)
+}
+
+/// The names of the tools that were run, for heads and records.
+pub(super) fn names(x: &Exchange) -> Option<String> {
+    let executed = &x.edge.as_ref()?.executed;
+    let names: Vec<&str> = executed.iter().map(|call| call.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}

@@ -36,13 +36,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("admin", &["capture", "config", "error", "ledger", "limit", "secret", "store", "telemetry", "tenant", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),
     ("route", &["config", "error", "limit", "provider", "usage", "wire"]),
-    ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "usage", "wire"]),
+    ("stage", &["compress", "config", "error", "limit", "provider", "route", "secret", "tenant", "usage", "wire"]),
     (
         "proxy",
         &[
             "admin",
             "alert",
             "capture",
+            "compress",
             "config",
             "error",
             "ledger",

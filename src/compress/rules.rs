@@ -36,8 +36,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub const DEFAULT_MIN_BYTES: usize = 512;
-    pub const DEFAULT_MAX_MICROS: u64 = 20_000;
+    /// What holds for somebody who asks for it and for whom nothing is configured.
+    pub const ASKED: Self = Self { lossless: true, lossy: false, min_bytes: 512, max_micros: 20_000 };
     const BYTES_A_MICROSECOND: u64 = 100;
 
     /// As far as it goes where a request asks for nothing.

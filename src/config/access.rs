@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::budget::Budget;
 use super::limits::Limits;
 use super::runtime::{ModelPattern, Tenant};
+use crate::compress;
 
 pub use ipnet::IpNet;
 
@@ -40,6 +41,7 @@ pub struct Key {
     /// Where it may be used; empty is everywhere.
     pub allowed_addresses: Vec<IpNet>,
     pub previous: Option<Previous>,
+    pub compression: Option<compress::Rules>,
 }
 
 impl Default for Key {
@@ -55,6 +57,7 @@ impl Default for Key {
             budgets: Vec::new(),
             allowed_addresses: Vec::new(),
             previous: None,
+            compression: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::database::DatabaseUrl;
 pub use super::discovered::Discovered;
 pub use super::limits::{Limits, Share};
 use super::telemetry::Telemetry;
+use crate::compress;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -339,6 +340,7 @@ pub struct Route {
     /// What `auto` weighs most, where the request does not say.
     pub prefer: Prefer,
     pub rules: Vec<Rule>,
+    pub compression: Option<compress::Rules>,
 }
 
 impl Route {
@@ -501,6 +503,7 @@ pub struct Tenant {
     pub require: Labels,
     /// Its share where places at an endpoint are scarce.
     pub weight: u32,
+    pub compression: Option<compress::Rules>,
 }
 
 impl Default for Tenant {
@@ -520,6 +523,7 @@ impl Default for Tenant {
             regions: Vec::new(),
             require: Labels::default(),
             weight: 1,
+            compression: None,
         }
     }
 }

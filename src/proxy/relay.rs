@@ -263,6 +263,7 @@ async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body:
     x.clock.go();
     gateway.attempt_answered(x);
     gateway.settle(x);
+    let body = super::compress::told(x, body);
     let head = super::hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
     x.clock.pause();

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 /// At least so much may be counted of a text, however short.
-const LEAST_BYTES: usize = 512;
+const LEAST_BYTES: usize = 256;
 /// And this part of a longer one: counting is by far the dearest thing that is done here.
-const PART: usize = 20;
+const PART: usize = 32;
 /// Of one piece no more is counted than this.
 const MOST_OF_ONE: usize = 256;
 

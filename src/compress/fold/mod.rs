@@ -34,6 +34,8 @@ use sign::Signs;
 
 /// A line with so many carriage returns is progress.
 const LEAST_RETURNS: usize = 8;
+/// Headers are plain English, of which a token has about four bytes: they are not worth a count.
+const HEADER_BYTES_OF_A_TOKEN: u64 = 3;
 /// Tokens that have to be saved beside the header's own.
 const LEAST_SAVED: u64 = 8;
 
@@ -57,7 +59,7 @@ pub fn is_folded(text: &str) -> bool {
 
 /// About the tokens of a text: by its beginning.
 pub fn about(text: &str, count: &Count<'_>) -> u64 {
-    const SAMPLE_BYTES: usize = 512;
+    const SAMPLE_BYTES: usize = 256;
     let sample = text.get(..text.floor_char_boundary(SAMPLE_BYTES)).unwrap_or_default();
     count(sample).saturating_mul(whole(text.len())) / whole(sample.len()).max(1)
 }
@@ -87,7 +89,7 @@ pub fn fold(text: &str, count: &Count<'_>) -> Option<Folded> {
     let body = writer.lines(&coded, '\n', 1);
     let (mut savings, used) = (writer.saved, writer.used);
     let mut out = used.header(&signs);
-    let header_tokens = count(&out);
+    let header_tokens = whole(out.len()) / HEADER_BYTES_OF_A_TOKEN;
     if savings.total() < header_tokens + LEAST_SAVED {
         return None;
     }
@@ -106,7 +108,7 @@ pub fn fold(text: &str, count: &Count<'_>) -> Option<Folded> {
 
 /// JSON whose white space is a rule.
 fn of_json(text: &str, layout: layout::Layout, signs: &Signs, count: &Count<'_>) -> Option<Folded> {
-    const SAMPLE_BYTES: usize = 1_024;
+    const SAMPLE_BYTES: usize = 512;
     let name = layout::NAMES.iter().find(|(_, known)| *known == layout).map(|(name, _)| *name)?;
     let (body, end) = match text.strip_suffix('\n') {
         Some(body) => (body, "\n"),
@@ -117,7 +119,7 @@ fn of_json(text: &str, layout: layout::Layout, signs: &Signs, count: &Count<'_>)
     let sample = body.get(..body.floor_char_boundary(SAMPLE_BYTES))?;
     let (before, after) = (count(sample), count(&layout::small(sample)));
     let saved = before.saturating_sub(after).saturating_mul(whole(body.len())) / whole(sample.len()).max(1);
-    let header_tokens = count(&header);
+    let header_tokens = whole(header.len()) / HEADER_BYTES_OF_A_TOKEN;
     if saved < header_tokens + LEAST_SAVED {
         return None;
     }
@@ -169,7 +171,8 @@ struct Lines<'t> {
     starts: Vec<usize>,
     ids: Vec<u32>,
     shared: Vec<usize>,
-    shapes: Vec<Option<u64>>,
+    /// Whether each line and the next differ in values only.
+    alike: Vec<bool>,
     most_irregular: usize,
 }
 
@@ -186,8 +189,10 @@ impl<'t> Lines<'t> {
             end += line.len() + parted_by.len_utf8();
             starts.push(end);
         }
-        let shapes = lines.iter().map(|line| template::shape(line)).collect();
-        Self { text, shared: prefix::shared(&lines), lines, starts, ids, shapes, most_irregular }
+        let common = prefix::common(&lines);
+        let pairs = lines.array_windows().zip(&common);
+        let alike = pairs.map(|([one, next], same)| template::alike(one, next, *same)).collect();
+        Self { text, shared: prefix::shared(&lines, &common), lines, starts, ids, alike, most_irregular }
     }
 
     fn bytes(&self, from: usize, to: usize) -> usize {
@@ -205,11 +210,10 @@ impl<'t> Lines<'t> {
         self.lines.get(from..from + count).unwrap_or_default()
     }
 
-    /// Lines from here on of one shape.
+    /// Lines from here on that differ in values only.
     fn alike(&self, at: usize) -> usize {
-        let Some(Some(shape)) = self.shapes.get(at) else { return 0 };
-        let rest = self.shapes.get(at..).unwrap_or_default();
-        rest.iter().take_while(|own| **own == Some(*shape)).count()
+        let rest = self.alike.get(at..).unwrap_or_default();
+        1 + rest.iter().take_while(|is_alike| **is_alike).count()
     }
 }
 
@@ -234,7 +238,7 @@ impl<'t> Writer<'_, '_, 't> {
                     continue;
                 }
                 // Lines that were looked at in vain are not looked at again.
-                tried = at + alike.max(1);
+                tried = at + alike;
             }
             if let Some(group) = prefix::group(&all.lines, &all.shared, at)
                 && self.group(&all, at, group, &mut out)

@@ -14,14 +14,16 @@ pub(super) struct Group {
     pub(super) bytes: usize,
 }
 
-/// For each line: how many bytes it has in common with the next, up to where a word or a name ends.
-pub(super) fn shared(lines: &[&str]) -> Vec<usize> {
-    lines.array_windows().map(|[one, next]| common(one, next)).collect()
+/// For each line: how many bytes it begins with that the next begins with too.
+pub(super) fn common(lines: &[&str]) -> Vec<usize> {
+    let same = |[one, next]: &[&str; 2]| one.bytes().zip(next.bytes()).take_while(|(a, b)| a == b).count();
+    lines.array_windows().map(same).collect()
 }
 
-fn common(one: &str, next: &str) -> usize {
-    let same = one.bytes().zip(next.bytes()).take_while(|(a, b)| a == b).count();
-    ends_well(one.as_bytes().get(..same).unwrap_or_default())
+/// The same, up to where a word or a name ends.
+pub(super) fn shared(lines: &[&str], common: &[usize]) -> Vec<usize> {
+    let up_to = |(line, same): (&&str, &usize)| ends_well(line.as_bytes().get(..*same).unwrap_or_default());
+    lines.iter().zip(common).map(up_to).collect()
 }
 
 /// Back to behind the last byte that parts names and words; all of those are ASCII.
@@ -30,28 +32,29 @@ fn ends_well(prefix: &[u8]) -> usize {
     prefix.iter().rposition(parts).map_or(0, |at| at + 1)
 }
 
-/// The group that begins at a line and saves most, if one is worth it.
+/// The group that begins at a line and saves most for each of its lines, if one is worth it: a longer one
+/// that saves less would take lines from groups of their own.
 pub(super) fn group(lines: &[&str], shared: &[usize], at: usize) -> Option<Group> {
+    let line = lines.get(at)?.as_bytes();
     let mut bytes = *shared.get(at)?;
     let mut best: Option<(usize, Group)> = None;
     for ahead in 0..MOST_AHEAD {
         let Some(next) = shared.get(at + ahead) else { break };
-        let Some(line) = lines.get(at) else { break };
         if *next < bytes {
-            bytes = ends_well(line.as_bytes().get(..*next).unwrap_or_default());
+            bytes = ends_well(line.get(..*next).unwrap_or_default());
         }
         if bytes < LEAST_BYTES {
             break;
         }
         let group = Group { lines: ahead + 2, bytes };
-        let saved = (group.lines - 1).saturating_mul(bytes);
-        if group.lines >= LEAST_LINES && best.is_none_or(|(most, _)| saved > most) {
+        let saved = (group.lines - 1).saturating_mul(bytes).saturating_sub(NOTE_BYTES);
+        let is_better = |(most, than): (usize, Group)| saved * than.lines >= most * group.lines;
+        if group.lines >= LEAST_LINES && saved > 0 && best.is_none_or(is_better) {
             best = Some((saved, group));
         }
     }
-    let (saved, mut group) = best.filter(|(saved, _)| *saved > NOTE_BYTES)?;
-    debug_assert!(saved > 0, "a group saves something");
-    let prefix = lines.get(at)?.as_bytes().get(..group.bytes)?;
+    let (_, mut group) = best?;
+    let prefix = line.get(..group.bytes)?;
     if prefix.iter().filter(|b| b.is_ascii_alphanumeric()).count() < 3 {
         return None;
     }

@@ -19,28 +19,34 @@ enum Piece {
     Bar(char, usize),
 }
 
-/// What is the same of lines that differ in values only. `None`: no value in it, or too long.
-pub(super) fn shape(line: &str) -> Option<u64> {
-    if line.len() > MOST_LINE_BYTES || line.is_empty() {
-        return None;
+/// Whether two lines differ in values only, `same` being the bytes that both begin with. Stops at the first
+/// thing else, which in most lines comes soon.
+pub(super) fn alike(one: &str, next: &str, same: usize) -> bool {
+    if one.len().max(next.len()) > MOST_LINE_BYTES {
+        return false;
     }
-    // FNV-1a: whatever collides is told apart when the columns are read.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut mix = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let (mut last, mut has_value) = (' ', false);
-    let mut is_first = true;
-    for c in line.chars() {
-        let is_same_run = !is_first && (c == last && BARS.contains(&c) || c.is_ascii_digit() && last.is_ascii_digit());
-        has_value |= c.is_ascii_digit() || is_same_run;
-        if !is_same_run {
-            match c.is_ascii_digit() {
-                true => mix(b'0'),
-                false => c.encode_utf8(&mut [0; 4]).bytes().for_each(&mut mix),
+    // A value may reach over the place where they begin to differ. Letters of several bytes may be bars.
+    let may_be_value = |b: &&u8| b.is_ascii_digit() || !b.is_ascii() || BARS.contains(&char::from(**b));
+    let head = one.as_bytes().get(..same).unwrap_or_default();
+    let from = same - head.iter().rev().take_while(may_be_value).count();
+    let (Some(mut one), Some(mut next)) = (one.get(from..), next.get(from..)) else { return false };
+    loop {
+        (one, next) = match (one.chars().next(), next.chars().next()) {
+            (None, None) => return true,
+            (Some('0'..='9'), Some('0'..='9')) => {
+                let digits = |c: char| c.is_ascii_digit();
+                (one.trim_start_matches(digits), next.trim_start_matches(digits))
             }
-        }
-        (last, is_first) = (c, false);
+            (Some(c), Some(other)) if c == other && BARS.contains(&c) => {
+                (one.trim_start_matches(c), next.trim_start_matches(c))
+            }
+            (Some(c), Some(other)) if c == other => {
+                let length = c.len_utf8();
+                (one.get(length..).unwrap_or_default(), next.get(length..).unwrap_or_default())
+            }
+            _ => return false,
+        };
     }
-    has_value.then_some(hash)
 }
 
 fn pieces(line: &str) -> Vec<Piece> {

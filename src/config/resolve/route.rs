@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::attempts;
+use super::{attempts, compression};
 use crate::config::raw::{self, Config, Target};
 use crate::config::read::{At, Context, nearest};
 use crate::config::runtime::{Deployment, Group, Member, Prefer, Route, RouteTarget, Rule, Strategy, When};
@@ -62,8 +62,8 @@ pub(super) fn any(
     (!members.is_empty()).then(|| {
         let attempts = attempts::written(&raw.defaults);
         let group = Group { strategy: Strategy::Auto, members };
-        let (affinity, prefer, rules) = (None, Prefer::default(), Vec::new());
-        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules })
+        let (affinity, prefer, rules, compression) = (None, Prefer::default(), Vec::new(), None);
+        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules, compression })
     })
 }
 
@@ -105,6 +105,7 @@ fn route(
         affinity: raw.affinity.as_deref().copied(),
         prefer: raw.prefer.0,
         rules: Vec::new(),
+        compression: compression::rules(raw.compression.as_ref(), cx),
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

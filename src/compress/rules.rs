@@ -33,11 +33,14 @@ pub struct Rules {
     /// The time it may take for one request. How much text that is, is reckoned at 100 bytes a microsecond,
     /// so that it does not depend on how busy the machine is.
     pub max_micros: u64,
+    /// Mark what is to be kept of a prompt for Anthropic's models, where the client marked nothing.
+    pub prompt_cache: bool,
 }
 
 impl Rules {
     /// What holds for somebody who asks for it and for whom nothing is configured.
-    pub const ASKED: Self = Self { lossless: true, lossy: false, min_bytes: 512, max_micros: 20_000 };
+    pub const ASKED: Self =
+        Self { lossless: true, lossy: false, min_bytes: 512, max_micros: 20_000, prompt_cache: false };
     const BYTES_A_MICROSECOND: u64 = 100;
 
     /// As far as it goes where a request asks for nothing.

@@ -7,7 +7,7 @@ use pingora_proxy::Session;
 
 use super::Gateway;
 use super::context::Exchange;
-use crate::compress::Rules;
+use crate::compress::{Rules, Tier};
 use crate::error::{Error, Result};
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::compress::{self, Ask, Done};
@@ -25,14 +25,20 @@ impl Gateway {
         let rules = x.caller.as_ref().and_then(|caller| compress::rules(&caller.key, route)).copied();
         let Some(rules) = rules else { return Ok(()) };
         let head = session.req_header();
-        let Some((body, done)) = self.compressed(x, dialect, &rules, compress::asked(&head.headers)?) else {
-            return Ok(());
+        let asked = compress::asked(&head.headers)?;
+        let (body, mut done) = self.compressed(x, dialect, &rules, asked).unzip();
+        let marked = match rules.prompt_cache && asked != Some(Tier::Off) {
+            true => marked(x, dialect, body.as_ref().and_then(Option::as_deref)),
+            false => None,
         };
-        if let Some(body) = body {
+        if marked.is_some() {
+            done.get_or_insert_with(|| Done::nothing(asked)).marked();
+        }
+        if let Some(body) = marked.or_else(|| body.flatten()) {
             x.body = Bytes::from(body);
             x.parsed = Some(parse::parse(endpoint, head.uri.path(), head.uri.query(), &x.body)?);
         }
-        x.compression = Some(Box::new(done));
+        x.compression = done.map(Box::new);
         Ok(())
     }
 
@@ -41,7 +47,7 @@ impl Gateway {
         x: &Exchange,
         dialect: Dialect,
         rules: &Rules,
-        asked: Option<crate::compress::Tier>,
+        asked: Option<Tier>,
     ) -> Option<(Option<Vec<u8>>, Done)> {
         let tenant = x.caller.as_ref().map_or("", |caller| caller.key.tenant.id.as_str());
         let model = x.plan.as_ref().and_then(|plan| plan.targets.first()).map_or("", |target| target.model.as_str());
@@ -79,6 +85,12 @@ impl Gateway {
         x.compression = Some(Box::new(done));
         told.map(Some).ok_or_else(|| Error::internal("the body is no object any more"))
     }
+}
+
+/// The body, compressed or as it was, with marks for the prompt cache of all its targets.
+fn marked(x: &Exchange, dialect: Dialect, compressed: Option<&[u8]>) -> Option<Vec<u8>> {
+    let tokens = x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens);
+    compress::marked(dialect, compressed.unwrap_or(&x.body), tokens, &x.plan.as_ref()?.targets)
 }
 
 /// What the tokens that were saved would have cost at the first target.

@@ -9,10 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::compress::{self, How, Rules, Savings, Tier};
 use crate::config::runtime::{Key, Route};
 use crate::error::{Error, Result};
+use crate::stage::route::Target;
 use crate::usage::price::{PicoUsd, Usd};
 use crate::wire::Dialect;
 use crate::wire::envelope::Envelope;
 use crate::wire::json::Obj;
+use crate::wire::leaves::cache_points;
 use crate::wire::splice::Splice;
 
 /// What a request asks for; and on its answer, what was done.
@@ -21,11 +23,16 @@ pub const COMPRESSION: HeaderName = HeaderName::from_static("x-weir-compression"
 /// A request that takes so many times as long as its rules reckon with is let go.
 const PATIENCE: u32 = 10;
 
+/// The name of what saves money rather than tokens.
+const PROMPT_CACHE: &str = "prompt_cache";
+/// Shorter prompts are not kept by anybody.
+const LEAST_KEPT_TOKENS: u64 = 1_024;
+
 /// What was done to a request.
 #[derive(Debug)]
 pub struct Done {
     pub savings: Savings,
-    /// The names of what saved something.
+    /// The names of what was done, with commas between.
     pub names: String,
     /// Tokens of the request before.
     pub before_tokens: u64,
@@ -92,6 +99,11 @@ impl Done {
         Self { savings, names, before_tokens: 0, took, is_asked: asked.is_some() }
     }
 
+    /// Marks for a prompt cache were set.
+    pub fn marked(&mut self) {
+        self.names.push_str(if self.names.is_empty() { PROMPT_CACHE } else { ",prompt_cache" });
+    }
+
     /// The answer's header.
     pub fn header(&self) -> Option<HeaderValue> {
         HeaderValue::try_from(format!("saved={}; strategies={}", self.savings.total(), self.names)).ok()
@@ -110,7 +122,7 @@ impl Done {
         let micros = self.took.as_micros();
         it.raw("time_ms", &format!("{}.{:03}", micros / 1_000, micros % 1_000));
         let mut strategies = it.arr("strategies");
-        self.savings.iter().for_each(|(strategy, _)| _ = strategies.text(strategy.as_str()));
+        self.names.split(',').filter(|name| !name.is_empty()).for_each(|name| _ = strategies.text(name));
     }
 
     /// A body with that member added; as it was where it is no object.
@@ -129,6 +141,19 @@ fn part(some: u64, all: u64) -> String {
     const ONE: u64 = 10_000;
     let of_ten_thousand = some.saturating_mul(ONE).checked_div(all).unwrap_or(0).min(ONE);
     format!("{}.{:04}", of_ten_thousand / ONE, of_ten_thousand % ONE)
+}
+
+/// The body with marks for the prompt cache, where all that may be asked has one that goes by marks.
+pub fn marked(dialect: Dialect, body: &[u8], input_tokens: u64, targets: &[Target]) -> Option<Vec<u8>> {
+    let keeps = |target: &Target| match target.deployment.provider.dialect() {
+        Dialect::Anthropic => true,
+        Dialect::Converse => target.model.contains("claude"),
+        _ => false,
+    };
+    if dialect != Dialect::Anthropic || input_tokens < LEAST_KEPT_TOKENS || !targets.iter().all(keeps) {
+        return None;
+    }
+    Some(cache_points(std::str::from_utf8(body).ok()?)?.write(body))
 }
 
 /// Which format a body is in that comes without saying so: by the members that only one has, then by the
@@ -163,7 +188,7 @@ fn has_blocks(messages: &str) -> bool {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { lossless: true, lossy: false, min_bytes: 64, max_micros: 1_000 };
+    const RULES: Rules = Rules { lossless: true, lossy: false, min_bytes: 64, max_micros: 1_000, prompt_cache: false };
 
     fn headers(value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(COMPRESSION, HeaderValue::from_static(value))])

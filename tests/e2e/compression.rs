@@ -177,3 +177,33 @@ fn a_body_can_be_compressed_without_asking_a_model() {
     let body = agent("openai/gpt-4o-mini").to_string();
     assert_eq!(gateway.client().request("POST", "/v1/compress", &[], body.as_bytes()).answer().status(), 401);
 }
+
+#[test]
+fn marks_for_a_prompt_cache_are_set_where_the_client_set_none() {
+    let upstream = Upstream::start(|_, conn| {
+        let answer = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": "ok"}], "usage": {"input_tokens": 3, "output_tokens": 1}});
+        conn.json(200, &answer.to_string());
+    });
+    let gateway = gateway(&upstream, "    compression: {lossless: false, prompt_cache: true}");
+    let long = "a word and another ".repeat(400);
+    let body = json!({"model": "anthropic/claude-haiku-4-5", "max_tokens": 9, "system": long, "messages": [{"role": "user", "content": "hi"}]});
+    let answer = gateway.post("/v1/messages", &body);
+    assert_eq!(
+        (answer.status(), answer.header("x-weir-compression")),
+        (200, "saved=0; strategies=prompt_cache"),
+        "{}",
+        answer.text()
+    );
+    let mark = json!({"type": "ephemeral"});
+    let seen = upstream.requests().last().unwrap().json();
+    assert_eq!(
+        (&seen["system"][0]["cache_control"], &seen["messages"][0]["content"][0]["cache_control"]),
+        (&mark, &mark)
+    );
+    let short = json!({"model": "anthropic/claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(gateway.post("/v1/messages", &short).header("x-weir-compression"), "", "nobody keeps so little");
+    let answer = gateway.call_with("POST", "/v1/messages", &[("x-weir-compression", "off")], &body);
+    assert_eq!((answer.status(), answer.header("x-weir-compression")), (200, ""));
+    assert_eq!(upstream.requests().last().unwrap().json()["system"], json!(long));
+}

@@ -1,6 +1,6 @@
 use super::*;
 
-const RULES: Rules = Rules { lossless: true, lossy: true, min_bytes: 64, max_micros: 100_000 };
+const RULES: Rules = Rules { lossless: true, lossy: true, min_bytes: 64, max_micros: 100_000, prompt_cache: false };
 
 fn count(text: &str) -> u64 {
     u64::try_from(text.len() / 4).unwrap()

@@ -18,5 +18,8 @@ settings! {
         /// The time it may take for one request, in microseconds, reckoned at 100 bytes of text for
         /// each; what comes behind that is left as it is.
         max_micros: u64 = "20000",
+        /// Mark the ends of tools, instructions and messages for the prompt cache of Anthropic's models, at
+        /// Anthropic or Bedrock, where a request in Anthropic's format has no mark of its own.
+        prompt_cache: bool = "false",
     }
 }

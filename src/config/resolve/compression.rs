@@ -12,5 +12,6 @@ pub(super) fn rules(raw: Option<&At<Compression>>, cx: &mut Context<'_>) -> Opti
             .label("expected at least 1; `lossless: false` switches it off");
     }
     let (lossless, lossy) = (*raw.lossless, *raw.lossy);
-    Some(Rules { lossless, lossy, min_bytes: raw.min_bytes.0, max_micros: *raw.max_micros })
+    let (min_bytes, max_micros, prompt_cache) = (raw.min_bytes.0, *raw.max_micros, *raw.prompt_cache);
+    Some(Rules { lossless, lossy, min_bytes, max_micros, prompt_cache })
 }

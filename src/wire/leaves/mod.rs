@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+mod cache;
 mod chat;
 mod edit;
 mod gemini;
@@ -21,6 +22,7 @@ mod messages;
 mod responses;
 mod tape;
 
+pub use cache::cache_points;
 pub use edit::Edits;
 
 use super::Dialect;

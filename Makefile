@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-streams instructions instructions-write soak prove-ledger prove-rows fuzz fuzz-smoke docs sdk clients ops dashboard
+.PHONY: help setup demo test check bench bench-streams instructions instructions-write soak prove-ledger prove-rows fuzz fuzz-smoke compress docs sdk clients ops dashboard
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ fuzz:            ## fuzz every target for an hour each
 
 fuzz-smoke:      ## fuzz every target for a million executions
 	scripts/fuzz smoke
+
+compress:        ## a million texts folded and unfolded again; what compression costs for 100 KB
+	WEIR_CASES=1000000 cargo test --profile dist --lib compress::fold -- --nocapture
+	cargo bench --profile dist --bench compress
 
 docs:            ## the library's documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps

@@ -23,6 +23,7 @@ pub mod alert;
 pub mod capture;
 #[cfg(feature = "proxy")]
 pub mod cli;
+pub mod compress;
 pub mod config;
 pub mod error;
 pub mod ledger;

@@ -104,6 +104,7 @@ fn the_documents_are_there() {
         "docs/capture.md",
         "docs/cells.md",
         "docs/clients.md",
+        "docs/compression.md",
         "docs/configuration.md",
         "docs/deployment.md",
         "docs/embeddings.md",

@@ -24,7 +24,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("record", &["config", "limit", "usage", "wire"]),
     ("ledger", &["error", "limit", "record", "usage", "wire"]),
     ("provider", &["error", "secret", "wire"]),
-    ("config", &["provider", "secret", "usage", "wire"]),
+    ("compress", &["wire"]),
+    ("config", &["compress", "provider", "secret", "usage", "wire"]),
     ("store", &["config", "ledger", "limit", "record", "secret", "tenant", "usage", "wire"]),
     ("limit", &["config", "error", "secret", "usage", "wire"]),
     ("tenant", &["config", "error", "limit", "provider", "secret", "whole", "wire"]),
@@ -36,13 +37,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tools", &["config", "secret", "wire"]),
     ("simulator", &["error", "usage::tokens", "wire"]),
     ("route", &["config", "error", "limit", "provider", "usage", "wire"]),
-    ("stage", &["config", "error", "limit", "provider", "route", "secret", "tenant", "tools", "usage", "wire"]),
+    (
+        "stage",
+        &["compress", "config", "error", "limit", "provider", "route", "secret", "tenant", "tools", "usage", "wire"],
+    ),
     (
         "proxy",
         &[
             "admin",
             "alert",
             "capture",
+            "compress",
             "config",
             "error",
             "ledger",

@@ -9,6 +9,7 @@ use super::budget::Budget;
 use super::limits::Limits;
 use super::runtime::{ModelPattern, Tenant};
 use super::tools::EdgeTools;
+use crate::compress;
 
 pub use ipnet::IpNet;
 
@@ -42,6 +43,7 @@ pub struct Key {
     pub allowed_addresses: Vec<IpNet>,
     pub previous: Option<Previous>,
     pub edge_tools: Option<Arc<EdgeTools>>,
+    pub compression: Option<compress::Rules>,
 }
 
 impl Default for Key {
@@ -58,6 +60,7 @@ impl Default for Key {
             allowed_addresses: Vec::new(),
             previous: None,
             edge_tools: None,
+            compression: None,
         }
     }
 }

@@ -19,6 +19,7 @@ pub use super::discovered::Discovered;
 pub use super::limits::{Limits, Share};
 use super::telemetry::Telemetry;
 use super::tools::{EdgeTools, ToolSettings};
+use crate::compress;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::usage::price::{ModelInfo, PriceTable};
@@ -344,6 +345,7 @@ pub struct Route {
     pub prefer: Prefer,
     pub rules: Vec<Rule>,
     pub edge_tools: Option<Arc<EdgeTools>>,
+    pub compression: Option<compress::Rules>,
 }
 
 impl Route {
@@ -507,6 +509,7 @@ pub struct Tenant {
     /// Its share where places at an endpoint are scarce.
     pub weight: u32,
     pub edge_tools: Option<Arc<EdgeTools>>,
+    pub compression: Option<compress::Rules>,
 }
 
 impl Default for Tenant {
@@ -527,6 +530,7 @@ impl Default for Tenant {
             require: Labels::default(),
             weight: 1,
             edge_tools: None,
+            compression: None,
         }
     }
 }

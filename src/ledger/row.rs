@@ -67,6 +67,12 @@ pub struct Row {
     pub ttft_ms: Option<Box<RawValue>>,
     pub overhead_ms: Box<RawValue>,
     pub dropped: Vec<String>,
+    /// Tokens that compression took from the request; nothing where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression_saved_tokens: Option<u64>,
+    /// What saved them, with commas between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression_strategies: Option<String>,
     pub error: Option<String>,
     /// The attempts, as they are.
     pub timeline: Vec<Attempt>,
@@ -236,6 +242,8 @@ impl From<&Record<'_>> for Row {
             ttft_ms: record.ttft.map(number),
             overhead_ms: number(record.overhead),
             dropped: record.dropped.iter().map(str::to_owned).collect(),
+            compression_saved_tokens: record.compression_saved_tokens,
+            compression_strategies: own(record.compression_strategies),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
         };

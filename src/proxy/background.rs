@@ -169,11 +169,21 @@ pub(super) struct Tokenizer {
 impl Tokenizer {
     /// Tokens of all text in a JSON body.
     pub(super) fn count_json(&self, model: &str, json: &str) -> u64 {
+        self.want(model);
+        self.counter.count_json(model, json)
+    }
+
+    /// Tokens of a text.
+    pub(super) fn count(&self, model: &str, text: &str) -> u64 {
+        self.want(model);
+        self.counter.count(model, text)
+    }
+
+    fn want(&self, model: &str) {
         if !self.counter.ready(model) {
             *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(model.to_owned());
             self.asked.notify_one();
         }
-        self.counter.count_json(model, json)
     }
 
     fn take_wanted(&self) -> Option<String> {

@@ -24,6 +24,7 @@ use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::authenticate::Origin;
+use crate::stage::compress::Done;
 use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
@@ -66,6 +67,8 @@ pub(crate) struct Exchange {
     /// The sealed ids that the request came with.
     pub(crate) opened: Opened,
     pub(crate) plan: Option<Plan>,
+    /// What compression did to the body, where it was to do something.
+    pub(crate) compression: Option<Box<Done>>,
     pub(crate) admission: Option<Admission>,
     /// Its place in the ledger's log, once it is admitted.
     pub(crate) entry: Option<Entry>,
@@ -252,6 +255,7 @@ impl Exchange {
             passage: None,
             opened: Opened::default(),
             plan: None,
+            compression: None,
             admission: None,
             entry: None,
             denied: None,

@@ -22,6 +22,7 @@ use crate::provider::sign::Unsigned;
 use crate::secret::Secret;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::{Answer, Context};
+use crate::stage::compress::COMPRESSION;
 use crate::stage::passed::{self, Passed};
 use crate::stage::{account, pass, respond};
 use crate::tenant::credential;
@@ -448,6 +449,9 @@ pub(super) fn identify(head: &mut response::Parts, x: &Exchange) {
     }
     if let Some(client) = &x.client_request_id {
         respond::set(head, respond::CLIENT_REQUEST_ID, client.clone());
+    }
+    if let Some(done) = x.compression.as_ref().and_then(|done| done.header()) {
+        respond::set(head, COMPRESSION, done);
     }
     let standing = x.admission.as_ref().map(Admission::standing_of_all).or(x.denied);
     if let Some(standing) = standing {

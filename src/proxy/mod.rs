@@ -11,6 +11,7 @@ mod body;
 mod capture;
 mod check;
 mod close;
+mod compress;
 mod connector;
 mod context;
 pub(crate) mod credentials;
@@ -73,6 +74,7 @@ use self::live::Live;
 use self::shutdown::InFlight;
 use crate::alert::Alerts;
 use crate::capture::Captures;
+use crate::compress::originals::Originals;
 use crate::config::access::IpNet;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Log;
@@ -106,6 +108,8 @@ pub(crate) struct Gateway {
     tokenizer: Arc<Tokenizer>,
     alerts: Arc<Alerts>,
     captures: Arc<Captures>,
+    /// What the lossy tier of compression took away.
+    originals: Arc<Originals>,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,
@@ -334,9 +338,13 @@ impl Gateway {
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
+        self.compress(session, x, endpoint)?;
         edge::open(x, &session.req_header().headers).await?;
         self.limit(x).await?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
+            return self.answer_here(session, x, body).await;
+        }
+        if let Some(body) = self.compress_here(session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
         }
         Box::pin(relay::run(self, session, x)).await?;

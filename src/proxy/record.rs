@@ -149,6 +149,12 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         ttft: x.end.first_byte,
         overhead: x.clock.spent(),
         dropped: attempt.map_or(Texts::NONE, |a| Texts::Plain(a.prepared.dropped.paths())),
+        compression_saved_tokens: x.compression.as_ref().map(|done| done.savings.total()),
+        compression_strategies: x
+            .compression
+            .as_ref()
+            .map(|done| done.names.as_str())
+            .filter(|names| !names.is_empty()),
         error: x.end.error.as_ref().map(|e| e.code()),
         ..Record::new(x.request_id, x.started_at, endpoint)
     }

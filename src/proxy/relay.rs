@@ -288,6 +288,7 @@ pub(super) async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exch
     let body = edge::told(x, body);
     gateway.attempt_answered(x);
     gateway.settle(x);
+    let body = super::compress::told(x, body);
     let head = super::hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
     x.clock.pause();

@@ -405,6 +405,7 @@ fn gateway_service(
         tokenizer: Arc::clone(&shared.tokenizer),
         alerts: Arc::clone(&shared.alerts),
         captures: Arc::clone(&shared.captures),
+        originals: Arc::default(),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
         shared: shared.store.clone(),

@@ -156,6 +156,12 @@ impl Record<'_> {
             dropped.text(path);
         }
         drop(dropped);
+        if let Some(saved) = self.compression_saved_tokens {
+            number(row, "compression_saved_tokens", saved);
+        }
+        if let Some(strategies) = self.compression_strategies {
+            text(row, "compression_strategies", strategies);
+        }
         text(row, "error", self.error);
         let mut timeline = Arr::new(row.plain_key("timeline"));
         for step in self.timeline.iter() {

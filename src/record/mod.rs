@@ -232,6 +232,10 @@ pub struct Record<'a> {
     pub overhead: Duration,
     /// Member paths that the target could not express.
     pub dropped: Texts<'a>,
+    /// Tokens that compression took from the request; `None` where there was none.
+    pub compression_saved_tokens: Option<u64>,
+    /// What saved them, with commas between.
+    pub compression_strategies: Option<&'a str>,
     /// The error's code.
     pub error: Option<&'a str>,
 }
@@ -271,6 +275,8 @@ impl<'a> Record<'a> {
             ttft: None,
             overhead: Duration::ZERO,
             dropped: Texts::NONE,
+            compression_saved_tokens: None,
+            compression_strategies: None,
             error: None,
         }
     }

@@ -44,6 +44,8 @@ mod of_record {
     pub(super) const TRACEPARENT: u8 = 26;
     pub(super) const RESPONSE_MODEL: u8 = 27;
     pub(super) const ROUTE_REASON: u8 = 28;
+    pub(super) const COMPRESSION_SAVED: u8 = 29;
+    pub(super) const COMPRESSION_STRATEGIES: u8 = 30;
 }
 
 /// And of an attempt's.
@@ -118,6 +120,10 @@ impl<'a> Record<'a> {
         out.time(n::TTFT_US, self.ttft);
         out.time(n::OVERHEAD_US, Some(self.overhead));
         out.texts(n::DROPPED, self.dropped);
+        if let Some(saved) = self.compression_saved_tokens {
+            out.number(n::COMPRESSION_SAVED, saved);
+        }
+        out.text(n::COMPRESSION_STRATEGIES, self.compression_strategies);
         out.text(n::ERROR, self.error);
         let mut steps = self.timeline.iter().peekable();
         if steps.peek().is_some() {
@@ -162,6 +168,8 @@ impl<'a> Record<'a> {
                 n::TTFT_US => record.ttft = Some(value.time()?),
                 n::OVERHEAD_US => record.overhead = value.time()?,
                 n::DROPPED => record.dropped = Texts::Packed(value.bytes()?),
+                n::COMPRESSION_SAVED => record.compression_saved_tokens = Some(value.number()?),
+                n::COMPRESSION_STRATEGIES => record.compression_strategies = Some(value.text()?),
                 n::ERROR => record.error = Some(value.text()?),
                 _ => used.take(number, value)?,
             }

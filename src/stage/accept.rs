@@ -28,6 +28,8 @@ pub enum Endpoint {
     MessagesCount,
     /// `POST /v1/count_tokens`: any format, counted here.
     Count,
+    /// `POST /v1/compress`: any format, answered here.
+    Compress,
     /// `POST /v1/completions`
     Completions,
     /// `POST /v1/embeddings`
@@ -60,6 +62,7 @@ impl Endpoint {
             Self::Responses => "responses",
             Self::Generate => "gemini",
             Self::MessagesCount | Self::GenerateCount | Self::Count => "count_tokens",
+            Self::Compress => "compress",
             Self::Completions => "completions",
             Self::Embeddings | Self::Embed | Self::EmbedMany => "embeddings",
             Self::Rerank => "rerank",
@@ -114,6 +117,7 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/messages" => (Endpoint::Messages, POST),
         "/messages/count_tokens" => (Endpoint::MessagesCount, POST),
         "/count_tokens" => (Endpoint::Count, POST),
+        "/compress" => (Endpoint::Compress, POST),
         "/completions" => (Endpoint::Completions, POST),
         "/embeddings" => (Endpoint::Embeddings, POST),
         "/models" => (Endpoint::Models, GET),
@@ -291,6 +295,7 @@ mod tests {
             ("/chat/completions/", Endpoint::Chat),
             ("/v1/messages", Endpoint::Messages),
             ("/v1/messages/count_tokens", Endpoint::MessagesCount),
+            ("/v1/compress", Endpoint::Compress),
             ("/v1/images/generations", Endpoint::Passed(Pass::Images)),
             ("/v1/rerank", Endpoint::Rerank),
             ("/v2/rerank", Endpoint::Rerank),

@@ -36,6 +36,8 @@ pub(super) struct Metrics {
     unpriced: IntCounterVec,
     unknown_usage: IntCounterVec,
     pub(super) throttled: IntCounterVec,
+    pub(super) compression_saved: IntCounterVec,
+    pub(super) compression_time: Histogram,
     pub(super) budget_remaining: GaugeVec,
     pub(super) budget_crossed: IntCounterVec,
     pub(super) budget_save_failures: IntCounter,
@@ -131,6 +133,8 @@ impl Metrics {
             unpriced: make.counters(Metric::Unpriced)?,
             unknown_usage: make.counters(Metric::UnknownUsage)?,
             throttled: make.counters(Metric::Throttled)?,
+            compression_saved: make.counters(Metric::CompressionSaved)?,
+            compression_time: make.histogram(Metric::CompressionTime)?,
             budget_remaining: make
                 .add(GaugeVec::new(Maker::opts(Metric::BudgetRemaining), Metric::BudgetRemaining.spec().labels)?)?,
             budget_crossed: make.counters(Metric::BudgetCrossed)?,

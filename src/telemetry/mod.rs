@@ -124,6 +124,15 @@ impl Telemetry {
         self.throttled.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A request was compressed: how long that took, and the tokens that each of several ways saved.
+    pub fn compressed<'s>(&self, tenant: &str, took: Duration, saved: impl Iterator<Item = (&'s str, u64)>) {
+        let tenant = self.resolver.tenant(tenant);
+        self.metrics.compression_time.observe(took.as_secs_f64());
+        for (strategy, tokens) in saved {
+            self.metrics.compression_saved.with_label_values(&[tenant.as_str(), strategy]).inc_by(tokens);
+        }
+    }
+
     /// Refusals by limits so far, of all tenants.
     pub fn throttled_so_far(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)

@@ -104,6 +104,10 @@ metrics! {
         "Requests whose usage the upstream did not report in full, so that it was estimated.";
     Throttled = "weir_throttled_total", Kind::Counter, &["tenant", "limit"],
         "Requests refused by a limit.";
+    CompressionSaved = "weir_compression_saved_tokens_total", Kind::Counter, &["tenant", "strategy"],
+        "Tokens that compression took from requests, by what saved them.";
+    CompressionTime = "weir_compression_seconds", Kind::Histogram(OVERHEAD), &[],
+        "Time that compression took for a request.";
     BudgetRemaining = "weir_budget_remaining_ratio", Kind::Gauge, &["tenant", "budget"],
         "What of a tenant's budget another request may use: 1 is all of it, 0 is nothing.";
     BudgetCrossed = "weir_budget_crossed_total", Kind::Counter, &["tenant", "scope", "budget", "percent"],

@@ -43,6 +43,8 @@ mod clouds;
 #[cfg(test)]
 mod cohere;
 #[cfg(test)]
+mod compression;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod count;

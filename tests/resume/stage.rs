@@ -46,7 +46,14 @@ impl Asked {
     }
 
     fn source(&self) -> Source<'_> {
-        Source { endpoint: Endpoint::Chat, body: &self.body, parsed: &self.parsed, strict: true, betas: &[] }
+        Source {
+            endpoint: Endpoint::Chat,
+            body: &self.body,
+            parsed: &self.parsed,
+            strict: true,
+            betas: &[],
+            extra: None,
+        }
     }
 
     fn answer(&self, prepared: &Prepared, target: &Target, resumable: bool) -> Answer {
@@ -66,6 +73,7 @@ impl Asked {
             earlier: &[],
             owner: None,
             resumable,
+            own: None,
         }
     }
 }

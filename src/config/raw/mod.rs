@@ -5,6 +5,7 @@ mod alerts;
 mod auth;
 mod budget;
 mod capture;
+mod compression;
 mod price;
 mod provider;
 mod route;
@@ -16,6 +17,7 @@ pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use capture::Capture;
+pub use compression::Compression;
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
-use super::Timeouts;
+use super::{Compression, Timeouts};
 use crate::config::read::{At, Period, PeriodOrOff, Scalar, one_of, settings};
 use crate::config::runtime::{Prefer, Strategy};
 
@@ -47,6 +47,9 @@ settings! {
         prefer: PreferWord = "balanced",
         /// The first that holds narrows the targets.
         rules: Vec<Rule> = "[]",
+        /// Fewer tokens in what tools gave back, in place of what the tenant says; a key's own comes
+        /// first.
+        compression: Compression,
     }
 
     /// One model behind a route, or a group of targets with a strategy of its own.

@@ -1,6 +1,6 @@
 //! `tenants`.
 
-use super::{Budget, OnStoreLossWord, Promise};
+use super::{Budget, Compression, OnStoreLossWord, Promise};
 use crate::config::read::{At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
 
 settings! {
@@ -35,6 +35,8 @@ settings! {
         require: Vec<At<Promise>> = "[]",
         /// Its share of the places at an endpoint where requests wait for one.
         weight: u32 = "1",
+        /// Fewer tokens in what tools gave back. What a key or a route says comes first. Default: off.
+        compression: Compression,
     }
 
     /// A credential of a tenant: `secret` or `sha256`, one of them.
@@ -60,6 +62,8 @@ settings! {
         allowed_addresses: Vec<At<Network>> = "[]",
         /// What the client sent before the secret was changed, honoured for a while.
         previous: PreviousSecret,
+        /// Fewer tokens in what tools gave back, in place of what the route and the tenant say.
+        compression: Compression,
     }
 
     /// The secret that a key had before: `secret` or `sha256`, one of them.
@@ -89,6 +93,8 @@ settings! {
         budgets: Vec<Budget> = "[]",
         /// Addresses that it may be used from: `10.0.0.0/8`, `::1`. Default: all.
         allowed_addresses: Vec<At<Network>> = "[]",
+        /// Fewer tokens in what tools gave back, in place of what the route and the tenant say.
+        compression: Compression,
     }
 
     /// What each of many may use.

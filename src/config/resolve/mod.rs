@@ -10,6 +10,7 @@ mod azure;
 mod base_url;
 mod budget;
 mod capture;
+mod compression;
 mod endpoints;
 mod google;
 mod limits;

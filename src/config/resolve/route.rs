@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::attempts;
+use super::{attempts, compression};
 use crate::config::raw::{self, Config, Target};
 use crate::config::read::{At, Context, nearest};
 use crate::config::runtime::{Deployment, Group, Member, Prefer, Route, RouteTarget, Rule, Strategy, When};
@@ -63,7 +63,8 @@ pub(super) fn any(
         let attempts = attempts::written(&raw.defaults);
         let group = Group { strategy: Strategy::Auto, members };
         let (affinity, prefer, rules) = (None, Prefer::default(), Vec::new());
-        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules, edge_tools: None })
+        let (edge_tools, compression) = (None, None);
+        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules, edge_tools, compression })
     })
 }
 
@@ -106,6 +107,7 @@ fn route(
         prefer: raw.prefer.0,
         rules: Vec::new(),
         edge_tools: None,
+        compression: compression::rules(raw.compression.as_ref(), cx),
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

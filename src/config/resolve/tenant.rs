@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::auth::Written;
+use super::compression;
 use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
@@ -67,6 +68,7 @@ fn tenant(
         require: labels(&raw.require),
         weight: weight(&raw.weight, cx),
         edge_tools: None,
+        compression: compression::rules(raw.compression.as_ref(), cx),
     };
     (tenant, own)
 }
@@ -198,8 +200,20 @@ impl Book {
         let (limits, budgets) = (own.limits, own.budgets);
         let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
         let (id, active) = (id.0.clone(), *raw.active);
-        let edge_tools = None;
-        let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous, edge_tools };
+        let (edge_tools, compression) = (None, compression::rules(raw.compression.as_ref(), cx));
+        let key = Key {
+            id,
+            tenant,
+            active,
+            expires,
+            models,
+            limits,
+            budgets,
+            allowed_addresses,
+            previous,
+            edge_tools,
+            compression,
+        };
         self.keys.insert(hash, Arc::new(key));
     }
 
@@ -238,6 +252,7 @@ pub(super) fn stored_key(raw: &raw::StoredKey, cx: &mut Context<'_>) -> Key {
         limits: own.limits,
         budgets: own.budgets,
         allowed_addresses: raw.allowed_addresses.iter().map(|network| network.value.0).collect(),
+        compression: compression::rules(raw.compression.as_ref(), cx),
         ..Key::default()
     }
 }

@@ -100,6 +100,8 @@ struct Rest {
     usage: Option<Classes>,
     service_tier: Option<String>,
     dropped: Vec<String>,
+    compression_saved_tokens: Option<u64>,
+    compression_strategies: Option<String>,
     timeline: Vec<Attempted>,
 }
 
@@ -254,6 +256,12 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
         let mut paths = rest.arr("dropped");
         dropped.for_each(|path| _ = paths.text(path));
     }
+    if let Some(saved) = record.compression_saved_tokens {
+        rest.num("compression_saved_tokens", saved);
+    }
+    if let Some(strategies) = record.compression_strategies {
+        rest.text("compression_strategies", strategies);
+    }
     let mut steps = record.timeline.iter().peekable();
     if steps.peek().is_some() {
         let mut timeline = rest.arr("timeline");
@@ -355,6 +363,8 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
     row.route_reason = rest.route_reason;
+    row.compression_saved_tokens = rest.compression_saved_tokens;
+    row.compression_strategies = rest.compression_strategies;
     let implied = || {
         let details = [row.cached_tokens?, row.cache_write_tokens?, row.reasoning_tokens?];
         implied(row.input_tokens?, row.output_tokens?, details)
@@ -410,6 +420,8 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         ttft_ms: ms(26)?,
         overhead_ms: need_ms(27)?,
         dropped: Vec::new(),
+        compression_saved_tokens: None,
+        compression_strategies: None,
         error: cells.text(28)?,
         timeline: Vec::new(),
     })

@@ -234,6 +234,8 @@ fn row() -> impl Strategy<Value = Row> {
             ttft_ms: times.1,
             overhead_ms: times.2,
             dropped: lists.1,
+            compression_saved_tokens: flags.0.then_some(u64::from(flags.3)),
+            compression_strategies: flags.1.then(|| "repeats".into()),
             error: None,
             timeline: lists.2,
         }

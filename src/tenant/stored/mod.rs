@@ -159,6 +159,7 @@ impl Held {
             limits: terms.limits,
             budgets: terms.budgets.clone(),
             allowed_addresses: terms.allowed_addresses.clone(),
+            compression: terms.compression,
             previous: row.previous.map(|previous| Previous {
                 sha256: previous.sha256,
                 until: SystemTime::UNIX_EPOCH + Duration::from_millis(previous.until_ms),

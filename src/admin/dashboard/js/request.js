@@ -44,6 +44,7 @@ function parts(record) {
       ["Served by", served(record)],
       ["Route", record.route],
       ["Why there", record.route_reason],
+      ["Tokens saved by compression", record.compression_saved_tokens],
       ["Fallback", record.fallback ? "yes" : "no"],
       ["Tenant", record.tenant],
       ["Key", record.key_id],

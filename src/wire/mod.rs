@@ -18,6 +18,7 @@ pub mod gemini;
 pub mod ir;
 pub mod json;
 pub mod lane;
+pub mod leaves;
 mod lenient;
 pub mod multipart;
 pub mod openai_chat;

@@ -26,6 +26,7 @@ mod exceptions;
 mod grammar;
 mod items;
 mod kinds;
+mod leaves;
 mod messages;
 mod normal;
 mod pass;

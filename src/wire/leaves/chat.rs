@@ -1,0 +1,97 @@
+//! OpenAI Chat Completions: `messages`, `tools`, `choices`.
+
+use super::tape::Node;
+use super::{As, Walk, Who};
+
+pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
+    for (name, value) in body.members() {
+        walk.no_turn();
+        match &*name {
+            "messages" => value.items().for_each(|item| {
+                walk.next_turn();
+                message(walk, item);
+            }),
+            "tools" | "functions" => value.items().for_each(|tool| description(walk, tool)),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn answer<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
+    let choices = body.members().filter(|(name, _)| name == "choices");
+    for choice in choices.flat_map(|(_, list)| list.items()) {
+        walk.next_turn();
+        let messages = choice.members().filter(|(name, _)| name == "message");
+        messages.for_each(|(_, it)| by_assistant(walk, it));
+    }
+}
+
+/// A tool's, wherever the kind of tool has it.
+fn description<'b>(walk: &mut Walk<'b>, tool: Node<'_, 'b>) {
+    for (name, value) in tool.members() {
+        match &*name {
+            "description" => walk.text(value, As::of(Who::ToolDescription)),
+            "function" | "custom" => walk.member_texts(value, "description", As::of(Who::ToolDescription)),
+            _ => {}
+        }
+    }
+}
+
+fn message<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
+    let role = it.word("role");
+    let is = match role.as_deref() {
+        Some("system" | "developer") => As::of(Who::System),
+        Some("user") => As::of(Who::User),
+        Some("assistant") => return by_assistant(walk, it),
+        Some("tool" | "function") => {
+            let call = walk.answered(it.word("tool_call_id"), it.word("name"));
+            As::result(Some(call), false)
+        }
+        _ => return,
+    };
+    let contents = it.members().filter(|(name, _)| name == "content");
+    contents.for_each(|(_, content)| walk.text_or_parts(content, is));
+}
+
+fn by_assistant<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
+    for (name, value) in it.members() {
+        match &*name {
+            "content" => content(walk, value),
+            "refusal" => walk.text(value, As::of(Who::Assistant)),
+            "reasoning_content" | "reasoning" => walk.text(value, As::of(Who::Reasoning)),
+            "reasoning_details" => value.items().for_each(|item| {
+                walk.member_texts(item, "text", As::of(Who::Reasoning));
+                walk.member_texts(item, "summary", As::of(Who::Reasoning));
+            }),
+            "tool_calls" => value.items().for_each(|item| call(walk, item)),
+            "function_call" => called(walk, None, value),
+            _ => {}
+        }
+    }
+}
+
+/// Text, or parts: Mistral's models think in parts of the type `thinking`.
+fn content<'b>(walk: &mut Walk<'b>, value: Node<'_, 'b>) {
+    walk.text(value, As::of(Who::Assistant));
+    for part in value.items() {
+        for (name, inner) in part.members() {
+            match &*name {
+                "text" | "refusal" => walk.text(inner, As::of(Who::Assistant)),
+                "thinking" => walk.text_or_parts(inner, As::of(Who::Reasoning)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn call<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
+    let kinds = it.members().filter(|(name, _)| matches!(&**name, "function" | "custom"));
+    kinds.for_each(|(_, kind)| called(walk, it.member("id"), kind));
+}
+
+fn called<'b>(walk: &mut Walk<'b>, id: Option<Node<'_, 'b>>, it: Node<'_, 'b>) {
+    let Some(arguments) = it.member("arguments").or_else(|| it.member("input")) else { return };
+    let call = walk.call(id.and_then(Node::text), it.word("name"), arguments.raw());
+    let members = it.members().filter(|(name, _)| matches!(&**name, "arguments" | "input"));
+    members.for_each(|(_, value)| walk.text(value, As::arguments(call)));
+}

@@ -1,0 +1,85 @@
+//! Google's `generateContent`: `systemInstruction`, `contents`, `tools`, `candidates`.
+//!
+//! Calls may have no ids: a result then answers the first call of its name that has none yet.
+
+use super::tape::Node;
+use super::{As, Walk, Who};
+
+pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
+    for (name, value) in body.members() {
+        walk.no_turn();
+        match &*name {
+            "systemInstruction" | "system_instruction" => {
+                walk.text(value, As::of(Who::Instructions));
+                parts(walk, value, Who::Instructions);
+            }
+            "contents" if value.is_object() => content(walk, value),
+            "contents" => value.items().for_each(|item| content(walk, item)),
+            "tools" => value.items().for_each(|tool| descriptions(walk, tool)),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn answer<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
+    let candidates = body.members().filter(|(name, _)| name == "candidates");
+    for candidate in candidates.flat_map(|(_, list)| list.items()) {
+        walk.next_turn();
+        let contents = candidate.members().filter(|(name, _)| name == "content");
+        contents.for_each(|(_, value)| parts(walk, value, Who::Assistant));
+    }
+}
+
+fn descriptions<'b>(walk: &mut Walk<'b>, tool: Node<'_, 'b>) {
+    let lists = tool.members().filter(|(name, _)| matches!(&**name, "functionDeclarations" | "function_declarations"));
+    for declared in lists.flat_map(|(_, list)| list.items()) {
+        walk.member_texts(declared, "description", As::of(Who::ToolDescription));
+    }
+}
+
+fn content<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
+    walk.next_turn();
+    let role = it.word("role");
+    match role.as_deref() {
+        None | Some("user" | "function" | "tool") => parts(walk, it, Who::User),
+        Some("model") => parts(walk, it, Who::Assistant),
+        Some("system") => parts(walk, it, Who::System),
+        Some(_) => {}
+    }
+}
+
+fn parts<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
+    for (_, list) in it.members().filter(|(name, _)| name == "parts") {
+        match list.is_object() {
+            true => part(walk, list, who),
+            false => list.items().for_each(|item| part(walk, item, who)),
+        }
+    }
+}
+
+fn part<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
+    let who = if it.flag("thought") { Who::Reasoning } else { who };
+    for (name, value) in it.members() {
+        match &*name {
+            "text" => walk.text(value, As::of(who)),
+            "functionCall" | "function_call" => {
+                let arguments = value.member("args");
+                let call = walk.call(value.word("id"), value.word("name"), arguments.map_or("", Node::raw));
+                arguments.into_iter().for_each(|it| walk.all_texts(it, As::arguments(call)));
+            }
+            "functionResponse" | "function_response" => response(walk, value),
+            "executableCode" | "executable_code" => walk.member_texts(value, "code", As::of(who)),
+            "codeExecutionResult" | "code_execution_result" => walk.member_texts(value, "output", As::of(who)),
+            _ => {}
+        }
+    }
+}
+
+/// By convention a response has an `output` or an `error`, but may have anything.
+fn response<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
+    let call = walk.answered(it.word("id"), it.word("name"));
+    for (_, value) in it.members().filter(|(name, _)| name == "response") {
+        let failed = value.member("error").is_some_and(|error| !matches!(error.raw(), "null" | "false" | "\"\""));
+        walk.all_texts(value, As::result(Some(call), failed));
+    }
+}

@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("secret", &[]),
     ("whole", &[]),
+    ("guard", &[]),
     ("wire", &["error", "usage::decimal", "usage::tokens", "usage::estimate"]),
     ("usage", &["error", "wire"]),
     ("record", &["config", "limit", "usage", "wire"]),

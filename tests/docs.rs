@@ -309,6 +309,8 @@ const KINDS: &[Kind] = &[
     Kind::UnknownEncoding,
     Kind::BodyTimeout,
     Kind::RateLimited,
+    Kind::ContentBlocked,
+    Kind::GuardUnavailable,
     Kind::BudgetExhausted,
     Kind::LimitsLost,
     Kind::UpstreamFailed,

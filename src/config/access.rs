@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::budget::Budget;
+use super::guards::Guarding;
 use super::limits::Limits;
 use super::runtime::{ModelPattern, Tenant};
 
@@ -40,6 +41,8 @@ pub struct Key {
     /// Where it may be used; empty is everywhere.
     pub allowed_addresses: Vec<IpNet>,
     pub previous: Option<Previous>,
+    /// Beside its tenant's.
+    pub guards: Vec<Arc<Guarding>>,
 }
 
 impl Default for Key {
@@ -55,6 +58,7 @@ impl Default for Key {
             budgets: Vec::new(),
             allowed_addresses: Vec::new(),
             previous: None,
+            guards: Vec::new(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
 use super::database::DatabaseUrl;
 pub use super::discovered::Discovered;
+use super::guards::Guarding;
 pub use super::limits::{Limits, Share};
 use super::telemetry::Telemetry;
 use crate::provider::Provider;
@@ -47,6 +48,8 @@ pub struct Runtime {
     /// Every key by the SHA-256 of its secret.
     pub keys: HashMap<[u8; 32], Arc<Key>>,
     pub auth: Auth,
+    /// In the order of the file.
+    pub guards: Vec<Arc<Guarding>>,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
     pub alerts: Arc<Alerts>,
@@ -170,6 +173,7 @@ impl Default for Runtime {
             tenants: Vec::new(),
             keys: HashMap::new(),
             auth: Auth::default(),
+            guards: Vec::new(),
             prices: Arc::default(),
             telemetry: Telemetry::default(),
             alerts: Arc::default(),
@@ -339,6 +343,7 @@ pub struct Route {
     /// What `auto` weighs most, where the request does not say.
     pub prefer: Prefer,
     pub rules: Vec<Rule>,
+    pub guards: Vec<Arc<Guarding>>,
 }
 
 impl Route {
@@ -501,6 +506,7 @@ pub struct Tenant {
     pub require: Labels,
     /// Its share where places at an endpoint are scarce.
     pub weight: u32,
+    pub guards: Vec<Arc<Guarding>>,
 }
 
 impl Default for Tenant {
@@ -520,6 +526,7 @@ impl Default for Tenant {
             regions: Vec::new(),
             require: Labels::default(),
             weight: 1,
+            guards: Vec::new(),
         }
     }
 }

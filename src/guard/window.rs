@@ -3,6 +3,7 @@
 //! At most as much is held back as the longest thing that a guard looks for, and what could follow it: a word
 //! or a number as a rule, a private key at worst.
 
+use super::escaping::Plain;
 use super::watch::{Progress, Watch};
 
 /// Some of what has passed is kept, for what looks at what stands before.
@@ -15,6 +16,8 @@ const PORTION_BYTES: usize = 4096;
 pub struct Window {
     held: String,
     progress: Progress,
+    /// Of JSON.
+    escapes: Option<Plain>,
 }
 
 impl std::fmt::Debug for Window {
@@ -26,7 +29,7 @@ impl std::fmt::Debug for Window {
 impl Window {
     /// For JSON, which stays JSON: see [`Watch::whole_json`].
     pub fn of_json() -> Self {
-        Self { held: String::new(), progress: Progress::of_json() }
+        Self { held: String::new(), progress: Progress::of_json(), escapes: Some(Plain::default()) }
     }
 
     /// Takes a piece, appends what may pass on. `Some`: that guard blocks.
@@ -34,7 +37,10 @@ impl Window {
         if piece.is_empty() {
             return None;
         }
-        self.held.push_str(piece);
+        match &mut self.escapes {
+            Some(escapes) => escapes.push(piece, &mut self.held),
+            None => self.held.push_str(piece),
+        }
         let blocked = watch.step(&self.held, false, &mut self.progress, out);
         let settled = self.progress.settled().saturating_sub(CONTEXT_BYTES);
         if settled > PORTION_BYTES {
@@ -47,7 +53,10 @@ impl Window {
 
     /// The text has ended; the window is as new.
     pub fn finish(&mut self, watch: &mut Watch, out: &mut String) -> Option<usize> {
-        let Self { held, mut progress } = std::mem::take(self);
+        let Self { mut held, mut progress, escapes } = std::mem::take(self);
+        if let Some(mut escapes) = escapes {
+            escapes.finish(&mut held);
+        }
         watch.step(&held, true, &mut progress, out)
     }
 }

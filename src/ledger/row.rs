@@ -67,6 +67,9 @@ pub struct Row {
     pub ttft_ms: Option<Box<RawValue>>,
     pub overhead_ms: Box<RawValue>,
     pub dropped: Vec<String>,
+    /// What guards decided, where any did: `name:action:kind:count`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<String>,
     pub error: Option<String>,
     /// The attempts, as they are.
     pub timeline: Vec<Attempt>,
@@ -236,6 +239,7 @@ impl From<&Record<'_>> for Row {
             ttft_ms: record.ttft.map(number),
             overhead_ms: number(record.overhead),
             dropped: record.dropped.iter().map(str::to_owned).collect(),
+            guards: record.guards.iter().map(str::to_owned).collect(),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
         };

@@ -23,6 +23,7 @@ use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::authenticate::Origin;
+use crate::stage::guard::Guarded;
 use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
@@ -65,6 +66,10 @@ pub(crate) struct Exchange {
     /// The sealed ids that the request came with.
     pub(crate) opened: Opened,
     pub(crate) plan: Option<Plan>,
+    /// Those that look at what it says, where any do.
+    pub(crate) guards: Option<Box<Guarded>>,
+    /// What they decided, as its record has it.
+    pub(crate) decisions: Vec<String>,
     pub(crate) admission: Option<Admission>,
     /// Its place in the ledger's log, once it is admitted.
     pub(crate) entry: Option<Entry>,
@@ -249,6 +254,8 @@ impl Exchange {
             passage: None,
             opened: Opened::default(),
             plan: None,
+            guards: None,
+            decisions: Vec::new(),
             admission: None,
             entry: None,
             denied: None,

@@ -312,6 +312,7 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
         earlier: &attempt.earlier,
         owner: owner.as_ref(),
         resumable: x.plan.as_ref().is_some_and(|plan| plan.attempts.continues),
+        guards: x.guards.as_deref(),
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
@@ -442,6 +443,9 @@ pub(super) fn identify(head: &mut response::Parts, x: &Exchange) {
     }
     if let Some(client) = &x.client_request_id {
         respond::set(head, respond::CLIENT_REQUEST_ID, client.clone());
+    }
+    if let Some(said) = x.guards.as_ref().and_then(|guarded| guarded.board().header()) {
+        respond::set(head, respond::GUARDS, said);
     }
     let standing = x.admission.as_ref().map(Admission::standing_of_all).or(x.denied);
     if let Some(standing) = standing {

@@ -18,6 +18,7 @@ mod database;
 mod discover;
 pub(crate) mod examine;
 mod fleet;
+mod guard;
 pub(crate) mod handover;
 mod hooks;
 mod http1;
@@ -333,6 +334,9 @@ impl Gateway {
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
+        if let Some(guarded) = guard::of(x, endpoint) {
+            Box::pin(self.guard(session.req_header(), x, endpoint, guarded)).await?;
+        }
         self.limit(x).await?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
             return self.answer_here(session, x, body).await;

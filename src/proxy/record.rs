@@ -149,6 +149,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         ttft: x.end.first_byte,
         overhead: x.clock.spent(),
         dropped: attempt.map_or(Texts::NONE, |a| Texts::Plain(a.prepared.dropped.paths())),
+        guards: Texts::Plain(&x.decisions),
         error: x.end.error.as_ref().map(|e| e.code()),
         ..Record::new(x.request_id, x.started_at, endpoint)
     }

@@ -262,6 +262,7 @@ pub(super) fn begin(gateway: &Gateway, x: &Exchange, index: usize) -> Option<Run
 async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body: Bytes) -> Result<()> {
     x.clock.go();
     gateway.attempt_answered(x);
+    let body = if x.guards.is_some() { Box::pin(gateway.guard_answer(x, body)).await? } else { body };
     gateway.settle(x);
     let head = super::hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());

@@ -229,6 +229,8 @@ pub struct Record<'a> {
     pub overhead: Duration,
     /// Member paths that the target could not express.
     pub dropped: Texts<'a>,
+    /// What guards decided: `name:action:kind:count`.
+    pub guards: Texts<'a>,
     /// The error's code.
     pub error: Option<&'a str>,
 }
@@ -268,6 +270,7 @@ impl<'a> Record<'a> {
             ttft: None,
             overhead: Duration::ZERO,
             dropped: Texts::NONE,
+            guards: Texts::NONE,
             error: None,
         }
     }

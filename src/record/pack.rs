@@ -44,6 +44,7 @@ mod of_record {
     pub(super) const TRACEPARENT: u8 = 26;
     pub(super) const RESPONSE_MODEL: u8 = 27;
     pub(super) const ROUTE_REASON: u8 = 28;
+    pub(super) const GUARDS: u8 = 29;
 }
 
 /// And of an attempt's.
@@ -118,6 +119,7 @@ impl<'a> Record<'a> {
         out.time(n::TTFT_US, self.ttft);
         out.time(n::OVERHEAD_US, Some(self.overhead));
         out.texts(n::DROPPED, self.dropped);
+        out.texts(n::GUARDS, self.guards);
         out.text(n::ERROR, self.error);
         let mut steps = self.timeline.iter().peekable();
         if steps.peek().is_some() {
@@ -162,6 +164,7 @@ impl<'a> Record<'a> {
                 n::TTFT_US => record.ttft = Some(value.time()?),
                 n::OVERHEAD_US => record.overhead = value.time()?,
                 n::DROPPED => record.dropped = Texts::Packed(value.bytes()?),
+                n::GUARDS => record.guards = Texts::Packed(value.bytes()?),
                 n::ERROR => record.error = Some(value.text()?),
                 _ => used.take(number, value)?,
             }

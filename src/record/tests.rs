@@ -72,6 +72,7 @@ fn with_full(look: impl FnOnce(&Record<'_>)) {
         ttft: Some(Duration::ZERO),
         overhead: Duration::from_micros(210),
         dropped: Texts::Plain(&dropped),
+        guards: Texts::Plain(&dropped),
         error: Some("upstream_error"),
         ..Record::new(Uuid::max(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_906_440_001), "chat")
     });

@@ -6,10 +6,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::accept::Endpoint;
 use super::account;
+use super::guard::{self, Done, Guarded, Looks};
 use super::parse::Parsed;
 use super::passed::{self, Passed};
 use super::route::Target;
 use super::translate::{Prepared, Turn};
+use crate::config::guards::Side;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::usage::estimate::TextCount;
@@ -61,9 +63,34 @@ struct Whole {
     turned: Option<Turned>,
     /// Who may come back to it, where the provider keeps it.
     owner: Option<Owner>,
+    watching: Option<Box<Watching>>,
     usage: Option<(Usage, UsageSource)>,
     service_tier: Option<String>,
     model: Option<String>,
+}
+
+/// Guards that look at it, and what a refusal in its place needs to know.
+#[derive(Debug)]
+struct Watching {
+    watch: crate::guard::Watch,
+    looks: Looks,
+    model: String,
+    id: String,
+    created: u64,
+    seal: wire::seal::Seal,
+}
+
+impl Watching {
+    fn new(guarded: &Guarded, context: &Context<'_>) -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            watch: guarded.of_answer()?,
+            looks: guarded.looks(),
+            model: context.target.model.clone(),
+            id: context.id.to_owned(),
+            created: context.created,
+            seal: context.target.deployment.seal.clone(),
+        }))
+    }
 }
 
 #[derive(Debug)]
@@ -109,6 +136,8 @@ pub struct Context<'c> {
     /// Another target may go on with the answer where it breaks: it is recorded, and translated for
     /// that also where the formats agree.
     pub resumable: bool,
+    /// Those that look at it; its stream is translated for that.
+    pub guards: Option<&'c Guarded>,
 }
 
 impl Answer {
@@ -150,6 +179,7 @@ impl Answer {
             reencode,
             turned,
             owner: context.owner.cloned(),
+            watching: context.guards.and_then(|guarded| Watching::new(guarded, &context)),
             usage: None,
             service_tier: None,
             model: None,
@@ -164,7 +194,8 @@ impl Answer {
         // Behind the id of a kept answer is only what its provider said of it.
         let recorded = context.resumable && parsed.choices == 1 && context.owner.is_none();
         let plain = || Arc::new(Bridge::plain(prepared.dialect, prepared.dialect, seal));
-        let bridge = prepared.bridge.clone().or_else(|| recorded.then(plain));
+        let watch = context.guards.and_then(Guarded::of_answer);
+        let bridge = prepared.bridge.clone().or_else(|| (recorded || watch.is_some()).then(plain));
         let pipe: Box<dyn Pipe> = if let Some(bridge) = &bridge {
             let client = Client {
                 model: &target.model,
@@ -176,7 +207,11 @@ impl Answer {
                 seal,
             };
             let translator = Translator::new(bridge, prepared.framing, quirks, &client);
-            Box::new(if recorded { translator.recorded() } else { translator })
+            let translator = if recorded { translator.recorded() } else { translator };
+            Box::new(match watch {
+                Some(watch) => translator.guarded(watch),
+                None => translator,
+            })
         } else {
             Box::new(StreamWatch::new(&Watch {
                 dialect: prepared.dialect,
@@ -392,7 +427,8 @@ impl Whole {
         }
         if end {
             let body = std::mem::take(&mut self.held).freeze();
-            *chunk = Some(self.finish(body)?);
+            let answer = self.finish(body)?;
+            *chunk = Some(self.guarded(answer)?);
         }
         Ok(())
     }
@@ -440,6 +476,28 @@ impl Whole {
         wire::encode_response(to.bridge.client, &response, &client, &mut out);
         let kept = self.owner.as_ref().and_then(|owner| owner.close(std::str::from_utf8(&out).ok()?));
         Ok(kept.map_or_else(|| Bytes::from(out), Bytes::from))
+    }
+
+    /// The answer as guards let it pass.
+    fn guarded(&mut self, answer: Bytes) -> Result<Bytes> {
+        let Some(watching) = self.watching.as_deref_mut() else { return Ok(answer) };
+        let text = simdutf8::basic::from_utf8(&answer).map_err(malformed)?;
+        match guard::look(&mut watching.watch, watching.looks, Side::Output, text)? {
+            Done::Same => Ok(answer),
+            Done::Changed(changed) => Ok(Bytes::from(changed)),
+            Done::Blocked(message) => {
+                let client = Client {
+                    model: &watching.model,
+                    id: &watching.id,
+                    created: watching.created,
+                    stream_usage: true,
+                    input_estimate_tokens: self.input_estimate_tokens,
+                    request: "",
+                    seal: &watching.seal,
+                };
+                guard::refusal(watching.looks, text, &message, (&self.quirks, &client)).map(Bytes::from)
+            }
+        }
     }
 
     fn turn(&self, it: &Turned, text: &str) -> Result<(Option<Usage>, Option<Vec<u8>>)> {

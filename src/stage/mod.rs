@@ -11,6 +11,7 @@ pub mod account;
 pub mod answer;
 pub mod authenticate;
 pub mod choose;
+pub mod guard;
 pub mod models;
 pub mod parse;
 pub mod pass;

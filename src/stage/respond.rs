@@ -18,6 +18,7 @@ pub const ROUTE_REASON: HeaderName = HeaderName::from_static("x-weir-route-reaso
 pub const OVERHEAD: HeaderName = HeaderName::from_static("x-weir-overhead-ms");
 pub const COST: HeaderName = HeaderName::from_static("x-weir-cost-usd");
 pub const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
+pub const GUARDS: HeaderName = HeaderName::from_static("x-weir-guards");
 pub const DROPPED: HeaderName = HeaderName::from_static("x-weir-dropped");
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");

@@ -58,6 +58,7 @@ pub(super) fn pack_nearly(row: &Row) -> Result<Vec<u8>> {
         ttft: row.ttft_ms.as_deref().map(duration).transpose()?,
         overhead: duration(&row.overhead_ms)?,
         dropped: Texts::Plain(&row.dropped),
+        guards: Texts::Plain(&row.guards),
         error: row.error.as_deref(),
         ..Record::new(request_id, SystemTime::UNIX_EPOCH + Duration::from_millis(started_ms), &row.format)
     };

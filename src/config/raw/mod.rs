@@ -5,6 +5,7 @@ mod alerts;
 mod auth;
 mod budget;
 mod capture;
+mod guard;
 mod price;
 mod provider;
 mod route;
@@ -16,6 +17,7 @@ pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use capture::Capture;
+pub use guard::Guard;
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
@@ -50,6 +52,8 @@ settings! {
         providers: Map<Provider> = "{}",
         /// Virtual models: names of yours that stand for one or more models of providers.
         routes: Map<Route> = "{}",
+        /// What is looked for in prompts and answers, by names that tenants, keys and routes list.
+        guards: Map<Guard> = "{}",
         /// What holds where a provider, a route or a tenant says nothing else.
         defaults: Defaults = "{}",
         /// Who may use the gateway, with which keys, for what and how much. At least one is needed:

@@ -47,6 +47,8 @@ settings! {
         prefer: PreferWord = "balanced",
         /// The first that holds narrows the targets.
         rules: Vec<Rule> = "[]",
+        /// Guards of requests by this route, beside those of tenant and key.
+        guards: Vec<At<String>> = "[]",
     }
 
     /// One model behind a route, or a group of targets with a strategy of its own.

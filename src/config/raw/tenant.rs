@@ -35,6 +35,8 @@ settings! {
         require: Vec<At<Promise>> = "[]",
         /// Its share of the places at an endpoint where requests wait for one.
         weight: u32 = "1",
+        /// Guards that look at what its requests say, and are answered.
+        guards: Vec<At<String>> = "[]",
     }
 
     /// A credential of a tenant: `secret` or `sha256`, one of them.
@@ -60,6 +62,8 @@ settings! {
         allowed_addresses: Vec<At<Network>> = "[]",
         /// What the client sent before the secret was changed, honoured for a while.
         previous: PreviousSecret,
+        /// Guards of this key, beside the tenant's.
+        guards: Vec<At<String>> = "[]",
     }
 
     /// The secret that a key had before: `secret` or `sha256`, one of them.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::attempts;
+use super::guard::Guards;
 use crate::config::raw::{self, Config, Target};
 use crate::config::read::{At, Context, nearest};
 use crate::config::runtime::{Deployment, Group, Member, Prefer, Route, RouteTarget, Rule, Strategy, When};
@@ -15,12 +16,14 @@ const DEEPEST: usize = 2;
 pub(super) fn routes(
     raw: &Config,
     deployments: &[Arc<Deployment>],
+    guards: &Guards<'_>,
     cx: &mut Context<'_>,
 ) -> HashMap<String, Arc<Route>> {
     let mut routes = HashMap::new();
     for (name, settings) in &raw.routes.entries {
         check_name(name, raw, cx);
-        let route = route(name, settings, raw, deployments, cx);
+        let mut route = route(name, settings, raw, deployments, cx);
+        route.guards = guards.named(&settings.guards, cx);
         routes.insert(name.value.clone(), Arc::new(route));
     }
     routes
@@ -63,7 +66,7 @@ pub(super) fn any(
         let attempts = attempts::written(&raw.defaults);
         let group = Group { strategy: Strategy::Auto, members };
         let (affinity, prefer, rules) = (None, Prefer::default(), Vec::new());
-        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules })
+        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules, guards: Vec::new() })
     })
 }
 
@@ -105,6 +108,7 @@ fn route(
         affinity: raw.affinity.as_deref().copied(),
         prefer: raw.prefer.0,
         rules: Vec::new(),
+        guards: Vec::new(),
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::auth::Written;
+use super::guard::Guards;
 use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
 use crate::config::access::{JWT, Previous};
 use crate::config::budget::Budget;
+use crate::config::guards::Guarding;
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
 use crate::config::runtime::{Key, Limits, ModelPattern, Share, Tenant};
@@ -21,7 +23,12 @@ const MOST_TAG_BYTES: usize = 64;
 type Keys = HashMap<[u8; 32], Arc<Key>>;
 
 /// Tenants in the order of the file, and all keys by hash.
-pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> (Vec<Arc<Tenant>>, Keys) {
+pub(super) fn tenants(
+    raw: &Config,
+    reach: &mut Reach<'_>,
+    guards: &Guards<'_>,
+    cx: &mut Context<'_>,
+) -> (Vec<Arc<Tenant>>, Keys) {
     if raw.tenants.entries.is_empty() && !raw.tenants_lost() {
         cx.say(raw.tenants.place, "no tenants: nobody could use the gateway")
             .label("expected at least one: there is no open mode")
@@ -33,11 +40,13 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>)
         if let Err(expected) = Name::check(id) {
             cx.say(id.place, "not a name for a tenant").label(format!("expected {expected}"));
         }
-        let (tenant, own) = tenant(id, settings, raw, reach, cx);
+        let (mut tenant, own) = tenant(id, settings, raw, reach, cx);
+        tenant.guards = guards.named(&settings.guards, cx);
         let tenant = Arc::new(tenant);
         let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
         for key in listed {
-            book.add(key, (&tenant, &own), reach, cx);
+            let own_guards = guards.named(&key.guards, cx);
+            book.add((key, own_guards), (&tenant, &own), reach, cx);
         }
         all.push(tenant);
     }
@@ -66,6 +75,7 @@ fn tenant(
         regions: raw.regions.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
         require: labels(&raw.require),
         weight: weight(&raw.weight, cx),
+        guards: Vec::new(),
     };
     (tenant, own)
 }
@@ -162,7 +172,7 @@ struct Book {
 impl Book {
     fn add(
         &mut self,
-        raw: &raw::Key,
+        (raw, guards): (&raw::Key, Vec<Arc<Guarding>>),
         (tenant, tenants): (&Arc<Tenant>, &Found),
         reach: &mut Reach<'_>,
         cx: &mut Context<'_>,
@@ -197,7 +207,7 @@ impl Book {
         let (limits, budgets) = (own.limits, own.budgets);
         let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
         let (id, active) = (id.0.clone(), *raw.active);
-        let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous };
+        let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous, guards };
         self.keys.insert(hash, Arc::new(key));
     }
 

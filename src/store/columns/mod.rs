@@ -100,6 +100,7 @@ struct Rest {
     usage: Option<Classes>,
     service_tier: Option<String>,
     dropped: Vec<String>,
+    guards: Vec<String>,
     timeline: Vec<Attempted>,
 }
 
@@ -254,6 +255,11 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
         let mut paths = rest.arr("dropped");
         dropped.for_each(|path| _ = paths.text(path));
     }
+    let mut guards = record.guards.iter().peekable();
+    if guards.peek().is_some() {
+        let mut list = rest.arr("guards");
+        guards.for_each(|decision| _ = list.text(decision));
+    }
     let mut steps = record.timeline.iter().peekable();
     if steps.peek().is_some() {
         let mut timeline = rest.arr("timeline");
@@ -354,6 +360,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.response_model = rest.response_model;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
+    row.guards = rest.guards;
     row.route_reason = rest.route_reason;
     let implied = || {
         let details = [row.cached_tokens?, row.cache_write_tokens?, row.reasoning_tokens?];
@@ -410,6 +417,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         ttft_ms: ms(26)?,
         overhead_ms: need_ms(27)?,
         dropped: Vec::new(),
+        guards: Vec::new(),
         error: cells.text(28)?,
         timeline: Vec::new(),
     })

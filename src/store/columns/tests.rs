@@ -233,6 +233,7 @@ fn row() -> impl Strategy<Value = Row> {
             duration_ms: times.0,
             ttft_ms: times.1,
             overhead_ms: times.2,
+            guards: lists.1.clone(),
             dropped: lists.1,
             error: None,
             timeline: lists.2,

@@ -163,6 +163,7 @@ impl Held {
                 sha256: previous.sha256,
                 until: SystemTime::UNIX_EPOCH + Duration::from_millis(previous.until_ms),
             }),
+            guards: Vec::new(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A stream of one format made a stream of another.
 
+use super::filter::Filter;
 use super::join::Join;
 use super::record::{Record, Said};
 use super::{Ending, HoldBack, Next, Pipe, Progress, aside, cut_error};
 use crate::error::{Error, Result};
+use crate::guard::Watch;
 use crate::usage::estimate::TextCount;
 use crate::wire::bridge::{Bridge, Events};
 use crate::wire::frames::{Frames, Framing};
@@ -36,6 +38,8 @@ struct Writer {
     record: Option<Box<Record>>,
     /// Where the answer of another upstream is a part of this one.
     join: Option<Box<Join>>,
+    /// Guards that look at what is said.
+    filter: Option<Box<Filter>>,
     /// The answer broke, and the client has not been told.
     is_broken: bool,
 }
@@ -64,6 +68,13 @@ impl Translator {
         self
     }
 
+    /// Has guards look at what is said before the client gets it.
+    #[must_use]
+    pub fn guarded(mut self, watch: Watch) -> Self {
+        self.stage.writer.filter = Some(Box::new(Filter::new(watch)));
+        self
+    }
+
     /// Of parts, for a client that takes server-sent events.
     pub fn of(frames: Frames, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
         let writer = Writer {
@@ -74,6 +85,7 @@ impl Translator {
             progress: Progress::default(),
             record: None,
             join: None,
+            filter: None,
             is_broken: false,
         };
         Self { frames, stage: Stage { decoder, events: None, writer } }
@@ -202,7 +214,8 @@ impl Writer {
             if !self.hold.is_committed() {
                 return;
             }
-            self.is_broken = self.record.as_ref().is_some_and(|record| record.can_go_on());
+            let is_over = self.filter.as_ref().is_some_and(|filter| filter.is_blocked());
+            self.is_broken = !is_over && self.record.as_ref().is_some_and(|record| record.can_go_on());
             if self.is_broken {
                 return;
             }
@@ -211,11 +224,14 @@ impl Writer {
     }
 
     fn write(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
-        let Self { encoder, record, join, hold, .. } = self;
+        let Self { encoder, record, join, filter, hold, .. } = self;
         let target = hold.target(out);
         let mut tell = |event: &ir::Event<'_>| {
             record.iter_mut().for_each(|record| record.observe(event));
-            encoder.event(event, target);
+            match filter {
+                Some(filter) => filter.event(event, &mut |event| encoder.event(event, target)),
+                None => encoder.event(event, target),
+            }
         };
         match join {
             Some(join) => join.event(event, &mut tell),

@@ -158,7 +158,11 @@ fn count(usage: &Value, names: [&str; 2]) -> (u64, u64) {
 
 fn said(format: &str, answer: &Answer, stream: bool) -> Said {
     let events: Vec<Value> = match stream {
-        true => answer.events().iter().filter(|e| e.data != "[DONE]").map(Event::json).collect(),
+        true => {
+            let text = answer.text();
+            let data = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+            data.map(|data| serde_json::from_str(data).unwrap()).collect()
+        }
         false => vec![answer.json()],
     };
     let mut said = Said { text: String::new(), end: String::new(), used: (0, 0) };
@@ -198,7 +202,8 @@ fn said(format: &str, answer: &Answer, stream: bool) -> Said {
         };
         said.text += &text;
         said.end = end.map_or(said.end, str::to_owned);
-        said.used = (said.used.0.max(used.0), said.used.1.max(used.1));
+        // The last count holds.
+        said.used = (if used.0 > 0 { used.0 } else { said.used.0 }, if used.1 > 0 { used.1 } else { said.used.1 });
     }
     said
 }

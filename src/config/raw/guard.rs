@@ -30,8 +30,8 @@ settings! {
         /// `open`, it does.
         on_error: OnErrorWord = "closed",
         /// Which way: `input` is what goes to the model, `output` what it answers. A service does not look
-        /// at streams: who asks for one is refused where it looks at answers.
-        on: Vec<At<SideWord>> = "[input]",
+        /// at streams: who asks for one is refused where it looks at answers. Default: `input`.
+        on: Vec<At<SideWord>> = "[]",
         /// What is done: `allow` only counts, `flag` also says so in the answer's head, `mask` puts a
         /// placeholder in its place, which is undone in the answer, `block` lets nothing pass.
         action: ActionWord = "block",

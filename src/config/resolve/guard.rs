@@ -60,14 +60,14 @@ impl Guards<'_> {
 fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Guarding> {
     let kinds: Vec<Kind> = raw.kinds.iter().map(|kind| kind.value.0).collect();
     let action = raw.action.0;
-    let on = |side: Side| raw.on.iter().any(|word| word.value.0 == side);
+    let on = |side: Side| match raw.on.is_empty() {
+        true => side == Side::Input,
+        false => raw.on.iter().any(|word| word.value.0 == side),
+    };
     let nothing = kinds.is_empty() && raw.words.is_empty() && raw.patterns.is_empty();
     if nothing && raw.url.is_none() && !raw.written.contains(&"url") {
         cx.say(name.place, format!("the guard `{}` looks for nothing", name.value))
             .label("expected `kinds`, `words`, `patterns` or `url`");
-    }
-    if raw.on.is_empty() {
-        cx.say(raw.on.place, "a guard that looks nowhere").label("expected `input`, `output` or both");
     }
     if let Some(injection) = raw.kinds.iter().find(|kind| kind.value.0 == Kind::Injection) {
         if on(Side::Output) {

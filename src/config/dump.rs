@@ -279,6 +279,7 @@ fn guard(guarding: &Guarding) -> Value {
         json!({
             "url": service.url.to_string(),
             "format": service.shape.as_str(),
+            "model": service.model,
             "key": service.key.as_ref().map(|_| SET),
             "timeout": seconds(service.timeout),
             "on_error": if service.fails_open { "open" } else { "closed" },

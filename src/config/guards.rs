@@ -21,6 +21,8 @@ pub struct Guarding {
 pub struct Service {
     pub url: WebhookUrl,
     pub shape: Shape,
+    /// That is asked, of a service that has several.
+    pub model: Option<String>,
     pub key: Option<Secret>,
     pub timeout: Duration,
     /// What it did not judge passes.
@@ -33,22 +35,28 @@ pub enum Shape {
     Weir,
     OpenAi,
     Presidio,
+    LlamaGuard,
 }
 
 impl Shape {
-    pub const WORDS: [(&'static str, Self); 3] =
-        [("weir", Self::Weir), ("openai", Self::OpenAi), ("presidio", Self::Presidio)];
+    pub const WORDS: [(&'static str, Self); 4] = [
+        ("weir", Self::Weir),
+        ("openai", Self::OpenAi),
+        ("presidio", Self::Presidio),
+        ("llama_guard", Self::LlamaGuard),
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Weir => "weir",
             Self::OpenAi => "openai",
             Self::Presidio => "presidio",
+            Self::LlamaGuard => "llama_guard",
         }
     }
 
     /// Whether it says where in a text it found something.
     pub const fn has_spans(self) -> bool {
-        !matches!(self, Self::OpenAi)
+        !matches!(self, Self::OpenAi | Self::LlamaGuard)
     }
 }

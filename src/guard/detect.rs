@@ -2,7 +2,7 @@
 
 use super::injection::Injection;
 use super::patterns::{Patterns, Unfit};
-use super::text::{Text, Verdict, is_word};
+use super::text::{Runs, Text, Verdict, is_word};
 use super::words::Words;
 use super::{Kind, cards, email, iban, national, phone, secrets};
 
@@ -73,7 +73,8 @@ impl Detectors {
 
     /// Adds what begins between what was decided and what can be now.
     pub(super) fn find(&self, text: &str, is_final: bool, seen: &mut Seen, hits: &mut Vec<Hit>) {
-        let bytes = Text { bytes: text.as_bytes(), is_final };
+        let runs = Runs::default();
+        let bytes = Text::new(text, is_final, &runs);
         let from = seen.decided;
         let words = self.words.as_ref().map_or(text.len(), |words| words.reach(bytes));
         let patterns = self.patterns.as_ref().map_or(text.len(), |patterns| patterns.reach(bytes));

@@ -15,6 +15,10 @@ pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
     let Some(second) = second else {
         return if text.is_final || !first.is_ascii_alphabetic() { Verdict::No } else { Verdict::More };
     };
+    // Most words are known to be none by their third letter.
+    if text.at(place + 2).is_some_and(|b| !b.is_ascii_digit()) || !first.is_ascii_alphabetic() {
+        return Verdict::No;
+    }
     let Some(wanted) = length(first.to_ascii_uppercase(), second.to_ascii_uppercase()) else { return Verdict::No };
     let (mut at, mut count, mut sum, mut head) = (place, 0, 0u32, [0u8; 4]);
     while count < wanted {

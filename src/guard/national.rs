@@ -53,7 +53,8 @@ const IDS: &[Id] = &[
 
 pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
     let mut waits = false;
-    for id in IDS {
+    let first = text.at(place).unwrap_or_default();
+    for id in IDS.iter().filter(|id| may_begin(id.form, first)) {
         match shape(text, place, id.form) {
             Shaped::No => {}
             Shaped::More => waits = true,
@@ -65,6 +66,15 @@ pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
         }
     }
     if waits { Verdict::More } else { Verdict::No }
+}
+
+/// Whether a form may begin with a byte.
+fn may_begin(form: &[u8], byte: u8) -> bool {
+    match form.first() {
+        Some(b'9') => byte.is_ascii_digit(),
+        Some(b'A') => byte.is_ascii_alphabetic(),
+        first => first == Some(&byte),
+    }
 }
 
 fn is_named(text: Text<'_>, place: usize, names: &[&str]) -> bool {

@@ -4,7 +4,7 @@
 //! The prefixes are those that vendors publish for scanners (GitHub's list of secret scanning patterns and
 //! the vendors' own pages, seen 2026-11).
 
-use super::text::{Text, Verdict, is_token, is_word};
+use super::text::{Class, Text, Verdict, is_word};
 
 /// Longer tokens are taken as far as this.
 const MOST_TOKEN_BYTES: usize = 8 * 1024;
@@ -112,6 +112,49 @@ const NAMES: &[&str] = &[
     "sharedaccesskey",
 ];
 
+/// For each byte, which of a list begin with it: a bit each.
+type Begins = [u64; 128];
+
+const WITH_PREFIX: Begins = {
+    let mut all = [0; 128];
+    let mut at = 0;
+    while at < PREFIXES.len() {
+        mark(&mut all, at, PREFIXES, NAMES, true);
+        at += 1;
+    }
+    all
+};
+
+const WITH_NAME: Begins = {
+    let mut all = [0; 128];
+    let mut at = 0;
+    while at < NAMES.len() {
+        mark(&mut all, at, PREFIXES, NAMES, false);
+        at += 1;
+    }
+    all
+};
+
+#[expect(clippy::indexing_slicing, reason = "worked out when this is compiled, and fails then")]
+const fn mark(all: &mut Begins, at: usize, prefixes: &[(&str, Tail)], names: &[&str], is_prefix: bool) {
+    let first = if is_prefix { prefixes[at].0.as_bytes()[0] } else { names[at].as_bytes()[0] };
+    all[first as usize] |= 1 << at;
+    if !is_prefix {
+        all[first.to_ascii_uppercase() as usize] |= 1 << at;
+    }
+}
+
+/// The places in their list of those that may begin there.
+fn begun(text: Text<'_>, place: usize, begins: &Begins) -> impl Iterator<Item = usize> + use<> {
+    let byte = text.at(place).map_or(usize::MAX, usize::from);
+    let mut left = begins.get(byte).copied().unwrap_or_default();
+    std::iter::from_fn(move || {
+        let at = left.trailing_zeros();
+        left &= left.wrapping_sub(1);
+        usize::try_from(at).ok().filter(|at| *at < 64)
+    })
+}
+
 /// Every byte that a secret may begin with.
 pub(super) fn begins(byte: u8) -> bool {
     is_word(byte) || byte == b'-'
@@ -138,7 +181,7 @@ pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
 
 fn prefixed(text: Text<'_>, place: usize) -> Verdict {
     let mut waits = false;
-    for (prefix, tail) in PREFIXES.iter().filter(|(prefix, _)| prefix.as_bytes().first().copied() == text.at(place)) {
+    for (prefix, tail) in begun(text, place, &WITH_PREFIX).filter_map(|at| PREFIXES.get(at)) {
         match text.starts(place, prefix.as_bytes(), false) {
             Verdict::No => {}
             Verdict::More => waits = true,
@@ -153,17 +196,20 @@ fn prefixed(text: Text<'_>, place: usize) -> Verdict {
 
 impl Tail {
     fn end(self, text: Text<'_>, from: usize) -> Verdict {
-        let (class, fewest, exact): (fn(u8) -> bool, usize, bool) = match self {
-            Self::Token(fewest) => (is_token, fewest, false),
-            Self::Exact(len) => (is_word, len, true),
-            Self::Capitals(len) => (|b| b.is_ascii_uppercase() || b.is_ascii_digit(), len, true),
-            Self::Hex(len) => (|b| b.is_ascii_hexdigit(), len, true),
-            Self::Dotted(fewest) => (|b| is_token(b) || b == b'.', fewest, false),
-            Self::Base64(fewest) => (|b| is_token(b) || matches!(b, b'+' | b'/' | b'='), fewest, false),
+        let word: fn(u8) -> bool = match self {
+            Self::Capitals(_) => |b| b.is_ascii_uppercase() || b.is_ascii_digit(),
+            Self::Hex(_) => |b| b.is_ascii_hexdigit(),
+            _ => is_word,
         };
-        let end = text.run(from, MOST_TOKEN_BYTES, class);
+        let (end, fewest, exact) = match self {
+            Self::Token(fewest) => (text.long_run(from, MOST_TOKEN_BYTES, Class::Token), fewest, false),
+            Self::Dotted(fewest) => (text.long_run(from, MOST_TOKEN_BYTES, Class::Dotted), fewest, false),
+            Self::Base64(fewest) => (text.long_run(from, MOST_TOKEN_BYTES, Class::Base64), fewest, false),
+            // One more tells that it is too long.
+            Self::Exact(len) | Self::Capitals(len) | Self::Hex(len) => (text.run(from, len + 1, word), len, true),
+        };
         let len = end - from;
-        if text.is_cut(end) && len < MOST_TOKEN_BYTES {
+        if text.is_cut(end) && len < if exact { fewest + 1 } else { MOST_TOKEN_BYTES } {
             return Verdict::More;
         }
         let fits = if exact { len == fewest && !text.at(end).is_some_and(is_word) } else { len >= fewest };
@@ -182,7 +228,7 @@ fn web_token(text: Text<'_>, place: usize) -> Verdict {
     };
     let limit = place + MOST_TOKEN_BYTES;
     for part in 0..3 {
-        let end = text.run(at, limit.saturating_sub(at), is_token);
+        let end = text.long_run(at, limit.saturating_sub(at), Class::Token);
         if text.is_cut(end) && end < limit {
             return Verdict::More;
         }
@@ -210,7 +256,8 @@ fn private_key(text: Text<'_>, place: usize) -> Verdict {
     }
     let limit = place + MOST_KEY_BYTES;
     let stretch = text.bytes.get(end..limit.min(text.bytes.len())).unwrap_or_default();
-    let body = stretch.iter().skip(5).position(|b| !is_of_key(*b)).map_or(stretch.len(), |at| at + 5);
+    // The dashes behind the label are of that class too.
+    let body = text.long_run(end, limit.saturating_sub(end), Class::Key) - end;
     let is_known = body < stretch.len() || text.is_final || end + stretch.len() >= limit;
     let inside = stretch.get(..body).unwrap_or_default();
     match memchr::memmem::find(inside, b"-----END ") {
@@ -223,12 +270,6 @@ fn private_key(text: Text<'_>, place: usize) -> Verdict {
         None if is_known => Verdict::Hit(end + body),
         None => Verdict::More,
     }
-}
-
-/// Base 64, line ends, escapes, and the headers that some keys have.
-const fn is_of_key(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r' | b' ' | b'\t' | b'\\' | b'-' | b':' | b',' | b'.')
 }
 
 /// `scheme://user:password@`.
@@ -261,7 +302,7 @@ fn url(text: Text<'_>, place: usize) -> Verdict {
 /// `password = "..."`, where the value holds letters and digits and no blank.
 fn assigned(text: Text<'_>, place: usize) -> Verdict {
     let mut waits = false;
-    for name in NAMES {
+    for name in begun(text, place, &WITH_NAME).filter_map(|at| NAMES.get(at)) {
         match text.starts(place, name.as_bytes(), true) {
             Verdict::No => {}
             Verdict::More => waits = true,

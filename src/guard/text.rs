@@ -1,5 +1,7 @@
 //! A text as detectors look at it: byte by byte, and perhaps with more to come.
 
+use std::cell::Cell;
+
 /// What a detector says of one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -12,15 +14,67 @@ pub(super) enum Verdict {
     Ahead(usize, usize),
 }
 
+/// What long runs are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Token,
+    Dotted,
+    Base64,
+    /// Base 64, line ends, escapes, and the headers that some keys have.
+    Key,
+}
+
+impl Class {
+    const fn holds(self, byte: u8) -> bool {
+        match self {
+            Self::Token => is_token(byte),
+            Self::Dotted => is_token(byte) || byte == b'.',
+            Self::Base64 => is_token(byte) || matches!(byte, b'+' | b'/' | b'='),
+            Self::Key => {
+                byte.is_ascii_alphanumeric()
+                    || matches!(
+                        byte,
+                        b'+' | b'/' | b'=' | b'\n' | b'\r' | b' ' | b'\t' | b'\\' | b'-' | b':' | b',' | b'.'
+                    )
+            }
+        }
+    }
+}
+
+/// The last run of each class, so that one in which much begins is gone through only once.
+#[derive(Debug, Default)]
+pub(super) struct Runs([Cell<(usize, usize)>; 4]);
+
 /// See the module documentation.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'t> {
     pub(super) bytes: &'t [u8],
     /// Nothing follows.
     pub(super) is_final: bool,
+    runs: &'t Runs,
 }
 
 impl<'t> Text<'t> {
+    pub(super) fn new(text: &'t str, is_final: bool, runs: &'t Runs) -> Self {
+        Self { bytes: text.as_bytes(), is_final, runs }
+    }
+
+    /// As [`run`](Self::run), of what may be long.
+    pub(super) fn long_run(&self, from: usize, most: usize, class: Class) -> usize {
+        let known = self.runs.0.get(class as usize).filter(|known| (known.get().0..known.get().1).contains(&from));
+        let end = match known {
+            Some(known) => known.get().1,
+            None => {
+                let end = self.run(from, usize::MAX, |byte| class.holds(byte));
+                if let Some(known) = self.runs.0.get(class as usize) {
+                    known.set((from, end));
+                }
+                end
+            }
+        };
+        end.min(from.saturating_add(most))
+    }
+
     pub(super) fn at(&self, place: usize) -> Option<u8> {
         self.bytes.get(place).copied()
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Kind;
-use super::text::{Text, Verdict};
+use super::text::{Runs, Text, Verdict};
 
 /// `[EMAIL_1]` at its longest.
 pub(super) const MOST_PLACEHOLDER_BYTES: usize = 24;
@@ -29,7 +29,8 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// Keeps placeholders that stand in a text from being given out.
     pub fn avoid(&mut self, text: &str) {
-        let bytes = Text { bytes: text.as_bytes(), is_final: true };
+        let runs = Runs::default();
+        let bytes = Text::new(text, true, &runs);
         for place in memchr::memchr_iter(b'[', text.as_bytes()) {
             if let Verdict::Hit(end) = placeholder_at(bytes, place)
                 && let Some(found) = text.get(place..end)

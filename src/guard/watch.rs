@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::detect::{Detectors, Hit, Seen};
 use super::escaping::{self, Plain, Strings};
-use super::text::{Text, Verdict as At};
+use super::text::{Runs, Text, Verdict as At};
 use super::vault::{Vault, placeholder_at};
 use super::{Action, Board, Kind};
 
@@ -305,7 +305,8 @@ impl Watch {
             progress.placeholders = text.len();
             return text.len();
         };
-        let bytes = Text { bytes: text.as_bytes(), is_final };
+        let runs = Runs::default();
+        let bytes = Text::new(text, is_final, &runs);
         let from = progress.placeholders;
         for place in memchr::memchr_iter(b'[', bytes.from(from)).map(|at| from + at) {
             match placeholder_at(bytes, place) {

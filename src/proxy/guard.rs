@@ -95,7 +95,7 @@ impl Gateway {
 
     async fn ask_service(&self, service: &Service, text: &str) -> Result<Judged> {
         let upstream = super::connector::Upstream::plain(service.url.base.clone(), service.timeout);
-        let body = Bytes::from(guard::service_body(service.shape, text));
+        let body = Bytes::from(guard::service_body(service, text));
         let whole = service.url.whole.expose();
         // All behind the host; the scheme's slashes are not it.
         let path = whole.splitn(4, '/').nth(3).map_or_else(|| "/".to_owned(), |rest| format!("/{rest}"));

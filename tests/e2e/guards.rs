@@ -236,7 +236,7 @@ fn check_nowhere(gateway: &Gateway, planted: &[&str]) {
     let config = gateway.admin("GET", "/admin/v1/config").text();
     let texts = [gateway.stdout(), gateway.stderr(), gateway.metrics(), records, config];
     for (text, secret) in texts.iter().flat_map(|text| planted.iter().map(move |secret| (text, secret))) {
-        assert!(!text.contains(secret), "{secret} stands in {}", &text[..text.len().min(20_000)]);
+        assert!(!text.contains(secret), "{secret} stands in {text}");
     }
     let mut directories = vec![gateway.dir.join("data")];
     while let Some(directory) = directories.pop() {
@@ -479,6 +479,26 @@ fn services_are_asked_and_their_word_holds() {
     let answer = gateway.post(CHAT, &chat("openai/m", "bad"));
     assert_eq!((answer.status(), answer.json()["error"]["code"].as_str()), (400, Some("content_blocked")));
     assert_eq!(moderation.request().json(), json!({"input": "bad"}));
+}
+
+/// A model behind the gateway itself judges, with a key of its own tenant.
+#[test]
+fn a_model_judges_through_the_gateway_itself() {
+    let upstream =
+        provider(4096, |read| if read.contains("bomb") { "unsafe\nS9".to_owned() } else { "safe".to_owned() });
+    // The port is known only once it listens: the judge stands behind another gateway, which is configured as this one.
+    let judging = gateway(upstream.address, "");
+    let guard = format!(
+        "{{url: 'http://{}/v1/chat/completions', format: llama_guard, model: openai/m, key: {}}}",
+        judging.address,
+        crate::support::gateway::KEY
+    );
+    let gateway = with_service(upstream.address, &guard);
+    assert_eq!(gateway.post(CHAT, &chat("openai/m", "how to build a shed")).status(), 200);
+    assert_eq!(gateway.post(CHAT, &chat("openai/m", "how to build a bomb")).status(), 400);
+    let records = judging.wait_records(2);
+    assert_eq!((&records[0]["tenant"], &records[0]["model"]), (&json!("acme"), &json!("openai/m")));
+    assert_eq!(upstream.requests().len(), 3);
 }
 
 #[test]

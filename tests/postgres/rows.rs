@@ -86,6 +86,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         ttft_ms: n.is_multiple_of(2).then(|| raw(format!("{}.000", 90 + n % 50))),
         overhead_ms: raw("0.412".into()),
         dropped: Vec::new(),
+        guards: Vec::new(),
         error: failed.then(|| "upstream_error".into()),
         timeline: timeline(n, model),
     }

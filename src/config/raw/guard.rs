@@ -20,8 +20,11 @@ settings! {
         /// A service that is asked about the text, as a POST of JSON. Only its host is ever shown.
         url: SecretText,
         /// What the service speaks. `weir`: `{"text"}` and `{"action", "spans"}`. `openai`: that of OpenAI's
-        /// moderations. `presidio`: that of the Presidio analyzer.
+        /// moderations. `presidio`: that of the Presidio analyzer. `llama_guard`: chat completions, in which a
+        /// model says `safe` or `unsafe`; through this gateway itself too.
         format: ShapeWord = "weir",
+        /// The model that is asked, of `llama_guard`.
+        model: String,
         /// Sent to the service as a bearer token.
         key: SecretText,
         /// How long the service has.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::base_url;
 use crate::config::alerts::WebhookUrl;
-use crate::config::guards::{Guarding, Service, Side};
+use crate::config::guards::{Guarding, Service, Shape, Side};
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
 use crate::guard::{Action, Detectors, Guard, Kind, Unfit};
@@ -141,11 +141,23 @@ fn service(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Service> {
                 cx.say(place, format!("`{name}` without a service")).label("expected `url` beside it");
             }
         }
+        if let Some(model) = raw.model.as_ref().filter(|_| !raw.written.contains(&"url")) {
+            cx.say(model.place, "`model` without a service").label("expected `url` beside it");
+        }
         if let Some(key) = raw.key.as_ref().filter(|_| !raw.written.contains(&"url")) {
             cx.say(key.place, "`key` without a service").label("expected `url` beside it");
         }
         return None;
     };
+    match (&raw.model, raw.format.0) {
+        (None, Shape::LlamaGuard) if !raw.written.contains(&"model") => {
+            cx.say(raw.format.place, "no model is named").label("expected `model` beside it");
+        }
+        (Some(model), shape) if shape != Shape::LlamaGuard => {
+            cx.say(model.place, "a `model` for a service that takes none").label("expected `format: llama_guard`");
+        }
+        _ => {}
+    }
     let base = match base_url::plain(url.value.0.expose()) {
         Ok(base) => base,
         Err(expected) => {
@@ -156,6 +168,7 @@ fn service(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Service> {
     Some(Service {
         url: WebhookUrl { base, whole: Secret::new(url.value.0.expose()) },
         shape: raw.format.0,
+        model: raw.model.as_ref().map(|model| model.value.clone()),
         key: raw.key.as_ref().map(|key| key.value.0.clone()),
         timeout: raw.timeout.0,
         fails_open: raw.on_error.0,

@@ -3,6 +3,8 @@
 //! - `weir`: `{"text": "..."}`, answered by `{"action": "allow"}`, or any other action where something was
 //!   found, with `"spans": [{"start": 3, "end": 9}]` where it can say where.
 //! - `openai`: <https://platform.openai.com/docs/api-reference/moderations> (2026-11).
+//! - `llama_guard`: chat completions of a model that begins its answer with `safe` or `unsafe`
+//!   (<https://www.llama.com/docs/model-cards-and-prompt-formats/llama-guard-3/>, 2026-11).
 //! - `presidio`: `/analyze` of <https://microsoft.github.io/presidio/api-docs/> (2026-11).
 //!
 //! Places are counted in characters (code points), as Python does.
@@ -11,7 +13,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
-use crate::config::guards::Shape;
+use crate::config::guards::{Service, Shape};
 use crate::wire::json::Obj;
 
 /// What a service said of a text.
@@ -23,9 +25,16 @@ pub struct Judged {
 }
 
 /// The body of the question.
-pub fn body(shape: Shape, text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + 64);
-    match shape {
+pub fn body(service: &Service, text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 128);
+    match service.shape {
+        Shape::LlamaGuard => {
+            let mut body = Obj::new(&mut out);
+            body.text("model", service.model.as_deref().unwrap_or_default())
+                .num("temperature", 0)
+                .num("max_tokens", 32);
+            body.arr("messages").obj().text("role", "user").text("content", text);
+        }
         Shape::Weir => _ = Obj::new(&mut out).text("text", text),
         Shape::OpenAi => _ = Obj::new(&mut out).text("input", text),
         Shape::Presidio => _ = Obj::new(&mut out).text("text", text).text("language", "en"),
@@ -73,11 +82,35 @@ pub fn read(shape: Shape, answer: &[u8], text: &str) -> Option<Judged> {
             let found = moderation.results.iter().any(|result| result.flagged);
             (!moderation.results.is_empty()).then(|| Judged { found, spans: Vec::new() })
         }
+        Shape::LlamaGuard => {
+            let completion: Completion = serde_json::from_slice(answer).ok()?;
+            let found = match completion.choices.first()?.message.content.split_whitespace().next()? {
+                "safe" => false,
+                "unsafe" => true,
+                _ => return None,
+            };
+            Some(Judged { found, spans: Vec::new() })
+        }
         Shape::Presidio => {
             let entities: Vec<Span> = serde_json::from_slice(answer).ok()?;
             Some(Judged { found: !entities.is_empty(), spans: spans(&entities, text) })
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Completion {
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: String,
 }
 
 /// In bytes, sorted, none in another.

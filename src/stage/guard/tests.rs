@@ -16,7 +16,7 @@ fn where_nobody_guards_there_is_nothing() {
 #[test]
 fn every_string_but_the_names_is_looked_at() {
     let body = r#"{"input" : ["a \"quoted\" x@y.de", {"k":"\\"}], "n": 5, "e": ""}"#;
-    let all: Vec<&str> = strings::of(body).map(|span| &body[span]).collect();
+    let all: Vec<&str> = strings::of(body).filter_map(|span| body.get(span)).collect();
     assert_eq!(all, [r#""a \"quoted\" x@y.de""#, r#""\\""#, r#""""#]);
     let mut guarded =
         Guarded::of([&[guarding(&[crate::guard::Kind::Email], Action::Mask)], &[], &[]], Endpoint::Embeddings).unwrap();
@@ -49,11 +49,15 @@ fn services_say_where_in_characters() {
     let text = "héllo Jane";
     let presidio = read(Shape::Presidio, br#"[{"entity_type":"PERSON","start":6,"end":10,"score":0.9}]"#, text);
     let read = |shape, answer: &str| service_answer(shape, answer.as_bytes(), text);
-    assert_eq!(presidio, Some(Judged { found: true, spans: vec![7..11] }));
+    assert_eq!(presidio, Some(Judged { found: true, spans: std::iter::once(7..11).collect() }));
     let overlapping = read(Shape::Weir, r#"{"action":"mask","spans":[{"start":8,"end":99},{"start":6,"end":9}]}"#);
-    assert_eq!(overlapping, Some(Judged { found: true, spans: vec![7..11] }));
+    assert_eq!(overlapping, Some(Judged { found: true, spans: std::iter::once(7..11).collect() }));
     assert_eq!(read(Shape::Weir, r#"{"action":"allow"}"#), Some(Judged::default()));
     assert_eq!(read(Shape::OpenAi, r#"{"results":[{"flagged":true}]}"#).map(|j| j.found), Some(true));
+    let said = |word: &str| format!(r#"{{"choices":[{{"message":{{"content":"\n\n{word}\nS1"}}}}]}}"#);
+    assert_eq!(read(Shape::LlamaGuard, &said("unsafe")).map(|j| j.found), Some(true));
+    assert_eq!(read(Shape::LlamaGuard, &said("safe")).map(|j| j.found), Some(false));
+    assert_eq!(read(Shape::LlamaGuard, &said("I think")), None);
     for (shape, nothing) in [
         (Shape::Weir, "{}"),
         (Shape::Weir, r#"{"action":"?"}"#),

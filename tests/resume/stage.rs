@@ -66,6 +66,7 @@ impl Asked {
             earlier: &[],
             owner: None,
             resumable,
+            guards: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the translation core costs, by size of body, and what limits cost.
 //!
 //! `cargo bench --bench micro` prints times (the best of many rounds, one thread), with `--admissions`
-//! those of limits only;
+//! those of limits only, with `--guards` those of guards;
 //! `cargo bench --bench micro -- --instructions` runs every case under callgrind instead and prints
 //! instructions, which do not depend on what else the machine does. Those that have a ceiling are counted by
 //! `benches/instructions`.
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use weir::config::budget::{Budget, Per, Period, Unit};
 use weir::config::limits::{Limits, Share};
 use weir::config::runtime::{Key, ModelPattern, Runtime, Tenant};
+use weir::guard::{Action, Detectors, Guard, Kind, Watch as GuardWatch, Window};
 use weir::limit::clock::Clock;
 use weir::limit::{Ask, KeyLimits, Limiter, Used, Want};
 use weir::usage::estimate::estimate_request;
@@ -318,11 +319,44 @@ fn main() -> Result<(), Failure> {
             Ok(format!("{count} ({}.{} a byte)", tenths / 10, tenths % 10))
         }),
         ["--admissions"] => admissions(),
+        ["--guards"] => guards(),
         _ => {
             times()?;
-            admissions()
+            admissions()?;
+            guards()
         }
     }
+}
+
+/// What it costs to look at 1 KB of prose, kind by kind, and at one delta of a stream.
+fn guards() -> Result<(), Failure> {
+    let prose =
+        "The quick brown fox jumps over 13 lazy dogs in 2024: see https://example.com/a?b=c for more. ".repeat(800);
+    let mut out = std::io::stdout();
+    for kinds in Kind::NAMED.iter().map(std::slice::from_ref).chain([&Kind::NAMED[..]]) {
+        let mut watch = watching(kinds)?;
+        let time = (0..20).map(|_| timed(|| watch.whole(black_box(&prose)))).min().unwrap_or_default();
+        let name = if let [only] = kinds { only.as_str() } else { "all of them" };
+        writeln!(out, "guard {name:<13} {:.2} us a KB", time.as_secs_f64() * 1e6 * 1_024.0 / prose.len() as f64)?;
+    }
+    let (mut watch, mut window, mut passed) = (watching(&Kind::NAMED[..6])?, Window::default(), String::new());
+    let deltas: Vec<&str> = prose.as_bytes().chunks(4).filter_map(|piece| std::str::from_utf8(piece).ok()).collect();
+    let time = timed(|| deltas.iter().for_each(|delta| _ = window.push(delta, &mut watch, &mut passed)));
+    writeln!(out, "guard a delta of four letters: {} ns", time.as_nanos() / deltas.len() as u128)?;
+    Ok(())
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let since = Instant::now();
+    black_box(work());
+    since.elapsed()
+}
+
+fn watching(kinds: &[Kind]) -> Result<GuardWatch, Failure> {
+    let detectors = Detectors::new(kinds, &[], &[]).map_err(|unfit| format!("{unfit:?}"))?;
+    let (name, message) = ("bench".to_owned(), String::new());
+    let guard = Guard { name, detectors, action: Action::Flag, on_input: true, on_output: true, message };
+    Ok(GuardWatch::new([Arc::new(guard)].into()))
 }
 
 fn times() -> Result<(), Failure> {

@@ -33,6 +33,10 @@ pub enum Kind {
     InvalidJson,
     /// A member is missing or has a value that cannot be served.
     InvalidRequest,
+    /// A guard does not let it pass.
+    ContentBlocked,
+    /// A guard that nothing passes without cannot be asked.
+    GuardUnavailable,
     /// `strict` is on and the target cannot express a member.
     NotExpressible,
     /// Nobody serves this model.
@@ -142,6 +146,8 @@ impl Kind {
             Self::ModelNotAllowed => face(403, "permission_error", "model_not_allowed", "permission_error"),
             Self::InvalidJson => face(400, BAD, "invalid_json", BAD),
             Self::InvalidRequest | Self::NotExpressible => face(400, BAD, "invalid_request", BAD),
+            Self::ContentBlocked => face(400, BAD, "content_blocked", BAD),
+            Self::GuardUnavailable => face(503, "api_error", "guard_unavailable", "api_error"),
             Self::UnknownModel => face(404, BAD, "model_not_found", "not_found_error"),
             Self::NotFound => face(404, BAD, "not_found", "not_found_error"),
             Self::UnknownUrl => face(404, BAD, "unknown_url", "not_found_error"),
@@ -189,7 +195,9 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal | Self::KeysUnavailable | Self::LimitsLost | Self::Unrecorded => Origin::Gateway,
+            Self::Internal | Self::GuardUnavailable | Self::KeysUnavailable | Self::LimitsLost | Self::Unrecorded => {
+                Origin::Gateway
+            }
             _ => Origin::Client,
         }
     }

@@ -12,6 +12,7 @@
 //! - `telemetry`, `admin` show it, [`alert`] tells those who do not look, `otlp` tells collectors,
 //!   [`capture`] keeps whole exchanges;
 //! - [`secret`] is text that cannot be printed, `whole` writes files that are never there half;
+//! - [`guard`] finds in texts what may not pass, and hides it;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
 
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod compress;
 pub mod config;
 pub mod error;
+pub mod guard;
 pub mod ledger;
 pub mod limit;
 #[cfg(feature = "otlp")]

@@ -301,6 +301,8 @@ const KINDS: &[Kind] = &[
     Kind::ModelNotAllowed,
     Kind::InvalidJson,
     Kind::InvalidRequest,
+    Kind::ContentBlocked,
+    Kind::GuardUnavailable,
     Kind::NotExpressible,
     Kind::UnknownModel,
     Kind::NotFound,

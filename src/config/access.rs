@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::budget::Budget;
+use super::guards::Guarding;
 use super::limits::Limits;
 use super::runtime::{ModelPattern, Tenant};
 use super::tools::EdgeTools;
@@ -44,6 +45,8 @@ pub struct Key {
     pub previous: Option<Previous>,
     pub edge_tools: Option<Arc<EdgeTools>>,
     pub compression: Option<compress::Rules>,
+    /// Beside its tenant's.
+    pub guards: Vec<Arc<Guarding>>,
 }
 
 impl Default for Key {
@@ -61,6 +64,7 @@ impl Default for Key {
             previous: None,
             edge_tools: None,
             compression: None,
+            guards: Vec::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::access::{AdminToken, Issuer, KeySource};
 use super::alerts::{Alerts, SpendSpikes, Webhook};
 use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget, Unit};
+use super::guards::{Guarding, Service};
 use super::limits::Limited;
 use super::runtime::{
     Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime, Share,
@@ -63,6 +64,7 @@ pub fn json(runtime: &Runtime) -> Value {
         },
         "tenants": tenants,
         "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
+        "guards": runtime.guards.iter().map(|g| (g.guard.name.clone(), guard(g))).collect::<Map<_, _>>(),
         "prices": {"version": runtime.prices.version},
         "telemetry": telemetry(&runtime.telemetry),
         "alerts": alerts(&runtime.alerts),
@@ -205,6 +207,7 @@ fn route(r: &Route) -> Value {
         members.insert("affinity".to_owned(), json!(r.affinity));
         members.insert("prefer".to_owned(), json!(r.prefer.as_str()));
         members.insert("rules".to_owned(), r.rules.iter().map(|rule| self::rule(rule, r)).collect());
+        members.insert("guards".to_owned(), guard_names(&r.guards));
     }
     all
 }
@@ -260,6 +263,32 @@ fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
         "regions": patterns(&t.regions),
         "require": labels(t.require),
         "weight": t.weight,
+        "guards": guard_names(&t.guards),
+    })
+}
+
+fn guard_names(guards: &[Arc<Guarding>]) -> Value {
+    guards.iter().map(|guarding| Value::from(guarding.guard.name.as_str())).collect()
+}
+
+/// Not what it looks for: words may be secrets themselves.
+fn guard(guarding: &Guarding) -> Value {
+    let guard = &guarding.guard;
+    let on = [("input", guard.on_input), ("output", guard.on_output)];
+    let service = |service: &Service| {
+        json!({
+            "url": service.url.to_string(),
+            "format": service.shape.as_str(),
+            "model": service.model,
+            "key": service.key.as_ref().map(|_| SET),
+            "timeout": seconds(service.timeout),
+            "on_error": if service.fails_open { "open" } else { "closed" },
+        })
+    };
+    json!({
+        "action": guard.action.as_str(),
+        "on": on.into_iter().filter(|(_, looks)| *looks).map(|(side, _)| side).collect::<Vec<_>>(),
+        "service": guarding.service.as_ref().map(service),
     })
 }
 
@@ -273,6 +302,7 @@ fn key(k: &Key) -> Value {
         "budgets": budgets(&k.budgets),
         "allowed_addresses": k.allowed_addresses,
         "previous": k.previous.map(|previous| json!({"until": moment(previous.until)})),
+        "guards": guard_names(&k.guards),
     })
 }
 

@@ -14,6 +14,7 @@ pub mod database;
 pub mod discovered;
 pub mod dump;
 pub mod env;
+pub mod guards;
 pub mod limits;
 pub mod load;
 pub mod raw;

@@ -16,6 +16,7 @@ use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
 use super::database::DatabaseUrl;
 pub use super::discovered::Discovered;
+use super::guards::Guarding;
 pub use super::limits::{Limits, Share};
 use super::telemetry::Telemetry;
 use super::tools::{EdgeTools, ToolSettings};
@@ -49,6 +50,8 @@ pub struct Runtime {
     /// Every key by the SHA-256 of its secret.
     pub keys: HashMap<[u8; 32], Arc<Key>>,
     pub auth: Auth,
+    /// In the order of the file.
+    pub guards: Vec<Arc<Guarding>>,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
     pub alerts: Arc<Alerts>,
@@ -174,6 +177,7 @@ impl Default for Runtime {
             tenants: Vec::new(),
             keys: HashMap::new(),
             auth: Auth::default(),
+            guards: Vec::new(),
             prices: Arc::default(),
             telemetry: Telemetry::default(),
             alerts: Arc::default(),
@@ -346,6 +350,7 @@ pub struct Route {
     pub rules: Vec<Rule>,
     pub edge_tools: Option<Arc<EdgeTools>>,
     pub compression: Option<compress::Rules>,
+    pub guards: Vec<Arc<Guarding>>,
 }
 
 impl Route {
@@ -510,6 +515,7 @@ pub struct Tenant {
     pub weight: u32,
     pub edge_tools: Option<Arc<EdgeTools>>,
     pub compression: Option<compress::Rules>,
+    pub guards: Vec<Arc<Guarding>>,
 }
 
 impl Default for Tenant {
@@ -531,6 +537,7 @@ impl Default for Tenant {
             weight: 1,
             edge_tools: None,
             compression: None,
+            guards: Vec::new(),
         }
     }
 }

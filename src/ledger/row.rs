@@ -73,6 +73,9 @@ pub struct Row {
     /// What saved them, with commas between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression_strategies: Option<String>,
+    /// What guards decided, where any did: `name:action:kind:count`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<String>,
     pub error: Option<String>,
     /// The attempts, as they are.
     pub timeline: Vec<Attempt>,
@@ -244,6 +247,7 @@ impl From<&Record<'_>> for Row {
             dropped: record.dropped.iter().map(str::to_owned).collect(),
             compression_saved_tokens: record.compression_saved_tokens,
             compression_strategies: own(record.compression_strategies),
+            guards: record.guards.iter().map(str::to_owned).collect(),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
         };

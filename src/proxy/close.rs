@@ -289,6 +289,9 @@ impl Gateway {
     /// counts.
     pub(super) fn settle(&self, x: &mut Exchange) {
         count(x);
+        if let Some(guarded) = &x.guards {
+            x.decisions = guarded.board().lines();
+        }
         if x.admission.as_ref().is_none_or(Admission::is_settled) {
             return;
         }

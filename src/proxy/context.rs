@@ -25,6 +25,7 @@ use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::authenticate::Origin;
 use crate::stage::compress::Done;
+use crate::stage::guard::Guarded;
 use crate::stage::parse::Parsed;
 use crate::stage::pass::{self, Opened, Passage};
 use crate::stage::route::{Plan, Target};
@@ -69,6 +70,10 @@ pub(crate) struct Exchange {
     pub(crate) plan: Option<Plan>,
     /// What compression did to the body, where it was to do something.
     pub(crate) compression: Option<Box<Done>>,
+    /// Those that look at what it says, where any do.
+    pub(crate) guards: Option<Box<Guarded>>,
+    /// What they decided, as its record has it.
+    pub(crate) decisions: Vec<String>,
     pub(crate) admission: Option<Admission>,
     /// Its place in the ledger's log, once it is admitted.
     pub(crate) entry: Option<Entry>,
@@ -256,6 +261,8 @@ impl Exchange {
             opened: Opened::default(),
             plan: None,
             compression: None,
+            guards: None,
+            decisions: Vec::new(),
             admission: None,
             entry: None,
             denied: None,

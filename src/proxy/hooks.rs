@@ -316,6 +316,7 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
         owner: owner.as_ref(),
         resumable: x.plan.as_ref().is_some_and(|plan| plan.attempts.continues),
         own: own.as_ref(),
+        guards: x.guards.as_deref(),
     };
     attempt.answer = match (parsed.stream, is_json) {
         (true, false) => Answer::stream(context),
@@ -452,6 +453,9 @@ pub(super) fn identify(head: &mut response::Parts, x: &Exchange) {
     }
     if let Some(done) = x.compression.as_ref().and_then(|done| done.header()) {
         respond::set(head, COMPRESSION, done);
+    }
+    if let Some(said) = x.guards.as_ref().and_then(|guarded| guarded.board().header()) {
+        respond::set(head, respond::GUARDS, said);
     }
     let standing = x.admission.as_ref().map(Admission::standing_of_all).or(x.denied);
     if let Some(standing) = standing {

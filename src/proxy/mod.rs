@@ -20,6 +20,7 @@ mod discover;
 pub(crate) mod edge;
 pub(crate) mod examine;
 mod fleet;
+mod guard;
 pub(crate) mod handover;
 mod hooks;
 mod http1;
@@ -338,6 +339,9 @@ impl Gateway {
         open_ids(x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
+        if let Some(guarded) = guard::of(x, endpoint) {
+            Box::pin(self.guard(session.req_header(), x, endpoint, guarded)).await?;
+        }
         self.compress(session, x, endpoint)?;
         edge::open(x, &session.req_header().headers).await?;
         self.limit(x).await?;

@@ -155,6 +155,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
             .as_ref()
             .map(|done| done.names.as_str())
             .filter(|names| !names.is_empty()),
+        guards: Texts::Plain(&x.decisions),
         error: x.end.error.as_ref().map(|e| e.code()),
         ..Record::new(x.request_id, x.started_at, endpoint)
     }

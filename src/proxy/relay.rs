@@ -287,6 +287,7 @@ pub(super) async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exch
     x.clock.go();
     let body = edge::told(x, body);
     gateway.attempt_answered(x);
+    let body = if x.guards.is_some() { Box::pin(gateway.guard_answer(x, body)).await? } else { body };
     gateway.settle(x);
     let body = super::compress::told(x, body);
     let head = super::hooks::whole_head(x, body.len())?;

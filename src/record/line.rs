@@ -162,6 +162,11 @@ impl Record<'_> {
         if let Some(strategies) = self.compression_strategies {
             text(row, "compression_strategies", strategies);
         }
+        let mut guards = self.guards.iter().peekable();
+        if guards.peek().is_some() {
+            let mut list = Arr::new(row.plain_key("guards"));
+            guards.for_each(|decision| _ = list.text(decision));
+        }
         text(row, "error", self.error);
         let mut timeline = Arr::new(row.plain_key("timeline"));
         for step in self.timeline.iter() {

@@ -46,6 +46,7 @@ mod of_record {
     pub(super) const ROUTE_REASON: u8 = 28;
     pub(super) const COMPRESSION_SAVED: u8 = 29;
     pub(super) const COMPRESSION_STRATEGIES: u8 = 30;
+    pub(super) const GUARDS: u8 = 31;
 }
 
 /// And of an attempt's.
@@ -124,6 +125,7 @@ impl<'a> Record<'a> {
             out.number(n::COMPRESSION_SAVED, saved);
         }
         out.text(n::COMPRESSION_STRATEGIES, self.compression_strategies);
+        out.texts(n::GUARDS, self.guards);
         out.text(n::ERROR, self.error);
         let mut steps = self.timeline.iter().peekable();
         if steps.peek().is_some() {
@@ -170,6 +172,7 @@ impl<'a> Record<'a> {
                 n::DROPPED => record.dropped = Texts::Packed(value.bytes()?),
                 n::COMPRESSION_SAVED => record.compression_saved_tokens = Some(value.number()?),
                 n::COMPRESSION_STRATEGIES => record.compression_strategies = Some(value.text()?),
+                n::GUARDS => record.guards = Texts::Packed(value.bytes()?),
                 n::ERROR => record.error = Some(value.text()?),
                 _ => used.take(number, value)?,
             }

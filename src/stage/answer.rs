@@ -6,10 +6,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::accept::Endpoint;
 use super::account;
+use super::guard::{self, Guarded, Looks};
 use super::parse::Parsed;
 use super::passed::{self, Passed};
 use super::route::Target;
 use super::translate::{Prepared, Turn};
+use crate::config::guards::Side;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::usage::estimate::TextCount;
@@ -67,9 +69,34 @@ struct Whole {
     turned: Option<Turned>,
     /// Who may come back to it, where the provider keeps it.
     owner: Option<Owner>,
+    watching: Option<Box<Watching>>,
     usage: Option<(Usage, UsageSource)>,
     service_tier: Option<String>,
     model: Option<String>,
+}
+
+/// Guards that look at it, and what a refusal in its place needs to know.
+#[derive(Debug)]
+struct Watching {
+    watch: crate::guard::Watch,
+    looks: Looks,
+    model: String,
+    id: String,
+    created: u64,
+    seal: wire::seal::Seal,
+}
+
+impl Watching {
+    fn new(guarded: &Guarded, context: &Context<'_>) -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            watch: guarded.of_answer()?,
+            looks: guarded.looks(),
+            model: context.target.model.clone(),
+            id: context.id.to_owned(),
+            created: context.created,
+            seal: context.target.deployment.seal.clone(),
+        }))
+    }
 }
 
 #[derive(Debug)]
@@ -117,6 +144,8 @@ pub struct Context<'c> {
     pub resumable: bool,
     /// What of it is for the gateway's own tools.
     pub own: Option<&'c Own>,
+    /// Those that look at it; its stream is translated for that.
+    pub guards: Option<&'c Guarded>,
 }
 
 impl Answer {
@@ -160,6 +189,7 @@ impl Answer {
             pending: None,
             turned,
             owner: context.owner.cloned(),
+            watching: context.guards.and_then(|guarded| Watching::new(guarded, &context)),
             usage: None,
             service_tier: None,
             model: None,
@@ -174,7 +204,8 @@ impl Answer {
         // Behind the id of a kept answer is only what its provider said of it.
         let recorded = context.resumable && parsed.choices == 1 && context.owner.is_none() && context.own.is_none();
         let plain = || Arc::new(Bridge::plain(prepared.dialect, prepared.dialect, seal));
-        let bridge = prepared.bridge.clone().or_else(|| recorded.then(plain));
+        let watch = context.guards.and_then(Guarded::of_answer);
+        let bridge = prepared.bridge.clone().or_else(|| (recorded || watch.is_some()).then(plain));
         let pipe: Box<dyn Pipe> = if let Some(bridge) = &bridge {
             let client = Client {
                 model: &target.model,
@@ -186,11 +217,15 @@ impl Answer {
                 seal,
             };
             let translator = Translator::new(bridge, prepared.framing, quirks, &client);
+            let translator = if recorded { translator.recorded() } else { translator };
             let translator = match context.own {
                 Some(own) => translator.in_rounds(own.clone()),
                 None => translator,
             };
-            Box::new(if recorded { translator.recorded() } else { translator })
+            Box::new(match watch {
+                Some(watch) => translator.guarded(watch),
+                None => translator,
+            })
         } else {
             Box::new(StreamWatch::new(&Watch {
                 dialect: prepared.dialect,
@@ -431,7 +466,8 @@ impl Whole {
         }
         if end {
             let body = std::mem::take(&mut self.held).freeze();
-            *chunk = Some(self.finish(body)?);
+            let answer = self.finish(body)?;
+            *chunk = Some(if self.pending.is_some() { answer } else { self.guarded(answer)? });
         }
         Ok(())
     }
@@ -476,7 +512,8 @@ impl Whole {
         let text = simdutf8::basic::from_utf8(&body).map_err(malformed)?;
         let (mut response, _) = self.told(to, text)?;
         edge::release(&mut response, done, keeper);
-        Ok(self.encoded(to, &response, body.len()))
+        let answer = self.encoded(to, &response, body.len());
+        self.guarded(answer)
     }
 
     /// The answer as the client is to read it, and what of it waits.
@@ -504,6 +541,28 @@ impl Whole {
         wire::encode_response(to.bridge.client, response, &client, &mut out);
         let kept = self.owner.as_ref().and_then(|owner| owner.close(std::str::from_utf8(&out).ok()?));
         kept.map_or_else(|| Bytes::from(out), Bytes::from)
+    }
+
+    /// The answer as guards let it pass.
+    fn guarded(&mut self, answer: Bytes) -> Result<Bytes> {
+        let Some(watching) = self.watching.as_deref_mut() else { return Ok(answer) };
+        let text = simdutf8::basic::from_utf8(&answer).map_err(malformed)?;
+        match guard::look(&mut watching.watch, watching.looks, Side::Output, text)? {
+            guard::Done::Same => Ok(answer),
+            guard::Done::Changed(changed) => Ok(Bytes::from(changed)),
+            guard::Done::Blocked(message) => {
+                let client = Client {
+                    model: &watching.model,
+                    id: &watching.id,
+                    created: watching.created,
+                    stream_usage: true,
+                    input_estimate_tokens: self.input_estimate_tokens,
+                    request: "",
+                    seal: &watching.seal,
+                };
+                guard::refusal(watching.looks, text, &message, (&self.quirks, &client)).map(Bytes::from)
+            }
+        }
     }
 
     fn turn(&self, it: &Turned, text: &str) -> Result<(Option<Usage>, Option<Vec<u8>>)> {

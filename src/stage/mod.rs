@@ -12,6 +12,7 @@ pub mod answer;
 pub mod authenticate;
 pub mod choose;
 pub mod compress;
+pub mod guard;
 pub mod models;
 pub mod parse;
 pub mod pass;

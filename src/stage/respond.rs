@@ -19,6 +19,7 @@ pub const OVERHEAD: HeaderName = HeaderName::from_static("x-weir-overhead-ms");
 pub const COST: HeaderName = HeaderName::from_static("x-weir-cost-usd");
 pub const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
 pub const TOOLS_EXECUTED: HeaderName = HeaderName::from_static("x-weir-tools-executed");
+pub const GUARDS: HeaderName = HeaderName::from_static("x-weir-guards");
 pub const DROPPED: HeaderName = HeaderName::from_static("x-weir-dropped");
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");

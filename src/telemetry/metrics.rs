@@ -60,6 +60,7 @@ pub(super) struct Metrics {
     pub(super) capture: CaptureMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
+    guard_decisions: IntCounterVec,
     pub(super) config_reload_failures: IntCounter,
     config_last_reload: IntGauge,
     config_info: IntGaugeVec,
@@ -158,6 +159,7 @@ impl Metrics {
             capture: CaptureMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
+            guard_decisions: make.counters(Metric::GuardDecisions)?,
             config_reload_failures: make.counter(Metric::ConfigReloadFailures)?,
             config_last_reload: make.gauge(Metric::ConfigLastReload)?,
             config_info: make.gauges(Metric::ConfigInfo)?,
@@ -292,6 +294,15 @@ impl Handles {
         const PICO: f64 = 1e12;
         let pico = u64::try_from(cost.0).unwrap_or_default();
         self.cost_usd.inc_by(float(pico) / PICO);
+    }
+
+    /// One of a record's lines: `name:action:kind:count`.
+    pub(super) fn guarded(&self, metrics: &Metrics, line: &str) {
+        let mut words = line.split(':');
+        if let (Some(guard), Some(action), Some(count)) = (words.next(), words.next(), words.next_back()) {
+            let counter = metrics.guard_decisions.with_label_values(&[self.labels.tenant.as_str(), guard, action]);
+            counter.inc_by(count.parse().unwrap_or_default());
+        }
     }
 
     pub(super) fn dropped(&self, fields: u64) {

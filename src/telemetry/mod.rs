@@ -280,6 +280,7 @@ impl Telemetry {
         if dropped > 0 {
             handles.dropped(dropped);
         }
+        record.guards.iter().for_each(|line| handles.guarded(&self.metrics, line));
         self.count_attempts(record, &labels);
     }
 

@@ -192,6 +192,8 @@ metrics! {
         "Attempts to fetch the public keys of an issuer of tokens that failed; the last ones stay in use.";
     AuditLost = "weir_audit_lost_total", Kind::Counter, &[],
         "Changes that are in the log only: the database was away for so long, or to the end of the process.";
+    GuardDecisions = "weir_guard_decisions_total", Kind::Counter, &["tenant", "guard", "action"],
+        "What guards found, by what was done about it; error is a service that did not judge.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],
         "Request members that the target could not express.";
     ConfigReloadFailures = "weir_config_reload_failures_total", Kind::Counter, &[],

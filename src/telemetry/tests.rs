@@ -432,6 +432,10 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     telemetry.attempt("lab", "ok");
     telemetry.fallback("lab", "lab", "timeout");
     telemetry.endpoints(&[seen("lab#1", true)]);
+    let decisions = ["hide:mask:email:2".to_owned(), "hide:mask:cards:3".to_owned()];
+    finish(&telemetry, &Record { guards: Texts::Plain(&decisions), ..record() });
+    let masked = "weir_guard_decisions_total{action=\"mask\",guard=\"hide\",tenant=\"acme\"}";
+    assert_eq!(value(&telemetry.render(), masked), Some(5.0));
     finish(&telemetry, &Record { route: Some("fast"), timeline: Timeline::Tried(&timeline()), ..record() });
     telemetry.credential_refresh_failed("lab");
     telemetry.budgets([("acme", balance(25))].into_iter());

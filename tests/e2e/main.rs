@@ -59,6 +59,8 @@ mod errors;
 #[cfg(test)]
 mod gemini;
 #[cfg(test)]
+mod guards;
+#[cfg(test)]
 mod headers;
 #[cfg(test)]
 mod http1;

@@ -74,6 +74,7 @@ impl Asked {
             owner: None,
             resumable,
             own: None,
+            guards: None,
         }
     }
 }

@@ -6,6 +6,7 @@ mod auth;
 mod budget;
 mod capture;
 mod compression;
+mod guard;
 mod price;
 mod provider;
 mod route;
@@ -18,6 +19,7 @@ pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
 pub use capture::Capture;
 pub use compression::Compression;
+pub use guard::Guard;
 pub use price::PriceList;
 pub use provider::{
     Capabilities, Check, Endpoint, Entra, MaxTokensMember, ModelFull, Promise, Provider, Queue, QuirkChanges,
@@ -52,6 +54,8 @@ settings! {
         providers: Map<Provider> = "{}",
         /// Virtual models: names of yours that stand for one or more models of providers.
         routes: Map<Route> = "{}",
+        /// What is looked for in prompts and answers, by names that tenants, keys and routes list.
+        guards: Map<Guard> = "{}",
         /// What holds where a provider, a route or a tenant says nothing else.
         defaults: Defaults = "{}",
         /// Who may use the gateway, with which keys, for what and how much. At least one is needed:

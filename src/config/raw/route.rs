@@ -50,6 +50,8 @@ settings! {
         /// Fewer tokens in what tools gave back, in place of what the tenant says; a key's own comes
         /// first.
         compression: Compression,
+        /// Guards of requests by this route, beside those of tenant and key.
+        guards: Vec<At<String>> = "[]",
     }
 
     /// One model behind a route, or a group of targets with a strategy of its own.

@@ -37,6 +37,8 @@ settings! {
         weight: u32 = "1",
         /// Fewer tokens in what tools gave back. What a key or a route says comes first. Default: off.
         compression: Compression,
+        /// Guards that look at what its requests say, and are answered.
+        guards: Vec<At<String>> = "[]",
     }
 
     /// A credential of a tenant: `secret` or `sha256`, one of them.
@@ -64,6 +66,8 @@ settings! {
         previous: PreviousSecret,
         /// Fewer tokens in what tools gave back, in place of what the route and the tenant say.
         compression: Compression,
+        /// Guards of this key, beside the tenant's.
+        guards: Vec<At<String>> = "[]",
     }
 
     /// The secret that a key had before: `secret` or `sha256`, one of them.

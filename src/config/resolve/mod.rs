@@ -13,6 +13,7 @@ mod capture;
 mod compression;
 mod endpoints;
 mod google;
+mod guard;
 mod limits;
 mod price;
 mod provider;
@@ -41,11 +42,12 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     let tokens = auth::tokens(raw, cx);
     let admin = server::admin(&raw.admin, tokens, &server, cx);
     let deployments = provider::deployments(raw, &prices, cx);
-    let routes = route::routes(raw, &deployments, cx);
+    let guards = guard::guards(raw, cx);
+    let routes = route::routes(raw, &deployments, &guards, cx);
     let any = route::any(raw, &deployments, &routes);
     let state = server::state(&raw.state, server.workers(), cx);
     limits::losses(raw, cx);
-    let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), cx);
+    let tenants_and_keys = tenant::tenants(raw, &mut reach::Reach::new(raw, &deployments, &prices), &guards, cx);
     Some(Runtime {
         hash,
         loaded_at: SystemTime::now(),
@@ -60,6 +62,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         tenants: tenants_and_keys.0,
         keys: tenants_and_keys.1,
         auth: auth::auth(raw, cx),
+        guards: guards.in_order(),
         prices,
         telemetry: telemetry::telemetry(&raw.telemetry, cx),
         alerts: Arc::new(alerts::alerts(raw, cx)),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use super::guard::Guards;
 use super::{attempts, compression};
 use crate::config::raw::{self, Config, Target};
 use crate::config::read::{At, Context, nearest};
@@ -15,12 +16,14 @@ const DEEPEST: usize = 2;
 pub(super) fn routes(
     raw: &Config,
     deployments: &[Arc<Deployment>],
+    guards: &Guards<'_>,
     cx: &mut Context<'_>,
 ) -> HashMap<String, Arc<Route>> {
     let mut routes = HashMap::new();
     for (name, settings) in &raw.routes.entries {
         check_name(name, raw, cx);
-        let route = route(name, settings, raw, deployments, cx);
+        let mut route = route(name, settings, raw, deployments, cx);
+        route.guards = guards.named(&settings.guards, cx);
         routes.insert(name.value.clone(), Arc::new(route));
     }
     routes
@@ -63,8 +66,9 @@ pub(super) fn any(
         let attempts = attempts::written(&raw.defaults);
         let group = Group { strategy: Strategy::Auto, members };
         let (affinity, prefer, rules) = (None, Prefer::default(), Vec::new());
-        let (edge_tools, compression) = (None, None);
-        Arc::new(Route { name: ANY.to_owned(), group, attempts, affinity, prefer, rules, edge_tools, compression })
+        let (edge_tools, compression, guards) = (None, None, Vec::new());
+        let name = ANY.to_owned();
+        Arc::new(Route { name, group, attempts, affinity, prefer, rules, edge_tools, compression, guards })
     })
 }
 
@@ -108,6 +112,7 @@ fn route(
         rules: Vec::new(),
         edge_tools: None,
         compression: compression::rules(raw.compression.as_ref(), cx),
+        guards: Vec::new(),
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::auth::Written;
 use super::compression;
+use super::guard::Guards;
 use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
 use crate::config::access::{JWT, Previous};
 use crate::config::budget::Budget;
+use crate::config::guards::Guarding;
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
 use crate::config::runtime::{Key, Limits, ModelPattern, Share, Tenant};
@@ -22,7 +24,12 @@ const MOST_TAG_BYTES: usize = 64;
 type Keys = HashMap<[u8; 32], Arc<Key>>;
 
 /// Tenants in the order of the file, and all keys by hash.
-pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>) -> (Vec<Arc<Tenant>>, Keys) {
+pub(super) fn tenants(
+    raw: &Config,
+    reach: &mut Reach<'_>,
+    guards: &Guards<'_>,
+    cx: &mut Context<'_>,
+) -> (Vec<Arc<Tenant>>, Keys) {
     if raw.tenants.entries.is_empty() && !raw.tenants_lost() {
         cx.say(raw.tenants.place, "no tenants: nobody could use the gateway")
             .label("expected at least one: there is no open mode")
@@ -34,11 +41,13 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>)
         if let Err(expected) = Name::check(id) {
             cx.say(id.place, "not a name for a tenant").label(format!("expected {expected}"));
         }
-        let (tenant, own) = tenant(id, settings, raw, reach, cx);
+        let (mut tenant, own) = tenant(id, settings, raw, reach, cx);
+        tenant.guards = guards.named(&settings.guards, cx);
         let tenant = Arc::new(tenant);
         let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
         for key in listed {
-            book.add(key, (&tenant, &own), reach, cx);
+            let own_guards = guards.named(&key.guards, cx);
+            book.add((key, own_guards), (&tenant, &own), reach, cx);
         }
         all.push(tenant);
     }
@@ -69,6 +78,7 @@ fn tenant(
         weight: weight(&raw.weight, cx),
         edge_tools: None,
         compression: compression::rules(raw.compression.as_ref(), cx),
+        guards: Vec::new(),
     };
     (tenant, own)
 }
@@ -165,7 +175,7 @@ struct Book {
 impl Book {
     fn add(
         &mut self,
-        raw: &raw::Key,
+        (raw, guards): (&raw::Key, Vec<Arc<Guarding>>),
         (tenant, tenants): (&Arc<Tenant>, &Found),
         reach: &mut Reach<'_>,
         cx: &mut Context<'_>,
@@ -213,6 +223,7 @@ impl Book {
             previous,
             edge_tools,
             compression,
+            guards,
         };
         self.keys.insert(hash, Arc::new(key));
     }

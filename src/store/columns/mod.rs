@@ -102,6 +102,7 @@ struct Rest {
     dropped: Vec<String>,
     compression_saved_tokens: Option<u64>,
     compression_strategies: Option<String>,
+    guards: Vec<String>,
     timeline: Vec<Attempted>,
 }
 
@@ -262,6 +263,11 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
     if let Some(strategies) = record.compression_strategies {
         rest.text("compression_strategies", strategies);
     }
+    let mut guards = record.guards.iter().peekable();
+    if guards.peek().is_some() {
+        let mut list = rest.arr("guards");
+        guards.for_each(|decision| _ = list.text(decision));
+    }
     let mut steps = record.timeline.iter().peekable();
     if steps.peek().is_some() {
         let mut timeline = rest.arr("timeline");
@@ -362,6 +368,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.response_model = rest.response_model;
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
+    row.guards = rest.guards;
     row.route_reason = rest.route_reason;
     row.compression_saved_tokens = rest.compression_saved_tokens;
     row.compression_strategies = rest.compression_strategies;
@@ -422,6 +429,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         dropped: Vec::new(),
         compression_saved_tokens: None,
         compression_strategies: None,
+        guards: Vec::new(),
         error: cells.text(28)?,
         timeline: Vec::new(),
     })

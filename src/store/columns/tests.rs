@@ -233,6 +233,7 @@ fn row() -> impl Strategy<Value = Row> {
             duration_ms: times.0,
             ttft_ms: times.1,
             overhead_ms: times.2,
+            guards: lists.1.clone(),
             dropped: lists.1,
             compression_saved_tokens: flags.0.then_some(u64::from(flags.3)),
             compression_strategies: flags.1.then(|| "repeats".into()),

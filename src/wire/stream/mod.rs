@@ -14,6 +14,7 @@
 //! those before it.
 
 pub mod aside;
+mod filter;
 mod join;
 mod record;
 mod seam;

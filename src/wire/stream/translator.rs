@@ -1,9 +1,11 @@
 //! A stream of one format made a stream of another.
 
+use super::filter::Filter;
 use super::join::Join;
 use super::record::{Record, Said};
 use super::{Ending, HoldBack, Next, Pipe, Progress, aside, cut_error};
 use crate::error::{Error, Result};
+use crate::guard::Watch;
 use crate::usage::estimate::TextCount;
 use crate::wire::bridge::{Bridge, Events};
 use crate::wire::edge::kept::Keeper;
@@ -52,6 +54,8 @@ struct Writer {
     join: Option<Box<Join>>,
     /// Where the gateway runs tools of its own.
     rounds: Option<Box<Rounds>>,
+    /// Guards that look at what is said.
+    filter: Option<Box<Filter>>,
     /// The answer broke, and the client has not been told.
     is_broken: bool,
 }
@@ -87,6 +91,13 @@ impl Translator {
         self
     }
 
+    /// Has guards look at what is said before the client gets it.
+    #[must_use]
+    pub fn guarded(mut self, watch: Watch) -> Self {
+        self.stage.writer.filter = Some(Box::new(Filter::new(watch)));
+        self
+    }
+
     /// Of parts, for a client that takes server-sent events.
     pub fn of(frames: Frames, decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
         let writer = Writer {
@@ -98,6 +109,7 @@ impl Translator {
             record: None,
             join: None,
             rounds: None,
+            filter: None,
             is_broken: false,
         };
         Self { frames, stage: Stage { decoder, events: None, writer, last: Last::default() } }
@@ -167,11 +179,13 @@ impl Pipe for Translator {
     }
 
     fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
-        let Writer { rounds, encoder, hold, .. } = &mut self.stage.writer;
+        let Writer { rounds, filter, encoder, hold, .. } = &mut self.stage.writer;
         let target = hold.target(out);
-        if let Some(rounds) = rounds {
-            rounds.release(done, keeper, &mut |event| encoder.event(event, target));
-        }
+        let mut show = |event: &ir::Event<'_>| match filter.as_mut() {
+            Some(filter) => filter.event(event, &mut |event| encoder.event(event, target)),
+            None => encoder.event(event, target),
+        };
+        rounds.iter_mut().for_each(|rounds| rounds.release(done, keeper, &mut show));
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -307,7 +321,8 @@ impl Writer {
             if !self.hold.is_committed() {
                 return;
             }
-            self.is_broken = self.record.as_ref().is_some_and(|record| record.can_go_on());
+            let is_over = self.filter.as_ref().is_some_and(|filter| filter.is_blocked());
+            self.is_broken = !is_over && self.record.as_ref().is_some_and(|record| record.can_go_on());
             if self.is_broken {
                 return;
             }
@@ -316,13 +331,17 @@ impl Writer {
     }
 
     fn write(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>) {
-        let Self { encoder, record, join, rounds, hold, .. } = self;
+        let Self { encoder, record, join, rounds, filter, hold, .. } = self;
         let target = hold.target(out);
+        let mut show = |event: &ir::Event<'_>| match filter.as_mut() {
+            Some(filter) => filter.event(event, &mut |event| encoder.event(event, target)),
+            None => encoder.event(event, target),
+        };
         let mut tell = |event: &ir::Event<'_>| {
             record.iter_mut().for_each(|record| record.observe(event));
-            match rounds {
-                Some(rounds) => rounds.event(event, &mut |event| encoder.event(event, target)),
-                None => encoder.event(event, target),
+            match rounds.as_mut() {
+                Some(rounds) => rounds.event(event, &mut show),
+                None => show(event),
             }
         };
         match join {

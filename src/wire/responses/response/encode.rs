@@ -4,7 +4,7 @@ use super::super::namespace::Known;
 use super::super::usage;
 use super::item::{self, Called, Said, State};
 use crate::usage::tokens::Usage;
-use crate::wire::ir::{Part, PartKind, Response, StopReason};
+use crate::wire::ir::{Part, PartKind, Response, Stop, StopReason};
 use crate::wire::json::{Obj, Str};
 use crate::wire::openai_chat::response::known_tier;
 use crate::wire::{Client, scan};
@@ -129,6 +129,11 @@ fn repeated(request: &str) -> String {
     out
 }
 
+/// Whether a filter put its words in place of the answer.
+pub(in crate::wire::responses) fn is_cut(stop: &Stop<'_>) -> bool {
+    stop.native.as_ref().is_some_and(|native| native.is("content_filter"))
+}
+
 /// How an answer that stopped is called. A refusal in words is a complete one.
 pub(in crate::wire::responses) fn status_of(stop: Option<StopReason>, in_words: bool) -> Status<'static> {
     match stop {
@@ -144,10 +149,12 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     let head = Head::new(id, model, response.created, tier, client);
     let known = Known::of(client.request);
     let choice = response.choices.first();
-    let stop = choice.and_then(|choice| choice.stop.as_ref()).map(|stop| stop.reason);
+    let stop = choice.and_then(|choice| choice.stop.as_ref());
+    let is_cut = stop.is_some_and(is_cut);
+    let stop = stop.map(|stop| stop.reason);
     let parts = choice.map(|choice| choice.parts.as_slice()).unwrap_or_default();
     let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
-    let status = status_of(stop, refused);
+    let status = status_of(stop, refused && !is_cut);
     let mut items = Vec::new();
     for part in parts {
         let mut item = Vec::new();

@@ -9,4 +9,4 @@ mod tests;
 pub use decode::decode;
 pub(super) use decode::{Item, call_id, name, parts_of, stop_of, thought};
 pub use encode::encode;
-pub(super) use encode::{Head, Status, status_of};
+pub(super) use encode::{Head, Status, is_cut, status_of};

@@ -6,7 +6,7 @@
 
 use super::super::namespace::Known;
 use super::super::response::item::{self, Called, Said, State, input_of, write_said};
-use super::super::response::{Head, Status, status_of};
+use super::super::response::{Head, Status, is_cut, status_of};
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Arguments, Delta, Event, PartStart, StopReason};
@@ -363,7 +363,10 @@ impl Encode for Encoder {
             Event::Delta { index, delta } => self.delta(*index, delta, out),
             Event::PartEnd { index } => self.part_end(*index, State::Done, out),
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Stop { choice: 0, stop } => self.stop = Some(stop.reason),
+            Event::Stop { choice: 0, stop } => {
+                self.stop = Some(stop.reason);
+                self.refused &= !is_cut(stop);
+            }
             // There is room for one answer only.
             Event::PartStart { .. } | Event::Stop { .. } => {}
             Event::Error(error) => self.fail(error, out),

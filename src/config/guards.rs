@@ -1,0 +1,62 @@
+//! Guards, as requests have them: what looks at texts itself, and the service that is asked beside it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alerts::WebhookUrl;
+use crate::guard::Guard;
+use crate::secret::Secret;
+
+pub use crate::guard::Side;
+
+/// One of `guards`.
+#[derive(Debug)]
+pub struct Guarding {
+    pub guard: Arc<Guard>,
+    pub service: Option<Service>,
+}
+
+/// A service that judges texts.
+#[derive(Debug)]
+pub struct Service {
+    pub url: WebhookUrl,
+    pub shape: Shape,
+    /// That is asked, of a service that has several.
+    pub model: Option<String>,
+    pub key: Option<Secret>,
+    pub timeout: Duration,
+    /// What it did not judge passes.
+    pub fails_open: bool,
+}
+
+/// What a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Weir,
+    OpenAi,
+    Presidio,
+    LlamaGuard,
+}
+
+impl Shape {
+    pub const WORDS: [(&'static str, Self); 4] = [
+        ("weir", Self::Weir),
+        ("openai", Self::OpenAi),
+        ("presidio", Self::Presidio),
+        ("llama_guard", Self::LlamaGuard),
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Weir => "weir",
+            Self::OpenAi => "openai",
+            Self::Presidio => "presidio",
+            Self::LlamaGuard => "llama_guard",
+        }
+    }
+
+    /// Whether it says where in a text it found something.
+    pub const fn has_spans(self) -> bool {
+        !matches!(self, Self::OpenAi | Self::LlamaGuard)
+    }
+}

@@ -1,0 +1,176 @@
+//! `guards`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::base_url;
+use crate::config::alerts::WebhookUrl;
+use crate::config::guards::{Guarding, Service, Shape, Side};
+use crate::config::raw::{self, Config};
+use crate::config::read::{At, Context, Name, nearest};
+use crate::guard::{Action, Detectors, Guard, Kind, Unfit};
+use crate::secret::Secret;
+
+/// By their names.
+pub(super) struct Guards<'c> {
+    all: HashMap<&'c str, Arc<Guarding>>,
+    config: &'c Config,
+}
+
+/// All of the file.
+pub(super) fn guards<'c>(config: &'c Config, cx: &mut Context<'_>) -> Guards<'c> {
+    let mut all = HashMap::new();
+    for (name, raw) in &config.guards.entries {
+        // The name goes into a header and a list with colons.
+        if let Some(expected) = Name::check(name).err().or_else(|| name.contains(':').then_some("no `:`")) {
+            cx.say(name.place, "not a name for a guard").label(format!("expected {expected}"));
+        }
+        if let Some(guarding) = guarding(name, raw, cx) {
+            all.insert(name.value.as_str(), Arc::new(guarding));
+        }
+    }
+    Guards { all, config }
+}
+
+impl Guards<'_> {
+    pub(super) fn in_order(&self) -> Vec<Arc<Guarding>> {
+        self.config.guards.entries.iter().filter_map(|(name, _)| self.all.get(name.as_str()).cloned()).collect()
+    }
+
+    /// Those of a list of names.
+    pub(super) fn named(&self, names: &[At<String>], cx: &mut Context<'_>) -> Vec<Arc<Guarding>> {
+        let mut found: Vec<Arc<Guarding>> = Vec::with_capacity(names.len());
+        let written = &self.config.guards;
+        for name in names {
+            let known = || written.entries.iter().map(|(name, _)| name.as_str());
+            if !written.lost && !known().any(|known| known == name.value) {
+                cx.say(name.place, format!("no guard is named `{}`", name.value))
+                    .label(format!("expected one of: {}", known().collect::<Vec<_>>().join(", ")))
+                    .did_you_mean(nearest(name, known()));
+            }
+            let is_there = |guard: &Arc<Guarding>| found.iter().any(|known| Arc::ptr_eq(known, guard));
+            if let Some(guard) = self.all.get(name.as_str()).filter(|guard| !is_there(guard)) {
+                found.push(Arc::clone(guard));
+            }
+        }
+        found
+    }
+}
+
+fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Guarding> {
+    let kinds: Vec<Kind> = raw.kinds.iter().map(|kind| kind.value.0).collect();
+    let action = raw.action.0;
+    let on = |side: Side| match raw.on.is_empty() {
+        true => side == Side::Input,
+        false => raw.on.iter().any(|word| word.value.0 == side),
+    };
+    let nothing = kinds.is_empty() && raw.words.is_empty() && raw.patterns.is_empty();
+    if nothing && raw.url.is_none() && !raw.written.contains(&"url") {
+        cx.say(name.place, format!("the guard `{}` looks for nothing", name.value))
+            .label("expected `kinds`, `words`, `patterns` or `url`");
+    }
+    if let Some(injection) = raw.kinds.iter().find(|kind| kind.value.0 == Kind::Injection) {
+        if on(Side::Output) {
+            cx.say(injection.place, "`injection` looks at what goes to the model").label("expected `on: [input]`");
+        }
+        if action == Action::Mask {
+            cx.say(injection.place, "an attempt at injection cannot be masked")
+                .label("expected another guard, with `action: flag` or `block`");
+        }
+    }
+    let service = service(raw, cx);
+    if let Some(service) = &service
+        && action == Action::Mask
+        && !service.shape.has_spans()
+    {
+        cx.say(raw.format.place, "this service does not say where in a text it found something")
+            .label("expected `action: flag` or `block`");
+    }
+    let detectors = detectors(raw, &kinds, cx)?;
+    let message = raw.message.as_ref().map(|message| message.value.clone());
+    let guard = Guard {
+        name: name.value.clone(),
+        detectors,
+        action,
+        on_input: on(Side::Input),
+        on_output: on(Side::Output),
+        message: message.unwrap_or_else(|| format!("blocked by the guard `{}`", name.value)),
+    };
+    Some(Guarding { guard: Arc::new(guard), service })
+}
+
+fn detectors(raw: &raw::Guard, kinds: &[Kind], cx: &mut Context<'_>) -> Option<Detectors> {
+    let mut is_fine = true;
+    for word in raw.words.iter() {
+        if word.trim().is_empty() || word.len() > Detectors::most_word_bytes() {
+            cx.say(word.place, "not a word").label(format!("expected 1 to {} bytes", Detectors::most_word_bytes()));
+            is_fine = false;
+        }
+    }
+    for pattern in raw.patterns.iter() {
+        if let Err(unfit) = Detectors::check_pattern(pattern) {
+            cx.say(pattern.place, "not a pattern that can be used").label(expected(&unfit));
+            is_fine = false;
+        }
+    }
+    if !is_fine {
+        return None;
+    }
+    let texts = |list: &[At<String>]| list.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
+    Detectors::new(kinds, &texts(&raw.words), &texts(&raw.patterns))
+        .inspect_err(|unfit| {
+            cx.say(raw.place, "all words and patterns together are too much for one guard").label(expected(unfit));
+        })
+        .ok()
+}
+
+fn expected(unfit: &Unfit) -> String {
+    match unfit {
+        Unfit::Syntax(why) => format!("expected a regular expression: {}", why.lines().last().unwrap_or_default()),
+        Unfit::Empty => "expected one that does not match an empty text".to_owned(),
+        Unfit::TooBig => "expected less".to_owned(),
+    }
+}
+
+fn service(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Service> {
+    let Some(url) = &raw.url else {
+        for (name, place) in
+            [("format", raw.format.place), ("timeout", raw.timeout.place), ("on_error", raw.on_error.place)]
+        {
+            if raw.written.contains(&name) && !raw.written.contains(&"url") {
+                cx.say(place, format!("`{name}` without a service")).label("expected `url` beside it");
+            }
+        }
+        if let Some(model) = raw.model.as_ref().filter(|_| !raw.written.contains(&"url")) {
+            cx.say(model.place, "`model` without a service").label("expected `url` beside it");
+        }
+        if let Some(key) = raw.key.as_ref().filter(|_| !raw.written.contains(&"url")) {
+            cx.say(key.place, "`key` without a service").label("expected `url` beside it");
+        }
+        return None;
+    };
+    match (&raw.model, raw.format.0) {
+        (None, Shape::LlamaGuard) if !raw.written.contains(&"model") => {
+            cx.say(raw.format.place, "no model is named").label("expected `model` beside it");
+        }
+        (Some(model), shape) if shape != Shape::LlamaGuard => {
+            cx.say(model.place, "a `model` for a service that takes none").label("expected `format: llama_guard`");
+        }
+        _ => {}
+    }
+    let base = match base_url::plain(url.value.0.expose()) {
+        Ok(base) => base,
+        Err(expected) => {
+            cx.say(url.place, "not a URL that can be called").label(format!("expected {expected}"));
+            return None;
+        }
+    };
+    Some(Service {
+        url: WebhookUrl { base, whole: Secret::new(url.value.0.expose()) },
+        shape: raw.format.0,
+        model: raw.model.as_ref().map(|model| model.value.clone()),
+        key: raw.key.as_ref().map(|key| key.value.0.clone()),
+        timeout: raw.timeout.0,
+        fails_open: raw.on_error.0,
+    })
+}

@@ -1,0 +1,162 @@
+//! Guards of a request: what they look at themselves is looked at in [`crate::stage::guard`]; services that
+//! judge texts are asked here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+
+use super::ask::round_trip;
+use super::context::Exchange;
+use super::{Gateway, parse_body};
+use crate::config::guards::{Guarding, Service, Side};
+use crate::error::{Error, Kind, Result};
+use crate::guard::Action;
+use crate::stage::accept::Endpoint;
+use crate::stage::guard::{self, Done, Guarded, Judged};
+use crate::stage::respond;
+use crate::wire::Client;
+use pingora_http::RequestHeader;
+
+/// The guards that apply to a request; mostly none.
+pub(super) fn of(x: &Exchange, endpoint: Endpoint) -> Option<Guarded> {
+    let key = &x.caller.as_ref()?.key;
+    let route = x.plan.as_ref().and_then(|plan| plan.route.as_ref());
+    let of_route = route.map(|route| route.guards.as_slice()).unwrap_or_default();
+    Guarded::of([&key.tenant.guards, &key.guards, of_route], endpoint)
+}
+
+impl Gateway {
+    /// Has them look at the request. What they hide in it goes on hidden.
+    pub(super) async fn guard(
+        &self,
+        head: &RequestHeader,
+        x: &mut Exchange,
+        endpoint: Endpoint,
+        mut guarded: Guarded,
+    ) -> Result<()> {
+        let looked = self.look(x, endpoint, &mut guarded).await;
+        x.guards = Some(Box::new(guarded));
+        if let Some(body) = looked? {
+            x.body = body;
+            parse_body(head, x, endpoint)?;
+        }
+        Ok(())
+    }
+
+    async fn look(&self, x: &Exchange, endpoint: Endpoint, guarded: &mut Guarded) -> Result<Option<Bytes>> {
+        let mut changed = guarded.input(&x.body)?;
+        for (place, guarding) in guarded.services(Side::Input) {
+            let body = changed.as_ref().unwrap_or(&x.body).clone();
+            let text = std::str::from_utf8(&body).map_err(Error::internal)?;
+            match self.judge(guarded, (place, &guarding), Side::Input, text).await? {
+                Done::Same => {}
+                Done::Changed(body) => changed = Some(Bytes::from(body)),
+                Done::Blocked(message) => return Err(guard::blocked(message)),
+            }
+        }
+        let streams = x.parsed.as_ref().is_some_and(|parsed| parsed.stream);
+        if streams && !guarded.services(Side::Output).is_empty() {
+            return Err(Error::invalid("stream", "a guard looks at whole answers only: ask for one without `stream`"));
+        }
+        if streams && endpoint == Endpoint::Completions && guarded.of_answer().is_some() {
+            return Err(Error::invalid("stream", "guards do not look at streams of this format: ask without `stream`"));
+        }
+        Ok(changed)
+    }
+
+    /// What follows from the word of one service.
+    async fn judge(
+        &self,
+        guarded: &mut Guarded,
+        (place, guarding): (usize, &Arc<Guarding>),
+        side: Side,
+        body: &str,
+    ) -> Result<Done> {
+        let Some(service) = &guarding.service else { return Ok(Done::Same) };
+        let text = guarded.told(side, body)?;
+        if text.trim().is_empty() {
+            return Ok(Done::Same);
+        }
+        match tokio::time::timeout(service.timeout, self.ask_service(service, &text)).await {
+            Ok(Ok(judged)) => guarded.judged(place, &judged, side, body),
+            failed => {
+                let why = match failed {
+                    Ok(Err(error)) => error,
+                    _ => Error::new(Kind::UpstreamTimeout, "no answer in time"),
+                };
+                guarded.board().failed(place);
+                tracing::warn!(guard = guarding.guard.name, service = %service.url, %why, "a guard could not be asked");
+                let passes = service.fails_open || guarding.guard.action < Action::Mask;
+                if passes { Ok(Done::Same) } else { Err(guard::unjudged(service, &why)) }
+            }
+        }
+    }
+
+    async fn ask_service(&self, service: &Service, text: &str) -> Result<Judged> {
+        let upstream = super::connector::Upstream::plain(service.url.base.clone(), service.timeout);
+        let body = Bytes::from(guard::service_body(service, text));
+        let whole = service.url.whole.expose();
+        // All behind the host; the scheme's slashes are not it.
+        let path = whole.splitn(4, '/').nth(3).map_or_else(|| "/".to_owned(), |rest| format!("/{rest}"));
+        let mut head = http::Request::post(path)
+            .header(HOST, &service.url.base.authority)
+            .header(CONTENT_TYPE, respond::JSON)
+            .header(ACCEPT, respond::JSON)
+            .header(CONTENT_LENGTH, body.len());
+        if let Some(key) = &service.key {
+            head = head.header(AUTHORIZATION, format!("Bearer {}", key.expose()));
+        }
+        let (head, ()) = head.body(()).map_err(Error::internal)?.into_parts();
+        let mut leg = self.pools.connect(&upstream).await?;
+        let reply = round_trip(&mut leg, head, body).await;
+        leg.abandon();
+        let reply = reply?;
+        let judged = (reply.status == 200).then(|| guard::service_answer(service.shape, &reply.body, text)).flatten();
+        judged.ok_or_else(|| Error::new(Kind::UpstreamFailed, format!("no judgement, but status {}", reply.status)))
+    }
+
+    /// Has services look at a whole answer.
+    pub(super) async fn guard_answer(&self, x: &mut Exchange, body: Bytes) -> Result<Bytes> {
+        let Some(mut guarded) = x.guards.take() else { return Ok(body) };
+        let services = guarded.services(Side::Output);
+        let answer = if services.is_empty() { Ok(body) } else { self.asked(x, &mut guarded, services, body).await };
+        x.guards = Some(guarded);
+        answer
+    }
+
+    async fn asked(
+        &self,
+        x: &Exchange,
+        guarded: &mut Guarded,
+        services: Vec<(usize, Arc<Guarding>)>,
+        mut body: Bytes,
+    ) -> Result<Bytes> {
+        for (place, guarding) in services {
+            let text = std::str::from_utf8(&body).map_err(Error::internal)?;
+            let message = match self.judge(guarded, (place, &guarding), Side::Output, text).await {
+                Ok(Done::Same) => continue,
+                Ok(Done::Changed(changed)) => {
+                    body = Bytes::from(changed);
+                    continue;
+                }
+                Ok(Done::Blocked(message)) => message,
+                // The provider has answered and will be paid: the client is told in its words.
+                Err(error) => error.public().to_owned(),
+            };
+            let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("an answer of nobody"))?;
+            let client = Client {
+                model: &attempt.target.model,
+                id: &x.request_id.simple().to_string(),
+                created: 0,
+                stream_usage: true,
+                input_estimate_tokens: 0,
+                request: "",
+                seal: &attempt.target.deployment.seal,
+            };
+            let quirks = &attempt.target.deployment.quirks;
+            return guard::refusal(guarded.looks(), text, &message, (quirks, &client)).map(Bytes::from);
+        }
+        Ok(body)
+    }
+}

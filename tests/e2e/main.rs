@@ -51,6 +51,8 @@ mod day;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod edge_tools;
+#[cfg(test)]
 mod embeddings;
 #[cfg(test)]
 mod errors;
@@ -74,6 +76,8 @@ mod lifecycle;
 mod limits;
 #[cfg(test)]
 mod live;
+#[cfg(test)]
+mod mcp;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
-use super::Timeouts;
+use super::{EdgeTools, Timeouts};
 use crate::config::read::{At, Period, PeriodOrOff, Scalar, one_of, settings};
 use crate::config::runtime::{Prefer, Strategy};
 
@@ -47,6 +47,8 @@ settings! {
         prefer: PreferWord = "balanced",
         /// The first that holds narrows the targets.
         rules: Vec<Rule> = "[]",
+        /// Tools that the gateway runs for its requests. Default: those of the tenant.
+        edge_tools: EdgeTools,
     }
 
     /// One model behind a route, or a group of targets with a strategy of its own.

@@ -1,6 +1,6 @@
 //! `tenants`.
 
-use super::{Budget, OnStoreLossWord, Promise};
+use super::{Budget, EdgeTools, OnStoreLossWord, Promise};
 use crate::config::read::{At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
 
 settings! {
@@ -35,6 +35,8 @@ settings! {
         require: Vec<At<Promise>> = "[]",
         /// Its share of the places at an endpoint where requests wait for one.
         weight: u32 = "1",
+        /// Tools that the gateway runs for it. Default: none.
+        edge_tools: EdgeTools,
     }
 
     /// A credential of a tenant: `secret` or `sha256`, one of them.
@@ -60,6 +62,8 @@ settings! {
         allowed_addresses: Vec<At<Network>> = "[]",
         /// What the client sent before the secret was changed, honoured for a while.
         previous: PreviousSecret,
+        /// Tools that the gateway runs for it. Default: those of the route, or of the tenant.
+        edge_tools: EdgeTools,
     }
 
     /// The secret that a key had before: `secret` or `sha256`, one of them.

@@ -13,6 +13,7 @@ mod capture;
 mod endpoints;
 mod google;
 mod limits;
+mod openapi;
 mod price;
 mod provider;
 mod reach;
@@ -20,6 +21,7 @@ mod route;
 mod server;
 mod telemetry;
 mod tenant;
+mod tools;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -62,7 +64,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         prices,
         telemetry: telemetry::telemetry(&raw.telemetry, cx),
         alerts: Arc::new(alerts::alerts(raw, cx)),
-        tools: Vec::new(),
+        tools: tools::tools(raw, cx),
     })
 }
 

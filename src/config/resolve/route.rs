@@ -105,7 +105,7 @@ fn route(
         affinity: raw.affinity.as_deref().copied(),
         prefer: raw.prefer.0,
         rules: Vec::new(),
-        edge_tools: None,
+        edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

@@ -37,7 +37,7 @@ pub(super) fn tenants(raw: &Config, reach: &mut Reach<'_>, cx: &mut Context<'_>)
         let tenant = Arc::new(tenant);
         let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
         for key in listed {
-            book.add(key, (&tenant, &own), reach, cx);
+            book.add(key, raw, (&tenant, &own), reach, cx);
         }
         all.push(tenant);
     }
@@ -66,7 +66,7 @@ fn tenant(
         regions: raw.regions.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
         require: labels(&raw.require),
         weight: weight(&raw.weight, cx),
-        edge_tools: None,
+        edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
     };
     (tenant, own)
 }
@@ -164,6 +164,7 @@ impl Book {
     fn add(
         &mut self,
         raw: &raw::Key,
+        config: &Config,
         (tenant, tenants): (&Arc<Tenant>, &Found),
         reach: &mut Reach<'_>,
         cx: &mut Context<'_>,
@@ -198,7 +199,7 @@ impl Book {
         let (limits, budgets) = (own.limits, own.budgets);
         let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
         let (id, active) = (id.0.clone(), *raw.active);
-        let edge_tools = None;
+        let edge_tools = super::tools::edge(raw.edge_tools.as_ref(), config, cx);
         let key = Key { id, tenant, active, expires, models, limits, budgets, allowed_addresses, previous, edge_tools };
         self.keys.insert(hash, Arc::new(key));
     }

@@ -83,6 +83,8 @@ pub trait Backend: Send + Sync {
     fn models_json(&self) -> Vec<u8>;
     /// The last alerts, as one JSON object.
     fn alerts_json(&self) -> Vec<u8>;
+    /// Tools, and how their servers stand.
+    fn tools_json(&self) -> Vec<u8>;
     /// Takes an endpoint out, or puts it back; false where there is none of that id.
     fn drain(&self, who: &str, endpoint: &str, drained: bool) -> bool;
     /// The budgets of a tenant or a key as they stand.

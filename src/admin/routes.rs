@@ -72,6 +72,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { path: "/admin/v1/captures/{id}", method: "DELETE", access: Change, serve: Beside(captures::end) },
     Route { path: "/admin/v1/playground", method: "POST", access: Change, serve: Play },
     Route { path: "/admin/v1/alerts", method: "GET", access: Look, serve: Beside(alerts) },
+    Route { path: "/admin/v1/tools", method: "GET", access: Look, serve: Beside(tools) },
     Route { path: "/admin/v1/usage", method: "GET", access: LookOwn, serve: Beside(usage::usage) },
     Route { path: "/admin/v1/openapi.json", method: "GET", access: LookOwn, serve: Beside(openapi) },
 ];
@@ -221,6 +222,10 @@ fn all_routes(asked: &Asked<'_>) -> Answer {
 
 fn alerts(asked: &Asked<'_>) -> Answer {
     Answer::json(StatusCode::OK, asked.backend.alerts_json())
+}
+
+fn tools(asked: &Asked<'_>) -> Answer {
+    Answer::json(StatusCode::OK, asked.backend.tools_json())
 }
 
 fn drain(asked: &Asked<'_>) -> Answer {

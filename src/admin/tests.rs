@@ -77,6 +77,9 @@ impl Backend for Fake {
     fn alerts_json(&self) -> Vec<u8> {
         br#"{"data":["alerts"]}"#.to_vec()
     }
+    fn tools_json(&self) -> Vec<u8> {
+        br#"{"data":["tools"]}"#.to_vec()
+    }
     fn drain(&self, _: &str, endpoint: &str, drained: bool) -> bool {
         self.draining.store(drained, Ordering::Relaxed);
         endpoint == "lab#1"

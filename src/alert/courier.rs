@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 
 use super::event::Alert;
 use super::post::{Delivery, Found, Post};
-use super::{Alerts, message, sign};
+use super::{Alerts, message};
 use crate::config::alerts::{Alerts as Rules, Webhook};
 use crate::provider::sign::call::{Call, Caller};
+use crate::secret::signature;
 
 /// How often it is looked what there is to bring.
 const TICK: Duration = Duration::from_millis(100);
@@ -112,12 +113,12 @@ impl Courier {
 fn call(alert: &Alert, hook: &Webhook, instance: &str) -> Call {
     let body = message::body(alert, hook.format, instance);
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let signature = hook.secret.as_ref().map(|secret| sign::signature(secret, unix_s, &body));
+    let signed = hook.secret.as_ref().map(|secret| signature::of(secret, unix_s, &body));
     let agent = concat!("weir/", env!("CARGO_PKG_VERSION"));
     let text = String::from_utf8(body).unwrap_or_default();
     let call = Call::json(hook.url.whole.expose(), text).with_header("user-agent", agent);
-    match signature {
-        Some(signature) => call.with_header(sign::HEADER, signature),
+    match signed {
+        Some(signed) => call.with_header(signature::HEADER, signed),
         None => call,
     }
 }

@@ -17,7 +17,6 @@ mod facts;
 mod message;
 mod post;
 mod settled;
-mod sign;
 mod spending;
 mod told;
 

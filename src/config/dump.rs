@@ -18,6 +18,7 @@ use super::runtime::{
     Tenant, Timeouts,
 };
 use super::telemetry::{AccessLog, Fraction, Otlp, Rotation, Telemetry};
+use super::tools::{EdgeTools, FetchHost, McpWay, ToolKind, ToolSettings};
 
 /// What stands for a secret.
 const SET: &str = "[secret]";
@@ -68,6 +69,7 @@ pub fn json(runtime: &Runtime) -> Value {
         "prices": {"version": runtime.prices.version},
         "telemetry": telemetry(&runtime.telemetry),
         "alerts": alerts(&runtime.alerts),
+        "tools": runtime.tools.iter().map(|t| (t.name.clone(), tool(t))).collect::<Map<_, _>>(),
     })
 }
 
@@ -206,6 +208,7 @@ fn route(r: &Route) -> Value {
         members.insert("attempts".to_owned(), attempts(&r.attempts));
         members.insert("affinity".to_owned(), json!(r.affinity));
         members.insert("prefer".to_owned(), json!(r.prefer.as_str()));
+        members.insert("edge_tools".to_owned(), json!(r.edge_tools.as_deref().map(edge_tools)));
         members.insert("rules".to_owned(), r.rules.iter().map(|rule| self::rule(rule, r)).collect());
         members.insert("guards".to_owned(), guard_names(&r.guards));
     }
@@ -263,6 +266,7 @@ fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
         "regions": patterns(&t.regions),
         "require": labels(t.require),
         "weight": t.weight,
+        "edge_tools": t.edge_tools.as_deref().map(edge_tools),
         "guards": guard_names(&t.guards),
     })
 }
@@ -303,6 +307,40 @@ fn key(k: &Key) -> Value {
         "allowed_addresses": k.allowed_addresses,
         "previous": k.previous.map(|previous| json!({"until": moment(previous.until)})),
         "guards": guard_names(&k.guards),
+        "edge_tools": k.edge_tools.as_deref().map(edge_tools),
+    })
+}
+
+fn edge_tools(on: &EdgeTools) -> Value {
+    json!({
+        "tools": on.tools,
+        "always": on.always,
+        "max_rounds": on.max_rounds,
+        "timeout": seconds(on.timeout),
+        "max_usd": on.max_usd.map(|usd| Amount(Unit::Usd, usd.into()).to_string()),
+    })
+}
+
+/// Neither the whole of a URL nor what a command is started with: both hold credentials as often as not.
+fn tool(tool: &ToolSettings) -> Value {
+    let kind = match &tool.kind {
+        ToolKind::Fetch(hosts) => {
+            let host = |h: &FetchHost| json!({"host": h.host, "private": h.private, "ports": h.ports});
+            json!({"fetch": hosts.iter().map(host).collect::<Vec<_>>()})
+        }
+        ToolKind::Http(http) => {
+            json!({"host": http.url.base.authority, "method": http.method, "secret": http.secret.as_ref().map(|_| SET)})
+        }
+        ToolKind::Mcp(server) => match &server.way {
+            McpWay::Http { url, .. } => json!({"mcp": {"host": url.base.authority}, "allow": server.allow}),
+            McpWay::Command { command, .. } => json!({"mcp": {"command": command}, "allow": server.allow}),
+        },
+    };
+    json!({
+        "does": kind,
+        "timeout": seconds(tool.timeout),
+        "max_bytes": tool.max_bytes,
+        "calls_per_minute": tool.calls_per_minute,
     })
 }
 

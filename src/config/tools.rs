@@ -9,6 +9,9 @@ use crate::secret::Secret;
 /// What the gateway can do without being told how. All but `weir_fetch`, which has to be told where it may go.
 pub const BUILT_IN: [&str; 5] = ["weir_calculate", "weir_current_time", "weir_json_query", "weir_usage", "weir_uuid"];
 
+/// Fetches pages, once it is told where.
+pub const FETCH: &str = "weir_fetch";
+
 /// Between a server's name and its tool's, in what a model is told.
 pub const BETWEEN: &str = "__";
 

@@ -73,6 +73,9 @@ pub struct Row {
     /// What saved them, with commas between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression_strategies: Option<String>,
+    /// Tools of the gateway's that were run for it, each call, with commas between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_executed: Option<String>,
     /// What guards decided, where any did: `name:action:kind:count`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<String>,
@@ -247,6 +250,7 @@ impl From<&Record<'_>> for Row {
             dropped: record.dropped.iter().map(str::to_owned).collect(),
             compression_saved_tokens: record.compression_saved_tokens,
             compression_strategies: own(record.compression_strategies),
+            tools_executed: own(record.tools_executed),
             guards: record.guards.iter().map(str::to_owned).collect(),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),

@@ -84,6 +84,14 @@ impl Upstream {
         Self::of(base, template)
     }
 
+    /// The same, to these addresses and no others.
+    pub(super) fn pinned(base: BaseUrl, addresses: &[SocketAddr], patience: Duration) -> Self {
+        let upstream = Self::plain(base, patience);
+        let peers = addresses.iter().map(|address| at(&upstream.template, *address)).collect();
+        upstream.peers.store(Arc::new(peers));
+        upstream
+    }
+
     /// The way to a listener of this process: whoever holds its socket is the right one.
     pub(super) fn own(base: BaseUrl, patience: Duration) -> Self {
         let mut template = template(&base, patience, patience);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::alive::Alive;
 use super::context::Exchange;
 use super::relay::{client_gone, gone};
-use super::{Gateway, local, stream};
+use super::{Gateway, stream};
 use crate::config::tools::{EdgeTools, switched_on};
 use crate::error::{Error, Result};
 use crate::stage::accept::Endpoint;
@@ -42,16 +42,18 @@ pub(crate) struct Edge {
     tenant: String,
     unix_seconds: u64,
     is_last: bool,
-    pub(super) executed: Vec<Executed>,
+    executed: Vec<Executed>,
+    /// Their names, with commas between.
+    executed_names: String,
 }
 
 /// A call that was run.
 #[derive(Debug)]
-pub(super) struct Executed {
-    pub(super) name: String,
-    pub(super) round: usize,
-    pub(super) took: Duration,
-    pub(super) is_error: bool,
+struct Executed {
+    name: String,
+    round: usize,
+    took: Duration,
+    is_error: bool,
 }
 
 impl std::fmt::Debug for Edge {
@@ -70,6 +72,10 @@ impl Edge {
             tenant: &self.tenant,
             unix_seconds: self.unix_seconds,
         }
+    }
+
+    pub(super) fn executed_names(&self) -> &str {
+        &self.executed_names
     }
 
     /// What of its answer is not the client's.
@@ -124,6 +130,7 @@ pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
         unix_seconds: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         is_last: false,
         executed: Vec::new(),
+        executed_names: String::new(),
     }));
     Ok(())
 }
@@ -198,13 +205,7 @@ async fn run(
     calls: &[Call],
 ) -> Result<Vec<Done>> {
     let edge = x.edge.as_ref().ok_or_else(|| Error::internal("no tools"))?;
-    let key = x.caller.as_ref().map(|caller| &caller.key).ok_or_else(|| Error::internal("nobody called"))?;
-    let caller = Caller {
-        tenant: key.tenant.id.clone(),
-        key: key.id.clone(),
-        request_id: x.request_id.hyphenated().to_string(),
-        usage: Some(local::report(gateway, x)),
-    };
+    let caller = gateway.tool_caller(x);
     let (round, within) = (edge.rounds.len() + 1, edge.settings.timeout);
     // Dropped with the request, they end with it.
     let mut work = JoinSet::new();
@@ -231,11 +232,20 @@ async fn run(
     let mut ended = ended.into_iter().peekable();
     for (at, call) in calls.iter().enumerate() {
         let lost = || (at, Outcome::failed("The tool did not work."), Duration::ZERO);
-        let (_, Outcome { text, is_error, .. }, took) = ended.next_if(|(of, ..)| *of == at).unwrap_or_else(lost);
+        let (_, outcome, took) = ended.next_if(|(of, ..)| *of == at).unwrap_or_else(lost);
+        let Outcome { text, is_error, end, .. } = outcome;
+        if let Some(tool) = edge.tools.iter().find(|tool| tool.spec().name == call.name) {
+            gateway.telemetry.tool_called(&caller.tenant, tool.listed(), end.as_str(), took);
+        }
         executed.push(Executed { name: call.name.clone(), round, took, is_error });
         done.push(Done { call: call.clone(), text, is_error });
     }
     if let Some(edge) = &mut x.edge {
+        for call in &executed {
+            let before = if edge.executed_names.is_empty() { "" } else { ", " };
+            edge.executed_names.push_str(before);
+            edge.executed_names.push_str(&call.name);
+        }
         edge.executed.append(&mut executed);
     }
     Ok(done)
@@ -253,6 +263,7 @@ async fn one(at: usize, tool: Option<Arc<Tool>>, call: Call, caller: Caller, wit
                 text: format!("{} did not answer within {within:?}.", call.name),
                 is_error: true,
                 end: End::TimedOut,
+                verbatim: None,
             },
         },
         None => Outcome::failed("There is no such tool."),
@@ -291,11 +302,4 @@ pub(super) fn told(x: &Exchange, body: Bytes) -> Bytes {
     }
     out.push(b'}');
     Bytes::from(out)
-}
-
-/// The names of the tools that were run, for heads and records.
-pub(super) fn names(x: &Exchange) -> Option<String> {
-    let executed = &x.edge.as_ref()?.executed;
-    let names: Vec<&str> = executed.iter().map(|call| call.name.as_str()).collect();
-    (!names.is_empty()).then(|| names.join(", "))
 }

@@ -13,7 +13,6 @@ use http::{Method, StatusCode, request, response};
 
 use super::attempt::Refusal;
 use super::context::{Attempt, Exchange};
-use super::edge;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
@@ -433,7 +432,7 @@ pub(super) fn describe(head: &mut response::Parts, x: &Exchange) {
     if let Some(reason) = x.plan.as_ref().and_then(|plan| plan.reason.as_deref()) {
         respond::set(head, respond::ROUTE_REASON, reason);
     }
-    if let Some(names) = edge::names(x) {
+    if let Some(names) = x.edge.as_ref().map(|edge| edge.executed_names()).filter(|names| !names.is_empty()) {
         respond::set(head, respond::TOOLS_EXECUTED, names);
     }
     let overhead = x.clock.spent().as_micros();

@@ -80,7 +80,7 @@ impl Live {
             Some((deployment.id.clone(), lines))
         };
         let lines = runtime.endpoints().filter_map(lines).collect();
-        let tools = Toolbox::new(&runtime, old.map(|old| &old.tools));
+        let tools = Toolbox::new(&runtime, super::web::connected, old.map(|old| &old.tools));
         Ok(Self { runtime, callers, board, upstreams, lines, tools })
     }
 

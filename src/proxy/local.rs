@@ -9,11 +9,10 @@ use super::Gateway;
 use super::context::Exchange;
 use crate::error::{Error, Result};
 use crate::limit::budget::Purse;
-use crate::limit::clock::unix_ms;
-use crate::limit::{Shown, Who};
+use crate::limit::clock::{Moment, unix_ms};
+use crate::limit::{KeyLimits, Shown, Who};
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::models;
-use crate::tools::UsageReport;
 use crate::wire::json::Obj;
 use crate::wire::seal::Seal;
 
@@ -41,22 +40,29 @@ fn limits(gateway: &Gateway, x: &Exchange) -> Bytes {
         let mut body = Obj::new(&mut out);
         body.text("object", "list");
         let (who, at) = (Who { user: x.user.as_deref(), tags: &x.tags }, gateway.clock.moment());
-        let mut list = body.arr("data");
-        let limits = x.caller.as_ref().map(|caller| &caller.limits);
-        for Shown { scope, name, it: (limited, level) } in limits.iter().flat_map(|limits| limits.levels(&who, at)) {
-            let mut entry = list.obj();
-            entry.text("scope", scope).text("name", &name).text("limit_type", limited.as_str());
-            entry.num("limit", level.limit).num("remaining", level.remaining).num("reset_ms", level.reset_ms);
-        }
-        drop(list);
-        let mut list = body.arr("budgets");
-        for Shown { scope, name, it: balance } in limits.iter().flat_map(|limits| limits.balances(&who, at.unix_ms)) {
-            let mut entry = list.obj();
-            entry.text("scope", scope).text("name", &name);
-            balance.write(&mut entry);
+        match &x.caller {
+            Some(caller) => write_limits(&caller.limits, &who, at, "data", &mut body),
+            None => _ = body.arr("data"),
         }
     }
     Bytes::from(out)
+}
+
+/// The limits under that name, and the budgets.
+pub(super) fn write_limits(limits: &KeyLimits, who: &Who<'_>, at: Moment, list_name: &str, body: &mut Obj<'_>) {
+    let mut list = body.arr(list_name);
+    for Shown { scope, name, it: (limited, level) } in limits.levels(who, at) {
+        let mut entry = list.obj();
+        entry.text("scope", scope).text("name", &name).text("limit_type", limited.as_str());
+        entry.num("limit", level.limit).num("remaining", level.remaining).num("reset_ms", level.reset_ms);
+    }
+    drop(list);
+    let mut list = body.arr("budgets");
+    for Shown { scope, name, it: balance } in limits.balances(who, at.unix_ms) {
+        let mut entry = list.obj();
+        entry.text("scope", scope).text("name", &name);
+        balance.write(&mut entry);
+    }
 }
 
 /// `GET /v1/usage`: what the calling key, and its tenant, used today and this month.
@@ -73,13 +79,6 @@ pub(super) fn write_usage(x: &Exchange, body: &mut Obj<'_>) {
     for purse in purses(x) {
         purse.write_usage(&mut list.obj(), unix_ms);
     }
-}
-
-/// Both as a tool of the gateway's tells them, once it is asked.
-pub(super) fn report(gateway: &Gateway, x: &Exchange) -> UsageReport {
-    let report = [&b"{\"usage\":"[..], &usage(x), b",\"limits\":", &limits(gateway, x), b"}"].concat();
-    let report = String::from_utf8(report).unwrap_or_default();
-    Arc::new(move || report.clone())
 }
 
 fn purses(x: &Exchange) -> impl Iterator<Item = &Arc<Purse>> {

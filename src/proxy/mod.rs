@@ -31,6 +31,7 @@ mod line;
 mod listen;
 mod live;
 mod local;
+mod mcp;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod plane;
@@ -51,8 +52,10 @@ mod spent;
 mod stream;
 mod systemd;
 mod thrown;
+mod tools;
 mod unpack;
 mod watchman;
+mod web;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -326,6 +329,9 @@ impl Gateway {
         }
         if let Some(body) = local::answer(self, session, x, endpoint)? {
             return self.answer_here(session, x, body).await;
+        }
+        if endpoint == Endpoint::Mcp {
+            return Box::pin(self.serve_mcp(session, x)).await;
         }
         if endpoint == Endpoint::Passed(Pass::Realtime) {
             self.plan_realtime(session, x).await?;

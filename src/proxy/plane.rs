@@ -97,6 +97,10 @@ impl Backend for Plane {
         self.alerts.json()
     }
 
+    fn tools_json(&self) -> Vec<u8> {
+        self.live.load().tools.json()
+    }
+
     fn drain(&self, who: &str, endpoint: &str, drained: bool) -> bool {
         let live = self.live.load();
         let Some(known) = live.board.endpoint(endpoint) else { return false };

@@ -150,6 +150,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         overhead: x.clock.spent(),
         dropped: attempt.map_or(Texts::NONE, |a| Texts::Plain(a.prepared.dropped.paths())),
         compression_saved_tokens: x.compression.as_ref().map(|done| done.savings.total()),
+        tools_executed: x.edge.as_ref().map(|edge| edge.executed_names()).filter(|names| !names.is_empty()),
         compression_strategies: x
             .compression
             .as_ref()

@@ -162,6 +162,9 @@ impl Record<'_> {
         if let Some(strategies) = self.compression_strategies {
             text(row, "compression_strategies", strategies);
         }
+        if let Some(tools) = self.tools_executed {
+            text(row, "tools_executed", tools);
+        }
         let mut guards = self.guards.iter().peekable();
         if guards.peek().is_some() {
             let mut list = Arr::new(row.plain_key("guards"));

@@ -236,6 +236,8 @@ pub struct Record<'a> {
     pub compression_saved_tokens: Option<u64>,
     /// What saved them, with commas between.
     pub compression_strategies: Option<&'a str>,
+    /// Tools of the gateway's that were run for it, each call, with commas between.
+    pub tools_executed: Option<&'a str>,
     /// What guards decided: `name:action:kind:count`.
     pub guards: Texts<'a>,
     /// The error's code.
@@ -279,6 +281,7 @@ impl<'a> Record<'a> {
             dropped: Texts::NONE,
             compression_saved_tokens: None,
             compression_strategies: None,
+            tools_executed: None,
             guards: Texts::NONE,
             error: None,
         }

@@ -47,6 +47,8 @@ mod of_record {
     pub(super) const COMPRESSION_SAVED: u8 = 29;
     pub(super) const COMPRESSION_STRATEGIES: u8 = 30;
     pub(super) const GUARDS: u8 = 31;
+    // 32 to 36 are what both have.
+    pub(super) const TOOLS_EXECUTED: u8 = 37;
 }
 
 /// And of an attempt's.
@@ -125,6 +127,7 @@ impl<'a> Record<'a> {
             out.number(n::COMPRESSION_SAVED, saved);
         }
         out.text(n::COMPRESSION_STRATEGIES, self.compression_strategies);
+        out.text(n::TOOLS_EXECUTED, self.tools_executed);
         out.texts(n::GUARDS, self.guards);
         out.text(n::ERROR, self.error);
         let mut steps = self.timeline.iter().peekable();
@@ -172,6 +175,7 @@ impl<'a> Record<'a> {
                 n::DROPPED => record.dropped = Texts::Packed(value.bytes()?),
                 n::COMPRESSION_SAVED => record.compression_saved_tokens = Some(value.number()?),
                 n::COMPRESSION_STRATEGIES => record.compression_strategies = Some(value.text()?),
+                n::TOOLS_EXECUTED => record.tools_executed = Some(value.text()?),
                 n::GUARDS => record.guards = Texts::Packed(value.bytes()?),
                 n::ERROR => record.error = Some(value.text()?),
                 _ => used.take(number, value)?,

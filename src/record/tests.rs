@@ -74,6 +74,7 @@ fn with_full(look: impl FnOnce(&Record<'_>)) {
         dropped: Texts::Plain(&dropped),
         compression_saved_tokens: Some(0),
         compression_strategies: Some("repeats,json"),
+        tools_executed: Some("weir_uuid, weir_uuid"),
         guards: Texts::Plain(&dropped),
         error: Some("upstream_error"),
         ..Record::new(Uuid::max(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_906_440_001), "chat")

@@ -1,6 +1,8 @@
 //! Text that cannot be printed, and the text of keys that are made here.
 
 pub mod minted;
+#[cfg(feature = "proxy")]
+pub mod signature;
 
 use std::fmt;
 

@@ -48,6 +48,8 @@ pub enum Endpoint {
     Limits,
     /// `GET /v1/usage`
     Usage,
+    /// `POST /mcp`: tools, for clients of the Model Context Protocol.
+    Mcp,
     /// Passed to a provider in its own format: images, audio, files, stored responses, ...
     Passed(Pass),
 }
@@ -69,6 +71,7 @@ impl Endpoint {
             Self::Models | Self::Model => "models",
             Self::Limits => "limits",
             Self::Usage => "usage",
+            Self::Mcp => "mcp",
             Self::Passed(pass) => pass.as_str(),
         }
     }
@@ -123,6 +126,7 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/models" => (Endpoint::Models, GET),
         "/limits" => (Endpoint::Limits, GET),
         "/usage" => (Endpoint::Usage, GET),
+        "/mcp" => (Endpoint::Mcp, POST),
         // Cohere's clients say the version of their own.
         "/rerank" | "/v2/rerank" => (Endpoint::Rerank, POST),
         _ if gemini_call(below).is_some() => {

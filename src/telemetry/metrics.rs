@@ -19,6 +19,7 @@ use super::ledger::LedgerMetrics;
 use super::names::{Kind, Metric};
 use super::otlp::Exported;
 use super::store::StoreMetrics;
+use super::tools::ToolMetrics;
 use crate::record::Record;
 use crate::usage::price::PicoUsd;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -58,6 +59,7 @@ pub(super) struct Metrics {
     pub(super) keys: KeyMetrics,
     pub(super) alerts: AlertMetrics,
     pub(super) capture: CaptureMetrics,
+    pub(super) tools: ToolMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     guard_decisions: IntCounterVec,
@@ -156,6 +158,7 @@ impl Metrics {
             endpoints: EndpointMetrics::new(&make)?,
             keys: KeyMetrics::new(&make)?,
             alerts: AlertMetrics::new(&make)?,
+            tools: ToolMetrics::new(&make)?,
             capture: CaptureMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,

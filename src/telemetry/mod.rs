@@ -31,6 +31,7 @@ mod otlp;
 mod rotated;
 pub mod running;
 mod store;
+mod tools;
 pub mod trace;
 
 use std::sync::Arc;
@@ -174,6 +175,11 @@ impl Telemetry {
     /// What alerts have counted, for a scrape: by kind, by webhook and result, and those that were dropped.
     pub fn alerts(&self, raised: &[(&'static str, u64)], deliveries: &[(String, &'static str, u64)], dropped: u64) {
         self.metrics.alerts.set(raised, deliveries, dropped);
+    }
+
+    /// A tool was called and is done.
+    pub fn tool_called(&self, tenant: &str, tool: &str, outcome: &'static str, took: Duration) {
+        self.metrics.tools.called(&self.resolver.tenant(tenant), tool, outcome, took);
     }
 
     /// What debug capture has counted, for a scrape.

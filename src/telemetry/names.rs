@@ -218,6 +218,10 @@ metrics! {
         "Exchanges that a debug capture wanted and could not keep: too many at once, or the disk refused.";
     CapturesRunning = "weir_captures_running", Kind::Gauge, &[],
         "Debug captures that run: bodies of requests are kept.";
+    ToolCalls = "weir_tool_calls_total", Kind::Counter, &["tenant", "tool", "outcome"],
+        "Calls of tools that the gateway ran: ok, error (the tool said so), timeout, limited.";
+    ToolSeconds = "weir_tool_call_seconds", Kind::Histogram(OPERATION), &["tool"],
+        "How long they took.";
     OtlpExported = "weir_otlp_exported_total", Kind::Counter, &["signal"],
         "What a collector took: requests (traces, logs), readings (metrics).";
     OtlpDropped = "weir_otlp_dropped_total", Kind::Counter, &["signal"],

@@ -5,13 +5,27 @@
 //! another way. Each call is bounded in time and bytes by the tool itself.
 
 mod builtin;
+mod fetch;
+mod http;
+mod mcp;
+mod meter;
+mod name;
+pub mod protocol;
 mod toolbox;
+pub mod web;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-pub use toolbox::Toolbox;
+use serde::Deserialize;
+
+use self::builtin::BuiltIn;
+use self::fetch::Fetch;
+use self::http::HttpCall;
+use self::mcp::Server;
+use self::meter::Meter;
+pub use self::toolbox::Toolbox;
 
 /// Arguments of a call that are longer are refused: no model writes that much to a tool on purpose.
 const MOST_ARGUMENT_BYTES: usize = 1 << 20;
@@ -58,16 +72,22 @@ pub struct Outcome {
     pub text: String,
     pub is_error: bool,
     pub end: End,
+    /// The whole result as JSON, where a server of MCP gave it: for who speaks that.
+    pub verbatim: Option<String>,
 }
 
 impl Outcome {
     pub fn done(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_error: false, end: End::Done }
+        Self { text: text.into(), is_error: false, end: End::Done, verbatim: None }
     }
 
     /// `text` is for the model: it says what to do better, and nothing that is secret.
     pub fn failed(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_error: true, end: End::Failed }
+        Self { text: text.into(), is_error: true, end: End::Failed, verbatim: None }
+    }
+
+    fn ended(end: End, text: String) -> Self {
+        Self { text, is_error: true, end, verbatim: None }
     }
 }
 
@@ -98,12 +118,17 @@ pub struct Tool {
     listed: String,
     work: Work,
     timeout: Duration,
+    /// Calls of each tenant in any minute.
+    limit: Option<(u32, Arc<Meter>)>,
 }
 
 /// What a tool does.
 #[derive(Debug)]
 enum Work {
-    BuiltIn(builtin::BuiltIn),
+    BuiltIn(BuiltIn),
+    Fetch(Fetch),
+    Http(Box<HttpCall>),
+    Mcp { server: Arc<Server>, tool: String },
 }
 
 impl Tool {
@@ -124,19 +149,32 @@ impl Tool {
         }
         // Some models write nothing where there is nothing to say.
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+        if let Some(wait) =
+            self.limit.as_ref().and_then(|(most, meter)| meter.take(&caller.tenant, *most, Instant::now()).err())
+        {
+            let text = format!("{} was called too often: try again in {}s.", self.spec.name, wait.as_secs() + 1);
+            return Outcome::ended(End::Limited, text);
+        }
         match tokio::time::timeout(self.timeout, self.work(arguments, caller)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome {
-                text: format!("{} did not answer within {:?}.", self.spec.name, self.timeout),
-                is_error: true,
-                end: End::TimedOut,
-            },
+            Err(_) => {
+                let text = format!("{} did not answer within {:?}.", self.spec.name, self.timeout);
+                Outcome::ended(End::TimedOut, text)
+            }
         }
     }
 
     async fn work(&self, arguments: &str, caller: &Caller) -> Outcome {
         match &self.work {
             Work::BuiltIn(tool) => tool.call(arguments, caller),
+            Work::Fetch(fetch) => fetch.call(arguments).await,
+            Work::Http(http) => http.call(arguments, caller).await,
+            Work::Mcp { server, tool } => server.call(tool, arguments).await,
         }
     }
+}
+
+/// Reads the arguments of a call, or says to the model what is wrong with them.
+fn read<'a, T: Deserialize<'a>>(arguments: &'a str) -> Result<T, Outcome> {
+    serde_json::from_str(arguments).map_err(|error| Outcome::failed(format!("The arguments are not right: {error}.")))
 }

@@ -53,6 +53,8 @@ mod day;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod edge_tools;
+#[cfg(test)]
 mod embeddings;
 #[cfg(test)]
 mod errors;
@@ -78,6 +80,8 @@ mod lifecycle;
 mod limits;
 #[cfg(test)]
 mod live;
+#[cfg(test)]
+mod mcp;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]

@@ -88,6 +88,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         dropped: Vec::new(),
         compression_saved_tokens: None,
         compression_strategies: None,
+        tools_executed: None,
         guards: Vec::new(),
         error: failed.then(|| "upstream_error".into()),
         timeline: timeline(n, model),

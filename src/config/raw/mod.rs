@@ -13,6 +13,7 @@ mod route;
 mod server;
 mod telemetry;
 mod tenant;
+mod tools;
 
 pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
@@ -32,6 +33,8 @@ pub use server::{
 };
 pub use telemetry::{AccessLogFull, AccessLogWord, Otlp, Rotate, Telemetry};
 pub use tenant::{Key, Limits, PreviousSecret, Share, StoredKey, Tenant};
+pub(super) use tools::object;
+pub use tools::{EdgeTools, Fetch, FetchHost, JsonText, Mcp, MethodWord, Tool, ToolLimits};
 
 use super::read::{Map, settings};
 use super::yaml::Place;
@@ -69,6 +72,9 @@ settings! {
         telemetry: Telemetry = "{}",
         /// What the operator is told of without asking.
         alerts: Alerts = "{}",
+        /// Tools that models call and the gateway runs, beside those that are built in. Nobody has any
+        /// before `edge_tools` says so.
+        tools: Map<Tool> = "{}",
     }
 }
 
@@ -86,6 +92,11 @@ impl Config {
     /// The same of tenants.
     pub fn tenants_lost(&self) -> bool {
         self.tenants.lost || self.unread("tenants", self.tenants.place)
+    }
+
+    /// The same of tools.
+    pub fn tools_lost(&self) -> bool {
+        self.tools.lost || self.unread("tools", self.tools.place)
     }
 
     /// Written, and yet what is there is the default, which stands where the whole file does.

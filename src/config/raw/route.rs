@@ -2,7 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
-use super::{Compression, Timeouts};
+use super::{Compression, EdgeTools, Timeouts};
 use crate::config::read::{At, Period, PeriodOrOff, Scalar, one_of, settings};
 use crate::config::runtime::{Prefer, Strategy};
 
@@ -52,6 +52,8 @@ settings! {
         compression: Compression,
         /// Guards of requests by this route, beside those of tenant and key.
         guards: Vec<At<String>> = "[]",
+        /// Tools that the gateway runs for its requests. Default: those of the tenant.
+        edge_tools: EdgeTools,
     }
 
     /// One model behind a route, or a group of targets with a strategy of its own.

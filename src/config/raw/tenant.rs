@@ -1,6 +1,6 @@
 //! `tenants`.
 
-use super::{Budget, Compression, OnStoreLossWord, Promise};
+use super::{Budget, Compression, EdgeTools, OnStoreLossWord, Promise};
 use crate::config::read::{At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
 
 settings! {
@@ -39,6 +39,8 @@ settings! {
         compression: Compression,
         /// Guards that look at what its requests say, and are answered.
         guards: Vec<At<String>> = "[]",
+        /// Tools that the gateway runs for it. Default: none.
+        edge_tools: EdgeTools,
     }
 
     /// A credential of a tenant: `secret` or `sha256`, one of them.
@@ -68,6 +70,8 @@ settings! {
         compression: Compression,
         /// Guards of this key, beside the tenant's.
         guards: Vec<At<String>> = "[]",
+        /// Tools that the gateway runs for it. Default: those of the route, or of the tenant.
+        edge_tools: EdgeTools,
     }
 
     /// The secret that a key had before: `secret` or `sha256`, one of them.

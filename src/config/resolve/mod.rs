@@ -15,6 +15,7 @@ mod endpoints;
 mod google;
 mod guard;
 mod limits;
+mod openapi;
 mod price;
 mod provider;
 mod reach;
@@ -22,6 +23,7 @@ mod route;
 mod server;
 mod telemetry;
 mod tenant;
+mod tools;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -66,7 +68,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         prices,
         telemetry: telemetry::telemetry(&raw.telemetry, cx),
         alerts: Arc::new(alerts::alerts(raw, cx)),
-        tools: Vec::new(),
+        tools: tools::tools(raw, cx),
     })
 }
 

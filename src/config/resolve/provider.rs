@@ -252,6 +252,11 @@ fn api_key(name: &At<String>, raw: &raw::Provider, provider: &Provider, cx: &mut
     }
 }
 
+/// Whether the gateway writes a header of that name, in small letters.
+pub(super) fn is_reserved_header(name: &str) -> bool {
+    RESERVED_HEADERS.contains(&name)
+}
+
 /// Headers of the operator's own.
 pub(super) fn header_list(raw: &Map<SecretText>, cx: &mut Context<'_>) -> Vec<(String, Secret)> {
     let mut headers: Vec<(String, Secret)> = Vec::new();

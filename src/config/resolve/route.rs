@@ -110,7 +110,7 @@ fn route(
         affinity: raw.affinity.as_deref().copied(),
         prefer: raw.prefer.0,
         rules: Vec::new(),
-        edge_tools: None,
+        edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
         compression: compression::rules(raw.compression.as_ref(), cx),
         guards: Vec::new(),
     };

@@ -47,7 +47,7 @@ pub(super) fn tenants(
         let listed = settings.keys.as_ref().map_or(&[][..], |k| k.value.as_slice());
         for key in listed {
             let own_guards = guards.named(&key.guards, cx);
-            book.add((key, own_guards), (&tenant, &own), reach, cx);
+            book.add((key, own_guards), raw, (&tenant, &own), reach, cx);
         }
         all.push(tenant);
     }
@@ -76,7 +76,7 @@ fn tenant(
         regions: raw.regions.iter().map(|pattern| ModelPattern(pattern.value.clone())).collect(),
         require: labels(&raw.require),
         weight: weight(&raw.weight, cx),
-        edge_tools: None,
+        edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
         compression: compression::rules(raw.compression.as_ref(), cx),
         guards: Vec::new(),
     };
@@ -176,6 +176,7 @@ impl Book {
     fn add(
         &mut self,
         (raw, guards): (&raw::Key, Vec<Arc<Guarding>>),
+        config: &Config,
         (tenant, tenants): (&Arc<Tenant>, &Found),
         reach: &mut Reach<'_>,
         cx: &mut Context<'_>,
@@ -210,7 +211,8 @@ impl Book {
         let (limits, budgets) = (own.limits, own.budgets);
         let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
         let (id, active) = (id.0.clone(), *raw.active);
-        let (edge_tools, compression) = (None, compression::rules(raw.compression.as_ref(), cx));
+        let edge_tools = super::tools::edge(raw.edge_tools.as_ref(), config, cx);
+        let compression = compression::rules(raw.compression.as_ref(), cx);
         let key = Key {
             id,
             tenant,

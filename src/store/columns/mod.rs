@@ -102,6 +102,7 @@ struct Rest {
     dropped: Vec<String>,
     compression_saved_tokens: Option<u64>,
     compression_strategies: Option<String>,
+    tools_executed: Option<String>,
     guards: Vec<String>,
     timeline: Vec<Attempted>,
 }
@@ -263,6 +264,9 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
     if let Some(strategies) = record.compression_strategies {
         rest.text("compression_strategies", strategies);
     }
+    if let Some(tools) = record.tools_executed {
+        rest.text("tools_executed", tools);
+    }
     let mut guards = record.guards.iter().peekable();
     if guards.peek().is_some() {
         let mut list = rest.arr("guards");
@@ -372,6 +376,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.route_reason = rest.route_reason;
     row.compression_saved_tokens = rest.compression_saved_tokens;
     row.compression_strategies = rest.compression_strategies;
+    row.tools_executed = rest.tools_executed;
     let implied = || {
         let details = [row.cached_tokens?, row.cache_write_tokens?, row.reasoning_tokens?];
         implied(row.input_tokens?, row.output_tokens?, details)
@@ -429,6 +434,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         dropped: Vec::new(),
         compression_saved_tokens: None,
         compression_strategies: None,
+        tools_executed: None,
         guards: Vec::new(),
         error: cells.text(28)?,
         timeline: Vec::new(),

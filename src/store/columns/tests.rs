@@ -237,6 +237,7 @@ fn row() -> impl Strategy<Value = Row> {
             dropped: lists.1,
             compression_saved_tokens: flags.0.then_some(u64::from(flags.3)),
             compression_strategies: flags.1.then(|| "repeats".into()),
+            tools_executed: flags.1.then(|| "weir_uuid".into()),
             error: None,
             timeline: lists.2,
         }

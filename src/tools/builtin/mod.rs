@@ -1,12 +1,12 @@
 //! Tools that need nobody else.
 
+mod calculate;
+mod json_query;
 mod time;
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::{Caller, Outcome, Spec, Tool, Work};
+use super::{Caller, Outcome, Spec, Tool, Work, read};
 
 /// They only compute, within bounds of their own.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -14,22 +14,26 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// See the module documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BuiltIn {
+    Calculate,
     CurrentTime,
+    JsonQuery,
     Usage,
     Uuid,
 }
 
 impl BuiltIn {
-    pub(super) const ALL: [Self; 3] = [Self::CurrentTime, Self::Usage, Self::Uuid];
+    pub(super) const ALL: [Self; 5] = [Self::Calculate, Self::CurrentTime, Self::JsonQuery, Self::Usage, Self::Uuid];
 
     pub(super) fn tool(self) -> Tool {
         let spec = self.spec();
-        Tool { listed: spec.name.clone(), spec, work: Work::BuiltIn(self), timeout: TIMEOUT }
+        Tool { listed: spec.name.clone(), spec, work: Work::BuiltIn(self), timeout: TIMEOUT, limit: None }
     }
 
     fn spec(self) -> Spec {
         let (name, description, schema) = match self {
+            Self::Calculate => calculate::SPEC,
             Self::CurrentTime => time::SPEC,
+            Self::JsonQuery => json_query::SPEC,
             Self::Usage => (
                 "weir_usage",
                 "Tells what this account has used so far, in tokens and money, and what is left of its limits and budgets.",
@@ -42,7 +46,9 @@ impl BuiltIn {
 
     pub(super) fn call(self, arguments: &str, caller: &Caller) -> Outcome {
         match self {
+            Self::Calculate => calculate::call(arguments),
             Self::CurrentTime => time::call(arguments),
+            Self::JsonQuery => json_query::call(arguments),
             Self::Usage => match &caller.usage {
                 Some(usage) => Outcome::done(usage()),
                 None => Outcome::failed("Nothing is known of this account's usage."),
@@ -60,9 +66,4 @@ fn uuid() -> Outcome {
         Ok(()) => Outcome::done(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()),
         Err(_) => Outcome::failed("There is no randomness to be had."),
     }
-}
-
-/// Reads the arguments of a call, or says to the model what is wrong with them.
-fn read<'a, T: Deserialize<'a>>(arguments: &'a str) -> Result<T, Outcome> {
-    serde_json::from_str(arguments).map_err(|error| Outcome::failed(format!("The arguments are not right: {error}.")))
 }

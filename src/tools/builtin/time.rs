@@ -55,7 +55,7 @@ mod tests {
         let now: Timestamp = "2026-11-29T22:30:00Z".parse().unwrap();
         assert_eq!(
             at(now, "Europe/Berlin").text,
-            r#"{"time":"2026-11-29T23:30:00+01:00","weekday":"Sunday","timezone":"Europe/Berlin","unix_seconds":1796077800}"#
+            r#"{"time":"2026-11-29T23:30:00+01:00","weekday":"Sunday","timezone":"Europe/Berlin","unix_seconds":1795991400}"#
         );
         assert!(at(now, "Asia/Tokyo").text.contains(r#""time":"2026-11-30T07:30:00+09:00","weekday":"Monday""#));
         let summer: Timestamp = "2026-07-01T12:00:00Z".parse().unwrap();

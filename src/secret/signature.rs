@@ -1,15 +1,15 @@
 //! The signature of what is sent: `x-weir-signature: t=<unix>,v1=<hex>`, where `v1` is the HMAC-SHA-256
-//! of `<unix>.<body>` by the webhook's secret. The moment is signed too, so that a receiver can refuse
+//! of `<unix>.<body>` by a secret that the receiver has too. The moment is signed too, so that a receiver can refuse
 //! what is old.
 
 use ring::hmac;
 
-use crate::secret::Secret;
+use super::Secret;
 
-pub(super) const HEADER: &str = "x-weir-signature";
+pub const HEADER: &str = "x-weir-signature";
 
 /// The header's value for this body, sent at that moment.
-pub(super) fn signature(secret: &Secret, unix_s: u64, body: &[u8]) -> String {
+pub fn of(secret: &Secret, unix_s: u64, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
     let mut signing = hmac::Context::with_key(&key);
     signing.update(format!("{unix_s}.").as_bytes());
@@ -24,7 +24,7 @@ mod tests {
     /// The value that `openssl dgst -sha256 -hmac` gives.
     #[test]
     fn the_signature_is_the_usual_hmac() {
-        let said = signature(&Secret::new("whsec-test"), 1_790_000_000, br#"{"version":1}"#);
+        let said = of(&Secret::new("whsec-test"), 1_790_000_000, br#"{"version":1}"#);
         assert_eq!(said, "t=1790000000,v1=f7084dbc139ed180ac9c5d1c566d02326991d676a43fd948492a4a0811c97624");
     }
 }

@@ -106,6 +106,7 @@ mod realtime;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]
+mod rounds;
 mod routing;
 #[cfg(test)]
 mod second;

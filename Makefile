@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-streams instructions instructions-write soak prove-ledger prove-rows fuzz fuzz-smoke compress docs sdk clients ops dashboard
+.PHONY: help setup demo test check bench bench-streams instructions instructions-write soak prove-ledger prove-rows fuzz fuzz-smoke compress docs sdk mcp clients ops dashboard
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ docs:            ## the library's documentation
 sdk:             ## the official SDKs against the real binary
 	@scripts/setup test
 	@scripts/sdk-tests
+
+mcp:             ## real servers and a real client of the Model Context Protocol, with the real binary between them
+	@scripts/setup test
+	@scripts/mcp-tests
 
 clients:         ## real clients and coding agents against the real binary (`scripts/clients --write`: table into README)
 	@scripts/setup test

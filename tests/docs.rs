@@ -123,6 +123,7 @@ fn the_documents_are_there() {
         "docs/routing.md",
         "docs/security.md",
         "docs/telemetry.md",
+        "docs/tools.md",
         "docs/translation.md",
         "docs/troubleshooting.md",
     ] {

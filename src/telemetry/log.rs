@@ -31,14 +31,14 @@ pub fn init(filter: Option<&str>) -> Result<(), String> {
 }
 
 /// The framework logs request heads at debug, HTTP/2 its frames, TLS its handshakes; Amazon's libraries warn
-/// with the answers of whoever gives out keys.
+/// with the answers of whoever gives out keys, the client of MCP servers with what those send.
 fn allowed(target: &str, level: Level) -> bool {
     match target.split("::").next().unwrap_or_default() {
         "weir" => true,
         // Says each second that it still waits.
         _ if target.ends_with("::transfer_fd") => false,
         name if name.starts_with("pingora") => level <= Level::WARN,
-        name if name.starts_with("aws_") => level <= Level::ERROR,
+        name if name.starts_with("aws_") || name == "rmcp" => level <= Level::ERROR,
         _ => level <= Level::INFO,
     }
 }
@@ -106,6 +106,7 @@ mod tests {
         assert!(allowed("weir::proxy", Level::TRACE) && allowed("pingora_proxy", Level::WARN));
         assert!(!allowed("pingora_core::apps::http_app", Level::TRACE) && !allowed("pingora_proxy", Level::INFO));
         assert!(!allowed("aws_config::meta::credentials::chain", Level::WARN));
+        assert!(!allowed("rmcp::transport::streamable_http_client", Level::WARN));
         assert!(!allowed("h2::codec::framed_read", Level::DEBUG) && !allowed("weird", Level::DEBUG));
     }
 }

@@ -158,6 +158,9 @@ impl Tool {
         match tokio::time::timeout(self.timeout, self.work(arguments, caller)).await {
             Ok(outcome) => outcome,
             Err(_) => {
+                if let Work::Mcp { server, .. } = &self.work {
+                    server.timed_out();
+                }
                 let text = format!("{} did not answer within {:?}.", self.spec.name, self.timeout);
                 Outcome::ended(End::TimedOut, text)
             }

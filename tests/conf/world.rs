@@ -66,6 +66,11 @@ pub(crate) fn world() -> Table {
             r#"{"type":"external_account","audience":"a","subject_token_type":"t","token_url":"https://sts.test","credential_source":{"environment_id":"aws1"}}"#,
         ),
         ("prices.yaml", "openai/gpt-4o-mini: [{from: 2024-07-18, input: 0.15, cached: 0.075, output: 0.60}]\n"),
+        ("refund.json", r#"{"type": "object", "properties": {"number": {"type": "string"}}}"#),
+        (
+            "pets.yaml",
+            "openapi: 3.1.0\npaths: {/pets: {get: {operationId: findPet, summary: Finds a pet, parameters: [{name: q, in: query, schema: {type: string}}]}}}\n",
+        ),
         ("bad-prices.yaml", "openai/gpt-4o-mini:\n  - {from: 2024-07-18, inptu: 0.15}\n"),
     ] {
         table = table.with_file(path, text);

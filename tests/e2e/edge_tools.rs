@@ -25,14 +25,19 @@ fn start(upstream: &Upstream, tools: &str) -> Gateway {
 
 /// A site of pages and redirects.
 fn site(request: &Request, conn: &mut Conn) {
-    let html = [("content-type", "text/html")];
+    let mut html = |status: &str, more: &str, body: &str| {
+        let length = body.len();
+        conn.raw(format!(
+            "HTTP/1.1 {status}\r\ncontent-type: text/html\r\n{more}content-length: {length}\r\n\r\n{body}"
+        ));
+    };
     match request.path.as_str() {
-        "/page" => conn.json_with(200, &html, "<title>no</title><h1>Rules</h1><script>no</script><p>Be kind."),
-        "/hop" => conn.json_with(302, &[("location", "/page")], ""),
-        "/away" => conn.json_with(302, &[("location", "http://169.254.169.254/latest/meta-data/")], ""),
-        "/home" => conn.json_with(302, &[("location", "http://localhost:1/")], ""),
-        "/large" => conn.json_with(200, &html, &"x".repeat(100_000)),
-        _ => conn.json(404, "{\"error\":\"not here\"}"),
+        "/page" => html("200 OK", "", "<head><title>no</title></head><h1>Rules</h1><script>no</script><p>Be kind."),
+        "/hop" => html("302 Found", "location: /page\r\n", ""),
+        "/away" => html("302 Found", "location: http://169.254.169.254/latest/meta-data/\r\n", ""),
+        "/home" => html("302 Found", "location: http://localhost:1/\r\n", ""),
+        "/large" => html("200 OK", "", &"x".repeat(100_000)),
+        _ => html("404 Not Found", "", "<p>not here"),
     }
 }
 

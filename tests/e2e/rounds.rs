@@ -29,11 +29,16 @@ const BOTH: Script = Script { calls: &[("call_c", "client_tool", "{\"a\":1}"), (
 /// A provider in both formats: the first time it calls, told what came of it it answers.
 fn model(script: Script) -> Upstream {
     Upstream::start(move |request, conn| {
-        let body = text(request);
-        let was_told = body.contains("\"role\":\"tool\"") || body.contains("tool_result");
+        let body = sent_text(request);
+        let was_told =
+            body.contains("\"role\":\"tool\"") || body.contains("tool_result") || body.contains("function_call_output");
         let calls = if was_told { &[] } else { script.calls };
         let says = if was_told { "It is 42." } else { "Let me see. " };
-        match (request.path.contains("messages"), request.json()["stream"] == json!(true)) {
+        let streams = request.json()["stream"] == json!(true);
+        if request.path.ends_with("/responses") {
+            return responses(conn, says, calls, streams);
+        }
+        match (request.path.contains("messages"), streams) {
             (true, true) => claude_stream(conn, says, calls),
             (true, false) => conn.json(200, &claude(says, calls)),
             (false, true) => chat_stream(conn, says, calls),
@@ -70,6 +75,43 @@ fn chat_stream(conn: &mut Conn, says: &str, calls: Calls<'_>) {
     lines.push(usage_chunk(&json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12})));
     conn.sse_head();
     conn.chunk(sse(&lines));
+    conn.end();
+}
+
+fn responses(conn: &mut Conn, says: &str, calls: Calls<'_>, streams: bool) {
+    let content = json!([{"type": "output_text", "text": says, "annotations": []}]);
+    let mut output =
+        vec![json!({"type": "message", "id": "msg", "role": "assistant", "status": "completed", "content": content})];
+    output.extend(calls.iter().map(|(id, name, arguments)| {
+        json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": name, "arguments": arguments,
+            "status": "completed"})
+    }));
+    let usage = json!({"input_tokens": 7, "output_tokens": 5, "total_tokens": 12});
+    let whole = json!({"id": "resp", "object": "response", "created_at": 1, "model": "gpt-4o-mini", "status": "completed",
+        "output": output, "usage": usage});
+    if !streams {
+        return conn.json(200, &whole.to_string());
+    }
+    let mut out = String::new();
+    let mut event = |data: Value| out += &format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+    event(json!({"type": "response.created", "response": {"id": "resp", "model": "gpt-4o-mini", "output": []}}));
+    for (index, item) in output.iter().enumerate() {
+        let mut begun = item.clone();
+        let (member, delta) = match item["type"] == "message" {
+            true => ("content", json!({"type": "response.output_text.delta", "content_index": 0, "delta": says})),
+            false => {
+                ("arguments", json!({"type": "response.function_call_arguments.delta", "delta": item["arguments"]}))
+            }
+        };
+        begun[member] = if member == "content" { json!([]) } else { json!("") };
+        let at = json!({"output_index": index, "item_id": item["id"]});
+        event(with(json!({"type": "response.output_item.added", "item": begun}), at.clone()));
+        event(with(delta, at.clone()));
+        event(with(json!({"type": "response.output_item.done", "item": item}), at));
+    }
+    event(json!({"type": "response.completed", "response": whole}));
+    conn.sse_head();
+    conn.chunk(&out);
     conn.end();
 }
 
@@ -131,7 +173,7 @@ fn says_total(text: &str) -> bool {
     members.iter().any(|member| text.contains(member))
 }
 
-fn text(request: &Request) -> String {
+fn sent_text(request: &Request) -> String {
     String::from_utf8_lossy(&request.body).into_owned()
 }
 
@@ -157,7 +199,7 @@ fn every_client_gets_one_answer_of_two_rounds_from_every_provider() {
                 let sent = upstream.requests().split_off(before);
                 assert_eq!(sent.len(), 2, "{cell}");
                 assert!(names(&sent[0]).contains(TOOL) && names(&sent[1]).contains(TOOL), "{cell}");
-                assert!(text(&sent[1]).contains("6 * 7"), "{cell}");
+                assert!(sent_text(&sent[1]).contains("6 * 7"), "{cell}");
                 if !stream {
                     assert_eq!(answer.header("x-weir-tools-executed"), TOOL, "{cell}");
                     let has_room = path == CHAT || path == "/v1/responses";
@@ -232,7 +274,7 @@ fn a_turn_with_calls_of_both_is_the_clients_and_comes_back_whole() {
             let first = with(chat(provider, "Both."), json!({"tools": [tool]}));
             let answer = gateway.post(CHAT, &if stream { streamed(first.clone()) } else { first.clone() });
             let text = answer.text();
-            assert!(text.contains("client_tool") && !text.contains(TOOL.trim_start_matches("weir_")), "{text}");
+            assert!(text.contains("client_tool") && !text.contains("expression"), "{text}");
             let id = text.split('"').find(|piece| piece.contains("-weirtool1-")).unwrap_or_else(|| panic!("{text}"));
             let call =
                 json!({"id": id, "type": "function", "function": {"name": "client_tool", "arguments": "{\"a\":1}"}});
@@ -244,7 +286,7 @@ fn a_turn_with_calls_of_both_is_the_clients_and_comes_back_whole() {
             let next = with(first, json!({"messages": turns}));
             let answer = gateway.post(CHAT, &next);
             assert!(answer.text().contains("It is 42."), "{}", answer.text());
-            let told = text(upstream.requests().last().unwrap());
+            let told = sent_text(upstream.requests().last().unwrap());
             for piece in ["the client's result", "6 * 7", "42", "call_c", "call_e"] {
                 assert!(told.contains(piece), "{piece} in {told}");
             }
@@ -260,12 +302,12 @@ fn a_tool_that_fails_is_the_models_to_know() {
     let answer = gateway.post(CHAT, &chat("anthropic/claude-sonnet-4-5", "Divide."));
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert_eq!(answer.json()["weir_tools_executed"][0]["is_error"], true);
-    assert!(text(upstream.requests().last().unwrap()).contains("\"is_error\":true"));
+    assert!(sent_text(upstream.requests().last().unwrap()).contains("\"is_error\":true"));
 }
 
 #[test]
 fn a_provider_that_fails_in_a_later_round_is_told_in_the_clients_format() {
-    let upstream = Upstream::start(|request, conn| match text(request).contains("\"role\":\"tool\"") {
+    let upstream = Upstream::start(|request, conn| match sent_text(request).contains("\"role\":\"tool\"") {
         true => conn.json(500, "{\"error\":{\"message\":\"broken\"}}"),
         false if request.json()["stream"] == json!(true) => chat_stream(conn, "Let me see. ", OWN.calls),
         false => conn.json(200, &openai("Let me see. ", OWN.calls)),

@@ -31,6 +31,8 @@ use crate::config::tools::{BETWEEN, McpServer, McpWay};
 const CONNECT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Calls in a row without an answer, behind which a server is taken to hang.
+const MOST_UNANSWERED: u32 = 3;
 /// More tools are no help to a model.
 const MOST_TOOLS: usize = 500;
 const MOST_SCHEMA_BYTES: usize = 64 << 10;
@@ -52,6 +54,7 @@ struct State {
     connection: Option<Arc<Connection>>,
     listed: Option<Arc<Vec<Listed>>>,
     failures: u32,
+    unanswered: u32,
     /// Nobody tries before.
     retry_at: Option<Instant>,
     error: Option<(String, SystemTime)>,
@@ -190,13 +193,27 @@ impl Server {
             Err(why) => return Outcome::failed(format!("The server {} cannot be reached: {why}.", self.name)),
         };
         let asked = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        match peer.call_tool(asked).await {
+        let answer = peer.call_tool(asked).await;
+        self.with(|state| state.unanswered = 0);
+        match answer {
             Ok(result) => content::outcome(&result, self.most_bytes),
             Err(ServiceError::McpError(error)) => Outcome::failed(format!("The server refused: {}", error.message)),
             Err(error) => {
                 self.failed(&error.to_string());
                 Outcome::failed(format!("The server {} did not answer: {error}.", self.name))
             }
+        }
+    }
+
+    /// A call was given up. One that hangs is left: a child is ended with its connection, and started again.
+    pub(super) fn timed_out(&self) {
+        let unanswered = self.with(|state| {
+            state.unanswered = state.unanswered.saturating_add(1);
+            state.unanswered
+        });
+        if unanswered >= MOST_UNANSWERED {
+            self.with(|state| state.unanswered = 0);
+            self.failed(&format!("it did not answer {unanswered} calls in a row"));
         }
     }
 

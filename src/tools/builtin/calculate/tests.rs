@@ -52,7 +52,7 @@ fn what_does_not_is_rounded_and_says_so() {
     ] {
         let (text, is_rounded) = calculated(expression).unwrap();
         assert!(is_rounded, "{expression}");
-        assert!(text.starts_with(&result[..result.len() - 1]), "{expression}: {text}");
+        assert!(text.starts_with(result.strip_suffix(char::is_numeric).unwrap()), "{expression}: {text}");
     }
     let told = call(r#"{"expression": "sqrt(2) * sqrt(2)"}"#);
     assert!(told.text.ends_with(r#","rounded":true}"#) && !told.is_error, "{told:?}");
@@ -108,7 +108,7 @@ fn no_expression_takes_long() {
         format!("{}1{}", "(".repeat(70), ")".repeat(70)),
         "1".repeat(5_000),
     ] {
-        assert!(calculated(&expression).is_err(), "{}", &expression[..8]);
+        assert!(calculated(&expression).is_err(), "{expression:.8}");
     }
     // The dearest that are allowed: many steps with the longest numbers.
     for expression in ["9^2500 / 7^2900", "1/3^5000", "sqrt(3^5000 + 1)", "(1/7)^500 + (1/11)^500 * 3^3000"] {

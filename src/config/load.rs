@@ -105,7 +105,7 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
         );
         return Err(Report::plain("environment", "no provider key is set", Some(help)));
     }
-    unfiled(&providers, "127.0.0.1:8080", "127.0.0.1:8081", env)
+    unfiled(&providers, "", "127.0.0.1:8080", "127.0.0.1:8081", env)
 }
 
 /// The settings of a provider whose key is in the environment, and all it needs.
@@ -180,10 +180,12 @@ pub fn for_demo(
     // What it prints is for a person; records would stand in between.
     providers.push_str("telemetry: {access_log: \"off\"}\n");
     let _ = writeln!(providers, "state: {{dir: {:?}}}", dir.display().to_string());
-    unfiled(&providers, &listen.to_string(), &admin.to_string(), env)
+    // Offered where a request asks for them.
+    let tools = ", edge_tools: {tools: [\"weir_*\"]}";
+    unfiled(&providers, tools, &listen.to_string(), &admin.to_string(), env)
 }
 
-fn unfiled(providers: &str, listen: &str, admin: &str, env: &dyn Env) -> Result<Unfiled, Report> {
+fn unfiled(providers: &str, tenant: &str, listen: &str, admin: &str, env: &dyn Env) -> Result<Unfiled, Report> {
     let given = env.var("WEIR_API_KEY").filter(|key| !key.is_empty());
     let generated = given.is_none();
     let key = match given {
@@ -194,7 +196,7 @@ fn unfiled(providers: &str, listen: &str, admin: &str, env: &dyn Env) -> Result<
     };
     let sha256 = hash_of(key.expose());
     let text = format!(
-        "server: {{listen: \"{listen}\"}}\nadmin: {{listen: \"{admin}\"}}\nproviders:\n{providers}tenants:\n  default: {{keys: [{{id: default, sha256: {sha256}}}]}}\n"
+        "server: {{listen: \"{listen}\"}}\nadmin: {{listen: \"{admin}\"}}\nproviders:\n{providers}tenants:\n  default: {{keys: [{{id: default, sha256: {sha256}}}]{tenant}}}\n"
     );
     Ok(Unfiled { runtime: from_text(&text, "environment", env)?, key, generated })
 }

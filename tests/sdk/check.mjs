@@ -54,6 +54,23 @@ const checks = {
     assert.equal(answer.choices[0].message.content, "The tools answered: sun; sun");
   },
 
+  async "tools of the gateway's"(provider) {
+    const content = 'call weir_calculate {"expression": "0.1 + 0.2"}';
+    const isThreeTenths = (text) => assert.match(text, /^The tool answered: .*"0\.3"/);
+    const chat = { model: `${provider}/sim-1`, messages: user(content), weir_tools: ["weir_calculate"] };
+    const answer = await openai.chat.completions.create(chat);
+    isThreeTenths(answer.choices[0].message.content);
+    assert.equal(answer.weir_tools_executed[0].name, "weir_calculate");
+    const stream = openai.chat.completions.stream(chat);
+    const final = (await stream.finalChatCompletion()).choices[0];
+    isThreeTenths(final.message.content);
+    assert.equal(final.finish_reason, "stop");
+    const headers = { headers: { "x-weir-tools": "weir_calculate" } };
+    const asked = { model: `${provider}/sim-1`, max_tokens: 200, messages: user(content) };
+    isThreeTenths((await anthropic.messages.create(asked, headers)).content.at(-1).text);
+    isThreeTenths((await anthropic.messages.stream(asked, headers).finalMessage()).content.at(-1).text);
+  },
+
   async "chat errors"(provider) {
     for (const [model, wanted] of [["sim-error-400", OpenAI.BadRequestError], ["sim-error-429", OpenAI.RateLimitError], ["sim-error-500", OpenAI.InternalServerError]]) {
       await assert.rejects(openai.chat.completions.create({ model: `${provider}/${model}`, messages: user("hi") }), wanted);

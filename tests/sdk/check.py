@@ -125,6 +125,39 @@ def chat_tool_loop_with_parallel_calls(provider):
     equal(answer.choices[0].message.content, "The tools answered: sun in Paris; sun in Rome")
 
 
+CALCULATE = 'call weir_calculate {"expression": "0.1 + 0.2"}'
+
+
+def is_three_tenths(text):
+    assert text.startswith("The tool answered: ") and '"0.3"' in text, text
+
+
+@check
+def chat_with_a_tool_of_the_gateways(provider):
+    extra = {"weir_tools": ["weir_calculate"]}
+    answer = OPENAI.chat.completions.create(model=f"{provider}/sim-1", messages=user(CALCULATE), extra_body=extra)
+    is_three_tenths(answer.choices[0].message.content)
+    equal((answer.choices[0].finish_reason, answer.choices[0].message.tool_calls), ("stop", None))
+    equal(answer.weir_tools_executed[0]["name"], "weir_calculate")
+    stream = OPENAI.chat.completions.create(model=f"{provider}/sim-1", messages=user(CALCULATE), extra_body=extra, stream=True)
+    chunks = [chunk.choices[0].delta for chunk in stream if chunk.choices]
+    is_three_tenths("".join(delta.content or "" for delta in chunks))
+    equal([delta.tool_calls for delta in chunks if delta.tool_calls], [])
+
+
+@check
+def chat_with_tools_of_both(provider):
+    """The model calls one of each: the client answers its own, and the other's result is there when it does."""
+    options = {"model": f"{provider}/sim-1", "tools": [FUNCTION], "extra_headers": {"x-weir-tools": "weir_calculate"}}
+    messages = user("get_weather for Paris and weir_calculate 1 + 1")
+    with OPENAI.chat.completions.stream(messages=messages, **options) as stream:
+        message = stream.get_final_completion().choices[0].message
+    equal([call.function.name for call in message.tool_calls], ["get_weather"])
+    messages += [message, {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "sun"}]
+    answer = OPENAI.chat.completions.create(messages=messages, **options).choices[0].message.content
+    assert answer.startswith("The tools answered: ") and "sun" in answer, answer
+
+
 @check
 def chat_thinking_survives_a_tool_loop(provider):
     messages = user("use get_weather for Oslo")
@@ -223,6 +256,28 @@ def messages_stream(provider):
         text = "".join(stream.text_stream)
         final = stream.get_final_message()
     equal((text, final.stop_reason, final.usage.output_tokens), ("You said: héllo 👋", "end_turn", 4))
+
+
+@check
+def messages_with_a_tool_of_the_gateways(provider):
+    head = {"x-weir-tools": "weir_calculate"}
+    options = {"model": f"{provider}/sim-1", "max_tokens": 200, "messages": user(CALCULATE), "extra_headers": head}
+    answer = ANTHROPIC.messages.create(**options)
+    is_three_tenths(answer.content[-1].text)
+    equal(answer.stop_reason, "end_turn")
+    with ANTHROPIC.messages.stream(**options) as stream:
+        answer = stream.get_final_message()
+    is_three_tenths(answer.content[-1].text)
+    equal([block.type for block in answer.content if block.type == "tool_use"], [])
+
+
+@check
+def responses_with_a_tool_of_the_gateways(provider):
+    options = {"model": f"{provider}/sim-1", "input": CALCULATE, "extra_body": {"weir_tools": ["weir_calculate"]}, "store": False}
+    answer = OPENAI.responses.create(**options)
+    is_three_tenths(answer.output_text)
+    with OPENAI.responses.stream(**options) as stream:
+        is_three_tenths(stream.get_final_response().output_text)
 
 
 @check

@@ -37,6 +37,7 @@ use super::registry::{self, Looking, Registry};
 use super::scrape::Scrape;
 use super::shutdown::{InFlight, Signals};
 use super::systemd::Systemd;
+use super::tools::Servers;
 use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
 use crate::alert::Alerts;
@@ -142,6 +143,7 @@ pub(crate) fn prepare(
     }
     beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
     beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
+    beside(&mut server, "tools", Servers { live: Arc::clone(&shared.live) });
     beside(&mut server, "checks", Checks { live: Arc::clone(&shared.live) });
     let (live, counted, alerts) = (Arc::clone(&shared.live), Arc::clone(&telemetry), Arc::clone(&shared.alerts));
     beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });

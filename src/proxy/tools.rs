@@ -1,16 +1,48 @@
-//! Tools run for a request: for whom, and counted.
+//! Tools run for a request: for whom, and counted. Their servers that failed are tried again beside the requests.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::services::background::BackgroundService;
+use tokio::task::JoinSet;
 
 use super::Gateway;
 use super::context::Exchange;
+use super::live::Live;
 use super::local;
 use crate::limit::Who;
 use crate::limit::clock::Clock;
 use crate::tenant::keys::Caller as Known;
 use crate::tools::{Caller, Outcome, Tool};
 use crate::wire::json::Obj;
+
+/// How often it is looked which servers are due.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Tries servers of tools again that failed.
+pub(super) struct Servers {
+    pub(super) live: Arc<ArcSwap<Live>>,
+}
+
+#[async_trait]
+impl BackgroundService for Servers {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut tick = tokio::time::interval(EVERY);
+        // At most one for each server: one that hangs holds up no other.
+        let mut running = JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = shutdown.changed() => return,
+            }
+            while running.try_join_next().is_some() {}
+            self.live.load().tools.retries().into_iter().for_each(|retry| _ = running.spawn(retry));
+        }
+    }
+}
 
 impl Gateway {
     /// Calls a tool, and counts the call.

@@ -14,7 +14,7 @@ use super::connector::{Leg, Pools, Upstream};
 use crate::tools::web::{Answer, CONNECT, Request, Web};
 
 /// Between two reads. Tools have deadlines of their own; a stream of a server's may be silent for long.
-const SILENCE: Duration = Duration::from_secs(15 * 60);
+const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl Web for Connected {
             None => Upstream::plain(server, CONNECT),
         };
         let mut leg = self.pools.connect(&upstream).await.map_err(|_| broken("could not be made"))?;
-        leg.set_read_patience(SILENCE);
         leg.send(head, body).await.map_err(|_| broken("broke"))?;
+        leg.set_read_patience(SILENCE);
         leg.read_head().await.map_err(|_| broken("broke before an answer came"))?;
         let Some(head) = leg.head() else { return Err(broken("broke before an answer came")) };
         let (status, headers) = (head.status, head.headers.clone());

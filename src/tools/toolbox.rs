@@ -69,6 +69,15 @@ impl Toolbox {
         all
     }
 
+    /// Another try for each server that failed and is due. For who has nothing else to do.
+    pub fn retries(&self) -> Vec<impl Future<Output = ()> + Send + use<>> {
+        let due = |own: &Own| match &own.holds {
+            Holds::Server(server) => Some(Arc::clone(server)).filter(|server| server.is_due()),
+            Holds::Tool(_) => None,
+        };
+        self.own.iter().filter_map(due).map(|server| async move { server.reconnect().await }).collect()
+    }
+
     /// All that the configuration names, with how its servers stand, as JSON to read.
     pub fn json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1_024);

@@ -1,6 +1,8 @@
 //! Servers of the Model Context Protocol behind `/mcp`: a child process and one over streamable HTTP, written for
 //! the purpose.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::support::client::Answer;
@@ -206,6 +208,22 @@ fn a_server_that_is_not_there_is_said_and_holds_up_nothing() {
         assert_eq!(shown["state"], "failed", "{shown}");
         assert!(!shown["last_error"].as_str().unwrap().is_empty());
     }
+}
+
+#[test]
+fn a_server_that_comes_later_is_found() {
+    let (dir, nobody) = (new_dir(), Upstream::nobody());
+    let program = dir.join("late");
+    let tools = format!("tools:\n  late: {{mcp: {{command: \"{}\"}}}}\n", program.display());
+    let config = full_config("", nobody, nobody, "    edge_tools: {tools: [\"late/*\"]}\n", &tools);
+    let gateway = Gateway::start_in(dir, &config, &[]);
+    assert_eq!(names(&gateway), Vec::<String>::new());
+    assert!(shown(&gateway, "late")["last_error"].as_str().unwrap().contains("cannot be started"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mcp_server.py");
+    std::fs::write(&program, format!("#!/bin/sh\nexec python3 {script}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    until("the server", || names(&gateway).contains(&"late__echo".to_owned()).then_some(()));
+    assert_eq!(shown(&gateway, "late")["state"], "connected");
 }
 
 #[test]

@@ -67,3 +67,36 @@ fn uuid() -> Outcome {
         Err(_) => Outcome::failed("There is no randomness to be had."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::tools::BUILT_IN;
+    use crate::tools::End;
+    use crate::wire::json::Raw;
+
+    #[tokio::test]
+    async fn each_is_told_of_and_answers_whatever_it_is_given() {
+        let tools: Vec<Tool> = BuiltIn::ALL.iter().map(|tool| tool.tool()).collect();
+        assert_eq!(tools.iter().map(|tool| tool.listed()).collect::<Vec<_>>(), BUILT_IN);
+        let caller = Caller { usage: Some(Arc::new(|| "{}".to_owned())), ..Caller::default() };
+        for tool in &tools {
+            let spec = tool.spec();
+            let schema: std::collections::BTreeMap<String, Raw<'_>> = serde_json::from_str(&spec.schema).unwrap();
+            assert_eq!(schema["type"].get(), "\"object\"", "{}", spec.name);
+            for arguments in ["", " ", "{}", "[]", "null", "{", "\"a\"", "{\"expression\":{}}", &"[".repeat(10_000)] {
+                assert!(!tool.call(arguments, &caller).await.text.is_empty(), "{} {arguments:.20}", spec.name);
+            }
+            let long = tool.call(&" ".repeat(2 << 20), &caller).await;
+            assert_eq!((long.is_error, long.end), (true, End::Failed));
+        }
+    }
+
+    #[test]
+    fn ids_are_random_and_of_version_four() {
+        let (one, other) = (uuid().text, uuid().text);
+        assert!(one != other && one.len() == 36 && one.get(14..15) == Some("4"), "{one} {other}");
+    }
+}

@@ -141,7 +141,17 @@ fn character(name: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_page_has_a_text(page in r"(</?(p|b|script|head)>?|<!--|-->|&(amp|#x?[0-9a-f]{0,7}|lt);?|[a-zé🦀<>&; \n]){0,40}") {
+            let text = text(&page);
+            prop_assert!(text.len() <= page.len() && !text.starts_with(char::is_whitespace), "{:?}", text);
+        }
+    }
 
     #[test]
     fn a_page_is_its_text() {

@@ -2,8 +2,8 @@
 //! offered as the gateway's.
 //!
 //! A server is connected when something is first wanted of it. What it lists is kept until it says that its list
-//! has changed. A connection that broke is made anew at the next call; a server that does not answer is left alone
-//! for a while, ever longer, and what it listed last stays known.
+//! has changed. A connection that broke is made anew at the next call; a server that does not answer is asked again
+//! beside the requests, ever later, and what it listed last stays known: only who is the first to want it waits.
 
 mod content;
 mod transport;
@@ -27,8 +27,10 @@ use super::{Outcome, Spec};
 use crate::config::runtime::pattern_matches;
 use crate::config::tools::{BETWEEN, McpServer, McpWay};
 
-/// To connect and to list: a request that only wants to know what there is does not wait longer.
+/// To connect and to list: a request does not wait longer.
 const CONNECT: Duration = Duration::from_secs(10);
+/// The same where no request waits.
+const RECONNECT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Calls in a row without an answer, behind which a server is taken to hang.
@@ -55,7 +57,7 @@ struct State {
     listed: Option<Arc<Vec<Listed>>>,
     failures: u32,
     unanswered: u32,
-    /// Nobody tries before.
+    /// While it fails: when it is tried again.
     retry_at: Option<Instant>,
     error: Option<(String, SystemTime)>,
     /// Since when it is connected, or is not.
@@ -122,17 +124,44 @@ impl Server {
             return listed;
         }
         let _one = self.busy.lock().await;
-        if let Some(listed) = self.current() {
-            return listed;
+        match self.current() {
+            Some(listed) => listed,
+            None => self.list_within(CONNECT).await,
         }
-        let found = match timeout(CONNECT, self.list()).await {
+    }
+
+    /// The list, where it need not be asked for, or is not by a request.
+    fn current(&self) -> Option<Arc<Vec<Listed>>> {
+        self.with(|state| match &state.connection {
+            _ if state.failures > 0 => Some(state.listed.clone().unwrap_or_default()),
+            Some(open) if !open.is_broken() && !open.is_stale.load(Ordering::Relaxed) => state.listed.clone(),
+            _ => None,
+        })
+    }
+
+    /// Whether it failed and is to be tried again now.
+    pub(super) fn is_due(&self) -> bool {
+        self.with(|state| state.failures > 0 && state.retry_at.is_none_or(|at| Instant::now() >= at))
+    }
+
+    /// Tries again, unless somebody does.
+    pub(super) async fn reconnect(&self) {
+        let Ok(_one) = self.busy.try_lock() else { return };
+        self.list_within(RECONNECT).await;
+    }
+
+    async fn list_within(&self, within: Duration) -> Arc<Vec<Listed>> {
+        let found = match timeout(within, self.list()).await {
             Ok(found) => found,
-            Err(_) => Err(format!("it did not answer within {}s", CONNECT.as_secs())),
+            Err(_) => Err(format!("it did not answer within {}s", within.as_secs())),
         };
         match found {
             Ok(listed) => {
                 let listed = Arc::new(listed);
-                self.with(|state| state.listed = Some(Arc::clone(&listed)));
+                self.with(|state| {
+                    state.listed = Some(Arc::clone(&listed));
+                    (state.failures, state.retry_at) = (0, None);
+                });
                 listed
             }
             Err(why) => {
@@ -140,20 +169,6 @@ impl Server {
                 self.with(|state| state.listed.clone()).unwrap_or_default()
             }
         }
-    }
-
-    /// The list, where it need not be asked for, or may not be.
-    fn current(&self) -> Option<Arc<Vec<Listed>>> {
-        self.with(|state| {
-            let is_open =
-                state.connection.as_ref().is_some_and(|c| !c.is_broken() && !c.is_stale.load(Ordering::Relaxed));
-            let waits = state.retry_at.is_some_and(|at| Instant::now() < at);
-            if is_open && state.listed.is_some() {
-                state.listed.clone()
-            } else {
-                waits.then(|| state.listed.clone().unwrap_or_default())
-            }
-        })
     }
 
     async fn list(&self) -> Result<Vec<Listed>, String> {
@@ -166,7 +181,7 @@ impl Server {
         };
         let mut all: Vec<Listed> = Vec::with_capacity(tools.len().min(MOST_TOOLS));
         for tool in tools.into_iter().filter(|tool| may(&tool.name)).take(MOST_TOOLS) {
-            let schema = serde_json::to_string(&*tool.input_schema).unwrap_or_default();
+            let schema = schema(&tool.input_schema);
             if schema.is_empty() || schema.len() > MOST_SCHEMA_BYTES {
                 tracing::warn!(server = %self.name, tool = %tool.name, "a tool's schema is too long: it is left out");
                 continue;
@@ -224,7 +239,7 @@ impl Server {
             return Ok(connection.service.peer().clone());
         }
         let _one = self.busy.lock().await;
-        if let Some((why, _)) = self.with(|state| state.waits().then(|| state.error.clone()).flatten()) {
+        if let Some((why, _)) = self.with(|state| state.error.clone().filter(|_| state.failures > 0)) {
             return Err(why);
         }
         let connected = match timeout(CONNECT, self.connected()).await {
@@ -260,9 +275,9 @@ impl Server {
         let connection = Arc::new(Connection { service, is_stale });
         self.with(|state| {
             state.connection = Some(Arc::clone(&connection));
-            (state.failures, state.retry_at, state.since) = (0, None, Some(SystemTime::now()));
+            state.since = Some(SystemTime::now());
             // Another process may have another list.
-            state.listed = None;
+            connection.is_stale.store(true, Ordering::Relaxed);
         });
         tracing::info!(server = %self.name, "a server of tools is connected");
         Ok(connection)
@@ -291,9 +306,9 @@ impl Server {
         self.with(|state| {
             let is_open = state.connection.as_ref().is_some_and(|connection| !connection.is_broken());
             let word = match (is_open, state.failures) {
-                (true, _) => "connected",
+                (true, 0) => "connected",
                 (false, 0) if state.connection.is_none() => "unused",
-                (false, _) => "failed",
+                _ => "failed",
             };
             let listed = state.listed.iter().flat_map(|listed| listed.iter());
             Health {
@@ -306,14 +321,15 @@ impl Server {
     }
 }
 
-impl State {
-    fn waits(&self) -> bool {
-        self.retry_at.is_some_and(|at| Instant::now() < at)
-    }
-}
-
 impl Connection {
     fn is_broken(&self) -> bool {
         self.service.is_closed() || self.service.peer().is_transport_closed()
     }
+}
+
+/// As it is, but for the type, which vendors want to be there.
+fn schema(given: &JsonObject) -> String {
+    let mut schema = given.clone();
+    schema.entry("type").or_insert_with(|| "object".into());
+    serde_json::to_string(&schema).unwrap_or_default()
 }

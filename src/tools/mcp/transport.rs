@@ -26,6 +26,8 @@ use crate::tools::web::{self, Answer, Request, Web};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+/// At the same time; more wait.
+const MOST_REQUESTS: usize = 256;
 /// Beside what its tools may answer: a list is not bounded by that.
 const LEAST_BYTES: usize = 4 << 20;
 
@@ -48,7 +50,8 @@ pub(super) fn http(
     let most_bytes = most_bytes.max(LEAST_BYTES);
     let client = Client { server: url.base.clone(), path, most_bytes, web: Arc::clone(web) };
     // The address is the client's own affair: it may hold a secret, and errors show what stands here.
-    let config = StreamableHttpClientTransportConfig::with_uri("mcp").custom_headers(own);
+    let config =
+        StreamableHttpClientTransportConfig::with_uri("mcp").custom_headers(own).max_concurrent_requests(MOST_REQUESTS);
     Ok(StreamableHttpClientTransport::with_client(client, config))
 }
 

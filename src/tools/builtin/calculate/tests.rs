@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn calculated(expression: &str) -> Result<(String, bool), String> {
@@ -117,4 +119,23 @@ fn no_expression_takes_long() {
     let long = vec!["1/3^5000"; 110].join("-");
     assert!(calculated(&long).is_ok());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+proptest! {
+    /// Whatever is asked, an answer comes, and what is exact reads back as the same number.
+    #[test]
+    fn every_expression_has_an_answer(expression in r"([0-9.e]{1,6}|[-+*/%^(),]|abs|max|round|sqrt| ){0,24}") {
+        if let Ok((text, false)) = calculated(&expression) {
+            let again = calculated(&text);
+            prop_assert_eq!(again, Ok((text, false)), "{}", expression);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_as_the_machine_has_them(a in -1_000_000_i64..1_000_000, b in 1_i64..1_000_000) {
+        for (operator, expected) in [("+", a + b), ("-", a - b), ("*", a * b), ("%", a.rem_euclid(b))] {
+            prop_assert_eq!(calculated(&format!("{a} {operator} {b}")), Ok((expected.to_string(), false)));
+        }
+        prop_assert_eq!(calculated(&format!("{a} / {b} * {b}")), Ok((a.to_string(), false)));
+    }
 }

@@ -175,7 +175,8 @@ fn what_is_on_disk_is_sealed_and_outlives_the_process() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&all[0]), mode(all[0].parent().unwrap())), (0o600, 0o700));
     for path in files(&dir.join("data")) {
-        let bytes = std::fs::read(&path).unwrap();
+        // What is folded meanwhile is there no more.
+        let Ok(bytes) = std::fs::read(&path) else { continue };
         for word in [PROMPT, KEY, PROVIDER_KEY, CAPTURE_KEY] {
             assert!(memchr::memmem::find(&bytes, word.as_bytes()).is_none(), "{word} in {}", path.display());
         }

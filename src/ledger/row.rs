@@ -76,6 +76,9 @@ pub struct Row {
     /// What guards decided, where any did: `name:action:kind:count`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<String>,
+    /// `hit`, `miss` or `bypass`, where answers are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
     pub error: Option<String>,
     /// The attempts, as they are.
     pub timeline: Vec<Attempt>,
@@ -248,6 +251,7 @@ impl From<&Record<'_>> for Row {
             compression_saved_tokens: record.compression_saved_tokens,
             compression_strategies: own(record.compression_strategies),
             guards: record.guards.iter().map(str::to_owned).collect(),
+            cache: own(record.cache),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
         };

@@ -238,6 +238,8 @@ pub struct Record<'a> {
     pub compression_strategies: Option<&'a str>,
     /// What guards decided: `name:action:kind:count`.
     pub guards: Texts<'a>,
+    /// `hit`, `miss` or `bypass`, where answers are kept.
+    pub cache: Option<&'a str>,
     /// The error's code.
     pub error: Option<&'a str>,
 }
@@ -280,6 +282,7 @@ impl<'a> Record<'a> {
             compression_saved_tokens: None,
             compression_strategies: None,
             guards: Texts::NONE,
+            cache: None,
             error: None,
         }
     }

@@ -47,6 +47,7 @@ mod of_record {
     pub(super) const COMPRESSION_SAVED: u8 = 29;
     pub(super) const COMPRESSION_STRATEGIES: u8 = 30;
     pub(super) const GUARDS: u8 = 31;
+    pub(super) const CACHE: u8 = 32;
 }
 
 /// And of an attempt's.
@@ -126,6 +127,7 @@ impl<'a> Record<'a> {
         }
         out.text(n::COMPRESSION_STRATEGIES, self.compression_strategies);
         out.texts(n::GUARDS, self.guards);
+        out.text(n::CACHE, self.cache);
         out.text(n::ERROR, self.error);
         let mut steps = self.timeline.iter().peekable();
         if steps.peek().is_some() {
@@ -173,6 +175,7 @@ impl<'a> Record<'a> {
                 n::COMPRESSION_SAVED => record.compression_saved_tokens = Some(value.number()?),
                 n::COMPRESSION_STRATEGIES => record.compression_strategies = Some(value.text()?),
                 n::GUARDS => record.guards = Texts::Packed(value.bytes()?),
+                n::CACHE => record.cache = Some(value.text()?),
                 n::ERROR => record.error = Some(value.text()?),
                 _ => used.take(number, value)?,
             }

@@ -75,6 +75,7 @@ fn with_full(look: impl FnOnce(&Record<'_>)) {
         compression_saved_tokens: Some(0),
         compression_strategies: Some("repeats,json"),
         guards: Texts::Plain(&dropped),
+        cache: Some("hit"),
         error: Some("upstream_error"),
         ..Record::new(Uuid::max(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_906_440_001), "chat")
     });

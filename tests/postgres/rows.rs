@@ -89,6 +89,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         compression_saved_tokens: None,
         compression_strategies: None,
         guards: Vec::new(),
+        cache: None,
         error: failed.then(|| "upstream_error".into()),
         timeline: timeline(n, model),
     }

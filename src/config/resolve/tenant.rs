@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::auth::Written;
-use super::compression;
 use super::guard::Guards;
 use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
+use super::{cache, compression};
 use crate::config::access::{JWT, Previous};
 use crate::config::budget::Budget;
 use crate::config::guards::Guarding;
@@ -79,6 +79,7 @@ fn tenant(
         edge_tools: None,
         compression: compression::rules(raw.compression.as_ref(), cx),
         guards: Vec::new(),
+        cache: cache::caching(raw.cache.as_ref(), cx),
     };
     (tenant, own)
 }
@@ -211,6 +212,7 @@ impl Book {
         let allowed_addresses = raw.allowed_addresses.iter().map(|network| network.value.0).collect();
         let (id, active) = (id.0.clone(), *raw.active);
         let (edge_tools, compression) = (None, compression::rules(raw.compression.as_ref(), cx));
+        let cache = cache::caching(raw.cache.as_ref(), cx);
         let key = Key {
             id,
             tenant,
@@ -224,6 +226,7 @@ impl Book {
             edge_tools,
             compression,
             guards,
+            cache,
         };
         self.keys.insert(hash, Arc::new(key));
     }

@@ -103,6 +103,7 @@ struct Rest {
     compression_saved_tokens: Option<u64>,
     compression_strategies: Option<String>,
     guards: Vec<String>,
+    cache: Option<String>,
     timeline: Vec<Attempted>,
 }
 
@@ -268,6 +269,9 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
         let mut list = rest.arr("guards");
         guards.for_each(|decision| _ = list.text(decision));
     }
+    if let Some(cache) = record.cache {
+        rest.text("cache", cache);
+    }
     let mut steps = record.timeline.iter().peekable();
     if steps.peek().is_some() {
         let mut timeline = rest.arr("timeline");
@@ -369,6 +373,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
     row.guards = rest.guards;
+    row.cache = rest.cache;
     row.route_reason = rest.route_reason;
     row.compression_saved_tokens = rest.compression_saved_tokens;
     row.compression_strategies = rest.compression_strategies;
@@ -430,6 +435,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         compression_saved_tokens: None,
         compression_strategies: None,
         guards: Vec::new(),
+        cache: None,
         error: cells.text(28)?,
         timeline: Vec::new(),
     })

@@ -47,7 +47,8 @@ mod of_record {
     pub(super) const COMPRESSION_SAVED: u8 = 29;
     pub(super) const COMPRESSION_STRATEGIES: u8 = 30;
     pub(super) const GUARDS: u8 = 31;
-    pub(super) const CACHE: u8 = 32;
+    // 32 to 36 are of both.
+    pub(super) const CACHE: u8 = 37;
 }
 
 /// And of an attempt's.

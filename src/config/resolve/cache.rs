@@ -9,9 +9,6 @@ use crate::config::read::{At, Context};
 /// Of a tenant, a key or a route; `None` where nothing is said.
 pub(super) fn caching(raw: Option<&At<raw::Caching>>, cx: &mut Context<'_>) -> Option<Arc<Caching>> {
     let raw = &raw?.value;
-    if raw.ttl.0.is_zero() {
-        cx.say(raw.ttl.place, "answers would be kept for no time").label("expected at least 1ms");
-    }
     if *raw.share > 100 {
         cx.say(raw.share.place, "more than the price").label("expected a percentage from 0 to 100");
     }

@@ -12,6 +12,7 @@
 //! - `telemetry`, `admin` show it, [`alert`] tells those who do not look, `otlp` tells collectors,
 //!   [`capture`] keeps whole exchanges;
 //! - [`secret`] is text that cannot be printed, `whole` writes files that are never there half;
+//! - `cache` keeps answers that are given again;
 //! - [`guard`] finds in texts what may not pass, and hides it;
 //! - [`config`] is read at start and on reload; `cli` is the command line; `simulator` is the
 //!   provider that needs no network.
@@ -20,6 +21,8 @@
 pub mod admin;
 #[cfg(feature = "proxy")]
 pub mod alert;
+#[cfg(feature = "proxy")]
+pub mod cache;
 #[cfg(feature = "proxy")]
 pub mod capture;
 #[cfg(feature = "proxy")]

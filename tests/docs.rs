@@ -101,6 +101,7 @@ fn the_documents_are_there() {
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "docs/alerts.md",
+        "docs/cache.md",
         "docs/capture.md",
         "docs/cells.md",
         "docs/clients.md",

@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tenant", &["config", "error", "limit", "provider", "secret", "whole", "wire"]),
     ("otlp", &["config", "error", "record", "secret", "telemetry", "usage"]),
     ("telemetry", &["config", "error", "limit", "record", "tenant", "usage", "wire"]),
+    ("cache", &["limit", "secret", "wire"]),
     ("alert", &["config", "limit", "provider", "record", "secret", "wire"]),
     ("capture", &["config", "limit", "secret", "whole", "wire"]),
     ("admin", &["capture", "config", "error", "ledger", "limit", "secret", "store", "telemetry", "tenant", "wire"]),
@@ -50,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "admin",
             "alert",
+            "cache",
             "capture",
             "compress",
             "config",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::budget::Budget;
+use super::cache::Caching;
 use super::guards::Guarding;
 use super::limits::Limits;
 use super::runtime::{ModelPattern, Tenant};
@@ -47,6 +48,7 @@ pub struct Key {
     pub compression: Option<compress::Rules>,
     /// Beside its tenant's.
     pub guards: Vec<Arc<Guarding>>,
+    pub cache: Option<Arc<Caching>>,
 }
 
 impl Default for Key {
@@ -65,6 +67,7 @@ impl Default for Key {
             edge_tools: None,
             compression: None,
             guards: Vec::new(),
+            cache: None,
         }
     }
 }

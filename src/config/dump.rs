@@ -11,6 +11,7 @@ use super::access::{AdminToken, Issuer, KeySource};
 use super::alerts::{Alerts, SpendSpikes, Webhook};
 use super::attempts::AttemptRules;
 use super::budget::{Amount, Budget, Unit};
+use super::cache::Caching;
 use super::guards::{Guarding, Service};
 use super::limits::Limited;
 use super::runtime::{
@@ -66,6 +67,7 @@ pub fn json(runtime: &Runtime) -> Value {
         "tenants": tenants,
         "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
         "guards": runtime.guards.iter().map(|g| (g.guard.name.clone(), guard(g))).collect::<Map<_, _>>(),
+        "cache": {"memory": runtime.cache.memory_bytes, "shared": runtime.cache.is_shared},
         "prices": {"version": runtime.prices.version},
         "telemetry": telemetry(&runtime.telemetry),
         "alerts": alerts(&runtime.alerts),
@@ -211,6 +213,7 @@ fn route(r: &Route) -> Value {
         members.insert("edge_tools".to_owned(), json!(r.edge_tools.as_deref().map(edge_tools)));
         members.insert("rules".to_owned(), r.rules.iter().map(|rule| self::rule(rule, r)).collect());
         members.insert("guards".to_owned(), guard_names(&r.guards));
+        members.insert("cache".to_owned(), caching(r.cache.as_deref()));
     }
     all
 }
@@ -268,6 +271,19 @@ fn tenant(t: &Tenant, runtime: &Runtime) -> Value {
         "weight": t.weight,
         "edge_tools": t.edge_tools.as_deref().map(edge_tools),
         "guards": guard_names(&t.guards),
+        "cache": caching(t.cache.as_deref()),
+    })
+}
+
+fn caching(caching: Option<&Caching>) -> Value {
+    let Some(caching) = caching else { return Value::Null };
+    json!({
+        "ttl": seconds(caching.ttl),
+        "any": caching.any,
+        "max_entry": caching.max_entry_bytes,
+        "share": caching.share_percent,
+        "namespace": caching.namespace,
+        "ignore": caching.ignore,
     })
 }
 
@@ -307,6 +323,7 @@ fn key(k: &Key) -> Value {
         "allowed_addresses": k.allowed_addresses,
         "previous": k.previous.map(|previous| json!({"until": moment(previous.until)})),
         "guards": guard_names(&k.guards),
+        "cache": caching(k.cache.as_deref()),
         "edge_tools": k.edge_tools.as_deref().map(edge_tools),
     })
 }

@@ -1,7 +1,31 @@
 //! What may be limited: requests and tokens in a stretch of time, and requests at the same time.
 
 use crate::config::budget::Budget;
-use crate::config::runtime::OnStoreLoss;
+
+/// `on_store_loss`: what holds for a shared limit or budget while its store is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStoreLoss {
+    /// What is leased may be spent; then a limit is this replica's part of it, and a budget is closed.
+    #[default]
+    LastLease,
+    /// Everything is let through, and charged afterwards.
+    Open,
+    /// Everything is refused.
+    Closed,
+}
+
+impl OnStoreLoss {
+    pub const WORDS: [(&str, Self); 3] =
+        [("last_lease", Self::LastLease), ("open", Self::Open), ("closed", Self::Closed)];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LastLease => "last_lease",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

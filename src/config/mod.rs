@@ -9,6 +9,7 @@ pub mod access;
 pub mod alerts;
 pub mod attempts;
 pub mod budget;
+pub mod cache;
 pub mod capture;
 pub mod database;
 pub mod discovered;

@@ -289,6 +289,10 @@ fn keep_what_needs_a_restart(new: &mut Runtime, old: &Runtime) -> Vec<String> {
         warn("state.retention");
         new.state.retention = old.state.retention;
     }
+    if new.cache != old.cache {
+        warn("cache");
+        new.cache = old.cache;
+    }
     warnings
 }
 

@@ -14,10 +14,11 @@ use super::access::{AdminToken, Auth, IpNet};
 use super::alerts::Alerts;
 use super::attempts::{AttemptRules, RetryShare};
 use super::budget::Budget;
+use super::cache::{Caching, Shelf};
 use super::database::DatabaseUrl;
 pub use super::discovered::Discovered;
 use super::guards::Guarding;
-pub use super::limits::{Limits, Share};
+pub use super::limits::{Limits, OnStoreLoss, Share};
 use super::telemetry::Telemetry;
 use super::tools::{EdgeTools, ToolSettings};
 use crate::compress;
@@ -52,6 +53,7 @@ pub struct Runtime {
     pub auth: Auth,
     /// In the order of the file.
     pub guards: Vec<Arc<Guarding>>,
+    pub cache: Shelf,
     pub prices: Arc<PriceTable>,
     pub telemetry: Telemetry,
     pub alerts: Arc<Alerts>,
@@ -72,31 +74,6 @@ pub struct State {
     pub shared: Option<Secret>,
     /// Where a limit or a budget says nothing else.
     pub on_store_loss: OnStoreLoss,
-}
-
-/// `on_store_loss`: what holds for a shared limit or budget while its store is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnStoreLoss {
-    /// What is leased may be spent; then a limit is this replica's part of it, and a budget is closed.
-    #[default]
-    LastLease,
-    /// Everything is let through, and charged afterwards.
-    Open,
-    /// Everything is refused.
-    Closed,
-}
-
-impl OnStoreLoss {
-    pub const WORDS: [(&str, Self); 3] =
-        [("last_lease", Self::LastLease), ("open", Self::Open), ("closed", Self::Closed)];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LastLease => "last_lease",
-            Self::Open => "open",
-            Self::Closed => "closed",
-        }
-    }
 }
 
 /// `state.ledger:`
@@ -178,6 +155,7 @@ impl Default for Runtime {
             keys: HashMap::new(),
             auth: Auth::default(),
             guards: Vec::new(),
+            cache: Shelf::default(),
             prices: Arc::default(),
             telemetry: Telemetry::default(),
             alerts: Arc::default(),
@@ -351,6 +329,7 @@ pub struct Route {
     pub edge_tools: Option<Arc<EdgeTools>>,
     pub compression: Option<compress::Rules>,
     pub guards: Vec<Arc<Guarding>>,
+    pub cache: Option<Arc<Caching>>,
 }
 
 impl Route {
@@ -516,6 +495,7 @@ pub struct Tenant {
     pub edge_tools: Option<Arc<EdgeTools>>,
     pub compression: Option<compress::Rules>,
     pub guards: Vec<Arc<Guarding>>,
+    pub cache: Option<Arc<Caching>>,
 }
 
 impl Default for Tenant {
@@ -538,6 +518,7 @@ impl Default for Tenant {
             edge_tools: None,
             compression: None,
             guards: Vec::new(),
+            cache: None,
         }
     }
 }

@@ -45,8 +45,13 @@ pub fn rerate(row: &Row, prices: &dyn Fn(Asked<'_>) -> Option<Priced>, version: 
         let asked = Asked { provider, endpoint: answered.map(|a| a.endpoint.as_str()), upstream_model, model };
         Some(charge(asked, usage, row.service_tier.as_deref()))
     };
-    let own: Charge = own().unwrap_or_default();
-    new.set_charge(own);
+    // What an answer from the cache cost was its tenant's share then: no price says which.
+    let is_shared = row.cache.as_deref() == Some("hit");
+    if !is_shared {
+        let own: Charge = own().unwrap_or_default();
+        new.set_charge(own);
+        new.price_version = own.cost().or_else(|| own.due()).map(|_| version.to_owned());
+    }
     let attempts = row.timeline.iter().zip(&mut new.timeline);
     for (attempt, new) in attempts.filter(|(attempt, _)| attempt.usage.is_some()) {
         let asked = Asked {
@@ -60,7 +65,6 @@ pub fn rerate(row: &Row, prices: &dyn Fn(Asked<'_>) -> Option<Priced>, version: 
         new.cost_pico_usd = charge.cost().map(|cost| cost.0);
         new.due_pico_usd = charge.due().map(|due| due.0);
     }
-    new.price_version = own.cost().or_else(|| own.due()).map(|_| version.to_owned());
     new
 }
 
@@ -136,6 +140,14 @@ mod tests {
         // Twice two searches at a cent more, and one.
         assert_eq!((whole.cost_pico_usd, whole.due_pico_usd), (Some(40_380_000_000), None));
         assert_eq!((whole.timeline[0].cost_pico_usd, whole.timeline[0].due_pico_usd), (Some(13_000_000_000), None));
+    }
+
+    #[test]
+    fn an_answer_from_the_cache_costs_what_it_cost() {
+        let row = Row { cache: Some("hit".to_owned()), ..row() };
+        let new = rerate(&row, &by(PRICES), "new");
+        assert_eq!((new.cost_pico_usd, new.price_version.as_deref()), (Some(1), Some("old")));
+        assert_eq!(new.timeline[0].cost_pico_usd, Some(3_000_000_000), "what was lost before it is another matter");
     }
 
     #[test]

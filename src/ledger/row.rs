@@ -79,6 +79,9 @@ pub struct Row {
     /// What guards decided, where any did: `name:action:kind:count`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<String>,
+    /// `hit`, `miss` or `bypass`, where answers are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
     pub error: Option<String>,
     /// The attempts, as they are.
     pub timeline: Vec<Attempt>,
@@ -252,6 +255,7 @@ impl From<&Record<'_>> for Row {
             compression_strategies: own(record.compression_strategies),
             tools_executed: own(record.tools_executed),
             guards: record.guards.iter().map(str::to_owned).collect(),
+            cache: own(record.cache),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
         };

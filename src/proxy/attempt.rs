@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connector::{self, Leg, Upstream};
 use super::context::{Attempt, Deadline, Exchange};
-use super::{Gateway, capture, hooks};
+use super::{Gateway, cache, capture, hooks};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock;
 use crate::record::Why;
@@ -263,7 +263,7 @@ impl Refusal {
 }
 
 /// The answer's head is there: refused, held whole, or the beginning of a stream.
-async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Begun> {
+pub(super) async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<Begun> {
     let head = leg.head().ok_or_else(|| Error::internal("an answer without a head"))?;
     if !head.status.is_success() {
         return Err(refusal(x, attempt, leg).await);
@@ -342,6 +342,7 @@ async fn whole(attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
         let mut chunk = next_piece(attempt.deadline, leg, timer.as_mut()).await?;
         let end = chunk.is_none();
         capture::piece(attempt, chunk.as_ref());
+        cache::piece(attempt, chunk.as_ref());
         let since = Instant::now();
         attempt.answer.chunk(&mut chunk, end)?;
         if end {
@@ -420,6 +421,7 @@ pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<
         () = timer => return Err(Ended::Late),
     };
     capture::piece(attempt, first.as_ref());
+    cache::piece(attempt, first.as_ref());
     let mut batch = Batch { out: Bytes::new(), end: first.is_none(), broken: None };
     let mut chunk = first;
     attempt.answer.chunk(&mut chunk, batch.end)?;
@@ -440,6 +442,7 @@ pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<
         };
         batch.end = chunk.is_none();
         capture::piece(attempt, chunk.as_ref());
+        cache::piece(attempt, chunk.as_ref());
         attempt.answer.chunk(&mut chunk, batch.end)?;
         match chunk {
             Some(more) if batch.out.is_empty() => batch.out = more,

@@ -9,8 +9,8 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use pingora_proxy::Session;
 
-use super::Gateway;
 use super::context::{Attempt, Exchange};
+use super::{Gateway, connector};
 use crate::capture::{About, Captures, Leg, Recorder, To};
 use crate::secret::Secret;
 use crate::tenant::credential::{self, CREDENTIAL_HEADERS};
@@ -71,6 +71,13 @@ pub(super) fn leg(recorder: &Arc<Recorder>, attempt: &Attempt) -> Option<Leg> {
 pub(super) fn piece(attempt: &Attempt, piece: Option<&Bytes>) {
     if let (Some(leg), Some(piece)) = (&attempt.capture, piece) {
         leg.piece(piece);
+    }
+}
+
+/// An answer that was kept comes in the provider's place.
+pub(super) fn replayed(attempt: &Attempt, from: &connector::Leg) {
+    if let (Some(leg), Some(head)) = (&attempt.capture, from.head()) {
+        leg.answered(head.status.as_u16(), &head.headers);
     }
 }
 

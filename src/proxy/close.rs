@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
-use super::{record, thrown};
+use super::{cache, record, thrown};
 use crate::alert;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Retry};
@@ -41,9 +41,10 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
 }
 
 pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Charge {
-    let Some(info) = &attempt.target.info else { return Charge::default() };
     let region = attempt.target.deployment.region.as_deref();
-    info.charge(usage, attempt.answer.service_tier(), amount::day_of(x.started_at), region)
+    let day = amount::day_of(x.started_at);
+    let charge = attempt.target.info.as_ref().map(|it| it.charge(usage, attempt.answer.service_tier(), day, region));
+    cache::share(attempt, charge.unwrap_or_default())
 }
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
@@ -154,6 +155,7 @@ impl Gateway {
 
     fn attempt_over(&self, x: &mut Exchange, attempt: &mut Attempt, error: &Error) -> Failure {
         let mut failure = Failure::of(error);
+        cache::let_go(attempt);
         // The client's own credential, limit or money: nothing to blame the endpoint for, and nothing
         // that another one would see otherwise.
         if x.pass_through && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
@@ -234,7 +236,7 @@ impl Gateway {
 
     /// The client has its answer, or its beginning.
     pub(super) fn attempt_answered(&self, x: &mut Exchange) {
-        let Some(attempt) = &x.attempt else { return };
+        let Some(attempt) = x.attempt.as_ref().filter(|attempt| !cache::is_hit(attempt)) else { return };
         let now_ms = self.clock.now_ms();
         let first_token_ms = attempt.run.as_ref().map_or(0, |run| now_ms.saturating_sub(run.began_ms()));
         if let Some(run) = &attempt.run {
@@ -263,7 +265,8 @@ impl Gateway {
     /// The error for an answer that runs and that a budget has nothing left for.
     pub(super) fn overdrawn(&self, x: &Exchange) -> Option<Error> {
         let (admission, attempt) = (x.admission.as_ref().filter(|it| it.may_stop())?, x.attempt.as_ref()?);
-        let runs = used(x, attempt, None).map(|(usage, _)| (usage, price(x, attempt, &usage)));
+        let runs = used(x, attempt, None)
+            .map(|(usage, _)| (cache::share_of_tokens(attempt, usage), price(x, attempt, &usage)));
         // Names are made only where something is to be done.
         if admission.covers(so_far(x, runs)) {
             return None;
@@ -297,12 +300,14 @@ impl Gateway {
         }
         // Names are for what stands on models, and for what is learned.
         let is_limited = x.caller.as_ref().is_some_and(|caller| !caller.limits.are_none());
-        let last = x.attempt.as_ref().zip(x.end.usage).map(|(it, usage)| (it, usage, x.end.charge));
+        let last = x.attempt.as_ref().zip(x.end.usage);
+        let last = last.map(|(it, usage)| (it, cache::share_of_tokens(it, usage), x.end.charge));
+        let is_news = is_limited && is_whole(x) && !x.attempt.as_ref().is_some_and(cache::is_hit);
         let all = by_target(x, last, is_limited);
         let Some(admission) = x.admission.as_mut() else { return };
         let crossed = admission.settle(&parts(&all), self.clock.moment());
         crossed.iter().for_each(|crossed| self.crossed(x, crossed));
-        if let (Some((target, usage, _)), true) = (all.last(), is_limited && is_whole(x)) {
+        if let (Some((target, usage, _)), true) = (all.last(), is_news) {
             learn(x, target, usage);
         }
     }

@@ -30,6 +30,7 @@ use tokio::sync::Mutex;
 
 use super::http1::Http1;
 use super::pool::{IDLE, Idle, Place};
+use crate::cache::answer::Answer;
 use crate::config::runtime::{BaseUrl, Deployment};
 use crate::error::{Error, Kind, Result, Retry};
 
@@ -128,7 +129,7 @@ impl Upstream {
     pub(super) fn kept(&self) -> Option<Leg> {
         let kept = self.idle.take(&self.peers.load())?;
         let idle = Arc::clone(&self.idle);
-        Some(Leg { way: Way::One(kept.connection), reused: true, idle, place: kept.place })
+        Some(Leg { way: Way::One(kept.connection), reused: true, home: Some((idle, kept.place)) })
     }
 
     /// Closes connections that nobody used for long.
@@ -258,13 +259,32 @@ pub(super) fn too_slow() -> Error {
 pub(crate) struct Leg {
     way: Way,
     pub(crate) reused: bool,
-    idle: Arc<Idle>,
-    place: Place,
+    /// Where it goes when its answer was read; nowhere, if it is none.
+    home: Option<(Arc<Idle>, Place)>,
 }
 
 enum Way {
     One(Box<Http1>),
     Two(Box<Http2Session>),
+    /// No connection at all.
+    Kept(Box<Kept>),
+}
+
+/// An answer that was kept, on its way.
+struct Kept {
+    head: response::Parts,
+    answer: Arc<Answer>,
+    next: usize,
+    is_done: bool,
+}
+
+impl Kept {
+    fn read_body(&mut self) -> Option<Bytes> {
+        let piece = self.answer.piece(self.next);
+        self.next += 1;
+        self.is_done = piece.is_none();
+        piece
+    }
 }
 
 impl std::fmt::Debug for Leg {
@@ -274,6 +294,11 @@ impl std::fmt::Debug for Leg {
 }
 
 impl Leg {
+    /// A connection that is none: whoever reads it gets a kept answer.
+    pub(crate) fn of_kept(answer: Arc<Answer>, head: response::Parts) -> Self {
+        Self { way: Way::Kept(Box::new(Kept { head, answer, next: 0, is_done: false })), reused: false, home: None }
+    }
+
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self.way, Way::Two(_))
     }
@@ -289,6 +314,7 @@ impl Leg {
                 }
                 http2.write_request_body(body, true).await
             }
+            Way::Kept(_) => Ok(()),
         }
     }
 
@@ -297,6 +323,7 @@ impl Leg {
         match &mut self.way {
             Way::One(http1) => http1.read_head().await,
             Way::Two(http2) => http2.read_response_header().await,
+            Way::Kept(_) => Ok(()),
         }
     }
 
@@ -304,6 +331,7 @@ impl Leg {
         match &self.way {
             Way::One(http1) => http1.head(),
             Way::Two(http2) => http2.response_header().map(Deref::deref),
+            Way::Kept(kept) => Some(&kept.head),
         }
     }
 
@@ -312,6 +340,7 @@ impl Leg {
         match &mut self.way {
             Way::One(http1) => http1.set_read_patience(patience),
             Way::Two(http2) => http2.read_timeout = Some(patience),
+            Way::Kept(_) => {}
         }
     }
 
@@ -320,6 +349,7 @@ impl Leg {
         match &mut self.way {
             Way::One(http1) => http1.read_body().await,
             Way::Two(http2) => http2.read_response_body().await,
+            Way::Kept(kept) => Ok(kept.read_body()),
         }
     }
 
@@ -328,6 +358,7 @@ impl Leg {
         match &self.way {
             Way::One(http1) => http1.is_done(),
             Way::Two(http2) => http2.response_finished(),
+            Way::Kept(kept) => kept.is_done,
         }
     }
 
@@ -383,7 +414,7 @@ impl Pools {
             match self.connector.get_http_session(peer).await {
                 Ok((session, reused)) => {
                     let way = way(session, peer)?;
-                    return Ok(Leg { way, reused, idle, place: Place::here(peers, index) });
+                    return Ok(Leg { way, reused, home: Some((idle, Place::here(peers, index))) });
                 }
                 Err(e) => {
                     // The next request starts at an address that may be up.
@@ -401,14 +432,16 @@ impl Pools {
 
     /// Gives a connection whose answer was read to its end back to its pool.
     pub(crate) async fn release(&self, leg: Leg) {
+        let Some((idle, place)) = leg.home else { return };
         match leg.way {
             Way::One(mut http1) => {
                 if http1.rest() {
-                    leg.idle.put(http1, leg.place);
+                    idle.put(http1, place);
                 }
             }
+            Way::Kept(_) => {}
             Way::Two(http2) => {
-                if let Some(peer) = leg.place.peers.get(leg.place.index) {
+                if let Some(peer) = place.peers.get(place.index) {
                     self.connector.release_http_session(HttpSession::H2(*http2), peer, Some(IDLE)).await;
                 }
             }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
+use super::cache::{Cached, Rules};
 use super::edge::Edge;
 use super::line::Place;
 use super::live::Live;
@@ -98,6 +99,8 @@ pub(crate) struct Exchange {
     pub(crate) head_is_out: bool,
     /// What it has of the gateway's own tools.
     pub(crate) edge: Option<Box<Edge>>,
+    /// Where answers are kept for it.
+    pub(crate) cache: Option<Box<Rules>>,
     /// Where somebody wants to see it.
     pub(crate) capture: Option<Arc<Recorder>>,
     /// Where somebody looks at what runs.
@@ -134,6 +137,8 @@ pub(crate) struct Attempt {
     pub(crate) recorded: bool,
     /// Its part of what is captured.
     pub(crate) capture: Option<capture::Leg>,
+    /// Where answers are kept.
+    pub(crate) cached: Option<Cached>,
     /// What the provider said.
     pub(crate) status: Option<u16>,
     /// The provider's own error answer, for a caller of its format.
@@ -164,6 +169,7 @@ impl Attempt {
             booked: false,
             recorded: false,
             capture: None,
+            cached: None,
             status: None,
             verbatim: None,
         }
@@ -276,6 +282,7 @@ impl Exchange {
             timeline: Vec::new(),
             head_is_out: false,
             edge: None,
+            cache: None,
             capture: None,
             runs: None,
             stopped: None,

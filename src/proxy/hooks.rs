@@ -12,6 +12,7 @@ use http::header::{
 use http::{Method, StatusCode, request, response};
 
 use super::attempt::Refusal;
+use super::cache;
 use super::context::{Attempt, Exchange};
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
@@ -424,6 +425,7 @@ pub(super) fn describe(head: &mut response::Parts, x: &Exchange) {
         if !attempt.prepared.dropped.is_empty() {
             respond::set(head, respond::DROPPED, attempt.prepared.dropped.header());
         }
+        cache::describe(head, x, attempt);
     }
     respond::set(head, respond::ATTEMPTS, HeaderValue::from(x.attempts));
     if x.fallback_used() {

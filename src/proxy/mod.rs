@@ -8,6 +8,7 @@ mod ask;
 mod attempt;
 mod background;
 mod body;
+mod cache;
 mod capture;
 mod check;
 mod close;
@@ -77,6 +78,7 @@ use self::database::Stored;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::alert::Alerts;
+use crate::cache::Cache;
 use crate::capture::Captures;
 use crate::compress::originals::Originals;
 use crate::config::access::IpNet;
@@ -114,6 +116,8 @@ pub(crate) struct Gateway {
     captures: Arc<Captures>,
     /// What the lossy tier of compression took away.
     originals: Arc<Originals>,
+    /// Answers that are given again.
+    cache: Arc<Cache>,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,
@@ -350,6 +354,7 @@ impl Gateway {
         }
         self.compress(session, x, endpoint)?;
         edge::open(x, &session.req_header().headers).await?;
+        cache::open(x, &session.req_header().headers)?;
         self.limit(x).await?;
         if let Some(body) = local::count_tokens(self, x, endpoint)? {
             return self.answer_here(session, x, body).await;

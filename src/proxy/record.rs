@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Gateway;
+use super::cache;
 use super::close::price;
 use super::context::{Attempt, Exchange, Sealed};
 use crate::error::{Error, Kind, Result};
@@ -157,6 +158,7 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
             .map(|done| done.names.as_str())
             .filter(|names| !names.is_empty()),
         guards: Texts::Plain(&x.decisions),
+        cache: attempt.and_then(|attempt| cache::word(x, attempt)),
         error: x.end.error.as_ref().map(|e| e.code()),
         ..Record::new(x.request_id, x.started_at, endpoint)
     }

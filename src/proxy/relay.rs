@@ -16,7 +16,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
 use super::line::Place;
-use super::{Gateway, capture, edge, race, stream};
+use super::{Gateway, cache, capture, edge, race, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::record::Why;
@@ -213,14 +213,21 @@ async fn attempt_once(
     attempts: &mut Attempts,
     index: usize,
 ) -> Result<Option<Pending>> {
-    let places = places_in_turn(gateway, session, x, alive).await?;
-    let run = begin(gateway, x, index);
-    let attempt = x.attempt_mut()?;
-    (attempt.places, attempt.run) = (places, run);
-    if let Some(attempt) = &x.attempt {
-        gateway.foresee(x, attempt)?;
-    }
-    let (mut leg, begun) = match race::ask(gateway, session, x, alive, attempts, index).await {
+    let kept = if x.cache.is_some() { Box::pin(cache::look(gateway, session, x, alive)).await? } else { None };
+    let answered = match kept {
+        Some(kept) => Ok(kept),
+        None => {
+            let places = places_in_turn(gateway, session, x, alive).await?;
+            let run = begin(gateway, x, index);
+            let attempt = x.attempt_mut()?;
+            (attempt.places, attempt.run) = (places, run);
+            if let Some(attempt) = &x.attempt {
+                gateway.foresee(x, attempt)?;
+            }
+            race::ask(gateway, session, x, alive, attempts, index).await
+        }
+    };
+    let (mut leg, begun) = match answered {
         Ok(answered) => answered,
         // Who was to go on with a stream may have broken before there was anything new in it.
         Err(error) if x.end.first_byte.is_some() => {
@@ -230,7 +237,10 @@ async fn attempt_once(
     };
     let done = match begun {
         Begun::Whole(_) if x.attempt_mut()?.answer.pending().is_some() => Ok(()),
-        Begun::Whole(body) => whole(gateway, session, x, body).await,
+        Begun::Whole(body) => {
+            cache::keep(gateway, x, &leg);
+            whole(gateway, session, x, body).await
+        }
         Begun::Stream(first) => stream::run(gateway, session, x, alive, &mut leg, first).await,
     };
     match &done {

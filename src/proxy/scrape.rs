@@ -7,13 +7,14 @@ use arc_swap::ArcSwap;
 use super::ledger::Fold;
 use super::live::{Callers, Live};
 use crate::alert::Alerts;
+use crate::cache::Cache;
 use crate::capture::Captures;
 use crate::config::runtime::Deployment;
 use crate::limit::Scope;
 use crate::limit::budget::Balance;
 use crate::limit::clock::{Clock, unix_ms};
 use crate::route::quota::{Learned, Window};
-use crate::telemetry::{Seen, Telemetry};
+use crate::telemetry::{CacheSeen, Seen, Telemetry};
 
 /// See the module documentation.
 pub(super) struct Scrape {
@@ -22,6 +23,7 @@ pub(super) struct Scrape {
     pub(super) fold: Option<Arc<Fold>>,
     pub(super) alerts: Arc<Alerts>,
     pub(super) captures: Arc<Captures>,
+    pub(super) cache: Arc<Cache>,
     pub(super) clock: Clock,
     /// Some gauges are emptied and filled again: whoever reads them does not do that beside another.
     pub(super) one: Mutex<()>,
@@ -50,6 +52,9 @@ impl Scrape {
         self.telemetry.budgets(tenant_budgets(&live.callers.load()));
         let counts = self.alerts.counts();
         self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
+        let kept = self.cache.seen();
+        let (entries, bytes, store_failures) = (kept.entries, kept.bytes, kept.store_failures);
+        self.telemetry.cache(CacheSeen { entries, bytes, store_failures });
         let captured = self.captures.counts();
         self.telemetry.captures(captured.kept, captured.dropped, captured.running);
         if let Some(fold) = &self.fold {

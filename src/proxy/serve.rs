@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::Gateway;
 use super::background::{Drain, HangUp, Last, Names, Tokenizer, Warm};
+use super::cache::Shelving;
 use super::capture::Writing;
 use super::check::Checks;
 use super::connector::Pools;
@@ -41,6 +42,8 @@ use super::tools::Servers;
 use super::watchman::{Deliver, Watchman};
 use crate::admin::Admin;
 use crate::alert::Alerts;
+use crate::cache::Cache;
+use crate::cache::store::Task as Shelve;
 use crate::capture::Captures;
 use crate::config::env::Env;
 use crate::config::reload::{Reloader, Status};
@@ -168,6 +171,9 @@ pub(crate) fn prepare(
     if let Some(task) = shared.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
         beside(&mut server, "store", Fleet::new(task));
     }
+    if let Some(task) = shared.shelve.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        beside(&mut server, "cache", Shelving::new(task));
+    }
     beside(&mut server, "keys", Looking(Arc::clone(&shared.registry)));
     let registry = Arc::clone(&shared.registry);
     let captures = Arc::clone(&shared.captures);
@@ -239,6 +245,9 @@ struct Shared {
     /// Where limits and budgets are shared with other replicas, and what speaks to it.
     store: Option<Arc<Store>>,
     task: Mutex<Option<Task>>,
+    /// Answers that are given again, and what keeps them for all replicas.
+    cache: Arc<Cache>,
+    shelve: Mutex<Option<Shelve>>,
 }
 
 impl Shared {
@@ -266,13 +275,13 @@ impl Shared {
         let (directory, accounts) = (runtime.state.dir.clone(), Arc::clone(limiter.accounts()));
         let log = ledger::begin(&runtime)?;
         let stored = Stored::new(runtime.state.clone(), Arc::clone(&alerts));
-        let retention = runtime.state.retention;
-        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), retention, accounts));
+        let fold = log.clone().map(|log| Fold::new(log, Arc::clone(&stored), runtime.state.retention, accounts));
         let keep = Keep::new(directory, Arc::clone(&limiter), clock, Arc::clone(&telemetry));
         whole::sweep(&runtime.state.dir);
         keep.put_back_limits();
         keep.put_back_guests();
         let (store, task) = fleet::open(&runtime, clock, &telemetry, &alerts)?;
+        let (cache, shelve) = kept_answers(&runtime)?;
         let registry =
             Registry::open(&runtime.state, Arc::clone(&stored), Arc::clone(&limiter), Arc::clone(&telemetry));
         registry.look_first();
@@ -307,6 +316,7 @@ impl Shared {
             fold: fold.clone(),
             alerts: Arc::clone(&alerts),
             captures: Arc::clone(&captures),
+            cache: Arc::clone(&cache),
             clock,
             one: Mutex::default(),
         };
@@ -330,8 +340,18 @@ impl Shared {
             clock,
             store,
             task: Mutex::new(task),
+            cache,
+            shelve: Mutex::new(shelve),
         })
     }
+}
+
+/// Where answers are kept, and what speaks to the store of them, if there is one.
+fn kept_answers(runtime: &Runtime) -> Result<(Arc<Cache>, Option<Shelve>), String> {
+    let url = runtime.state.shared.as_ref().filter(|_| runtime.cache.is_shared);
+    let made = Cache::new(runtime.cache.memory_bytes, url);
+    let (cache, task) = made.map_err(|expected| format!("state.shared: {expected}"))?;
+    Ok((Arc::new(cache), task))
 }
 
 /// Tells whoever is to know how a reload went.
@@ -408,6 +428,7 @@ fn gateway_service(
         alerts: Arc::clone(&shared.alerts),
         captures: Arc::clone(&shared.captures),
         originals: Arc::default(),
+        cache: Arc::clone(&shared.cache),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
         shared: shared.store.clone(),

@@ -12,7 +12,7 @@ use super::attempt::{Batch, Ended, next_batch, too_long};
 use super::connector::Leg;
 use super::context::{Attempt, Deadline, Exchange};
 use super::relay::{client_gone, gone};
-use super::{Gateway, capture, hooks};
+use super::{Gateway, cache, capture, hooks};
 use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
 use crate::record::Outcome;
@@ -55,6 +55,7 @@ pub(super) async fn run(
             return write(session, x, batch.out, false).await;
         }
         if batch.end {
+            cache::keep(gateway, x, leg);
             return last(gateway, session, x, batch.out).await;
         }
         if !batch.out.is_empty() {

@@ -170,6 +170,9 @@ impl Record<'_> {
             let mut list = Arr::new(row.plain_key("guards"));
             guards.for_each(|decision| _ = list.text(decision));
         }
+        if let Some(cache) = self.cache {
+            text(row, "cache", cache);
+        }
         text(row, "error", self.error);
         let mut timeline = Arr::new(row.plain_key("timeline"));
         for step in self.timeline.iter() {

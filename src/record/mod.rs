@@ -240,6 +240,8 @@ pub struct Record<'a> {
     pub tools_executed: Option<&'a str>,
     /// What guards decided: `name:action:kind:count`.
     pub guards: Texts<'a>,
+    /// `hit`, `miss` or `bypass`, where answers are kept.
+    pub cache: Option<&'a str>,
     /// The error's code.
     pub error: Option<&'a str>,
 }
@@ -283,6 +285,7 @@ impl<'a> Record<'a> {
             compression_strategies: None,
             tools_executed: None,
             guards: Texts::NONE,
+            cache: None,
             error: None,
         }
     }

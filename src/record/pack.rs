@@ -49,6 +49,7 @@ mod of_record {
     pub(super) const GUARDS: u8 = 31;
     // 32 to 36 are what both have.
     pub(super) const TOOLS_EXECUTED: u8 = 37;
+    pub(super) const CACHE: u8 = 38;
 }
 
 /// And of an attempt's.
@@ -129,6 +130,7 @@ impl<'a> Record<'a> {
         out.text(n::COMPRESSION_STRATEGIES, self.compression_strategies);
         out.text(n::TOOLS_EXECUTED, self.tools_executed);
         out.texts(n::GUARDS, self.guards);
+        out.text(n::CACHE, self.cache);
         out.text(n::ERROR, self.error);
         let mut steps = self.timeline.iter().peekable();
         if steps.peek().is_some() {
@@ -177,6 +179,7 @@ impl<'a> Record<'a> {
                 n::COMPRESSION_STRATEGIES => record.compression_strategies = Some(value.text()?),
                 n::TOOLS_EXECUTED => record.tools_executed = Some(value.text()?),
                 n::GUARDS => record.guards = Texts::Packed(value.bytes()?),
+                n::CACHE => record.cache = Some(value.text()?),
                 n::ERROR => record.error = Some(value.text()?),
                 _ => used.take(number, value)?,
             }

@@ -62,6 +62,7 @@ pub(super) fn pack_nearly(row: &Row) -> Result<Vec<u8>> {
         compression_strategies: row.compression_strategies.as_deref(),
         tools_executed: row.tools_executed.as_deref(),
         guards: Texts::Plain(&row.guards),
+        cache: row.cache.as_deref(),
         error: row.error.as_deref(),
         ..Record::new(request_id, SystemTime::UNIX_EPOCH + Duration::from_millis(started_ms), &row.format)
     };

@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use super::alerts::AlertMetrics;
+use super::cache::CacheMetrics;
 use super::capture::CaptureMetrics;
 use super::endpoints::EndpointMetrics;
 use super::gen_ai::{GenAi, GenAiMetrics};
@@ -60,6 +61,7 @@ pub(super) struct Metrics {
     pub(super) alerts: AlertMetrics,
     pub(super) capture: CaptureMetrics,
     pub(super) tools: ToolMetrics,
+    pub(super) cache: CacheMetrics,
     pub(super) credential_refresh_failures: IntCounterVec,
     dropped_fields: IntCounterVec,
     guard_decisions: IntCounterVec,
@@ -160,6 +162,7 @@ impl Metrics {
             alerts: AlertMetrics::new(&make)?,
             tools: ToolMetrics::new(&make)?,
             capture: CaptureMetrics::new(&make)?,
+            cache: CacheMetrics::new(&make)?,
             credential_refresh_failures: make.counters(Metric::CredentialRefreshFailures)?,
             dropped_fields: make.counters(Metric::DroppedFields)?,
             guard_decisions: make.counters(Metric::GuardDecisions)?,
@@ -297,6 +300,11 @@ impl Handles {
         const PICO: f64 = 1e12;
         let pico = u64::try_from(cost.0).unwrap_or_default();
         self.cost_usd.inc_by(float(pico) / PICO);
+    }
+
+    /// What a record says of kept answers.
+    pub(super) fn cached(&self, metrics: &Metrics, result: &str) {
+        metrics.cache.requests.with_label_values(&[self.labels.tenant.as_str(), result]).inc();
     }
 
     /// One of a record's lines: `name:action:kind:count`.

@@ -17,6 +17,7 @@
 
 pub mod access_log;
 mod alerts;
+mod cache;
 mod capture;
 mod endpoints;
 mod gen_ai;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+pub use cache::CacheSeen;
 pub use endpoints::Seen;
 pub use labels::{operation, provider_name};
 pub use ledger::LedgerSeen;
@@ -187,6 +189,11 @@ impl Telemetry {
         self.metrics.capture.set(kept, dropped, running);
     }
 
+    /// Kept answers, for a scrape.
+    pub fn cache(&self, seen: CacheSeen) {
+        self.metrics.cache.set(seen);
+    }
+
     /// From now on each record, and how it is packed, are shown to `follower` too, on the access log's thread: it
     /// must be quick.
     pub fn follow(&self, follower: impl FnMut(&Record<'_>, &Arc<[u8]>) + Send + 'static) -> bool {
@@ -287,6 +294,9 @@ impl Telemetry {
             handles.dropped(dropped);
         }
         record.guards.iter().for_each(|line| handles.guarded(&self.metrics, line));
+        if let Some(result) = record.cache {
+            handles.cached(&self.metrics, result);
+        }
         self.count_attempts(record, &labels);
     }
 

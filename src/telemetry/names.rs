@@ -194,6 +194,14 @@ metrics! {
         "Changes that are in the log only: the database was away for so long, or to the end of the process.";
     GuardDecisions = "weir_guard_decisions_total", Kind::Counter, &["tenant", "guard", "action"],
         "What guards found, by what was done about it; error is a service that did not judge.";
+    CacheRequests = "weir_cache_requests_total", Kind::Counter, &["tenant", "result"],
+        "Requests where answers are kept: hit, miss, or bypass.";
+    CacheEntries = "weir_cache_entries", Kind::Gauge, &[],
+        "Answers that this process keeps.";
+    CacheBytes = "weir_cache_bytes", Kind::Gauge, &[],
+        "Bytes of the answers that this process keeps.";
+    CacheStoreFailures = "weir_cache_store_failures_total", Kind::Counter, &[],
+        "Answers that could not be looked for or kept in the store of all replicas.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],
         "Request members that the target could not express.";
     ConfigReloadFailures = "weir_config_reload_failures_total", Kind::Counter, &[],

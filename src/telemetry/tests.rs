@@ -437,6 +437,8 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     finish(&telemetry, &Record { guards: Texts::Plain(&decisions), ..record() });
     let masked = "weir_guard_decisions_total{action=\"mask\",guard=\"hide\",tenant=\"acme\"}";
     assert_eq!(value(&telemetry.render(), masked), Some(5.0));
+    finish(&telemetry, &Record { cache: Some("hit"), ..record() });
+    assert_eq!(value(&telemetry.render(), "weir_cache_requests_total{result=\"hit\",tenant=\"acme\"}"), Some(1.0));
     finish(&telemetry, &Record { route: Some("fast"), timeline: Timeline::Tried(&timeline()), ..record() });
     telemetry.credential_refresh_failed("lab");
     telemetry.budgets([("acme", balance(25))].into_iter());

@@ -35,6 +35,8 @@ mod bodies;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod capture;
 #[cfg(test)]
 mod checks;

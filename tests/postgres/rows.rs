@@ -90,6 +90,7 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         compression_strategies: None,
         tools_executed: None,
         guards: Vec::new(),
+        cache: None,
         error: failed.then(|| "upstream_error".into()),
         timeline: timeline(n, model),
     }

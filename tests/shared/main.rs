@@ -5,7 +5,8 @@
 //! - `replica`: what stands for a replica in one process;
 //! - `limits`: what several of them admit together;
 //! - `loss`: what they do without the store, and when it is back;
-//! - `gateways`: the same of real processes.
+//! - `gateways`: the same of real processes;
+//! - `kept`: answers that they give each other.
 //!
 //! With Valkey installed everything runs on both. Without either nothing runs, but in CI that fails.
 #![cfg(feature = "proxy")]
@@ -18,6 +19,8 @@ mod support;
 
 #[cfg(test)]
 mod gateways;
+#[cfg(test)]
+mod kept;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod alerts;
 mod auth;
 mod budget;
+mod cache;
 mod capture;
 mod compression;
 mod guard;
@@ -18,6 +19,7 @@ mod tools;
 pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
+pub use cache::{Caching, Shelf};
 pub use capture::Capture;
 pub use compression::Compression;
 pub use guard::Guard;
@@ -59,6 +61,8 @@ settings! {
         routes: Map<Route> = "{}",
         /// What is looked for in prompts and answers, by names that tenants, keys and routes list.
         guards: Map<Guard> = "{}",
+        /// Where answers are kept that are given again.
+        cache: Shelf = "{}",
         /// What holds where a provider, a route or a tenant says nothing else.
         defaults: Defaults = "{}",
         /// Who may use the gateway, with which keys, for what and how much. At least one is needed:

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
-use super::{Compression, EdgeTools, Timeouts};
+use super::{Caching, Compression, EdgeTools, Timeouts};
 use crate::config::read::{At, Period, PeriodOrOff, Scalar, one_of, settings};
 use crate::config::runtime::{Prefer, Strategy};
 
@@ -50,6 +50,8 @@ settings! {
         /// Fewer tokens in what tools gave back, in place of what the tenant says; a key's own comes
         /// first.
         compression: Compression,
+        /// Answers are given again, in place of what the tenant says; a key's own comes first.
+        cache: Caching,
         /// Guards of requests by this route, beside those of tenant and key.
         guards: Vec<At<String>> = "[]",
         /// Tools that the gateway runs for its requests. Default: those of the tenant.

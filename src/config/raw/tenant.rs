@@ -1,6 +1,6 @@
 //! `tenants`.
 
-use super::{Budget, Compression, EdgeTools, OnStoreLossWord, Promise};
+use super::{Budget, Caching, Compression, EdgeTools, OnStoreLossWord, Promise};
 use crate::config::read::{At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
 
 settings! {
@@ -37,6 +37,8 @@ settings! {
         weight: u32 = "1",
         /// Fewer tokens in what tools gave back. What a key or a route says comes first. Default: off.
         compression: Compression,
+        /// Answers are given again to who asks the same. What a key or a route says comes first. Default: off.
+        cache: Caching,
         /// Guards that look at what its requests say, and are answered.
         guards: Vec<At<String>> = "[]",
         /// Tools that the gateway runs for it. Default: none.
@@ -68,6 +70,8 @@ settings! {
         previous: PreviousSecret,
         /// Fewer tokens in what tools gave back, in place of what the route and the tenant say.
         compression: Compression,
+        /// Answers are given again, in place of what the route and the tenant say.
+        cache: Caching,
         /// Guards of this key, beside the tenant's.
         guards: Vec<At<String>> = "[]",
         /// Tools that the gateway runs for it. Default: those of the route, or of the tenant.

@@ -9,6 +9,7 @@ mod aws;
 mod azure;
 mod base_url;
 mod budget;
+mod cache;
 mod capture;
 mod compression;
 mod endpoints;
@@ -65,6 +66,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         keys: tenants_and_keys.1,
         auth: auth::auth(raw, cx),
         guards: guards.in_order(),
+        cache: cache::shelf(raw, cx),
         prices,
         telemetry: telemetry::telemetry(&raw.telemetry, cx),
         alerts: Arc::new(alerts::alerts(raw, cx)),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::guard::Guards;
-use super::{attempts, compression};
+use super::{attempts, cache, compression};
 use crate::config::raw::{self, Config, Target};
 use crate::config::read::{At, Context, nearest};
 use crate::config::runtime::{Deployment, Group, Member, Prefer, Route, RouteTarget, Rule, Strategy, When};
@@ -66,9 +66,9 @@ pub(super) fn any(
         let attempts = attempts::written(&raw.defaults);
         let group = Group { strategy: Strategy::Auto, members };
         let (affinity, prefer, rules) = (None, Prefer::default(), Vec::new());
-        let (edge_tools, compression, guards) = (None, None, Vec::new());
+        let (edge_tools, compression, guards, cache) = (None, None, Vec::new(), None);
         let name = ANY.to_owned();
-        Arc::new(Route { name, group, attempts, affinity, prefer, rules, edge_tools, compression, guards })
+        Arc::new(Route { name, group, attempts, affinity, prefer, rules, edge_tools, compression, guards, cache })
     })
 }
 
@@ -113,6 +113,7 @@ fn route(
         edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
         compression: compression::rules(raw.compression.as_ref(), cx),
         guards: Vec::new(),
+        cache: cache::caching(raw.cache.as_ref(), cx),
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::auth::Written;
-use super::compression;
 use super::guard::Guards;
 use super::limits::Found;
 use super::provider::labels;
 use super::reach::Reach;
+use super::{cache, compression};
 use crate::config::access::{JWT, Previous};
 use crate::config::budget::Budget;
 use crate::config::guards::Guarding;
@@ -79,6 +79,7 @@ fn tenant(
         edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
         compression: compression::rules(raw.compression.as_ref(), cx),
         guards: Vec::new(),
+        cache: cache::caching(raw.cache.as_ref(), cx),
     };
     (tenant, own)
 }
@@ -213,6 +214,7 @@ impl Book {
         let (id, active) = (id.0.clone(), *raw.active);
         let edge_tools = super::tools::edge(raw.edge_tools.as_ref(), config, cx);
         let compression = compression::rules(raw.compression.as_ref(), cx);
+        let cache = cache::caching(raw.cache.as_ref(), cx);
         let key = Key {
             id,
             tenant,
@@ -226,6 +228,7 @@ impl Book {
             edge_tools,
             compression,
             guards,
+            cache,
         };
         self.keys.insert(hash, Arc::new(key));
     }

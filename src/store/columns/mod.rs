@@ -104,6 +104,7 @@ struct Rest {
     compression_strategies: Option<String>,
     tools_executed: Option<String>,
     guards: Vec<String>,
+    cache: Option<String>,
     timeline: Vec<Attempted>,
 }
 
@@ -272,6 +273,9 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
         let mut list = rest.arr("guards");
         guards.for_each(|decision| _ = list.text(decision));
     }
+    if let Some(cache) = record.cache {
+        rest.text("cache", cache);
+    }
     let mut steps = record.timeline.iter().peekable();
     if steps.peek().is_some() {
         let mut timeline = rest.arr("timeline");
@@ -373,6 +377,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.service_tier = rest.service_tier;
     row.dropped = rest.dropped;
     row.guards = rest.guards;
+    row.cache = rest.cache;
     row.route_reason = rest.route_reason;
     row.compression_saved_tokens = rest.compression_saved_tokens;
     row.compression_strategies = rest.compression_strategies;
@@ -436,6 +441,7 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         compression_strategies: None,
         tools_executed: None,
         guards: Vec::new(),
+        cache: None,
         error: cells.text(28)?,
         timeline: Vec::new(),
     })

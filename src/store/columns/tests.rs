@@ -234,6 +234,7 @@ fn row() -> impl Strategy<Value = Row> {
             ttft_ms: times.1,
             overhead_ms: times.2,
             guards: lists.1.clone(),
+            cache: flags.1.then(|| "hit".into()),
             dropped: lists.1,
             compression_saved_tokens: flags.0.then_some(u64::from(flags.3)),
             compression_strategies: flags.1.then(|| "repeats".into()),

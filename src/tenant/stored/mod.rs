@@ -167,6 +167,7 @@ impl Held {
             // A tenant's administrator makes such keys, and could switch on what the tenant may not have.
             edge_tools: None,
             guards: Vec::new(),
+            cache: None,
         }
     }
 }

@@ -90,6 +90,15 @@ impl Charge {
         self.is_whole.then_some(self.floor)
     }
 
+    /// So many percent of it; of what has no price too, nothing is nothing.
+    #[must_use]
+    pub fn part(self, percent: u32) -> Self {
+        match percent {
+            0 => Self::whole(PicoUsd(0)),
+            _ => Self { floor: PicoUsd(self.floor.0.saturating_mul(i128::from(percent)) / 100), ..self },
+        }
+    }
+
     /// What budgets are charged with where the cost is unknown, if anything.
     pub fn due(self) -> Option<PicoUsd> {
         Some(self.floor).filter(|floor| !self.is_whole && floor.0 > 0)

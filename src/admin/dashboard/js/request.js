@@ -45,6 +45,7 @@ function parts(record) {
       ["Route", record.route],
       ["Why there", record.route_reason],
       ["Tokens saved by compression", record.compression_saved_tokens],
+      ["Cache", record.cache],
       ["Fallback", record.fallback ? "yes" : "no"],
       ["Tenant", record.tenant],
       ["Key", record.key_id],

@@ -252,6 +252,11 @@ async fn replay(
     let mut attempt = x.attempt.take().ok_or_else(|| Error::internal("no attempt runs"))?;
     let (age, share_percent) = (answer.age(unix_ms()), caching.share_percent);
     (attempt.cached, attempt.recorded) = (Some(Cached::Hit { age, share_percent }), true);
+    // On record before it is given, like any other.
+    if let Err(error) = gateway.foresee(x, &attempt) {
+        x.attempt = Some(attempt);
+        return Err(error);
+    }
     capture::replayed(&attempt, &leg);
     let begun = judge(x, &mut attempt, &mut leg).await;
     x.clock.spend(std::mem::take(&mut attempt.work));

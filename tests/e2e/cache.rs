@@ -455,3 +455,32 @@ fn embeddings_are_kept() {
     }
     assert_eq!(gateway.post("/v1/embeddings", &with(body, json!({"dimensions": 1}))).header("x-weir-cache"), "miss");
 }
+
+#[test]
+fn what_is_masked_in_a_prompt_is_put_back_for_who_asks() {
+    let upstream = Upstream::start(|request, conn| {
+        let said = request.json()["messages"][0]["content"].as_str().unwrap().to_owned();
+        conn.json(200, &chat_answer(&said));
+    });
+    let guards = "guards:\n  personal: {kinds: [email], action: mask}\n";
+    let gateway = with_more(&upstream, "    cache: {}\n    guards: [personal]", guards);
+    for (word, address) in [("miss", "ann@example.com"), ("hit", "bob@example.org"), ("hit", "ann@example.com")] {
+        let asked = format!("write to {address}");
+        let body = with(chat(MODEL, &asked), json!({"temperature": 0}));
+        assert_eq!(said(&gateway.post(CHAT, &body)), (word, asked));
+    }
+    assert!(!String::from_utf8_lossy(&upstream.request().body).contains("example"), "only once, and masked");
+}
+
+#[test]
+fn who_brings_a_credential_of_his_own_is_not_given_what_others_paid_for() {
+    let upstream = counting();
+    let gateway = gateway(&upstream, "    cache: {}");
+    assert_eq!(said(&gateway.post(CHAT, &question())).0, "miss");
+    for _ in 0..2 {
+        let headers = [("x-weir-api-key", KEY), ("authorization", "Bearer sk-of-the-client")];
+        let answer = gateway.client().request("POST", CHAT, &headers, question().to_string().as_bytes()).answer();
+        assert_eq!(said(&answer).0, "bypass");
+    }
+    assert_eq!(upstream.requests().len(), 3);
+}

@@ -779,3 +779,12 @@ fn prices_by_region_are_no_names_to_ask_for() {
     assert!(!table.askable("bedrock").any(|(name, _)| name.contains('/') || name.starts_with("regional.")));
     assert!(table.askable("openrouter").any(|(name, _)| name.contains('/')), "elsewhere a slash is part of a name");
 }
+
+#[test]
+fn a_part_of_a_charge_is_known_where_all_of_it_is_or_it_is_nothing() {
+    let whole = Charge::whole(PicoUsd(999));
+    assert_eq!([0, 25, 100].map(|percent| whole.part(percent).cost()), [0, 249, 999].map(|cost| Some(PicoUsd(cost))));
+    let partial = Charge { floor: PicoUsd(400), is_whole: false };
+    assert_eq!((partial.part(50).cost(), partial.part(50).due()), (None, Some(PicoUsd(200))));
+    assert_eq!(partial.part(0).cost(), Some(PicoUsd(0)), "nothing costs nothing, whatever the price");
+}

@@ -102,6 +102,14 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
+/// Those who ask others what they know.
+fn outward(server: &mut Server, live: &Arc<ArcSwap<Live>>) {
+    beside(server, "names", Names { live: Arc::clone(live) });
+    beside(server, "discovery", Discovery { live: Arc::clone(live) });
+    beside(server, "tools", Servers { live: Arc::clone(live) });
+    beside(server, "checks", Checks { live: Arc::clone(live) });
+}
+
 /// Binds the sockets and builds the services.
 pub(crate) fn prepare(
     runtime: Runtime,
@@ -144,10 +152,7 @@ pub(crate) fn prepare(
         service.threads = Some(1);
         server.add_service(OnBound::new(service, vec![socket]));
     }
-    beside(&mut server, "names", Names { live: Arc::clone(&shared.live) });
-    beside(&mut server, "discovery", Discovery { live: Arc::clone(&shared.live) });
-    beside(&mut server, "tools", Servers { live: Arc::clone(&shared.live) });
-    beside(&mut server, "checks", Checks { live: Arc::clone(&shared.live) });
+    outward(&mut server, &shared.live);
     let (live, counted, alerts) = (Arc::clone(&shared.live), Arc::clone(&telemetry), Arc::clone(&shared.alerts));
     beside(&mut server, "credentials", Credentials { live, telemetry: counted, alerts });
     beside(&mut server, "watchman", shared.watchman());

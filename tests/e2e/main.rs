@@ -109,6 +109,7 @@ mod realtime;
 mod responses;
 #[cfg(test)]
 mod rounds;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod second;

@@ -67,7 +67,8 @@ fn chat_stream(conn: &mut Conn, says: &str, calls: Calls<'_>) {
     for (index, (id, name, arguments)) in calls.iter().enumerate() {
         let call = json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}});
         lines.push(chunk(&json!({"tool_calls": [call]}), None));
-        for piece in [&arguments[..5], &arguments[5..]] {
+        let (begun, rest) = arguments.split_at(5);
+        for piece in [begun, rest] {
             lines.push(chunk(&json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}), None));
         }
     }

@@ -1,5 +1,6 @@
 """The official client of the Model Context Protocol against `/mcp` of the real binary, behind which stand the
-reference server `mcp-server-time` (a child process) and one of the official SDK (streamable HTTP).
+reference server `mcp-server-time` (a child process) and one of the official SDK (streamable HTTP); and a model behind
+a chat that calls the same servers.
 
 The last line is `N passed, N failed`."""
 
@@ -28,7 +29,7 @@ CONFIG = """
 server: {{listen: "127.0.0.1:{public}"}}
 admin: {{listen: "127.0.0.1:{admin}"}}
 state: {{dir: "{dir}/data"}}
-providers: {{simulator: {{base_url: "http://127.0.0.1:9"}}}}
+providers: {{sim: {{kind: openai-compatible, base_url: "http://127.0.0.1:{model}/v1", api_key: {key}}}}}
 tenants:
   acme:
     keys: [{{id: acme-dev, secret: {key}}}]
@@ -127,6 +128,24 @@ async def the_admin_api_shows_the_servers(_, admin):
     assert rows["notes"]["tools"] == ["add", "refuse"] and rows["time"]["last_error"] is None, rows
 
 
+def chat(public, says, stream):
+    body = {"model": "sim/simulator/sim-1", "stream": stream, "messages": [{"role": "user", "content": says}], "weir_tools": ["time/*", "notes/*"]}
+    head = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{public}/v1/chat/completions", json.dumps(body).encode(), head)
+    with urllib.request.urlopen(request) as answer:
+        return answer.read().decode()
+
+
+async def a_model_behind_a_chat_calls_them(public, _):
+    asked = 'call time__get_current_time {"timezone": "Asia/Tokyo"} and call notes__add {"a": 2, "b": 40}'
+    answer = json.loads(await asyncio.to_thread(chat, public, asked, False))
+    said = answer["choices"][0]["message"]["content"]
+    assert said.startswith("The tools answered: ") and "Asia/Tokyo" in said and "42" in said, answer
+    assert [call["name"] for call in answer["weir_tools_executed"]] == ["time__get_current_time", "notes__add"], answer
+    streamed = await asyncio.to_thread(chat, public, asked, True)
+    assert "Asia/Tokyo" in streamed and "time__get_current_time" not in streamed and "[DONE]" in streamed, streamed
+
+
 CHECKS = [
     tools_of_all_servers_are_listed,
     the_reference_server_is_called,
@@ -134,22 +153,26 @@ CHECKS = [
     many_at_once_get_their_own_answers,
     an_older_handshake_works,
     another_tenant_has_none_of_it,
+    a_model_behind_a_chat_calls_them,
     the_admin_api_shows_the_servers,
 ]
 
 
 def main(weir):
     passed = failed = 0
-    public, admin, notes = port(), port(), port()
+    public, admin, notes, model = port(), port(), port(), port()
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder, "weir.yaml")
-        places = {"public": public, "admin": admin, "notes": notes, "dir": folder, "bin": BIN}
+        places = {"public": public, "admin": admin, "notes": notes, "model": model, "dir": folder, "bin": BIN}
         config.write_text(CONFIG.format(key=KEY, other=OTHER, **places))
         environment = dict(os.environ, WEIR_LOG="warn")
         server = subprocess.Popen([sys.executable, HERE / "server.py", str(notes)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        demo = [weir, "demo", "--listen", f"127.0.0.1:{model}", "--admin", f"127.0.0.1:{port()}"]
+        simulated = subprocess.Popen(demo, env=dict(environment, WEIR_API_KEY=KEY), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         gateway = subprocess.Popen([weir, "run", "--config", config], env=environment, stdout=subprocess.DEVNULL)
         try:
             wait(notes, "the server")
+            wait(model, "the model")
             wait(public, "weir")
             for check in CHECKS:
                 try:
@@ -163,7 +186,7 @@ def main(weir):
                 failed += 1
                 print("FAIL weir died on the way")
         finally:
-            for process in (gateway, server):
+            for process in (gateway, simulated, server):
                 process.terminate()
                 process.wait()
     print(f"{passed} passed, {failed} failed")

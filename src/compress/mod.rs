@@ -1,6 +1,6 @@
 //! Fewer tokens in what tools gave back.
 //!
-//! Two tiers, of which both are off unless asked for. The *lossless* one ([`fold`], [`again`]) says once
+//! Two tiers, of which both are off unless asked for. The *lossless* one ([`fold`], `again`) says once
 //! what a text says many times, and once what was said before; [`restore`] gives everything back. The
 //! *lossy* one (`shorten`) leaves out the middle of long logs, listings, search results and the output
 //! of tests that passed; what it takes away is kept for a while ([`originals`]).

@@ -7,7 +7,7 @@
 //!
 //! Everything here rests on one property. A detector is asked about one place in a text at a time, and
 //! says "nothing begins here", "something does, up to there", or "that depends on what follows"
-//! ([`Verdict`]). What it says of a place depends on a bounded stretch before and behind that place only.
+//! (`Verdict`). What it says of a place depends on a bounded stretch before and behind that place only.
 //! So a text in pieces is decided as far as no detector waits for more, all behind that is held back, and
 //! the result is that of the whole text however it was cut. The work is linear: every place is looked at
 //! by each detector once, or, at the end of what has come, once more with each piece.

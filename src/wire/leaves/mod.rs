@@ -3,7 +3,7 @@
 //! Whatever looks at texts or changes them (compression, guards, tools) needs them in every format
 //! that clients speak, and needs all other bytes left as they are. So this finds the string literals
 //! in the body itself, and [`Edits`] puts others in their places; nothing is decoded to a form of its
-//! own and encoded again. One pass finds where values are ([`tape`]), one file a format says what they
+//! own and encoded again. One pass finds where values are (`tape`), one file a format says what they
 //! are. What has a shape that is not known is passed over: it is not a text, and nothing changes it.
 //!
 //! Formats as in `wire/*/request`; the shapes of Codex (`local_shell_call`, `custom_tool_call`) as seen

@@ -13,6 +13,7 @@ use super::alive::Alive;
 use super::context::Exchange;
 use super::relay::{client_gone, gone};
 use super::{Gateway, stream};
+use crate::config::runtime::pattern_matches;
 use crate::config::tools::{EdgeTools, switched_on};
 use crate::error::{Error, Result};
 use crate::stage::accept::Endpoint;
@@ -140,8 +141,9 @@ fn settings(x: &Exchange) -> Option<Arc<EdgeTools>> {
     switched_on(&x.caller.as_ref()?.key, route).cloned()
 }
 
+/// By either name; a `*` stands for any text.
 fn is_named(tool: &Tool, name: &str) -> bool {
-    tool.spec().name == name || tool.listed() == name
+    pattern_matches(name, &tool.spec().name) || pattern_matches(name, tool.listed())
 }
 
 /// The tools that the request asks for, in its head or its body.

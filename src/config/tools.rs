@@ -7,7 +7,8 @@ use super::runtime::{BaseUrl, Key, Route, pattern_matches};
 use crate::secret::Secret;
 
 /// What the gateway can do without being told how. All but `weir_fetch`, which has to be told where it may go.
-pub const BUILT_IN: [&str; 5] = ["weir_calculate", "weir_current_time", "weir_json_query", "weir_usage", "weir_uuid"];
+pub const BUILT_IN: [&str; 6] =
+    ["weir_calculate", "weir_current_time", "weir_json_query", "weir_original", "weir_usage", "weir_uuid"];
 
 /// Fetches pages, once it is told where.
 pub const FETCH: &str = "weir_fetch";

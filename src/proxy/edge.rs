@@ -1,13 +1,13 @@
 //! Tools that the gateway runs for a request: which ones it has, and running them between a model's turns.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName};
 use pingora_proxy::Session;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::alive::Alive;
 use super::context::Exchange;
@@ -16,14 +16,16 @@ use super::{Gateway, stream};
 use crate::config::runtime::pattern_matches;
 use crate::config::tools::{EdgeTools, switched_on};
 use crate::error::{Error, Result};
+use crate::limit::clock::whole_ms;
 use crate::stage::accept::Endpoint;
-use crate::tools::{Caller, End, Outcome, Tool};
+use crate::tools::{Caller, Outcome, Tool};
 use crate::usage::tokens::Usage;
 use crate::wire::edge::kept::{self, Keeper};
 use crate::wire::edge::{Call, Done, Extra, MEMBER, Offer, Own, Pending, Round};
 use crate::wire::envelope::Envelope;
 use crate::wire::ir::Part;
-use crate::wire::json::{Arr, Obj, Str, parse};
+use crate::wire::json::{Arr, Str, parse};
+use crate::wire::splice::Splice;
 
 /// Asks for tools by name, where the body has no room for it.
 const TOOLS: HeaderName = HeaderName::from_static("x-weir-tools");
@@ -209,36 +211,19 @@ async fn run(
     let edge = x.edge.as_ref().ok_or_else(|| Error::internal("no tools"))?;
     let caller = gateway.tool_caller(x);
     let (round, within) = (edge.rounds.len() + 1, edge.settings.timeout);
-    // Dropped with the request, they end with it.
-    let mut work = JoinSet::new();
-    for (at, call) in calls.iter().enumerate() {
-        let tool = edge.tools.iter().find(|tool| tool.spec().name == call.name).cloned();
-        work.spawn(one(at, tool, call.clone(), caller.clone(), within));
-    }
-    let mut ended = Vec::with_capacity(calls.len());
-    loop {
-        tokio::select! {
-            biased;
-            next = work.join_next() => match next {
-                Some(Ok(one)) => ended.push(one),
-                // A tool never panics; the model is told that it did not work.
-                Some(Err(_)) => {}
-                None => break,
-            },
-            () = client_gone(session) => return Err(gone()),
-            () = alive.silent() => alive.sign(session, x).await?,
+    let ended = {
+        let mut work = pin!(join_all(calls.iter().map(|call| one(gateway, edge, call, &caller, within))));
+        loop {
+            tokio::select! {
+                biased;
+                ended = work.as_mut() => break ended,
+                () = client_gone(session) => return Err(gone()),
+                () = alive.silent() => alive.sign(session, x).await?,
+            }
         }
-    }
-    ended.sort_by_key(|(at, ..)| *at);
+    };
     let (mut done, mut executed) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
-    let mut ended = ended.into_iter().peekable();
-    for (at, call) in calls.iter().enumerate() {
-        let lost = || (at, Outcome::failed("The tool did not work."), Duration::ZERO);
-        let (_, outcome, took) = ended.next_if(|(of, ..)| *of == at).unwrap_or_else(lost);
-        let Outcome { text, is_error, end, .. } = outcome;
-        if let Some(tool) = edge.tools.iter().find(|tool| tool.spec().name == call.name) {
-            gateway.telemetry.tool_called(&caller.tenant, tool.listed(), end.as_str(), took);
-        }
+    for (call, (Outcome { text, is_error, .. }, took)) in calls.iter().zip(ended) {
         executed.push(Executed { name: call.name.clone(), round, took, is_error });
         done.push(Done { call: call.clone(), text, is_error });
     }
@@ -253,24 +238,11 @@ async fn run(
     Ok(done)
 }
 
-/// Which call it was, what came of it, and how long it took.
-type Ended = (usize, Outcome, Duration);
-
-async fn one(at: usize, tool: Option<Arc<Tool>>, call: Call, caller: Caller, within: Duration) -> Ended {
-    let since = Instant::now();
-    let outcome = match tool {
-        Some(tool) => match timeout(within, tool.call(&call.arguments, &caller)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome {
-                text: format!("{} did not answer within {within:?}.", call.name),
-                is_error: true,
-                end: End::TimedOut,
-                verbatim: None,
-            },
-        },
-        None => Outcome::failed("There is no such tool."),
-    };
-    (at, outcome, since.elapsed())
+async fn one(gateway: &Gateway, edge: &Edge, call: &Call, caller: &Caller, within: Duration) -> (Outcome, Duration) {
+    match edge.tools.iter().find(|tool| tool.spec().name == call.name) {
+        Some(tool) => gateway.run_tool(tool, &call.arguments, caller, within).await,
+        None => (Outcome::failed("There is no such tool."), Duration::ZERO),
+    }
 }
 
 /// Ends the answer with what of it is the client's.
@@ -290,18 +262,16 @@ async fn release(gateway: &Gateway, session: &mut Session, x: &mut Exchange, don
 pub(super) fn told(x: &Exchange, body: Bytes) -> Bytes {
     let has_room = matches!(x.endpoint, Some(Endpoint::Chat | Endpoint::Responses));
     let Some(edge) = x.edge.as_ref().filter(|edge| has_room && !edge.executed.is_empty()) else { return body };
-    let Some(open) = body.strip_suffix(b"}") else { return body };
-    let mut out = Vec::with_capacity(body.len() + 128);
-    out.extend_from_slice(open);
-    out.extend_from_slice(b",\"weir_tools_executed\":");
-    {
-        let mut list = Arr::new(&mut out);
-        for call in &edge.executed {
-            let mut one = Obj::new(list.item());
-            one.text("name", &call.name).num("round", u64::try_from(call.round).unwrap_or(u64::MAX));
-            one.num("duration_ms", crate::limit::clock::whole_ms(call.took)).bool("is_error", call.is_error);
-        }
+    let Ok(envelope) = Envelope::parse(&body) else { return body };
+    let mut told = Vec::with_capacity(128);
+    let mut list = Arr::new(&mut told);
+    for call in &edge.executed {
+        let mut one = list.obj();
+        one.text("name", &call.name).num("round", u64::try_from(call.round).unwrap_or(u64::MAX));
+        one.num("duration_ms", whole_ms(call.took)).bool("is_error", call.is_error);
     }
-    out.push(b'}');
-    Bytes::from(out)
+    drop(list);
+    let mut splice = Splice::new(&envelope);
+    splice.set("weir_tools_executed", String::from_utf8(told).unwrap_or_default());
+    Bytes::from(splice.write())
 }

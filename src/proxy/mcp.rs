@@ -5,7 +5,6 @@ use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use pingora_proxy::Session;
-use tokio::time::timeout;
 
 use super::context::Exchange;
 use super::{Gateway, Served, body, capture, hooks, relay};
@@ -13,7 +12,6 @@ use crate::config::tools::switched_on;
 use crate::error::{Error, Result};
 use crate::record::Outcome as End;
 use crate::stage::respond;
-use crate::tools::Outcome;
 use crate::tools::protocol::{self, Asked};
 
 impl Gateway {
@@ -55,10 +53,7 @@ impl Gateway {
                     return Ok(Some(protocol::unknown_tool(&id)));
                 };
                 let caller = self.tool_caller(x);
-                let outcome = match timeout(on.timeout, self.run_tool(tool, &arguments, &caller)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Outcome::failed(format!("{name} did not answer within {:?}.", on.timeout)),
-                };
+                let (outcome, _) = self.run_tool(tool, &arguments, &caller, on.timeout).await;
                 Ok(Some(protocol::called(&id, &outcome)))
             }
         }

@@ -236,7 +236,7 @@ async fn attempt_once(
         Err(error) => return Err(error),
     };
     let done = match begun {
-        Begun::Whole(_) if x.attempt_mut()?.answer.pending().is_some() => Ok(()),
+        Begun::Whole(_) if x.attempt_mut()?.answer.waits() => Ok(()),
         Begun::Whole(body) => {
             cache::keep(gateway, x, &leg);
             whole(gateway, session, x, body).await

@@ -50,7 +50,7 @@ pub(super) async fn run(
             let out = hooks::redacted(x, batch.out);
             return last(gateway, session, x, out).await;
         }
-        if batch.end && x.attempt_mut()?.answer.pending().is_some() {
+        if batch.end && x.attempt_mut()?.answer.waits() {
             // Over for the provider, and not for the client.
             return write(session, x, batch.out, false).await;
         }

@@ -45,12 +45,19 @@ impl BackgroundService for Servers {
 }
 
 impl Gateway {
-    /// Calls a tool, and counts the call.
-    pub(super) async fn run_tool(&self, tool: &Tool, arguments: &str, caller: &Caller) -> Outcome {
+    /// Calls a tool, and counts the call. Gives back how long it took, too.
+    pub(super) async fn run_tool(
+        &self,
+        tool: &Tool,
+        arguments: &str,
+        caller: &Caller,
+        within: Duration,
+    ) -> (Outcome, Duration) {
         let began = Instant::now();
-        let outcome = tool.call(arguments, caller).await;
-        self.telemetry.tool_called(&caller.tenant, tool.listed(), outcome.end.as_str(), began.elapsed());
-        outcome
+        let outcome = tool.call(arguments, caller, within).await;
+        let took = began.elapsed();
+        self.telemetry.tool_called(&caller.tenant, tool.listed(), outcome.end.as_str(), took);
+        (outcome, took)
     }
 
     /// For whom the tools of a request run.
@@ -60,7 +67,9 @@ impl Gateway {
         let (tenant, key) = (known.key.tenant.id.clone(), known.key.id.clone());
         let (user, tags, clock) = (x.user.clone(), x.tags.clone(), self.clock);
         let usage = move || usage(&known, &Who { user: user.as_deref(), tags: &tags }, clock);
-        Caller { tenant, key, request_id, usage: Some(Arc::new(usage)) }
+        let (originals, whose) = (Arc::clone(&self.originals), tenant.clone());
+        let originals = move |handle: &str| originals.get(&whose, handle, Instant::now());
+        Caller { tenant, key, request_id, usage: Some(Arc::new(usage)), originals: Some(Arc::new(originals)) }
     }
 }
 

@@ -330,7 +330,16 @@ impl Answer {
         }
     }
 
-    /// What waits for the gateway's own tools: the answer is not over for the client.
+    /// Whether the gateway's own tools are waited for: the answer is not over for the client.
+    pub fn waits(&self) -> bool {
+        match &self.mode {
+            Mode::Stream(pipe) => pipe.waits(),
+            Mode::Whole(whole) => whole.pending.is_some(),
+            _ => false,
+        }
+    }
+
+    /// What waits for them.
     pub fn pending(&self) -> Option<Pending> {
         match &self.mode {
             Mode::Stream(pipe) => pipe.pending(),

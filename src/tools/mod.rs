@@ -89,10 +89,17 @@ impl Outcome {
     fn ended(end: End, text: String) -> Self {
         Self { text, is_error: true, end, verbatim: None }
     }
+
+    fn timed_out(name: &str, within: Duration) -> Self {
+        Self::ended(End::TimedOut, format!("{name} did not answer within {within:?}."))
+    }
 }
 
 /// Says what the tenant used and has left, as JSON.
 pub type UsageReport = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Finds what compression took away from the tenant's requests, by its handle.
+pub type Originals = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
 
 /// For whom a tool runs.
 #[derive(Clone, Default)]
@@ -102,6 +109,8 @@ pub struct Caller {
     pub request_id: String,
     /// What `weir_usage` answers.
     pub usage: Option<UsageReport>,
+    /// What `weir_original` looks in.
+    pub originals: Option<Originals>,
 }
 
 impl fmt::Debug for Caller {
@@ -142,8 +151,9 @@ impl Tool {
     }
 
     /// Runs it with the arguments that the model wrote, which may be anything. Never fails, never
-    /// takes longer than the tool's timeout.
-    pub async fn call(&self, arguments: &str, caller: &Caller) -> Outcome {
+    /// takes longer than the tool's timeout, or than that.
+    pub async fn call(&self, arguments: &str, caller: &Caller, within: Duration) -> Outcome {
+        let within = self.timeout.min(within);
         if arguments.len() > MOST_ARGUMENT_BYTES {
             return Outcome::failed(format!("The arguments are longer than {MOST_ARGUMENT_BYTES} bytes."));
         }
@@ -155,14 +165,13 @@ impl Tool {
             let text = format!("{} was called too often: try again in {}s.", self.spec.name, wait.as_secs() + 1);
             return Outcome::ended(End::Limited, text);
         }
-        match tokio::time::timeout(self.timeout, self.work(arguments, caller)).await {
+        match tokio::time::timeout(within, self.work(arguments, caller)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 if let Work::Mcp { server, .. } = &self.work {
                     server.timed_out();
                 }
-                let text = format!("{} did not answer within {:?}.", self.spec.name, self.timeout);
-                Outcome::ended(End::TimedOut, text)
+                Outcome::timed_out(&self.spec.name, within)
             }
         }
     }

@@ -179,6 +179,36 @@ fn a_body_can_be_compressed_without_asking_a_model() {
 }
 
 #[test]
+fn what_was_left_out_can_be_had_again_by_its_own_tenant() {
+    let upstream = upstream();
+    let other = "wk-other-tenant-canary-31";
+    let tools = "    edge_tools: {tools: [weir_original]}\n";
+    let tenant = format!(
+        "    compression: {{lossless: false, lossy: true}}\n{tools}  other:\n    keys: [{{id: other-dev, secret: \"{other}\"}}]\n{tools}"
+    );
+    let gateway = gateway(&upstream, &tenant);
+    let log: String = (0..2_000).map(|n| format!("2027-01-01T00:00:{:02}Z worker {n} did its job\n", n % 60)).collect();
+    let mut body = agent("openai/gpt-4o-mini");
+    body["messages"][1]["tool_calls"][0]["function"]["arguments"] = json!("{\"command\":\"docker logs web\"}");
+    body["messages"][2]["content"] = json!(log);
+    let answer = gateway.post(CHAT, &body);
+    assert!(answer.header("x-weir-compression").ends_with("strategies=shortened"), "{}", answer.text());
+    let shortened = seen(&upstream);
+    let handle = shortened.split("kept as ").nth(1).and_then(|rest| rest.strip_suffix(']')).unwrap();
+    let original = |key: &str| {
+        let params = json!({"name": "weir_original", "arguments": {"handle": handle}});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        let bearer = format!("Bearer {key}");
+        let answer = gateway.client().request("POST", "/mcp", &[("authorization", &bearer)], call.as_bytes()).answer();
+        answer.json()["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+    };
+    let (text, rest) =
+        original(KEY).rsplit_once("[cut off").map(|(text, rest)| (text.to_owned(), rest.to_owned())).unwrap();
+    assert!(log.starts_with(&text) && text.len() > 50_000, "{rest}");
+    assert!(original(other).starts_with("Nothing is kept by that name"));
+}
+
+#[test]
 fn marks_for_a_prompt_cache_are_set_where_the_client_set_none() {
     let upstream = Upstream::start(|_, conn| {
         let answer = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",

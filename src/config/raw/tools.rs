@@ -89,7 +89,8 @@ settings! {
     /// and those in place of its tenant's.
     EdgeTools in "`edge_tools`" {
         /// Names: of `tools`, `server/tool`, `server/*`, or built in (`weir_calculate`,
-        /// `weir_current_time`, `weir_json_query`, `weir_usage`, `weir_uuid`). `*` stands for any text.
+        /// `weir_current_time`, `weir_json_query`, `weir_original`, `weir_usage`,
+        /// `weir_uuid`). `*` stands for any text.
         tools: Vec<At<String>> = "[]",
         /// Offered with every request, not only where the request asks for them.
         always: bool = "false",

@@ -2,6 +2,7 @@
 
 mod calculate;
 mod json_query;
+mod original;
 mod time;
 
 use std::time::Duration;
@@ -17,12 +18,14 @@ pub(super) enum BuiltIn {
     Calculate,
     CurrentTime,
     JsonQuery,
+    Original,
     Usage,
     Uuid,
 }
 
 impl BuiltIn {
-    pub(super) const ALL: [Self; 5] = [Self::Calculate, Self::CurrentTime, Self::JsonQuery, Self::Usage, Self::Uuid];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Calculate, Self::CurrentTime, Self::JsonQuery, Self::Original, Self::Usage, Self::Uuid];
 
     pub(super) fn tool(self) -> Tool {
         let spec = self.spec();
@@ -34,6 +37,7 @@ impl BuiltIn {
             Self::Calculate => calculate::SPEC,
             Self::CurrentTime => time::SPEC,
             Self::JsonQuery => json_query::SPEC,
+            Self::Original => original::SPEC,
             Self::Usage => (
                 "weir_usage",
                 "Tells what this account has used so far, in tokens and money, and what is left of its limits and budgets.",
@@ -49,6 +53,7 @@ impl BuiltIn {
             Self::Calculate => calculate::call(arguments),
             Self::CurrentTime => time::call(arguments),
             Self::JsonQuery => json_query::call(arguments),
+            Self::Original => original::call(arguments, caller),
             Self::Usage => match &caller.usage {
                 Some(usage) => Outcome::done(usage()),
                 None => Outcome::failed("Nothing is known of this account's usage."),
@@ -87,9 +92,9 @@ mod tests {
             let schema: std::collections::BTreeMap<String, Raw<'_>> = serde_json::from_str(&spec.schema).unwrap();
             assert_eq!(schema["type"].get(), "\"object\"", "{}", spec.name);
             for arguments in ["", " ", "{}", "[]", "null", "{", "\"a\"", "{\"expression\":{}}", &"[".repeat(10_000)] {
-                assert!(!tool.call(arguments, &caller).await.text.is_empty(), "{} {arguments:.20}", spec.name);
+                assert!(!tool.call(arguments, &caller, TIMEOUT).await.text.is_empty(), "{} {arguments:.20}", spec.name);
             }
-            let long = tool.call(&" ".repeat(2 << 20), &caller).await;
+            let long = tool.call(&" ".repeat(2 << 20), &caller, TIMEOUT).await;
             assert_eq!((long.is_error, long.end), (true, End::Failed));
         }
     }

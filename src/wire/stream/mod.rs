@@ -173,7 +173,12 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
     /// Goes on with the answer of another upstream; nothing is done where [`said`](Self::said) is `None`.
     fn resume(&mut self, _next: &Next<'_>) {}
 
-    /// What waits for tools of the gateway's: the answer has ended, and is not over for the client.
+    /// Whether tools of the gateway's are waited for: the answer has ended, and is not over for the client.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// What waits for them.
     fn pending(&self) -> Option<Pending> {
         None
     }

@@ -166,6 +166,10 @@ impl Pipe for Translator {
         self.stage.writer.resume(&said, next);
     }
 
+    fn waits(&self) -> bool {
+        self.stage.writer.waits()
+    }
+
     fn pending(&self) -> Option<Pending> {
         self.stage.writer.rounds.as_ref()?.pending()
     }

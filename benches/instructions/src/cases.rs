@@ -46,7 +46,7 @@ const fn case(name: &'static str, rounds: u32, make: fn() -> Round) -> Case {
 }
 
 /// By the order of a request's way.
-pub(crate) const CASES: [Case; 22] = [
+pub(crate) const CASES: [Case; 24] = [
     case("key: found among 100", 5_000, key),
     case("request of 2 KB: parsed and estimated", 100, || parsed(2)),
     case("request of 76 KB: parsed and estimated", 10, || parsed(76)),
@@ -64,9 +64,11 @@ pub(crate) const CASES: [Case; 22] = [
     case("stream of 100 events at once: watched, chat", 10, || watched_stream(CHAT, true)),
     case("stream of 100 events one by one: watched, chat", 10, || watched_stream(CHAT, false)),
     case("stream of 100 events one by one: watched, messages", 10, || watched_stream(MESSAGES, false)),
+    case("stream of 100 events one by one: watched, responses", 10, || watched_stream(RESPONSES, false)),
     case("stream of 100 events at once: messages to chat", 10, || translated_stream(MESSAGES, CHAT, true)),
     case("stream of 100 events one by one: messages to chat", 10, || translated_stream(MESSAGES, CHAT, false)),
     case("stream of 100 events one by one: chat to messages", 10, || translated_stream(CHAT, MESSAGES, false)),
+    case("stream of 100 events one by one: responses to chat", 10, || translated_stream(RESPONSES, CHAT, false)),
     case("price: looked up and multiplied", 1_000, price),
     case("record: packed", 1_000, packed),
 ];

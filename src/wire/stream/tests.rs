@@ -195,11 +195,28 @@ fn an_event_that_is_not_read_gives_what_reading_it_gives() {
     messages += &event("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}");
     messages += &text("too late");
     messages += &event("message_stop", "");
+    let mut number = 0;
+    let mut numbered = |name: &str, more: &str| {
+        number += 1;
+        event(&format!("response.{name}"), &format!(",\"sequence_number\":{number},\"output_index\":0{more}"))
+    };
+    let delta = |text: &str| format!(",\"item_id\":\"m\",\"content_index\":0,\"delta\":\"{text}\"");
+    let mut responses = numbered("created", ",\"response\":{\"id\":\"r\"}");
+    responses += &numbered("output_item.added", ",\"item\":{\"type\":\"message\",\"id\":\"m\"}");
+    for text in ["a", "b", "", "\\n", "c", "d", "e", "f", "g", "h"] {
+        responses += &numbered("output_text.delta", &delta(text));
+    }
+    responses += &numbered("refusal.delta", &delta("no"));
+    responses += &numbered("output_text.delta", &delta("again"));
+    responses += &numbered("completed", ",\"response\":{\"status\":\"completed\",\"usage\":{\"output_tokens\":9}}");
+    responses += &numbered("output_text.delta", &delta("too late"));
     for (from, to, stream) in [
         (Dialect::OpenAiChat, Dialect::Anthropic, &chat),
         (Dialect::OpenAiChat, Dialect::Responses, &chat),
         (Dialect::Anthropic, Dialect::OpenAiChat, &messages),
         (Dialect::Anthropic, Dialect::Gemini, &messages),
+        (Dialect::Responses, Dialect::OpenAiChat, &responses),
+        (Dialect::Responses, Dialect::Anthropic, &responses),
     ] {
         let [read, repeated] = both_ways(from, to, stream);
         assert_eq!(read, repeated, "{from:?} to {to:?}");

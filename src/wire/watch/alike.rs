@@ -1,28 +1,31 @@
 //! Events of a stream that differ from the one before by their text alone.
 //!
-//! Most do: what stands around the text of a chunk is the same a thousand times. Where it is, there is
-//! nothing to be seen in an event but the text, so that it is compared with the last one and not read.
+//! Most do: what stands around the text of a chunk, and around its number, is the same a thousand times. Where
+//! it is, there is nothing to be seen in an event but the text, so that it is compared with the last one and
+//! not read.
 
 use super::Glance;
 use crate::usage::estimate::TextCount;
 use crate::wire::json::Str;
 use crate::wire::scan::{self, Escapes};
 
-/// A text and what a vendor writes beside it to hide its length (`obfuscation`).
-const MOST_HOLES: usize = 2;
+/// A text, what a vendor writes beside it to hide its length (`obfuscation`), and the event's number.
+const MOST_HOLES: usize = 3;
 /// Where no event was like the one before so many times, none will be.
 const MOST_TRIES: u8 = 16;
 
-/// How a string counts that is another one in each event.
+/// How a value counts that is another one in each event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Counts {
     Text,
     Piece,
     #[default]
     No,
+    /// It is a number, with no quotes around it.
+    Number,
 }
 
-/// Where strings stand that differ, in their order: addresses, since who is told of them has no more.
+/// Where values stand that differ, in their order: addresses, since who is told of them has no more.
 #[derive(Debug, Default)]
 pub(super) struct Holes {
     at: [(usize, usize, Counts); MOST_HOLES],
@@ -30,15 +33,15 @@ pub(super) struct Holes {
 }
 
 impl Holes {
-    pub(super) fn add(&mut self, escaped: &[u8], counts: Counts) {
+    pub(super) fn add(&mut self, value: &[u8], counts: Counts) {
         if let Some(hole) = self.at.get_mut(self.number) {
-            *hole = (escaped.as_ptr().addr(), escaped.len(), counts);
+            *hole = (value.as_ptr().addr(), value.len(), counts);
         }
         self.number += 1;
     }
 }
 
-/// The last event, without the strings that differ.
+/// The last event, without the values that differ.
 #[derive(Debug, Default)]
 pub(in crate::wire) struct Alike {
     fixed: Vec<u8>,
@@ -55,7 +58,7 @@ impl Alike {
         self.strings(event, |string, escapes, counts| match counts {
             Counts::Text => text.add(string, escapes),
             Counts::Piece => pieces.add(string, escapes),
-            Counts::No => {}
+            Counts::No | Counts::Number => {}
         })?;
         Some(if text.is_empty() { pieces } else { text })
     }
@@ -77,10 +80,15 @@ impl Alike {
     fn strings<'e>(&self, event: &'e str, mut each: impl FnMut(&'e [u8], Escapes, Counts)) -> Option<()> {
         let (mut rest, mut behind) = (event.as_bytes(), 0);
         for (at, counts) in self.holes.get(..self.number).filter(|holes| !holes.is_empty())? {
-            let escaped = rest.strip_prefix(self.fixed.get(behind..*at)?)?;
-            let (tail, escapes) = scan::string(escaped).ok()?;
-            each(escaped.get(..escaped.len() - tail.len() - 1)?, escapes, *counts);
-            (rest, behind) = (tail, *at);
+            let value = rest.strip_prefix(self.fixed.get(behind..*at)?)?;
+            (rest, behind) = match counts {
+                Counts::Number => (behind_digits(value)?, *at),
+                _ => {
+                    let (tail, escapes) = scan::string(value).ok()?;
+                    each(value.get(..value.len() - tail.len() - 1)?, escapes, *counts);
+                    (tail, *at)
+                }
+            };
         }
         // The closing quote belongs to the string.
         (self.fixed.get(behind..) == Some(rest)).then_some(())
@@ -111,11 +119,16 @@ impl Alike {
             let Some(before) = bytes.get(from..at) else { return };
             self.fixed.extend_from_slice(before);
             *hole = (self.fixed.len(), *counts);
-            from = at + length + 1;
+            from = at + length + usize::from(*counts != Counts::Number);
         }
         self.fixed.extend_from_slice(bytes.get(from..).unwrap_or_default());
         self.number = holes.number;
     }
+}
+
+fn behind_digits(value: &[u8]) -> Option<&[u8]> {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    value.get(digits..).filter(|_| digits > 0)
 }
 
 #[cfg(test)]
@@ -148,6 +161,24 @@ mod tests {
     }
 
     #[test]
+    fn events_are_numbered() {
+        let delta = |number: &str, text: &str| {
+            format!(
+                r#"{{"type":"response.output_text.delta","sequence_number":{number},"item_id":"m","delta":"{text}","obfuscation":"x"}}"#
+            )
+        };
+        let alike = learnt(&delta("9", "a"));
+        for (number, text) in [("10", "b"), ("123456", r"c\n"), ("0", "")] {
+            let event = delta(number, text);
+            assert_eq!(alike.text(&event), Some(Glance::at(&event).text), "{event}");
+            assert_eq!(alike.literal(&event).unwrap().escaped(), text);
+        }
+        for number in ["", "-1", "1.5", "null", r#""7""#] {
+            assert!(alike.text(&delta(number, "a")).is_none(), "{number}");
+        }
+    }
+
+    #[test]
     fn any_other_difference_is_looked_at() {
         let chunk = r#"{"id":"c","choices":[{"delta":{"content":"a"},"finish_reason":null}],"usage":null}"#;
         let alike = learnt(chunk);
@@ -168,7 +199,7 @@ mod tests {
 
     #[test]
     fn nothing_is_learnt_of_events_with_no_text_or_many() {
-        let many = r#"{"choices":[{"delta":{"content":"a","reasoning":"b","refusal":"c"}}]}"#;
+        let many = r#"{"choices":[{"delta":{"content":"a","reasoning":"b","refusal":"c","text":"d"}}]}"#;
         for event in [r#"{"choices":[]}"#, many] {
             assert!(learnt(event).text(event).is_none());
         }

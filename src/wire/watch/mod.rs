@@ -340,7 +340,7 @@ pub(super) struct Glance {
     /// In what the model did not write just now: sources, or the whole message so far beside the
     /// delta (Perplexity).
     aside: bool,
-    /// The strings that are others in each event.
+    /// The values that are others in each event.
     holes: Holes,
 }
 
@@ -374,6 +374,12 @@ impl scan::Tally for Glance {
             b"data" | b"transcript" => self.has_part = true,
             b"finish_reason" | b"stop_reason" if !escaped.is_empty() => self.finished += 1,
             _ => {}
+        }
+    }
+
+    fn number(&mut self, name: &[u8], literal: &[u8]) {
+        if name == b"sequence_number" {
+            self.holes.add(literal, Counts::Number);
         }
     }
 

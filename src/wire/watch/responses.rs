@@ -31,8 +31,12 @@ impl Eye {
             "response.created" | "response.in_progress" | "response.queued" => return Verdict::Opening,
             kind if kind.ends_with(".delta") => {
                 self.progress.has_content = true;
-                self.told |= item(data);
-                self.progress.output += Glance::at(data).text;
+                self.progress.output += self.alike.text(data).unwrap_or_else(|| {
+                    let glance = Glance::at(data);
+                    self.told |= item(data);
+                    self.alike.learn(data, &glance);
+                    glance.text
+                });
             }
             // Some servers tell an item by its end alone.
             kind if kind.ends_with("_text.done") || kind.ends_with("_arguments.done") => {

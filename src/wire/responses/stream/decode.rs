@@ -373,6 +373,10 @@ impl Decode for Decoder {
         }
     }
 
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {
         if !self.over {
             self.fail(Error::new(Kind::UpstreamFailed, "the provider cut the stream"), sink);

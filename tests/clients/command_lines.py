@@ -74,10 +74,13 @@ def claude_code(place, model, prompt):
         BIN / "claude", "-p", "--dangerously-skip-permissions", "--model", model, prompt,
         ANTHROPIC_BASE_URL=URL, ANTHROPIC_AUTH_TOKEN=KEY, ANTHROPIC_DEFAULT_HAIKU_MODEL=model, DISABLE_TELEMETRY="1",
         DISABLE_ERROR_REPORTING="1", DISABLE_AUTOUPDATER="1", CLAUDE_CODE_MAX_RETRIES="0", IS_SANDBOX="1",
+        ANTHROPIC_CUSTOM_HEADERS="x-weir-tools: weir_calculate",
     )  # fmt: skip
 
 
 claude_code.tool = call("Bash", command=SHELL, description="Echoes")
+# One of its own and one of the gateway's in the same turn.
+claude_code.both = claude_code.tool + " and " + call("weir_calculate", expression="0.1 + 0.2")
 
 
 @agent("Codex", "@openai/codex")
@@ -189,6 +192,12 @@ def tools(place, run, provider):
     assert code == 0 and "41017" in answer, (code, out[-300:], err[-600:])
 
 
+def both(place, run, provider):
+    code, out, err = run(place, f"{provider}/sim-1", run.both)
+    answer = out.rpartition("The tools answered")[2]
+    assert code == 0 and "41017" in answer and "0.3" in answer, (code, out[-600:], err[-600:])
+
+
 def error(place, run, provider):
     code, out, err = run(place, f"{provider}/sim-error-400", TURN)
     assert "simulated error 400" in " ".join((out + err).split()), (code, out[-300:], err[-600:])
@@ -217,7 +226,8 @@ def main():
         print(f"client {name} | {version(AGENTS[name].package)}", flush=True)
     passed = failed = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = [pool.submit(check, name, provider, what) for name in wanted for provider in PROVIDERS for what in (turn, tools, error)]
+        checks = {name: (turn, tools, both, error) if hasattr(AGENTS[name], "both") else (turn, tools, error) for name in wanted}
+        runs = [pool.submit(check, name, provider, what) for name in wanted for provider in PROVIDERS for what in checks[name]]
         for run in runs:
             good, line = run.result()
             passed, failed = passed + good, failed + (not good)

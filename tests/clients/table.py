@@ -8,7 +8,7 @@ import datetime
 import pathlib
 import sys
 
-CHECKS = ["start", "turn", "stream", "tools", "thinking", "error", "end"]
+CHECKS = ["start", "turn", "stream", "tools", "both", "thinking", "error", "end"]
 FORMATS = {"simulator": "Chat", "simulator-anthropic": "Messages"}
 
 

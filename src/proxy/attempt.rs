@@ -270,10 +270,11 @@ pub(super) async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) ->
     }
     let note = match attempt.why {
         Why::Continuation => hooks::answer_goes_on(attempt, head)?,
-        // The stream goes on already.
-        Why::Tools if attempt.answer.is_stream() => Bytes::new(),
+        // A round of a stream that goes on.
+        _ if attempt.is_unheard => Bytes::new(),
         _ => hooks::answer_begins(x, attempt, head).map(|()| Bytes::new())?,
     };
+    attempt.is_unheard = false;
     match attempt.answer.is_stream() {
         true => {
             let first = beginning(attempt, leg).await?;

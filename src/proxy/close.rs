@@ -20,7 +20,8 @@ use crate::usage::tokens::{Usage, UsageSource};
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
 fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage, UsageSource)> {
     // Refused before anything of an answer came: nobody charges for that, in whatever dress it came.
-    if x.end.first_byte.is_none() && error.is_some_and(Error::is_unbilled) && attempt.earlier.is_empty() {
+    let is_blank = x.end.first_byte.is_none() || attempt.is_unheard || !attempt.answer.has_begun();
+    if is_blank && error.is_some_and(Error::is_unbilled) && attempt.earlier.is_empty() {
         return None;
     }
     let input_tokens = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
@@ -37,7 +38,9 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
         let usage = bodies.filter(|bodies| !bodies.is_empty()).and_then(|bodies| turn.used(&bodies));
         Some((usage?, UsageSource::Partial))
     };
-    attempt.answer.usage(input_tokens).or_else(partial).or_else(abandoned)
+    // What is others' is on record as theirs.
+    let answered = || attempt.answer.usage(input_tokens).filter(|_| !attempt.is_unheard);
+    answered().or_else(partial).or_else(abandoned)
 }
 
 pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Charge {

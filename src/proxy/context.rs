@@ -116,6 +116,8 @@ pub(crate) struct Attempt {
     pub(crate) target: Target,
     pub(crate) prepared: Prepared,
     pub(crate) answer: Answer,
+    /// The answer is one that others have begun, and nothing of it is this one's yet.
+    pub(crate) is_unheard: bool,
     /// Answers to the bodies that were asked before the last one.
     pub(crate) earlier: Vec<Bytes>,
     pub(crate) why: Why,
@@ -157,6 +159,7 @@ impl Attempt {
             target,
             prepared,
             answer: Answer::unseen(),
+            is_unheard: false,
             earlier: Vec::new(),
             why,
             began,

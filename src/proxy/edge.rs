@@ -21,7 +21,7 @@ use crate::stage::accept::Endpoint;
 use crate::tools::{Caller, Outcome, Tool};
 use crate::usage::tokens::Usage;
 use crate::wire::edge::kept::{self, Keeper};
-use crate::wire::edge::{Call, Done, Extra, MEMBER, Offer, Own, Pending, Round};
+use crate::wire::edge::{Call, Done, EXECUTED, Extra, MEMBER, Offer, Own, Pending, Round};
 use crate::wire::envelope::Envelope;
 use crate::wire::ir::Part;
 use crate::wire::json::{Arr, Str, parse};
@@ -234,6 +234,9 @@ async fn run(
             edge.executed_names.push_str(&call.name);
         }
         edge.executed.append(&mut executed);
+        if let Some(attempt) = x.attempt.as_mut().filter(|attempt| attempt.answer.is_stream()) {
+            attempt.answer.executed(&list(&edge.executed));
+        }
     }
     Ok(done)
 }
@@ -263,15 +266,19 @@ pub(super) fn told(x: &Exchange, body: Bytes) -> Bytes {
     let has_room = matches!(x.endpoint, Some(Endpoint::Chat | Endpoint::Responses));
     let Some(edge) = x.edge.as_ref().filter(|edge| has_room && !edge.executed.is_empty()) else { return body };
     let Ok(envelope) = Envelope::parse(&body) else { return body };
+    let mut splice = Splice::new(&envelope);
+    splice.set(EXECUTED, list(&edge.executed));
+    Bytes::from(splice.write())
+}
+
+fn list(executed: &[Executed]) -> String {
     let mut told = Vec::with_capacity(128);
     let mut list = Arr::new(&mut told);
-    for call in &edge.executed {
+    for call in executed {
         let mut one = list.obj();
         one.text("name", &call.name).num("round", u64::try_from(call.round).unwrap_or(u64::MAX));
         one.num("duration_ms", whole_ms(call.took)).bool("is_error", call.is_error);
     }
     drop(list);
-    let mut splice = Splice::new(&envelope);
-    splice.set("weir_tools_executed", String::from_utf8(told).unwrap_or_default());
-    Bytes::from(splice.write())
+    String::from_utf8(told).unwrap_or_default()
 }

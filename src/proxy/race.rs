@@ -169,7 +169,7 @@ async fn parts(client: &request::Parts, x: &Exchange, attempt: &Attempt) -> Resu
 
 /// How long the first attempt has before a second one joins it.
 fn late(x: &Exchange, attempt: &Attempt) -> Option<Duration> {
-    let plan = x.plan.as_ref().filter(|plan| plan.attempts.hedge && attempt.why != Why::Continuation)?;
+    let plan = x.plan.as_ref().filter(|plan| plan.attempts.hedge && !attempt.is_unheard)?;
     let route = plan.route.as_ref()?;
     x.live.board.route(&route.name)?.late_ms().map(Duration::from_millis)
 }

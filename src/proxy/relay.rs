@@ -56,8 +56,8 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
         };
         wait(session, x, alive, for_ms).await?;
         let why = match &last {
-            _ if std::mem::take(&mut is_round) => Why::Tools,
-            _ if stream::is_open(x) => Why::Continuation,
+            _ if is_round => Why::Tools,
+            _ if x.said().is_some() => Why::Continuation,
             None => Why::First,
             Some((last, _)) if *last == index => Why::Retry,
             Some(_) => Why::Fallback,
@@ -77,13 +77,14 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
         }
         x.attempts += 1;
         x.attempt = Some(attempt);
+        is_round = false;
         let error = match attempt_once(gateway, session, x, alive, &mut attempts, index).await {
             Ok(None) => return Ok(()),
             Ok(Some(pending)) => {
                 if !edge::round(gateway, session, x, alive, pending).await? {
                     return Ok(());
                 }
-                (next, is_round, last) = (Next::Ask(index), true, None);
+                (next, is_round, last, told) = (Next::Ask(index), true, None, None);
                 continue;
             }
             Err(error) => error,
@@ -167,21 +168,19 @@ async fn wait(session: &mut Session, x: &Exchange, alive: &mut Alive<'_>, for_ms
 }
 
 /// An attempt at one of the plan's targets: written from the client's untouched bytes, not yet sent.
-/// Where a stream is open, it is one to go on with that.
+/// Where a stream is open, it is one to go on with that, whoever fed it before.
 fn new_attempt(x: &mut Exchange, index: usize, why: Why) -> Result<Attempt> {
     x.clock.go();
     let mut attempt = written(x, index, why);
     x.clock.pause();
-    // So does one that went on to the gateway's tools.
-    if let (Why::Tools, Ok(attempt), Some(before)) = (why, &mut attempt, &mut x.attempt)
-        && before.answer.is_stream()
-    {
+    let is_open = stream::is_open(x);
+    if let (true, Ok(attempt), Some(before)) = (is_open, &mut attempt, &mut x.attempt) {
         attempt.answer = std::mem::replace(&mut before.answer, Answer::unseen());
-        attempt.answer.next_round(&attempt.prepared, &attempt.target);
-    }
-    // The stream that is open goes on, whoever feeds it.
-    if let (Why::Continuation, Ok(attempt), Some(broken)) = (why, &mut attempt, &mut x.attempt) {
-        attempt.answer = std::mem::replace(&mut broken.answer, Answer::unseen());
+        attempt.is_unheard = true;
+        // What goes on in the middle of a round does so once there is something to go on with.
+        if why != Why::Continuation {
+            attempt.answer.next_round(&attempt.prepared, &attempt.target);
+        }
     }
     attempt
 }

@@ -217,14 +217,19 @@ async fn stop(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error:
     last(gateway, session, x, out).await
 }
 
-/// Whether the answer broke after the client had begun to read it, and is open for another target.
+/// Whether the client has begun to read an answer that is open for the next attempt: it broke, or waits for its
+/// next round.
 pub(super) fn is_open(x: &Exchange) -> bool {
-    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| attempt.answer.is_broken())
+    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| attempt.answer.is_left_open())
 }
 
 /// Ends a stream that was left open: nobody goes on with it.
 pub(super) async fn close(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
-    let out = x.attempt_mut()?.answer.close();
+    let answer = &mut x.attempt_mut()?.answer;
+    if answer.waits() {
+        answer.fail(error.clone());
+    }
+    let out = answer.close();
     x.end.error = Some(error.clone());
     x.end.outcome = Outcome::UpstreamCut;
     let out = hooks::redacted(x, out);

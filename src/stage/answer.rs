@@ -314,11 +314,29 @@ impl Answer {
         }
     }
 
-    /// Whether there is such.
+    /// Whether a stream broke and may go on elsewhere, or be asked for once more in its round.
     pub fn is_broken(&self) -> bool {
+        match &self.mode {
+            Mode::Stream(pipe) => {
+                pipe.is_open() && pipe.progress().ending.as_ref().is_some_and(|it| it.error().is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a stream is open and nobody feeds it: it broke, or its round is over.
+    pub fn is_left_open(&self) -> bool {
         match &self.mode {
             Mode::Stream(pipe) => pipe.is_open() && pipe.progress().ending.is_some(),
             _ => false,
+        }
+    }
+
+    /// Whether the upstream that is asked now has said anything.
+    pub fn has_begun(&self) -> bool {
+        match &self.mode {
+            Mode::Stream(pipe) => pipe.progress().has_content || pipe.progress().has_stopped,
+            _ => true,
         }
     }
 
@@ -348,10 +366,18 @@ impl Answer {
         }
     }
 
-    /// A stream goes on with the answer to what they gave.
+    /// A stream goes on with the answer to what they gave, or with another one where that broke before the
+    /// client had anything of it.
     pub fn next_round(&mut self, prepared: &Prepared, target: &Target) {
         if let (Mode::Stream(pipe), Some(bridge)) = (&mut self.mode, &prepared.bridge) {
             pipe.next_round(&Next { bridge, framing: prepared.framing, quirks: &target.deployment.quirks });
+        }
+    }
+
+    /// Has a stream's end tell of the gateway's tools that were run: a list, as JSON.
+    pub fn executed(&mut self, tools: &str) {
+        if let Mode::Stream(pipe) = &mut self.mode {
+            pipe.executed(tools);
         }
     }
 

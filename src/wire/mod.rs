@@ -298,6 +298,10 @@ pub trait Decode: Send + Sync {
 /// Writes the events of one streamed answer in the client's format, framing included.
 pub trait Encode: Send + Sync {
     fn event(&mut self, event: &ir::Event<'_>, out: &mut Vec<u8>);
+
+    /// The tools that the gateway has run so far, as a list: for the end of the answer, in formats that have
+    /// room for it.
+    fn executed(&mut self, _tools: &str) {}
 }
 
 /// A decoder for a stream of this dialect.

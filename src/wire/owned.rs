@@ -10,13 +10,15 @@
 
 use std::ops::Range;
 
+use super::edge::kept::Keeper;
+use super::edge::{Done, Pending};
 use super::envelope::Envelope;
 use super::json::Str;
 use super::scan::{self, Escapes};
 use super::seal::Seal;
 use super::splice::Splice;
 use super::sse::{Frame, Framer};
-use super::stream::{Pipe, Progress};
+use super::stream::{Next, Pipe, Progress};
 use crate::error::{Error, Result};
 
 /// The tenant that asks, at the deployment that answers.
@@ -158,6 +160,34 @@ impl Pipe for Owned {
 
     fn is_open(&self) -> bool {
         self.inner.is_open()
+    }
+
+    fn waits(&self) -> bool {
+        self.inner.waits()
+    }
+
+    fn pending(&self) -> Option<Pending> {
+        self.inner.pending()
+    }
+
+    fn next_round(&mut self, next: &Next<'_>) {
+        self.inner.next_round(next);
+    }
+
+    fn executed(&mut self, tools: &str) {
+        self.inner.executed(tools);
+    }
+
+    fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
+        let mut bytes = Vec::new();
+        self.inner.release(done, keeper, &mut bytes);
+        self.write(&bytes, out);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        let mut bytes = Vec::new();
+        self.inner.close(&mut bytes);
+        self.write(&bytes, out);
     }
 
     fn note(&mut self, text: &str, out: &mut Vec<u8>) {

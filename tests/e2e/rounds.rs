@@ -1,10 +1,14 @@
 //! Tools of the gateway's in a model's answer: offered, run between its turns, and never the client's to see.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
+use weir::wire::Dialect;
 
 use crate::ask::{CHAT, MESSAGES, chat, chunk, message, sse, streamed, usage_chunk, with};
 use crate::support::client::Answer;
 use crate::support::gateway::{Gateway, full_config};
+use crate::support::grammar::assemble;
 use crate::support::upstream::{Conn, Request, Upstream};
 
 const TOOL: &str = "weir_calculate";
@@ -26,25 +30,29 @@ struct Script {
 const OWN: Script = Script { calls: &[("call_1", TOOL, ARGUMENTS)] };
 const BOTH: Script = Script { calls: &[("call_c", "client_tool", "{\"a\":1}"), ("call_e", TOOL, ARGUMENTS)] };
 
-/// A provider in both formats: the first time it calls, told what came of it it answers.
+/// A provider in all formats: the first time it calls, told what came of it it answers.
 fn model(script: Script) -> Upstream {
-    Upstream::start(move |request, conn| {
-        let body = sent_text(request);
-        let was_told =
-            body.contains("\"role\":\"tool\"") || body.contains("tool_result") || body.contains("function_call_output");
-        let calls = if was_told { &[] } else { script.calls };
-        let says = if was_told { "It is 42." } else { "Let me see. " };
-        let streams = request.json()["stream"] == json!(true);
-        if request.path.ends_with("/responses") {
-            return responses(conn, says, calls, streams);
-        }
-        match (request.path.contains("messages"), streams) {
-            (true, true) => claude_stream(conn, says, calls),
-            (true, false) => conn.json(200, &claude(says, calls)),
-            (false, true) => chat_stream(conn, says, calls),
-            (false, false) => conn.json(200, &openai(says, calls)),
-        }
-    })
+    Upstream::start(move |request, conn| answer(script, request, conn))
+}
+
+fn was_told(request: &Request) -> bool {
+    let body = sent_text(request);
+    ["\"role\":\"tool\"", "tool_result", "function_call_output"].iter().any(|result| body.contains(result))
+}
+
+fn answer(script: Script, request: &Request, conn: &mut Conn) {
+    let calls = if was_told(request) { &[] } else { script.calls };
+    let says = if was_told(request) { "It is 42." } else { "Let me see. " };
+    let streams = request.json()["stream"] == json!(true);
+    if request.path.ends_with("/responses") {
+        return responses(conn, says, calls, streams);
+    }
+    match (request.path.contains("messages"), streams) {
+        (true, true) => claude_stream(conn, says, calls),
+        (true, false) => conn.json(200, &claude(says, calls)),
+        (false, true) => chat_stream(conn, says, calls),
+        (false, false) => conn.json(200, &openai(says, calls)),
+    }
 }
 
 type Calls<'c> = &'c [(&'static str, &'static str, &'static str)];
@@ -321,4 +329,127 @@ fn a_provider_that_fails_in_a_later_round_is_told_in_the_clients_format() {
     assert!(text.contains("Let me see. ") && text.contains("\"error\""), "{text}");
     let row = gateway.record(2);
     assert_eq!(row["outcome"], "upstream_cut");
+}
+
+/// The same requests for streams, with those whose answer has another frame: kept by its provider, and an array.
+fn streams(model: &str) -> Vec<(String, Value)> {
+    let mut all = requests(model, true).to_vec();
+    all.push(("/v1/responses".to_owned(), streamed(json!({"model": model, "input": "What is six times seven?"}))));
+    let (path, body) = all[3].clone();
+    all.push((path.replace("?alt=sse", ""), body));
+    all
+}
+
+/// A stream of two rounds as one answer, to its proper end.
+fn check_whole(path: &str, text: &str) {
+    assert!(text.contains("Let me see. ") && text.contains("It is 42.") && says_total(text), "{path}: {text}");
+    assert!(!text.contains("call_1") && !text.contains("\"error\":{"), "{path}: {text}");
+    let sse = |client| assemble(client, text);
+    let executed =
+        |told: &Value| assert_eq!((&told[0]["name"], &told[0]["round"]), (&json!(TOOL), &json!(1)), "{text}");
+    match path {
+        CHAT => {
+            let finish = text.lines().find(|line| line.contains("\"finish_reason\":\"stop\"")).unwrap();
+            let finish: Value = serde_json::from_str(finish.strip_prefix("data: ").unwrap()).unwrap();
+            executed(&finish["weir_tools_executed"]);
+            assert_eq!(sse(Dialect::OpenAiChat)["choices"][0]["message"]["content"], "Let me see. It is 42.");
+        }
+        MESSAGES => assert_eq!(sse(Dialect::Anthropic)["stop_reason"], "end_turn"),
+        "/v1/responses" => {
+            assert_eq!(text.matches("weir_tools_executed").count(), 1, "at its end only: {text}");
+            let response = sse(Dialect::Responses);
+            executed(&response["weir_tools_executed"]);
+            assert_eq!(response["status"], "completed");
+        }
+        _ if path.contains("alt=sse") => _ = sse(Dialect::Gemini),
+        _ => assert!(serde_json::from_str::<Vec<Value>>(text).is_ok(), "{text}"),
+    }
+}
+
+#[test]
+fn a_stream_in_any_frame_is_one_answer_of_two_rounds() {
+    let upstream = model(OWN);
+    let gateway = gateway(&upstream, ALWAYS);
+    for provider in ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"] {
+        for (path, body) in streams(provider) {
+            check_whole(&path, &gateway.post(&path, &body).text());
+        }
+    }
+}
+
+fn kinds(record: &Value) -> Vec<String> {
+    let tried = record["timeline"].as_array().unwrap().iter();
+    tried.map(|it| format!("{} {}", it["provider"].as_str().unwrap(), it["kind"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_round_that_is_refused_within_a_stream_is_asked_again() {
+    let upstream = Upstream::start(|request, conn| match was_told(request) && request.number % 3 == 1 {
+        true => conn.json(503, "{\"error\":{\"message\":\"overloaded\"}}"),
+        false => answer(OWN, request, conn),
+    });
+    let more = "defaults: {backoff: 10ms}";
+    let tenant = format!("    edge_tools: {ALWAYS}\n");
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, &tenant, more));
+    for (nth, (path, body)) in streams("openai/gpt-4o-mini").into_iter().enumerate() {
+        check_whole(&path, &gateway.post(&path, &body).text());
+        assert_eq!(upstream.requests().len(), 3 * (nth + 1));
+        let record = gateway.record(nth + 1);
+        assert_eq!(kinds(&record), ["openai first", "openai tools", "openai retry"]);
+        assert_eq!(record["outcome"], "finished");
+        assert!(record["timeline"][1].get("input_tokens").is_none(), "nobody charges for a refusal: {record}");
+    }
+}
+
+#[test]
+fn a_round_whose_provider_is_down_is_anothers() {
+    let upstream = Upstream::start(|request, conn| match was_told(request) && !request.path.contains("messages") {
+        true => conn.reset(),
+        false => answer(OWN, request, conn),
+    });
+    let targets = "[{model: openai/gpt-4o-mini}, {model: anthropic/claude-sonnet-4-5}]";
+    let more = format!("routes: {{r: {{strategy: fallback, targets: {targets}}}}}");
+    let tenant = format!("    edge_tools: {ALWAYS}\n");
+    for (path, body) in streams("r") {
+        // A target that failed before would be left out.
+        let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, &tenant, &more));
+        check_whole(&path, &gateway.post(&path, &body).text());
+        let record = gateway.record(1);
+        assert_eq!(kinds(&record), ["openai first", "openai tools", "anthropic fallback"]);
+        assert_eq!(record["provider"], "anthropic");
+        assert!(sent_text(upstream.requests().last().unwrap()).contains("6 * 7"));
+    }
+}
+
+/// A model that breaks off its second round after it has sent this.
+fn breaking(sent: Value) -> Upstream {
+    let number = AtomicUsize::new(0);
+    Upstream::start(move |request, conn| {
+        if !was_told(request) || number.fetch_add(1, Ordering::Relaxed) > 0 {
+            return answer(OWN, request, conn);
+        }
+        conn.sse_head();
+        conn.data(chunk(&sent, None));
+        conn.close();
+    })
+}
+
+#[test]
+fn a_round_that_breaks_is_asked_again_unless_the_client_has_something_of_it() {
+    let call = json!({"index": 0, "id": "call_2", "type": "function", "function": {"name": TOOL, "arguments": "{"}});
+    let body = with(streamed(chat("openai/gpt-4o-mini", "Hi")), json!({"stream_options": {"include_usage": true}}));
+    let more = "defaults: {backoff: 10ms, resend: true}";
+    let tenant = format!("    edge_tools: {ALWAYS}\n");
+    let start =
+        |upstream: &Upstream| Gateway::start(&full_config("", upstream.address, upstream.address, &tenant, more));
+
+    let upstream = breaking(json!({"role": "assistant", "tool_calls": [call]}));
+    check_whole(CHAT, &start(&upstream).post(CHAT, &body).text());
+    assert_eq!(upstream.requests().len(), 3);
+
+    let upstream = breaking(json!({"role": "assistant", "content": "It is"}));
+    let gateway = start(&upstream);
+    let text = gateway.post(CHAT, &body).text();
+    assert!(text.contains("Let me see. ") && text.contains("It is") && text.contains("\"error\""), "{text}");
+    assert_eq!((upstream.requests().len(), &gateway.record(1)["outcome"]), (2, &json!("upstream_cut")));
 }

@@ -130,6 +130,8 @@ pub fn request<'a>(request: &mut Request<'a>, extra: &Extra<'a>, seal: &'a Seal)
 
 /// The member of a request's body that asks for tools of the gateway's.
 pub const MEMBER: &str = "weir_tools";
+/// The member of its answer that names those that were run.
+pub const EXECUTED: &str = "weir_tools_executed";
 
 fn is_called(tool: &Tool<'_>, name: &str) -> bool {
     match &tool.kind {

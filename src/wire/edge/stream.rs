@@ -23,6 +23,8 @@ pub struct Rounds {
     /// Events of the client's calls.
     held: Vec<Event<'static>>,
     usage: Usage,
+    /// The client has got something of this round.
+    has_spoken: bool,
     /// The model has stopped, and the client does not see it yet.
     has_stopped: bool,
     is_over: bool,
@@ -64,6 +66,7 @@ impl Rounds {
             said: Vec::new(),
             held: Vec::new(),
             usage: Usage::default(),
+            has_spoken: false,
             has_stopped: false,
             is_over: false,
         }
@@ -83,11 +86,19 @@ impl Rounds {
         Some(Pending { said: self.said.clone(), calls, is_mixed: !self.held.is_empty() })
     }
 
-    /// The next answer is about to come.
+    /// Whether another may be asked for this round: nothing of it has reached the client.
+    pub fn may_be_asked_again(&self) -> bool {
+        !self.has_spoken
+    }
+
+    /// The next answer is about to come: of the next round, or of this one where it was not over.
     pub fn go_on(&mut self) {
-        self.own.earlier = self.own.earlier.plus(&self.usage);
-        (self.usage, self.is_first, self.base) = (Usage::default(), false, self.next_index);
-        (self.has_stopped, self.is_over) = (false, false);
+        if self.is_over {
+            self.own.earlier = self.own.earlier.plus(&self.usage);
+            self.base = self.next_index;
+        }
+        (self.usage, self.next_index, self.is_first) = (Usage::default(), self.base, false);
+        (self.has_spoken, self.has_stopped, self.is_over) = (false, false, false);
         self.open.clear();
         self.said.clear();
         self.held.clear();
@@ -126,6 +137,7 @@ impl Rounds {
             Event::End if self.has_stopped => self.is_over = true,
             Event::Stop { .. } | Event::End | Event::Error(_) => {
                 self.flush(sink);
+                self.has_spoken = true;
                 sink(event);
             }
             Event::Start { .. } | Event::Ping => sink(event),
@@ -173,6 +185,7 @@ impl Rounds {
         };
         if !matches!(kind, Kind::Call { .. }) {
             self.flush(sink);
+            self.has_spoken = true;
             sink(&Event::PartStart { index, choice, part: part.clone() });
         }
         self.open.push((theirs, Open { kind, text: String::new(), signature: None }));

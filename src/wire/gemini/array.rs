@@ -2,6 +2,8 @@
 //! it, and making one of a stream of events.
 
 use crate::error::{Error, Kind, Result};
+use crate::wire::edge::kept::Keeper;
+use crate::wire::edge::{Done, Pending};
 use crate::wire::sse::{self, Frame, MAX_EVENT_BYTES};
 use crate::wire::stream::{Next, Pipe, Progress, Said};
 
@@ -158,6 +160,24 @@ impl Pipe for AsArray {
 
     fn resume(&mut self, next: &Next<'_>) {
         self.inner.resume(next);
+    }
+
+    fn waits(&self) -> bool {
+        self.inner.waits()
+    }
+
+    fn pending(&self) -> Option<Pending> {
+        self.inner.pending()
+    }
+
+    fn next_round(&mut self, next: &Next<'_>) {
+        self.inner.next_round(next);
+    }
+
+    fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
+        let mut events = Vec::new();
+        self.inner.release(done, keeper, &mut events);
+        self.write(&events, out);
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {

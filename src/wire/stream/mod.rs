@@ -183,8 +183,12 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// Goes on with the answer to what they gave.
+    /// Goes on with the answer to what they gave, or with another one where that broke before the client had
+    /// anything of it.
     fn next_round(&mut self, _next: &Next<'_>) {}
+
+    /// Has the answer's end tell of the gateway's tools that were run, in formats that have room for it.
+    fn executed(&mut self, _tools: &str) {}
 
     /// Ends the answer with the calls that are the client's; what was done for it goes with them.
     fn release(&mut self, _done: &[Done], _keeper: Keeper<'_>, _out: &mut Vec<u8>) {}

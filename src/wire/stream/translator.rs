@@ -132,7 +132,12 @@ impl Pipe for Translator {
     }
 
     fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        self.stage.writer.event(&ir::Event::Error(error), out);
+        let writer = &mut self.stage.writer;
+        if writer.waits() {
+            // It is the next round that fails.
+            writer.next_round();
+        }
+        writer.event(&ir::Event::Error(error), out);
     }
 
     fn commit(&mut self, out: &mut Vec<u8>) {
@@ -180,6 +185,10 @@ impl Pipe for Translator {
         self.stage.events = Some(next.bridge.events());
         self.stage.last.alike.forget();
         self.stage.writer.next_round();
+    }
+
+    fn executed(&mut self, tools: &str) {
+        self.stage.writer.encoder.executed(tools);
     }
 
     fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
@@ -326,7 +335,7 @@ impl Writer {
                 return;
             }
             let is_over = self.filter.as_ref().is_some_and(|filter| filter.is_blocked());
-            self.is_broken = !is_over && self.record.as_ref().is_some_and(|record| record.can_go_on());
+            self.is_broken = !is_over && self.can_go_on();
             if self.is_broken {
                 return;
             }
@@ -378,6 +387,13 @@ impl Writer {
         let Some(rounds) = &mut self.rounds else { return };
         rounds.go_on();
         self.progress = Progress::default();
+        self.is_broken = false;
+    }
+
+    /// Whether another upstream can go on with the answer, or be asked for its round.
+    fn can_go_on(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.can_go_on())
+            || self.rounds.as_ref().is_some_and(|rounds| rounds.may_be_asked_again())
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {

@@ -5,11 +5,14 @@ use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::stream::aside;
-use crate::wire::{Client, Dialect, Encode};
+use crate::wire::{Client, Dialect, Encode, edge};
 
 use super::super::details;
 use super::super::response::{annotation, known_tier, nests_member};
 use super::super::{error, finish, usage};
+
+/// Behind the members of each chunk.
+const CHUNK_END: &[u8] = b"}\n\n";
 
 /// Writes one stream.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Encoder {
     parts: Vec<Part>,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// A list of the gateway's tools that were run.
+    executed: Option<String>,
 }
 
 /// An open part.
@@ -74,6 +79,7 @@ impl Encoder {
             parts: Vec::new(),
             choices: Vec::new(),
             usage: None,
+            executed: None,
         }
     }
 
@@ -122,7 +128,8 @@ impl Encoder {
             Some(reason) => json::write_text(out, reason),
             None => out.extend_from_slice(b"null"),
         }
-        out.extend_from_slice(b"}]}\n\n");
+        out.extend_from_slice(b"}]");
+        out.extend_from_slice(CHUNK_END);
     }
 
     /// The choice's place, after the chunk that opens it.
@@ -328,6 +335,14 @@ impl Encoder {
         let at = self.open_choice(number, out);
         let calls = self.choices.get(at).is_some_and(|c| c.calls > 0);
         self.chunk(number, None, Some(finish::encode(stop, calls)), out, |_| {});
+        if let Some(executed) = &self.executed {
+            out.truncate(out.len().saturating_sub(CHUNK_END.len()));
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(edge::EXECUTED.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(executed.as_bytes());
+            out.extend_from_slice(CHUNK_END);
+        }
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -365,5 +380,9 @@ impl Encode for Encoder {
             Event::Ping => aside::keep_alive(Dialect::OpenAiChat, out),
             Event::End => self.end(out),
         }
+    }
+
+    fn executed(&mut self, tools: &str) {
+        self.executed = Some(tools.to_owned());
     }
 }

@@ -76,7 +76,7 @@ impl Head {
         status: Status<'_>,
         output: &[Vec<u8>],
         usage: Option<&Usage>,
-        mut it: Obj<'_>,
+        it: &mut Obj<'_>,
     ) {
         it.text("id", &self.id).text("object", "response").num("created_at", self.created);
         it.str("model", &self.model);
@@ -163,7 +163,7 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
         }
     }
     let usage = response.usage.unwrap_or_default();
-    head.write(status, &items, Some(&usage), Obj::new(out));
+    head.write(status, &items, Some(&usage), &mut Obj::new(out));
 }
 
 /// Writes one part as an item; says whether it is one.

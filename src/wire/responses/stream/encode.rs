@@ -13,7 +13,7 @@ use crate::wire::ir::{Arguments, Delta, Event, PartStart, StopReason};
 use crate::wire::json::{Obj, Str};
 use crate::wire::seal::Seal;
 use crate::wire::stream::aside;
-use crate::wire::{Client, Dialect, Encode};
+use crate::wire::{Client, Dialect, Encode, edge};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Encoder {
     /// Items as they ended, by their number.
     output: Vec<Vec<u8>>,
     usage: Option<Usage>,
+    /// A list of the gateway's tools that were run.
+    executed: Option<String>,
     stop: Option<StopReason>,
     refused: bool,
     over: bool,
@@ -85,6 +87,7 @@ impl Encoder {
             open: Vec::new(),
             output: Vec::new(),
             usage: None,
+            executed: None,
             stop: None,
             refused: false,
             over: false,
@@ -123,9 +126,13 @@ impl Encoder {
             Status::InProgress => None,
             _ => Some(self.usage.unwrap_or_default()),
         };
-        let output = std::mem::take(&mut self.output);
-        self.emit(name, out, |event| head.write(status, &output, usage.as_ref(), event.obj("response")));
-        self.output = output;
+        let (output, executed) = (std::mem::take(&mut self.output), self.executed.take());
+        self.emit(name, out, |event| {
+            let mut response = event.obj("response");
+            head.write(status, &output, usage.as_ref(), &mut response);
+            executed.iter().for_each(|tools| _ = response.raw(edge::EXECUTED, tools));
+        });
+        (self.output, self.executed) = (output, executed);
         self.head = Some(head);
     }
 
@@ -373,6 +380,10 @@ impl Encode for Encoder {
             Event::Ping => aside::keep_alive(Dialect::Responses, out),
             Event::End => self.end(out),
         }
+    }
+
+    fn executed(&mut self, tools: &str) {
+        self.executed = Some(tools.to_owned());
     }
 }
 

@@ -1,5 +1,6 @@
 //! A record as spans: one of the request, which the gateway served (`SERVER`), and below it one of each
-//! attempt at a provider (`CLIENT`), with the attributes of
+//! attempt at a provider (`CLIENT`) and of each tool of the gateway's that was run (`INTERNAL`), with the
+//! attributes of
 //! <https://github.com/open-telemetry/semantic-conventions-genai> (in development; as of 2026-11). Tokens
 //! stand on the attempt that used them, so that no sum counts them twice. What was asked and answered is
 //! in no record and so in no span.
@@ -14,7 +15,7 @@ use super::known::{Known, Place};
 use super::proto::{Out, bytes, fixed64, number};
 use crate::config::telemetry::Fraction;
 use crate::record::trace::{Parent, SpanId, TraceId};
-use crate::record::{OK, Outcome, Record, Step};
+use crate::record::{OK, Outcome, Record, Step, ToolCall};
 use crate::telemetry;
 use crate::usage::price::{PicoUsd, Usd};
 use crate::usage::tokens::{Usage, UsageSource};
@@ -36,9 +37,13 @@ const STATUS_MESSAGE: u8 = bytes(2);
 const STATUS_CODE: u8 = number(3);
 
 /// Kinds of spans, and the code of one that failed.
+const INTERNAL: u64 = 1;
 const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 const ERROR: u64 = 2;
+
+/// OpenTelemetry's word for running a tool.
+const EXECUTE_TOOL: &str = "execute_tool";
 
 /// Of a span's flags, beside the trace's own: whether the parent is another process's is known, and is so.
 const KNOWS_ORIGIN: u32 = 0x100;
@@ -75,7 +80,8 @@ struct Frame<'a> {
     id: SpanId,
     parent: Option<SpanId>,
     operation: &'a str,
-    model: Option<&'a str>,
+    /// What it is done with: a model, a tool.
+    target: Option<&'a str>,
     kind: u64,
     start_ns: u64,
     duration: Duration,
@@ -88,11 +94,11 @@ impl Frame<'_> {
         if let Some(parent) = self.parent {
             out.bytes(PARENT_SPAN_ID, &parent.to_bytes());
         }
-        out.length(NAME, self.operation.len() + self.model.map_or(0, |model| 1 + model.len()));
+        out.length(NAME, self.operation.len() + self.target.map_or(0, |target| 1 + target.len()));
         out.raw(self.operation.as_bytes());
-        if let Some(model) = self.model {
+        if let Some(target) = self.target {
             out.raw(b" ");
-            out.raw(model.as_bytes());
+            out.raw(target.as_bytes());
         }
         out.number(KIND, self.kind);
         out.fixed64(START, self.start_ns);
@@ -100,7 +106,7 @@ impl Frame<'_> {
     }
 }
 
-/// The request's span, then those of its attempts.
+/// The request's span, then those of its attempts and of the tools that were run for it.
 pub(super) fn write(record: &Record<'_>, known: &Known, out: &mut Out<'_>) {
     let Some(traced) = Traced::of(record) else { return };
     let mut steps = record.timeline.iter();
@@ -114,6 +120,9 @@ pub(super) fn write(record: &Record<'_>, known: &Known, out: &mut Out<'_>) {
         out.message(ITEM, |out| attempt(record, &now, is_last, &traced, known, out));
         (step, next) = (next, steps.next());
     }
+    for (nth, call) in record.tool_calls.iter().enumerate() {
+        out.message(ITEM, |out| tool(record, &call, nth, &traced, out));
+    }
 }
 
 fn request(record: &Record<'_>, traced: &Traced, last: Option<&Place>, out: &mut Out<'_>) {
@@ -121,7 +130,7 @@ fn request(record: &Record<'_>, traced: &Traced, last: Option<&Place>, out: &mut
         id: traced.request,
         parent: traced.parent.map(|parent| parent.span),
         operation: operation(record),
-        model: record.model,
+        target: record.model,
         kind: SERVER,
         start_ns: began_ns(record),
         duration: record.duration,
@@ -141,7 +150,7 @@ fn attempt(record: &Record<'_>, step: &Step<'_>, is_last: bool, traced: &Traced,
         id: SpanId::of_attempt(record.request_id, step.at),
         parent: Some(traced.request),
         operation: operation(record),
-        model,
+        target: model,
         kind: CLIENT,
         start_ns: began_ns(record).saturating_add(ns(step.at)),
         duration: step.duration,
@@ -169,6 +178,27 @@ fn attempt(record: &Record<'_>, step: &Step<'_>, is_last: bool, traced: &Traced,
     // An attempt that was not needed any more has not failed, nor has one whose client left.
     if !is_ok && !matches!(step.outcome, "cancelled" | "client_gone") {
         failed(step.outcome, out);
+    }
+    flags(SAMPLED | KNOWS_ORIGIN, out);
+}
+
+/// A tool that was run: what it was told and gave is nobody's.
+fn tool(record: &Record<'_>, call: &ToolCall<'_>, nth: usize, traced: &Traced, out: &mut Out<'_>) {
+    let frame = Frame {
+        id: SpanId::of_tool(record.request_id, nth),
+        parent: Some(traced.request),
+        operation: EXECUTE_TOOL,
+        target: Some(call.name),
+        kind: INTERNAL,
+        start_ns: began_ns(record).saturating_add(ns(call.at)),
+        duration: call.duration,
+    };
+    frame.write(traced.trace, out);
+    let all = &mut Attributes { out, tag: ATTRIBUTES };
+    all.text(key!("gen_ai.operation.name"), EXECUTE_TOOL).text(key!("gen_ai.tool.name"), call.name);
+    all.text(key!("gen_ai.tool.call.id"), call.id).text(key!("error.type"), call.error);
+    if let Some(error) = call.error {
+        failed(error, out);
     }
     flags(SAMPLED | KNOWS_ORIGIN, out);
 }

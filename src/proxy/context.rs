@@ -12,6 +12,7 @@ use super::edge::Edge;
 use super::line::Place;
 use super::live::Live;
 use super::shutdown::Ticket;
+use super::tools::Calls;
 use crate::capture::{self, Recorder};
 use crate::config::attempts::Patience;
 use crate::config::runtime::{Strategy, Timeouts};
@@ -99,6 +100,8 @@ pub(crate) struct Exchange {
     pub(crate) head_is_out: bool,
     /// What it has of the gateway's own tools.
     pub(crate) edge: Option<Box<Edge>>,
+    /// Those that were run for it.
+    pub(crate) tool_calls: Calls,
     /// Where answers are kept for it.
     pub(crate) cache: Option<Box<Rules>>,
     /// Where somebody wants to see it.
@@ -285,6 +288,7 @@ impl Exchange {
             timeline: Vec::new(),
             head_is_out: false,
             edge: None,
+            tool_calls: Calls::default(),
             cache: None,
             capture: None,
             runs: None,

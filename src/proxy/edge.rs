@@ -17,6 +17,7 @@ use crate::config::runtime::pattern_matches;
 use crate::config::tools::{EdgeTools, switched_on};
 use crate::error::{Error, Result};
 use crate::limit::clock::whole_ms;
+use crate::record::Called;
 use crate::stage::accept::Endpoint;
 use crate::tools::{Caller, Outcome, Tool};
 use crate::usage::tokens::Usage;
@@ -25,10 +26,13 @@ use crate::wire::edge::{Call, Done, EXECUTED, Extra, MEMBER, Offer, Own, Pending
 use crate::wire::envelope::Envelope;
 use crate::wire::ir::Part;
 use crate::wire::json::{Arr, Str, parse};
+use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
 
 /// Asks for tools by name, where the body has no room for it.
 const TOOLS: HeaderName = HeaderName::from_static("x-weir-tools");
+/// What is longer is no vendor's id.
+const LONGEST_ID_BYTES: usize = 128;
 /// More are asked for by nobody who knows their names.
 const MOST_NAMES: usize = 64;
 
@@ -46,8 +50,6 @@ pub(crate) struct Edge {
     unix_seconds: u64,
     is_last: bool,
     executed: Vec<Executed>,
-    /// Their names, with commas between.
-    executed_names: String,
 }
 
 /// A call that was run.
@@ -75,10 +77,6 @@ impl Edge {
             tenant: &self.tenant,
             unix_seconds: self.unix_seconds,
         }
-    }
-
-    pub(super) fn executed_names(&self) -> &str {
-        &self.executed_names
     }
 
     /// What of its answer is not the client's.
@@ -133,7 +131,6 @@ pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
         unix_seconds: x.started_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         is_last: false,
         executed: Vec::new(),
-        executed_names: String::new(),
     }));
     Ok(())
 }
@@ -210,7 +207,7 @@ async fn run(
 ) -> Result<Vec<Done>> {
     let edge = x.edge.as_ref().ok_or_else(|| Error::internal("no tools"))?;
     let caller = gateway.tool_caller(x);
-    let (round, within) = (edge.rounds.len() + 1, edge.settings.timeout);
+    let (round, within, at) = (edge.rounds.len() + 1, edge.settings.timeout, x.started.elapsed());
     let ended = {
         let mut work = pin!(join_all(calls.iter().map(|call| one(gateway, edge, call, &caller, within))));
         loop {
@@ -223,22 +220,26 @@ async fn run(
         }
     };
     let (mut done, mut executed) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
-    for (call, (Outcome { text, is_error, .. }, took)) in calls.iter().zip(ended) {
+    for (call, (outcome, took)) in calls.iter().zip(ended) {
+        let (name, error) = (call.name.clone(), outcome.error());
+        x.tool_calls.add(Called { name, id: plain_id(call), at, duration: took, error });
+        let Outcome { text, is_error, .. } = outcome;
         executed.push(Executed { name: call.name.clone(), round, took, is_error });
         done.push(Done { call: call.clone(), text, is_error });
     }
     if let Some(edge) = &mut x.edge {
-        for call in &executed {
-            let before = if edge.executed_names.is_empty() { "" } else { ", " };
-            edge.executed_names.push_str(before);
-            edge.executed_names.push_str(&call.name);
-        }
         edge.executed.append(&mut executed);
         if let Some(attempt) = x.attempt.as_mut().filter(|attempt| attempt.answer.is_stream()) {
             attempt.answer.executed(&list(&edge.executed));
         }
     }
     Ok(done)
+}
+
+/// The model's word for a call, where nothing is sealed into it.
+fn plain_id(call: &Call) -> Option<String> {
+    let id = call.id.text();
+    (id.len() <= LONGEST_ID_BYTES && !Seal::may_be_in(id.as_bytes())).then(|| id.into_owned())
 }
 
 async fn one(gateway: &Gateway, edge: &Edge, call: &Call, caller: &Caller, within: Duration) -> (Outcome, Duration) {

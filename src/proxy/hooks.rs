@@ -434,7 +434,7 @@ pub(super) fn describe(head: &mut response::Parts, x: &Exchange) {
     if let Some(reason) = x.plan.as_ref().and_then(|plan| plan.reason.as_deref()) {
         respond::set(head, respond::ROUTE_REASON, reason);
     }
-    if let Some(names) = x.edge.as_ref().map(|edge| edge.executed_names()).filter(|names| !names.is_empty()) {
+    if let Some(names) = x.tool_calls.names() {
         respond::set(head, respond::TOOLS_EXECUTED, names);
     }
     let overhead = x.clock.spent().as_micros();

@@ -7,7 +7,7 @@ use super::cache;
 use super::close::price;
 use super::context::{Attempt, Exchange, Sealed};
 use crate::error::{Error, Kind, Result};
-use crate::record::{Outcome, Record, Texts, Timeline};
+use crate::record::{Outcome, Record, Texts, Timeline, ToolCalls};
 use crate::telemetry::trace::Trace;
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -151,7 +151,8 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
         overhead: x.clock.spent(),
         dropped: attempt.map_or(Texts::NONE, |a| Texts::Plain(a.prepared.dropped.paths())),
         compression_saved_tokens: x.compression.as_ref().map(|done| done.savings.total()),
-        tools_executed: x.edge.as_ref().map(|edge| edge.executed_names()).filter(|names| !names.is_empty()),
+        tools_executed: x.tool_calls.names(),
+        tool_calls: ToolCalls::Called(x.tool_calls.all()),
         compression_strategies: x
             .compression
             .as_ref()

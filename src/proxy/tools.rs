@@ -15,6 +15,7 @@ use super::live::Live;
 use super::local;
 use crate::limit::Who;
 use crate::limit::clock::Clock;
+use crate::record::Called;
 use crate::tenant::keys::Caller as Known;
 use crate::tools::{Caller, Outcome, Tool};
 use crate::wire::json::Obj;
@@ -41,6 +42,33 @@ impl BackgroundService for Servers {
             while running.try_join_next().is_some() {}
             self.live.load().tools.retries().into_iter().for_each(|retry| _ = running.spawn(retry));
         }
+    }
+}
+
+/// The tools that were run for a request.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    all: Vec<Called>,
+    /// With commas between.
+    names: String,
+}
+
+impl Calls {
+    pub(super) fn add(&mut self, call: Called) {
+        if !self.names.is_empty() {
+            self.names.push_str(", ");
+        }
+        self.names.push_str(&call.name);
+        self.all.push(call);
+    }
+
+    pub(super) fn all(&self) -> &[Called] {
+        &self.all
+    }
+
+    /// Their names, if there are any.
+    pub(super) fn names(&self) -> Option<&str> {
+        Some(self.names.as_str()).filter(|names| !names.is_empty())
     }
 }
 

@@ -145,6 +145,55 @@ impl Tried {
     }
 }
 
+/// A tool of the gateway's that was run, as its request keeps it.
+#[derive(Debug, Clone)]
+pub struct Called {
+    pub name: String,
+    /// As the model called the call.
+    pub id: Option<String>,
+    /// From the request's beginning.
+    pub at: Duration,
+    pub duration: Duration,
+    /// Why it failed, if it did.
+    pub error: Option<&'static str>,
+}
+
+/// The same, as a record has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolCall<'a> {
+    pub name: &'a str,
+    pub id: Option<&'a str>,
+    pub at: Duration,
+    pub duration: Duration,
+    pub error: Option<&'a str>,
+}
+
+impl Called {
+    fn call(&self) -> ToolCall<'_> {
+        let Self { name, id, at, duration, error } = self;
+        ToolCall { name, id: id.as_deref(), at: *at, duration: *duration, error: *error }
+    }
+}
+
+/// A record's calls of tools: as its request has them, or as they were packed.
+#[derive(Debug, Clone, Copy)]
+pub enum ToolCalls<'a> {
+    Called(&'a [Called]),
+    Packed(&'a [u8]),
+}
+
+impl<'a> ToolCalls<'a> {
+    pub const NONE: Self = Self::Called(&[]);
+
+    pub fn iter(self) -> impl Iterator<Item = ToolCall<'a>> {
+        let (called, packed): (&[Called], &[u8]) = match self {
+            Self::Called(called) => (called, &[]),
+            Self::Packed(bytes) => (&[], bytes),
+        };
+        called.iter().map(Called::call).chain(pack::calls(packed))
+    }
+}
+
 /// Texts of a record: as its request has them, or as they were packed.
 #[derive(Debug, Clone, Copy)]
 pub enum Texts<'a> {
@@ -238,6 +287,8 @@ pub struct Record<'a> {
     pub compression_strategies: Option<&'a str>,
     /// Tools of the gateway's that were run for it, each call, with commas between.
     pub tools_executed: Option<&'a str>,
+    /// The same one by one, for spans.
+    pub tool_calls: ToolCalls<'a>,
     /// What guards decided: `name:action:kind:count`.
     pub guards: Texts<'a>,
     /// `hit`, `miss` or `bypass`, where answers are kept.
@@ -284,6 +335,7 @@ impl<'a> Record<'a> {
             compression_saved_tokens: None,
             compression_strategies: None,
             tools_executed: None,
+            tool_calls: ToolCalls::NONE,
             guards: Texts::NONE,
             cache: None,
             error: None,

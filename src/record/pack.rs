@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use super::trace::{Parent, TraceId};
-use super::{OK, Outcome, Record, Step, Texts, Timeline, Why, varint};
+use super::{OK, Outcome, Record, Step, Texts, Timeline, ToolCall, ToolCalls, Why, varint};
 use crate::usage::price::{Charge, PicoUsd};
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -50,6 +50,16 @@ mod of_record {
     // 32 to 36 are what both have.
     pub(super) const TOOLS_EXECUTED: u8 = 37;
     pub(super) const CACHE: u8 = 38;
+    pub(super) const TOOL_CALLS: u8 = 39;
+}
+
+/// Of a call of a tool.
+mod of_call {
+    pub(super) const NAME: u8 = 1;
+    pub(super) const ID: u8 = 2;
+    pub(super) const AT_US: u8 = 3;
+    pub(super) const DURATION_US: u8 = 4;
+    pub(super) const ERROR: u8 = 5;
 }
 
 /// And of an attempt's.
@@ -129,6 +139,10 @@ impl<'a> Record<'a> {
         }
         out.text(n::COMPRESSION_STRATEGIES, self.compression_strategies);
         out.text(n::TOOLS_EXECUTED, self.tools_executed);
+        let mut calls = self.tool_calls.iter().peekable();
+        if calls.peek().is_some() {
+            out.group(n::TOOL_CALLS, |out| calls.for_each(|call| out.group(ITEM, |out| call.pack(out))));
+        }
         out.texts(n::GUARDS, self.guards);
         out.text(n::CACHE, self.cache);
         out.text(n::ERROR, self.error);
@@ -178,6 +192,7 @@ impl<'a> Record<'a> {
                 n::COMPRESSION_SAVED => record.compression_saved_tokens = Some(value.number()?),
                 n::COMPRESSION_STRATEGIES => record.compression_strategies = Some(value.text()?),
                 n::TOOLS_EXECUTED => record.tools_executed = Some(value.text()?),
+                n::TOOL_CALLS => record.tool_calls = ToolCalls::Packed(value.bytes()?),
                 n::GUARDS => record.guards = Texts::Packed(value.bytes()?),
                 n::CACHE => record.cache = Some(value.text()?),
                 n::ERROR => record.error = Some(value.text()?),
@@ -246,6 +261,35 @@ impl<'a> Step<'a> {
     }
 }
 
+impl<'a> ToolCall<'a> {
+    fn pack(&self, out: &mut Out<'_>) {
+        use of_call as n;
+        out.text(n::NAME, Some(self.name));
+        out.text(n::ID, self.id);
+        out.time(n::AT_US, Some(self.at));
+        out.time(n::DURATION_US, Some(self.duration));
+        out.text(n::ERROR, self.error);
+    }
+
+    fn unpack(bytes: &'a [u8]) -> Option<Self> {
+        use of_call as n;
+        let mut call = Self { name: "", id: None, at: Duration::ZERO, duration: Duration::ZERO, error: None };
+        let mut members = Members(bytes);
+        while let Some((number, value)) = members.next_member()? {
+            match number {
+                n::NAME => call.name = value.text()?,
+                n::ID => call.id = Some(value.text()?),
+                n::AT_US => call.at = value.time()?,
+                n::DURATION_US => call.duration = value.time()?,
+                n::ERROR => call.error = Some(value.text()?),
+                // A newer version's.
+                _ => {}
+            }
+        }
+        Some(call)
+    }
+}
+
 /// What was used, of a record or an attempt.
 #[derive(Default)]
 struct Used<'a> {
@@ -290,6 +334,11 @@ pub(super) fn texts(bytes: &[u8]) -> impl Iterator<Item = &str> {
 /// A list of attempts.
 pub(super) fn steps(bytes: &[u8]) -> impl Iterator<Item = Step<'_>> {
     Members(bytes).map_while(|(_, value)| Step::unpack(value.bytes()?))
+}
+
+/// A list of calls of tools.
+pub(super) fn calls(bytes: &[u8]) -> impl Iterator<Item = ToolCall<'_>> {
+    Members(bytes).map_while(|(_, value)| ToolCall::unpack(value.bytes()?))
 }
 
 fn place<T: PartialEq + Copy>(all: &[T], one: T) -> u64 {

@@ -100,6 +100,19 @@ fn what_was_packed_is_read_as_it_was() {
     for why in Why::ALL {
         again(&Record { timeline: Timeline::Steps(&[Step { why, ..lost() }]), ..bare() });
     }
+    let called = [
+        Called { name: "weir_uuid".to_owned(), id: None, at: Duration::ZERO, duration: Duration::ZERO, error: None },
+        Called {
+            name: "files__read".to_owned(),
+            id: Some("call_1".to_owned()),
+            at: Duration::from_micros(7),
+            duration: Duration::from_secs(3),
+            error: Some("timeout"),
+        },
+    ];
+    let record = Record { tool_calls: ToolCalls::Called(&called), ..bare() };
+    again(&record);
+    assert!(Record::unpack(&record.pack()).unwrap().tool_calls.iter().eq(record.tool_calls.iter()));
     for class in 0..Usage::CLASSES.len() {
         let mut usage = Usage::default();
         *usage.classes_mut().into_iter().nth(class).unwrap() = u64::MAX;

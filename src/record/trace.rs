@@ -65,6 +65,12 @@ impl SpanId {
         Self::mixed(Self::of_request(request_id).0 ^ us.wrapping_add(1).wrapping_mul(STEP))
     }
 
+    /// `nth` is the call's place among the request's.
+    pub fn of_tool(request_id: Uuid, nth: usize) -> Self {
+        let nth = u64::try_from(nth).unwrap_or(u64::MAX);
+        Self::mixed(Self::of_request(request_id).0.swap_bytes() ^ nth.wrapping_add(1).wrapping_mul(STEP))
+    }
+
     fn mixed(number: u64) -> Self {
         Self(mix(number).max(1))
     }

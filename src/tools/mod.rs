@@ -86,6 +86,11 @@ impl Outcome {
         Self { text: text.into(), is_error: true, end: End::Failed, verbatim: None }
     }
 
+    /// Why it failed, in a word, if it did.
+    pub fn error(&self) -> Option<&'static str> {
+        (self.end != End::Done).then_some(self.end.as_str())
+    }
+
     fn ended(end: End, text: String) -> Self {
         Self { text, is_error: true, end, verbatim: None }
     }

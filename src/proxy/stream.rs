@@ -220,7 +220,8 @@ async fn stop(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error:
 /// Whether the client has begun to read an answer that is open for the next attempt: it broke, or waits for its
 /// next round.
 pub(super) fn is_open(x: &Exchange) -> bool {
-    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| attempt.answer.is_left_open())
+    let is_open = |answer: &Answer| answer.is_broken() || answer.is_stream() && answer.waits();
+    x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| is_open(&attempt.answer))
 }
 
 /// Ends a stream that was left open: nobody goes on with it.

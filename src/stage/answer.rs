@@ -262,12 +262,15 @@ impl Answer {
         }
     }
 
+    fn pipe(&self) -> Option<&dyn Pipe> {
+        let Mode::Stream(pipe) = &self.mode else { return None };
+        Some(pipe.as_ref())
+    }
+
     /// The head of what passes.
     pub fn passed_head(&self) -> Option<&passed::Head> {
-        match &self.mode {
-            Mode::Passed(passed) => Some(passed.head()),
-            _ => None,
-        }
+        let Mode::Passed(passed) = &self.mode else { return None };
+        Some(passed.head())
     }
 
     /// Takes an upstream chunk, leaves the client's. `end` comes once, with or without bytes.
@@ -308,36 +311,17 @@ impl Answer {
     /// What was said of a stream that broke and may go on elsewhere: by [`resume`](Self::resume), else
     /// by [`close`](Self::close).
     pub fn said(&self) -> Option<Said> {
-        match &self.mode {
-            Mode::Stream(pipe) => pipe.said(),
-            _ => None,
-        }
+        self.pipe()?.said()
     }
 
     /// Whether a stream broke and may go on elsewhere, or be asked for once more in its round.
     pub fn is_broken(&self) -> bool {
-        match &self.mode {
-            Mode::Stream(pipe) => {
-                pipe.is_open() && pipe.progress().ending.as_ref().is_some_and(|it| it.error().is_some())
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether a stream is open and nobody feeds it: it broke, or its round is over.
-    pub fn is_left_open(&self) -> bool {
-        match &self.mode {
-            Mode::Stream(pipe) => pipe.is_open() && pipe.progress().ending.is_some(),
-            _ => false,
-        }
+        self.error().is_some() && self.pipe().is_some_and(|pipe| pipe.is_open())
     }
 
     /// Whether the upstream that is asked now has said anything.
     pub fn has_begun(&self) -> bool {
-        match &self.mode {
-            Mode::Stream(pipe) => pipe.progress().has_content || pipe.progress().has_stopped,
-            _ => true,
-        }
+        self.pipe().is_none_or(|pipe| pipe.progress().has_content || pipe.progress().has_stopped)
     }
 
     /// Goes on with the answer of a target that was asked by
@@ -376,9 +360,7 @@ impl Answer {
 
     /// Has a stream's end tell of the gateway's tools that were run: a list, as JSON.
     pub fn executed(&mut self, tools: &str) {
-        if let Mode::Stream(pipe) = &mut self.mode {
-            pipe.executed(tools);
-        }
+        self.written(|pipe, _| pipe.executed(tools));
     }
 
     /// Ends an answer that waits with what is the client's of it; what was done beside its calls goes with
@@ -425,10 +407,7 @@ impl Answer {
 
     /// What is to be booked for the targets that a stream went on from, in their order.
     pub fn earlier(&self) -> &[(Usage, UsageSource)] {
-        match &self.mode {
-            Mode::Stream(pipe) => &pipe.progress().earlier,
-            _ => &[],
-        }
+        self.pipe().map_or(&[], |pipe| pipe.progress().earlier.as_slice())
     }
 
     /// Gives up on a stream; what comes back closes it for a client that has begun to read, unless
@@ -439,10 +418,7 @@ impl Answer {
 
     /// The error a stream ended with.
     pub fn error(&self) -> Option<&Error> {
-        match &self.mode {
-            Mode::Stream(pipe) => pipe.progress().ending.as_ref().and_then(Ending::error),
-            _ => None,
-        }
+        self.pipe()?.progress().ending.as_ref().and_then(Ending::error)
     }
 
     /// What was used, as far as it is known: the upstream's count, or what was seen, counted here.
@@ -459,10 +435,7 @@ impl Answer {
 
     /// Events that have come so far, pings aside; none where nobody looks.
     pub fn events_so_far(&self) -> Option<u64> {
-        match &self.mode {
-            Mode::Stream(pipe) => Some(pipe.progress().events),
-            _ => None,
-        }
+        self.pipe().map(|pipe| pipe.progress().events)
     }
 
     /// The model that the answer says it is of.

@@ -181,7 +181,9 @@ impl KeyLimits {
     fn scopes(&self, ask: &Ask<'_>, unix_ms: u64) -> (Vec<Arc<Gate>>, Vec<Arc<Purse>>) {
         let (mut gates, mut purses) = (Vec::new(), Vec::new());
         gates.extend(self.tenant.iter().cloned());
-        for (_, seat) in self.models.iter().filter(|(it, _)| it.matches(ask.model) || it.matches(ask.target)) {
+        // What asks for no model has nothing to do with theirs, also where they stand for all.
+        let models = self.models.iter().filter(|_| !ask.model.is_empty());
+        for (_, seat) in models.filter(|(it, _)| it.matches(ask.model) || it.matches(ask.target)) {
             gates.extend(seat.gate.iter().cloned());
             purses.extend(seat.purse.iter().cloned());
         }

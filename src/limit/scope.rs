@@ -123,6 +123,11 @@ impl Scope {
 pub struct CounterId(String);
 
 impl CounterId {
+    /// Of a tenant's calls of a tool.
+    pub fn of_tool(tenant: &str, tool: &str) -> Self {
+        Self(format!("{}/tool/{}/calls_per_minute", Plain(tenant), Plain(tool)))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -165,6 +170,7 @@ mod tests {
         assert_eq!(id(&tag), "acme/tag/team=*/team=x/concurrency");
         let budget = Budget::hard(Unit::Usd, 5, Period::plain(Per::Month));
         assert_eq!(tag.account(&budget).as_str(), "acme/tag/team=*/team=x/usd:month:1:UTC");
+        assert_eq!(CounterId::of_tool("acme", "a/b").as_str(), "acme/tool/a%2Fb/calls_per_minute");
     }
 
     #[test]

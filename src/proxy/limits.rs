@@ -4,7 +4,8 @@
 use super::Gateway;
 use super::context::Exchange;
 use crate::error::{Error, Result};
-use crate::limit::{Ask, Refusal, Want};
+use crate::limit::clock::Moment;
+use crate::limit::{Admission, Ask, Refusal, Want};
 use crate::stage::route::Target;
 use crate::usage::price::amount;
 
@@ -18,7 +19,21 @@ impl Gateway {
         let (user, want) = (x.user.as_deref(), want(x, target, &name));
         let ask = Ask { model: &plan.public, target: &name, user, tags: &x.tags, want };
         let at = self.clock.moment();
-        let admission = caller.limits.admit(&ask, at).map_err(|refusal| self.turned_away(x, &refusal))?;
+        let admitted = caller.limits.admit(&ask, at);
+        self.admitted(x, admitted, at).await
+    }
+
+    /// The same for a call of a tool from outside: a request of no model, without tokens.
+    pub(super) async fn limit_call(&self, x: &mut Exchange) -> Result<()> {
+        let caller = x.caller.as_ref().ok_or_else(|| Error::internal("nobody to limit"))?;
+        let ask = Ask { model: "", target: "", user: x.user.as_deref(), tags: &x.tags, want: Want::default() };
+        let at = self.clock.moment();
+        let admitted = caller.limits.admit(&ask, at);
+        self.admitted(x, admitted, at).await
+    }
+
+    async fn admitted(&self, x: &mut Exchange, admitted: Result<Admission, Refusal>, at: Moment) -> Result<()> {
+        let admission = admitted.map_err(|refusal| self.turned_away(x, &refusal))?;
         // From here on it is settled, also if the client leaves while the store is asked.
         let admission = x.admission.insert(admission);
         if let Some(shared) = &self.shared

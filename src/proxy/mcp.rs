@@ -1,62 +1,68 @@
 //! `/mcp`: the caller's tools for clients of the Model Context Protocol. What they say is
 //! [`crate::tools::protocol`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::ACCEPT;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use pingora_proxy::Session;
 
 use super::context::Exchange;
 use super::{Gateway, Served, body, capture, hooks, relay};
 use crate::config::tools::switched_on;
 use crate::error::{Error, Result};
-use crate::record::Outcome as End;
+use crate::record::{Called, Outcome as End};
+use crate::route::cause::Cause;
 use crate::stage::respond;
 use crate::tools::protocol::{self, Asked};
+use crate::tools::{Outcome as ToolOutcome, Tool};
+use crate::usage::price::{Charge, PicoUsd};
 
 impl Gateway {
-    /// Answers one message.
+    /// Answers one message, or opens the stream on which the client is told of changes.
     pub(super) async fn serve_mcp(&self, session: &mut Session, x: &mut Exchange) -> Result<Served> {
+        if session.req_header().method == Method::GET {
+            return self.follow_tools(session, x).await;
+        }
         let (limit_bytes, within) = (x.live.runtime.server.max_body_bytes, x.live.runtime.server.body_timeout);
         x.clock.pause();
         x.body = body::read(session, limit_bytes, within).await?;
         x.clock.go();
-        let answering = self.mcp_answer(x);
-        let answer = tokio::select! {
-            answer = answering => answer?,
-            () = relay::client_gone(session) => return Err(relay::gone()),
+        let (status, message) = match protocol::read(&x.body) {
+            Asked::Answer(message) => (StatusCode::OK, message),
+            Asked::Nothing => (StatusCode::ACCEPTED, Vec::new()),
+            Asked::ListTools { id } => (StatusCode::OK, protocol::listed(&id, &offered(session, x).await?)),
+            Asked::CallTool { id, name, arguments } => {
+                (StatusCode::OK, self.call_from_outside(session, x, (&id, &name, &arguments)).await?)
+            }
         };
-        let Some(message) = answer else {
-            return self.send_mcp(session, x, StatusCode::ACCEPTED, Bytes::new()).await;
-        };
-        self.send_mcp(session, x, StatusCode::OK, Bytes::from(message)).await
+        self.send_mcp(session, x, status, Bytes::from(message)).await
     }
 
-    /// The message that answers; `None` where nothing is to be said.
-    async fn mcp_answer(&self, x: &Exchange) -> Result<Option<Vec<u8>>> {
-        let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
-        let on = switched_on(&caller.key, None);
-        match protocol::read(&x.body) {
-            Asked::Answer(message) => Ok(Some(message)),
-            Asked::Nothing => Ok(None),
-            Asked::ListTools { id } => {
-                let tools = match on {
-                    Some(on) => x.live.tools.offered(on).await,
-                    None => Vec::new(),
-                };
-                Ok(Some(protocol::listed(&id, &tools)))
-            }
-            Asked::CallTool { id, name, arguments } => {
-                let Some(on) = on else { return Ok(Some(protocol::unknown_tool(&id))) };
-                let tools = x.live.tools.offered(on).await;
-                let Some(tool) = tools.iter().find(|tool| tool.spec().name == name) else {
-                    return Ok(Some(protocol::unknown_tool(&id)));
-                };
-                let caller = self.tool_caller(x);
-                let (outcome, _) = self.run_tool(tool, &arguments, &caller, on.timeout).await;
-                Ok(Some(protocol::called(&id, &outcome)))
-            }
-        }
+    /// Runs a tool, as one request of the caller's limits and a row of the ledger.
+    async fn call_from_outside(
+        &self,
+        session: &mut Session,
+        x: &mut Exchange,
+        (id, name, arguments): (&str, &str, &str),
+    ) -> Result<Vec<u8>> {
+        self.limit_call(x).await?;
+        x.end.charge = Charge::whole(PicoUsd(0));
+        let tools = offered(session, x).await?;
+        let on = x.caller.as_ref().and_then(|caller| switched_on(&caller.key, None));
+        let (Some(tool), Some(on)) = (tools.iter().find(|tool| tool.spec().name == name), on) else {
+            return Ok(protocol::unknown_tool(id));
+        };
+        let (caller, at) = (self.tool_caller(x), x.started.elapsed());
+        let ended = tokio::select! {
+            (outcome, _) = self.run_tool(tool, arguments, &caller, on.timeout) => Some(outcome),
+            () = relay::client_gone(session) => None,
+        };
+        let error = ended.as_ref().map_or(Some(Cause::ClientGone.as_str()), ToolOutcome::error);
+        let duration = x.started.elapsed().saturating_sub(at);
+        x.tool_calls.add(Called { name: name.to_owned(), id: None, at, duration, error });
+        ended.map(|outcome| protocol::called(id, &outcome)).ok_or_else(relay::gone)
     }
 
     async fn send_mcp(
@@ -78,6 +84,8 @@ impl Gateway {
         hooks::identify(&mut head, x);
         x.end.status = status.as_u16();
         x.end.outcome = End::Finished;
+        // Before the client can know of it: its next request finds what this one held given back.
+        self.settle(x);
         self.seal(x);
         capture::head(x, &head);
         capture::out(x, &body);
@@ -86,13 +94,30 @@ impl Gateway {
     }
 }
 
+/// The caller's tools, as long as it waits for them.
+pub(super) async fn offered(session: &mut Session, x: &Exchange) -> Result<Vec<Arc<Tool>>> {
+    let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
+    let Some(on) = switched_on(&caller.key, None) else { return Ok(Vec::new()) };
+    tokio::select! {
+        tools = x.live.tools.offered(on) => Ok(tools),
+        () = relay::client_gone(session) => Err(relay::gone()),
+    }
+}
+
+/// Whether a client takes a stream of events.
+pub(super) fn takes_events(headers: &HeaderMap) -> bool {
+    takes(headers, "text/event-stream")
+}
+
 /// Whether a client wants a stream of events and nothing else.
 fn takes_events_only(headers: &HeaderMap) -> bool {
-    let takes = |kind: &str| {
-        let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|one| one.split(';').next().is_some_and(|one| one.trim() == kind))
-    };
-    takes("text/event-stream") && !takes("application/json") && !takes("application/*") && !takes("*/*")
+    let others = ["application/json", "application/*", "*/*"];
+    takes_events(headers) && !others.iter().any(|kind| takes(headers, kind))
+}
+
+fn takes(headers: &HeaderMap, kind: &str) -> bool {
+    let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|one| one.split(';').next().is_some_and(|one| one.trim() == kind))
 }
 
 #[cfg(test)]

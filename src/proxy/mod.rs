@@ -21,6 +21,7 @@ mod discover;
 pub(crate) mod edge;
 pub(crate) mod examine;
 mod fleet;
+mod follow;
 mod guard;
 pub(crate) mod handover;
 mod hooks;
@@ -75,6 +76,7 @@ use self::background::Tokenizer;
 use self::connector::Pools;
 use self::context::Exchange;
 use self::database::Stored;
+use self::follow::Followers;
 use self::live::Live;
 use self::shutdown::InFlight;
 use crate::alert::Alerts;
@@ -118,6 +120,8 @@ pub(crate) struct Gateway {
     originals: Arc<Originals>,
     /// Answers that are given again.
     cache: Arc<Cache>,
+    /// Who is told of other lists of tools.
+    followers: Followers,
     /// Of the ledger; none where nothing is recorded.
     log: Option<Arc<Log>>,
     stored: Arc<Stored>,

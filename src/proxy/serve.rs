@@ -25,6 +25,7 @@ use super::credentials::Credentials;
 use super::database::{Opener, Stored};
 use super::discover::Discovery;
 use super::fleet::{self, Fleet};
+use super::follow::Followers;
 use super::handover::{Inherited, Old, Sockets};
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
@@ -434,6 +435,7 @@ fn gateway_service(
         captures: Arc::clone(&shared.captures),
         originals: Arc::default(),
         cache: Arc::clone(&shared.cache),
+        followers: Followers::default(),
         log: shared.log.clone(),
         stored: Arc::clone(&shared.stored),
         shared: shared.store.clone(),

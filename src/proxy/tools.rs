@@ -11,21 +11,42 @@ use tokio::task::JoinSet;
 
 use super::Gateway;
 use super::context::Exchange;
-use super::live::Live;
+use super::live::{Callers, Live};
 use super::local;
-use crate::limit::Who;
 use crate::limit::clock::Clock;
+use crate::limit::shared::{Kind, Need, Refused};
+use crate::limit::{CounterId, Who};
 use crate::record::Called;
 use crate::tenant::keys::Caller as Known;
 use crate::tools::{Caller, Outcome, Tool};
 use crate::wire::json::Obj;
 
-/// How often it is looked which servers are due.
+/// How often it is looked which servers are due, and whether lists have changed.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Tries servers of tools again that failed.
+/// Tries servers of tools again that failed, and tells who follows their lists where those may be others now.
 pub(super) struct Servers {
     pub(super) live: Arc<ArcSwap<Live>>,
+}
+
+/// What lists of tools depend on.
+struct Seen {
+    live: Arc<Live>,
+    callers: Arc<Callers>,
+    listings: u64,
+}
+
+impl Seen {
+    fn of(live: Arc<Live>) -> Self {
+        let (callers, listings) = (live.callers.load_full(), live.tools.listings());
+        Self { live, callers, listings }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.live, &other.live)
+            && Arc::ptr_eq(&self.callers, &other.callers)
+            && self.listings == other.listings
+    }
 }
 
 #[async_trait]
@@ -34,13 +55,23 @@ impl BackgroundService for Servers {
         let mut tick = tokio::time::interval(EVERY);
         // At most one for each server: one that hangs holds up no other.
         let mut running = JoinSet::new();
+        let mut seen = Seen::of(self.live.load_full());
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                _ = shutdown.changed() => return,
+                _ = shutdown.changed() => {
+                    // Who follows is let go.
+                    self.live.load().tools.tell();
+                    return;
+                }
             }
             while running.try_join_next().is_some() {}
-            self.live.load().tools.retries().into_iter().for_each(|retry| _ = running.spawn(retry));
+            let now = Seen::of(self.live.load_full());
+            now.live.tools.retries().into_iter().for_each(|retry| _ = running.spawn(retry));
+            if !now.is(&seen) {
+                seen = now;
+                seen.live.tools.tell();
+            }
         }
     }
 }
@@ -82,10 +113,26 @@ impl Gateway {
         within: Duration,
     ) -> (Outcome, Duration) {
         let began = Instant::now();
-        let outcome = tool.call(arguments, caller, within).await;
+        let outcome = match self.counted_by_all(tool, &caller.tenant).await {
+            Ok(()) => tool.call(arguments, caller, within).await,
+            Err(wait) => tool.limited(wait),
+        };
         let took = began.elapsed();
         self.telemetry.tool_called(&caller.tenant, tool.listed(), outcome.end.as_str(), took);
         (outcome, took)
+    }
+
+    /// Counts a call at the store, where replicas share their limits; or says how long until one may be made.
+    async fn counted_by_all(&self, tool: &Tool, tenant: &str) -> Result<(), Duration> {
+        let (Some(shared), Some((name, most))) = (&self.shared, tool.calls_per_minute()) else { return Ok(()) };
+        let kind = Kind::Window { limit: most.into(), length_ms: 60_000 };
+        let counter = shared.counter(CounterId::of_tool(tenant, name).as_str(), kind, None);
+        let wait_ms = match shared.take(&[Need { counter, units: 1 }]).await {
+            Ok(_) => return Ok(()),
+            Err(Refused::Full { wait_ms, .. }) => wait_ms.unwrap_or_default(),
+            Err(Refused::Closed { wait_ms, .. }) => wait_ms,
+        };
+        Err(Duration::from_millis(wait_ms))
     }
 
     /// For whom the tools of a request run.

@@ -48,7 +48,7 @@ pub enum Endpoint {
     Limits,
     /// `GET /v1/usage`
     Usage,
-    /// `POST /mcp`: tools, for clients of the Model Context Protocol.
+    /// `POST /mcp`, `GET /mcp`: tools, for clients of the Model Context Protocol.
     Mcp,
     /// Passed to a provider in its own format: images, audio, files, stored responses, ...
     Passed(Pass),
@@ -126,7 +126,7 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
         "/models" => (Endpoint::Models, GET),
         "/limits" => (Endpoint::Limits, GET),
         "/usage" => (Endpoint::Usage, GET),
-        "/mcp" => (Endpoint::Mcp, POST),
+        "/mcp" => (Endpoint::Mcp, POST_GET),
         // Cohere's clients say the version of their own.
         "/rerank" | "/v2/rerank" => (Endpoint::Rerank, POST),
         _ if gemini_call(below).is_some() => {
@@ -157,6 +157,7 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
 const GET: &[Method] = &[Method::GET, Method::HEAD];
 const HEAD: &[Method] = &[Method::HEAD, Method::GET];
 const POST: &[Method] = &[Method::POST];
+const POST_GET: &[Method] = &[Method::POST, Method::GET];
 
 /// The path without its version and without a slash at its end.
 fn below(path: &str) -> &str {

@@ -59,6 +59,13 @@ pub fn authenticate(
     }
 }
 
+/// The same for who came in before, and may not be let in any more.
+pub fn again(headers: &HeaderMap, keyring: &Keyring, origin: Origin, now: SystemTime) -> Result<Arc<Caller>> {
+    let shown = credential::extract(headers, None)?;
+    let caller = keyring.find(shown.secret(), now, || Ok(()))?;
+    caller.admit(now, origin.caller).map(|()| caller)
+}
+
 /// Who knows a good key never gets one of these. One that cannot be told from no key at the moment may be
 /// good: whoever shows it again and again is not to be shut out when it can be told.
 fn is_guess(kind: Kind) -> bool {

@@ -31,7 +31,7 @@ pub use self::toolbox::Toolbox;
 const MOST_ARGUMENT_BYTES: usize = 1 << 20;
 
 /// What the model is told of a tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// Letters, digits, `_` and `-`, at most 64 of them: what every vendor takes.
     pub name: String,
@@ -164,11 +164,9 @@ impl Tool {
         }
         // Some models write nothing where there is nothing to say.
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-        if let Some(wait) =
-            self.limit.as_ref().and_then(|(most, meter)| meter.take(&caller.tenant, *most, Instant::now()).err())
-        {
-            let text = format!("{} was called too often: try again in {}s.", self.spec.name, wait.as_secs() + 1);
-            return Outcome::ended(End::Limited, text);
+        let limit = self.limit.as_ref();
+        if let Some(wait) = limit.and_then(|(most, meter)| meter.take(&caller.tenant, *most, Instant::now()).err()) {
+            return self.limited(wait);
         }
         match tokio::time::timeout(within, self.work(arguments, caller)).await {
             Ok(outcome) => outcome,
@@ -179,6 +177,19 @@ impl Tool {
                 Outcome::timed_out(&self.spec.name, within)
             }
         }
+    }
+
+    /// Calls of a tenant in any minute, of what is called this in the configuration: a server's tools count
+    /// together.
+    pub fn calls_per_minute(&self) -> Option<(&str, u32)> {
+        let name = self.listed.split_once('/').map_or(self.listed.as_str(), |(server, _)| server);
+        self.limit.as_ref().map(|(most, _)| (name, *most))
+    }
+
+    /// What is told instead of a call that is one too many.
+    pub fn limited(&self, wait: Duration) -> Outcome {
+        let text = format!("{} was called too often: try again in {}s.", self.spec.name, wait.as_secs() + 1);
+        Outcome::ended(End::Limited, text)
     }
 
     async fn work(&self, arguments: &str, caller: &Caller) -> Outcome {

@@ -2,6 +2,7 @@
 //! (<https://modelcontextprotocol.io/specification/2025-11-25/basic/transports>). There are no sessions: every
 //! request stands by itself, so replicas need not know of each other.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::{Outcome, Tool};
@@ -91,11 +92,20 @@ fn initialized(id: &str, parameters: Option<&Raw<'_>>) -> Vec<u8> {
     {
         let mut body = Obj::new(&mut out);
         body.text("protocolVersion", version);
-        // Nobody is told of changes: there is no stream to tell it on.
-        body.obj("capabilities").obj("tools").bool("listChanged", false);
+        body.obj("capabilities").obj("tools").bool("listChanged", true);
         body.obj("serverInfo").text("name", "weir").text("version", env!("CARGO_PKG_VERSION"));
     }
     result(id, &String::from_utf8_lossy(&out))
+}
+
+/// Tells a client that it has other tools now.
+pub const LIST_CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+
+/// Another number for another list of tools.
+pub fn fingerprint(tools: &[Arc<Tool>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    tools.iter().for_each(|tool| tool.spec().hash(&mut hasher));
+    hasher.finish()
 }
 
 /// The answer to `tools/list`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 
 use super::builtin::BuiltIn;
 use super::fetch::Fetch;
@@ -23,6 +24,8 @@ pub struct Toolbox {
     /// In the order of the file.
     own: Vec<Own>,
     web: Option<Arc<dyn Web>>,
+    /// Sent to where lists may have changed.
+    changes: Arc<watch::Sender<()>>,
 }
 
 /// One of the configuration's.
@@ -44,15 +47,16 @@ impl Toolbox {
     /// where it is the same. `web` is asked only where there is need.
     pub fn new(runtime: &Runtime, web: fn() -> Arc<dyn Web>, old: Option<&Self>) -> Self {
         let built_in = BuiltIn::ALL.iter().map(|tool| Arc::new(tool.tool())).collect();
+        let changes = old.map(|old| Arc::clone(&old.changes)).unwrap_or_default();
         if runtime.tools.is_empty() {
-            return Self { built_in, ..Self::default() };
+            return Self { built_in, changes, ..Self::default() };
         }
         let web = old.and_then(|old| old.web.clone()).unwrap_or_else(web);
         let own = |settings: &Arc<ToolSettings>| {
             let known = old.and_then(|old| old.own.iter().find(|own| own.settings.name == settings.name));
             Own::new(settings, &web, known)
         };
-        Self { built_in, own: runtime.tools.iter().map(own).collect(), web: Some(web) }
+        Self { built_in, own: runtime.tools.iter().map(own).collect(), web: Some(web), changes }
     }
 
     /// The tools that are switched on, by name: always in the same order, so that prompts are cached. Waits for
@@ -69,13 +73,35 @@ impl Toolbox {
         all
     }
 
-    /// Another try for each server that failed and is due. For who has nothing else to do.
+    /// Another try for each server that failed and is due; where lists are followed, also for those whose list is
+    /// not what it was. For who has nothing else to do.
     pub fn retries(&self) -> Vec<impl Future<Output = ()> + Send + use<>> {
+        let are_followed = self.changes.receiver_count() > 0;
+        let is_due = |server: &Arc<Server>| server.is_due() || are_followed && server.is_outdated();
         let due = |own: &Own| match &own.holds {
-            Holds::Server(server) => Some(Arc::clone(server)).filter(|server| server.is_due()),
+            Holds::Server(server) => Some(Arc::clone(server)).filter(is_due),
             Holds::Tool(_) => None,
         };
         self.own.iter().filter_map(due).map(|server| async move { server.reconnect().await }).collect()
+    }
+
+    /// Wakes whoever follows, now and under later configurations.
+    pub fn tell(&self) {
+        self.changes.send_replace(());
+    }
+
+    /// Wakes up where lists may have changed.
+    pub fn follow(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Another number once a server has listed something else.
+    pub fn listings(&self) -> u64 {
+        let of = |own: &Own| match &own.holds {
+            Holds::Server(server) => server.listings(),
+            Holds::Tool(_) => 0,
+        };
+        self.own.iter().map(of).fold(0, u64::wrapping_add)
     }
 
     /// All that the configuration names, with how its servers stand, as JSON to read.

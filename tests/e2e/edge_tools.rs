@@ -141,7 +141,7 @@ fn an_account_can_be_asked_for() {
     let told: Value = serde_json::from_str(&text).unwrap();
     let usage = gateway.call("GET", "/v1/usage", &Value::Null).json()["data"].clone();
     assert_eq!(told["usage"], usage);
-    assert_eq!(told["limits"][0]["remaining"], 49, "{told}");
+    assert_eq!(told["limits"][0]["remaining"], 48, "{told}");
     let budgets = gateway.call("GET", "/v1/limits", &Value::Null).json()["budgets"].clone();
     assert_eq!(told["budgets"].as_array().unwrap().len(), budgets.as_array().unwrap().len());
 }

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::support::client::Answer;
-use crate::support::gateway::{Gateway, full_config, new_dir};
+use crate::support::client::{Answer, Client};
+use crate::support::gateway::{Gateway, KEY, full_config, new_dir};
 use crate::support::upstream::{Conn, Request, Upstream};
-use crate::support::wait::until;
+use crate::support::wait::{Gate, Opens, until};
 
 const MCP: &str = "/mcp";
 /// What the gateway shows to the server over HTTP.
@@ -288,4 +288,136 @@ fn a_reload_keeps_what_is_the_same() {
     // One that is dead and not yet waited for has no command line.
     let line = || std::fs::read(format!("/proc/{first}/cmdline")).unwrap_or_default();
     until("the old process to end", || line().is_empty().then_some(()));
+}
+
+fn post_call(gateway: &Gateway, name: &str, arguments: Value) -> Answer {
+    let params = json!({"name": name, "arguments": arguments});
+    gateway.post(MCP, &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
+}
+
+#[test]
+fn a_call_is_on_record_and_counts_as_a_request() {
+    let nobody = Upstream::nobody();
+    let tenant = "    edge_tools: {tools: [weir_uuid, weir_calculate]}\n    limits: {requests_per_minute: 3}\n";
+    let gateway = Gateway::start(&full_config("", nobody, nobody, tenant, ""));
+    for _ in 0..5 {
+        ask(&gateway, "initialize", &json!({"protocolVersion": "2025-06-18"}));
+        assert_eq!(names(&gateway).len(), 2);
+    }
+    assert!(!call(&gateway, "weir_uuid", &json!({})).1);
+    assert!(call(&gateway, "weir_calculate", &json!({"expression": "1 / 0"})).1);
+    let third = post_call(&gateway, "nothing", json!({}));
+    assert_eq!((third.status(), &third.json()["error"]["code"]), (200, &json!(-32602)));
+    let refused = post_call(&gateway, "weir_uuid", json!({}));
+    assert_eq!((refused.status(), &refused.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
+    assert!(refused.header("retry-after").parse::<u64>().is_ok());
+    assert_eq!(names(&gateway).len(), 2, "to look costs nothing");
+
+    let rows = until("the rows", || {
+        let rows = gateway.admin("GET", "/admin/v1/requests").json()["data"].as_array().unwrap().clone();
+        (rows.iter().filter(|row| row["outcome"] == "finished" && row["cost_usd"] != Value::Null).count() == 3)
+            .then_some(rows)
+    });
+    let called: Vec<&Value> = rows.iter().filter(|row| row["tools_executed"].is_string()).collect();
+    assert_eq!(called.len(), 2, "{rows:?}");
+    let row = called.iter().find(|row| row["tools_executed"] == "weir_uuid").unwrap();
+    assert_eq!(
+        (&row["tenant"], &row["key_id"], &row["format"], &row["status"], &row["outcome"], &row["model"]),
+        (&json!("acme"), &json!("acme-dev"), &json!("mcp"), &json!(200), &json!("finished"), &Value::Null)
+    );
+    assert_eq!((&row["cost_pico_usd"], &row["attempts"]), (&json!(0), &json!(0)), "{row}");
+    let logged = gateway.records();
+    assert!(logged.iter().any(|line| line["format"] == "mcp" && line["tools_executed"] == "weir_uuid"), "{logged:?}");
+}
+
+#[test]
+fn a_call_has_its_place_among_the_requests_that_run() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let held = gate.clone();
+    let server = Upstream::start(move |_, conn| {
+        held.pass();
+        conn.json(200, "{}");
+    });
+    let tools = format!(
+        "tools:\n  order: {{description: Orders, url: \"http://{}/\", schema: {{type: object}}}}\n",
+        server.address
+    );
+    let tenant = "    edge_tools: {tools: [order]}\n    limits: {concurrency: 1}\n";
+    let gateway = Gateway::start(&full_config("", server.address, server.address, tenant, &tools));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| post_call(&gateway, "order", json!({})));
+        until("the call", || (server.requests().len() == 1).then_some(()));
+        assert_eq!(post_call(&gateway, "order", json!({})).status(), 429);
+        assert_eq!(names(&gateway), ["order"]);
+        gate.open();
+        assert_eq!(first.join().unwrap().json()["result"]["isError"], false);
+    });
+    assert_eq!(post_call(&gateway, "order", json!({})).status(), 200);
+}
+
+/// The stream on which the caller is told of changes, open.
+fn follow(gateway: &Gateway, key: &str) -> Result<Client, u16> {
+    let bearer = format!("Bearer {key}");
+    let mut client = gateway.client();
+    client.request("GET", MCP, &[("authorization", &bearer), ("accept", "text/event-stream")], b"");
+    let head = client.head();
+    if head.status != 200 {
+        return Err(head.status);
+    }
+    assert!(head.header("content-type").starts_with("text/event-stream"), "{head:?}");
+    Ok(client)
+}
+
+/// The next notification of a stream; `None` where it ended.
+fn told(client: &mut Client) -> Option<Value> {
+    client.events().find(|event| !event.data.is_empty()).map(|event| event.json())
+}
+
+fn changed() -> Option<Value> {
+    Some(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+}
+
+#[test]
+fn a_client_is_told_when_its_list_changes() {
+    let nobody = Upstream::nobody();
+    let configuration = |switched_on: &str| {
+        let tenant = format!(
+            "    edge_tools: {{tools: [{switched_on}]}}\n  other:\n    keys: [{{id: other-dev, secret: \"{OTHER_KEY}\"}}]\n"
+        );
+        full_config("", nobody, nobody, &tenant, &format!("tools:\n{}", files("")))
+    };
+    let mut gateway = Gateway::start(&configuration("\"files/*\""));
+    let hello = ask(&gateway, "initialize", &json!({"protocolVersion": "2025-11-25"}));
+    assert_eq!(hello["result"]["capabilities"]["tools"]["listChanged"], true);
+    let (mut ours, mut others) = (follow(&gateway, KEY).unwrap(), follow(&gateway, OTHER_KEY).unwrap());
+    // The server has one more, and says so.
+    assert_eq!(call(&gateway, "files__grow", &json!({})).0, "grown");
+    assert_eq!(told(&mut ours), changed());
+    assert!(names(&gateway).contains(&"files__grown".to_owned()));
+    // The configuration switches another on.
+    let reload = |config: &str| {
+        gateway.write_config(config);
+        assert_eq!(gateway.admin("POST", "/admin/v1/reload").status(), 200);
+    };
+    reload(&configuration("\"files/*\", weir_uuid"));
+    assert_eq!(told(&mut ours), changed());
+    // A key that is gone has no stream.
+    reload(&configuration("\"files/*\", weir_uuid").replace(KEY, "wk-another-canary-91c0"));
+    assert_eq!(told(&mut ours), None);
+    assert_eq!(follow(&gateway, KEY).err(), Some(401));
+    // Nor does one live longer than the process; for the other tenant nothing has changed all the time.
+    gateway.signal("TERM");
+    assert_eq!(told(&mut others), None);
+    assert!(gateway.wait_exit().success());
+}
+
+#[test]
+fn streams_of_a_key_are_bounded() {
+    let gateway = start("{tools: [weir_uuid]}", "  x: {fetch: {hosts: [example.com]}}\n");
+    let mut open: Vec<Client> = (0..16).map(|_| follow(&gateway, KEY).unwrap()).collect();
+    assert_eq!(follow(&gateway, KEY).err(), Some(429));
+    drop(follow(&gateway, OTHER_KEY).unwrap());
+    open.pop();
+    until("a place", || follow(&gateway, KEY).ok());
 }

@@ -15,7 +15,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
 
 use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer, message, streamed};
-use crate::support::gateway::{Gateway, PROVIDER_KEY, config};
+use crate::rounds;
+use crate::support::gateway::{Gateway, PROVIDER_KEY, config, full_config};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::{Conn, Request, Upstream};
 use crate::support::wait::{Gate, Opens, until};
@@ -404,4 +405,42 @@ fn no_secret_and_no_prompt_is_exported() {
     }
     let all = [gateway.stdout(), gateway.stderr(), gateway.admin("GET", "/admin/v1/config").text(), gateway.metrics()];
     assert!(all.iter().all(|text| !text.contains("b3RscC1oZWFkZXI")), "the header of the collector is shown");
+}
+
+#[test]
+fn a_tool_that_is_run_has_a_span_without_what_it_was_told() {
+    const INTERNAL: i32 = 1;
+    let (upstream, collector) = (rounds::model(rounds::OWN), takes());
+    let tenant = format!("    edge_tools: {}\n", rounds::ALWAYS);
+    let otlp = format!(
+        "  otlp: {{endpoint: \"http://{}\", headers: {{authorization: \"{TOKEN}\"}}, interval: 1s}}",
+        collector.address
+    );
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, &tenant, &otlp));
+    assert_eq!(gateway.post(CHAT, &chat("openai/gpt-4o-mini", "What is six times seven?")).status(), 200);
+    let params = json!({"name": "weir_calculate", "arguments": {"expression": "1 / 0"}});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    assert_eq!(gateway.post("/mcp", &call).status(), 200);
+    let all = wait_spans(&collector, 2);
+    let tools: Vec<&Span> = all.iter().filter(|span| span.name == "execute_tool weir_calculate").collect();
+    assert_eq!(tools.len(), 2, "{all:?}");
+    for span in &tools {
+        let parent = all.iter().find(|other| other.span_id == span.parent_span_id).unwrap();
+        assert_eq!((span.kind, parent.kind, &span.trace_id), (INTERNAL, SERVER, &parent.trace_id));
+        assert!(parent.start_time_unix_nano <= span.start_time_unix_nano);
+        assert!(
+            span.start_time_unix_nano <= span.end_time_unix_nano
+                && span.end_time_unix_nano <= parent.end_time_unix_nano
+        );
+        let all = attributes(&span.attributes);
+        assert_eq!(
+            (&all["gen_ai.operation.name"], &all["gen_ai.tool.name"]),
+            (&json!("execute_tool"), &json!("weir_calculate"))
+        );
+        let is_models = parent.name.starts_with("chat ");
+        assert_eq!(all.get("gen_ai.tool.call.id").and_then(Value::as_str), is_models.then_some("call_1"));
+        assert_eq!(all.get("error.type").and_then(Value::as_str), (!is_models).then_some("error"));
+        assert_eq!(span.status.as_ref().is_some_and(|status| status.code == 2), !is_models);
+    }
+    assert!(!format!("{all:?}").contains("6 * 7") && !format!("{all:?}").contains("1 / 0"));
 }

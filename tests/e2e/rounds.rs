@@ -19,19 +19,19 @@ fn gateway(upstream: &Upstream, edge_tools: &str) -> Gateway {
     Gateway::start(&full_config("", upstream.address, upstream.address, &tenant, ""))
 }
 
-const ALWAYS: &str = "{tools: [weir_calculate, weir_uuid], always: true}";
+pub(crate) const ALWAYS: &str = "{tools: [weir_calculate, weir_uuid], always: true}";
 
 /// Which calls the model makes before it answers, and what it says to that.
 #[derive(Clone, Copy)]
-struct Script {
+pub(crate) struct Script {
     calls: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const OWN: Script = Script { calls: &[("call_1", TOOL, ARGUMENTS)] };
+pub(crate) const OWN: Script = Script { calls: &[("call_1", TOOL, ARGUMENTS)] };
 const BOTH: Script = Script { calls: &[("call_c", "client_tool", "{\"a\":1}"), ("call_e", TOOL, ARGUMENTS)] };
 
 /// A provider in all formats: the first time it calls, told what came of it it answers.
-fn model(script: Script) -> Upstream {
+pub(crate) fn model(script: Script) -> Upstream {
     Upstream::start(move |request, conn| answer(script, request, conn))
 }
 

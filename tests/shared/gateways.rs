@@ -37,7 +37,11 @@ fn upstream() -> Upstream {
 
 /// That many gateways of a tenant with these settings, which all know of each other.
 fn fleet(store: &str, upstream: &Upstream, tenant: &str, count: usize) -> Vec<Gateway> {
-    let config = full_config("", upstream.address, upstream.address, tenant, "");
+    fleet_with(store, upstream, tenant, "", count)
+}
+
+fn fleet_with(store: &str, upstream: &Upstream, tenant: &str, more: &str, count: usize) -> Vec<Gateway> {
+    let config = full_config("", upstream.address, upstream.address, tenant, more);
     let shared = format!("state:\n  shared: \"{store}\"\n");
     let config = config.replacen("state:\n", &shared, 1);
     assert!(config.contains(store));
@@ -94,6 +98,37 @@ fn row_35_two_and_four_gateways_keep_to_one_limit() {
             let wait: u64 = answer.header("retry-after").parse().unwrap();
             assert!((1..=3_661).contains(&wait), "{wait}");
         }
+    });
+}
+
+/// A call of a tool from outside: whether it was run.
+fn is_run(gateway: &Gateway) -> bool {
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "order", "arguments": {}}});
+    let headers = [("authorization", format!("Bearer {KEY}"))];
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = gateway.client().request("POST", "/mcp", &headers, call.to_string().as_bytes()).answer();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    answer.json()["result"]["isError"] == false
+}
+
+#[test]
+fn calls_of_a_tool_are_counted_by_all() {
+    on_each(|server| {
+        let upstream = Upstream::json(200, "{}");
+        let tools = format!(
+            "tools:\n  order: {{description: Orders, url: \"http://{}/\", schema: {{type: object}}, limits: {{calls_per_minute: 10}}}}\n",
+            upstream.address
+        );
+        let fleet = fleet_with(&server.url(), &upstream, "    edge_tools: {tools: [order]}\n", &tools, 2);
+        let (mut asked, mut run) = (0, 0);
+        // A store that is not asked in time refuses.
+        until("ten calls", || {
+            asked += 1;
+            run += usize::from(is_run(&fleet[asked % 2]));
+            (run == 10).then_some(())
+        });
+        assert!(!fleet.iter().any(is_run));
+        assert_eq!(upstream.requests().len(), 10);
     });
 }
 

@@ -96,7 +96,7 @@ impl Fetch {
             Some(Host::Ipv6(ip)) => vec![SocketAddr::new(IpAddr::V6(ip), server.port)],
             _ => looked_up(&server).await?,
         };
-        if !host.private && found.iter().any(|address| !address::is_public(address.ip())) {
+        if !host.private && !are_public(&found) {
             return Err(format!("{} is not a public address, and is not allowed.", server.host));
         }
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
@@ -179,6 +179,11 @@ fn is_listed(listed: &str, host: &str) -> bool {
         // Addresses have more than one spelling.
         None => listed == host || listed.parse::<IpAddr>().is_ok_and(|ip| host.parse() == Ok(ip)),
     }
+}
+
+/// Of a name that stands for several, one that is not public is one too many.
+fn are_public(found: &[SocketAddr]) -> bool {
+    found.iter().all(|address| address::is_public(address.ip()))
 }
 
 async fn looked_up(server: &BaseUrl) -> Result<Vec<SocketAddr>, String> {

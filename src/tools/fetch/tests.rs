@@ -189,3 +189,22 @@ async fn private_hosts_have_to_be_said() {
     assert_eq!(asked(&fetch, "http://[0::1]/html").await, Outcome::done("Hi"));
     assert_eq!(site.asked.lock().unwrap().len(), 2);
 }
+
+/// A name that stands for something else the next time it is looked up is not looked up again.
+#[tokio::test]
+async fn a_name_is_asked_where_it_was_looked_at() {
+    let (fetch, site) = fetch(&[host("localhost", true, &[])]);
+    assert_eq!(asked(&fetch, "http://localhost/html").await, Outcome::done("Hi"));
+    let asked = site.asked.lock().unwrap();
+    let (authority, addresses, _) = &asked[0];
+    assert_eq!(authority, "localhost");
+    assert!(!addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
+}
+
+#[test]
+fn every_address_of_a_name_has_to_be_public() {
+    let at = |address: [u8; 4]| SocketAddr::from((address, 443));
+    let (public, private) = (at([93, 184, 216, 34]), at([10, 0, 0, 1]));
+    assert!(are_public(&[public, public]));
+    assert!(!are_public(&[public, private]) && !are_public(&[private, public]));
+}

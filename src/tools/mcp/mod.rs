@@ -55,6 +55,8 @@ pub(super) struct Server {
 struct State {
     connection: Option<Arc<Connection>>,
     listed: Option<Arc<Vec<Listed>>>,
+    /// How often that was another list than before.
+    listings: u64,
     failures: u32,
     unanswered: u32,
     /// While it fails: when it is tried again.
@@ -144,6 +146,15 @@ impl Server {
         self.with(|state| state.failures > 0 && state.retry_at.is_none_or(|at| Instant::now() >= at))
     }
 
+    /// Whether what it listed may not hold any more: it said so, or its connection has ended.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.with(|state| state.listed.is_some()) && self.current().is_none()
+    }
+
+    pub(super) fn listings(&self) -> u64 {
+        self.with(|state| state.listings)
+    }
+
     /// Tries again, unless somebody does.
     pub(super) async fn reconnect(&self) {
         let Ok(_one) = self.busy.try_lock() else { return };
@@ -159,6 +170,8 @@ impl Server {
             Ok(listed) => {
                 let listed = Arc::new(listed);
                 self.with(|state| {
+                    let is_same = state.listed.as_ref() == Some(&listed);
+                    state.listings = state.listings.wrapping_add(u64::from(!is_same));
                     state.listed = Some(Arc::clone(&listed));
                     (state.failures, state.retry_at) = (0, None);
                 });

@@ -110,6 +110,17 @@ async def an_older_handshake_works(public, _):
         assert json.loads(text(result)) == {"result": str(2**100), "rounded": False}, result
 
 
+async def changes_can_be_followed(public, _):
+    head = {"authorization": f"Bearer {KEY}", "accept": "text/event-stream"}
+    async with httpx2.AsyncClient(headers=head) as http, http.stream("GET", f"http://127.0.0.1:{public}/mcp") as answer:
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/event-stream"), answer
+        async for line in answer.aiter_lines():
+            assert line.startswith(":"), line
+            break
+    async with client(public, KEY) as connected:
+        assert connected.server_capabilities.tools.list_changed, connected.server_capabilities
+
+
 async def another_tenant_has_none_of_it(public, _):
     async with client(public, OTHER) as connected:
         assert await names(connected) == []
@@ -143,7 +154,10 @@ async def a_model_behind_a_chat_calls_them(public, _):
     assert said.startswith("The tools answered: ") and "Asia/Tokyo" in said and "42" in said, answer
     assert [call["name"] for call in answer["weir_tools_executed"]] == ["time__get_current_time", "notes__add"], answer
     streamed = await asyncio.to_thread(chat, public, asked, True)
-    assert "Asia/Tokyo" in streamed and "time__get_current_time" not in streamed and "[DONE]" in streamed, streamed
+    assert "Asia/Tokyo" in streamed and '"tool_calls"' not in streamed and "[DONE]" in streamed, streamed
+    finish = next(line for line in streamed.splitlines() if '"finish_reason":"stop"' in line)
+    executed = json.loads(finish.removeprefix("data: "))["weir_tools_executed"]
+    assert [call["name"] for call in executed] == ["time__get_current_time", "notes__add"], streamed
 
 
 CHECKS = [
@@ -152,6 +166,7 @@ CHECKS = [
     a_server_over_http_is_called,
     many_at_once_get_their_own_answers,
     an_older_handshake_works,
+    changes_can_be_followed,
     another_tenant_has_none_of_it,
     a_model_behind_a_chat_calls_them,
     the_admin_api_shows_the_servers,

@@ -290,7 +290,7 @@ fn a_reload_keeps_what_is_the_same() {
     until("the old process to end", || line().is_empty().then_some(()));
 }
 
-fn post_call(gateway: &Gateway, name: &str, arguments: Value) -> Answer {
+fn post_call(gateway: &Gateway, name: &str, arguments: &Value) -> Answer {
     let params = json!({"name": name, "arguments": arguments});
     gateway.post(MCP, &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
 }
@@ -306,9 +306,9 @@ fn a_call_is_on_record_and_counts_as_a_request() {
     }
     assert!(!call(&gateway, "weir_uuid", &json!({})).1);
     assert!(call(&gateway, "weir_calculate", &json!({"expression": "1 / 0"})).1);
-    let third = post_call(&gateway, "nothing", json!({}));
+    let third = post_call(&gateway, "nothing", &json!({}));
     assert_eq!((third.status(), &third.json()["error"]["code"]), (200, &json!(-32602)));
-    let refused = post_call(&gateway, "weir_uuid", json!({}));
+    let refused = post_call(&gateway, "weir_uuid", &json!({}));
     assert_eq!((refused.status(), &refused.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
     assert!(refused.header("retry-after").parse::<u64>().is_ok());
     assert_eq!(names(&gateway).len(), 2, "to look costs nothing");
@@ -346,14 +346,14 @@ fn a_call_has_its_place_among_the_requests_that_run() {
     let tenant = "    edge_tools: {tools: [order]}\n    limits: {concurrency: 1}\n";
     let gateway = Gateway::start(&full_config("", server.address, server.address, tenant, &tools));
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| post_call(&gateway, "order", json!({})));
+        let first = scope.spawn(|| post_call(&gateway, "order", &json!({})));
         until("the call", || (server.requests().len() == 1).then_some(()));
-        assert_eq!(post_call(&gateway, "order", json!({})).status(), 429);
+        assert_eq!(post_call(&gateway, "order", &json!({})).status(), 429);
         assert_eq!(names(&gateway), ["order"]);
         gate.open();
         assert_eq!(first.join().unwrap().json()["result"]["isError"], false);
     });
-    assert_eq!(post_call(&gateway, "order", json!({})).status(), 200);
+    assert_eq!(post_call(&gateway, "order", &json!({})).status(), 200);
 }
 
 /// The stream on which the caller is told of changes, open.

@@ -62,9 +62,12 @@ const checks = {
     isThreeTenths(answer.choices[0].message.content);
     assert.equal(answer.weir_tools_executed[0].name, "weir_calculate");
     const stream = openai.chat.completions.stream(chat);
+    let last;
+    stream.on("chunk", (chunk) => { last = chunk.choices.length ? chunk : last; });
     const final = (await stream.finalChatCompletion()).choices[0];
     isThreeTenths(final.message.content);
     assert.equal(final.finish_reason, "stop");
+    assert.equal(last.weir_tools_executed[0].name, "weir_calculate");
     const headers = { headers: { "x-weir-tools": "weir_calculate" } };
     const asked = { model: `${provider}/sim-1`, max_tokens: 200, messages: user(content) };
     isThreeTenths((await anthropic.messages.create(asked, headers)).content.at(-1).text);

@@ -140,9 +140,11 @@ def chat_with_a_tool_of_the_gateways(provider):
     equal((answer.choices[0].finish_reason, answer.choices[0].message.tool_calls), ("stop", None))
     equal(answer.weir_tools_executed[0]["name"], "weir_calculate")
     stream = OPENAI.chat.completions.create(model=f"{provider}/sim-1", messages=user(CALCULATE), extra_body=extra, stream=True)
-    chunks = [chunk.choices[0].delta for chunk in stream if chunk.choices]
-    is_three_tenths("".join(delta.content or "" for delta in chunks))
-    equal([delta.tool_calls for delta in chunks if delta.tool_calls], [])
+    chunks = [chunk for chunk in stream if chunk.choices]
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    is_three_tenths("".join(delta.content or "" for delta in deltas))
+    equal([delta.tool_calls for delta in deltas if delta.tool_calls], [])
+    equal(chunks[-1].weir_tools_executed[0]["name"], "weir_calculate")
 
 
 @check
@@ -277,7 +279,9 @@ def responses_with_a_tool_of_the_gateways(provider):
     answer = OPENAI.responses.create(**options)
     is_three_tenths(answer.output_text)
     with OPENAI.responses.stream(**options) as stream:
-        is_three_tenths(stream.get_final_response().output_text)
+        answer = stream.get_final_response()
+    is_three_tenths(answer.output_text)
+    equal(answer.weir_tools_executed[0]["name"], "weir_calculate")
 
 
 @check

@@ -158,7 +158,9 @@ impl Server {
     /// Tries again, unless somebody does.
     pub(super) async fn reconnect(&self) {
         let Ok(_one) = self.busy.try_lock() else { return };
-        self.list_within(RECONNECT).await;
+        // A list that is outdated is waited for, one that could not be had is not.
+        let within = if self.with(|state| state.failures > 0) { RECONNECT } else { CONNECT };
+        self.list_within(within).await;
     }
 
     async fn list_within(&self, within: Duration) -> Arc<Vec<Listed>> {

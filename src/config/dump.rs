@@ -309,6 +309,10 @@ fn guard(guarding: &Guarding) -> Value {
         "action": guard.action.as_str(),
         "on": on.into_iter().filter(|(_, looks)| *looks).map(|(side, _)| side).collect::<Vec<_>>(),
         "service": guarding.service.as_ref().map(service),
+        "schema": guarding.form.map(|form| json!({
+            "repair": form.repairs,
+            "on_error": if form.fails_open { "open" } else { "closed" },
+        })),
     })
 }
 

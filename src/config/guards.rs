@@ -14,6 +14,17 @@ pub use crate::guard::Side;
 pub struct Guarding {
     pub guard: Arc<Guard>,
     pub service: Option<Service>,
+    /// Where it holds answers against what was asked for.
+    pub form: Option<Form>,
+}
+
+/// How answers are held against the JSON that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// One that does not fit is mended, or asked for once more.
+    pub repairs: bool,
+    /// A schema that cannot be used holds nobody up.
+    pub fails_open: bool,
 }
 
 /// A service that judges texts.

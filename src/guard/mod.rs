@@ -19,11 +19,13 @@ mod cards;
 mod detect;
 mod email;
 mod escaping;
+mod form;
 mod iban;
 mod injection;
 mod national;
 mod patterns;
 mod phone;
+pub mod schema;
 mod secrets;
 mod text;
 mod vault;
@@ -33,6 +35,7 @@ mod words;
 
 pub use board::{Board, Decision};
 pub use detect::{Detectors, Hit};
+pub use form::{Fate, Form, Rules as FormRules};
 pub use patterns::Unfit;
 pub use vault::Vault;
 pub use watch::{Guard, Side, Verdict as Outcome, Watch};
@@ -61,10 +64,12 @@ pub enum Kind {
     Patterns,
     /// What a service outside found.
     External,
+    /// An answer that is not the JSON that was asked for.
+    Schema,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Secrets,
         Self::Cards,
         Self::Iban,
@@ -75,6 +80,7 @@ impl Kind {
         Self::Words,
         Self::Patterns,
         Self::External,
+        Self::Schema,
     ];
 
     /// Those that a guard asks for by name.
@@ -93,6 +99,7 @@ impl Kind {
             Self::Words => "words",
             Self::Patterns => "patterns",
             Self::External => "external",
+            Self::Schema => "schema",
         }
     }
 
@@ -109,6 +116,7 @@ impl Kind {
             Self::Words => "WORD",
             Self::Patterns => "PATTERN",
             Self::External => "EXTERNAL",
+            Self::Schema => "JSON",
         }
     }
 

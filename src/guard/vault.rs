@@ -63,6 +63,23 @@ impl Vault {
         self.values.get(placeholder).map(|value| &**value)
     }
 
+    /// A text in which nothing can be put back any more: its placeholders say what was there, and not which.
+    pub fn forget(&self, text: &str) -> String {
+        let runs = Runs::default();
+        let bytes = Text::new(text, true, &runs);
+        let (mut out, mut sent) = (String::with_capacity(text.len()), 0);
+        for place in memchr::memchr_iter(b'[', text.as_bytes()) {
+            let Verdict::Hit(end) = placeholder_at(bytes, place) else { continue };
+            let Some(label) = text.get(place..end).filter(|found| self.values.contains_key(*found)) else { continue };
+            out.push_str(text.get(sent..place).unwrap_or_default());
+            out.push_str(label.split('_').next().unwrap_or_default());
+            out.push(']');
+            sent = end;
+        }
+        out.push_str(text.get(sent..).unwrap_or_default());
+        out
+    }
+
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }

@@ -138,6 +138,11 @@ impl Watch {
         Self { guards: Arc::new([]), ..self.of_answer() }
     }
 
+    /// See [`Vault::forget`].
+    pub fn forget(&self, text: &str) -> String {
+        self.vault.forget(text)
+    }
+
     pub fn board(&self) -> &Arc<Board> {
         &self.board
     }

@@ -25,6 +25,7 @@ use crate::cache::key::{self, Ask, Key};
 use crate::cache::store::Task;
 use crate::config::cache::{Caching, switched_on};
 use crate::error::{Error, Kind, Result};
+use crate::guard;
 use crate::limit::clock::unix_ms;
 use crate::record::Why;
 use crate::stage::accept::Endpoint;
@@ -204,7 +205,7 @@ fn key(x: &Exchange, attempt: &Attempt, rules: &Rules, client: &request::Parts) 
     let prepared = &attempt.prepared;
     let is_plain = x.endpoint?.generation().is_some() || x.endpoint.and_then(Endpoint::embeddings).is_some();
     let has_own_way = x.pass_through || x.edge.is_some() || x.passage.is_some() || !prepared.earlier.is_empty();
-    let is_alone = !matches!(attempt.why, Why::Hedge | Why::Continuation | Why::Tools);
+    let is_alone = !matches!(attempt.why, Why::Hedge | Why::Continuation | Why::Tools | Why::Repair);
     if !is_plain || has_own_way || !is_alone || rules.wish == Some(Wish::Skip) {
         return None;
     }
@@ -282,10 +283,12 @@ pub(super) fn piece(attempt: &mut Attempt, piece: Option<&Bytes>) {
 
 /// The answer has come to a good end.
 pub(super) fn keep(gateway: &Gateway, x: &mut Exchange, leg: &Leg) {
+    let is_wrong = x.guards.as_ref().is_some_and(|guarded| guarded.board().has_found(guard::Kind::Schema));
     let Some(attempt) = &mut x.attempt else { return };
     let Some(Cached::Miss(writing)) = &mut attempt.cached else { return };
     let Some(writing) = writing.take() else { return };
-    let Some(head) = leg.head().filter(|head| head.status == 200 && attempt.answer.error().is_none()) else {
+    let is_good = |status: StatusCode| status == 200 && attempt.answer.error().is_none() && !is_wrong;
+    let Some(head) = leg.head().filter(|head| is_good(head.status)) else {
         return writing.unfit();
     };
     let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -301,6 +304,15 @@ pub(super) fn keep(gateway: &Gateway, x: &mut Exchange, leg: &Leg) {
 pub(super) fn let_go(attempt: &mut Attempt) {
     if let Some(Cached::Miss(writing)) = &mut attempt.cached {
         *writing = None;
+    }
+}
+
+/// The answer is not one to give again: who waits for it asks for himself.
+pub(super) fn unfit(attempt: &mut Attempt) {
+    if let Some(Cached::Miss(writing)) = &mut attempt.cached
+        && let Some(writing) = writing.take()
+    {
+        writing.unfit();
     }
 }
 

@@ -210,6 +210,16 @@ impl Gateway {
         used.map(|(usage, _)| usage).unwrap_or_default()
     }
 
+    /// The attempt is the one to answer after all: what it used is the row's own.
+    pub(super) fn unbook(&self, x: &mut Exchange) {
+        let Some(at) = x.attempt.as_ref().map(|attempt| x.since_start(attempt)) else { return };
+        let Some(tried) = x.timeline.iter_mut().rfind(|tried| tried.at == at) else { return };
+        if let Some((usage, source)) = tried.usage.take() {
+            (x.end.usage, x.end.usage_source) = (Some(usage), source);
+            x.end.charge = std::mem::take(&mut tried.charge);
+        }
+    }
+
     /// What all attempts that are over have cost, as far as that is known.
     pub(super) fn spent(&self, x: &Exchange) -> PicoUsd {
         so_far(x, None).cost

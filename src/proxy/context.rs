@@ -11,6 +11,7 @@ use super::cache::{Cached, Rules};
 use super::edge::Edge;
 use super::line::Place;
 use super::live::Live;
+use super::repair::Repair;
 use super::shutdown::Ticket;
 use super::tools::Calls;
 use crate::capture::{self, Recorder};
@@ -102,6 +103,8 @@ pub(crate) struct Exchange {
     pub(crate) edge: Option<Box<Edge>>,
     /// Those that were run for it.
     pub(crate) tool_calls: Calls,
+    /// Once its answer was not what was asked for, and the model is asked again.
+    pub(crate) repair: Option<Box<Repair>>,
     /// Where answers are kept for it.
     pub(crate) cache: Option<Box<Rules>>,
     /// Where somebody wants to see it.
@@ -289,6 +292,7 @@ impl Exchange {
             head_is_out: false,
             edge: None,
             tool_calls: Calls::default(),
+            repair: None,
             cache: None,
             capture: None,
             runs: None,
@@ -335,6 +339,10 @@ impl Exchange {
         match (self.endpoint, &self.parsed) {
             (Some(endpoint), Some(parsed)) => {
                 let extra = self.edge.as_ref().map(|edge| edge.extra());
+                let extra = match &self.repair {
+                    Some(repair) => Some(repair.extra(extra.unwrap_or_default())),
+                    None => extra,
+                };
                 Ok(Source { endpoint, body: &self.body, parsed, strict: self.strict, betas: &self.betas, extra })
             }
             _ => Err(Error::internal("nothing was parsed")),

@@ -73,6 +73,7 @@ impl Edge {
         Extra {
             offers: &self.offers,
             rounds: &self.rounds,
+            again: None,
             is_last: self.is_last,
             tenant: &self.tenant,
             unix_seconds: self.unix_seconds,
@@ -81,7 +82,7 @@ impl Edge {
 
     /// What of its answer is not the client's.
     pub(super) fn own(&self) -> Own {
-        Own { names: Arc::clone(&self.names), earlier: self.earlier, said: self.said.as_slice().into() }
+        Own { names: Arc::clone(&self.names), earlier: self.earlier, said: self.said.as_slice().into(), form: None }
     }
 }
 
@@ -209,7 +210,10 @@ async fn run(
     let caller = gateway.tool_caller(x);
     let (round, within, at) = (edge.rounds.len() + 1, edge.settings.timeout, x.started.elapsed());
     let ended = {
-        let mut work = pin!(join_all(calls.iter().map(|call| one(gateway, edge, call, &caller, within))));
+        // The tools are the tenant's own: nothing is hidden from them.
+        let shown = |call: &Call| x.guards.as_ref().map(|guarded| guarded.shown(&call.arguments).into_owned());
+        let one = |call| one(gateway, edge, (call, shown(call)), &caller, within);
+        let mut work = pin!(join_all(calls.iter().map(one)));
         loop {
             tokio::select! {
                 biased;
@@ -223,7 +227,7 @@ async fn run(
     for (call, (outcome, took)) in calls.iter().zip(ended) {
         let (name, error) = (call.name.clone(), outcome.error());
         x.tool_calls.add(Called { name, id: plain_id(call), at, duration: took, error });
-        let Outcome { text, is_error, .. } = outcome;
+        let Outcome { text, is_error, .. } = guarded(gateway, x, outcome).await;
         executed.push(Executed { name: call.name.clone(), round, took, is_error });
         done.push(Done { call: call.clone(), text, is_error });
     }
@@ -242,9 +246,24 @@ fn plain_id(call: &Call) -> Option<String> {
     (id.len() <= LONGEST_ID_BYTES && !Seal::may_be_in(id.as_bytes())).then(|| id.into_owned())
 }
 
-async fn one(gateway: &Gateway, edge: &Edge, call: &Call, caller: &Caller, within: Duration) -> (Outcome, Duration) {
+/// What a tool gave, as the model may have it.
+async fn guarded(gateway: &Gateway, x: &mut Exchange, outcome: Outcome) -> Outcome {
+    let Some(guarded) = x.guards.as_deref_mut() else { return outcome };
+    match Box::pin(gateway.guard_result(guarded, &outcome.text)).await {
+        Some(text) => Outcome { text, ..outcome },
+        None => Outcome::failed("The result was withheld by a guard."),
+    }
+}
+
+async fn one(
+    gateway: &Gateway,
+    edge: &Edge,
+    (call, shown): (&Call, Option<String>),
+    caller: &Caller,
+    within: Duration,
+) -> (Outcome, Duration) {
     match edge.tools.iter().find(|tool| tool.spec().name == call.name) {
-        Some(tool) => gateway.run_tool(tool, &call.arguments, caller, within).await,
+        Some(tool) => gateway.run_tool(tool, shown.as_deref().unwrap_or(&call.arguments), caller, within).await,
         None => (Outcome::failed("There is no such tool."), Duration::ZERO),
     }
 }
@@ -253,6 +272,12 @@ async fn one(gateway: &Gateway, edge: &Edge, call: &Call, caller: &Caller, withi
 async fn release(gateway: &Gateway, session: &mut Session, x: &mut Exchange, done: &[Done]) -> Result<()> {
     let edge = x.edge.as_ref().ok_or_else(|| Error::internal("no tools"))?;
     let (tenant, unix_seconds) = (edge.tenant.clone(), edge.unix_seconds);
+    let kept: Option<Vec<Done>> = x.guards.as_ref().map(|guarded| {
+        // The next request has placeholders of its own: what these stand for nobody can tell then.
+        let forget = |done: &Done| Done { text: guarded.watch().forget(&done.text), ..done.clone() };
+        done.iter().map(forget).collect()
+    });
+    let done = kept.as_deref().unwrap_or(done);
     let attempt = x.attempt_mut()?;
     let seal = attempt.target.deployment.seal.clone();
     let out = attempt.answer.release(done, Keeper { seal: &seal, tenant: &tenant, unix_seconds })?;

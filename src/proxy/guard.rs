@@ -11,11 +11,13 @@ use super::context::Exchange;
 use super::{Gateway, parse_body};
 use crate::config::guards::{Guarding, Service, Side};
 use crate::error::{Error, Kind, Result};
-use crate::guard::Action;
+use crate::guard::{Action, Kind as Found};
 use crate::stage::accept::Endpoint;
-use crate::stage::guard::{self, Done, Guarded, Judged};
+use crate::stage::guard::{self, Done, Guarded, Judged, Looks};
 use crate::stage::respond;
 use crate::wire::Client;
+use crate::wire::envelope::Envelope;
+use crate::wire::json::Str;
 use pingora_http::RequestHeader;
 
 /// The guards that apply to a request; mostly none.
@@ -41,13 +43,15 @@ impl Gateway {
             x.body = body;
             parse_body(head, x, endpoint)?;
         }
-        Ok(())
+        let (Some(guarded), Some(parsed)) = (&mut x.guards, &x.parsed) else { return Ok(()) };
+        guarded.open_form(&Envelope::restore(&x.body, &parsed.outline)?, parsed.choices)
     }
 
-    async fn look(&self, x: &Exchange, endpoint: Endpoint, guarded: &mut Guarded) -> Result<Option<Bytes>> {
-        let mut changed = guarded.input(&x.body)?;
+    /// What goes on of what is told to the model; `None` where that is all as it is.
+    async fn pass(&self, guarded: &mut Guarded, body: &Bytes) -> Result<Option<Bytes>> {
+        let mut changed = guarded.input(body)?;
         for (place, guarding) in guarded.services(Side::Input) {
-            let body = changed.as_ref().unwrap_or(&x.body).clone();
+            let body = changed.as_ref().unwrap_or(body).clone();
             let text = std::str::from_utf8(&body).map_err(Error::internal)?;
             match self.judge(guarded, (place, &guarding), Side::Input, text).await? {
                 Done::Same => {}
@@ -55,6 +59,21 @@ impl Gateway {
                 Done::Blocked(message) => return Err(guard::blocked(message)),
             }
         }
+        Ok(changed)
+    }
+
+    /// Has them look at what a tool of the gateway's gave. `None`: the model is told nothing of it.
+    pub(super) async fn guard_result(&self, guarded: &mut Guarded, text: &str) -> Option<String> {
+        let body = Bytes::from(Str::from_text(text).raw().to_owned());
+        let looks = guarded.look_at(Looks::Strings);
+        let passed = self.pass(guarded, &body).await;
+        guarded.look_at(looks);
+        let Some(body) = passed.ok()? else { return Some(text.to_owned()) };
+        Some(Str::from_raw(std::str::from_utf8(&body).ok()?)?.text().into_owned())
+    }
+
+    async fn look(&self, x: &Exchange, endpoint: Endpoint, guarded: &mut Guarded) -> Result<Option<Bytes>> {
+        let changed = self.pass(guarded, &x.body).await?;
         let streams = x.parsed.as_ref().is_some_and(|parsed| parsed.stream);
         if streams && !guarded.services(Side::Output).is_empty() {
             return Err(Error::invalid("stream", "a guard looks at whole answers only: ask for one without `stream`"));
@@ -85,7 +104,7 @@ impl Gateway {
                     Ok(Err(error)) => error,
                     _ => Error::new(Kind::UpstreamTimeout, "no answer in time"),
                 };
-                guarded.board().failed(place);
+                guarded.board().failed(place, Found::External);
                 tracing::warn!(guard = guarding.guard.name, service = %service.url, %why, "a guard could not be asked");
                 let passes = service.fails_open || guarding.guard.action < Action::Mask;
                 if passes { Ok(Done::Same) } else { Err(guard::unjudged(service, &why)) }

@@ -14,6 +14,7 @@ use http::{Method, StatusCode, request, response};
 use super::attempt::Refusal;
 use super::cache;
 use super::context::{Attempt, Exchange};
+use super::repair;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
@@ -302,7 +303,7 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
         return Ok(());
     }
     let (request_id, id) = (x.request_id.hyphenated().to_string(), x.request_id.simple().to_string());
-    let own = x.edge.as_ref().map(|edge| edge.own());
+    let own = repair::own(x);
     let context = Context {
         target: &attempt.target,
         prepared: &attempt.prepared,

@@ -45,6 +45,7 @@ mod realtime;
 mod record;
 mod registry;
 mod relay;
+mod repair;
 mod restore;
 mod scrape;
 pub(crate) mod serve;

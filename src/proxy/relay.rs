@@ -16,7 +16,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
 use super::line::Place;
-use super::{Gateway, cache, capture, edge, race, stream};
+use super::{Gateway, cache, capture, edge, race, repair, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::record::Why;
@@ -25,7 +25,7 @@ use crate::route::cause::Failure;
 use crate::route::vital::{Run, Standing};
 use crate::stage::answer::Answer;
 use crate::stage::route::Plan;
-use crate::wire::edge::Pending;
+use crate::wire::edge::Waits;
 
 /// Tries the targets of the plan until one has answered the client.
 pub(super) async fn run(gateway: &Gateway, session: &mut Session, x: &mut Exchange) -> Result<()> {
@@ -43,8 +43,8 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
     let mut next = attempts.first(&Sight { gateway, x, plan }, gateway.clock.now_ms(), until_ms);
     let mut told: Option<(Failure, Error, Verbatim)> = None;
     let mut last: Option<(usize, Error)> = None;
-    // The model is asked again with what tools of the gateway's gave.
-    let mut is_round = false;
+    // The model is asked again, with what came of its answer.
+    let mut round: Option<Why> = None;
     loop {
         let (index, for_ms) = match next {
             Next::Ask(index) => (index, 0),
@@ -55,15 +55,16 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
             },
         };
         wait(session, x, alive, for_ms).await?;
-        let why = match &last {
-            _ if is_round => Why::Tools,
+        let why = match (round, &last) {
+            (Some(why), _) => why,
             _ if x.said().is_some() => Why::Continuation,
-            None => Why::First,
-            Some((last, _)) if *last == index => Why::Retry,
-            Some(_) => Why::Fallback,
+            (None, None) => Why::First,
+            (None, Some((last, _))) if *last == index => Why::Retry,
+            (None, Some(_)) => Why::Fallback,
         };
         let attempt = match gateway.limit_also(x, index).await.and_then(|()| new_attempt(x, index, why)) {
             Ok(attempt) => attempt,
+            Err(_) if why == Why::Repair => return repair::give_up(gateway, session, x).await,
             Err(error) => {
                 // A request that is not for this target, or that has no room there, may be one for the next.
                 let failure = Failure::of(&error);
@@ -76,15 +77,19 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
             gateway.fell_back(x, *from, index, error);
         }
         x.attempts += 1;
-        x.attempt = Some(attempt);
-        is_round = false;
+        let before = x.attempt.replace(attempt);
+        if let Some(repair) = x.repair.as_mut().filter(|_| why == Why::Repair) {
+            repair.keep(before);
+        }
+        round = None;
         let error = match attempt_once(gateway, session, x, alive, &mut attempts, index).await {
             Ok(None) => return Ok(()),
-            Ok(Some(pending)) => {
-                if !edge::round(gateway, session, x, alive, pending).await? {
+            Ok(Some(waits)) => {
+                round = next_round(gateway, session, x, alive, waits).await?;
+                (next, last, told) = (Next::Ask(index), None, None);
+                if round.is_none() {
                     return Ok(());
                 }
-                (next, is_round, last, told) = (Next::Ask(index), true, None, None);
                 continue;
             }
             Err(error) => error,
@@ -94,6 +99,10 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
         let is_over = x.end.first_byte.is_some() && !stream::is_open(x);
         if is_over || error.kind() == Kind::ClientGone {
             return Err(error);
+        }
+        if why == Why::Repair {
+            gateway.book_lost(x, &error);
+            return repair::give_up(gateway, session, x).await;
         }
         let now_ms = gateway.clock.now_ms();
         next = attempts.after(index, &failure, &sight(gateway, x)?, now_ms, until_ms);
@@ -106,6 +115,20 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
             told = Some((failure, error, verbatim));
         }
     }
+}
+
+/// Does what an answer waits for. Gives back why its model is asked again, if it is: else the answer is over.
+async fn next_round(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    alive: &mut Alive<'_>,
+    waits: Waits,
+) -> Result<Option<Why>> {
+    Ok(match waits {
+        Waits::Tools(pending) => edge::round(gateway, session, x, alive, pending).await?.then_some(Why::Tools),
+        Waits::Repair(again) => repair::round(gateway, session, x, again).await?.then_some(Why::Repair),
+    })
 }
 
 /// A provider's error answer in its own words, with its status.
@@ -179,7 +202,7 @@ fn new_attempt(x: &mut Exchange, index: usize, why: Why) -> Result<Attempt> {
         attempt.is_unheard = true;
         // What goes on in the middle of a round does so once there is something to go on with.
         if why != Why::Continuation {
-            attempt.answer.next_round(&attempt.prepared, &attempt.target);
+            attempt.answer.next_round(&attempt.prepared, &attempt.target, x.guards.as_deref());
         }
     }
     attempt
@@ -203,7 +226,7 @@ pub(super) fn written(x: &Exchange, index: usize, why: Why) -> Result<Attempt> {
     Ok(attempt)
 }
 
-/// Asks, and gives the client the answer; or gives back what of it waits for tools of the gateway's.
+/// Asks, and gives the client the answer; or gives back what that waits for.
 async fn attempt_once(
     gateway: &Gateway,
     session: &mut Session,
@@ -211,7 +234,7 @@ async fn attempt_once(
     alive: &mut Alive<'_>,
     attempts: &mut Attempts,
     index: usize,
-) -> Result<Option<Pending>> {
+) -> Result<Option<Waits>> {
     let kept = if x.cache.is_some() { Box::pin(cache::look(gateway, session, x, alive)).await? } else { None };
     let answered = match kept {
         Some(kept) => Ok(kept),
@@ -235,7 +258,7 @@ async fn attempt_once(
         Err(error) => return Err(error),
     };
     let done = match begun {
-        Begun::Whole(_) if x.attempt_mut()?.answer.waits() => Ok(()),
+        Begun::Whole(_) if x.attempt_mut()?.answer.waits().is_some() => Ok(()),
         Begun::Whole(body) => {
             cache::keep(gateway, x, &leg);
             whole(gateway, session, x, body).await
@@ -247,7 +270,7 @@ async fn attempt_once(
         Err(error) => abandon(leg, error),
     }
     done?;
-    Ok(x.attempt_mut()?.answer.pending())
+    Ok(x.attempt_mut()?.answer.waits())
 }
 
 /// Places at the attempt's endpoint, where they are scarce: in turn, as long as there is time and a

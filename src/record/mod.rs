@@ -67,10 +67,13 @@ pub enum Why {
     Continuation,
     /// The model called tools of the gateway's, and gets what they gave.
     Tools,
+    /// The answer was not the JSON that was asked for, and the model is told so.
+    Repair,
 }
 
 impl Why {
-    pub const ALL: [Self; 6] = [Self::First, Self::Retry, Self::Fallback, Self::Hedge, Self::Continuation, Self::Tools];
+    pub const ALL: [Self; 7] =
+        [Self::First, Self::Retry, Self::Fallback, Self::Hedge, Self::Continuation, Self::Tools, Self::Repair];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,6 +83,7 @@ impl Why {
             Self::Hedge => "hedge",
             Self::Continuation => "continuation",
             Self::Tools => "tools",
+            Self::Repair => "repair",
         }
     }
 }

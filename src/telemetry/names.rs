@@ -193,7 +193,7 @@ metrics! {
     AuditLost = "weir_audit_lost_total", Kind::Counter, &[],
         "Changes that are in the log only: the database was away for so long, or to the end of the process.";
     GuardDecisions = "weir_guard_decisions_total", Kind::Counter, &["tenant", "guard", "action"],
-        "What guards found, by what was done about it; error is a service that did not judge.";
+        "What guards found, by what was done about it; repair is an answer that was mended, error that there was no judgement.";
     CacheRequests = "weir_cache_requests_total", Kind::Counter, &["tenant", "result"],
         "Requests where answers are kept: hit, miss, or bypass.";
     CacheEntries = "weir_cache_entries", Kind::Gauge, &[],

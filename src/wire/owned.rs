@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::edge::kept::Keeper;
-use super::edge::{Done, Pending};
+use super::edge::{Done, Waits};
 use super::envelope::Envelope;
 use super::json::Str;
 use super::scan::{self, Escapes};
@@ -20,6 +20,7 @@ use super::splice::Splice;
 use super::sse::{Frame, Framer};
 use super::stream::{Next, Pipe, Progress};
 use crate::error::{Error, Result};
+use crate::guard::Watch;
 
 /// The tenant that asks, at the deployment that answers.
 #[derive(Debug, Clone)]
@@ -162,16 +163,12 @@ impl Pipe for Owned {
         self.inner.is_open()
     }
 
-    fn waits(&self) -> bool {
+    fn waits(&self) -> Option<Waits> {
         self.inner.waits()
     }
 
-    fn pending(&self) -> Option<Pending> {
-        self.inner.pending()
-    }
-
-    fn next_round(&mut self, next: &Next<'_>) {
-        self.inner.next_round(next);
+    fn next_round(&mut self, next: &Next<'_>, guards: Option<&Watch>) {
+        self.inner.next_round(next, guards);
     }
 
     fn executed(&mut self, tools: &str) {
@@ -181,6 +178,12 @@ impl Pipe for Owned {
     fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
         let mut bytes = Vec::new();
         self.inner.release(done, keeper, &mut bytes);
+        self.write(&bytes, out);
+    }
+
+    fn settle(&mut self, out: &mut Vec<u8>) {
+        let mut bytes = Vec::new();
+        self.inner.settle(&mut bytes);
         self.write(&bytes, out);
     }
 

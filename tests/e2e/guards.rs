@@ -16,7 +16,7 @@ const THEIRS: &str = "bob@their-canary.example";
 const RESPONSES: &str = "/v1/responses";
 
 /// Clients of four formats: their paths, whole and streamed, and the request with this text.
-fn clients(provider: &str, text: &str, stream: bool) -> Vec<(&'static str, String, Value)> {
+pub(crate) fn clients(provider: &str, text: &str, stream: bool) -> Vec<(&'static str, String, Value)> {
     let model = format!("{provider}/m");
     let streams = |body: Value| if stream { with(body, json!({"stream": true})) } else { body };
     let verb = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
@@ -35,7 +35,7 @@ fn clients(provider: &str, text: &str, stream: bool) -> Vec<(&'static str, Strin
 }
 
 /// What the model reads: the last user's text, in the provider's format.
-fn read(request: &Value) -> String {
+pub(crate) fn read(request: &Value) -> String {
     let turns = request["messages"].as_array().or_else(|| request["input"].as_array()).unwrap();
     match &turns.last().unwrap()["content"] {
         Value::String(text) => text.clone(),
@@ -45,7 +45,7 @@ fn read(request: &Value) -> String {
 
 /// A provider that speaks three formats and says what `say` makes of what it reads. A stream is written in
 /// pieces of so many bytes, wherever that cuts.
-fn provider(cut: usize, say: impl Fn(&str) -> String + Send + Sync + 'static) -> Upstream {
+pub(crate) fn provider(cut: usize, say: impl Fn(&str) -> String + Send + Sync + 'static) -> Upstream {
     Upstream::start(move |request, conn| {
         let body = request.json();
         let text = say(&read(&body));
@@ -62,7 +62,7 @@ fn provider(cut: usize, say: impl Fn(&str) -> String + Send + Sync + 'static) ->
     })
 }
 
-fn whole(request: &Request, text: &str) -> String {
+pub(crate) fn whole(request: &Request, text: &str) -> String {
     match request.path.as_str() {
         MESSAGES => json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m",
             "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "stop_sequence": null,
@@ -82,7 +82,7 @@ fn response(status: &str, text: &str) -> Value {
 }
 
 /// Each character in an event of its own, so that whatever is found lies across events.
-fn streamed(request: &Request, text: &str) -> String {
+pub(crate) fn streamed(request: &Request, text: &str) -> String {
     let letters = text.chars().map(String::from);
     match request.path.as_str() {
         MESSAGES => {
@@ -146,17 +146,17 @@ fn streamed(request: &Request, text: &str) -> String {
 }
 
 /// What the client's answer says, how it says that it ended, and its counts.
-struct Said {
-    text: String,
-    end: String,
-    used: (u64, u64),
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) end: String,
+    pub(crate) used: (u64, u64),
 }
 
 fn count(usage: &Value, names: [&str; 2]) -> (u64, u64) {
     (usage[names[0]].as_u64().unwrap_or(0), usage[names[1]].as_u64().unwrap_or(0))
 }
 
-fn said(format: &str, answer: &Answer, stream: bool) -> Said {
+pub(crate) fn said(format: &str, answer: &Answer, stream: bool) -> Said {
     let events: Vec<Value> = match stream {
         true => {
             let text = answer.text();
@@ -208,7 +208,7 @@ fn said(format: &str, answer: &Answer, stream: bool) -> Said {
     said
 }
 
-fn refused(format: &str) -> &'static str {
+pub(crate) fn refused(format: &str) -> &'static str {
     match format {
         "chat" | "responses" => "content_filter",
         "messages" => "refusal",
@@ -231,7 +231,7 @@ fn gateway(upstream: SocketAddr, tenant: &str) -> Gateway {
 }
 
 /// Nothing that was planted is anywhere that the gateway writes.
-fn check_nowhere(gateway: &Gateway, planted: &[&str]) {
+pub(crate) fn check_nowhere(gateway: &Gateway, planted: &[&str]) {
     let records = gateway.admin("GET", "/admin/v1/requests?limit=500").text();
     let config = gateway.admin("GET", "/admin/v1/config").text();
     let texts = [gateway.stdout(), gateway.stderr(), gateway.metrics(), records, config];

@@ -61,7 +61,11 @@ mod embeddings;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod formed;
+#[cfg(test)]
 mod gemini;
+#[cfg(test)]
+mod guarded_tools;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]

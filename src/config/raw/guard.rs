@@ -17,6 +17,12 @@ settings! {
         words: Vec<At<String>> = "[]",
         /// Regular expressions. A hit is at most 256 bytes long.
         patterns: Vec<At<String>> = "[]",
+        /// Answers that were asked for as JSON have to be JSON, and as the schema of the request says where it
+        /// has one. Which way `on` says is of no matter for this.
+        schema: bool = "false",
+        /// An answer that is not that is mended where it only stands among other words, and else the model is
+        /// told what is wrong with it and asked once more, before anything is done.
+        repair: bool = "false",
         /// A service that is asked about the text, as a POST of JSON. Only its host is ever shown.
         url: SecretText,
         /// What the service speaks. `weir`: `{"text"}` and `{"action", "spans"}`. `openai`: that of OpenAI's
@@ -29,8 +35,8 @@ settings! {
         key: SecretText,
         /// How long the service has.
         timeout: Period = "2s",
-        /// What becomes of a text that the service did not judge in time: `closed`, it does not pass;
-        /// `open`, it does.
+        /// What becomes of what could not be judged, because the service did not answer in time or the schema
+        /// cannot be used: `closed`, it does not pass; `open`, it does.
         on_error: OnErrorWord = "closed",
         /// Which way: `input` is what goes to the model, `output` what it answers. A service does not look
         /// at streams: who asks for one is refused where it looks at answers. Default: `input`.

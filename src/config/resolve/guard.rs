@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::base_url;
 use crate::config::alerts::WebhookUrl;
-use crate::config::guards::{Guarding, Service, Shape, Side};
+use crate::config::guards::{Form, Guarding, Service, Shape, Side};
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
 use crate::guard::{Action, Detectors, Guard, Kind, Unfit};
@@ -64,10 +64,10 @@ fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option
         true => side == Side::Input,
         false => raw.on.iter().any(|word| word.value.0 == side),
     };
-    let nothing = kinds.is_empty() && raw.words.is_empty() && raw.patterns.is_empty();
+    let nothing = kinds.is_empty() && raw.words.is_empty() && raw.patterns.is_empty() && !raw.schema.value;
     if nothing && raw.url.is_none() && !raw.written.contains(&"url") {
         cx.say(name.place, format!("the guard `{}` looks for nothing", name.value))
-            .label("expected `kinds`, `words`, `patterns` or `url`");
+            .label("expected `kinds`, `words`, `patterns`, `schema` or `url`");
     }
     if let Some(injection) = raw.kinds.iter().find(|kind| kind.value.0 == Kind::Injection) {
         if on(Side::Output) {
@@ -78,7 +78,7 @@ fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option
                 .label("expected another guard, with `action: flag` or `block`");
         }
     }
-    let service = service(raw, cx);
+    let (service, form) = (service(raw, cx), form(raw, cx));
     if let Some(service) = &service
         && action == Action::Mask
         && !service.shape.has_spans()
@@ -96,7 +96,22 @@ fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option
         on_output: on(Side::Output),
         message: message.unwrap_or_else(|| format!("blocked by the guard `{}`", name.value)),
     };
-    Some(Guarding { guard: Arc::new(guard), service })
+    Some(Guarding { guard: Arc::new(guard), service, form })
+}
+
+fn form(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Form> {
+    let form = Form { repairs: raw.repair.value, fails_open: raw.on_error.0 };
+    if !raw.schema.value {
+        if form.repairs {
+            cx.say(raw.repair.place, "`repair` without `schema`").label("expected `schema: true` beside it");
+        }
+        return None;
+    }
+    if raw.action.0 == Action::Mask {
+        cx.say(raw.schema.place, "an answer that is not what was asked for cannot be masked")
+            .label("expected another guard, with `action: flag` or `block`");
+    }
+    Some(form)
 }
 
 fn detectors(raw: &raw::Guard, kinds: &[Kind], cx: &mut Context<'_>) -> Option<Detectors> {
@@ -134,12 +149,13 @@ fn expected(unfit: &Unfit) -> String {
 
 fn service(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Service> {
     let Some(url) = &raw.url else {
-        for (name, place) in
-            [("format", raw.format.place), ("timeout", raw.timeout.place), ("on_error", raw.on_error.place)]
-        {
+        for (name, place) in [("format", raw.format.place), ("timeout", raw.timeout.place)] {
             if raw.written.contains(&name) && !raw.written.contains(&"url") {
                 cx.say(place, format!("`{name}` without a service")).label("expected `url` beside it");
             }
+        }
+        if raw.written.contains(&"on_error") && !raw.written.contains(&"url") && !raw.schema.value {
+            cx.say(raw.on_error.place, "`on_error` without a service").label("expected `url` or `schema` beside it");
         }
         if let Some(model) = raw.model.as_ref().filter(|_| !raw.written.contains(&"url")) {
             cx.say(model.place, "`model` without a service").label("expected `url` beside it");

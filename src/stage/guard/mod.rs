@@ -5,6 +5,7 @@
 //! arguments of calls, descriptions of tools. Of completions, embeddings, rankings and counts all strings of
 //! the body are. What passes in its own format (files, images, audio, realtime) is not looked at.
 
+mod form;
 mod service;
 mod strings;
 
@@ -19,7 +20,7 @@ pub use service::{Judged, body as service_body, read as service_answer};
 use super::accept::Endpoint;
 use crate::config::guards::{Guarding, Service, Side};
 use crate::error::{Error, Kind, Result};
-use crate::guard::{Action, Board, Outcome, Watch};
+use crate::guard::{Action, Board, Form, Outcome, Watch};
 use crate::wire::ir::{At, Part, PartKind, Stop, StopReason};
 use crate::wire::json::{Str, write_text};
 use crate::wire::leaves::{Edits, Leaf, Leaves, Who};
@@ -32,6 +33,8 @@ pub struct Guarded {
     guards: Vec<Arc<Guarding>>,
     watch: Watch,
     looks: Looks,
+    /// What the answer has to be.
+    form: Option<Form>,
 }
 
 /// Where the texts of a body are.
@@ -114,7 +117,7 @@ impl Guarded {
             }
         }
         let watch = Watch::new(guards.iter().map(|guarding| Arc::clone(&guarding.guard)).collect());
-        Some(Self { guards, watch, looks: Looks::of(endpoint) })
+        Some(Self { guards, watch, looks: Looks::of(endpoint), form: None })
     }
 
     pub fn board(&self) -> &Board {
@@ -123,6 +126,28 @@ impl Guarded {
 
     pub fn looks(&self) -> Looks {
         self.looks
+    }
+
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Arguments of a call as the client would have them: with what was hidden from the model.
+    pub fn shown<'t>(&self, arguments: &'t str) -> Cow<'t, str> {
+        let mut restoring = self.watch.restoring();
+        if !restoring.is_needed() {
+            return Cow::Borrowed(arguments);
+        }
+        let outcome = if is_json(arguments) { restoring.whole_json(arguments) } else { restoring.whole(arguments) };
+        match outcome {
+            Outcome::Changed(shown) => Cow::Owned(shown),
+            Outcome::Same | Outcome::Blocked(_) => Cow::Borrowed(arguments),
+        }
+    }
+
+    /// Looks at any JSON from here on; gives back what it looked at before.
+    pub fn look_at(&mut self, looks: Looks) -> Looks {
+        std::mem::replace(&mut self.looks, looks)
     }
 
     /// What looks at the answer, if anything does.

@@ -5,7 +5,7 @@ use crate::guard::{Detectors, Guard};
 fn guarding(kinds: &[crate::guard::Kind], action: Action) -> Arc<Guarding> {
     let detectors = Detectors::new(kinds, &[], &[]).unwrap();
     let guard = Guard { name: "g".into(), detectors, action, on_input: true, on_output: true, message: "no".into() };
-    Arc::new(Guarding { guard: Arc::new(guard), service: None })
+    Arc::new(Guarding { guard: Arc::new(guard), service: None, form: None })
 }
 
 #[test]

@@ -8,19 +8,26 @@
 //! Where a model calls the client's tools in the same turn, the client gets its own calls, and the others
 //! with their results travel sealed behind the id of its first one ([`kept`]): when that comes back, the
 //! turn is put together again.
+//!
+//! An answer that was not the JSON that was asked for ([`form`]) is a round too: what the model said and what is
+//! wrong with it are two more turns, and the client sees the answer to those.
 
+pub mod form;
 pub mod kept;
 mod stream;
 
 use std::sync::Arc;
 
+use self::form::{Again, Judged};
 use self::kept::Keeper;
 pub use self::stream::Rounds;
 use super::ir::{
     Arguments, At, Choice, Part, PartKind, Request, Response, Role, Stop, StopReason, Tool, ToolChoice, ToolKind, Turn,
 };
 use super::json::{Raw, Rest, Str};
+use super::resume;
 use super::seal::Seal;
+use crate::guard::Form;
 use crate::usage::tokens::Usage;
 
 /// A tool, as the model is told of it.
@@ -60,6 +67,14 @@ pub struct Pending {
     pub is_mixed: bool,
 }
 
+/// What an answer waits for that is over for its provider and not for the client.
+#[derive(Debug, Clone)]
+pub enum Waits {
+    Tools(Pending),
+    /// The model's answer to a complaint.
+    Repair(Again),
+}
+
 /// Such a turn, and what came of it.
 #[derive(Debug, Clone)]
 pub struct Round {
@@ -68,10 +83,12 @@ pub struct Round {
 }
 
 /// What a request is asked with beside what the client sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Extra<'e> {
     pub offers: &'e [Offer],
     pub rounds: &'e [Round],
+    /// What it said last, where that has to be mended.
+    pub again: Option<&'e Again>,
     /// The model has to answer now.
     pub is_last: bool,
     /// For whom, and when: what was kept is for nobody else, and not for long.
@@ -86,19 +103,31 @@ impl<'e> Extra<'e> {
 }
 
 /// What of an answer is not the client's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Own {
     pub names: Arc<[String]>,
     /// What the client was told to have used by the rounds before.
     pub earlier: Usage,
     /// What they said, for an answer that comes in one piece.
     pub said: Arc<[Part<'static>]>,
+    /// What the answer has to be. Then no text of the rounds before it is the client's.
+    pub form: Option<Form>,
 }
 
 impl Own {
     fn has(&self, name: &Str<'_>) -> bool {
         let name = name.text();
         self.names.iter().any(|own| *own == *name)
+    }
+
+    /// What of earlier rounds is the client's.
+    fn said_before<'a>(&self) -> Vec<Part<'a>> {
+        let is_clients = |part: &&Part<'_>| match part.kind {
+            PartKind::ToolCall { .. } => false,
+            PartKind::Text { .. } => self.form.is_none(),
+            _ => true,
+        };
+        self.said.iter().filter(is_clients).cloned().collect()
     }
 }
 
@@ -118,7 +147,13 @@ pub fn request<'a>(request: &mut Request<'a>, extra: &Extra<'a>, seal: &'a Seal)
     for round in extra.rounds {
         turns(request, round);
     }
+    if let Some(again) = extra.again {
+        resume::append(request, Role::Assistant, &again.said);
+        resume::append(request, Role::User, &again.complaint);
+    }
     match extra.is_last {
+        // A choice of no tools at all would be refused.
+        true if request.tools.is_empty() => {}
         true => request.tool_choice = Some(ToolChoice::None),
         // Else the model could never come to its answer.
         false if !extra.rounds.is_empty() && request.tool_choice.is_some() => {
@@ -171,15 +206,46 @@ fn call(call: &Call) -> Part<'static> {
     Part::new(At::member(MEMBER), kind)
 }
 
-/// Takes these calls out of a whole answer. Where there are none the answer is the client's, with what was
-/// said before it and the counts of all rounds.
-pub fn response(response: &mut Response<'_>, own: &Own) -> Option<Pending> {
+/// What is to be done with a whole answer.
+#[derive(Debug)]
+pub enum Told {
+    /// It is the client's.
+    Same,
+    /// The same, with something else in it than its provider said.
+    Changed,
+    Waits(Waits),
+}
+
+/// Takes these calls out of a whole answer, and holds it against what was asked for. Where there is nothing to
+/// wait for the answer is the client's, with what was said before it and the counts of all rounds.
+pub fn response(response: &mut Response<'_>, own: &Own) -> Told {
+    let pending = response.choices.first_mut().and_then(|choice| take(choice, own));
+    let judged = match &own.form {
+        Some(form) if pending.is_none() => form::response(response, form),
+        _ => Judged::Same,
+    };
+    add_earlier(response, own);
+    match (pending, judged) {
+        (Some(pending), _) => Told::Waits(Waits::Tools(pending)),
+        (None, Judged::Again(again)) => Told::Waits(Waits::Repair(again)),
+        (None, Judged::Changed) => Told::Changed,
+        (None, Judged::Same) => Told::Same,
+    }
+}
+
+/// Ends an answer that nobody mends.
+pub fn settle(response: &mut Response<'_>, own: &Own) {
+    if let Some(form) = &own.form {
+        form::give_up(response, form);
+    }
+    add_earlier(response, own);
+}
+
+fn add_earlier(response: &mut Response<'_>, own: &Own) {
     response.usage = response.usage.map(|usage| own.earlier.plus(&usage));
-    let choice = response.choices.first_mut()?;
-    let pending = take(choice, own);
-    let said = own.said.iter().filter(|part| !matches!(part.kind, PartKind::ToolCall { .. })).cloned();
-    choice.parts.splice(..0, said);
-    pending
+    if let Some(choice) = response.choices.first_mut() {
+        choice.parts.splice(..0, own.said_before());
+    }
 }
 
 /// Ends such an answer with the calls that are the client's: what was done beside them goes with the first.

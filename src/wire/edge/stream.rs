@@ -1,7 +1,9 @@
 //! The same event by event: the rounds of an answer as one stream.
 
+use super::form::{Again, Held, stop_of};
 use super::kept::Keeper;
-use super::{Done, Own, Pending, called};
+use super::{Done, Own, Pending, Waits, called};
+use crate::guard::{Fate, Form, Watch};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Arguments, At, Delta, Event, Part, PartKind, PartStart, Stop, StopReason};
 use crate::wire::json::Str;
@@ -22,6 +24,11 @@ pub struct Rounds {
     said: Vec<Part<'static>>,
     /// Events of the client's calls.
     held: Vec<Event<'static>>,
+    /// Answers that have to be JSON, and are not judged yet.
+    texts: Vec<Held>,
+    /// One that was not, with its end, until there is a better one.
+    wrong: Option<(Held, Stop<'static>)>,
+    again: Option<Again>,
     usage: Usage,
     /// The client has got something of this round.
     has_spoken: bool,
@@ -33,6 +40,7 @@ pub struct Rounds {
 /// A part that has begun: what it becomes in the next request.
 #[derive(Debug)]
 struct Open {
+    choice: u32,
     kind: Kind,
     text: String,
     signature: Option<String>,
@@ -65,6 +73,9 @@ impl Rounds {
             open: Vec::new(),
             said: Vec::new(),
             held: Vec::new(),
+            texts: Vec::new(),
+            wrong: None,
+            again: None,
             usage: Usage::default(),
             has_spoken: false,
             has_stopped: false,
@@ -76,14 +87,17 @@ impl Rounds {
         self.is_over
     }
 
-    /// What waits for the gateway's tools, once the upstream has ended its answer with calls of them.
-    pub fn pending(&self) -> Option<Pending> {
+    /// What is waited for, once the upstream has ended an answer that is not over for the client.
+    pub fn waits(&self) -> Option<Waits> {
         if !self.is_over {
             return None;
         }
+        if let Some(again) = &self.again {
+            return Some(Waits::Repair(again.clone()));
+        }
         let is_own = |part: &&Part<'_>| matches!(&part.kind, PartKind::ToolCall { name, .. } if self.own.has(name));
         let calls = self.said.iter().filter(is_own).filter_map(called).collect();
-        Some(Pending { said: self.said.clone(), calls, is_mixed: !self.held.is_empty() })
+        Some(Waits::Tools(Pending { said: self.said.clone(), calls, is_mixed: !self.held.is_empty() }))
     }
 
     /// Whether another may be asked for this round: nothing of it has reached the client.
@@ -92,7 +106,13 @@ impl Rounds {
     }
 
     /// The next answer is about to come: of the next round, or of this one where it was not over.
-    pub fn go_on(&mut self) {
+    pub fn go_on(&mut self, guards: Option<&Watch>) {
+        if let (Some(form), Some(guards)) = (&mut self.own.form, guards) {
+            form.go_on(guards);
+        }
+        if self.again.take().is_some() {
+            self.own.form.iter_mut().for_each(Form::be_second);
+        }
         if self.is_over {
             self.own.earlier = self.own.earlier.plus(&self.usage);
             self.base = self.next_index;
@@ -102,10 +122,22 @@ impl Rounds {
         self.open.clear();
         self.said.clear();
         self.held.clear();
+        self.texts.clear();
+    }
+
+    /// Nobody mends the answer: ends it with what becomes of it then.
+    pub fn settle(&mut self, sink: &mut Sink<'_>) {
+        let (Some((held, stop)), Some(form)) = (self.wrong.take(), &self.own.form) else { return };
+        self.give(&held, form.give_up(), &stop, sink);
+        (self.has_stopped, self.is_over) = (false, false);
+        sink(&Event::End);
     }
 
     /// The client's calls are its to answer; what was done beside them comes back with its answer.
     pub fn release(&mut self, done: &[Done], keeper: Keeper<'_>, sink: &mut Sink<'_>) {
+        for held in self.texts.drain(..) {
+            held.give(Fate::Passes, self.next_index, sink);
+        }
         let first = self.held.iter_mut().find_map(|event| match event {
             Event::PartStart { part: PartStart::ToolCall { id, .. }, .. } => Some(id),
             _ => None,
@@ -134,8 +166,11 @@ impl Rounds {
             Event::Stop { choice: 0, stop } if stop.reason == StopReason::ToolUse && self.has_own_calls() => {
                 self.has_stopped = true;
             }
+            Event::Stop { choice, stop } => self.stop(*choice, stop, sink),
             Event::End if self.has_stopped => self.is_over = true,
-            Event::Stop { .. } | Event::End | Event::Error(_) => {
+            // The answer before it is better than none.
+            Event::Error(_) if self.wrong.is_some() => self.settle(sink),
+            Event::End | Event::Error(_) => {
                 self.flush(sink);
                 self.has_spoken = true;
                 sink(event);
@@ -146,6 +181,52 @@ impl Rounds {
 
     fn has_own_calls(&self) -> bool {
         self.said.iter().any(|part| matches!(&part.kind, PartKind::ToolCall { name, .. } if self.own.has(name)))
+    }
+
+    /// An answer has ended, and is judged where it has to be.
+    fn stop(&mut self, choice: u32, stop: &Stop<'_>, sink: &mut Sink<'_>) {
+        let Some(form) = &self.own.form else {
+            self.flush(sink);
+            self.has_spoken = true;
+            return sink(&Event::Stop { choice, stop: stop.clone() });
+        };
+        let at = self.texts.iter().position(|held| held.choice == choice);
+        let held = at.map_or_else(|| Held::of(choice), |at| self.texts.swap_remove(at));
+        match held.judge(form, stop.reason) {
+            Fate::Again(complaint) => {
+                self.again = Some(held.again(complaint));
+                self.wrong = Some((held, Stop::of(stop.reason)));
+                self.has_stopped = true;
+            }
+            fate => {
+                self.wrong = None;
+                self.give(&held, fate, stop, sink);
+            }
+        }
+    }
+
+    fn give(&mut self, held: &Held, fate: Fate, stop: &Stop<'_>, sink: &mut Sink<'_>) {
+        let (stop, index) = (stop_of(&fate, stop), self.next_index);
+        self.next_index = self.next_index.saturating_add(1);
+        self.has_spoken = true;
+        held.give(fate, index, sink);
+        self.flush(sink);
+        sink(&Event::Stop { choice: held.choice, stop });
+    }
+
+    /// Whether texts wait until they are judged.
+    fn keeps(&self) -> bool {
+        self.own.form.as_ref().is_some_and(Form::holds)
+    }
+
+    /// What there is of a choice's text, where that has to be judged.
+    fn text_of(&mut self, choice: u32) -> Option<&mut Held> {
+        self.own.form.as_ref()?;
+        let at = self.texts.iter().position(|held| held.choice == choice).unwrap_or_else(|| {
+            self.texts.push(Held::of(choice));
+            self.texts.len() - 1
+        });
+        self.texts.get_mut(at)
     }
 
     fn flush(&mut self, sink: &mut Sink<'_>) {
@@ -162,7 +243,14 @@ impl Rounds {
     }
 
     fn part_start(&mut self, theirs: u32, choice: u32, part: &PartStart<'_>, sink: &mut Sink<'_>) {
-        let index = self.ours(theirs);
+        let (index, keeps) = (self.ours(theirs), self.keeps() && matches!(part, PartStart::Text));
+        if let Some(text) = self.text_of(choice) {
+            match part {
+                PartStart::Text => text.start(index, keeps),
+                PartStart::ToolCall { .. } | PartStart::Refusal => text.exempt(),
+                _ => {}
+            }
+        }
         let kind = match part {
             PartStart::Text => Kind::Text,
             PartStart::Reasoning => Kind::Reasoning,
@@ -183,12 +271,12 @@ impl Rounds {
             }
             PartStart::Refusal | PartStart::ReasoningDetails => Kind::Nothing,
         };
-        if !matches!(kind, Kind::Call { .. }) {
+        if !keeps && !matches!(kind, Kind::Call { .. }) {
             self.flush(sink);
             self.has_spoken = true;
             sink(&Event::PartStart { index, choice, part: part.clone() });
         }
-        self.open.push((theirs, Open { kind, text: String::new(), signature: None }));
+        self.open.push((theirs, Open { choice, kind, text: String::new(), signature: None }));
     }
 
     fn delta(&mut self, theirs: u32, delta: &Delta<'_>, sink: &mut Sink<'_>) {
@@ -202,6 +290,14 @@ impl Rounds {
                 open.signature.get_or_insert_default().push_str(signature.escaped());
             }
             _ => {}
+        }
+        if let (Kind::Text, choice) = (&open.kind, open.choice) {
+            let keeps = self.keeps();
+            self.text_of(choice).into_iter().for_each(|text| text.delta(index, delta, keeps));
+            if !keeps {
+                sink(&Event::Delta { index, delta: delta.clone() });
+            }
+            return;
         }
         match (&open.kind, delta) {
             (Kind::Call { is_own: true, .. }, _) => {}
@@ -219,9 +315,13 @@ impl Rounds {
 
     fn part_end(&mut self, theirs: u32, sink: &mut Sink<'_>) {
         let Some(at) = self.open.iter().position(|(index, _)| *index == theirs) else { return };
-        let (_, Open { kind, text, signature }) = self.open.swap_remove(at);
+        let (_, Open { choice, kind, text, signature }) = self.open.swap_remove(at);
         let index = self.ours(theirs);
-        let is_call = matches!(kind, Kind::Call { .. });
+        let is_kept = self.keeps() && matches!(kind, Kind::Text);
+        if is_kept {
+            self.text_of(choice).into_iter().for_each(|text| text.end(index));
+        }
+        let is_silent = is_kept || matches!(kind, Kind::Call { .. });
         if matches!(kind, Kind::Call { is_own: false, .. }) {
             self.held.push(Event::PartEnd { index });
         }
@@ -241,7 +341,7 @@ impl Rounds {
             Kind::Nothing => None,
         };
         self.said.extend(kind.map(|kind| Part::new(At::default(), kind)));
-        if !is_call {
+        if !is_silent {
             sink(&Event::PartEnd { index });
         }
     }

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::guard::schema::Schema;
+use crate::guard::{Action, FormRules, Watch};
 use crate::wire::bridge::Bridge;
 use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
@@ -41,7 +43,7 @@ fn offers() -> Vec<Offer> {
 }
 
 fn extra<'e>(offers: &'e [Offer], rounds: &'e [Round], is_last: bool) -> Extra<'e> {
-    Extra { offers, rounds, is_last, tenant: "acme", unix_seconds: NOW }
+    Extra { offers, rounds, again: None, is_last, tenant: "acme", unix_seconds: NOW }
 }
 
 /// The upstream's request for a client's.
@@ -74,7 +76,14 @@ fn bridged(from: Dialect, to: Dialect, seal: &Seal) -> Bridge {
 }
 
 fn own() -> Own {
-    Own { names: Arc::new([CLOCK.to_owned()]), earlier: Usage::default(), said: Arc::new([]) }
+    Own { names: Arc::new([CLOCK.to_owned()]), earlier: Usage::default(), said: Arc::new([]), form: None }
+}
+
+fn waiting(pipe: &Translator) -> Option<Pending> {
+    match pipe.waits()? {
+        Waits::Tools(pending) => Some(pending),
+        Waits::Repair(again) => panic!("{again:?}"),
+    }
 }
 
 /// Claude's answer as a stream: text, then calls.
@@ -150,7 +159,7 @@ fn a_stream_in_two_rounds_is_one_answer() {
         let bridge = bridged(Dialect::Anthropic, to, &seal);
         let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own());
         let mut out = push(&mut pipe, &claude("Let me see. ", &[("toolu_1", CLOCK, "{\"timezone\":\"UTC\"}")]));
-        let pending = pipe.pending().unwrap();
+        let pending = waiting(&pipe).unwrap();
         assert!(pipe.is_open() && !pending.is_mixed, "{to:?}");
         assert_eq!(pending.calls.len(), 1);
         assert_eq!(
@@ -158,10 +167,10 @@ fn a_stream_in_two_rounds_is_one_answer() {
             (CLOCK, "{\"timezone\":\"UTC\"}")
         );
         assert_eq!(pending.said.len(), 2);
-        pipe.next_round(&Next { bridge: &bridge, framing: Framing::Sse, quirks: &Quirks::NONE });
-        assert!(pipe.pending().is_none());
+        pipe.next_round(&Next { bridge: &bridge, framing: Framing::Sse, quirks: &Quirks::NONE }, None);
+        assert!(waiting(&pipe).is_none());
         out += &push(&mut pipe, &claude("It is noon.", &[]));
-        assert!(pipe.pending().is_none() && !pipe.is_open());
+        assert!(waiting(&pipe).is_none() && !pipe.is_open());
         assert!(!out.contains(CLOCK) && !out.contains("toolu_1"), "{to:?}: {out}");
         let text = out.find("Let me see. ").zip(out.find("It is noon.")).unwrap();
         assert!(text.0 < text.1, "{to:?}: {out}");
@@ -184,14 +193,14 @@ fn a_stream_with_calls_of_both_comes_back_whole() {
         let bridge = bridged(Dialect::Anthropic, to, &seal);
         let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own());
         let mut out = push(&mut pipe, &claude("Both. ", &calls)).into_bytes();
-        let pending = pipe.pending().unwrap();
+        let pending = waiting(&pipe).unwrap();
         assert!(pending.is_mixed && pending.calls.len() == 1, "{to:?}");
         let done = [Done { call: pending.calls[0].clone(), text: "noon".to_owned(), is_error: false }];
         pipe.release(&done, Keeper { seal: &seal, tenant: "acme", unix_seconds: NOW }, &mut out);
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains("client_tool") && !out.contains(CLOCK), "{to:?}: {out}");
         assert!(out.contains("weirtool1-"), "{to:?}: {out}");
-        assert!(pipe.pending().is_none() && !pipe.is_open());
+        assert!(waiting(&pipe).is_none() && !pipe.is_open());
     }
 }
 
@@ -266,14 +275,14 @@ fn a_whole_answer_waits_or_is_told_with_what_was_said_before() {
         let bridge = bridged(Dialect::Anthropic, to, &seal);
         let mut answer = decode_response(Dialect::Anthropic, &first, &Quirks::NONE).unwrap();
         bridge.response(&mut answer);
-        let pending = response(&mut answer, &own()).unwrap();
+        let Told::Waits(Waits::Tools(pending)) = response(&mut answer, &own()) else { panic!() };
         assert!(!pending.is_mixed && pending.calls[0].name == CLOCK, "{to:?}");
         let earlier = answer.usage.unwrap();
         let own = Own { earlier, said: pending.said.into(), ..own() };
         let last = body(json!([{"type": "text", "text": "It is noon."}]), "end_turn");
         let mut answer = decode_response(Dialect::Anthropic, &last, &Quirks::NONE).unwrap();
         bridge.response(&mut answer);
-        assert!(response(&mut answer, &own).is_none());
+        assert!(matches!(response(&mut answer, &own), Told::Same));
         let mut out = Vec::new();
         encode_response(to, &answer, &client(&seal), &mut out);
         let out = String::from_utf8(out).unwrap();
@@ -289,6 +298,46 @@ fn a_call_that_was_cut_off_is_nobodys() {
     let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own());
     let cut = claude("Well. ", &[("toolu_1", CLOCK, "{\"timez")]).replace("\"tool_use\"}", "\"max_tokens\"}");
     let out = push(&mut pipe, &cut);
-    assert!(pipe.pending().is_none() && !pipe.is_open());
+    assert!(waiting(&pipe).is_none() && !pipe.is_open());
     assert!(out.contains("\"finish_reason\":\"length\"") && !out.contains(CLOCK), "{out}");
+}
+
+fn formed(action: Action) -> Own {
+    let schema = Schema::new(r#"{"type":"object","required":["x"]}"#).unwrap();
+    let rules = FormRules { guards: Vec::new(), action, message: "no".to_owned(), repairs: true, fails_open: false };
+    Own { form: Some(Form::new(schema, rules, &Watch::new(Arc::new([])))), ..Own::default() }
+}
+
+#[test]
+fn a_stream_that_is_mended_shows_the_second_answer_alone() {
+    let seal = seal();
+    for to in Dialect::CLIENTS {
+        let bridge = bridged(Dialect::Anthropic, to, &seal);
+        let pipe =
+            || Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(formed(Action::Block));
+        let next = Next { bridge: &bridge, framing: Framing::Sse, quirks: &Quirks::NONE };
+        let mut first = pipe();
+        let mut out = push(&mut first, &claude("{}", &[]));
+        let Some(Waits::Repair(again)) = first.waits() else { panic!("{to:?}: {out}") };
+        assert_eq!(again.said, "{}");
+        assert!(again.complaint.contains("`x` is missing"), "{}", again.complaint);
+        first.next_round(&next, None);
+        out += &push(&mut first, &claude("{\"x\":\"\\ud83d\\ude00\"}", &[]));
+        assert!(first.waits().is_none() && !first.is_open(), "{to:?}: {out}");
+        assert!(out.contains("\\\"x\\\"") && !out.contains("{}\""), "{to:?}: {out}");
+        // Where that breaks, what came before it holds.
+        let mut broken = pipe();
+        let mut out = push(&mut broken, &claude("{}", &[])).into_bytes();
+        broken.next_round(&next, None);
+        broken.fail(crate::error::Error::new(crate::error::Kind::UpstreamBroken, "gone"), &mut out);
+        assert!(broken.is_open());
+        broken.settle(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("no") && !broken.is_open() && !out.contains("gone"), "{to:?}: {out}");
+        // And where nobody asks again.
+        let mut alone = pipe();
+        let mut out = push(&mut alone, &claude("{}", &[])).into_bytes();
+        alone.settle(&mut out);
+        assert!(!alone.is_open() && String::from_utf8(out).unwrap().contains("no"), "{to:?}");
+    }
 }

@@ -2,8 +2,9 @@
 //! it, and making one of a stream of events.
 
 use crate::error::{Error, Kind, Result};
+use crate::guard::Watch;
 use crate::wire::edge::kept::Keeper;
-use crate::wire::edge::{Done, Pending};
+use crate::wire::edge::{Done, Waits};
 use crate::wire::sse::{self, Frame, MAX_EVENT_BYTES};
 use crate::wire::stream::{Next, Pipe, Progress, Said};
 
@@ -162,16 +163,18 @@ impl Pipe for AsArray {
         self.inner.resume(next);
     }
 
-    fn waits(&self) -> bool {
+    fn close(&mut self, out: &mut Vec<u8>) {
+        let mut events = Vec::new();
+        self.inner.close(&mut events);
+        self.write(&events, out);
+    }
+
+    fn waits(&self) -> Option<Waits> {
         self.inner.waits()
     }
 
-    fn pending(&self) -> Option<Pending> {
-        self.inner.pending()
-    }
-
-    fn next_round(&mut self, next: &Next<'_>) {
-        self.inner.next_round(next);
+    fn next_round(&mut self, next: &Next<'_>, guards: Option<&Watch>) {
+        self.inner.next_round(next, guards);
     }
 
     fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
@@ -180,9 +183,9 @@ impl Pipe for AsArray {
         self.write(&events, out);
     }
 
-    fn close(&mut self, out: &mut Vec<u8>) {
+    fn settle(&mut self, out: &mut Vec<u8>) {
         let mut events = Vec::new();
-        self.inner.close(&mut events);
+        self.inner.settle(&mut events);
         self.write(&events, out);
     }
 

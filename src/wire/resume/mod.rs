@@ -52,8 +52,12 @@ fn bound(request: &mut Request<'_>, said: &Said) {
     request.max_tokens = request.max_tokens.map(|most| most.saturating_sub(said.output_tokens()).max(least.min(most)));
 }
 
-/// Adds a text to the last turn if it is of this role, else as a turn.
-fn append(request: &mut Request<'_>, role: Role, text: &str) {
+/// Adds a text to the last turn if it is of this role, else as a turn. Nothing that is blank: no provider
+/// takes that.
+pub(in crate::wire) fn append(request: &mut Request<'_>, role: Role, text: &str) {
+    if text.trim().is_empty() {
+        return;
+    }
     let at = At::default();
     let part = Part::new(at, PartKind::Text { text: Str::from_text(text), citations: None });
     match request.turns.last_mut() {

@@ -26,10 +26,11 @@ pub use translator::Translator;
 use super::Quirks;
 use super::bridge::Bridge;
 use super::edge::kept::Keeper;
-use super::edge::{Done, Pending};
+use super::edge::{Done, Waits};
 use super::frames::Framing;
 use super::sse::Frame;
 use crate::error::{Error, Kind};
+use crate::guard::Watch;
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
 
@@ -173,25 +174,24 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
     /// Goes on with the answer of another upstream; nothing is done where [`said`](Self::said) is `None`.
     fn resume(&mut self, _next: &Next<'_>) {}
 
-    /// Whether tools of the gateway's are waited for: the answer has ended, and is not over for the client.
-    fn waits(&self) -> bool {
-        false
-    }
-
-    /// What waits for them.
-    fn pending(&self) -> Option<Pending> {
+    /// What is waited for, where the answer has ended and is not over for the client: tools of the gateway's, or
+    /// a better answer.
+    fn waits(&self) -> Option<Waits> {
         None
     }
 
-    /// Goes on with the answer to what they gave, or with another one where that broke before the client had
-    /// anything of it.
-    fn next_round(&mut self, _next: &Next<'_>) {}
+    /// Goes on with the answer to that, or with another one where that broke before the client had anything of
+    /// it. Guards of the request may have hidden more since.
+    fn next_round(&mut self, _next: &Next<'_>, _guards: Option<&Watch>) {}
 
     /// Has the answer's end tell of the gateway's tools that were run, in formats that have room for it.
     fn executed(&mut self, _tools: &str) {}
 
     /// Ends the answer with the calls that are the client's; what was done for it goes with them.
     fn release(&mut self, _done: &[Done], _keeper: Keeper<'_>, _out: &mut Vec<u8>) {}
+
+    /// Ends an answer for which there is no better one.
+    fn settle(&mut self, _out: &mut Vec<u8>) {}
 
     /// Writes the error that was kept back, since nobody goes on.
     fn close(&mut self, _out: &mut Vec<u8>) {}

@@ -9,7 +9,7 @@ use crate::guard::Watch;
 use crate::usage::estimate::TextCount;
 use crate::wire::bridge::{Bridge, Events};
 use crate::wire::edge::kept::Keeper;
-use crate::wire::edge::{Done, Own, Pending, Rounds};
+use crate::wire::edge::{Done, Own, Rounds, Waits};
 use crate::wire::frames::{Frames, Framing};
 use crate::wire::json::Str;
 use crate::wire::resume::Prefill;
@@ -135,7 +135,7 @@ impl Pipe for Translator {
         let writer = &mut self.stage.writer;
         if writer.waits() {
             // It is the next round that fails.
-            writer.next_round();
+            writer.next_round(None);
         }
         writer.event(&ir::Event::Error(error), out);
     }
@@ -171,20 +171,16 @@ impl Pipe for Translator {
         self.stage.writer.resume(&said, next);
     }
 
-    fn waits(&self) -> bool {
-        self.stage.writer.waits()
+    fn waits(&self) -> Option<Waits> {
+        self.stage.writer.rounds.as_ref()?.waits()
     }
 
-    fn pending(&self) -> Option<Pending> {
-        self.stage.writer.rounds.as_ref()?.pending()
-    }
-
-    fn next_round(&mut self, next: &Next<'_>) {
+    fn next_round(&mut self, next: &Next<'_>, guards: Option<&Watch>) {
         self.frames = Frames::new(next.framing);
         self.stage.decoder = stream_decoder(next.bridge.upstream, next.quirks);
         self.stage.events = Some(next.bridge.events());
         self.stage.last.alike.forget();
-        self.stage.writer.next_round();
+        self.stage.writer.next_round(guards);
     }
 
     fn executed(&mut self, tools: &str) {
@@ -192,13 +188,12 @@ impl Pipe for Translator {
     }
 
     fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
-        let Writer { rounds, filter, encoder, hold, .. } = &mut self.stage.writer;
-        let target = hold.target(out);
-        let mut show = |event: &ir::Event<'_>| match filter.as_mut() {
-            Some(filter) => filter.event(event, &mut |event| encoder.event(event, target)),
-            None => encoder.event(event, target),
-        };
-        rounds.iter_mut().for_each(|rounds| rounds.release(done, keeper, &mut show));
+        self.stage.writer.of_rounds(out, |rounds, show| rounds.release(done, keeper, show));
+    }
+
+    fn settle(&mut self, out: &mut Vec<u8>) {
+        self.stage.writer.of_rounds(out, Rounds::settle);
+        self.stage.writer.is_broken = false;
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -383,9 +378,28 @@ impl Writer {
         self.rounds.as_ref().is_some_and(|rounds| rounds.is_over())
     }
 
-    fn next_round(&mut self) {
+    /// Shows the client what its rounds have kept back.
+    fn of_rounds(&mut self, out: &mut Vec<u8>, give: impl FnOnce(&mut Rounds, &mut dyn FnMut(&ir::Event<'_>))) {
+        let Self { rounds, filter, encoder, hold, .. } = self;
+        let target = hold.target(out);
+        let mut show = |event: &ir::Event<'_>| match filter.as_mut() {
+            Some(filter) => filter.event(event, &mut |event| encoder.event(event, target)),
+            None => encoder.event(event, target),
+        };
+        if let Some(rounds) = rounds {
+            give(rounds, &mut show);
+        }
+    }
+
+    fn next_round(&mut self, guards: Option<&Watch>) {
         let Some(rounds) = &mut self.rounds else { return };
-        rounds.go_on();
+        rounds.go_on(guards);
+        let watch = guards.map(Watch::of_answer).filter(Watch::is_needed);
+        match (&mut self.filter, watch) {
+            (Some(filter), Some(watch)) => filter.go_on(watch),
+            (none @ None, Some(watch)) => *none = Some(Box::new(Filter::new(watch))),
+            (_, None) => {}
+        }
         self.progress = Progress::default();
         self.is_broken = false;
     }

@@ -84,6 +84,11 @@ impl Filter {
         Self { watch, parts, choices, next_index: 0, is_blocked: false, takes_away }
     }
 
+    /// The next answer is about to come, in which more was hidden.
+    pub(super) fn go_on(&mut self, watch: Watch) {
+        self.watch = watch;
+    }
+
     /// The answer has ended for the client, whatever the provider still says.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked

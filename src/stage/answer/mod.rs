@@ -1,30 +1,29 @@
 //! The upstream's bytes to the client's, chunk by chunk, counting as they pass.
 
+mod whole;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::accept::Endpoint;
+use self::whole::Whole;
 use super::account;
-use super::guard::{self, Guarded, Looks};
+use super::guard::Guarded;
 use super::parse::Parsed;
 use super::passed::{self, Passed};
 use super::route::Target;
-use super::translate::{Prepared, Turn};
-use crate::config::guards::Side;
-use crate::error::{Error, Kind, Result};
+use super::translate::Prepared;
+use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::usage::estimate::TextCount;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::bridge::Bridge;
 use crate::wire::edge::kept::Keeper;
-use crate::wire::edge::{self, Done, Own, Pending};
+use crate::wire::edge::{Done, Own, Waits};
 use crate::wire::gemini::array::AsArray;
-use crate::wire::ir::Response;
 use crate::wire::owned::{Owned, Owner};
 use crate::wire::stream::{Ending, Next, Pipe, Said, Translator, aside};
-use crate::wire::watch::{self, StreamWatch, Watch};
-use crate::wire::{self, Client, Dialect, websocket};
+use crate::wire::watch::{StreamWatch, Watch};
+use crate::wire::{Client, Dialect, websocket};
 
 /// A refusal longer than this is cut.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -50,74 +49,6 @@ enum Mode {
     Passed(Box<Passed>),
     /// The messages of a realtime session: read as they pass.
     Session(Box<websocket::Reader>),
-}
-
-/// An answer that is held until it is complete.
-#[derive(Debug)]
-struct Whole {
-    held: BytesMut,
-    max_bytes: usize,
-    dialect: Dialect,
-    quirks: wire::Quirks,
-    endpoint: Endpoint,
-    input_estimate_tokens: u64,
-    /// What an encoder needs to know of the client; `None` where the bytes stay.
-    reencode: Option<Reencode>,
-    own: Option<Own>,
-    /// What waits for the gateway's own tools, and the provider's answer.
-    pending: Option<(Pending, Bytes)>,
-    turned: Option<Turned>,
-    /// Who may come back to it, where the provider keeps it.
-    owner: Option<Owner>,
-    watching: Option<Box<Watching>>,
-    usage: Option<(Usage, UsageSource)>,
-    service_tier: Option<String>,
-    model: Option<String>,
-}
-
-/// Guards that look at it, and what a refusal in its place needs to know.
-#[derive(Debug)]
-struct Watching {
-    watch: crate::guard::Watch,
-    looks: Looks,
-    model: String,
-    id: String,
-    created: u64,
-    seal: wire::seal::Seal,
-}
-
-impl Watching {
-    fn new(guarded: &Guarded, context: &Context<'_>) -> Option<Box<Self>> {
-        Some(Box::new(Self {
-            watch: guarded.of_answer()?,
-            looks: guarded.looks(),
-            model: context.target.model.clone(),
-            id: context.id.to_owned(),
-            created: context.created,
-            seal: context.target.deployment.seal.clone(),
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct Reencode {
-    bridge: Arc<Bridge>,
-    model: String,
-    id: String,
-    created: u64,
-    seal: wire::seal::Seal,
-    request: Bytes,
-}
-
-/// Embeddings or a ranking, on its way into the client's shape.
-#[derive(Debug)]
-struct Turned {
-    turn: Turn,
-    model: String,
-    id: String,
-    request: Bytes,
-    /// Answers to the bodies that were asked before.
-    earlier: Vec<Bytes>,
 }
 
 /// What of the exchange the answer depends on.
@@ -161,40 +92,7 @@ impl Answer {
 
     /// For an answer that comes in one piece.
     pub fn whole(context: Context<'_>) -> Self {
-        let (prepared, target) = (context.prepared, context.target);
-        let reencode = prepared.bridge.as_ref().map(|bridge| Reencode {
-            bridge: Arc::clone(bridge),
-            model: target.model.clone(),
-            id: context.id.to_owned(),
-            created: context.created,
-            seal: target.deployment.seal.clone(),
-            request: context.body.clone(),
-        });
-        let turned = prepared.turn.map(|turn| Turned {
-            turn,
-            model: target.model.clone(),
-            id: context.id.to_owned(),
-            request: context.body.clone(),
-            earlier: context.earlier.to_vec(),
-        });
-        let whole = Whole {
-            held: BytesMut::new(),
-            max_bytes: context.max_bytes,
-            dialect: prepared.dialect,
-            quirks: target.deployment.quirks,
-            endpoint: prepared.endpoint,
-            input_estimate_tokens: context.parsed.input_estimate_tokens,
-            reencode,
-            own: context.own.cloned(),
-            pending: None,
-            turned,
-            owner: context.owner.cloned(),
-            watching: context.guards.and_then(|guarded| Watching::new(guarded, &context)),
-            usage: None,
-            service_tier: None,
-            model: None,
-        };
-        Self { mode: Mode::Whole(Box::new(whole)) }
+        Self { mode: Mode::Whole(Box::new(Whole::new(context))) }
     }
 
     /// For a stream.
@@ -205,7 +103,8 @@ impl Answer {
         let recorded = context.resumable && parsed.choices == 1 && context.owner.is_none() && context.own.is_none();
         let plain = || Arc::new(Bridge::plain(prepared.dialect, prepared.dialect, seal));
         let watch = context.guards.and_then(Guarded::of_answer);
-        let bridge = prepared.bridge.clone().or_else(|| (recorded || watch.is_some()).then(plain));
+        let is_formed = context.own.is_some_and(|own| own.form.is_some());
+        let bridge = prepared.bridge.clone().or_else(|| (recorded || watch.is_some() || is_formed).then(plain));
         let pipe: Box<dyn Pipe> = if let Some(bridge) = &bridge {
             let client = Client {
                 model: &target.model,
@@ -332,29 +231,21 @@ impl Answer {
         }
     }
 
-    /// Whether the gateway's own tools are waited for: the answer is not over for the client.
-    pub fn waits(&self) -> bool {
+    /// What is waited for, where the answer is over for its provider and not for the client.
+    pub fn waits(&self) -> Option<Waits> {
         match &self.mode {
             Mode::Stream(pipe) => pipe.waits(),
-            Mode::Whole(whole) => whole.pending.is_some(),
-            _ => false,
-        }
-    }
-
-    /// What waits for them.
-    pub fn pending(&self) -> Option<Pending> {
-        match &self.mode {
-            Mode::Stream(pipe) => pipe.pending(),
-            Mode::Whole(whole) => whole.pending.as_ref().map(|(pending, _)| pending.clone()),
+            Mode::Whole(whole) => whole.waiting.as_ref().map(|(waits, _)| waits.clone()),
             _ => None,
         }
     }
 
-    /// A stream goes on with the answer to what they gave, or with another one where that broke before the
-    /// client had anything of it.
-    pub fn next_round(&mut self, prepared: &Prepared, target: &Target) {
+    /// A stream goes on with the answer to that, or with another one where that broke before the client had
+    /// anything of it.
+    pub fn next_round(&mut self, prepared: &Prepared, target: &Target, guards: Option<&Guarded>) {
         if let (Mode::Stream(pipe), Some(bridge)) = (&mut self.mode, &prepared.bridge) {
-            pipe.next_round(&Next { bridge, framing: prepared.framing, quirks: &target.deployment.quirks });
+            let next = Next { bridge, framing: prepared.framing, quirks: &target.deployment.quirks };
+            pipe.next_round(&next, guards.map(Guarded::watch));
         }
     }
 
@@ -369,6 +260,14 @@ impl Answer {
         match &mut self.mode {
             Mode::Whole(whole) => whole.release(done, keeper),
             _ => Ok(self.written(|pipe, out| pipe.release(done, keeper, out))),
+        }
+    }
+
+    /// Ends an answer that was not what was asked for, and for which there is no better one.
+    pub fn settle(&mut self) -> Result<Bytes> {
+        match &mut self.mode {
+            Mode::Whole(whole) => whole.settle(),
+            _ => Ok(self.written(|pipe, out| pipe.settle(out))),
         }
     }
 
@@ -454,146 +353,5 @@ impl Answer {
             Mode::Stream(pipe) => pipe.progress().service_tier.as_deref(),
             _ => None,
         }
-    }
-}
-
-fn malformed(detail: impl std::fmt::Display) -> Error {
-    Error::new(Kind::UpstreamFailed, "the provider's answer could not be read").with_detail(detail)
-}
-
-impl Whole {
-    fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
-        if let Some(bytes) = chunk.take() {
-            if self.held.len() + bytes.len() > self.max_bytes {
-                return Err(Error::new(
-                    Kind::UpstreamFailed,
-                    "the provider's answer is over the limit `server.max_answer`",
-                ));
-            }
-            self.held.extend_from_slice(&bytes);
-        }
-        if end {
-            let body = std::mem::take(&mut self.held).freeze();
-            let answer = self.finish(body)?;
-            *chunk = Some(if self.pending.is_some() { answer } else { self.guarded(answer)? });
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, body: Bytes) -> Result<Bytes> {
-        let text = simdutf8::basic::from_utf8(&body).map_err(malformed)?;
-        if !wire::scan::is_json(text) {
-            return Err(malformed("not JSON"));
-        }
-        let seen = watch::whole(self.dialect, text, &self.quirks);
-        if let Some(error) = seen.error {
-            return Err(error);
-        }
-        if matches!(self.endpoint, Endpoint::MessagesCount | Endpoint::GenerateCount) {
-            // A count costs nothing; the number it holds is not usage.
-            return Ok(body);
-        }
-        let (counted, turned) = self.turned.as_ref().map_or(Ok((None, None)), |it| self.turn(it, text))?;
-        self.usage = Some(match counted.or(seen.usage) {
-            Some(usage) => (usage, UsageSource::Reported),
-            None => (self.estimate(text), UsageSource::Estimated),
-        });
-        (self.service_tier, self.model) = (seen.service_tier, seen.model);
-        if let Some(turned) = turned {
-            return Ok(Bytes::from(turned));
-        }
-        let Some(to) = &self.reencode else {
-            return Ok(self.owner.as_ref().and_then(|owner| owner.close(text)).map_or(body, Bytes::from));
-        };
-        let (response, pending) = self.told(to, text)?;
-        if let Some(pending) = pending {
-            self.pending = Some((pending, body));
-            return Ok(Bytes::new());
-        }
-        Ok(self.encoded(to, &response, body.len()))
-    }
-
-    fn release(&mut self, done: &[Done], keeper: Keeper<'_>) -> Result<Bytes> {
-        let (Some((_, body)), Some(to)) = (self.pending.take(), &self.reencode) else {
-            return Err(Error::internal("nothing waits"));
-        };
-        let text = simdutf8::basic::from_utf8(&body).map_err(malformed)?;
-        let (mut response, _) = self.told(to, text)?;
-        edge::release(&mut response, done, keeper);
-        let answer = self.encoded(to, &response, body.len());
-        self.guarded(answer)
-    }
-
-    /// The answer as the client is to read it, and what of it waits.
-    fn told<'a>(&self, to: &Reencode, text: &'a str) -> Result<(Response<'a>, Option<Pending>)> {
-        let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
-        if response.usage.is_none() {
-            response.usage = self.usage.map(|(usage, _)| usage);
-        }
-        to.bridge.response(&mut response);
-        let pending = self.own.as_ref().and_then(|own| edge::response(&mut response, own));
-        Ok((response, pending))
-    }
-
-    fn encoded(&self, to: &Reencode, response: &Response<'_>, usual_bytes: usize) -> Bytes {
-        let client = Client {
-            model: &to.model,
-            id: &to.id,
-            created: to.created,
-            stream_usage: true,
-            input_estimate_tokens: self.input_estimate_tokens,
-            request: simdutf8::basic::from_utf8(&to.request).unwrap_or_default(),
-            seal: &to.seal,
-        };
-        let mut out = Vec::with_capacity(usual_bytes + 512);
-        wire::encode_response(to.bridge.client, response, &client, &mut out);
-        let kept = self.owner.as_ref().and_then(|owner| owner.close(std::str::from_utf8(&out).ok()?));
-        kept.map_or_else(|| Bytes::from(out), Bytes::from)
-    }
-
-    /// The answer as guards let it pass.
-    fn guarded(&mut self, answer: Bytes) -> Result<Bytes> {
-        let Some(watching) = self.watching.as_deref_mut() else { return Ok(answer) };
-        let text = simdutf8::basic::from_utf8(&answer).map_err(malformed)?;
-        match guard::look(&mut watching.watch, watching.looks, Side::Output, text)? {
-            guard::Done::Same => Ok(answer),
-            guard::Done::Changed(changed) => Ok(Bytes::from(changed)),
-            guard::Done::Blocked(message) => {
-                let client = Client {
-                    model: &watching.model,
-                    id: &watching.id,
-                    created: watching.created,
-                    stream_usage: true,
-                    input_estimate_tokens: self.input_estimate_tokens,
-                    request: "",
-                    seal: &watching.seal,
-                };
-                guard::refusal(watching.looks, text, &message, (&self.quirks, &client)).map(Bytes::from)
-            }
-        }
-    }
-
-    fn turn(&self, it: &Turned, text: &str) -> Result<(Option<Usage>, Option<Vec<u8>>)> {
-        let input_estimate_tokens = self.input_estimate_tokens;
-        match it.turn {
-            Turn::Embeddings(turn) => {
-                let earlier: std::result::Result<Vec<&str>, _> =
-                    it.earlier.iter().map(|body| std::str::from_utf8(body)).collect();
-                let mut bodies = earlier.map_err(malformed)?;
-                bodies.push(text);
-                turn.answer(&bodies, &wire::embeddings::Told { model: &it.model, input_estimate_tokens })
-            }
-            Turn::Rerank(turn) => {
-                let request = std::str::from_utf8(&it.request).map_err(Error::internal)?;
-                turn.answer(text, request, &wire::rerank::Told { model: &it.model, id: &it.id, input_estimate_tokens })
-            }
-        }
-    }
-
-    /// Embeddings and counts have no output to speak of, however many numbers they list.
-    fn estimate(&self, text: &str) -> Usage {
-        let generates = self.endpoint.generation().is_some() || self.endpoint == Endpoint::Completions;
-        let output = if generates { TextCount::of_json(text).tokens() } else { 0 };
-        Usage { fresh_input_tokens: self.input_estimate_tokens, visible_output_tokens: output, ..Usage::default() }
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use weir::config::budget::{Budget, Per, Period, Unit};
 use weir::config::limits::{Limits, Share};
 use weir::config::runtime::{Key, ModelPattern, Runtime, Tenant};
+use weir::guard::schema::Schema;
 use weir::guard::{Action, Detectors, Guard, Kind, Watch as GuardWatch, Window};
 use weir::limit::clock::Clock;
 use weir::limit::{Ask, KeyLimits, Limiter, Used, Want};
@@ -343,6 +344,28 @@ fn guards() -> Result<(), Failure> {
     let deltas: Vec<&str> = prose.as_bytes().chunks(4).filter_map(|piece| std::str::from_utf8(piece).ok()).collect();
     let time = timed(|| deltas.iter().for_each(|delta| _ = window.push(delta, &mut watch, &mut passed)));
     writeln!(out, "guard a delta of four letters: {} ns", time.as_nanos() / deltas.len() as u128)?;
+    #[cfg(feature = "proxy")]
+    {
+        let none = || weir::stage::guard::Guarded::of(black_box([&[], &[], &[]]), weir::stage::accept::Endpoint::Chat);
+        let time = timed(|| (0..1_000_000).for_each(|_| _ = black_box(none())));
+        writeln!(out, "guard off: {:.2} ns a request", time.as_nanos() as f64 / 1e6)?;
+    }
+    schemas(&mut out)
+}
+
+/// What it costs to read a schema, and to hold 1 KB of JSON against it.
+fn schemas(out: &mut std::io::Stdout) -> Result<(), Failure> {
+    let schema = r##"{"type":"object","properties":{"rows":{"type":"array","items":{"$ref":"#/$defs/row"}}},
+        "required":["rows"],"additionalProperties":false,"$defs":{"row":{"type":"object","properties":{
+        "id":{"type":"integer","minimum":1},"name":{"type":"string","pattern":"^[a-z ]+$"},
+        "kind":{"enum":["one","other"]}},"required":["id","name","kind"],"additionalProperties":false}}}"##;
+    let row = r#"{"id":17,"name":"the quick brown fox","kind":"other"}"#;
+    let answer = format!("{{\"rows\":[{}]}}", vec![row; 1_500].join(","));
+    let best = |work: &dyn Fn()| (0..20).map(|_| timed(work)).min().unwrap_or_default().as_secs_f64() * 1e6;
+    writeln!(out, "schema {} bytes: read in {:.2} us", schema.len(), best(&|| _ = black_box(Schema::new(schema))))?;
+    let schema = Schema::new(schema)?;
+    let time = best(&|| _ = black_box(schema.check(&answer)));
+    writeln!(out, "schema held against JSON: {:.2} us a KB", time * 1_024.0 / answer.len() as f64)?;
     Ok(())
 }
 

@@ -18,11 +18,20 @@ pub(crate) enum Part {
     Budgets,
     Shared,
     Otlp,
+    Guards,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Nothing, Self::AccessLog, Self::Ledger, Self::Limits, Self::Budgets, Self::Shared, Self::Otlp];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Nothing,
+        Self::AccessLog,
+        Self::Ledger,
+        Self::Limits,
+        Self::Budgets,
+        Self::Shared,
+        Self::Otlp,
+        Self::Guards,
+    ];
 
     /// As the table has it.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -34,6 +43,7 @@ impl Part {
             Self::Budgets => "and budgets of both",
             Self::Shared => "and both shared by replicas",
             Self::Otlp => "and exports to a collector: all on",
+            Self::Guards => "and guards of all kinds, both ways",
         }
     }
 }
@@ -41,6 +51,10 @@ impl Part {
 /// None of them is ever reached.
 const LIMITS: &str = "{requests_per_minute: 1000000000, tokens_per_minute: 1000000000000, concurrency: 100000}";
 const BUDGETS: &str = "[{usd: 8000000, per: month}, {tokens: 1000000000000000, per: day}]";
+/// None of them finds anything that changes a text.
+const GUARDS: &str = "guards:
+  all: {kinds: [secrets, cards, iban, email, phone, national_ids], on: [input, output], action: flag}
+";
 
 /// Where gateways run, and what they run on.
 #[derive(Debug)]
@@ -75,6 +89,7 @@ impl Ground<'_> {
         let budgets = if has(Part::Budgets) { format!(", budgets: {BUDGETS}") } else { String::new() };
         let otlp =
             if has(Part::Otlp) { format!(", otlp: {{endpoint: \"http://127.0.0.1:{mock}\"}}") } else { String::new() };
+        let (guards, guarded) = if has(Part::Guards) { (GUARDS, ", guards: [all]") } else { ("", "") };
         let access_log = if has(Part::AccessLog) { format!("\"{dir}/access.log\"") } else { "off".to_owned() };
         format!(
             r#"server: {{listen: "127.0.0.1:{port}", threads: 1}}
@@ -96,10 +111,10 @@ routes:
   latency/burst: {{strategy: latency, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
   auto/burst: {{strategy: auto, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
 tenants:
-  bench: {{keys: [{{id: bench, secret: bench-key{limits}{budgets}}}]{limits}{budgets}}}
+  bench: {{keys: [{{id: bench, secret: bench-key{limits}{budgets}}}]{limits}{budgets}{guarded}}}
 prices: {{file: "{dir}/prices.yaml"}}
 telemetry: {{access_log: {access_log}{otlp}}}
-"#,
+{guards}"#,
             ledger = has(Part::Ledger),
             shared = shared.unwrap_or_default(),
         )

@@ -52,7 +52,7 @@ fuzz-smoke:      ## fuzz every target for a million executions
 	scripts/fuzz smoke
 
 compress:        ## a million texts folded and unfolded again; what compression costs for 100 KB
-	WEIR_CASES=1000000 cargo test --profile dist --lib compress::fold -- --nocapture
+	WEIR_CASES=1000000 cargo test --release --no-default-features --lib compress::fold -- --nocapture
 	cargo bench --profile dist --bench compress
 
 docs:            ## the library's documentation

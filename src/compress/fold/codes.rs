@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::judge::{Judge, whole};
 use super::sign::Signs;
 
-const ESCAPE: char = '\u{1b}';
+const ESCAPE: u8 = 0x1b;
 
 /// The letters of a text and what they stand for.
 pub(super) type Legend<'t> = Vec<(char, &'t str)>;
@@ -14,7 +14,7 @@ pub(super) type Legend<'t> = Vec<(char, &'t str)>;
 fn sequences(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut from = 0;
     std::iter::from_fn(move || {
-        let at = from + text.get(from..)?.find(ESCAPE)?;
+        let at = from + memchr::memchr(ESCAPE, text.as_bytes().get(from..)?)?;
         let mut end = at;
         while let Some(length) = text.get(end..).and_then(one) {
             end += length;
@@ -33,52 +33,60 @@ fn one(text: &str) -> Option<usize> {
     rest.as_bytes().get(letter).filter(|b| matches!(b, b'@'..=b'~')).map(|_| letter + 3)
 }
 
-/// The sequences worth a letter, and the tokens that saves.
-pub(super) fn legend<'t>(text: &'t str, signs: &Signs, judge: &mut Judge<'_, 't>) -> (Legend<'t>, u64) {
-    let mut counts: HashMap<&str, (u64, usize)> = HashMap::new();
+/// The text with letters for the sequences that are worth one, what they stand for, and the tokens that saves.
+pub(super) fn put<'t>(text: &'t str, signs: &Signs, judge: &mut Judge<'_, 't>) -> Option<(String, Legend<'t>, u64)> {
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    // Of each sequence how often it comes, in the order they came first; and each that comes.
+    let (mut often, mut all): (Vec<(&str, u64)>, Vec<(usize, usize)>) = (Vec::new(), Vec::new());
     for (at, sequence) in sequences(text) {
-        counts.entry(sequence).or_insert((0, at)).0 += 1;
+        let id = *known.entry(sequence).or_insert(often.len());
+        match often.get_mut(id) {
+            Some((_, times)) => *times += 1,
+            None => often.push((sequence, 1)),
+        }
+        all.push((at, id));
     }
-    let mut often: Vec<(&str, u64, usize)> =
-        counts.into_iter().map(|(sequence, (times, first))| (sequence, times, first)).collect();
-    // By bytes saved; where equal, by which came first.
-    often.sort_by_key(|(sequence, times, first)| (std::cmp::Reverse(times * whole(sequence.len())), *first));
+    let mut letters: Vec<Option<char>> = vec![None; often.len()];
+    let mut by_bytes: Vec<usize> = (0..often.len()).collect();
+    let bytes = |id: &usize| often.get(*id).map_or(0, |(sequence, times)| times * whole(sequence.len()));
+    by_bytes.sort_by_key(|id| std::cmp::Reverse(bytes(id)));
     let (mut legend, mut saved) = (Vec::new(), 0);
-    for ((sequence, times, _), letter) in often.into_iter().zip(signs.letters.iter().copied()) {
+    for (id, letter) in by_bytes.into_iter().zip(signs.letters.iter().copied()) {
+        let (Some((sequence, times)), Some(own)) = (often.get(id), letters.get_mut(id)) else { continue };
         let gone = times * judge.unit(sequence);
         let come = times + judge.note(sequence) + 4;
         if gone > come {
-            legend.push((letter, sequence));
+            *own = Some(letter);
+            legend.push((letter, *sequence));
             saved += gone - come;
         }
     }
-    (legend, saved)
-}
-
-/// The text with its letters.
-pub(super) fn put(text: &str, legend: &[(char, &str)]) -> String {
-    let letters: HashMap<&str, char> = legend.iter().map(|(letter, sequence)| (*sequence, *letter)).collect();
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::with_capacity(if legend.is_empty() { return None } else { text.len() });
     let mut copied = 0;
-    for (at, sequence) in sequences(text) {
-        if let Some(letter) = letters.get(sequence) {
+    for (at, id) in all {
+        if let (Some(Some(letter)), Some((sequence, _))) = (letters.get(id), often.get(id)) {
             out.push_str(text.get(copied..at).unwrap_or_default());
             out.push(*letter);
             copied = at + sequence.len();
         }
     }
     out.push_str(text.get(copied..).unwrap_or_default());
-    out
+    Some((out, legend, saved))
 }
 
 /// The text that had letters put in.
-pub(super) fn take(text: &str, legend: &[(char, String)]) -> String {
+pub(super) fn take(text: &str, legend: &[(char, &str)]) -> String {
     let mut out = String::with_capacity(text.len() * 2);
-    for c in text.chars() {
-        match legend.iter().find(|(letter, _)| *letter == c) {
-            Some((_, sequence)) => out.push_str(sequence),
-            None => out.push(c),
+    let mut copied = 0;
+    // Letters are of two bytes, of which the first is one of two.
+    for at in memchr::memchr2_iter(0xCE, 0xCF, text.as_bytes()) {
+        let letter = text.get(at..).and_then(|rest| rest.chars().next());
+        if let Some((letter, sequence)) = legend.iter().find(|(own, _)| Some(*own) == letter) {
+            out.push_str(text.get(copied..at).unwrap_or_default());
+            out.push_str(sequence);
+            copied = at + letter.len_utf8();
         }
     }
+    out.push_str(text.get(copied..).unwrap_or_default());
     out
 }

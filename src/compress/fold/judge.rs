@@ -55,6 +55,6 @@ impl<'c, 't> Judge<'c, 't> {
     }
 }
 
-pub(super) fn whole(length: usize) -> u64 {
+pub(in crate::compress) fn whole(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -29,7 +29,8 @@ pub use judge::Count;
 pub use unfold::unfold;
 
 use super::{Savings, Strategy};
-use judge::{Judge, whole};
+use judge::Judge;
+pub(super) use judge::whole;
 use sign::Signs;
 
 /// A line with so many carriage returns is progress.
@@ -73,19 +74,16 @@ pub fn fold(text: &str, count: &Count<'_>) -> Option<Folded> {
     if let Some(layout) = layout::of(text) {
         return of_json(text, layout, &signs, count);
     }
-    let mut judge = Judge::new(count, text.len());
-    let (legend, codes_saved) = codes::legend(text, &signs, &mut judge);
-    let coded = match legend.is_empty() {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(codes::put(text, &legend)),
+    let (coded, legend, codes_saved) = match codes::put(text, &signs, &mut Judge::new(count, text.len())) {
+        Some((coded, legend, saved)) => (Cow::Owned(coded), legend, saved),
+        None => (Cow::Borrowed(text), Vec::new(), 0),
     };
     let mut writer = Writer {
         judge: Judge::new(count, text.len()),
         signs: &signs,
         saved: Savings::of(Strategy::Codes, codes_saved),
-        used: Used::default(),
+        used: Used { codes: !legend.is_empty(), ..Used::default() },
     };
-    writer.used.codes = !legend.is_empty();
     let body = writer.lines(&coded, '\n', 1);
     let (mut savings, used) = (writer.saved, writer.used);
     let mut out = used.header(&signs);

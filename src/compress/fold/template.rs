@@ -187,41 +187,66 @@ fn progression(values: &[i64]) -> Option<(i64, i64, i64)> {
     even.then_some((*first, *last, step))
 }
 
-/// The lines of a note: `count` of them. `None` where it is none of ours.
-pub(super) fn lines(note: &str, count: usize, hole: char) -> Option<Vec<String>> {
-    let mut rest = note;
-    let mut columns: Vec<(Option<char>, Vec<String>)> = Vec::new();
-    while let Some(inner) = rest.strip_prefix('[') {
-        let (column, behind) = inner.split_once(']')?;
-        columns.push(read_column(column, count)?);
-        rest = behind;
-    }
-    let template = rest.strip_prefix(' ')?;
-    if columns.is_empty() || template.matches(hole).count() != columns.len() {
-        return None;
-    }
-    let mut out = Vec::with_capacity(count);
-    for row in 0..count {
-        let mut line = String::with_capacity(template.len() + 16);
-        let mut column = columns.iter();
-        for c in template.chars() {
-            if c != hole {
-                line.push(c);
-                continue;
-            }
-            let (bar, values) = column.next()?;
-            let value = values.get(row)?;
-            match bar {
-                Some(bar) => line.extend(std::iter::repeat_n(*bar, value.parse().ok().filter(|n| *n < 4096)?)),
-                None => line.push_str(value),
-            }
-        }
-        out.push(line);
-    }
-    Some(out)
+/// The lines of a note, to be written one by one.
+#[derive(Debug)]
+pub(super) struct Rows<'n> {
+    columns: Vec<(Option<char>, Values<'n>)>,
+    template: &'n str,
+    hole: char,
 }
 
-fn read_column(text: &str, count: usize) -> Option<(Option<char>, Vec<String>)> {
+#[derive(Debug)]
+enum Values<'n> {
+    Range { first: i64, step: i64 },
+    List(Vec<&'n str>),
+}
+
+impl<'n> Rows<'n> {
+    /// `count` lines. `None` where the note is none of ours.
+    pub(super) fn of(note: &'n str, count: usize, hole: char) -> Option<Self> {
+        let mut rest = note;
+        let mut columns = Vec::new();
+        while let Some(inner) = rest.strip_prefix('[') {
+            let (column, behind) = inner.split_once(']')?;
+            columns.push(read_column(column, count)?);
+            rest = behind;
+        }
+        let template = rest.strip_prefix(' ')?;
+        let is_ours = !columns.is_empty() && template.matches(hole).count() == columns.len();
+        is_ours.then_some(Self { columns, template, hole })
+    }
+
+    /// Appends one of them.
+    pub(super) fn write(&self, row: usize, out: &mut String) -> Option<()> {
+        let mut pieces = self.template.split(self.hole);
+        out.push_str(pieces.next()?);
+        for (piece, (bar, values)) in pieces.zip(&self.columns) {
+            match (bar, values) {
+                (Some(bar), values) => out.extend(std::iter::repeat_n(*bar, values.length(row)?)),
+                (None, Values::Range { .. }) => write!(out, "{}", values.at(row)?).ok()?,
+                (None, Values::List(list)) => out.push_str(list.get(row)?),
+            }
+            out.push_str(piece);
+        }
+        Some(())
+    }
+}
+
+impl Values<'_> {
+    fn at(&self, row: usize) -> Option<i64> {
+        match self {
+            Self::Range { first, step } => first.checked_add(step.checked_mul(i64::try_from(row).ok()?)?),
+            Self::List(list) => list.get(row)?.parse().ok(),
+        }
+    }
+
+    /// Of a bar, which is no longer than a line.
+    fn length(&self, row: usize) -> Option<usize> {
+        usize::try_from(self.at(row)?).ok().filter(|length| *length <= MOST_LINE_BYTES)
+    }
+}
+
+fn read_column(text: &str, count: usize) -> Option<(Option<char>, Values<'_>)> {
     let mut chars = text.chars();
     let (bar, values) = match (chars.next()?, chars.next()) {
         (bar, Some('*')) if BARS.contains(&bar) => (Some(bar), chars.as_str()),
@@ -231,13 +256,10 @@ fn read_column(text: &str, count: usize) -> Option<(Option<char>, Vec<String>)> 
         let (last, step) = last.split_once('/').unwrap_or((last, "1"));
         let (first, last, step): (i64, i64, i64) = (first.parse().ok()?, last.parse().ok()?, step.parse().ok()?);
         let steps = i64::try_from(count).ok()?.checked_sub(1)?;
-        if first.checked_add(step.checked_mul(steps)?)? != last {
-            return None;
-        }
-        let value = |at: i64| (first + step * at).to_string();
-        return Some((bar, (0..=steps).map(value).collect()));
+        let is_ours = step != 0 && first.checked_add(step.checked_mul(steps)?)? == last;
+        return is_ours.then_some((bar, Values::Range { first, step }));
     }
-    let list: Vec<String> = values.split(' ').map(str::to_owned).collect();
-    let is_number = |text: &String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (list.len() == count && list.iter().all(is_number)).then_some((bar, list))
+    let list: Vec<&str> = values.split(' ').collect();
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    (list.len() == count && list.iter().all(is_number)).then_some((bar, Values::List(list)))
 }

@@ -98,6 +98,10 @@ fn what_only_looks_folded_is_left_and_read_as_it_is() {
         format!("{header}\n§ 2 like [=*99999999 99999999] ¶"),
         format!("{header}\na\n§ x0"),
         format!("{header}\na\n§ x2 of 0"),
+        format!("{header}\na\n§ x2 of 2"),
+        // Of so many lines of a bar there is no memory.
+        format!("{header}\n§ 9999999 like [=*500..500/0] ¶"),
+        format!("{header}\n§ 2 like [=*600 600] ¶"),
     ] {
         assert_eq!(unfold(&text), None, "{text}");
         assert!(is_folded(&text) && fold(&text.repeat(9), &bytes).is_none());

@@ -1,7 +1,8 @@
 //! A folded text back to what it was.
 
 use super::sign::Signs;
-use super::{codes, layout, template};
+use super::template::Rows;
+use super::{codes, layout};
 
 /// What unfolds to more is none of ours: a few bytes of notes can ask for any number of lines.
 const MOST_BYTES: usize = 64 << 20;
@@ -22,35 +23,56 @@ pub fn unfold(text: &str) -> Option<String> {
     while let Some(line) = rest.strip_prefix(signs.sigil).and_then(|line| line.strip_prefix('=')) {
         let (line, behind) = line.split_once('\n')?;
         let letter = line.chars().next().filter(|c| signs.letters.contains(c))?;
-        legend.push((letter, line.get(letter.len_utf8()..)?.to_owned()));
+        legend.push((letter, line.get(letter.len_utf8()..)?));
         rest = behind;
     }
-    let mut reader = Reader { signs, lines: Vec::new(), states: None, begin: None, bytes: 0 };
+    let mut reader = Reader::new(signs, rest.len());
     rest.split('\n').try_for_each(|line| reader.line(line))?;
     let text = reader.done()?;
     Some(if legend.is_empty() { text } else { codes::take(&text, &legend) })
 }
 
+/// What is parted: lines of the text, or states of one of its lines.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    by: char,
+    /// Where the first begins.
+    from: usize,
+    count: usize,
+}
+
 struct Reader<'f> {
     signs: Signs,
-    lines: Vec<String>,
-    /// The states of one line: how many there are to be, and those that are there.
-    states: Option<(usize, Vec<String>)>,
+    out: String,
+    lines: Parts,
+    /// The states of a line that is not whole, and how many there are to be.
+    states: Option<(Parts, usize)>,
     /// How the next lines begin, and how many of them.
     begin: Option<(usize, &'f str)>,
-    bytes: usize,
 }
 
 impl<'f> Reader<'f> {
+    fn new(signs: Signs, bytes: usize) -> Self {
+        let lines = Parts { by: '\n', from: 0, count: 0 };
+        Self { signs, out: String::with_capacity(bytes * 2), lines, states: None, begin: None }
+    }
+
     fn line(&mut self, line: &'f str) -> Option<()> {
         let note = line.strip_prefix(self.signs.sigil);
         match (self.begin, note) {
             (Some((left, begin)), None) => {
                 self.begin = left.checked_sub(1).filter(|left| *left > 0).map(|left| (left, begin));
-                self.push(format!("{begin}{line}"))
+                self.open();
+                self.out.push_str(begin);
+                self.out.push_str(line);
+                self.close(1)
             }
             (Some(_), Some(_)) => None,
-            (None, None) => self.push(line.to_owned()),
+            (None, None) => {
+                self.open();
+                self.out.push_str(line);
+                self.close(1)
+            }
             (None, Some(note)) => self.note(note.strip_prefix(' ')?),
         }
     }
@@ -61,8 +83,10 @@ impl<'f> Reader<'f> {
             return self.again(number(copies)?, number(period)?);
         }
         if let Some(count) = note.strip_prefix("r ") {
-            let count = number(count)?;
-            return (self.states.is_none() && count > 1).then(|| self.states = Some((count, Vec::new())));
+            let count = number(count).filter(|count| *count > 1 && self.states.is_none())?;
+            self.open();
+            self.states = Some((Parts { by: '\r', from: self.out.len(), count: 0 }, count));
+            return Some(());
         }
         let (count, rest) = note.split_once(' ')?;
         let count = number(count)?;
@@ -70,41 +94,67 @@ impl<'f> Reader<'f> {
             self.begin = Some((count, begin));
             return Some(());
         }
-        let columns = rest.strip_prefix("like ")?;
-        // Each line has at least as many bytes as its template.
-        if count.checked_mul(columns.len())? > MOST_BYTES {
-            return None;
-        }
-        template::lines(columns, count, self.signs.hole)?.into_iter().try_for_each(|line| self.push(line))
+        let rows = Rows::of(rest.strip_prefix("like ")?, count, self.signs.hole)?;
+        (0..count).try_for_each(|row| {
+            self.open();
+            rows.write(row, &mut self.out)?;
+            self.close(1)
+        })
     }
 
     /// The last lines, so many times in all.
     fn again(&mut self, copies: usize, period: usize) -> Option<()> {
-        let lines = self.states.as_ref().map_or(&self.lines, |(_, states)| states);
-        let block = lines.get(lines.len().checked_sub(period)?..)?.to_vec();
+        let parts = self.parts();
+        if period > parts.count {
+            return None;
+        }
+        let mut before = self.out.get(parts.from..)?;
+        for _ in 0..period {
+            before = before.rfind(parts.by).map_or("", |at| before.get(..at).unwrap_or_default());
+        }
+        let is_all = period == parts.count;
+        let start = parts.from + before.len() + if is_all { 0 } else { parts.by.len_utf8() };
+        let block = self.out.get(start..)?.to_owned();
         for _ in 1..copies {
-            block.iter().try_for_each(|line| self.push(line.clone()))?;
+            self.open();
+            self.out.push_str(&block);
+            self.close(period)?;
         }
         Some(())
     }
 
-    fn push(&mut self, line: String) -> Option<()> {
-        self.bytes = self.bytes.checked_add(line.len() + 1).filter(|bytes| *bytes <= MOST_BYTES)?;
-        let Some((wanted, states)) = &mut self.states else {
-            self.lines.push(line);
-            return Some(());
-        };
-        states.push(line);
-        if states.len() == *wanted {
-            let line = states.join("\r");
-            self.states = None;
-            self.lines.push(line);
+    fn parts(&self) -> Parts {
+        self.states.map_or(self.lines, |(states, _)| states)
+    }
+
+    /// Where the next line or state begins.
+    fn open(&mut self) {
+        let parts = self.parts();
+        if parts.count > 0 {
+            self.out.push(parts.by);
         }
-        Some(())
+    }
+
+    /// So many more of them are written.
+    fn close(&mut self, count: usize) -> Option<()> {
+        if let Some((states, wanted)) = &mut self.states {
+            states.count += count;
+            match states.count.cmp(wanted) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => {
+                    self.states = None;
+                    self.lines.count += 1;
+                }
+                std::cmp::Ordering::Greater => return None,
+            }
+        } else {
+            self.lines.count += count;
+        }
+        (self.out.len() <= MOST_BYTES).then_some(())
     }
 
     fn done(self) -> Option<String> {
-        (self.states.is_none() && self.begin.is_none()).then(|| self.lines.join("\n"))
+        (self.states.is_none() && self.begin.is_none()).then_some(self.out)
     }
 }
 

@@ -122,7 +122,7 @@ fn of_pipeline(stages: &shell::Stages) -> Option<Kind> {
 fn of_stage(words: &[String]) -> Kind {
     let Some((first, rest)) = words.split_first() else { return Kind::Other };
     // Options that stand before the word that tells are passed over.
-    let word = rest.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
+    let word = asked(rest).next().unwrap_or_default();
     match (program(first), word) {
         ("cat" | "head" | "tail" | "sed" | "awk" | "nl" | "less" | "more" | "bat" | "od" | "xxd" | "jq", _) => {
             Kind::File
@@ -134,18 +134,48 @@ fn of_stage(words: &[String]) -> Kind {
         ("kubectl" | "docker" | "podman" | "docker-compose", "logs") | ("journalctl" | "dmesg", _) => Kind::Log,
         ("git", "log") if !rest.iter().any(|word| matches!(&**word, "-p" | "--patch" | "-u" | "--cc")) => Kind::Log,
         ("cargo", "test" | "nextest" | "build" | "check" | "clippy" | "bench") => Kind::Checks,
-        ("go", "test" | "build" | "vet") | ("npm" | "pnpm" | "yarn", "test" | "run" | "install" | "ci" | "build") => {
+        ("go", "test" | "build" | "vet") | ("npm" | "pnpm" | "yarn", "test" | "install" | "ci" | "build") => {
             Kind::Checks
         }
+        ("npm" | "pnpm" | "yarn", "run") if checks(asked(rest).skip(1).take(1)) => Kind::Checks,
+        ("bazel" | "dotnet", _) if checks(asked(rest).take(1)) => Kind::Checks,
         (
-            "pytest" | "jest" | "vitest" | "mocha" | "tox" | "tsc" | "eslint" | "mypy" | "ruff" | "make" | "ctest"
-            | "rspec" | "phpunit",
+            "pytest" | "jest" | "vitest" | "mocha" | "tox" | "tsc" | "eslint" | "mypy" | "ruff" | "ctest" | "rspec"
+            | "phpunit",
             _,
         ) => Kind::Checks,
-        ("mvn" | "gradle" | "gradlew" | "dotnet" | "cmake" | "ninja" | "bazel", _) => Kind::Checks,
+        ("mvn" | "gradle" | "gradlew" | "make" | "ninja", _) if checks(asked(rest)) => Kind::Checks,
+        ("make" | "ninja", "") | ("cmake", _) => Kind::Checks,
         ("pip" | "pip3" | "apt-get" | "docker", "install" | "build" | "pull") => Kind::Checks,
         _ => Kind::Other,
     }
+}
+
+/// The words that are no options.
+fn asked(words: &[String]) -> impl Iterator<Item = &str> {
+    words.iter().map(String::as_str).filter(|word| !word.starts_with('-'))
+}
+
+/// Whether a runner is asked to build or to test, and nothing else: it may run any program of the project's.
+fn checks<'w>(asked: impl Iterator<Item = &'w str>) -> bool {
+    const ASKED: [&str; 14] = [
+        "all",
+        "assemble",
+        "build",
+        "check",
+        "ci",
+        "clean",
+        "compile",
+        "install",
+        "lint",
+        "package",
+        "restore",
+        "test",
+        "typecheck",
+        "verify",
+    ];
+    let mut asked = asked.filter(|word| !word.contains('=')).peekable();
+    asked.peek().is_some() && asked.all(|word| word.split([':', '-', '_']).any(|part| ASKED.contains(&part)))
 }
 
 /// `kubectl get -o yaml` shows objects, not a list of them.
@@ -183,6 +213,16 @@ mod tests {
     fn commands_are_known_behind_what_stands_before_them() {
         assert_eq!(of_command("cd app && RUST_LOG=1 cargo test 2>&1"), Kind::Checks);
         assert_eq!(of_command("npx tsc --noEmit"), Kind::Checks);
+        for line in [
+            "make",
+            "make -j8 test",
+            "npm run test:unit",
+            "mvn -q clean verify",
+            "bazel test //:all",
+            "npm run -s build",
+        ] {
+            assert_eq!(of_command(line), Kind::Checks, "{line}");
+        }
         assert_eq!(of_command("find . -type f | sort"), Kind::Listing);
         assert_eq!(of_command("git log --oneline"), Kind::Log);
         assert_eq!(of_command("git --no-pager grep foo"), Kind::Search);
@@ -206,6 +246,10 @@ mod tests {
             "cat a | grep b",
             "./run.sh",
             "cargo run",
+            "npm run report",
+            "make report",
+            "dotnet run",
+            "bazel run //:report",
         ] {
             assert!(matches!(of_command(line), Kind::Other | Kind::File), "{line} {:?}", of_command(line));
         }

@@ -19,8 +19,8 @@ pub(super) fn is_failed(text: &str) -> bool {
 fn exits(lower: &str) -> bool {
     lower.match_indices("exit").any(|(at, _)| {
         let rest = lower.get(at + 4..).unwrap_or_default();
-        let line = rest.split('\n').next().unwrap_or_default();
-        let near = line.get(..line.floor_char_boundary(32)).unwrap_or_default();
+        let near = rest.get(..rest.floor_char_boundary(32)).unwrap_or_default();
+        let near = near.split('\n').next().unwrap_or_default();
         let says = ["code", "status", "ed with", "value"].iter().any(|word| near.contains(word))
             || near.starts_with([':', '=']);
         let digits = near.find(|c: char| c.is_ascii_digit()).and_then(|from| near.get(from..)).unwrap_or_default();
@@ -48,8 +48,13 @@ pub(super) fn says_so(text: &str) -> bool {
         "FAILURE",
     ];
     WORDS.iter().any(|word| text.contains(word))
-        || text.match_indices("failed").any(|(at, _)| !text.get(..at).unwrap_or_default().ends_with("0 "))
+        || text.match_indices("failed").any(|(at, _)| !counts_none(text.get(..at).unwrap_or_default()))
         || exits(&text.to_ascii_lowercase())
+}
+
+/// Whether a text ends with `0 `, and not with `10 `.
+fn counts_none(before: &str) -> bool {
+    before.strip_suffix("0 ").is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_digit() || c == '.'))
 }
 
 #[cfg(test)]
@@ -85,6 +90,7 @@ mod tests {
     fn none_failed_is_no_failure() {
         assert!(!says_so("test result: ok. 5 passed; 0 failed; 0 ignored"));
         assert!(says_so("3 failed, 5 passed"));
+        assert!(says_so("10 failed, 5 passed") && says_so("test result: 100 failed"));
         assert!(says_so("error: could not compile `x`"));
     }
 }

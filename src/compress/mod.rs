@@ -5,9 +5,10 @@
 //! *lossy* one (`shorten`) leaves out the middle of long logs, listings, search results and the output
 //! of tests that passed; what it takes away is kept for a while ([`originals`]).
 //!
-//! Only results of tools are touched: never what a user, the operator or the model said. What is done
-//! to a text depends on that text, its call and what stands before it, never on what follows, so that a
-//! conversation that grows keeps its beginning to the byte, and with it the provider's prompt cache.
+//! Only results of tools are touched, and where that is asked for, outputs in what users say and the list of
+//! tools; never what the operator or the model said. What is done to a text depends on that text, its call
+//! and what stands before it, never on what follows, so that a conversation that grows keeps its beginning
+//! to the byte, and with it the provider's prompt cache.
 
 mod again;
 mod command;
@@ -18,10 +19,12 @@ pub mod originals;
 mod rules;
 mod shell;
 mod shorten;
+mod tools;
 
 pub use fold::Count;
 pub use history::{Compressed, How, compress, restore};
 pub use rules::{Rules, Tier};
+pub use tools::trim_tools;
 
 /// What was done to a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +43,21 @@ pub enum Strategy {
     Again,
     /// What is not in the middle of a long text any more.
     Shortened,
+    /// Tools that nothing names.
+    TrimTools,
 }
 
 impl Strategy {
-    pub const ALL: [Self; 7] =
-        [Self::Repeats, Self::Prefixes, Self::Progress, Self::Codes, Self::Json, Self::Again, Self::Shortened];
+    pub const ALL: [Self; 8] = [
+        Self::Repeats,
+        Self::Prefixes,
+        Self::Progress,
+        Self::Codes,
+        Self::Json,
+        Self::Again,
+        Self::Shortened,
+        Self::TrimTools,
+    ];
 
     /// The name in headers, records and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -56,6 +69,7 @@ impl Strategy {
             Self::Json => "json",
             Self::Again => "again",
             Self::Shortened => "shortened",
+            Self::TrimTools => "trim_tools",
         }
     }
 
@@ -68,6 +82,7 @@ impl Strategy {
             Self::Json => 4,
             Self::Again => 5,
             Self::Shortened => 6,
+            Self::TrimTools => 7,
         }
     }
 }

@@ -35,12 +35,23 @@ pub struct Rules {
     pub max_micros: u64,
     /// Mark what is to be kept of a prompt for Anthropic's models, where the client marked nothing.
     pub prompt_cache: bool,
+    /// Leave out tools that a long conversation never names.
+    pub trim_tools: bool,
+    /// Fold outputs of machines in what users say, too.
+    pub user_texts: bool,
 }
 
 impl Rules {
     /// What holds for somebody who asks for it and for whom nothing is configured.
-    pub const ASKED: Self =
-        Self { lossless: true, lossy: false, min_bytes: 512, max_micros: 20_000, prompt_cache: false };
+    pub const ASKED: Self = Self {
+        lossless: true,
+        lossy: false,
+        min_bytes: 512,
+        max_micros: 20_000,
+        prompt_cache: false,
+        trim_tools: false,
+        user_texts: false,
+    };
     const BYTES_A_MICROSECOND: u64 = 100;
 
     /// As far as it goes where a request asks for nothing.

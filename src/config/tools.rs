@@ -36,6 +36,11 @@ impl EdgeTools {
     pub fn has(&self, name: &str) -> bool {
         self.tools.iter().any(|pattern| pattern_matches(pattern, name))
     }
+
+    /// Whether it has the tool that a model is told of by that name.
+    pub fn has_told(&self, name: &str) -> bool {
+        self.has(name) || name.split_once(BETWEEN).is_some_and(|(server, tool)| self.has(&format!("{server}/{tool}")))
+    }
 }
 
 /// What is switched on for a request: the key says it, else the route, else the tenant.

@@ -5,8 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use pingora_proxy::Session;
 
-use super::Gateway;
 use super::context::Exchange;
+use super::{Gateway, edge};
 use crate::compress::{Rules, Tier};
 use crate::error::{Error, Result};
 use crate::stage::accept::{self, Endpoint};
@@ -54,7 +54,11 @@ impl Gateway {
         let (now, before_tokens) = (Instant::now(), x.parsed.as_ref().map_or(0, |parsed| parsed.input_estimate_tokens));
         let count = |text: &str| self.tokenizer.count(model, text);
         let keep = |text: &str| self.originals.keep(tenant, text, now);
-        let ask = Ask { dialect, body: &x.body, rules, asked, before_tokens, count: &count, keep: &keep };
+        // A tool of the gateway's must not take the place of one of the client's that was left out.
+        let edge = edge::settings(x);
+        let stays = |name: &str| edge.is_some_and(|tools| tools.has_told(name));
+        let ask =
+            Ask { dialect, body: &x.body, rules, asked, before_tokens, count: &count, keep: &keep, stays: &stays };
         let it = compress::run(&ask)?;
         let saved = it.1.savings.iter().map(|(strategy, tokens)| (strategy.as_str(), tokens));
         self.telemetry.compressed(tenant, it.1.took, saved);

@@ -88,7 +88,7 @@ impl Edge {
 
 /// Finds out which tools the request has; none for most.
 pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
-    let Some(settings) = settings(x) else { return Ok(()) };
+    let Some(settings) = settings(x).cloned() else { return Ok(()) };
     let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Ok(()) };
     if x.endpoint.and_then(Endpoint::generation).is_none() {
         return Ok(());
@@ -136,9 +136,9 @@ pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-fn settings(x: &Exchange) -> Option<Arc<EdgeTools>> {
+pub(super) fn settings(x: &Exchange) -> Option<&Arc<EdgeTools>> {
     let route = x.plan.as_ref().and_then(|plan| plan.route.as_deref());
-    switched_on(&x.caller.as_ref()?.key, route).cloned()
+    switched_on(&x.caller.as_ref()?.key, route)
 }
 
 /// By either name; a `*` stands for any text.

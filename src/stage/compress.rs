@@ -1,4 +1,4 @@
-//! Fewer tokens in what tools gave back, where that is configured: once for a request, before its limits
+//! Fewer tokens in what tools gave back and in the list of tools, where that is configured: once for a request, before its limits
 //! are reserved, so that all its attempts send the same.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::compress::{self, How, Rules, Savings, Tier};
+use crate::compress::{self, Compressed, How, Rules, Savings, Tier};
 use crate::config::runtime::{Key, Route};
 use crate::error::{Error, Result};
 use crate::stage::route::Target;
@@ -64,6 +64,8 @@ pub struct Ask<'a> {
     pub before_tokens: u64,
     pub count: &'a compress::Count<'a>,
     pub keep: &'a dyn Fn(&str) -> Option<String>,
+    /// Tools that are never left out.
+    pub stays: &'a dyn Fn(&str) -> bool,
 }
 
 impl std::fmt::Debug for Ask<'_> {
@@ -76,17 +78,25 @@ impl std::fmt::Debug for Ask<'_> {
 pub fn run(ask: &Ask<'_>) -> Option<(Option<Vec<u8>>, Done)> {
     let allowed = ask.rules.tier();
     let tier = ask.asked.map_or(allowed, |asked| asked.min(allowed));
-    if tier == Tier::Off {
+    // The model cannot read of a tool that is left out: whoever asks for no loss has all of them.
+    let trims = ask.rules.trim_tools && ask.asked.is_none_or(|asked| asked == Tier::Lossy);
+    if tier == Tier::Off && !trims {
         return None;
     }
     let body = std::str::from_utf8(ask.body).ok()?;
     let began = Instant::now();
     let until = began.checked_add(Duration::from_micros(ask.rules.max_micros).saturating_mul(PATIENCE));
     let how = How { rules: ask.rules, tier, count: ask.count, keep: ask.keep, until };
-    let (body, savings) = match compress::compress(ask.dialect, body, &how) {
-        Some(it) => (Some(it.body), it.savings),
-        None => (None, Savings::default()),
+    let mut savings = Savings::default();
+    let mut change = |change: Option<Compressed>| {
+        let change = change?;
+        savings += change.savings;
+        String::from_utf8(change.body).ok()
     };
+    let folded = change(if tier == Tier::Off { None } else { compress::compress(ask.dialect, body, &how) });
+    let trim = |body: &str| compress::trim_tools(ask.dialect, body, ask.rules, ask.count, ask.stays);
+    let trimmed = change(if trims { trim(folded.as_deref().unwrap_or(body)) } else { None });
+    let body = trimmed.or(folded).map(String::into_bytes);
     let (names, took) = (savings.names(), began.elapsed());
     let is_asked = ask.asked.is_some();
     Some((body, Done { savings, names, before_tokens: ask.before_tokens, took, is_asked }))
@@ -188,7 +198,7 @@ fn has_blocks(messages: &str) -> bool {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { lossless: true, lossy: false, min_bytes: 64, max_micros: 1_000, prompt_cache: false };
+    const RULES: Rules = Rules { min_bytes: 64, max_micros: 1_000, ..Rules::ASKED };
 
     fn headers(value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(COMPRESSION, HeaderValue::from_static(value))])
@@ -198,9 +208,9 @@ mod tests {
         let noise = "the same line, over and over again\\n".repeat(30);
         let body = format!(r#"{{"messages":[{{"role":"tool","tool_call_id":"c","content":"{noise}"}}]}}"#);
         let count = |text: &str| u64::try_from(text.len() / 4).unwrap();
-        let (body, keep) = (body.as_bytes(), |_: &str| None);
-        let dialect = Dialect::OpenAiChat;
-        run(&Ask { dialect, body, rules, asked: tier, before_tokens: 300, count: &count, keep: &keep })
+        let (keep, stays) = (|_: &str| None, |_: &str| false);
+        let (dialect, body) = (Dialect::OpenAiChat, body.as_bytes());
+        run(&Ask { dialect, body, rules, asked: tier, before_tokens: 300, count: &count, keep: &keep, stays: &stays })
     }
 
     #[test]

@@ -208,6 +208,58 @@ fn what_was_left_out_can_be_had_again_by_its_own_tenant() {
     assert!(original(other).starts_with("Nothing is kept by that name"));
 }
 
+/// A conversation of nine rounds with one tool, of a list of three.
+fn long_agent(model: &str) -> Value {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "description": "It does what it says. ".repeat(20), "parameters": {"type": "object"}}});
+    let mut messages = vec![json!({"role": "user", "content": "go on"})];
+    for n in 0..9 {
+        let id = format!("call_{n}");
+        messages.push(json!({"role": "assistant", "content": null, "tool_calls": [{"id": id, "type": "function", "function": {"name": "Bash", "arguments": "{}"}}]}));
+        messages.push(json!({"role": "tool", "tool_call_id": id, "content": "ok"}));
+    }
+    json!({"model": model, "tools": [tool("Write"), tool("Bash"), tool("weir_uuid")], "messages": messages})
+}
+
+#[test]
+fn tools_that_nothing_names_are_left_out_where_that_is_asked_for() {
+    let upstream = upstream();
+    let names = || -> Vec<String> {
+        let tools = upstream.requests().last().unwrap().json()["tools"].as_array().unwrap().clone();
+        tools.iter().map(|tool| tool["function"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let trims = "    compression: {lossless: false, trim_tools: true}\n";
+    {
+        let gateway = gateway(&upstream, trims);
+        let body = long_agent("openai/gpt-4o-mini");
+        let answer = gateway.post(CHAT, &body);
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        let told = answer.header("x-weir-compression").to_owned();
+        let saved = told.strip_prefix("saved=").and_then(|told| told.strip_suffix("; strategies=trim_tools")).unwrap();
+        assert!(saved.parse::<u64>().unwrap() > 100, "{told}");
+        assert_eq!(names(), ["Bash"]);
+        assert_eq!(upstream.requests().last().unwrap().json()["messages"], body["messages"], "all else is as it was");
+        let record = gateway.record(1);
+        assert_eq!(record["compression_strategies"], json!("trim_tools"));
+        let labels = ["tenant=\"acme\"", "strategy=\"trim_tools\""];
+        assert!(gateway.metric("weir_compression_saved_tokens_total", &labels) > 100.0);
+        for word in ["lossless", "off"] {
+            gateway.call_with("POST", CHAT, &[("x-weir-compression", word)], &body);
+            assert_eq!(names(), ["Write", "Bash", "weir_uuid"], "{word}");
+        }
+        let forced = with(body.clone(), json!({"tool_choice": "required"}));
+        assert_eq!(gateway.post(CHAT, &forced).header("x-weir-compression"), "saved=0; strategies=");
+        let out = gateway.post("/v1/compress", &body).json();
+        assert_eq!(out["compression"]["strategies"], json!(["trim_tools"]), "{out}");
+        assert_eq!(out["tools"].as_array().unwrap().len(), 1);
+    }
+    // Else a call would be the gateway's to run that was the client's.
+    let gateway = gateway(&upstream, &format!("{trims}    edge_tools: {{tools: [weir_uuid], always: true}}\n"));
+    assert_eq!(gateway.post(CHAT, &long_agent("openai/gpt-4o-mini")).status(), 200);
+    assert_eq!(names(), ["Bash", "weir_uuid"]);
+    let own = &upstream.requests().last().unwrap().json()["tools"][1]["function"]["description"];
+    assert!(own.as_str().unwrap().starts_with("It does what it says."), "{own}");
+}
+
 #[test]
 fn marks_for_a_prompt_cache_are_set_where_the_client_set_none() {
     let upstream = Upstream::start(|_, conn| {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::command::{self, Kind};
-use super::fold::{self, Count, fold, unfold};
+use super::fold::{self, Count, Folded, fold, unfold};
 use super::shorten::shorten;
 use super::{Rules, Savings, Strategy, Tier, again};
 use crate::wire::Dialect;
@@ -42,19 +42,29 @@ pub fn compress(dialect: Dialect, body: &str, how: &How<'_>) -> Option<Compresse
     let mut work =
         Work { how, body, found: &found, seen: HashMap::new(), edits: Edits::new(), savings: Savings::default() };
     let mut left = how.rules.most_bytes();
-    for (number, leaf) in results(&found).enumerate() {
+    let mut number = 0;
+    for leaf in found.leaves.iter().filter(|leaf| is_touched(leaf.who, how.rules)) {
         left = match left.checked_sub(leaf.span.len()) {
             Some(left) if how.until.is_none_or(|until| Instant::now() < until) => left,
             _ => break,
         };
-        work.result(number + 1, leaf);
+        if leaf.who == Who::User {
+            work.user_text(leaf);
+        } else {
+            number += 1;
+            work.result(number, leaf);
+        }
     }
     let Work { edits, savings, .. } = work;
     (!edits.is_empty()).then(|| Compressed { body: edits.write(body.as_bytes()), savings })
 }
 
-fn results<'f>(found: &'f Leaves<'_>) -> impl Iterator<Item = &'f Leaf> {
-    found.leaves.iter().filter(|leaf| leaf.who == Who::ToolResult)
+const fn is_touched(who: Who, rules: &Rules) -> bool {
+    match who {
+        Who::ToolResult => true,
+        Who::User => rules.user_texts && rules.lossless,
+        _ => false,
+    }
 }
 
 struct Work<'w, 'h, 'b> {
@@ -69,15 +79,7 @@ struct Work<'w, 'h, 'b> {
 
 impl<'b> Work<'_, '_, 'b> {
     fn result(&mut self, number: usize, leaf: &Leaf) {
-        // The shortest a literal can be is its text and two quotes.
-        if leaf.span.len() < self.how.rules.min_bytes {
-            return;
-        }
-        let text = leaf.text(self.body);
-        if text.len() < self.how.rules.min_bytes || fold::is_folded(&text) || has_halves(leaf.literal(self.body), &text)
-        {
-            return;
-        }
+        let Some(text) = self.text(leaf) else { return };
         if let Some(earlier) = self.seen.get(&text).filter(|_| self.how.rules.lossless) {
             let note = again::note(*earlier);
             let saved = fold::about(&text, self.how.count).saturating_sub((self.how.count)(&note));
@@ -89,6 +91,27 @@ impl<'b> Work<'_, '_, 'b> {
         }
         self.one(leaf, &text);
         self.seen.insert(text, number);
+    }
+
+    /// The text of a leaf, if it may be worth something.
+    fn text(&self, leaf: &Leaf) -> Option<Cow<'b, str>> {
+        let is_long = |text: &str| text.len() >= self.how.rules.min_bytes;
+        // The shortest a literal can be is its text and two quotes.
+        let literal = Some(leaf.literal(self.body)).filter(|literal| is_long(literal))?;
+        let text = leaf.text(self.body);
+        (is_long(&text) && !fold::is_folded(&text) && !has_halves(literal, &text)).then_some(text)
+    }
+
+    /// What a user said, if it is plain that a machine wrote it: nothing else becomes so much shorter.
+    fn user_text(&mut self, leaf: &Leaf) {
+        let Some(text) = self.text(leaf) else { return };
+        // JSON may be a file that is to be changed.
+        let is_json = |folded: &Folded| folded.savings.iter().any(|(strategy, _)| strategy == Strategy::Json);
+        let is_plain = |folded: &Folded| folded.text.len() <= text.len() / 2 && !is_json(folded);
+        if let Some(folded) = fold(&text, self.how.count).filter(is_plain) {
+            self.savings += folded.savings;
+            self.edits.replace(leaf, &folded.text);
+        }
     }
 
     /// One text by itself.
@@ -141,8 +164,12 @@ pub fn restore(dialect: Dialect, body: &str) -> Option<Vec<u8>> {
     let found = Leaves::of_request(dialect, body).ok()?;
     let mut texts: Vec<Cow<'_, str>> = Vec::new();
     let mut edits = Edits::new();
-    for leaf in results(&found) {
+    for leaf in found.leaves.iter().filter(|leaf| matches!(leaf.who, Who::ToolResult | Who::User)) {
         let text = leaf.text(body);
+        if leaf.who == Who::User {
+            unfold(&text).into_iter().for_each(|whole| edits.replace(leaf, &whole));
+            continue;
+        }
         let whole = match again::number(&text) {
             Some(number) => number.checked_sub(1).and_then(|at| texts.get(at)).map(|text| text.to_string()),
             None => unfold(&text),

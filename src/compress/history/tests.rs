@@ -1,6 +1,6 @@
 use super::*;
 
-const RULES: Rules = Rules { lossless: true, lossy: true, min_bytes: 64, max_micros: 100_000, prompt_cache: false };
+const RULES: Rules = Rules { lossy: true, min_bytes: 64, max_micros: 100_000, ..Rules::ASKED };
 
 fn count(text: &str) -> u64 {
     u64::try_from(text.len() / 4).unwrap()
@@ -49,6 +49,35 @@ fn only_results_of_tools_are_touched() {
     let after = texts(Dialect::Anthropic, &out);
     assert_eq!(after.iter().filter(|text| **text == noise).count(), 5);
     assert_eq!(after.iter().filter(|text| fold::is_folded(text)).count(), 1);
+    assert_eq!(restore(Dialect::Anthropic, &out).unwrap(), body.into_bytes());
+}
+
+/// For agents that send what their tools gave back as the user's: logs, and nothing that may be a file.
+#[test]
+fn outputs_in_what_a_user_says_are_folded_where_that_is_asked_for() {
+    let noise = "the same line, over and over again\n".repeat(30);
+    let code: String = (0..60)
+        .map(|n| format!("    let value_{n} = self.table.get({n}).copied().unwrap_or({n});\n{}\n", "}".repeat(n % 3)))
+        .collect();
+    let data =
+        format!("{{\n{}\n}}", (0..60).map(|n| format!("  \"name of {n}\": {n}")).collect::<Vec<_>>().join(",\n"));
+    let result = format!("[run] gave back:\n{noise}What now?");
+    let texts_of = |text: &str| format!(r#"{{"role":"user","content":[{{"type":"text","text":{}}}]}}"#, literal(text));
+    let said = [&*result, &code, &data, &noise].map(texts_of).join(",");
+    let body = format!(r#"{{"system":{},"messages":[{said}]}}"#, literal(&noise));
+    assert!(done(Dialect::Anthropic, &body, Tier::Lossy).is_none());
+    let rules = Rules { user_texts: true, ..RULES };
+    let how = How { rules: &rules, tier: Tier::Lossy, count: &count, keep: &|_| None, until: None };
+    let it = compress(Dialect::Anthropic, &body, &how).unwrap();
+    assert_eq!(it.savings.names(), "repeats");
+    let out = String::from_utf8(it.body).unwrap();
+    let after = texts(Dialect::Anthropic, &out);
+    assert_eq!((&*after[0], &*after[2], &*after[3]), (&*noise, &*code, &*data));
+    assert!(
+        fold::is_folded(&after[1]) && fold::is_folded(&after[4]),
+        "the last one too, or it would change in the next turn"
+    );
+    assert!(compress(Dialect::Anthropic, &out, &how).is_none());
     assert_eq!(restore(Dialect::Anthropic, &out).unwrap(), body.into_bytes());
 }
 

@@ -21,5 +21,11 @@ settings! {
         /// Mark the ends of tools, instructions and messages for the prompt cache of Anthropic's models, at
         /// Anthropic or Bedrock, where a request in Anthropic's format has no mark of its own.
         prompt_cache: bool = "false",
+        /// Leave out tools that a long conversation never names, once their use has shown in eight rounds of calls.
+        /// A model cannot call what it is not told of.
+        trim_tools: bool = "false",
+        /// Fold what users say, too, where that makes it half as long at most: for agents that send what their tools
+        /// gave back as the user's text. Never what is JSON.
+        user_texts: bool = "false",
     }
 }

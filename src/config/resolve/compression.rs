@@ -12,6 +12,7 @@ pub(super) fn rules(raw: Option<&At<Compression>>, cx: &mut Context<'_>) -> Opti
             .label("expected at least 1; `lossless: false` switches it off");
     }
     let (lossless, lossy) = (*raw.lossless, *raw.lossy);
-    let (min_bytes, max_micros, prompt_cache) = (raw.min_bytes.0, *raw.max_micros, *raw.prompt_cache);
-    Some(Rules { lossless, lossy, min_bytes, max_micros, prompt_cache })
+    let (min_bytes, max_micros) = (raw.min_bytes.0, *raw.max_micros);
+    let (prompt_cache, trim_tools, user_texts) = (*raw.prompt_cache, *raw.trim_tools, *raw.user_texts);
+    Some(Rules { lossless, lossy, min_bytes, max_micros, prompt_cache, trim_tools, user_texts })
 }

@@ -21,9 +21,11 @@ mod gemini;
 mod messages;
 mod responses;
 mod tape;
+mod tools;
 
 pub use cache::cache_points;
 pub use edit::Edits;
+pub use tools::{Declared, ToolLists, leave_out, tool_lists};
 
 use super::Dialect;
 use super::json::Str;

@@ -37,7 +37,8 @@ fn one(text: &str) -> Option<usize> {
 pub(super) fn put<'t>(text: &'t str, signs: &Signs, judge: &mut Judge<'_, 't>) -> Option<(String, Legend<'t>, u64)> {
     let mut known: HashMap<&str, usize> = HashMap::new();
     // Of each sequence how often it comes, in the order they came first; and each that comes.
-    let (mut often, mut all): (Vec<(&str, u64)>, Vec<(usize, usize)>) = (Vec::new(), Vec::new());
+    let mut often: Vec<(&str, u64)> = Vec::new();
+    let mut all: Vec<(usize, usize)> = Vec::new();
     for (at, sequence) in sequences(text) {
         let id = *known.entry(sequence).or_insert(often.len());
         match often.get_mut(id) {

@@ -75,7 +75,8 @@ fn left(dialect: Dialect, body: &Value) -> Vec<String> {
         Dialect::Gemini => &body["tools"][0]["functionDeclarations"],
         _ => &body["tools"],
     };
-    let name = |tool: &Value| tool["function"]["name"].as_str().or(tool["name"].as_str()).unwrap_or("-").to_owned();
+    let name =
+        |tool: &Value| tool["function"]["name"].as_str().or_else(|| tool["name"].as_str()).unwrap_or("-").to_owned();
     list.as_array().unwrap().iter().map(name).collect()
 }
 

@@ -13,11 +13,27 @@ use super::key::Key;
 #[derive(Debug, Default)]
 pub struct Flights(Mutex<HashMap<Key, watch::Receiver<Flight>>>);
 
+/// An answer that is there, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub answer: Arc<Answer>,
+    pub key: Key,
+    /// Where it is the answer to another question that means the same: how near they are, in thousandths.
+    pub similarity: Option<u16>,
+}
+
+impl Kept {
+    /// The answer to the very same request.
+    pub fn exact(answer: Arc<Answer>, key: Key) -> Self {
+        Self { answer, key, similarity: None }
+    }
+}
+
 /// How far one is.
 #[derive(Debug, Clone)]
 enum Flight {
     On,
-    Landed(Arc<Answer>),
+    Landed(Kept),
     /// Its answer cannot be kept.
     Unfit,
 }
@@ -44,7 +60,7 @@ pub struct Follow(watch::Receiver<Flight>);
 /// What came of waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Came {
-    Answer(Arc<Answer>),
+    Answer(Kept),
     /// Another one has to go.
     Nothing,
     /// Everybody has to go: there will be nothing to wait for.
@@ -70,8 +86,8 @@ impl Flights {
 
 impl Lead {
     /// With what all have waited for; it is to be found by then for who comes later.
-    pub fn land(self, answer: Arc<Answer>) {
-        let _ = self.tell.send(Flight::Landed(answer));
+    pub fn land(self, kept: Kept) {
+        let _ = self.tell.send(Flight::Landed(kept));
     }
 
     /// It brings nothing that could be kept.
@@ -90,7 +106,7 @@ impl Follow {
     /// Waits for the one that goes. Nothing is lost if this is dropped while it waits.
     pub async fn wait(&mut self) -> Came {
         match self.0.wait_for(|flight| !matches!(flight, Flight::On)).await.as_deref() {
-            Ok(Flight::Landed(answer)) => Came::Answer(Arc::clone(answer)),
+            Ok(Flight::Landed(kept)) => Came::Answer(kept.clone()),
             Ok(Flight::Unfit) => Came::Unfit,
             Ok(Flight::On) | Err(_) => Came::Nothing,
         }
@@ -120,8 +136,9 @@ mod tests {
     async fn those_who_wait_get_what_the_first_brings() {
         let (lead, mut follow, flights) = two();
         let answer = Arc::new(Recording::new(10).finish(None, 7));
-        lead.land(Arc::clone(&answer));
-        assert_eq!(follow.wait().await, Came::Answer(answer));
+        let kept = Kept { similarity: Some(970), ..Kept::exact(answer, of("other")) };
+        lead.land(kept.clone());
+        assert_eq!(follow.wait().await, Came::Answer(kept));
         assert!(flights.all().is_empty());
     }
 

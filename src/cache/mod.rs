@@ -5,12 +5,15 @@
 //! provider, so that any client's format can be made of it and its usage is counted as ever. It is found
 //! by a [`Key`] that holds its tenant: no other one can ask for it.
 //!
+//! A question that only means the same as an earlier one may find its answer too ([`semantic`]).
+//!
 //! Of requests for the same that are in the air at once the first goes to the provider, the others wait
 //! for it ([`flight`]).
 
 pub mod answer;
 pub mod flight;
 pub mod key;
+pub mod semantic;
 pub mod store;
 
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use moka::sync::Cache as Memory;
 use self::answer::Answer;
 use self::flight::{Flights, Turn};
 use self::key::Key;
+use self::semantic::Questions;
 use self::store::{Store, Task};
 use crate::limit::clock::unix_ms;
 use crate::secret::Secret;
@@ -32,6 +36,8 @@ pub struct Cache {
     memory: Memory<Key, Arc<Entry>>,
     flights: Arc<Flights>,
     store: Option<Store>,
+    /// What they are the answers to, where that may be said in other words.
+    pub questions: Questions,
 }
 
 /// An answer, and how long it is wanted.
@@ -46,20 +52,26 @@ struct Entry {
 pub struct Seen {
     pub entries: u64,
     pub bytes: u64,
+    /// What the questions take that are found by what they mean.
+    pub questions_bytes: u64,
     /// Of the store, since the start.
     pub store_failures: u64,
 }
 
 impl Cache {
-    /// With the store at `url`, where there is one: then the task has to run for as long as the cache is used.
+    /// With so much room for answers and for questions, and the store at `url`, where there is one: then the task has to run for as long as the cache is used.
     ///
     /// # Errors
     /// What was expected in place of the URL.
-    pub fn new(memory_bytes: u64, url: Option<&Secret>) -> Result<(Self, Option<Task>), String> {
+    pub fn new(
+        (memory_bytes, questions_bytes): (u64, u64),
+        url: Option<&Secret>,
+    ) -> Result<(Self, Option<Task>), String> {
         let weigh = |_: &Key, entry: &Arc<Entry>| u32::try_from(entry.answer.weight_bytes()).unwrap_or(u32::MAX);
         let memory = Memory::builder().max_capacity(memory_bytes).weigher(weigh).expire_after(Until).build();
         let (store, task) = url.map(Store::new).transpose()?.unzip();
-        Ok((Self { memory, flights: Arc::default(), store }, task))
+        let questions = Questions::new(questions_bytes);
+        Ok((Self { memory, flights: Arc::default(), store, questions }, task))
     }
 
     /// An answer that is no older than `ttl`, from the memory of this process.
@@ -100,7 +112,12 @@ impl Cache {
     pub fn seen(&self) -> Seen {
         self.memory.run_pending_tasks();
         let store_failures = self.store.as_ref().map_or(0, Store::failures);
-        Seen { entries: self.memory.entry_count(), bytes: self.memory.weighted_size(), store_failures }
+        Seen {
+            entries: self.memory.entry_count(),
+            bytes: self.memory.weighted_size(),
+            questions_bytes: self.questions.bytes(),
+            store_failures,
+        }
     }
 }
 
@@ -139,7 +156,7 @@ mod tests {
     }
 
     fn cache(memory_bytes: u64) -> Cache {
-        Cache::new(memory_bytes, None).unwrap().0
+        Cache::new((memory_bytes, 0), None).unwrap().0
     }
 
     #[test]

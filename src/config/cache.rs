@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::access::Key;
 use super::runtime::Route;
+use super::telemetry::Fraction;
 
 /// `cache` of a tenant, a key or a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,18 @@ pub struct Caching {
     pub namespace: Option<String>,
     /// Members that are not looked at, whatever they say.
     pub ignore: Vec<&'static str>,
+    /// Also to who asks the same in other words.
+    pub semantic: Option<Semantic>,
+}
+
+/// `semantic` of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Semantic {
+    /// What embeds texts.
+    pub model: String,
+    /// The least cosine of what is the same.
+    pub threshold: Fraction,
+    pub timeout: Duration,
 }
 
 impl Caching {
@@ -44,10 +57,12 @@ pub struct Shelf {
     pub memory_bytes: u64,
     /// Also in the store of `state.shared`, for all replicas.
     pub is_shared: bool,
+    /// Of questions that are found by what they mean.
+    pub questions_bytes: u64,
 }
 
 impl Default for Shelf {
     fn default() -> Self {
-        Self { memory_bytes: 64 << 20, is_shared: false }
+        Self { memory_bytes: 64 << 20, is_shared: false, questions_bytes: 32 << 20 }
     }
 }

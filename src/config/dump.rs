@@ -18,7 +18,7 @@ use super::runtime::{
     Deployment, Group, Key, Labels, Limits, Member, ModelPattern, OnStoreLoss, Prefer, Route, Rule, Runtime, Share,
     Tenant, Timeouts,
 };
-use super::telemetry::{AccessLog, Fraction, Otlp, Rotation, Telemetry};
+use super::telemetry::{AccessLog, Otlp, Rotation, Telemetry};
 use super::tools::{EdgeTools, FetchHost, McpWay, ToolKind, ToolSettings};
 
 /// What stands for a secret.
@@ -67,7 +67,11 @@ pub fn json(runtime: &Runtime) -> Value {
         "tenants": tenants,
         "auth": {"jwt": runtime.auth.jwt.iter().map(issuer).collect::<Vec<_>>()},
         "guards": runtime.guards.iter().map(|g| (g.guard.name.clone(), guard(g))).collect::<Map<_, _>>(),
-        "cache": {"memory": runtime.cache.memory_bytes, "shared": runtime.cache.is_shared},
+        "cache": {
+            "memory": runtime.cache.memory_bytes,
+            "shared": runtime.cache.is_shared,
+            "questions": runtime.cache.questions_bytes,
+        },
         "prices": {"version": runtime.prices.version},
         "telemetry": telemetry(&runtime.telemetry),
         "alerts": alerts(&runtime.alerts),
@@ -76,7 +80,6 @@ pub fn json(runtime: &Runtime) -> Value {
 }
 
 fn telemetry(telemetry: &Telemetry) -> Value {
-    let fraction = |fraction: Fraction| f64::from(fraction.0) / f64::from(Fraction::ALL.0);
     let (path, rotation) = match &telemetry.access_log {
         AccessLog::Off => ("off".to_owned(), None),
         AccessLog::Stdout => ("stdout".to_owned(), None),
@@ -90,14 +93,14 @@ fn telemetry(telemetry: &Telemetry) -> Value {
             "traces": otlp.traces,
             "metrics": otlp.metrics,
             "logs": otlp.logs,
-            "sample": fraction(otlp.sample),
+            "sample": otlp.sample.part(),
             "interval": seconds(otlp.interval),
             "service_name": otlp.service_name,
             "resource": otlp.resource.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect::<Map<_, _>>(),
         })
     };
     json!({
-        "access_log": {"path": path, "rotate": rotation.map(rotate), "sample": fraction(telemetry.records)},
+        "access_log": {"path": path, "rotate": rotation.map(rotate), "sample": telemetry.records.part()},
         "otlp": telemetry.otlp.as_ref().map(otlp),
         "capture": {
             "key": telemetry.capture.key.as_ref().map(|_| SET),
@@ -284,6 +287,11 @@ fn caching(caching: Option<&Caching>) -> Value {
         "share": caching.share_percent,
         "namespace": caching.namespace,
         "ignore": caching.ignore,
+        "semantic": caching.semantic.as_ref().map(|semantic| json!({
+            "model": semantic.model,
+            "threshold": semantic.threshold.part(),
+            "timeout": seconds(semantic.timeout),
+        })),
     })
 }
 

@@ -65,6 +65,11 @@ impl Default for Fraction {
 impl Fraction {
     pub const ALL: Self = Self(1_000_000);
 
+    /// As a number from 0 to 1.
+    pub fn part(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::ALL.0)
+    }
+
     /// Whether one with this random number is of the part. The same number always gets the same answer,
     /// and what a small part takes a larger one takes too.
     pub const fn takes(self, chance: u64) -> bool {

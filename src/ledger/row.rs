@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::limit::clock::Rfc3339;
-use crate::record::{Ms, Record, Step};
+use crate::record::{Ms, Record, Step, Thousandths};
 use crate::usage::price::{Charge, PicoUsd, Usd};
 use crate::usage::tokens::Usage;
 
@@ -82,6 +82,12 @@ pub struct Row {
     /// `hit`, `miss` or `bypass`, where answers are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
+    /// Of a hit that is the answer to a question that only means the same: how near they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_similarity: Option<Box<RawValue>>,
+    /// What the gateway made the request for, where it is no client's: `cache` or `guard`.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
     pub error: Option<String>,
     /// The attempts, as they are.
     pub timeline: Vec<Attempt>,
@@ -256,6 +262,8 @@ impl From<&Record<'_>> for Row {
             tools_executed: own(record.tools_executed),
             guards: record.guards.iter().map(str::to_owned).collect(),
             cache: own(record.cache),
+            cache_similarity: record.cache_similarity.map(|it| raw(Thousandths(it))),
+            purpose: own(record.purpose),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
         };
@@ -291,7 +299,11 @@ impl From<&Step<'_>> for Attempt {
 
 /// As lines write it.
 fn number(time: Duration) -> Box<RawValue> {
-    RawValue::from_string(Ms(time).to_string()).unwrap_or_default()
+    raw(Ms(time))
+}
+
+fn raw(number: impl ToString) -> Box<RawValue> {
+    RawValue::from_string(number.to_string()).unwrap_or_default()
 }
 
 impl Row {

@@ -18,22 +18,25 @@ use super::attempt::{Begun, judge};
 use super::connector::Leg;
 use super::context::{Attempt, Exchange};
 use super::relay::{client_gone, gone};
+use super::semantic::{self, Asking};
 use super::{Gateway, capture};
-use crate::cache::answer::{Answer, Recording};
-use crate::cache::flight::{Came, Follow, Lead, Turn};
+use crate::cache::answer::Recording;
+use crate::cache::flight::{Came, Follow, Kept, Lead, Turn};
 use crate::cache::key::{self, Ask, Key};
 use crate::cache::store::Task;
 use crate::config::cache::{Caching, switched_on};
 use crate::error::{Error, Kind, Result};
 use crate::guard;
 use crate::limit::clock::unix_ms;
-use crate::record::Why;
+use crate::record::{Thousandths, Why};
 use crate::stage::accept::Endpoint;
 use crate::stage::respond;
 use crate::usage::price::Charge;
 use crate::usage::tokens::Usage;
 use crate::wire::envelope::Envelope;
 
+/// How near the question is to the one whose answer this is, where it is not the same.
+const SIMILARITY: HeaderName = HeaderName::from_static("x-weir-cache-similarity");
 /// What a request wants; and on its answer, what became of that.
 const CACHE: HeaderName = HeaderName::from_static("x-weir-cache");
 
@@ -62,6 +65,8 @@ pub(crate) enum Cached {
     Hit {
         age: Duration,
         share_percent: u32,
+        /// Of another question that means the same, in thousandths.
+        similarity: Option<u16>,
     },
     /// Its answer is written down, as long as it may be kept.
     Miss(Option<Box<Writing>>),
@@ -76,12 +81,14 @@ pub(crate) struct Writing {
     recording: Recording,
     /// Where others wait for it.
     lead: Option<Lead>,
+    /// What it is the answer to, where others may ask the same in other words.
+    asking: Option<Asking>,
 }
 
 impl Writing {
-    fn new(key: Key, caching: &Caching, lead: Option<Lead>) -> Option<Box<Self>> {
+    fn new(key: Key, caching: &Caching, lead: Option<Lead>, asking: Option<Asking>) -> Option<Box<Self>> {
         let recording = Recording::new(caching.max_entry_bytes);
-        Some(Box::new(Self { key, ttl: caching.ttl, recording, lead }))
+        Some(Box::new(Self { key, ttl: caching.ttl, recording, lead, asking }))
     }
 
     /// It is not for keeping, and nobody need wait for it.
@@ -122,25 +129,25 @@ pub(super) async fn look(
     let Some(rules) = x.cache.as_deref() else { return Ok(None) };
     let (caching, wish) = (Arc::clone(&rules.caching), rules.wish);
     let key = x.attempt.as_ref().and_then(|attempt| key(x, attempt, rules, session.req_header()));
-    let Some(key) = key else {
+    let Some((key, mut asking)) = key else {
         x.attempt_mut()?.cached = Some(Cached::Bypass);
         return Ok(None);
     };
     let found = match wish {
         Some(Wish::Refresh) => Err(None),
-        _ => find(gateway, session, x, alive, &caching, &key).await?,
+        _ => find(gateway, session, x, alive, &caching, &key, &mut asking).await?,
     };
     match found {
-        Ok(answer) => replay(gateway, x, &caching, &key, &answer).await.map(Some),
+        Ok(kept) => replay(gateway, x, &caching, kept).await.map(Some),
         Err(lead) => {
-            x.attempt_mut()?.cached = Some(Cached::Miss(Writing::new(key, &caching, lead)));
+            x.attempt_mut()?.cached = Some(Cached::Miss(Writing::new(key, &caching, lead, asking)));
             Ok(None)
         }
     }
 }
 
 /// An answer, or the place in front of those who wait for one, where there is a need for that.
-type Found = std::result::Result<Arc<Answer>, Option<Lead>>;
+type Found = std::result::Result<Kept, Option<Lead>>;
 
 async fn find(
     gateway: &Gateway,
@@ -149,34 +156,49 @@ async fn find(
     alive: &mut Alive<'_>,
     caching: &Caching,
     key: &Key,
+    asking: &mut Option<Asking>,
 ) -> Result<Found> {
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     // Who has waited for as long as a provider may take to begin asks it himself.
     let until = (Instant::now() + attempt.timeouts.first_token).min(attempt.deadline.at);
     loop {
         if let Some(answer) = gateway.cache.get(key, caching.ttl) {
-            return Ok(Ok(answer));
+            return Ok(Ok(Kept::exact(answer, *key)));
         }
         let follow = match gateway.cache.enter(key) {
             Turn::Follow(follow) => follow,
             Turn::Lead(lead) => {
-                // The one before may have landed in between.
-                let here = gateway.cache.get(key, caching.ttl);
-                let Some(answer) = (match here {
-                    Some(answer) => Some(answer),
-                    None => gateway.cache.fetch(key, caching.ttl).await,
-                }) else {
+                let Some(kept) = find_first(gateway, x, caching, key, asking).await else {
                     return Ok(Err(Some(lead)));
                 };
-                lead.land(Arc::clone(&answer));
-                return Ok(Ok(answer));
+                lead.land(kept.clone());
+                return Ok(Ok(kept));
             }
         };
         match follow_until(follow, until, session, x, alive).await? {
-            Came::Answer(answer) => return Ok(Ok(answer)),
+            Came::Answer(kept) => return Ok(Ok(kept)),
             Came::Unfit => return Ok(Err(None)),
             Came::Nothing => {}
         }
+    }
+}
+
+/// What is there for who goes first: the answer itself, or one to the same question in other words.
+async fn find_first(
+    gateway: &Gateway,
+    x: &Exchange,
+    caching: &Caching,
+    key: &Key,
+    asking: &mut Option<Asking>,
+) -> Option<Kept> {
+    // The one before may have landed in between.
+    let here = match gateway.cache.get(key, caching.ttl) {
+        Some(answer) => Some(answer),
+        None => gateway.cache.fetch(key, caching.ttl).await,
+    };
+    match here {
+        Some(answer) => Some(Kept::exact(answer, *key)),
+        None => semantic::find(gateway, x, caching, asking.as_mut()?).await,
     }
 }
 
@@ -200,8 +222,9 @@ async fn follow_until(
     }
 }
 
-/// What the request is found by. `None`: its answer is neither looked for nor kept.
-fn key(x: &Exchange, attempt: &Attempt, rules: &Rules, client: &request::Parts) -> Option<Key> {
+/// What the request is found by, and what it asks where that may be said in other words. `None`: its answer is
+/// neither looked for nor kept.
+fn key(x: &Exchange, attempt: &Attempt, rules: &Rules, client: &request::Parts) -> Option<(Key, Option<Asking>)> {
     let prepared = &attempt.prepared;
     let is_plain = x.endpoint?.generation().is_some() || x.endpoint.and_then(Endpoint::embeddings).is_some();
     let has_own_way = x.pass_through || x.edge.is_some() || x.passage.is_some() || !prepared.earlier.is_empty();
@@ -223,7 +246,7 @@ fn key(x: &Exchange, attempt: &Attempt, rules: &Rules, client: &request::Parts) 
         headers.extend(theirs.filter(|(name, _)| name.starts_with("anthropic-") || name.starts_with("openai-")));
         query = client.uri.query().unwrap_or_default();
     }
-    Some(key::key(&Ask {
+    let ask = Ask {
         tenant: &x.caller.as_ref()?.key.tenant.id,
         namespace: rules.caching.namespace.as_deref(),
         provider: [deployment.provider.kind, &deployment.base.authority],
@@ -233,26 +256,22 @@ fn key(x: &Exchange, attempt: &Attempt, rules: &Rules, client: &request::Parts) 
         headers: &headers,
         body: &body,
         ignore: &rules.caching.ignore,
-    }))
+    };
+    Some((key::key(&ask), semantic::question(x, &rules.caching, &ask)))
 }
 
 /// Reads a kept answer as if it came from the provider, who learns nothing of it, and of whom nothing is
 /// learned.
-async fn replay(
-    gateway: &Gateway,
-    x: &mut Exchange,
-    caching: &Caching,
-    key: &Key,
-    answer: &Arc<Answer>,
-) -> Result<(Leg, Begun)> {
+async fn replay(gateway: &Gateway, x: &mut Exchange, caching: &Caching, kept: Kept) -> Result<(Leg, Begun)> {
+    let Kept { answer, key, similarity } = kept;
     let mut head = respond::bare(StatusCode::OK);
     if let Some(content_type) = answer.content_type() {
         respond::set(&mut head, CONTENT_TYPE, content_type);
     }
-    let mut leg = Leg::of_kept(Arc::clone(answer), head);
-    let mut attempt = x.attempt.take().ok_or_else(|| Error::internal("no attempt runs"))?;
     let (age, share_percent) = (answer.age(unix_ms()), caching.share_percent);
-    (attempt.cached, attempt.recorded) = (Some(Cached::Hit { age, share_percent }), true);
+    let mut leg = Leg::of_kept(answer, head);
+    let mut attempt = x.attempt.take().ok_or_else(|| Error::internal("no attempt runs"))?;
+    (attempt.cached, attempt.recorded) = (Some(Cached::Hit { age, share_percent, similarity }), true);
     // On record before it is given, like any other.
     if let Err(error) = gateway.foresee(x, &attempt) {
         x.attempt = Some(attempt);
@@ -267,7 +286,7 @@ async fn replay(
     if let Err(error) = &begun
         && error.kind() == Kind::UpstreamFailed
     {
-        gateway.cache.forget(key);
+        gateway.cache.forget(&key);
     }
     begun.map(|begun| (leg, begun))
 }
@@ -292,11 +311,14 @@ pub(super) fn keep(gateway: &Gateway, x: &mut Exchange, leg: &Leg) {
         return writing.unfit();
     };
     let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let Writing { key, ttl, recording, lead } = *writing;
+    let Writing { key, ttl, recording, lead, asking } = *writing;
     let answer = Arc::new(recording.finish(content_type, unix_ms()));
     gateway.cache.put(&key, &answer, ttl);
+    if let Some(asking) = asking {
+        semantic::keep(gateway, asking, key, ttl);
+    }
     if let Some(lead) = lead {
-        lead.land(answer);
+        lead.land(Kept::exact(answer, key));
     }
 }
 
@@ -335,8 +357,19 @@ pub(super) fn word(x: &Exchange, attempt: &Attempt) -> Option<&'static str> {
 pub(super) fn describe(head: &mut response::Parts, x: &Exchange, attempt: &Attempt) {
     let Some(word) = word(x, attempt) else { return };
     respond::set(head, CACHE, word);
-    if let Some(Cached::Hit { age, .. }) = attempt.cached {
+    if let Some(Cached::Hit { age, similarity, .. }) = attempt.cached {
         respond::set(head, AGE, HeaderValue::from(age.as_secs()));
+        if let Some(similarity) = similarity {
+            respond::set(head, SIMILARITY, Thousandths(similarity).to_string());
+        }
+    }
+}
+
+/// How near the question is to the one whose answer is given, where it is another one.
+pub(super) fn similarity(attempt: &Attempt) -> Option<u16> {
+    match attempt.cached {
+        Some(Cached::Hit { similarity, .. }) => similarity,
+        _ => None,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::ledger::Entry;
 use crate::limit::door::Visit;
 use crate::limit::{Admission, Standing};
 use crate::record::trace::SpanId;
-use crate::record::{Outcome, Tried, Why};
+use crate::record::{Outcome, Purpose, Tried, Why};
 use crate::route::vital::Run;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
@@ -52,6 +52,8 @@ pub(crate) struct Exchange {
     pub(crate) started_at: SystemTime,
     pub(crate) request_id: Uuid,
     pub(crate) client_request_id: Option<HeaderValue>,
+    /// What the gateway asks it for, where it is no client's.
+    pub(crate) purpose: Option<Purpose>,
     pub(crate) trace: Option<Trace>,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) gauge: Option<telemetry::InFlight>,
@@ -261,6 +263,7 @@ impl Exchange {
             started_at: SystemTime::now(),
             request_id: Uuid::now_v7(),
             client_request_id: None,
+            purpose: None,
             trace: None,
             ticket: None,
             gauge: None,

@@ -26,6 +26,7 @@ mod guard;
 pub(crate) mod handover;
 mod hooks;
 mod http1;
+mod inner;
 mod keep;
 mod ledger;
 mod limits;
@@ -48,6 +49,7 @@ mod relay;
 mod repair;
 mod restore;
 mod scrape;
+mod semantic;
 pub(crate) mod serve;
 mod show;
 mod shutdown;
@@ -94,7 +96,7 @@ use crate::provider::Pass;
 use crate::record::Outcome;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::authenticate::Origin;
-use crate::stage::{authenticate, choose, parse, pass, respond, route, user};
+use crate::stage::{authenticate, choose, parse, pass, respond, user};
 use crate::telemetry::Telemetry;
 use crate::telemetry::trace::Trace;
 use crate::usage::price::amount;
@@ -410,10 +412,11 @@ impl Gateway {
         parse::check_model(&parsed.model)?;
         let head = session.req_header();
         let named = head.headers.get(respond::PROVIDER).and_then(|v| v.to_str().ok());
-        let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect };
+        let is_own = x.purpose.is_some();
+        let ask = pass::Ask { key: &caller.key, runtime: &x.live.runtime, named, dialect: x.dialect, is_own };
         let mut plan = match (&mut x.passage, accept::call(head.uri.path())) {
             (Some(passage), Some(call)) => pass::plan(call, &parsed.model, passage, &mut x.opened, ask)?,
-            _ => route::named(&parsed.model, named, &caller.key, &x.live.runtime)?,
+            _ => ask.route(&parsed.model)?,
         };
         let asked = choose::Asked {
             key: &caller.key,

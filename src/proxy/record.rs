@@ -7,7 +7,7 @@ use super::cache;
 use super::close::price;
 use super::context::{Attempt, Exchange, Sealed};
 use crate::error::{Error, Kind, Result};
-use crate::record::{Outcome, Record, Texts, Timeline, ToolCalls};
+use crate::record::{Outcome, Purpose, Record, Texts, Timeline, ToolCalls};
 use crate::telemetry::trace::Trace;
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -160,6 +160,8 @@ pub(super) fn of<'x>(x: &'x Exchange, attempt: Option<&'x Attempt>) -> Record<'x
             .filter(|names| !names.is_empty()),
         guards: Texts::Plain(&x.decisions),
         cache: attempt.and_then(|attempt| cache::word(x, attempt)),
+        cache_similarity: attempt.and_then(cache::similarity),
+        purpose: x.purpose.map(Purpose::as_str),
         error: x.end.error.as_ref().map(|e| e.code()),
         ..Record::new(x.request_id, x.started_at, endpoint)
     }

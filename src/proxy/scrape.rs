@@ -53,8 +53,12 @@ impl Scrape {
         let counts = self.alerts.counts();
         self.telemetry.alerts(&counts.raised, &counts.deliveries, counts.dropped);
         let kept = self.cache.seen();
-        let (entries, bytes, store_failures) = (kept.entries, kept.bytes, kept.store_failures);
-        self.telemetry.cache(CacheSeen { entries, bytes, store_failures });
+        self.telemetry.cache(CacheSeen {
+            entries: kept.entries,
+            bytes: kept.bytes,
+            questions_bytes: kept.questions_bytes,
+            store_failures: kept.store_failures,
+        });
         let captured = self.captures.counts();
         self.telemetry.captures(captured.kept, captured.dropped, captured.running);
         if let Some(fold) = &self.fold {

@@ -355,7 +355,7 @@ impl Shared {
 /// Where answers are kept, and what speaks to the store of them, if there is one.
 fn kept_answers(runtime: &Runtime) -> Result<(Arc<Cache>, Option<Shelve>), String> {
     let url = runtime.state.shared.as_ref().filter(|_| runtime.cache.is_shared);
-    let made = Cache::new(runtime.cache.memory_bytes, url);
+    let made = Cache::new((runtime.cache.memory_bytes, runtime.cache.questions_bytes), url);
     let (cache, task) = made.map_err(|expected| format!("state.shared: {expected}"))?;
     Ok((Arc::new(cache), task))
 }

@@ -173,6 +173,12 @@ impl Record<'_> {
         if let Some(cache) = self.cache {
             text(row, "cache", cache);
         }
+        if let Some(similarity) = self.cache_similarity {
+            let _ = write!(row.plain_key("cache_similarity"), "{}", Thousandths(similarity));
+        }
+        if let Some(purpose) = self.purpose {
+            text(row, "for", purpose);
+        }
         text(row, "error", self.error);
         let mut timeline = Arr::new(row.plain_key("timeline"));
         for step in self.timeline.iter() {
@@ -250,6 +256,16 @@ impl fmt::Display for Ms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = self.0.as_micros();
         write!(f, "{}.{:03}", us / 1_000, us % 1_000)
+    }
+}
+
+/// A part of 1 with three decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thousandths(pub u16);
+
+impl fmt::Display for Thousandths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1_000, self.0 % 1_000)
     }
 }
 

@@ -24,9 +24,9 @@ use crate::usage::tokens::{Usage, UsageSource};
 
 use trace::{Parent, TraceId};
 
-pub use line::Ms;
 #[cfg(feature = "proxy")]
 pub(crate) use line::write_classes;
+pub use line::{Ms, Thousandths};
 
 /// How an admitted request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,24 @@ impl Outcome {
             Self::ClientCut => "client_cut",
             Self::UpstreamCut => "upstream_cut",
             Self::Recovered => "recovered",
+        }
+    }
+}
+
+/// What the gateway asks for by itself, for one of its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whether an answer that is kept is one to a request.
+    Cache,
+    /// Whether a text may pass.
+    Guard,
+}
+
+impl Purpose {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Guard => "guard",
         }
     }
 }
@@ -297,6 +315,10 @@ pub struct Record<'a> {
     pub guards: Texts<'a>,
     /// `hit`, `miss` or `bypass`, where answers are kept.
     pub cache: Option<&'a str>,
+    /// Of a hit that is the answer to a question that only means the same: how near they are, in thousandths.
+    pub cache_similarity: Option<u16>,
+    /// What the gateway made the request for, where it is no client's: `cache` or `guard`.
+    pub purpose: Option<&'a str>,
     /// The error's code.
     pub error: Option<&'a str>,
 }
@@ -342,6 +364,8 @@ impl<'a> Record<'a> {
             tool_calls: ToolCalls::NONE,
             guards: Texts::NONE,
             cache: None,
+            cache_similarity: None,
+            purpose: None,
             error: None,
         }
     }

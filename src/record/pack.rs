@@ -51,6 +51,8 @@ mod of_record {
     pub(super) const TOOLS_EXECUTED: u8 = 37;
     pub(super) const CACHE: u8 = 38;
     pub(super) const TOOL_CALLS: u8 = 39;
+    pub(super) const CACHE_SIMILARITY: u8 = 40;
+    pub(super) const PURPOSE: u8 = 41;
 }
 
 /// Of a call of a tool.
@@ -145,6 +147,10 @@ impl<'a> Record<'a> {
         }
         out.texts(n::GUARDS, self.guards);
         out.text(n::CACHE, self.cache);
+        if let Some(similarity) = self.cache_similarity {
+            out.number(n::CACHE_SIMILARITY, similarity.into());
+        }
+        out.text(n::PURPOSE, self.purpose);
         out.text(n::ERROR, self.error);
         let mut steps = self.timeline.iter().peekable();
         if steps.peek().is_some() {
@@ -195,6 +201,8 @@ impl<'a> Record<'a> {
                 n::TOOL_CALLS => record.tool_calls = ToolCalls::Packed(value.bytes()?),
                 n::GUARDS => record.guards = Texts::Packed(value.bytes()?),
                 n::CACHE => record.cache = Some(value.text()?),
+                n::CACHE_SIMILARITY => record.cache_similarity = Some(value.small()?),
+                n::PURPOSE => record.purpose = Some(value.text()?),
                 n::ERROR => record.error = Some(value.text()?),
                 _ => used.take(number, value)?,
             }

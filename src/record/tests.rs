@@ -77,6 +77,8 @@ fn with_full(look: impl FnOnce(&Record<'_>)) {
         tools_executed: Some("weir_uuid, weir_uuid"),
         guards: Texts::Plain(&dropped),
         cache: Some("hit"),
+        cache_similarity: Some(973),
+        purpose: Some("guard"),
         error: Some("upstream_error"),
         ..Record::new(Uuid::max(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_906_440_001), "chat")
     });

@@ -234,6 +234,18 @@ pub struct Ask<'a> {
     pub named: Option<&'a str>,
     /// The caller's format.
     pub dialect: Dialect,
+    /// The gateway asks by itself, for a model that the operator has named.
+    pub is_own: bool,
+}
+
+impl Ask<'_> {
+    /// Where the model is.
+    pub fn route(&self, model: &str) -> Result<Plan> {
+        match self.is_own {
+            true => route::unlisted(model, self.key, self.runtime),
+            false => route::named(model, self.named, self.key, self.runtime),
+        }
+    }
 }
 
 /// Finds where the request goes, and completes its path.
@@ -256,7 +268,7 @@ pub fn plan(call: Call<'_>, model: &str, passage: &mut Passage, opened: &mut Ope
             false => Err(Error::new(Kind::ModelNotAllowed, "this key may not use all models of that provider")),
         };
     }
-    let mut plan = route::named(model, ask.named, ask.key, ask.runtime)?;
+    let mut plan = ask.route(model)?;
     plan.targets.retain(|target| has(&target.deployment, call.pass, ask.dialect));
     match plan.targets.is_empty() {
         false => Ok(plan),

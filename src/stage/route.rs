@@ -154,6 +154,11 @@ pub fn named(model: &str, provider: Option<&str>, key: &Key, runtime: &Runtime) 
     }
 }
 
+/// The same for a request of the gateway's own: which models the key may ask for itself is another matter.
+pub fn unlisted(model: &str, key: &Key, runtime: &Runtime) -> Result<Plan> {
+    resolve(model, key, runtime).ok_or_else(|| unknown(model, key, runtime))
+}
+
 /// The first target of a model, for questions of the operator's own.
 pub fn find(model: &str, runtime: &Runtime) -> Result<Target> {
     let plan = match runtime.routes.get(model) {

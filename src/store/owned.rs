@@ -63,6 +63,8 @@ pub(super) fn pack_nearly(row: &Row) -> Result<Vec<u8>> {
         tools_executed: row.tools_executed.as_deref(),
         guards: Texts::Plain(&row.guards),
         cache: row.cache.as_deref(),
+        cache_similarity: row.cache_similarity.as_deref().map(thousandths).transpose()?,
+        purpose: row.purpose.as_deref(),
         error: row.error.as_deref(),
         ..Record::new(request_id, SystemTime::UNIX_EPOCH + Duration::from_millis(started_ms), &row.format)
     };
@@ -109,4 +111,10 @@ fn duration(ms: &RawValue) -> Result<Duration> {
         Some(Duration::from_micros(whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(us)?))
     };
     read().ok_or_else(|| StoreError::unreadable(format_args!("`{}` are no milliseconds", ms.get())))
+}
+
+fn thousandths(part: &RawValue) -> Result<u16> {
+    let digits = part.get().split_once('.').filter(|(whole, part)| whole.len() == 1 && part.len() == 3);
+    let read = digits.and_then(|(whole, part)| format!("{whole}{part}").parse().ok());
+    read.ok_or_else(|| StoreError::unreadable(format_args!("`{}` are no thousandths", part.get())))
 }

@@ -11,6 +11,8 @@ pub(super) struct CacheMetrics {
     pub(super) requests: IntCounterVec,
     entries: IntGauge,
     bytes: IntGauge,
+    questions_bytes: IntGauge,
+    compared: IntCounterVec,
     store_failures: IntCounter,
 }
 
@@ -19,7 +21,17 @@ pub(super) struct CacheMetrics {
 pub struct CacheSeen {
     pub entries: u64,
     pub bytes: u64,
+    pub questions_bytes: u64,
     pub store_failures: u64,
+}
+
+/// What came of comparing a question with those whose answers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sameness {
+    Same,
+    Other,
+    /// There was no vector.
+    Failed,
 }
 
 impl CacheMetrics {
@@ -28,12 +40,25 @@ impl CacheMetrics {
             requests: make.counters(Metric::CacheRequests)?,
             entries: make.gauge(Metric::CacheEntries)?,
             bytes: make.gauge(Metric::CacheBytes)?,
+            questions_bytes: make.gauge(Metric::CacheQuestionsBytes)?,
+            compared: make.counters(Metric::CacheCompared)?,
             store_failures: make.counter(Metric::CacheStoreFailures)?,
         })
     }
 
+    pub(super) fn compared(&self, tenant: &str, sameness: Sameness) {
+        let result = match sameness {
+            Sameness::Same => "same",
+            Sameness::Other => "other",
+            Sameness::Failed => "failed",
+        };
+        self.compared.with_label_values(&[tenant, result]).inc();
+    }
+
     pub(super) fn set(&self, seen: CacheSeen) {
-        for (gauge, count) in [(&self.entries, seen.entries), (&self.bytes, seen.bytes)] {
+        let gauges =
+            [(&self.entries, seen.entries), (&self.bytes, seen.bytes), (&self.questions_bytes, seen.questions_bytes)];
+        for (gauge, count) in gauges {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.store_failures.reset();

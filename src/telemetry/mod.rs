@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-pub use cache::CacheSeen;
+pub use cache::{CacheSeen, Sameness};
 pub use endpoints::Seen;
 pub use labels::{operation, provider_name};
 pub use ledger::LedgerSeen;
@@ -187,6 +187,11 @@ impl Telemetry {
     /// What debug capture has counted, for a scrape.
     pub fn captures(&self, kept: u64, dropped: u64, running: usize) {
         self.metrics.capture.set(kept, dropped, running);
+    }
+
+    /// A question was compared with those whose answers are kept.
+    pub fn compared(&self, tenant: &str, sameness: Sameness) {
+        self.metrics.cache.compared(&self.resolver.tenant(tenant), sameness);
     }
 
     /// Kept answers, for a scrape.

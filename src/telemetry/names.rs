@@ -200,6 +200,10 @@ metrics! {
         "Answers that this process keeps.";
     CacheBytes = "weir_cache_bytes", Kind::Gauge, &[],
         "Bytes of the answers that this process keeps.";
+    CacheCompared = "weir_cache_compared_total", Kind::Counter, &["tenant", "result"],
+        "Questions that were compared with those whose answers are kept: same, other, or failed where they could not be embedded.";
+    CacheQuestionsBytes = "weir_cache_questions_bytes", Kind::Gauge, &[],
+        "Bytes of the questions that are found by what they mean.";
     CacheStoreFailures = "weir_cache_store_failures_total", Kind::Counter, &[],
         "Answers that could not be looked for or kept in the store of all replicas.";
     DroppedFields = "weir_dropped_fields_total", Kind::Counter, &["provider", "model"],

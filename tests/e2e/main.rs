@@ -120,6 +120,8 @@ mod second;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod semantic;
+#[cfg(test)]
 mod stored;
 #[cfg(test)]
 mod streams;

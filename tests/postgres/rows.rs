@@ -91,6 +91,8 @@ pub(crate) fn row(n: u64, after_ms: u64) -> Row {
         tools_executed: None,
         guards: Vec::new(),
         cache: None,
+        cache_similarity: None,
+        purpose: None,
         error: failed.then(|| "upstream_error".into()),
         timeline: timeline(n, model),
     }

@@ -2,6 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
+use super::telemetry::Fraction;
 use crate::config::cache;
 use crate::config::read::{At, Period, Scalar, Size, one_of, settings};
 
@@ -12,6 +13,8 @@ settings! {
         memory: Size = "64MiB",
         /// Keep them in the store of `state.shared` too, for all replicas.
         shared: bool = "false",
+        /// How much memory the questions take that are found by what they mean (`semantic`), beside that.
+        questions: Size = "32MiB",
     }
 
     /// Answers are kept and given again to who asks the same, within one tenant. A request says
@@ -31,6 +34,20 @@ settings! {
         /// Members of requests that make no difference: `user`, `metadata`, `safety_identifier`,
         /// `prompt_cache_key`.
         ignore: Vec<At<IgnoreWord>> = "[]",
+        /// Answers are also given to who asks the same in other words. Default: off.
+        semantic: Semantic,
+    }
+
+    /// Two requests that differ in nothing but the text of their last message, which means the same. What
+    /// numbers, names, negations and the like say is compared word for word all the same.
+    Semantic in "`semantic`" {
+        /// What embeds the texts: `provider/model`, or a route. The request's caller pays for it, and need not be
+        /// allowed to use it otherwise.
+        model: String,
+        /// How near two texts have to be: the cosine of the angle between their vectors.
+        threshold: Fraction = "0.95",
+        /// How long a request waits for vectors. What is late is a miss.
+        timeout: Period = "1s",
     }
 }
 

@@ -19,7 +19,7 @@ mod tools;
 pub use alerts::{Alerts, EventWord, Factor, FormatWord, SpendSpikes, Webhook};
 pub use auth::{AlgorithmWord, Auth, Claims, Issuer, PemText};
 pub use budget::{Budget, PerWord, UsdText, Zone};
-pub use cache::{Caching, Shelf};
+pub use cache::{Caching, Semantic, Shelf};
 pub use capture::Capture;
 pub use compression::Compression;
 pub use guard::Guard;

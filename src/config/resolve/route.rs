@@ -113,7 +113,7 @@ fn route(
         edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
         compression: compression::rules(raw.compression.as_ref(), cx),
         guards: Vec::new(),
-        cache: cache::caching(raw.cache.as_ref(), cx),
+        cache: cache::caching(raw.cache.as_ref(), config, cx),
     };
     route.rules = raw.rules.iter().map(|rule| self::rule(rule, &route, cx)).collect();
     route

@@ -79,7 +79,7 @@ fn tenant(
         edge_tools: super::tools::edge(raw.edge_tools.as_ref(), config, cx),
         compression: compression::rules(raw.compression.as_ref(), cx),
         guards: Vec::new(),
-        cache: cache::caching(raw.cache.as_ref(), cx),
+        cache: cache::caching(raw.cache.as_ref(), config, cx),
     };
     (tenant, own)
 }
@@ -214,7 +214,7 @@ impl Book {
         let (id, active) = (id.0.clone(), *raw.active);
         let edge_tools = super::tools::edge(raw.edge_tools.as_ref(), config, cx);
         let compression = compression::rules(raw.compression.as_ref(), cx);
-        let cache = cache::caching(raw.cache.as_ref(), cx);
+        let cache = cache::caching(raw.cache.as_ref(), config, cx);
         let key = Key {
             id,
             tenant,

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::session::{Column, Kind};
 use super::{Arg, Cells, Result, StoreError, time};
 use crate::ledger::{Attempt, Classes, Row};
-use crate::record::{Ms, OK, Record, Step, Why, write_classes};
+use crate::record::{Ms, OK, Record, Step, Thousandths, Why, write_classes};
 use crate::usage::price::{PicoUsd, Usd};
 use crate::usage::tokens::Usage;
 use crate::wire::json::{Arr, Obj};
@@ -105,6 +105,9 @@ struct Rest {
     tools_executed: Option<String>,
     guards: Vec<String>,
     cache: Option<String>,
+    cache_similarity: Option<Box<RawValue>>,
+    #[serde(rename = "for")]
+    purpose: Option<String>,
     timeline: Vec<Attempted>,
 }
 
@@ -276,6 +279,12 @@ fn write_rest(record: &Record<'_>, out: &mut Vec<u8>) {
     if let Some(cache) = record.cache {
         rest.text("cache", cache);
     }
+    if let Some(similarity) = record.cache_similarity {
+        let _ = write!(rest.key("cache_similarity"), "{}", Thousandths(similarity));
+    }
+    if let Some(purpose) = record.purpose {
+        rest.text("for", purpose);
+    }
     let mut steps = record.timeline.iter().peekable();
     if steps.peek().is_some() {
         let mut timeline = rest.arr("timeline");
@@ -378,6 +387,7 @@ pub(super) fn unpack(cells: &dyn Cells) -> Result<Row> {
     row.dropped = rest.dropped;
     row.guards = rest.guards;
     row.cache = rest.cache;
+    (row.cache_similarity, row.purpose) = (rest.cache_similarity, rest.purpose);
     row.route_reason = rest.route_reason;
     row.compression_saved_tokens = rest.compression_saved_tokens;
     row.compression_strategies = rest.compression_strategies;
@@ -442,6 +452,8 @@ fn columns(cells: &dyn Cells) -> Result<Row> {
         tools_executed: None,
         guards: Vec::new(),
         cache: None,
+        cache_similarity: None,
+        purpose: None,
         error: cells.text(28)?,
         timeline: Vec::new(),
     })

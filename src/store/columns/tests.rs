@@ -235,6 +235,8 @@ fn row() -> impl Strategy<Value = Row> {
             overhead_ms: times.2,
             guards: lists.1.clone(),
             cache: flags.1.then(|| "hit".into()),
+            cache_similarity: flags.1.then(|| RawValue::from_string("0.973".into()).unwrap()),
+            purpose: flags.1.then(|| "cache".into()),
             dropped: lists.1,
             compression_saved_tokens: flags.0.then_some(u64::from(flags.3)),
             compression_strategies: flags.1.then(|| "repeats".into()),

@@ -19,12 +19,14 @@ mod chat;
 mod edit;
 mod gemini;
 mod messages;
+mod question;
 mod responses;
 mod tape;
 mod tools;
 
 pub use cache::cache_points;
 pub use edit::Edits;
+pub use question::question;
 pub use tools::{Declared, ToolLists, leave_out, tool_lists};
 
 use super::Dialect;

@@ -305,7 +305,7 @@ fn guard(guarding: &Guarding) -> Value {
     let on = [("input", guard.on_input), ("output", guard.on_output)];
     let service = |service: &Service| {
         json!({
-            "url": service.url.to_string(),
+            "url": service.url.as_ref().map(ToString::to_string),
             "format": service.shape.as_str(),
             "model": service.model,
             "key": service.key.as_ref().map(|_| SET),

@@ -1,5 +1,6 @@
 //! Guards, as requests have them: what looks at texts itself, and the service that is asked beside it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub struct Form {
 /// A service that judges texts.
 #[derive(Debug)]
 pub struct Service {
-    pub url: WebhookUrl,
+    /// `None`: this gateway, in the name of whoever is guarded.
+    pub url: Option<WebhookUrl>,
     pub shape: Shape,
     /// That is asked, of a service that has several.
     pub model: Option<String>,
@@ -38,6 +40,16 @@ pub struct Service {
     pub timeout: Duration,
     /// What it did not judge passes.
     pub fails_open: bool,
+}
+
+/// As logs may say it.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.url {
+            Some(url) => url.fmt(f),
+            None => f.write_str(self.model.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
 /// What a service speaks.
@@ -64,6 +76,11 @@ impl Shape {
             Self::Presidio => "presidio",
             Self::LlamaGuard => "llama_guard",
         }
+    }
+
+    /// Whether models speak it that this gateway can ask.
+    pub const fn is_of_models(self) -> bool {
+        matches!(self, Self::OpenAi | Self::LlamaGuard)
     }
 
     /// Whether it says where in a text it found something.

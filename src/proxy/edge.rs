@@ -247,9 +247,11 @@ fn plain_id(call: &Call) -> Option<String> {
 }
 
 /// What a tool gave, as the model may have it.
-async fn guarded(gateway: &Gateway, x: &mut Exchange, outcome: Outcome) -> Outcome {
-    let Some(guarded) = x.guards.as_deref_mut() else { return outcome };
-    match Box::pin(gateway.guard_result(guarded, &outcome.text)).await {
+async fn guarded(gateway: &Gateway, x: &mut Exchange, mut outcome: Outcome) -> Outcome {
+    if x.guards.is_none() {
+        return outcome;
+    }
+    match Box::pin(gateway.guard_result(x, std::mem::take(&mut outcome.text))).await {
         Some(text) => Outcome { text, ..outcome },
         None => Outcome::failed("The result was withheld by a guard."),
     }

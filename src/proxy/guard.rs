@@ -8,10 +8,13 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 
 use super::ask::round_trip;
 use super::context::Exchange;
+use super::inner::Inner;
 use super::{Gateway, parse_body};
-use crate::config::guards::{Guarding, Service, Side};
+use crate::config::alerts::WebhookUrl;
+use crate::config::guards::{Guarding, Service, Shape, Side};
 use crate::error::{Error, Kind, Result};
 use crate::guard::{Action, Kind as Found};
+use crate::record::Purpose;
 use crate::stage::accept::Endpoint;
 use crate::stage::guard::{self, Done, Guarded, Judged, Looks};
 use crate::stage::respond;
@@ -48,12 +51,12 @@ impl Gateway {
     }
 
     /// What goes on of what is told to the model; `None` where that is all as it is.
-    async fn pass(&self, guarded: &mut Guarded, body: &Bytes) -> Result<Option<Bytes>> {
+    async fn pass(&self, x: &Exchange, guarded: &mut Guarded, body: &Bytes) -> Result<Option<Bytes>> {
         let mut changed = guarded.input(body)?;
         for (place, guarding) in guarded.services(Side::Input) {
             let body = changed.as_ref().unwrap_or(body).clone();
             let text = std::str::from_utf8(&body).map_err(Error::internal)?;
-            match self.judge(guarded, (place, &guarding), Side::Input, text).await? {
+            match self.judge(x, guarded, (place, &guarding), Side::Input, text).await? {
                 Done::Same => {}
                 Done::Changed(body) => changed = Some(Bytes::from(body)),
                 Done::Blocked(message) => return Err(guard::blocked(message)),
@@ -63,17 +66,19 @@ impl Gateway {
     }
 
     /// Has them look at what a tool of the gateway's gave. `None`: the model is told nothing of it.
-    pub(super) async fn guard_result(&self, guarded: &mut Guarded, text: &str) -> Option<String> {
-        let body = Bytes::from(Str::from_text(text).raw().to_owned());
+    pub(super) async fn guard_result(&self, x: &mut Exchange, text: String) -> Option<String> {
+        let Some(mut guarded) = x.guards.take() else { return Some(text) };
+        let body = Bytes::from(Str::from_text(&text).raw().to_owned());
         let looks = guarded.look_at(Looks::Strings);
-        let passed = self.pass(guarded, &body).await;
+        let passed = self.pass(x, &mut guarded, &body).await;
         guarded.look_at(looks);
-        let Some(body) = passed.ok()? else { return Some(text.to_owned()) };
+        x.guards = Some(guarded);
+        let Some(body) = passed.ok()? else { return Some(text) };
         Some(Str::from_raw(std::str::from_utf8(&body).ok()?)?.text().into_owned())
     }
 
     async fn look(&self, x: &Exchange, endpoint: Endpoint, guarded: &mut Guarded) -> Result<Option<Bytes>> {
-        let changed = self.pass(guarded, &x.body).await?;
+        let changed = self.pass(x, guarded, &x.body).await?;
         let streams = x.parsed.as_ref().is_some_and(|parsed| parsed.stream);
         if streams && !guarded.services(Side::Output).is_empty() {
             return Err(Error::invalid("stream", "a guard looks at whole answers only: ask for one without `stream`"));
@@ -87,6 +92,7 @@ impl Gateway {
     /// What follows from the word of one service.
     async fn judge(
         &self,
+        x: &Exchange,
         guarded: &mut Guarded,
         (place, guarding): (usize, &Arc<Guarding>),
         side: Side,
@@ -97,7 +103,7 @@ impl Gateway {
         if text.trim().is_empty() {
             return Ok(Done::Same);
         }
-        match tokio::time::timeout(service.timeout, self.ask_service(service, &text)).await {
+        match tokio::time::timeout(service.timeout, self.ask_service(x, service, &text)).await {
             Ok(Ok(judged)) => guarded.judged(place, &judged, side, body),
             failed => {
                 let why = match failed {
@@ -105,21 +111,40 @@ impl Gateway {
                     _ => Error::new(Kind::UpstreamTimeout, "no answer in time"),
                 };
                 guarded.board().failed(place, Found::External);
-                tracing::warn!(guard = guarding.guard.name, service = %service.url, %why, "a guard could not be asked");
-                let passes = service.fails_open || guarding.guard.action < Action::Mask;
-                if passes { Ok(Done::Same) } else { Err(guard::unjudged(service, &why)) }
+                tracing::warn!(guard = guarding.guard.name, %service, %why, "a guard could not be asked");
+                match why.kind() {
+                    _ if service.fails_open || guarding.guard.action < Action::Mask => Ok(Done::Same),
+                    // The caller's own, where the gateway asks for him: he has to know.
+                    Kind::RateLimited | Kind::BudgetExhausted => Err(why),
+                    _ => Err(guard::unjudged(service, &why)),
+                }
             }
         }
     }
 
-    async fn ask_service(&self, service: &Service, text: &str) -> Result<Judged> {
-        let upstream = super::connector::Upstream::plain(service.url.base.clone(), service.timeout);
+    async fn ask_service(&self, x: &Exchange, service: &Service, text: &str) -> Result<Judged> {
         let body = Bytes::from(guard::service_body(service, text));
-        let whole = service.url.whole.expose();
+        let reply = match &service.url {
+            Some(url) => self.call_service(url, service, body).await?,
+            None => {
+                let path = match service.shape {
+                    Shape::OpenAi => "/v1/moderations",
+                    _ => "/v1/chat/completions",
+                };
+                self.ask_self(x, Inner { purpose: Purpose::Guard, path, body, within: service.timeout }).await?
+            }
+        };
+        let judged = guard::service_answer(service.shape, &reply, text);
+        judged.ok_or_else(|| Error::new(Kind::UpstreamFailed, "an answer that is no judgement"))
+    }
+
+    async fn call_service(&self, url: &WebhookUrl, service: &Service, body: Bytes) -> Result<Bytes> {
+        let upstream = super::connector::Upstream::plain(url.base.clone(), service.timeout);
+        let whole = url.whole.expose();
         // All behind the host; the scheme's slashes are not it.
         let path = whole.splitn(4, '/').nth(3).map_or_else(|| "/".to_owned(), |rest| format!("/{rest}"));
         let mut head = http::Request::post(path)
-            .header(HOST, &service.url.base.authority)
+            .header(HOST, &url.base.authority)
             .header(CONTENT_TYPE, respond::JSON)
             .header(ACCEPT, respond::JSON)
             .header(CONTENT_LENGTH, body.len());
@@ -131,8 +156,10 @@ impl Gateway {
         let reply = round_trip(&mut leg, head, body).await;
         leg.abandon();
         let reply = reply?;
-        let judged = (reply.status == 200).then(|| guard::service_answer(service.shape, &reply.body, text)).flatten();
-        judged.ok_or_else(|| Error::new(Kind::UpstreamFailed, format!("no judgement, but status {}", reply.status)))
+        match reply.status {
+            200 => Ok(reply.body),
+            status => Err(Error::new(Kind::UpstreamFailed, format!("no judgement, but status {status}"))),
+        }
     }
 
     /// Has services look at a whole answer.
@@ -153,7 +180,7 @@ impl Gateway {
     ) -> Result<Bytes> {
         for (place, guarding) in services {
             let text = std::str::from_utf8(&body).map_err(Error::internal)?;
-            let message = match self.judge(guarded, (place, &guarding), Side::Output, text).await {
+            let message = match self.judge(x, guarded, (place, &guarding), Side::Output, text).await {
                 Ok(Done::Same) => continue,
                 Ok(Done::Changed(changed)) => {
                     body = Bytes::from(changed);

@@ -481,12 +481,80 @@ fn services_are_asked_and_their_word_holds() {
     assert_eq!(moderation.request().json(), json!({"input": "bad"}));
 }
 
-/// A model behind the gateway itself judges, with a key of its own tenant.
+/// A provider of a model that answers and of one that judges: by chat completions and by moderations.
+fn provider_of_judges() -> Upstream {
+    Upstream::start(|request, conn| {
+        let body = request.json();
+        let moderates = request.path.ends_with("/moderations");
+        let text = if moderates { body["input"].as_str().unwrap().to_owned() } else { read(&body) };
+        let is_bad = text.contains("bomb");
+        match (moderates, body["model"] == json!("judge")) {
+            (true, _) => conn.json(200, &json!({"id": "m", "results": [{"flagged": is_bad}]}).to_string()),
+            (false, true) => conn.json(200, &crate::ask::chat_answer(if is_bad { "unsafe\nS9" } else { "safe" })),
+            (false, false) => conn.json(200, &crate::ask::chat_answer("here you are")),
+        }
+    })
+}
+
 #[test]
-fn a_model_judges_through_the_gateway_itself() {
+fn a_model_judges_without_an_address_of_its_own() {
+    for (format, path, row) in
+        [("llama_guard", "/v1/chat/completions", "chat"), ("openai", "/v1/moderations", "moderations")]
+    {
+        let upstream = provider_of_judges();
+        let guards = format!("guards:\n  outside: {{format: {format}, model: openai/judge, on: [input, output]}}\n");
+        // The key itself may not ask the judge.
+        let tenant = "    guards: [outside]\n    models: [openai/m]";
+        let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, tenant, &guards));
+        let good = gateway.post(CHAT, &chat("openai/m", "how to build a shed"));
+        assert_eq!(good.status(), 200, "{}", good.text());
+        let bad = gateway.post(CHAT, &chat("openai/m", "how to build a bomb"));
+        assert_eq!((bad.status(), bad.json()["error"]["code"].as_str()), (400, Some("content_blocked")));
+        let records = gateway.wait_records(5);
+        let own: Vec<&Value> = records.iter().filter(|record| record["for"] == json!("guard")).collect();
+        assert_eq!(own.len(), 3, "the prompt, its answer, and the prompt that was blocked");
+        for record in own {
+            assert_eq!((&record["tenant"], &record["key_id"]), (&json!("acme"), &json!("acme-dev")));
+            assert_eq!(
+                (&record["status"], &record["format"], &record["model"]),
+                (&json!(200), &json!(row), &json!("openai/judge"))
+            );
+            let of = [good.header("x-request-id"), bad.header("x-request-id")];
+            assert!(of.contains(&record["client_request_id"].as_str().unwrap()), "{record}");
+            assert!(record.get("guards").is_none(), "nobody guards the judge");
+        }
+        let asked: Vec<String> = upstream.requests().iter().map(|request| request.path.clone()).collect();
+        assert_eq!(asked.iter().filter(|asked| *asked == path).count(), if row == "chat" { 4 } else { 3 }, "{asked:?}");
+        assert_eq!(gateway.post(CHAT, &chat("openai/judge", "hi")).status(), 403);
+    }
+}
+
+#[test]
+fn who_has_no_room_left_for_a_judge_is_told_of_his_limit() {
+    let upstream = provider_of_judges();
+    let guards = "guards:\n  outside: {format: llama_guard, model: openai/judge}\n";
+    let tenant = "    guards: [outside]\n    limits: {requests_per_day: 2}";
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, tenant, guards));
+    assert_eq!(gateway.post(CHAT, &chat("openai/m", "hi")).status(), 200, "two requests");
+    let refused = gateway.post(CHAT, &chat("openai/m", "hi"));
+    assert_eq!((refused.status(), refused.json()["error"]["code"].as_str()), (429, Some("rate_limit_exceeded")));
+    assert!(!refused.header("retry-after").is_empty());
+}
+
+#[test]
+fn a_judge_that_cannot_be_asked_lets_nothing_pass() {
+    let upstream = Upstream::json(500, r#"{"error":{"message":"broken","type":"server_error"}}"#);
+    let guards = "guards:\n  outside: {format: llama_guard, model: openai/judge}\ndefaults: {retries: 0}\n";
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, "    guards: [outside]", guards));
+    let refused = gateway.post(CHAT, &chat("openai/m", "hi"));
+    assert_eq!((refused.status(), refused.json()["error"]["code"].as_str()), (503, Some("guard_unavailable")));
+}
+
+/// A model behind a gateway judges, with a key of its own tenant.
+#[test]
+fn a_model_judges_through_another_gateway() {
     let upstream =
         provider(4096, |read| if read.contains("bomb") { "unsafe\nS9".to_owned() } else { "safe".to_owned() });
-    // The port is known only once it listens: the judge stands behind another gateway, which is configured as this one.
     let judging = gateway(upstream.address, "");
     let guard = format!(
         "{{url: 'http://{}/v1/chat/completions', format: llama_guard, model: openai/m, key: {}}}",

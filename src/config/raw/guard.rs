@@ -27,9 +27,10 @@ settings! {
         url: SecretText,
         /// What the service speaks. `weir`: `{"text"}` and `{"action", "spans"}`. `openai`: that of OpenAI's
         /// moderations. `presidio`: that of the Presidio analyzer. `llama_guard`: chat completions, in which a
-        /// model says `safe` or `unsafe`; through this gateway itself too.
+        /// model says `safe` or `unsafe`.
         format: ShapeWord = "weir",
-        /// The model that is asked, of `llama_guard`.
+        /// The model that is asked, of `llama_guard`. Without `url` this gateway asks it (`provider/model`, or a route;
+        /// also `openai`): the caller who is guarded pays for it, and need not be allowed to use it otherwise.
         model: String,
         /// Sent to the service as a bearer token.
         key: SecretText,

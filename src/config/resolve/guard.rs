@@ -25,7 +25,7 @@ pub(super) fn guards<'c>(config: &'c Config, cx: &mut Context<'_>) -> Guards<'c>
         if let Some(expected) = Name::check(name).err().or_else(|| name.contains(':').then_some("no `:`")) {
             cx.say(name.place, "not a name for a guard").label(format!("expected {expected}"));
         }
-        if let Some(guarding) = guarding(name, raw, cx) {
+        if let Some(guarding) = guarding(name, raw, config, cx) {
             all.insert(name.value.as_str(), Arc::new(guarding));
         }
     }
@@ -57,7 +57,7 @@ impl Guards<'_> {
     }
 }
 
-fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Guarding> {
+fn guarding(name: &At<String>, raw: &raw::Guard, config: &Config, cx: &mut Context<'_>) -> Option<Guarding> {
     let kinds: Vec<Kind> = raw.kinds.iter().map(|kind| kind.value.0).collect();
     let action = raw.action.0;
     let on = |side: Side| match raw.on.is_empty() {
@@ -65,9 +65,9 @@ fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option
         false => raw.on.iter().any(|word| word.value.0 == side),
     };
     let nothing = kinds.is_empty() && raw.words.is_empty() && raw.patterns.is_empty() && !raw.schema.value;
-    if nothing && raw.url.is_none() && !raw.written.contains(&"url") {
+    if nothing && !raw.written.contains(&"url") && !raw.written.contains(&"model") {
         cx.say(name.place, format!("the guard `{}` looks for nothing", name.value))
-            .label("expected `kinds`, `words`, `patterns`, `schema` or `url`");
+            .label("expected `kinds`, `words`, `patterns`, `schema`, `url` or `model`");
     }
     if let Some(injection) = raw.kinds.iter().find(|kind| kind.value.0 == Kind::Injection) {
         if on(Side::Output) {
@@ -78,7 +78,7 @@ fn guarding(name: &At<String>, raw: &raw::Guard, cx: &mut Context<'_>) -> Option
                 .label("expected another guard, with `action: flag` or `block`");
         }
     }
-    let (service, form) = (service(raw, cx), form(raw, cx));
+    let (service, form) = (service(raw, config, cx), form(raw, cx));
     if let Some(service) = &service
         && action == Action::Mask
         && !service.shape.has_spans()
@@ -147,7 +147,31 @@ fn expected(unfit: &Unfit) -> String {
     }
 }
 
-fn service(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Service> {
+/// A model that this gateway asks itself.
+fn own(raw: &raw::Guard, model: &At<String>, config: &Config, cx: &mut Context<'_>) -> Option<Service> {
+    if !raw.format.0.is_of_models() {
+        cx.say(model.place, "a `model` for a service that takes none")
+            .label("expected `format: llama_guard` or `openai`");
+        return None;
+    }
+    if let Some(key) = &raw.key {
+        cx.say(key.place, "`key` without a service").label("expected `url` beside it: a model is asked for its caller");
+    }
+    super::cache::asked(model, config, cx);
+    Some(Service {
+        url: None,
+        shape: raw.format.0,
+        model: Some(model.value.clone()),
+        key: None,
+        timeout: raw.timeout.0,
+        fails_open: raw.on_error.0,
+    })
+}
+
+fn service(raw: &raw::Guard, config: &Config, cx: &mut Context<'_>) -> Option<Service> {
+    if let (Some(model), false) = (&raw.model, raw.written.contains(&"url")) {
+        return own(raw, model, config, cx);
+    }
     let Some(url) = &raw.url else {
         for (name, place) in [("format", raw.format.place), ("timeout", raw.timeout.place)] {
             if raw.written.contains(&name) && !raw.written.contains(&"url") {
@@ -156,9 +180,6 @@ fn service(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Service> {
         }
         if raw.written.contains(&"on_error") && !raw.written.contains(&"url") && !raw.schema.value {
             cx.say(raw.on_error.place, "`on_error` without a service").label("expected `url` or `schema` beside it");
-        }
-        if let Some(model) = raw.model.as_ref().filter(|_| !raw.written.contains(&"url")) {
-            cx.say(model.place, "`model` without a service").label("expected `url` beside it");
         }
         if let Some(key) = raw.key.as_ref().filter(|_| !raw.written.contains(&"url")) {
             cx.say(key.place, "`key` without a service").label("expected `url` beside it");
@@ -182,7 +203,7 @@ fn service(raw: &raw::Guard, cx: &mut Context<'_>) -> Option<Service> {
         }
     };
     Some(Service {
-        url: WebhookUrl { base, whole: Secret::new(url.value.0.expose()) },
+        url: Some(WebhookUrl { base, whole: Secret::new(url.value.0.expose()) }),
         shape: raw.format.0,
         model: raw.model.as_ref().map(|model| model.value.clone()),
         key: raw.key.as_ref().map(|key| key.value.0.clone()),

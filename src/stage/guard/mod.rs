@@ -246,7 +246,7 @@ pub fn blocked(message: String) -> Error {
 /// A service did not judge a text, and what it does not judge does not pass.
 pub fn unjudged(service: &Service, why: &Error) -> Error {
     Error::new(Kind::GuardUnavailable, "a guard could not be asked, and nothing passes without it")
-        .with_detail(format_args!("{}: {why}", service.url))
+        .with_detail(format_args!("{service}: {why}"))
 }
 
 /// An answer in the client's format with a refusal in place of all that was said. What was used stays.

@@ -36,7 +36,11 @@ pub fn body(service: &Service, text: &str) -> Vec<u8> {
             body.arr("messages").obj().text("role", "user").text("content", text);
         }
         Shape::Weir => _ = Obj::new(&mut out).text("text", text),
-        Shape::OpenAi => _ = Obj::new(&mut out).text("input", text),
+        Shape::OpenAi => {
+            let mut body = Obj::new(&mut out);
+            service.model.iter().for_each(|model| _ = body.text("model", model));
+            body.text("input", text);
+        }
         Shape::Presidio => _ = Obj::new(&mut out).text("text", text).text("language", "en"),
     }
     out

@@ -1,6 +1,6 @@
 # What one does with Weir. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-streams instructions instructions-write soak prove-ledger prove-rows fuzz fuzz-smoke compress docs sdk mcp clients ops dashboard
+.PHONY: help setup demo test check bench bench-streams instructions instructions-write soak prove-ledger prove-rows fuzz fuzz-smoke compress semantic docs sdk mcp clients ops dashboard
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz-smoke:      ## fuzz every target for a million executions
 compress:        ## a million texts folded and unfolded again; what compression costs for 100 KB
 	WEIR_CASES=1000000 cargo test --release --no-default-features --lib compress::fold -- --nocapture
 	cargo bench --profile dist --bench compress
+
+semantic:        ## how well questions are told apart that mean the same and that do not (WEIR_EMBEDDINGS: with which model)
+	@scripts/semantic
 
 docs:            ## the library's documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps

@@ -1,7 +1,7 @@
 //! Kept answers to questions that only mean the same: what is looked for behind an exact miss.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -100,8 +100,10 @@ async fn embed(
         input.text(&asking.text);
         unknown.iter().for_each(|question| _ = input.text(&question.text));
     }
-    let inner =
-        Inner { purpose: Purpose::Cache, path: "/v1/embeddings", body: Bytes::from(body), within: settings.timeout };
+    let deadline = x.attempt.as_ref().map(|attempt| attempt.deadline.at);
+    let left = deadline.map_or(settings.timeout, |at| at.saturating_duration_since(Instant::now()));
+    let within = settings.timeout.min(left);
+    let inner = Inner { purpose: Purpose::Cache, path: "/v1/embeddings", body: Bytes::from(body), within };
     let answer = gateway.ask_self(x, inner).await?;
     let mut vectors = vectors(&answer, unknown.len() + 1)?.into_iter();
     let own = vectors.next().ok_or_else(|| Error::internal("no vector"))?;

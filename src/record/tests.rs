@@ -129,7 +129,7 @@ fn what_was_packed_is_read_as_it_was() {
 
 #[test]
 fn a_usual_record_is_small() {
-    with_full(|record| assert!(record.pack().len() < 480, "{}", record.pack().len()));
+    with_full(|record| assert!(record.pack().len() < 500, "{}", record.pack().len()));
     assert!(bare().pack().len() < 50);
 }
 
@@ -147,7 +147,7 @@ fn a_part_of_a_record_is_none_or_says_less() {
     with_full(|record| {
         let packed = record.pack();
         let whole = (0..packed.len()).filter(|cut| Record::unpack(&packed[..*cut]).is_some()).count();
-        assert!(whole < 40, "only between its members: {whole}");
+        assert!(whole < 50, "only between its members: {whole}");
     });
     assert!(Record::unpack(&[1 << 1 | 1, 2, 0, 0]).is_none(), "an id of two bytes");
     assert!(Record::unpack(&[15 << 1, 9]).is_none(), "an outcome that there is not");

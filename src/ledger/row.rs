@@ -262,7 +262,7 @@ impl From<&Record<'_>> for Row {
             tools_executed: own(record.tools_executed),
             guards: record.guards.iter().map(str::to_owned).collect(),
             cache: own(record.cache),
-            cache_similarity: record.cache_similarity.map(|it| raw(Thousandths(it))),
+            cache_similarity: record.cache_similarity.map(|it| raw(&Thousandths(it))),
             purpose: own(record.purpose),
             error: own(record.error),
             timeline: record.timeline.iter().map(|step| Attempt::from(&step)).collect(),
@@ -299,10 +299,10 @@ impl From<&Step<'_>> for Attempt {
 
 /// As lines write it.
 fn number(time: Duration) -> Box<RawValue> {
-    raw(Ms(time))
+    raw(&Ms(time))
 }
 
-fn raw(number: impl ToString) -> Box<RawValue> {
+fn raw(number: &impl ToString) -> Box<RawValue> {
     RawValue::from_string(number.to_string()).unwrap_or_default()
 }
 

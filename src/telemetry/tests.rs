@@ -428,6 +428,7 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     let scope = Scope::Tenant("acme".into());
     telemetry.budget_crossed(&Crossed { scope, budget: balance(0).budget, percent: 80 });
     telemetry.tool_called("acme", "weir_uuid", "ok", Duration::ZERO);
+    telemetry.compared("acme", Sameness::Other);
     telemetry.compressed("acme", Duration::ZERO, [("repeats", 7)].into_iter());
     telemetry.throttled("acme", "key_requests");
     telemetry.attempt("lab", "ok");

@@ -6,6 +6,8 @@
 //! `WEIR_EMBEDDINGS_MODEL=openai/text-embedding-3-small` and `WEIR_EMBEDDINGS_KEY`: an address that speaks OpenAI's
 //! API without TLS, such as this gateway.
 
+#![expect(clippy::disallowed_methods, reason = "a bench has no configuration but its environment")]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::io::{Read as _, Write as _};

@@ -48,9 +48,9 @@ pub trait Tally {
     fn text(&mut self, name: &[u8], escaped: &[u8], escapes: Escapes);
     /// The name of a nested member.
     fn name(&mut self, escaped: &[u8]);
-    /// A number, as it is written.
+    /// A number, from where it begins and from behind it.
     #[inline]
-    fn number(&mut self, _name: &[u8], _literal: &[u8]) {}
+    fn number(&mut self, _name: &[u8], _from: &[u8], _behind: &[u8]) {}
 }
 
 /// Counts nothing.
@@ -182,11 +182,7 @@ fn scalar<'r>(rest: &'r [u8], name: &[u8], tally: &mut impl Tally) -> Result<&'r
             tally.text(name, between(tail, end), escapes);
             return Ok(end);
         }
-        [b'-' | b'0'..=b'9', ..] => {
-            let end = number(rest)?;
-            tally.number(name, rest.get(..rest.len() - end.len()).unwrap_or_default());
-            return Ok(end);
-        }
+        [b'-' | b'0'..=b'9', ..] => return number(rest).inspect(|end| tally.number(name, rest, end)),
         [b't', ..] => rest.strip_prefix(b"true"),
         [b'f', ..] => rest.strip_prefix(b"false"),
         _ => rest.strip_prefix(b"null"),

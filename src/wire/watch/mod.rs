@@ -377,9 +377,9 @@ impl scan::Tally for Glance {
         }
     }
 
-    fn number(&mut self, name: &[u8], literal: &[u8]) {
+    fn number(&mut self, name: &[u8], from: &[u8], behind: &[u8]) {
         if name == b"sequence_number" {
-            self.holes.add(literal, Counts::Number);
+            self.holes.add(from.get(..from.len() - behind.len()).unwrap_or_default(), Counts::Number);
         }
     }
 

@@ -103,13 +103,9 @@ impl Gateway {
         if text.trim().is_empty() {
             return Ok(Done::Same);
         }
-        match tokio::time::timeout(service.timeout, self.ask_service(x, service, &text)).await {
-            Ok(Ok(judged)) => guarded.judged(place, &judged, side, body),
-            failed => {
-                let why = match failed {
-                    Ok(Err(error)) => error,
-                    _ => Error::new(Kind::UpstreamTimeout, "no answer in time"),
-                };
+        match self.ask_service(x, service, &text).await {
+            Ok(judged) => guarded.judged(place, &judged, side, body),
+            Err(why) => {
                 guarded.board().failed(place, Found::External);
                 tracing::warn!(guard = guarding.guard.name, %service, %why, "a guard could not be asked");
                 match why.kind() {
@@ -125,7 +121,11 @@ impl Gateway {
     async fn ask_service(&self, x: &Exchange, service: &Service, text: &str) -> Result<Judged> {
         let body = Bytes::from(guard::service_body(service, text));
         let reply = match &service.url {
-            Some(url) => self.call_service(url, service, body).await?,
+            Some(url) => match tokio::time::timeout(service.timeout, self.call_service(url, service, body)).await {
+                Ok(reply) => reply?,
+                Err(_) => return Err(Error::new(Kind::UpstreamTimeout, "no answer in time")),
+            },
+            // Never given up from here: it has a row to close.
             None => {
                 let path = match service.shape {
                     Shape::OpenAi => "/v1/moderations",

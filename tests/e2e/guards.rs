@@ -8,7 +8,7 @@ use crate::ask::{CHAT, MESSAGES, chat, with};
 use crate::support::client::{Answer, Event};
 use crate::support::gateway::{Gateway, full_config};
 use crate::support::upstream::{Conn, Request, Upstream};
-use crate::support::wait::until;
+use crate::support::wait::{Gate, Opens, until};
 
 const MAIL: &str = "jane.doe@hidden-canary.example";
 const CARD: &str = "4532 0151 1283 0366";
@@ -548,6 +548,29 @@ fn a_judge_that_cannot_be_asked_lets_nothing_pass() {
     let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, "    guards: [outside]", guards));
     let refused = gateway.post(CHAT, &chat("openai/m", "hi"));
     assert_eq!((refused.status(), refused.json()["error"]["code"].as_str()), (503, Some("guard_unavailable")));
+}
+
+#[test]
+fn a_judge_that_is_silent_is_given_up_and_on_record() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let upstream = Upstream::start(move |_, conn| {
+        gate.pass();
+        conn.json(200, &crate::ask::chat_answer("safe"));
+    });
+    let guards = "guards:\n  outside: {format: llama_guard, model: openai/judge, timeout: 100ms}\n";
+    let tenant = "    guards: [outside]\n    limits: {concurrency: 2}";
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, tenant, guards));
+    // What one leaves behind would be in the way of the next.
+    for _ in 0..3 {
+        let refused = gateway.post(CHAT, &chat("openai/m", "hi"));
+        assert_eq!((refused.status(), refused.json()["error"]["code"].as_str()), (503, Some("guard_unavailable")));
+    }
+    let records = gateway.wait_records(6);
+    let own: Vec<&Value> = records.iter().filter(|record| record["for"] == json!("guard")).collect();
+    assert_eq!(own.len(), 3, "{records:?}");
+    until("no row to be open", || (gateway.metric("weir_ledger_open_requests", &[]) == 0.0).then_some(()));
+    assert_eq!(gateway.metric("weir_inflight_requests", &[]), 0.0);
 }
 
 /// A model behind a gateway judges, with a key of its own tenant.

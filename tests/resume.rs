@@ -20,7 +20,7 @@ use weir::wire::ir::{Delta, Event, PartStart, Stop, StopReason};
 use weir::wire::json::Str;
 use weir::wire::resume::Mark;
 use weir::wire::seal::Seal;
-use weir::wire::stream::{Ending, Next, Pipe, Translator};
+use weir::wire::stream::{Around, Ending, Next, Pipe, Translator};
 use weir::wire::{Client, Dialect, Quirks, stream_encoder};
 
 fn seal() -> Seal {
@@ -314,7 +314,7 @@ fn a_stream_that_waits_for_the_next_upstream_is_kept_awake() {
     // The same as an array.
     let bridge = Bridge::plain(Dialect::Gemini, Dialect::Anthropic, &seal);
     let translator = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).recorded();
-    let (mut pipe, mut out) = (AsArray::new(Box::new(translator)), Vec::new());
+    let (mut pipe, mut out) = (Around::new(Box::new(translator), AsArray::default()), Vec::new());
     assert!(awake(&mut pipe, &mut out) && !pipe.is_committed());
     push(&mut pipe, &FIRST.chunks(Dialect::Anthropic)[..4], &mut out);
     assert!(awake(&mut pipe, &mut out));

@@ -379,7 +379,7 @@ async fn beginning(attempt: &mut Attempt, leg: &mut Leg) -> Result<Batch> {
         };
         // A file may be empty, an answer may not.
         let is_empty_file = batch.end && attempt.answer.passed_head().is_some();
-        if !batch.out.is_empty() || is_empty_file || attempt.answer.waits().is_some() {
+        if !batch.out.is_empty() || is_empty_file || attempt.answer.waits() {
             return Ok(batch);
         }
         // Nothing has come out before the answer has begun: then another target may be asked.

@@ -258,7 +258,7 @@ async fn attempt_once(
         Err(error) => return Err(error),
     };
     let done = match begun {
-        Begun::Whole(_) if x.attempt_mut()?.answer.waits().is_some() => Ok(()),
+        Begun::Whole(_) if x.attempt_mut()?.answer.waits() => Ok(()),
         Begun::Whole(body) => {
             cache::keep(gateway, x, &leg);
             whole(gateway, session, x, body).await
@@ -270,7 +270,7 @@ async fn attempt_once(
         Err(error) => abandon(leg, error),
     }
     done?;
-    Ok(x.attempt_mut()?.answer.waits())
+    Ok(x.attempt_mut()?.answer.waits_for())
 }
 
 /// Places at the attempt's endpoint, where they are scarce: in turn, as long as there is time and a

@@ -50,7 +50,7 @@ pub(super) async fn run(
             let out = hooks::redacted(x, batch.out);
             return last(gateway, session, x, out).await;
         }
-        if batch.end && x.attempt_mut()?.answer.waits().is_some() {
+        if batch.end && x.attempt_mut()?.answer.waits() {
             // Over for the provider, and not for the client.
             return write(session, x, batch.out, false).await;
         }
@@ -220,14 +220,14 @@ async fn stop(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error:
 /// Whether the client has begun to read an answer that is open for the next attempt: it broke, or waits for its
 /// next round.
 pub(super) fn is_open(x: &Exchange) -> bool {
-    let is_open = |answer: &Answer| answer.is_broken() || answer.is_stream() && answer.waits().is_some();
+    let is_open = |answer: &Answer| answer.is_broken() || answer.is_stream() && answer.waits();
     x.end.first_byte.is_some() && x.attempt.as_ref().is_some_and(|attempt| is_open(&attempt.answer))
 }
 
 /// Ends a stream that was left open: nobody goes on with it.
 pub(super) async fn close(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: &Error) -> Result<()> {
     let answer = &mut x.attempt_mut()?.answer;
-    if answer.waits().is_some() {
+    if answer.waits() {
         answer.fail(error.clone());
     }
     let out = answer.close();

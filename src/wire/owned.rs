@@ -10,17 +10,14 @@
 
 use std::ops::Range;
 
-use super::edge::kept::Keeper;
-use super::edge::{Done, Waits};
 use super::envelope::Envelope;
 use super::json::Str;
 use super::scan::{self, Escapes};
 use super::seal::Seal;
 use super::splice::Splice;
 use super::sse::{Frame, Framer};
-use super::stream::{Next, Pipe, Progress};
-use crate::error::{Error, Result};
-use crate::guard::Watch;
+use super::stream::{Pipe, Rewrite};
+use crate::error::Result;
 
 /// The tenant that asks, at the deployment that answers.
 #[derive(Debug, Clone)]
@@ -105,100 +102,13 @@ impl Events {
     }
 }
 
-/// A pipe behind which [`Events`] stand.
-#[derive(Debug)]
-pub struct Owned {
-    inner: Box<dyn Pipe>,
-    events: Events,
-}
-
-impl Owned {
-    pub fn new(inner: Box<dyn Pipe>, owner: Owner) -> Self {
-        Self { inner, events: Events::new(owner) }
-    }
-
-    fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+impl Rewrite for Events {
+    fn write(&mut self, events: &[u8], inner: &dyn Pipe, out: &mut Vec<u8>) {
         // The inner pipe has cut the same events already, and refused what is too big.
-        let _ = self.events.push(bytes, out);
-        if !self.inner.is_open() {
-            self.events.finish(out);
+        let _ = self.push(events, out);
+        if !inner.is_open() {
+            self.finish(out);
         }
-    }
-}
-
-impl Pipe for Owned {
-    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        let mut bytes = Vec::with_capacity(chunk.len());
-        self.inner.push(chunk, &mut bytes);
-        self.write(&bytes, out);
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        self.inner.finish(&mut bytes);
-        self.write(&bytes, out);
-    }
-
-    fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        self.inner.fail(error, &mut bytes);
-        self.write(&bytes, out);
-    }
-
-    fn commit(&mut self, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        self.inner.commit(&mut bytes);
-        self.write(&bytes, out);
-    }
-
-    fn is_committed(&self) -> bool {
-        self.inner.is_committed()
-    }
-
-    fn progress(&self) -> &Progress {
-        self.inner.progress()
-    }
-
-    fn is_open(&self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn waits(&self) -> Option<Waits> {
-        self.inner.waits()
-    }
-
-    fn next_round(&mut self, next: &Next<'_>, guards: Option<&Watch>) {
-        self.inner.next_round(next, guards);
-    }
-
-    fn executed(&mut self, tools: &str) {
-        self.inner.executed(tools);
-    }
-
-    fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        self.inner.release(done, keeper, &mut bytes);
-        self.write(&bytes, out);
-    }
-
-    fn settle(&mut self, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        self.inner.settle(&mut bytes);
-        self.write(&bytes, out);
-    }
-
-    fn close(&mut self, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        self.inner.close(&mut bytes);
-        self.write(&bytes, out);
-    }
-
-    fn note(&mut self, text: &str, out: &mut Vec<u8>) {
-        self.inner.note(text, out);
-    }
-
-    fn keep_alive(&mut self, out: &mut Vec<u8>) {
-        self.inner.keep_alive(out);
     }
 }
 

@@ -20,8 +20,8 @@ use crate::wire::bridge::Bridge;
 use crate::wire::edge::kept::Keeper;
 use crate::wire::edge::{Done, Own, Waits};
 use crate::wire::gemini::array::AsArray;
-use crate::wire::owned::{Owned, Owner};
-use crate::wire::stream::{Ending, Next, Pipe, Said, Translator, aside};
+use crate::wire::owned::{self, Owner};
+use crate::wire::stream::{Around, Ending, Next, Pipe, Said, Translator, aside};
 use crate::wire::watch::{StreamWatch, Watch};
 use crate::wire::{Client, Dialect, websocket};
 
@@ -136,10 +136,10 @@ impl Answer {
             }))
         };
         let pipe = match context.owner {
-            Some(owner) => Box::new(Owned::new(pipe, owner.clone())),
+            Some(owner) => Box::new(Around::new(pipe, owned::Events::new(owner.clone()))),
             None => pipe,
         };
-        let pipe = if parsed.array { Box::new(AsArray::new(pipe)) } else { pipe };
+        let pipe = if parsed.array { Box::new(Around::new(pipe, AsArray::default())) } else { pipe };
         Self { mode: Mode::Stream(pipe) }
     }
 
@@ -231,10 +231,19 @@ impl Answer {
         }
     }
 
-    /// What is waited for, where the answer is over for its provider and not for the client.
-    pub fn waits(&self) -> Option<Waits> {
+    /// Whether the answer is over for its provider and not for the client.
+    pub fn waits(&self) -> bool {
         match &self.mode {
             Mode::Stream(pipe) => pipe.waits(),
+            Mode::Whole(whole) => whole.waiting.is_some(),
+            _ => false,
+        }
+    }
+
+    /// What for.
+    pub fn waits_for(&self) -> Option<Waits> {
+        match &self.mode {
+            Mode::Stream(pipe) => pipe.waits_for(),
             Mode::Whole(whole) => whole.waiting.as_ref().map(|(waits, _)| waits.clone()),
             _ => None,
         }

@@ -88,7 +88,7 @@ impl Rounds {
     }
 
     /// What is waited for, once the upstream has ended an answer that is not over for the client.
-    pub fn waits(&self) -> Option<Waits> {
+    pub fn waits_for(&self) -> Option<Waits> {
         if !self.is_over {
             return None;
         }

@@ -80,7 +80,7 @@ fn own() -> Own {
 }
 
 fn waiting(pipe: &Translator) -> Option<Pending> {
-    match pipe.waits()? {
+    match pipe.waits_for()? {
         Waits::Tools(pending) => Some(pending),
         Waits::Repair(again) => panic!("{again:?}"),
     }
@@ -318,12 +318,12 @@ fn a_stream_that_is_mended_shows_the_second_answer_alone() {
         let next = Next { bridge: &bridge, framing: Framing::Sse, quirks: &Quirks::NONE };
         let mut first = pipe();
         let mut out = push(&mut first, &claude("{}", &[]));
-        let Some(Waits::Repair(again)) = first.waits() else { panic!("{to:?}: {out}") };
+        let Some(Waits::Repair(again)) = first.waits_for() else { panic!("{to:?}: {out}") };
         assert_eq!(again.said, "{}");
         assert!(again.complaint.contains("`x` is missing"), "{}", again.complaint);
         first.next_round(&next, None);
         out += &push(&mut first, &claude("{\"x\":\"\\ud83d\\ude00\"}", &[]));
-        assert!(first.waits().is_none() && !first.is_open(), "{to:?}: {out}");
+        assert!(!first.waits() && !first.is_open(), "{to:?}: {out}");
         assert!(out.contains("\\\"x\\\"") && !out.contains("{}\""), "{to:?}: {out}");
         // Where that breaks, what came before it holds.
         let mut broken = pipe();

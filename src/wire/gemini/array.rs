@@ -2,11 +2,8 @@
 //! it, and making one of a stream of events.
 
 use crate::error::{Error, Kind, Result};
-use crate::guard::Watch;
-use crate::wire::edge::kept::Keeper;
-use crate::wire::edge::{Done, Waits};
 use crate::wire::sse::{self, Frame, MAX_EVENT_BYTES};
-use crate::wire::stream::{Next, Pipe, Progress, Said};
+use crate::wire::stream::{Pipe, Rewrite};
 
 /// Cuts the array into its items. An object in place of the array (an error) is its own only item.
 #[derive(Debug, Default)]
@@ -88,21 +85,16 @@ impl Framer {
 }
 
 /// A stream of events on its way to a client that takes the array.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AsArray {
-    inner: Box<dyn Pipe>,
     framer: sse::Framer,
     items: u64,
     closed: bool,
 }
 
-impl AsArray {
-    pub fn new(inner: Box<dyn Pipe>) -> Self {
-        Self { inner, framer: sse::Framer::default(), items: 0, closed: false }
-    }
-
-    /// What the inner pipe gave out, as items; the bracket when it has ended.
-    fn write(&mut self, events: &[u8], out: &mut Vec<u8>) {
+impl Rewrite for AsArray {
+    /// As items; the bracket when the pipe has ended.
+    fn write(&mut self, events: &[u8], inner: &dyn Pipe, out: &mut Vec<u8>) {
         let Self { items, closed, .. } = self;
         let pushed = self.framer.push(events, &mut |frame| {
             let Some(data) = frame.data.filter(|_| !*closed) else { return };
@@ -111,92 +103,22 @@ impl AsArray {
             *items = items.saturating_add(1);
         });
         // Events of ours are never too big for a framer of theirs; without them the array ends here.
-        let is_over = pushed.is_err() || !self.inner.is_open();
-        if is_over && self.inner.is_committed() && !std::mem::replace(&mut self.closed, true) {
+        let is_over = pushed.is_err() || !inner.is_open();
+        if is_over && inner.is_committed() && !std::mem::replace(&mut self.closed, true) {
             out.extend_from_slice(if self.items == 0 { b"[]" } else { b"]" });
         }
     }
-}
 
-impl Pipe for AsArray {
-    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        let mut events = Vec::with_capacity(chunk.len());
-        self.inner.push(chunk, &mut events);
-        self.write(&events, out);
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        let mut events = Vec::new();
-        self.inner.finish(&mut events);
-        self.write(&events, out);
-    }
-
-    fn fail(&mut self, error: Error, out: &mut Vec<u8>) {
-        let mut events = Vec::new();
-        self.inner.fail(error, &mut events);
-        self.write(&events, out);
-    }
-
-    fn commit(&mut self, out: &mut Vec<u8>) {
-        let mut events = Vec::new();
-        self.inner.commit(&mut events);
-        self.write(&events, out);
-    }
-
-    fn is_committed(&self) -> bool {
-        self.inner.is_committed()
-    }
-
-    fn progress(&self) -> &Progress {
-        self.inner.progress()
-    }
-
-    fn is_open(&self) -> bool {
-        !self.closed && self.inner.is_open()
-    }
-
-    fn said(&self) -> Option<Said> {
-        self.inner.said()
-    }
-
-    fn resume(&mut self, next: &Next<'_>) {
-        self.inner.resume(next);
-    }
-
-    fn close(&mut self, out: &mut Vec<u8>) {
-        let mut events = Vec::new();
-        self.inner.close(&mut events);
-        self.write(&events, out);
-    }
-
-    fn waits(&self) -> Option<Waits> {
-        self.inner.waits()
-    }
-
-    fn next_round(&mut self, next: &Next<'_>, guards: Option<&Watch>) {
-        self.inner.next_round(next, guards);
-    }
-
-    fn release(&mut self, done: &[Done], keeper: Keeper<'_>, out: &mut Vec<u8>) {
-        let mut events = Vec::new();
-        self.inner.release(done, keeper, &mut events);
-        self.write(&events, out);
-    }
-
-    fn settle(&mut self, out: &mut Vec<u8>) {
-        let mut events = Vec::new();
-        self.inner.settle(&mut events);
-        self.write(&events, out);
+    fn is_closed(&self) -> bool {
+        self.closed
     }
 
     // JSON has no comments.
-    fn note(&mut self, _text: &str, _out: &mut Vec<u8>) {}
+    fn note(&mut self, _: &str, _: &mut dyn Pipe, _: &mut Vec<u8>) {}
 
     // White space, before the array as well as in it.
-    fn keep_alive(&mut self, out: &mut Vec<u8>) {
-        if self.is_open() {
-            out.push(b'\n');
-        }
+    fn keep_alive(&mut self, _: &mut dyn Pipe, out: &mut Vec<u8>) {
+        out.push(b'\n');
     }
 }
 

@@ -13,6 +13,7 @@
 //! output. Whoever books has [`Progress::account`] for the last upstream and [`Progress::earlier`] for
 //! those before it.
 
+mod around;
 pub mod aside;
 mod filter;
 mod join;
@@ -20,6 +21,7 @@ mod record;
 mod seam;
 mod translator;
 
+pub use around::{Around, Rewrite};
 pub use record::Said;
 pub use translator::Translator;
 
@@ -174,9 +176,13 @@ pub trait Pipe: Send + Sync + std::fmt::Debug {
     /// Goes on with the answer of another upstream; nothing is done where [`said`](Self::said) is `None`.
     fn resume(&mut self, _next: &Next<'_>) {}
 
-    /// What is waited for, where the answer has ended and is not over for the client: tools of the gateway's, or
-    /// a better answer.
-    fn waits(&self) -> Option<Waits> {
+    /// The answer has ended and is not over for the client.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// What is waited for then: tools of the gateway's, or a better answer.
+    fn waits_for(&self) -> Option<Waits> {
         None
     }
 

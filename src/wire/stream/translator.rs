@@ -171,8 +171,12 @@ impl Pipe for Translator {
         self.stage.writer.resume(&said, next);
     }
 
-    fn waits(&self) -> Option<Waits> {
-        self.stage.writer.rounds.as_ref()?.waits()
+    fn waits(&self) -> bool {
+        self.stage.writer.waits()
+    }
+
+    fn waits_for(&self) -> Option<Waits> {
+        self.stage.writer.rounds.as_ref()?.waits_for()
     }
 
     fn next_round(&mut self, next: &Next<'_>, guards: Option<&Watch>) {

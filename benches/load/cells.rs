@@ -37,6 +37,9 @@ pub(crate) enum Shown {
 
 /// Ways to the same upstream: each is a route, or a provider of several endpoints.
 pub(crate) const ROUTES: [&str; 5] = ["pool", "fallback", "weighted", "latency", "auto"];
+/// A route whose answers are kept, and what is answered without any upstream.
+const KEPT: &str = "kept";
+const COUNTED: &str = "counted";
 
 const CHAT: Dialect = Dialect::OpenAiChat;
 const MESSAGES: Dialect = Dialect::Anthropic;
@@ -79,6 +82,8 @@ fn others() -> Vec<Cell> {
     cells.push(Cell { provider: "signed", ..cell(CHAT, Dialect::Converse, 2, Stream::No) });
     // The same as chat -> chat, by the routes of `gateway.rs`.
     cells.extend(ROUTES.map(|provider| Cell { provider, ..cell(CHAT, CHAT, 2, Stream::No) }));
+    cells.push(Cell { provider: KEPT, ..cell(CHAT, CHAT, 2, Stream::No) });
+    cells.push(Cell { provider: COUNTED, ..cell(MESSAGES, CHAT, 2, Stream::No) });
     for dialect in Dialect::CLIENTS {
         cells.push(cell(dialect, dialect, 2, Stream::Burst));
         cells.push(cell(dialect, CHAT, 2, Stream::Burst));
@@ -119,6 +124,8 @@ impl Cell {
         };
         let how = match self.provider {
             "signed" => " (SigV4)".to_owned(),
+            KEPT => " (kept here)".to_owned(),
+            COUNTED => " (tokens counted here)".to_owned(),
             provider if ROUTES.contains(&provider) => format!(" by {provider}"),
             _ => String::new(),
         };
@@ -150,12 +157,14 @@ impl Cell {
             Stream::Paced => "paced",
             Stream::Held => "held",
         };
-        format!("{}/{model}", self.provider)
+        let provider = if self.provider == COUNTED { upstream_name(self.upstream) } else { self.provider };
+        format!("{provider}/{model}")
     }
 
     fn path(&self) -> String {
         match (self.client, self.stream) {
             (Dialect::OpenAiChat, _) => "/v1/chat/completions".to_owned(),
+            (Dialect::Anthropic, _) if self.provider == COUNTED => "/v1/messages/count_tokens".to_owned(),
             (Dialect::Anthropic, _) => "/v1/messages".to_owned(),
             (Dialect::Responses, _) => "/v1/responses".to_owned(),
             (_, Stream::No) => format!("/v1beta/models/{}:generateContent", self.model()),

@@ -110,6 +110,7 @@ routes:
   weighted/burst: {{strategy: weighted, targets: [{{model: openai/burst}}, {{model: pool/burst, weight: 4}}]}}
   latency/burst: {{strategy: latency, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
   auto/burst: {{strategy: auto, targets: [{{model: openai/burst}}, {{model: pool/burst}}]}}
+  kept/burst: {{targets: [{{model: openai/burst}}], cache: {{any: true, ttl: 24h}}}}
 tenants:
   bench: {{keys: [{{id: bench, secret: bench-key{limits}{budgets}}}]{limits}{budgets}{guarded}}}
 prices: {{file: "{dir}/prices.yaml"}}

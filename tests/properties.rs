@@ -22,12 +22,12 @@ use weir::wire::bridge::Bridge;
 use weir::wire::envelope::{Envelope, Member};
 use weir::wire::frames::Framing;
 use weir::wire::gemini::array::AsArray;
-use weir::wire::owned::{Owned, Owner};
+use weir::wire::owned::{Events, Owner};
 use weir::wire::scan::MAX_DEPTH;
 use weir::wire::seal::Seal;
 use weir::wire::splice::Splice;
 use weir::wire::sse::{Frame, Framer};
-use weir::wire::stream::{Ending, Pipe, Translator};
+use weir::wire::stream::{Around, Ending, Pipe, Translator};
 use weir::wire::watch::{StreamWatch, Watch};
 use weir::wire::{Client, Dialect, Quirks, decode_error, decode_error_event, eventstream};
 
@@ -236,7 +236,7 @@ fn check_awake(sample: &Sample, pieces: &[&[u8]]) {
         let plain = read_by_client(run(watch(sample, false), pieces).0.as_bytes());
         assert_eq!(read_by_client(&awake(watch(sample, false), pieces)), plain, "{name} watched");
         let owner = || Owner { seal: Seal::new("sample", b"key"), tenant: "t".to_owned() };
-        let owned = || Owned::new(Box::new(watch(sample, false)), owner());
+        let owned = || Around::new(Box::new(watch(sample, false)), Events::new(owner()));
         let kinds = |out: &[u8]| -> Vec<String> { read_by_client(out).into_iter().map(|(name, _)| name).collect() };
         assert_eq!(kinds(&awake(owned(), pieces)), kinds(run(owned(), pieces).0.as_bytes()), "{name} owned");
     }
@@ -244,7 +244,7 @@ fn check_awake(sample: &Sample, pieces: &[&[u8]]) {
         let plain = read_by_client(run(translator(sample, client, true), pieces).0.as_bytes());
         assert_eq!(read_by_client(&awake(translator(sample, client, true), pieces)), plain, "{name} to {client:?}");
     }
-    let array = || AsArray::new(Box::new(translator(sample, Dialect::Gemini, true)));
+    let array = || Around::new(Box::new(translator(sample, Dialect::Gemini, true)), AsArray::default());
     let (plain, kept) = (run(array(), pieces).0, awake(array(), pieces));
     match plain.is_empty() {
         true => assert!(kept.iter().all(|byte| *byte == b'\n'), "{name}"),

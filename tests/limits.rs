@@ -445,6 +445,24 @@ fn row_37_what_is_reserved_is_learned_from_the_models_answers() {
     assert!(matches!(limits.admit(&ask(), moment(0)), Err(Refusal::Budget(_))), "all of the budget is held");
 }
 
+#[test]
+fn a_part_of_a_request_runs_in_the_place_of_the_whole() {
+    let limits = one(concurrency(1), &[("embed/*", concurrency(1))], Limits { concurrency: Some(1), ..requests(3) });
+    let part = Ask { model: "embed/m", target: "embed/m", ..ask() };
+    let whole = limits.admit(&ask(), moment(0)).unwrap();
+    assert!(limits.admit(&part, moment(0)).is_err(), "it has no place of its own");
+    let first = limits.admit_within(&part, Some(&whole), moment(0)).unwrap();
+    let refused = limits.admit_within(&part, Some(&whole), moment(0)).map_err(limit_of);
+    assert_eq!(refused.unwrap_err().unwrap().label(), "model_concurrency", "where the whole has none it needs one");
+    drop(first);
+    let _again = limits.admit_within(&part, Some(&whole), moment(0)).unwrap();
+    assert!(limits.admit(&ask(), moment(0)).is_err(), "the whole still runs");
+    let refused = limits.admit_within(&ask(), Some(&whole), moment(0)).map_err(limit_of);
+    assert_eq!(refused.unwrap_err().unwrap().label(), "key_requests", "and each of them is a request");
+    drop(whole);
+    assert!(limits.admit(&ask(), moment(0)).is_err_and(|refusal| refusal.label() == "key_requests"));
+}
+
 /// Row 38: limits stand on each key, tenant, model, user and tag for itself, unless a scope is shared.
 #[test]
 fn row_38_limits_are_each_scopes_own() {

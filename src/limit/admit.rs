@@ -104,6 +104,25 @@ pub(super) struct Place {
     pub(super) gate: Arc<Gate>,
     pub(super) reserved: Load,
     pub(super) booked_ms: u64,
+    /// It is one of those that run there: not where the request that it is a part of is one already.
+    pub(super) runs: bool,
+}
+
+impl Place {
+    fn new(gate: Arc<Gate>, reserved: Load, booked_ms: u64) -> Self {
+        Self { gate, reserved, booked_ms, runs: true }
+    }
+
+    fn is_at(&self, gate: &Gate) -> bool {
+        Arc::ptr_eq(&self.gate.post, &gate.post)
+    }
+
+    /// It is over.
+    pub(super) fn leave(&self) {
+        if self.runs {
+            self.gate.post.leave();
+        }
+    }
 }
 
 impl Held {
@@ -151,6 +170,12 @@ impl KeyLimits {
     /// in the order tenant, models, key, user, tags, then those of the budgets, the same for everyone,
     /// and all are held until all are charged.
     pub fn admit(&self, ask: &Ask<'_>, at: Moment) -> Result<Admission, Refusal> {
+        self.admit_within(ask, None, at)
+    }
+
+    /// The same for a request that is a part of another one, which waits for it: where that one has a place
+    /// among the running, this one needs none.
+    pub fn admit_within(&self, ask: &Ask<'_>, whole: Option<&Admission>, at: Moment) -> Result<Admission, Refusal> {
         if self.are_none() {
             let reservation = self.purses.reserve(Vec::new(), ask.want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
             let held = Mutex::new(Held::new(Vec::new(), reservation));
@@ -158,21 +183,23 @@ impl KeyLimits {
             return Ok(Admission { held, model, settled: false, may_stop: AtomicBool::new(false), standing });
         }
         let (gates, more) = self.scopes(ask, at.unix_ms);
-        let (load, now_ms) = (ask.want.load(), at.now_ms);
-        let mut states: Vec<MutexGuard<'_, State>> = gates.iter().map(|gate| gate.post.lock()).collect();
-        if let Some((gate, short)) = worst(&gates, &mut states, load, now_ms) {
-            let standing = Standing::over(&gates, &mut states);
+        let mut places: Vec<Place> =
+            gates.into_iter().map(|gate| Place::new(gate, ask.want.load(), at.now_ms)).collect();
+        if let Some(whole) = whole {
+            let held = whole.held();
+            places.iter_mut().for_each(|place| place.runs = !held.places.iter().any(|known| known.is_at(&place.gate)));
+        }
+        let mut states = lock(&places);
+        if let Some((gate, short)) = worst(&places, &mut states) {
+            let standing = Standing::over(&places, &mut states);
             return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, standing)));
         }
         let reservation = self.purses.reserve(more, ask.want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
-        for (gate, state) in gates.iter().zip(&mut states) {
-            gate.charge(state, now_ms, load);
-        }
-        let standing = Standing::over(&gates, &mut states);
+        charge(&places, &mut states);
+        let standing = Standing::over(&places, &mut states);
         drop(states);
-        let place = |gate| Place { gate, reserved: load, booked_ms: now_ms };
         let may_stop = AtomicBool::new(reservation.may_stop());
-        let held = Held::new(gates.into_iter().map(place).collect(), reservation);
+        let held = Held::new(places, reservation);
         let model = if self.models.is_empty() { Box::default() } else { ask.model.into() };
         Ok(Admission { held: Mutex::new(held), model, settled: false, may_stop, standing })
     }
@@ -270,21 +297,25 @@ impl KeyLimits {
     }
 }
 
+fn lock(places: &[Place]) -> Vec<MutexGuard<'_, State>> {
+    places.iter().map(|place| place.gate.post.lock()).collect()
+}
+
 /// The gate that the request would have to wait for longest.
-fn worst<'g>(
-    gates: &'g [Arc<Gate>],
-    states: &mut [MutexGuard<'_, State>],
-    load: Load,
-    now_ms: u64,
-) -> Option<(&'g Arc<Gate>, Short)> {
-    let mut worst: Option<(&Arc<Gate>, Short)> = None;
-    for (gate, state) in gates.iter().zip(states) {
-        let Some(short) = gate.refusal(state, now_ms, load) else { continue };
+fn worst<'p>(places: &'p [Place], states: &mut [MutexGuard<'_, State>]) -> Option<(&'p Gate, Short)> {
+    let mut worst: Option<(&Gate, Short)> = None;
+    for (place, state) in places.iter().zip(states) {
+        let Some(short) = place.gate.refusal(state, place) else { continue };
         if worst.as_ref().is_none_or(|(_, known)| known.wait_ms < short.wait_ms) {
-            worst = Some((gate, short));
+            worst = Some((&place.gate, short));
         }
     }
     worst
+}
+
+/// Takes what [`worst`] had nothing against.
+fn charge(places: &[Place], states: &mut [MutexGuard<'_, State>]) {
+    places.iter().zip(states).for_each(|(place, state)| place.gate.charge(state, place));
 }
 
 impl Admission {
@@ -304,13 +335,13 @@ impl Admission {
     pub fn also(&self, limits: &KeyLimits, target: &str, want: Want, at: Moment) -> Result<(), Refusal> {
         let mut held = self.held();
         let Held { places, reservation, .. } = &mut *held;
-        let (load, now_ms) = (want.load(), at.now_ms);
         let seats = || limits.models.iter().filter(|(pattern, _)| pattern.matches(target)).map(|(_, seat)| seat);
-        let is_new = |gate: &&Arc<Gate>| !places.iter().any(|place| Arc::ptr_eq(&place.gate.post, &gate.post));
-        let gates: Vec<Arc<Gate>> = seats().filter_map(|seat| seat.gate.as_ref()).filter(is_new).cloned().collect();
+        let is_new = |gate: &&Arc<Gate>| !places.iter().any(|place| place.is_at(gate));
+        let gates = seats().filter_map(|seat| seat.gate.as_ref()).filter(is_new).cloned();
+        let more: Vec<Place> = gates.map(|gate| Place::new(gate, want.load(), at.now_ms)).collect();
         let purses = seats().filter_map(|seat| seat.purse.clone()).collect();
-        let mut states: Vec<MutexGuard<'_, State>> = gates.iter().map(|gate| gate.post.lock()).collect();
-        if let Some((gate, short)) = worst(&gates, &mut states, load, now_ms) {
+        let mut states = lock(&more);
+        if let Some((gate, short)) = worst(&more, &mut states) {
             return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, self.standing)));
         }
         let part = |scope: &Scope| match scope {
@@ -323,11 +354,9 @@ impl Admission {
         };
         reservation.raise(purses, want.spend(), part, at.unix_ms).map_err(Refusal::Budget)?;
         self.may_stop.store(reservation.may_stop(), Ordering::Relaxed);
-        for (gate, state) in gates.iter().zip(&mut states) {
-            gate.charge(state, now_ms, load);
-        }
+        charge(&more, &mut states);
         drop(states);
-        places.extend(gates.into_iter().map(|gate| Place { gate, reserved: load, booked_ms: now_ms }));
+        places.extend(more);
         Ok(())
     }
 
@@ -387,7 +416,7 @@ impl Admission {
             }
             _ => all,
         };
-        for Place { gate, reserved, booked_ms } in &held.places {
+        for Place { gate, reserved, booked_ms, .. } in &held.places {
             let (used, _) = part(&gate.post.scope);
             gate.settle(*reserved, *booked_ms, used, at.now_ms);
         }
@@ -401,6 +430,6 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
-        held.places.iter().for_each(|place| place.gate.post.leave());
+        held.places.iter().for_each(Place::leave);
     }
 }

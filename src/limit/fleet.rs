@@ -105,6 +105,7 @@ impl Claims {
                 // One that is used up refuses also those who want nothing; and what is used in the end is
                 // charged only where something was taken.
                 let wanted = match limited {
+                    Limited::Concurrency if !place.runs => return,
                     Limited::Rate(rate) => place.reserved.of(rate.what).max(1),
                     Limited::Concurrency => 1,
                 };
@@ -282,7 +283,7 @@ impl Place {
     /// It was never there.
     fn undo(self, now_ms: u64) {
         self.gate.take_back(self.reserved, self.booked_ms, now_ms);
-        self.gate.post.leave();
+        self.leave();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::admit::Place;
 use super::clock::Moment;
 use super::earlier::{self, Row};
 use super::scope::Scope;
@@ -206,7 +207,8 @@ impl Gate {
     }
 
     /// What of this scope stands longest against one more request.
-    pub(super) fn refusal(&self, state: &mut State, now_ms: u64, load: Load) -> Option<Short> {
+    pub(super) fn refusal(&self, state: &mut State, place: &Place) -> Option<Short> {
+        let Place { reserved: load, booked_ms: now_ms, runs, .. } = *place;
         let mut worst: Option<Short> = None;
         let mut add = |short: Short| {
             if short.wait_ms > worst.map_or(0, |known| known.wait_ms) {
@@ -219,7 +221,7 @@ impl Gate {
             let wait_ms = window.wait_ms(wanted, of);
             add(Short { limited: Limited::Rate(rate), limit: of.limit, used: window.used(), wanted, wait_ms });
         });
-        if let Some(limit) = self.rules.concurrency.filter(|limit| state.running >= *limit) {
+        if let Some(limit) = self.rules.concurrency.filter(|limit| runs && state.running >= *limit) {
             let (limited, used) = (Limited::Concurrency, state.running);
             add(Short { limited, limit, used, wanted: 1, wait_ms: CONCURRENCY_WAIT_MS });
         }
@@ -227,13 +229,14 @@ impl Gate {
     }
 
     /// Takes what [`Self::refusal`] had nothing against.
-    pub(super) fn charge(&self, state: &mut State, now_ms: u64, load: Load) {
+    pub(super) fn charge(&self, state: &mut State, place: &Place) {
+        let Place { reserved: load, booked_ms: now_ms, runs, .. } = *place;
         state.each(&self.rules, |rate, of, window| {
             window.charge(now_ms, load.of(rate.what), of);
         });
         state.changed = true;
         // Counted without a limit too: one may arrive by a reload.
-        state.running = state.running.saturating_add(1);
+        state.running = state.running.saturating_add(u64::from(runs));
     }
 
     /// Puts what was used in the place of what was reserved. The request itself stays charged.
@@ -296,10 +299,10 @@ impl Gate {
 
 impl Standing {
     /// Of these scopes, after [`Gate::refusal`] or [`Gate::charge`].
-    pub(super) fn over(gates: &[Arc<Gate>], states: &mut [MutexGuard<'_, State>]) -> Self {
+    pub(super) fn over(places: &[Place], states: &mut [MutexGuard<'_, State>]) -> Self {
         let mut standing = Self::default();
-        for (gate, state) in gates.iter().zip(states) {
-            state.each(&gate.rules, |rate, of, window| standing.see(rate.what, window.level(of)));
+        for (place, state) in places.iter().zip(states) {
+            state.each(&place.gate.rules, |rate, of, window| standing.see(rate.what, window.level(of)));
         }
         standing
     }

@@ -18,6 +18,7 @@ use super::context::Exchange;
 use super::http1::Http1;
 use super::{Gateway, X_REQUEST_ID, parse_body, relay};
 use crate::error::{Error, Kind, Result};
+use crate::limit::Admission;
 use crate::record::trace::SpanId;
 use crate::record::{Outcome, Purpose};
 use crate::stage::accept;
@@ -56,7 +57,7 @@ impl Gateway {
                 drop(client);
                 answer
             };
-            let ((), answer) = tokio::join!(self.serve_self(&mut session, &mut own), listening);
+            let ((), answer) = tokio::join!(self.serve_self(&mut session, &mut own, x.admission.as_ref()), listening);
             self.close(&mut own);
             let (status, body) = match answer {
                 Ok(answer) => answer?,
@@ -71,21 +72,21 @@ impl Gateway {
         })
     }
 
-    async fn serve_self(&self, session: &mut Session, x: &mut Exchange) {
+    async fn serve_self(&self, session: &mut Session, x: &mut Exchange, whole: Option<&Admission>) {
         self.open(session, x);
-        match self.pass_on(session, x).await {
+        match self.pass_on(session, x, whole).await {
             Ok(()) if x.end.error.is_none() => x.end.outcome = Outcome::Finished,
             Ok(()) => {}
             Err(error) => self.refuse(session, x, &error).await,
         }
     }
 
-    async fn pass_on(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
+    async fn pass_on(&self, session: &mut Session, x: &mut Exchange, whole: Option<&Admission>) -> Result<()> {
         let endpoint = accept::accept(&Method::POST, session.req_header().uri.path())?;
         (x.endpoint, x.dialect) = (Some(endpoint), endpoint.dialect());
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
-        self.limit(x).await?;
+        self.limit_within(x, whole).await?;
         relay::run(self, session, x).await
     }
 }

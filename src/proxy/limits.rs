@@ -12,6 +12,11 @@ use crate::usage::price::amount;
 impl Gateway {
     /// Reserves what the request may use. After `route`, because limits may stand on a model.
     pub(super) async fn limit(&self, x: &mut Exchange) -> Result<()> {
+        self.limit_within(x, None).await
+    }
+
+    /// The same for a request that is a part of another one.
+    pub(super) async fn limit_within(&self, x: &mut Exchange, whole: Option<&Admission>) -> Result<()> {
         let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
         // Limits on a model hold for a route to it too.
         let target = plan.targets.first().filter(|_| !caller.limits.are_none());
@@ -19,7 +24,7 @@ impl Gateway {
         let (user, want) = (x.user.as_deref(), want(x, target, &name));
         let ask = Ask { model: &plan.public, target: &name, user, tags: &x.tags, want };
         let at = self.clock.moment();
-        let admitted = caller.limits.admit(&ask, at);
+        let admitted = caller.limits.admit_within(&ask, whole, at);
         self.admitted(x, admitted, at).await
     }
 

@@ -542,6 +542,17 @@ fn who_has_no_room_left_for_a_judge_is_told_of_his_limit() {
 }
 
 #[test]
+fn a_judge_is_asked_within_the_place_of_the_request_that_is_judged() {
+    let upstream = provider_of_judges();
+    let guards = "guards:\n  outside: {format: llama_guard, model: openai/judge, on: [input, output]}\n";
+    let tenant = "    guards: [outside]\n    limits: {concurrency: 1}";
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, tenant, guards));
+    for _ in 0..2 {
+        assert_eq!(gateway.post(CHAT, &chat("openai/m", "hi")).status(), 200);
+    }
+}
+
+#[test]
 fn a_judge_that_cannot_be_asked_lets_nothing_pass() {
     let upstream = Upstream::json(500, r#"{"error":{"message":"broken","type":"server_error"}}"#);
     let guards = "guards:\n  outside: {format: llama_guard, model: openai/judge}\ndefaults: {retries: 0}\n";

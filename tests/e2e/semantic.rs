@@ -257,6 +257,15 @@ fn limits_hold_for_what_the_gateway_asks_too() {
 }
 
 #[test]
+fn what_the_gateway_asks_is_within_the_requests_own_place() {
+    let upstream = provider();
+    let tenant = format!("    cache: {{any: true, {SEMANTIC}}}\n    limits: {{concurrency: 1}}");
+    let gateway = gateway(&upstream, &tenant);
+    assert_eq!(said(&ask(&gateway, ASKED)).0, "miss");
+    assert_eq!(said(&ask(&gateway, AGAIN)).0, "hit");
+}
+
+#[test]
 fn an_answer_is_given_for_as_long_as_was_said() {
     let upstream = provider();
     let tenant = format!("    cache: {{any: true, ttl: 400ms, {SEMANTIC}}}");

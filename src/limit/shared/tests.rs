@@ -288,6 +288,19 @@ async fn what_a_user_used_who_was_forgotten_and_comes_again_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_request_needs_no_place_among_those_of_all_replicas() {
+    let (shared, mut draws) = shared();
+    let limits = limits(Tenant { limits: Limits { concurrency: Some(3), ..Limits::default() }, ..Tenant::default() });
+    let ask = Ask { model: "fast", target: "a/m", user: None, tags: &[], want: want(1) };
+    let whole = limits.admit(&ask, AT).unwrap();
+    beside_store(&mut draws, "nothing", whole.share(&shared, AT)).await.unwrap();
+    let other = limits.admit(&ask, AT).unwrap();
+    assert!(beside_store(&mut draws, "concurrency", other.share(&shared, AT)).await.is_err());
+    let part = limits.admit_within(&ask, Some(&whole), AT).unwrap();
+    beside_store(&mut draws, "concurrency", part.share(&shared, AT)).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_first_settlement_of_a_period_tells_the_marks_that_it_passes() {
     let (shared, mut draws) = shared();
     // A soft one beside it goes by the same counter.

@@ -31,7 +31,8 @@ settings! {
         /// After SIGTERM, requests in flight have this long to end. Without any, the process ends at
         /// once.
         grace_period: Period = "10m",
-        /// Answers that are not streamed are held until they are whole, up to this size.
+        /// Answers that are not streamed are held until they are whole, up to this size. Of streams each round,
+        /// where the gateway's tools or a schema keep back some of it.
         max_answer: Size = "64MiB",
         /// Addresses of load balancers and proxies before the gateway. Only what comes from them may say
         /// in `x-forwarded-for` whom it comes from: the last address there that is none of these. Default:

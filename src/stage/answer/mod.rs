@@ -118,7 +118,7 @@ impl Answer {
             let translator = Translator::new(bridge, prepared.framing, quirks, &client);
             let translator = if recorded { translator.recorded() } else { translator };
             let translator = match context.own {
-                Some(own) => translator.in_rounds(own.clone()),
+                Some(own) => translator.in_rounds(own.clone(), context.max_bytes),
                 None => translator,
             };
             Box::new(match watch {

@@ -3,6 +3,7 @@
 use super::form::{Again, Held, stop_of};
 use super::kept::Keeper;
 use super::{Done, Own, Pending, Waits, called};
+use crate::error::{self, Error, Result};
 use crate::guard::{Fate, Form, Watch};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Arguments, At, Delta, Event, Part, PartKind, PartStart, Stop, StopReason};
@@ -30,6 +31,9 @@ pub struct Rounds {
     wrong: Option<(Held, Stop<'static>)>,
     again: Option<Again>,
     usage: Usage,
+    /// Of this round, as it came.
+    came_bytes: usize,
+    most_bytes: usize,
     /// The client has got something of this round.
     has_spoken: bool,
     /// The model has stopped, and the client does not see it yet.
@@ -64,7 +68,8 @@ enum Kind {
 type Sink<'s> = dyn FnMut(&Event<'_>) + 's;
 
 impl Rounds {
-    pub fn new(own: Own) -> Self {
+    /// A round may be so long, since much of it is kept.
+    pub fn new(own: Own, most_bytes: usize) -> Self {
         Self {
             own,
             is_first: true,
@@ -77,6 +82,8 @@ impl Rounds {
             wrong: None,
             again: None,
             usage: Usage::default(),
+            came_bytes: 0,
+            most_bytes,
             has_spoken: false,
             has_stopped: false,
             is_over: false,
@@ -85,6 +92,18 @@ impl Rounds {
 
     pub fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// So much more comes of this round. The error says that it is too much.
+    pub fn heard(&mut self, bytes: usize) -> Result<()> {
+        self.came_bytes = self.came_bytes.saturating_add(bytes);
+        match self.came_bytes <= self.most_bytes {
+            true => Ok(()),
+            false => Err(Error::new(
+                error::Kind::UpstreamFailed,
+                "the provider's answer is over the limit `server.max_answer`",
+            )),
+        }
     }
 
     /// What is waited for, once the upstream has ended an answer that is not over for the client.
@@ -119,6 +138,7 @@ impl Rounds {
         }
         (self.usage, self.next_index, self.is_first) = (Usage::default(), self.base, false);
         (self.has_spoken, self.has_stopped, self.is_over) = (false, false, false);
+        self.came_bytes = 0;
         self.open.clear();
         self.said.clear();
         self.held.clear();

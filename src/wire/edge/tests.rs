@@ -8,7 +8,7 @@ use crate::guard::{Action, FormRules, Watch};
 use crate::wire::bridge::Bridge;
 use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
-use crate::wire::stream::{Next, Pipe, Translator};
+use crate::wire::stream::{Ending, Next, Pipe, Translator};
 use crate::wire::{
     Abilities, Client, Dialect, Quirks, Target, Thinking, decode_request, decode_response, encode_request,
     encode_response,
@@ -74,6 +74,9 @@ fn bridged(from: Dialect, to: Dialect, seal: &Seal) -> Bridge {
     super::request(&mut request, &extra(&offers, &[], false), seal);
     Bridge::request(&mut request, from, &target(seal), &mut Dropped::default()).unwrap()
 }
+
+/// Of a round.
+const MOST_BYTES: usize = 1 << 20;
 
 fn own() -> Own {
     Own { names: Arc::new([CLOCK.to_owned()]), earlier: Usage::default(), said: Arc::new([]), form: None }
@@ -157,7 +160,8 @@ fn a_stream_in_two_rounds_is_one_answer() {
     let seal = seal();
     for to in Dialect::CLIENTS {
         let bridge = bridged(Dialect::Anthropic, to, &seal);
-        let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own());
+        let mut pipe =
+            Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own(), MOST_BYTES);
         let mut out = push(&mut pipe, &claude("Let me see. ", &[("toolu_1", CLOCK, "{\"timezone\":\"UTC\"}")]));
         let pending = waiting(&pipe).unwrap();
         assert!(pipe.is_open() && !pending.is_mixed, "{to:?}");
@@ -191,7 +195,8 @@ fn a_stream_with_calls_of_both_comes_back_whole() {
     let calls = [("toolu_c", "client_tool", "{\"a\":1}"), ("toolu_e", CLOCK, "{}")];
     for to in Dialect::CLIENTS {
         let bridge = bridged(Dialect::Anthropic, to, &seal);
-        let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own());
+        let mut pipe =
+            Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own(), MOST_BYTES);
         let mut out = push(&mut pipe, &claude("Both. ", &calls)).into_bytes();
         let pending = waiting(&pipe).unwrap();
         assert!(pending.is_mixed && pending.calls.len() == 1, "{to:?}");
@@ -295,7 +300,7 @@ fn a_whole_answer_waits_or_is_told_with_what_was_said_before() {
 fn a_call_that_was_cut_off_is_nobodys() {
     let seal = seal();
     let bridge = bridged(Dialect::Anthropic, Dialect::OpenAiChat, &seal);
-    let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own());
+    let mut pipe = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(own(), MOST_BYTES);
     let cut = claude("Well. ", &[("toolu_1", CLOCK, "{\"timez")]).replace("\"tool_use\"}", "\"max_tokens\"}");
     let out = push(&mut pipe, &cut);
     assert!(waiting(&pipe).is_none() && !pipe.is_open());
@@ -313,8 +318,8 @@ fn a_stream_that_is_mended_shows_the_second_answer_alone() {
     let seal = seal();
     for to in Dialect::CLIENTS {
         let bridge = bridged(Dialect::Anthropic, to, &seal);
-        let pipe =
-            || Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal)).in_rounds(formed(Action::Block));
+        let translator = || Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal));
+        let pipe = || translator().in_rounds(formed(Action::Block), MOST_BYTES);
         let next = Next { bridge: &bridge, framing: Framing::Sse, quirks: &Quirks::NONE };
         let mut first = pipe();
         let mut out = push(&mut first, &claude("{}", &[]));
@@ -340,4 +345,24 @@ fn a_stream_that_is_mended_shows_the_second_answer_alone() {
         alone.settle(&mut out);
         assert!(!alone.is_open() && String::from_utf8(out).unwrap().contains("no"), "{to:?}");
     }
+}
+
+#[test]
+fn a_round_may_be_so_long_and_the_next_one_again() {
+    let seal = seal();
+    let bridge = bridged(Dialect::Anthropic, Dialect::OpenAiChat, &seal);
+    let round = claude("{}", &[]);
+    let pipe = |most_bytes| {
+        let translator = Translator::new(&bridge, Framing::Sse, &Quirks::NONE, &client(&seal));
+        translator.in_rounds(formed(Action::Block), most_bytes)
+    };
+    let mut just_so = pipe(round.len());
+    push(&mut just_so, &round);
+    just_so.next_round(&Next { bridge: &bridge, framing: Framing::Sse, quirks: &Quirks::NONE }, None);
+    push(&mut just_so, &claude("{}", &[]));
+    assert!(just_so.progress().ending.as_ref().and_then(Ending::error).is_none());
+    let mut too_long = pipe(round.len() - 1);
+    assert_eq!(push(&mut too_long, &round), "");
+    let error = too_long.progress().ending.as_ref().and_then(Ending::error).unwrap();
+    assert!(error.to_string().contains("`server.max_answer`"), "{error:?}");
 }

@@ -4,7 +4,7 @@ use super::filter::Filter;
 use super::join::Join;
 use super::record::{Record, Said};
 use super::{Ending, HoldBack, Next, Pipe, Progress, aside, cut_error};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::guard::Watch;
 use crate::usage::estimate::TextCount;
 use crate::wire::bridge::{Bridge, Events};
@@ -84,10 +84,10 @@ impl Translator {
         self
     }
 
-    /// Keeps back calls of the gateway's own tools.
+    /// Keeps back calls of the gateway's own tools. A round is at most so long.
     #[must_use]
-    pub fn in_rounds(mut self, own: Own) -> Self {
-        self.stage.writer.rounds = Some(Box::new(Rounds::new(own)));
+    pub fn in_rounds(mut self, own: Own, most_bytes: usize) -> Self {
+        self.stage.writer.rounds = Some(Box::new(Rounds::new(own, most_bytes)));
         self
     }
 
@@ -119,7 +119,8 @@ impl Translator {
 impl Pipe for Translator {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         let stage = &mut self.stage;
-        let result: Result<()> = self.frames.push(chunk, &mut |frame| stage.frame(frame, out));
+        let heard = stage.writer.rounds.as_mut().map_or(Ok(()), |rounds| rounds.heard(chunk.len()));
+        let result = heard.and_then(|()| self.frames.push(chunk, &mut |frame| stage.frame(frame, out)));
         if let Err(error) = result {
             stage.writer.event(&ir::Event::Error(error), out);
         }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use regex_automata::meta::Regex;
 use serde_json::{Map, Value};
 
+use super::compile::whole;
 use super::{At, Bounds, Condition, Fit, Lists, Numbers, Objects, Rule, Rules, Type};
 
 /// What is looked at until a value is given up.
@@ -122,7 +123,7 @@ impl<'r> Check<'r> {
         let mut fits = self.listed(rules, value, path)?;
         if self.goes_on(fits) {
             fits &= match value {
-                Value::Number(number) => self.number(&rules.number, number.as_f64().unwrap_or_default(), path),
+                Value::Number(_) => self.number(&rules.number, value, path),
                 Value::String(text) => self.text(rules, text, path)?,
                 Value::Array(items) => self.items(&rules.list, items, path)?,
                 Value::Object(members) => self.members(&rules.object, members, path)?,
@@ -161,7 +162,10 @@ impl<'r> Check<'r> {
     fn is_same(&mut self, one: &Value, other: &Value) -> Outcome {
         self.spend(1)?;
         match (one, other) {
-            (Value::Number(one), Value::Number(other)) => Ok(one == other || one.as_f64() == other.as_f64()),
+            (Value::Number(_), Value::Number(_)) => Ok(match (whole(one), whole(other)) {
+                (Some(one), Some(other)) => one == other,
+                _ => one.as_f64() == other.as_f64(),
+            }),
             (Value::String(one), Value::String(other)) if one.len() == other.len() => {
                 self.spend(one.len() / BYTES_A_STEP)?;
                 Ok(one == other)
@@ -229,11 +233,15 @@ impl<'r> Check<'r> {
         Ok(true)
     }
 
-    fn number(&mut self, limits: &Numbers, number: f64, path: &Path<'_>) -> bool {
-        let Numbers { least, most, above, below, multiple_of } = limits;
-        let is_multiple = |step: f64| {
-            let times = number / step;
-            (times - times.round()).abs() <= f64::EPSILON * times.abs().max(1.0)
+    fn number(&mut self, limits: &Numbers, value: &Value, path: &Path<'_>) -> bool {
+        let Numbers { least, most, above, below, multiple_of, whole_multiple_of } = limits;
+        let number = value.as_f64().unwrap_or_default();
+        let is_multiple = |step: f64| match (whole(value), whole_multiple_of) {
+            (Some(whole), Some(step)) => whole % step == 0,
+            _ => {
+                let times = number / step;
+                (times - times.round()).abs() <= f64::EPSILON * times.abs().max(1.0)
+            }
         };
         let broken = [
             (least.filter(|least| number < *least), "at least"),
@@ -304,7 +312,8 @@ impl<'r> Check<'r> {
     fn unique(&mut self, items: &[Value], path: &Path<'_>) -> Outcome {
         let mut seen = HashSet::with_capacity(items.len());
         for item in items {
-            let text = item.to_string();
+            let mut text = String::new();
+            spell(item, &mut text);
             self.spend(text.len() / BYTES_A_STEP + 1)?;
             if !seen.insert(text) {
                 return Ok(self.wrong(path, || "expected no item twice".to_owned()));
@@ -367,4 +376,35 @@ impl<'r> Check<'r> {
 fn kind(value: &Value) -> &'static str {
     let kinds = [Type::Null, Type::Boolean, Type::Number, Type::String, Type::Array, Type::Object];
     kinds.into_iter().find(|kind| kind.takes(value)).map_or("", Type::word)
+}
+
+/// The same for what is the same, however it was written.
+fn spell(value: &Value, out: &mut String) {
+    match value {
+        Value::Number(number) => match number.as_f64().filter(|n| whole(value).is_none() && n.fract() == 0.0) {
+            // Which may be a zero with a sign.
+            Some(number) => _ = write!(out, "{:.0}", number + 0.0),
+            None => _ = write!(out, "{number}"),
+        },
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                spell(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            out.push('{');
+            for (name, value) in members {
+                let _ = write!(out, "{name:?}:");
+                spell(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => _ = write!(out, "{value}"),
+    }
 }

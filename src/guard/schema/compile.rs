@@ -172,7 +172,13 @@ fn numbers(members: &Members, rules: &mut Rules) -> Result<()> {
     limits.above = exclusive("exclusiveMinimum", "minimum")?;
     limits.below = exclusive("exclusiveMaximum", "maximum")?;
     limits.multiple_of = number("multipleOf")?.filter(|step| *step > 0.0);
+    limits.whole_multiple_of = members.get("multipleOf").and_then(whole).filter(|step| *step > 0);
     Ok(())
+}
+
+/// Exactly, where it is written as one.
+pub(super) fn whole(number: &Value) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
 fn bounds(members: &Members, least: &str, most: &str) -> Result<Bounds> {

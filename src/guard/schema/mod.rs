@@ -93,6 +93,8 @@ struct Numbers {
     above: Option<f64>,
     below: Option<f64>,
     multiple_of: Option<f64>,
+    /// The same where it is a whole number: doubles do not hold all of those.
+    whole_multiple_of: Option<i128>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]

@@ -27,6 +27,12 @@ fn what_is_said_of_single_values_holds() {
     check(&json!({"minimum": 1, "maximum": 3}), &[json!(1), json!(3), json!("4")], &[json!(0.5), json!(3.1)]);
     check(&json!({"exclusiveMinimum": 1, "exclusiveMaximum": 3}), &[json!(2)], &[json!(1), json!(3)]);
     check(&json!({"minimum": 1, "exclusiveMinimum": true}), &[json!(1.5)], &[json!(1)]);
+    let large = 9_007_199_254_740_993_u64;
+    check(
+        &json!({"multipleOf": 2}),
+        &[json!(4), json!(-2), json!(large - 1)],
+        &[json!(3), json!(large), json!(u64::MAX)],
+    );
     check(&json!({"multipleOf": 0.01}), &[json!(19.99), json!(0)], &[json!(0.005)]);
     check(&json!({"minLength": 2, "maxLength": 3}), &[json!("äö"), json!("abc")], &[json!("ä"), json!("abcd")]);
     check(&json!({"pattern": "^[a-z]+\\d$"}), &[json!("ab1"), json!(7)], &[json!("ab"), json!("1")]);
@@ -43,7 +49,11 @@ fn what_is_said_of_lists_holds() {
     let before = json!({"items": [{"type": "string"}], "additionalItems": {"type": "number"}});
     check(&before, &[json!(["a", 1, 2])], &[json!(["a", "b"])]);
     check(&json!({"minItems": 1, "maxItems": 2}), &[json!([1])], &[json!([]), json!([1, 2, 3])]);
-    check(&json!({"uniqueItems": true}), &[json!([1, 2])], &[json!([{"a": 1}, {"a": 1}])]);
+    let twice =
+        [json!([{"a": 1, "b": 2}, {"b": 2.0, "a": 1}]), json!([3, 3.0]), json!([0, -0.0]), json!([[1e2], [100]])];
+    check(&json!({"uniqueItems": true}), &[json!([1, 2, "1", [1], 1.5])], &twice);
+    let large = 9_007_199_254_740_993_u64;
+    check(&json!({"const": large}), &[json!(large)], &[json!(large - 1)]);
     check(&json!({"contains": {"type": "null"}}), &[json!([1, null])], &[json!([1]), json!([])]);
     let few = json!({"contains": {"type": "null"}, "minContains": 0, "maxContains": 1});
     check(&few, &[json!([1])], &[json!([null, null])]);

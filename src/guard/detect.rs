@@ -98,21 +98,23 @@ impl Detectors {
         if self.kinds.is_empty() {
             return until;
         }
-        let mut before = text.before(from);
-        let rest = text.bytes.get(from..until).unwrap_or_default();
-        for (place, byte) in (from..).zip(rest.iter().copied()) {
-            let inside = before.replace(byte).is_some_and(is_word);
-            // Most bytes are in the middle of a word, and nothing begins there.
-            if inside && is_word(byte) || matches!(byte, b' ' | b'\n') || matches!(byte, 0x80..=0xBF) {
-                continue;
-            }
-            for kind in &self.kinds {
+        let mut inside = text.before(from).is_some_and(is_word);
+        let mut place = from;
+        while place < until {
+            let Some(byte) = text.at(place) else { break };
+            let is_nothing = matches!(byte, b' ' | b'\n' | 0x80..=0xBF) || inside && is_word(byte);
+            for kind in self.kinds.iter().filter(|_| !is_nothing) {
                 match at(*kind, text, place, byte, inside) {
                     Verdict::No => {}
                     Verdict::More => return place,
                     Verdict::Hit(end) => hits.push(Hit { kind: *kind, start: place, end }),
                     Verdict::Ahead(start, end) => hits.push(Hit { kind: *kind, start, end }),
                 }
+            }
+            (inside, place) = (is_word(byte), place + 1);
+            if inside {
+                // Nothing begins in the middle of a word.
+                place = text.run(place, until - place, is_word);
             }
         }
         until

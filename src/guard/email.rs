@@ -2,7 +2,7 @@
 //! has letters only. Latin letters beyond ASCII count as letters; others end an address, since scripts
 //! without blanks would make a sentence of it.
 
-use super::text::{Text, Verdict};
+use super::text::{Mark, Text, Verdict};
 
 const MOST_LOCAL_BYTES: usize = 64;
 const MOST_NAME_BYTES: usize = 253;
@@ -34,7 +34,7 @@ fn goes_on(text: Text<'_>, place: usize) -> bool {
 }
 
 pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
-    if goes_on(text, place) {
+    if !text.may_have(Mark::At, place, MOST_LOCAL_BYTES + 1) || goes_on(text, place) {
         return Verdict::No;
     }
     let at = text.run(place, MOST_LOCAL_BYTES + 1, is_local);

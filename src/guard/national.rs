@@ -2,7 +2,7 @@
 //! checksum. Where a rule lets too many pass (nine digits of which one in eleven fits), the number's name
 //! has to stand a little before it.
 
-use super::text::{Shaped, Text, Verdict, digit, luhn, shape};
+use super::text::{Shape, Shaped, Text, Verdict, digit, luhn, shape};
 
 /// How far before a number its name may stand.
 const NEARBY_BYTES: usize = 40;
@@ -18,18 +18,23 @@ const fn id(form: &'static [u8], holds: fn(&[u8]) -> bool) -> Id {
     Id { form, holds, names: &[] }
 }
 
-/// In the order in which they are tried.
-const IDS: &[Id] = &[
-    // United States: social security number.
-    id(b"999-99-9999", social_security),
-    Id { form: b"999 99 9999", holds: social_security, names: &["ssn", "social security"] },
+/// Those that begin with a letter, in the order in which they are tried.
+const WITH_LETTER: &[Id] = &[
     // United Kingdom: national insurance number.
     id(b"AA 99 99 99 A", national_insurance),
-    // Spain: DNI, and NIE of foreigners.
-    id(b"99999999 A", dni),
+    // Spain: NIE, of foreigners.
     id(b"A 9999999 A", nie),
     // Italy: codice fiscale.
     id(b"AAA AAA XXA XX AXXXA", codice_fiscale),
+];
+
+/// And with a digit.
+const WITH_DIGIT: &[Id] = &[
+    // United States: social security number.
+    id(b"999-99-9999", social_security),
+    Id { form: b"999 99 9999", holds: social_security, names: &["ssn", "social security"] },
+    // Spain: DNI.
+    id(b"99999999 A", dni),
     // France: numero de securite sociale, with its key.
     id(b"9 99 99 9X 999 999 99", nir),
     // Brazil: CPF.
@@ -53,12 +58,13 @@ const IDS: &[Id] = &[
 
 pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
     let mut waits = false;
-    let first = text.at(place).unwrap_or_default();
-    for id in IDS.iter().filter(|id| may_begin(id.form, first)) {
+    let ids = if text.at(place).is_some_and(|byte| byte.is_ascii_digit()) { WITH_DIGIT } else { WITH_LETTER };
+    for id in ids {
         match shape(text, place, id.form) {
             Shaped::No => {}
             Shaped::More => waits = true,
-            Shaped::Full(found, end) => {
+            Shaped::Full(end) => {
+                let found = Shape::of(text, place, id.form);
                 if (id.holds)(found.symbols()) && is_named(text, place, id.names) {
                     return if waits { Verdict::More } else { Verdict::Hit(end) };
                 }
@@ -66,15 +72,6 @@ pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
         }
     }
     if waits { Verdict::More } else { Verdict::No }
-}
-
-/// Whether a form may begin with a byte.
-fn may_begin(form: &[u8], byte: u8) -> bool {
-    match form.first() {
-        Some(b'9') => byte.is_ascii_digit(),
-        Some(b'A') => byte.is_ascii_alphabetic(),
-        first => first == Some(&byte),
-    }
 }
 
 fn is_named(text: Text<'_>, place: usize, names: &[&str]) -> bool {

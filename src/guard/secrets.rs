@@ -4,13 +4,14 @@
 //! The prefixes are those that vendors publish for scanners (GitHub's list of secret scanning patterns and
 //! the vendors' own pages, seen 2026-11).
 
-use super::text::{Class, Text, Verdict, is_word};
+use super::text::{Class, Mark, Text, Verdict, is_word};
 
 /// Longer tokens are taken as far as this.
 const MOST_TOKEN_BYTES: usize = 8 * 1024;
 /// And longer private keys.
 const MOST_KEY_BYTES: usize = 16 * 1024;
 const MOST_PASSWORD_BYTES: usize = 128;
+const MOST_SCHEME_BYTES: usize = 20;
 
 /// What follows a prefix.
 #[derive(Clone, Copy)]
@@ -274,8 +275,11 @@ fn private_key(text: Text<'_>, place: usize) -> Verdict {
 
 /// `scheme://user:password@`.
 fn url(text: Text<'_>, place: usize) -> Verdict {
-    let end = text.run(place, 20, |b| is_word(b) || matches!(b, b'+' | b'-' | b'.'));
-    if text.is_cut(end) && end - place < 20 {
+    if !text.may_have(Mark::Colon, place, MOST_SCHEME_BYTES + 1) {
+        return Verdict::No;
+    }
+    let end = text.run(place, MOST_SCHEME_BYTES, |b| is_word(b) || matches!(b, b'+' | b'-' | b'.'));
+    if text.is_cut(end) && end - place < MOST_SCHEME_BYTES {
         return Verdict::More;
     }
     let begin = match text.starts(end, b"://", false) {

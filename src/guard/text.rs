@@ -41,9 +41,30 @@ impl Class {
     }
 }
 
-/// The last run of each class, so that one in which much begins is gone through only once.
+/// A byte without which something is not what it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    At,
+    Colon,
+}
+
+impl Mark {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::At => b'@',
+            Self::Colon => b':',
+        }
+    }
+}
+
+/// What was found out of a text on the way, so that none of it is gone through for each of its places.
 #[derive(Debug, Default)]
-pub(super) struct Runs([Cell<(usize, usize)>; 4]);
+pub(super) struct Runs {
+    /// The last run of each class.
+    classes: [Cell<(usize, usize)>; 4],
+    /// From where each mark was last looked for, and where the first one stands.
+    marks: [Cell<Option<(usize, usize)>>; 2],
+}
 
 /// See the module documentation.
 #[derive(Clone, Copy)]
@@ -61,18 +82,34 @@ impl<'t> Text<'t> {
 
     /// As [`run`](Self::run), of what may be long.
     pub(super) fn long_run(&self, from: usize, most: usize, class: Class) -> usize {
-        let known = self.runs.0.get(class as usize).filter(|known| (known.get().0..known.get().1).contains(&from));
+        let cell = self.runs.classes.get(class as usize);
+        let known = cell.filter(|known| (known.get().0..known.get().1).contains(&from));
         let end = match known {
             Some(known) => known.get().1,
             None => {
                 let end = self.run(from, usize::MAX, |byte| class.holds(byte));
-                if let Some(known) = self.runs.0.get(class as usize) {
-                    known.set((from, end));
+                if let Some(cell) = cell {
+                    cell.set((from, end));
                 }
                 end
             }
         };
         end.min(from.saturating_add(most))
+    }
+
+    /// Whether a mark stands among so many bytes from there on, or may come to stand there.
+    pub(super) fn may_have(&self, mark: Mark, from: usize, most: usize) -> bool {
+        let cell = self.runs.marks.get(mark as usize);
+        let known = cell.and_then(Cell::get).filter(|(after, at)| (*after..=*at).contains(&from));
+        let at = known.map_or_else(
+            || {
+                let at = memchr::memchr(mark.byte(), self.from(from)).map_or(usize::MAX, |at| from + at);
+                cell.into_iter().for_each(|cell| cell.set(Some((from, at))));
+                at
+            },
+            |(_, at)| at,
+        );
+        at - from < most || !self.is_final && self.bytes.len().saturating_sub(from) <= most
     }
 
     pub(super) fn at(&self, place: usize) -> Option<u8> {
@@ -103,6 +140,12 @@ impl<'t> Text<'t> {
     /// Whether a word stands there, in small letters or as it is written, where `fold` says so.
     pub(super) fn starts(&self, place: usize, word: &[u8], fold: bool) -> Verdict {
         let rest = self.from(place);
+        // Most are told apart by their second letter.
+        if let (Some(seen), Some(wanted)) = (rest.get(1), word.get(1))
+            && !(seen == wanted || fold && seen.eq_ignore_ascii_case(wanted))
+        {
+            return Verdict::No;
+        }
         let most = rest.len().min(word.len());
         let (Some(seen), Some(wanted)) = (rest.get(..most), word.get(..most)) else { return Verdict::No };
         let same = if fold { seen.eq_ignore_ascii_case(wanted) } else { seen == wanted };
@@ -133,27 +176,39 @@ pub(super) struct Shape {
 pub(super) enum Shaped {
     No,
     More,
-    /// The symbols without what separates them, and the end.
-    Full(Shape, usize),
+    /// The number's end.
+    Full(usize),
 }
 
 impl Shape {
+    /// What stands there by a form, without what separates it and what is the form's own.
+    pub(super) fn of(text: Text<'_>, place: usize, form: &[u8]) -> Self {
+        let (mut shape, mut at) = (Self { symbols: [0; 40], len: 0 }, place);
+        for (wanted, byte) in form.iter().map_while(|wanted| {
+            let byte = text.at(at)?;
+            at += usize::from(*wanted != b' ' || is_separator(byte));
+            Some((wanted, byte))
+        }) {
+            if let (b'9' | b'A' | b'X', Some(slot)) = (wanted, shape.symbols.get_mut(shape.len)) {
+                *slot = byte.to_ascii_uppercase();
+                shape.len += 1;
+            }
+        }
+        shape
+    }
+
     pub(super) fn symbols(&self) -> &[u8] {
         self.symbols.get(..self.len).unwrap_or_default()
     }
+}
 
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.symbols.get_mut(self.len) {
-            *slot = byte.to_ascii_uppercase();
-            self.len += 1;
-        }
-    }
+const fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'.' | b'/')
 }
 
 /// Reads by a form: `9` is a digit, `A` a letter, `X` either, a space an optional one of ` -./`; anything
 /// else is itself. No letter or digit may follow.
 pub(super) fn shape(text: Text<'_>, place: usize, form: &[u8]) -> Shaped {
-    let mut shape = Shape { symbols: [0; 40], len: 0 };
     let mut at = place;
     for wanted in form {
         let Some(byte) = text.at(at) else {
@@ -164,7 +219,7 @@ pub(super) fn shape(text: Text<'_>, place: usize, form: &[u8]) -> Shaped {
             b'A' => byte.is_ascii_alphabetic(),
             b'X' => byte.is_ascii_alphanumeric(),
             b' ' => {
-                at += usize::from(matches!(byte, b' ' | b'-' | b'.' | b'/'));
+                at += usize::from(is_separator(byte));
                 continue;
             }
             other => byte == *other,
@@ -172,17 +227,12 @@ pub(super) fn shape(text: Text<'_>, place: usize, form: &[u8]) -> Shaped {
         if !fits {
             return Shaped::No;
         }
-        if matches!(wanted, b'9' | b'A' | b'X') {
-            shape.push(byte);
-        }
         at += 1;
     }
-    if text.is_cut(at) {
-        return Shaped::More;
-    }
     match text.at(at) {
+        None if !text.is_final => Shaped::More,
         Some(next) if is_word(next) => Shaped::No,
-        _ => Shaped::Full(shape, at),
+        _ => Shaped::Full(at),
     }
 }
 

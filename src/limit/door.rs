@@ -1,7 +1,7 @@
 //! The door: what one client address may do before anybody knows who it is.
 //!
 //! Built on `pingora-limits`, whose sketches take a fixed amount of memory whatever comes. They only
-//! ever over-count, and by a negligible amount with 65,536 slots, so a few neighbours of a flood may be
+//! ever over-count, and by a negligible amount (see `SLOTS`), so a few neighbours of a flood may be
 //! refused early; a tenant's own limits do not depend on them. `Rate` keeps its own clock, so no
 //! `now_ms` here.
 //!
@@ -20,8 +20,10 @@ use crate::error::{Error, Kind};
 
 /// At least a second: `Rate` asserts against its own clock with shorter ones.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// An address is taken for more than it is where others share its slot in each of the four rows: with 1,000
+/// that fail in one second it is one in 5,000, and then by as much as the least of them has.
 const HASHES: usize = 4;
-const SLOTS: usize = 65_536;
+const SLOTS: usize = 8_192;
 
 /// The door's numbers, per client address. Behind a load balancer all clients share its address, so
 /// the number of requests is generous.
@@ -39,7 +41,7 @@ impl Default for DoorLimits {
     }
 }
 
-/// One for the process: 4 MiB for the rate, 256 KiB for requests in flight.
+/// One for the process: 512 KiB for the rate, 256 KiB for requests in flight.
 pub struct Door {
     bad_keys: Rate,
     in_flight: Inflight,

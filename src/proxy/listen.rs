@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use super::handover::Inherited;
 use crate::config::runtime::{Listen, TlsFiles};
 
-/// A usual request in one read. What is larger goes past this buffer, into that of its body.
-const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// What TLS reads from. Without it requests are read into the buffers of head and body, and a connection
+/// that waits has none.
+const TLS_READ_BUFFER_BYTES: usize = 16 * 1024;
 /// Room for a whole answer head and small body: one write to the socket instead of two.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -62,8 +63,9 @@ impl Bound {
 
     /// What the framework needs to know of this socket.
     pub(crate) fn config(&self) -> Result<ListenerConfig, String> {
+        let read_buffer_bytes = if self.tls.is_some() { TLS_READ_BUFFER_BYTES } else { 0 };
         let config = ListenerConfig::tcp(self.address.to_string())
-            .l4_buffer(L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES));
+            .l4_buffer(L4BufferSettings::new(read_buffer_bytes, WRITE_BUFFER_BYTES));
         let Some(files) = &self.tls else { return Ok(config) };
         let text = |path: &std::path::Path| path.to_str().map(str::to_owned).ok_or("a TLS path is not UTF-8");
         let mut settings =

@@ -236,3 +236,14 @@ fn the_admin_api_wants_its_token_where_one_is_set() {
     assert_eq!(client.request("GET", "/admin/v1/config", &headers, b"").answer().status(), 200);
     assert_eq!(gateway.admin("GET", "/livez").status(), 200, "health needs no token");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_does_without_huge_pages() {
+    let sim = Simulated::start();
+    let gateway = Gateway::start(&config(sim.address, sim.address, ""));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    // Older kernels do not say.
+    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    assert!(said.is_none_or(|said| said.trim() == "0"), "{said:?}");
+}

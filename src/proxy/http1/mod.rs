@@ -24,8 +24,10 @@ mod head;
 #[cfg(test)]
 mod tests;
 
-/// As much is asked for at once.
+/// As much is asked for at once,
 const READ_BYTES: usize = 16 * 1024;
+/// or so much where the last read found little: of a stream whose events come one by one there are many.
+const LITTLE_BYTES: usize = 4 * 1024;
 /// With less room than this the next read would be a small one.
 const LEAST_ROOM_BYTES: usize = 2 * 1024;
 /// A longer body goes out beside the head, not behind it in one buffer.
@@ -53,6 +55,7 @@ pub(super) struct Http1 {
     stream: Stream,
     /// Read, and not given away.
     buf: BytesMut,
+    reads_little: bool,
     answers_head: bool,
     is_sent: bool,
     head: Option<response::Parts>,
@@ -75,6 +78,7 @@ impl Http1 {
         Self {
             stream,
             buf: BytesMut::new(),
+            reads_little: false,
             answers_head: false,
             is_sent: false,
             head: None,
@@ -206,11 +210,16 @@ impl Http1 {
 
     /// Reads once.
     async fn fill(&mut self) -> Result<usize> {
-        if self.buf.capacity() - self.buf.len() < LEAST_ROOM_BYTES {
-            self.buf.reserve(READ_BYTES);
+        let room = if self.reads_little { LITTLE_BYTES } else { READ_BYTES };
+        if self.buf.is_empty() && self.buf.capacity() > 2 * room {
+            self.buf = BytesMut::with_capacity(room);
+        } else if self.buf.capacity() - self.buf.len() < LEAST_ROOM_BYTES {
+            self.buf.reserve(room);
         }
         let read = self.stream.read_buf(&mut self.buf).await;
-        read.map_err(|e| Error::because(ErrorType::ReadError, "reading an answer", e))
+        let read = read.map_err(|e| Error::because(ErrorType::ReadError, "reading an answer", e))?;
+        self.reads_little = read < LEAST_ROOM_BYTES;
+        Ok(read)
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -8,7 +8,7 @@ use pingora_core::ErrorType;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::head::{end as head_end, framing, read};
-use super::{Http1, MALFORMED};
+use super::{Http1, LITTLE_BYTES, MALFORMED, READ_BYTES};
 
 fn connection() -> (Http1, DuplexStream) {
     let (own, theirs) = duplex(1024 * 1024);
@@ -228,4 +228,24 @@ async fn each_read_of_a_body_has_its_time() {
     http1.set_read_patience(Duration::from_millis(20));
     assert_eq!(http1.read_body().await.unwrap().unwrap(), "half");
     assert_eq!(*http1.read_body().await.unwrap_err().etype(), ErrorType::ReadTimedout);
+}
+
+#[tokio::test]
+async fn what_comes_in_small_pieces_is_waited_for_with_little_room() {
+    let (mut http1, mut theirs) = connection();
+    http1.send(&request(Method::GET, "/"), &Bytes::new()).await.unwrap();
+    theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
+    http1.read_head().await.unwrap();
+    assert!(http1.buf.capacity() > 2 * LITTLE_BYTES, "much may come with the head");
+    for _ in 0..100 {
+        theirs.write_all(&[b'x'; 200]).await.unwrap();
+        assert_eq!(http1.read_body().await.unwrap().unwrap().len(), 200);
+        assert!(http1.buf.capacity() <= LITTLE_BYTES, "{}", http1.buf.capacity());
+    }
+    theirs.write_all(&[b'x'; 60_000]).await.unwrap();
+    let mut pieces = Vec::new();
+    while pieces.iter().sum::<usize>() < 60_000 {
+        pieces.push(http1.read_body().await.unwrap().unwrap().len());
+    }
+    assert!(pieces.len() <= 2 + 60_000 / READ_BYTES, "{pieces:?}");
 }

@@ -172,7 +172,10 @@ fn numbers(members: &Members, rules: &mut Rules) -> Result<()> {
     limits.above = exclusive("exclusiveMinimum", "minimum")?;
     limits.below = exclusive("exclusiveMaximum", "maximum")?;
     limits.multiple_of = number("multipleOf")?.filter(|step| *step > 0.0);
-    limits.whole_multiple_of = members.get("multipleOf").and_then(whole).filter(|step| *step > 0);
+    // A whole one may be written as 3.0.
+    let written =
+        limits.multiple_of.filter(|step| step.fract() == 0.0).and_then(|step| format!("{step:.0}").parse().ok());
+    limits.whole_multiple_of = members.get("multipleOf").and_then(whole).filter(|step| *step > 0).or(written);
     Ok(())
 }
 

@@ -33,6 +33,7 @@ fn what_is_said_of_single_values_holds() {
         &[json!(4), json!(-2), json!(large - 1)],
         &[json!(3), json!(large), json!(u64::MAX)],
     );
+    check(&json!({"multipleOf": 3.0}), &[json!(9), json!(6.0)], &[json!(i64::MIN)]);
     check(&json!({"multipleOf": 0.01}), &[json!(19.99), json!(0)], &[json!(0.005)]);
     check(&json!({"minLength": 2, "maxLength": 3}), &[json!("äö"), json!("abc")], &[json!("ä"), json!("abcd")]);
     check(&json!({"pattern": "^[a-z]+\\d$"}), &[json!("ab1"), json!(7)], &[json!("ab"), json!("1")]);

@@ -64,7 +64,7 @@ pub(super) fn at(text: Text<'_>, place: usize) -> Verdict {
             Shaped::No => {}
             Shaped::More => waits = true,
             Shaped::Full(end) => {
-                let found = Shape::of(text, place, id.form);
+                let found = Shape::of(text.bytes.get(place..end).unwrap_or_default());
                 if (id.holds)(found.symbols()) && is_named(text, place, id.names) {
                     return if waits { Verdict::More } else { Verdict::Hit(end) };
                 }
@@ -199,9 +199,8 @@ fn pesel(d: &[u8]) -> bool {
     (1..=12).contains(&(month % 20)) && (1..=31).contains(&day) && (10 - sum % 10) % 10 == at_end(d)
 }
 
-/// The form's own digits are not among the symbols.
 fn ahv(d: &[u8]) -> bool {
-    let sum = 7 + 5 * 3 + 6 + weighed(d.get(..9).unwrap_or_default(), [3, 1].into_iter().cycle());
+    let sum = weighed(d.get(..12).unwrap_or_default(), [1, 3].into_iter().cycle());
     (10 - sum % 10) % 10 == at_end(d)
 }
 

@@ -181,15 +181,10 @@ pub(super) enum Shaped {
 }
 
 impl Shape {
-    /// What stands there by a form, without what separates it and what is the form's own.
-    pub(super) fn of(text: Text<'_>, place: usize, form: &[u8]) -> Self {
-        let (mut shape, mut at) = (Self { symbols: [0; 40], len: 0 }, place);
-        for (wanted, byte) in form.iter().map_while(|wanted| {
-            let byte = text.at(at)?;
-            at += usize::from(*wanted != b' ' || is_separator(byte));
-            Some((wanted, byte))
-        }) {
-            if let (b'9' | b'A' | b'X', Some(slot)) = (wanted, shape.symbols.get_mut(shape.len)) {
+    pub(super) fn of(written: &[u8]) -> Self {
+        let mut shape = Self { symbols: [0; 40], len: 0 };
+        for byte in written.iter().filter(|byte| is_word(**byte)) {
+            if let Some(slot) = shape.symbols.get_mut(shape.len) {
                 *slot = byte.to_ascii_uppercase();
                 shape.len += 1;
             }

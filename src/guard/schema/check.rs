@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 use regex_automata::meta::Regex;
 use serde_json::{Map, Value};
 
-use super::compile::whole;
-use super::{At, Bounds, Condition, Fit, Lists, Numbers, Objects, Rule, Rules, Type};
+use super::{At, Bounds, Condition, Fit, Lists, Numbers, Objects, Rule, Rules, Type, whole};
 
 /// What is looked at until a value is given up.
 const MOST_STEPS: usize = 250_000;
@@ -381,9 +380,8 @@ fn kind(value: &Value) -> &'static str {
 /// The same for what is the same, however it was written.
 fn spell(value: &Value, out: &mut String) {
     match value {
-        Value::Number(number) => match number.as_f64().filter(|n| whole(value).is_none() && n.fract() == 0.0) {
-            // Which may be a zero with a sign.
-            Some(number) => _ = write!(out, "{:.0}", number + 0.0),
+        Value::Number(number) => match whole(value) {
+            Some(number) => _ = write!(out, "{number}"),
             None => _ = write!(out, "{number}"),
         },
         Value::Array(items) => {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use regex_automata::meta::Regex;
 use serde_json::{Map, Value};
 
-use super::{At, Bounds, Condition, Rule, Rules, Type};
+use super::{At, Bounds, Condition, Rule, Rules, Type, whole};
 
 /// Of one pattern, compiled.
 const MOST_PATTERN_BYTES: usize = 256 * 1024;
@@ -172,24 +172,15 @@ fn numbers(members: &Members, rules: &mut Rules) -> Result<()> {
     limits.above = exclusive("exclusiveMinimum", "minimum")?;
     limits.below = exclusive("exclusiveMaximum", "maximum")?;
     limits.multiple_of = number("multipleOf")?.filter(|step| *step > 0.0);
-    // A whole one may be written as 3.0.
-    let written =
-        limits.multiple_of.filter(|step| step.fract() == 0.0).and_then(|step| format!("{step:.0}").parse().ok());
-    limits.whole_multiple_of = members.get("multipleOf").and_then(whole).filter(|step| *step > 0).or(written);
+    limits.whole_multiple_of = members.get("multipleOf").and_then(whole).filter(|step| *step > 0);
     Ok(())
-}
-
-/// Exactly, where it is written as one.
-pub(super) fn whole(number: &Value) -> Option<i128> {
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
 fn bounds(members: &Members, least: &str, most: &str) -> Result<Bounds> {
     let count = |name: &str| match members.get(name) {
         None => Ok(None),
         Some(value) => {
-            let whole = value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0);
-            let count = value.as_u64().or_else(|| format!("{:.0}", whole?).parse().ok());
+            let count = whole(value).and_then(|count| u64::try_from(count).ok());
             count.map(Some).ok_or_else(|| format!("`{name}` is not a count"))
         }
     };

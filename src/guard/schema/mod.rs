@@ -167,6 +167,12 @@ impl Type {
     }
 }
 
+/// A number that is a whole one, however it is written: 3.0 is 3. Exactly, where a double is not.
+fn whole(number: &Value) -> Option<i128> {
+    let written = || number.as_f64().filter(|n| n.fract() == 0.0).and_then(|n| format!("{n:.0}").parse().ok());
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(written)
+}
+
 impl Schema {
     /// Reads one.
     ///

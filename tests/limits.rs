@@ -463,6 +463,19 @@ fn a_part_of_a_request_runs_in_the_place_of_the_whole() {
     assert!(limits.admit(&ask(), moment(0)).is_err_and(|refusal| refusal.label() == "key_requests"));
 }
 
+#[test]
+fn a_part_of_a_request_that_goes_elsewhere_runs_there_in_the_place_of_the_whole() {
+    let limits = one(none(), &[("own/*", concurrency(1)), ("other/*", concurrency(1))], none());
+    let asks = |target| Ask { model: target, target, ..ask() };
+    let whole = limits.admit(&asks("own/m"), moment(0)).unwrap();
+    let part = limits.admit_within(&asks("a/m"), Some(&whole), moment(0)).unwrap();
+    part.also(&limits, "own/m", Want::default(), moment(0)).unwrap();
+    let _taken = limits.admit(&asks("other/m"), moment(0)).unwrap();
+    assert!(part.also(&limits, "other/m", Want::default(), moment(0)).is_err());
+    drop(part);
+    assert!(limits.admit(&asks("own/m"), moment(0)).is_err(), "the whole still runs");
+}
+
 /// Row 38: limits stand on each key, tenant, model, user and tag for itself, unless a scope is shared.
 #[test]
 fn row_38_limits_are_each_scopes_own() {

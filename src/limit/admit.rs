@@ -89,6 +89,8 @@ pub struct Admission {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) places: Vec<Place>,
+    /// Where the request runs already that this one is a part of.
+    whole: Vec<Arc<Gate>>,
     pub(super) reservation: Reservation,
     /// The same at the store that all replicas share.
     #[cfg(feature = "proxy")]
@@ -109,12 +111,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(gate: Arc<Gate>, reserved: Load, booked_ms: u64) -> Self {
-        Self { gate, reserved, booked_ms, runs: true }
-    }
-
-    fn is_at(&self, gate: &Gate) -> bool {
-        Arc::ptr_eq(&self.gate.post, &gate.post)
+    fn new(gate: Arc<Gate>, reserved: Load, booked_ms: u64, whole: &[Arc<Gate>]) -> Self {
+        let runs = !whole.iter().any(|known| known.is_same(&gate));
+        Self { gate, reserved, booked_ms, runs }
     }
 
     /// It is over.
@@ -126,9 +125,10 @@ impl Place {
 }
 
 impl Held {
-    fn new(places: Vec<Place>, reservation: Reservation) -> Self {
+    fn new(places: Vec<Place>, reservation: Reservation, whole: Vec<Arc<Gate>>) -> Self {
         Self {
             places,
+            whole,
             reservation,
             #[cfg(feature = "proxy")]
             claims: super::fleet::Claims::default(),
@@ -178,17 +178,15 @@ impl KeyLimits {
     pub fn admit_within(&self, ask: &Ask<'_>, whole: Option<&Admission>, at: Moment) -> Result<Admission, Refusal> {
         if self.are_none() {
             let reservation = self.purses.reserve(Vec::new(), ask.want.spend(), at.unix_ms).map_err(Refusal::Budget)?;
-            let held = Mutex::new(Held::new(Vec::new(), reservation));
+            let held = Mutex::new(Held::new(Vec::new(), reservation, Vec::new()));
             let (model, standing) = (Box::default(), Standing::default());
             return Ok(Admission { held, model, settled: false, may_stop: AtomicBool::new(false), standing });
         }
         let (gates, more) = self.scopes(ask, at.unix_ms);
-        let mut places: Vec<Place> =
-            gates.into_iter().map(|gate| Place::new(gate, ask.want.load(), at.now_ms)).collect();
-        if let Some(whole) = whole {
-            let held = whole.held();
-            places.iter_mut().for_each(|place| place.runs = !held.places.iter().any(|known| known.is_at(&place.gate)));
-        }
+        let whole = whole.map(|whole| whole.held().places.iter().map(|place| Arc::clone(&place.gate)).collect());
+        let whole: Vec<Arc<Gate>> = whole.unwrap_or_default();
+        let place = |gate| Place::new(gate, ask.want.load(), at.now_ms, &whole);
+        let places: Vec<Place> = gates.into_iter().map(place).collect();
         let mut states = lock(&places);
         if let Some((gate, short)) = worst(&places, &mut states) {
             let standing = Standing::over(&places, &mut states);
@@ -199,7 +197,7 @@ impl KeyLimits {
         let standing = Standing::over(&places, &mut states);
         drop(states);
         let may_stop = AtomicBool::new(reservation.may_stop());
-        let held = Held::new(places, reservation);
+        let held = Held::new(places, reservation, whole);
         let model = if self.models.is_empty() { Box::default() } else { ask.model.into() };
         Ok(Admission { held: Mutex::new(held), model, settled: false, may_stop, standing })
     }
@@ -334,11 +332,11 @@ impl Admission {
     /// All or nothing; the error says what has no room.
     pub fn also(&self, limits: &KeyLimits, target: &str, want: Want, at: Moment) -> Result<(), Refusal> {
         let mut held = self.held();
-        let Held { places, reservation, .. } = &mut *held;
+        let Held { places, whole, reservation, .. } = &mut *held;
         let seats = || limits.models.iter().filter(|(pattern, _)| pattern.matches(target)).map(|(_, seat)| seat);
-        let is_new = |gate: &&Arc<Gate>| !places.iter().any(|place| place.is_at(gate));
+        let is_new = |gate: &&Arc<Gate>| !places.iter().any(|place| place.gate.is_same(gate));
         let gates = seats().filter_map(|seat| seat.gate.as_ref()).filter(is_new).cloned();
-        let more: Vec<Place> = gates.map(|gate| Place::new(gate, want.load(), at.now_ms)).collect();
+        let more: Vec<Place> = gates.map(|gate| Place::new(gate, want.load(), at.now_ms, whole)).collect();
         let purses = seats().filter_map(|seat| seat.purse.clone()).collect();
         let mut states = lock(&more);
         if let Some((gate, short)) = worst(&more, &mut states) {

@@ -206,6 +206,11 @@ impl Gate {
         Self { post, rules }
     }
 
+    /// Whether both count in the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.post, &other.post)
+    }
+
     /// What of this scope stands longest against one more request.
     pub(super) fn refusal(&self, state: &mut State, place: &Place) -> Option<Short> {
         let Place { reserved: load, booked_ms: now_ms, runs, .. } = *place;

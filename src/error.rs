@@ -283,6 +283,11 @@ impl Error {
         Self::new(Kind::Internal, "the gateway failed to handle this request").with_detail(detail)
     }
 
+    /// More came of a provider's answer than may be held of one.
+    pub fn answer_too_long() -> Self {
+        Self::new(Kind::UpstreamFailed, "the provider's answer is over the limit `server.max_answer`")
+    }
+
     /// What the log may say beyond the public text.
     #[must_use]
     pub fn with_detail(mut self, detail: impl fmt::Display) -> Self {

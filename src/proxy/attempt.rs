@@ -326,8 +326,7 @@ async fn earlier(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Result<B
     while let Some(piece) = next_piece(attempt.deadline, leg, timer.as_mut()).await? {
         capture::piece(attempt, Some(&piece));
         if body.len() + piece.len() > most_bytes {
-            let text = "the provider's answers are over the limit `server.max_answer`";
-            return Err(Error::new(Kind::UpstreamFailed, text));
+            return Err(Error::answer_too_long());
         }
         body.extend_from_slice(&piece);
     }

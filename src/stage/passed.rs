@@ -1,7 +1,7 @@
 //! The answer to what passes: its bytes as they come, and what is read or sealed of them.
 
 use super::pass::Passage;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::json::{self, Json};
 use crate::wire::owned::{Events, Owner};
@@ -108,8 +108,7 @@ impl Passed {
             Mode::Whole { held, max_bytes, owner } => {
                 let piece = chunk.take().unwrap_or_default();
                 if held.len() + piece.len() > *max_bytes {
-                    let text = "the provider's answer is over the limit `server.max_answer`";
-                    return Err(Error::new(Kind::UpstreamFailed, text));
+                    return Err(Error::answer_too_long());
                 }
                 held.extend_from_slice(&piece);
                 if end {

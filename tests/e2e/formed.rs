@@ -228,6 +228,25 @@ fn where_nobody_answers_a_complaint_the_first_answer_is_given() {
 }
 
 #[test]
+fn a_stream_that_is_kept_back_is_held_to_the_longest_answer() {
+    let upstream = provider(9, |_| format!("{{\"x\":\"{}\"}}", "1".repeat(4_000)));
+    let typed = "guards:\n  typed: {schema: true}\ndefaults: {retries: 0}\n";
+    let start = |most| {
+        let config = full_config(most, upstream.address, upstream.address, "    guards: [typed]", typed);
+        Gateway::start(&config)
+    };
+    let asked = |gateway: &Gateway| {
+        gateway.post(CHAT, &formed("chat", with(chat("openai/m", "hi"), json!({"stream": true})), &json!({})))
+    };
+    let (short, long) = (start("  max_answer: 2KiB"), start(""));
+    let refused = asked(&short);
+    let text = refused.text();
+    assert!(text.contains("server.max_answer") && !text.contains("111"), "{text}");
+    let answer = asked(&long);
+    assert!(answer.status() == 200 && answer.text().contains("111"), "{}", answer.text());
+}
+
+#[test]
 fn a_schema_that_cannot_be_used_is_refused_or_passed_over() {
     let upstream = provider(9, |_| WRONG.into());
     let circle = json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}});

@@ -137,10 +137,7 @@ impl Whole {
     pub(super) fn chunk(&mut self, chunk: &mut Option<Bytes>, end: bool) -> Result<()> {
         if let Some(bytes) = chunk.take() {
             if self.held.len() + bytes.len() > self.max_bytes {
-                return Err(Error::new(
-                    Kind::UpstreamFailed,
-                    "the provider's answer is over the limit `server.max_answer`",
-                ));
+                return Err(Error::answer_too_long());
             }
             self.held.extend_from_slice(&bytes);
         }

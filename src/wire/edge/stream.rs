@@ -3,7 +3,7 @@
 use super::form::{Again, Held, stop_of};
 use super::kept::Keeper;
 use super::{Done, Own, Pending, Waits, called};
-use crate::error::{self, Error, Result};
+use crate::error::{Error, Result};
 use crate::guard::{Fate, Form, Watch};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Arguments, At, Delta, Event, Part, PartKind, PartStart, Stop, StopReason};
@@ -97,13 +97,7 @@ impl Rounds {
     /// So much more comes of this round. The error says that it is too much.
     pub fn heard(&mut self, bytes: usize) -> Result<()> {
         self.came_bytes = self.came_bytes.saturating_add(bytes);
-        match self.came_bytes <= self.most_bytes {
-            true => Ok(()),
-            false => Err(Error::new(
-                error::Kind::UpstreamFailed,
-                "the provider's answer is over the limit `server.max_answer`",
-            )),
-        }
+        if self.came_bytes > self.most_bytes { Err(Error::answer_too_long()) } else { Ok(()) }
     }
 
     /// What is waited for, once the upstream has ended an answer that is not over for the client.

@@ -124,8 +124,8 @@ impl Cell {
         };
         let how = match self.provider {
             "signed" => " (SigV4)".to_owned(),
-            KEPT => " (kept here)".to_owned(),
-            COUNTED => " (tokens counted here)".to_owned(),
+            KEPT => " (kept, no upstream)".to_owned(),
+            COUNTED => " (counted, no upstream)".to_owned(),
             provider if ROUTES.contains(&provider) => format!(" by {provider}"),
             _ => String::new(),
         };

@@ -46,6 +46,8 @@ use std::process::ExitCode;
 static ALLOCATOR: weir_counting::Counting = weir_counting::Counting;
 
 fn main() -> ExitCode {
+    // Of all servers, as of the gateway that ships.
+    weir::cli::small_pages();
     server::count_if_asked();
     // `cargo bench` adds a flag of its own.
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();

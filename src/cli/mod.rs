@@ -86,6 +86,7 @@ const USAGE: u8 = 2;
 
 /// Runs the command of the process's arguments.
 pub fn main() -> ExitCode {
+    small_pages();
     match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::demo(&args),
@@ -106,6 +107,16 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::audit(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man => man::man(),
+    }
+}
+
+/// With huge pages each thread's first few bytes and each connection's buffers count for far more than they hold
+/// (`benches/RESULTS.md`). The allocator's own variable keeps them.
+pub fn small_pages() {
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("MIMALLOC_ALLOW_THP").is_none_or(|value| value != "1") {
+        // A kernel without them needs nothing.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::ask::{CHAT, chat, chat_answer, chunk, held, stream_text, streamed};
-use crate::support::gateway::{Gateway, KEY, config};
+use crate::support::gateway::{Gateway, KEY, config, new_dir};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
 use crate::support::wait::{Gate, Opens, until};
@@ -241,9 +241,15 @@ fn the_admin_api_wants_its_token_where_one_is_set() {
 #[test]
 fn the_process_does_without_huge_pages() {
     let sim = Simulated::start();
-    let gateway = Gateway::start(&config(sim.address, sim.address, ""));
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-    // Older kernels do not say.
-    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
-    assert!(said.is_none_or(|said| said.trim() == "0"), "{said:?}");
+    // Nothing, where the kernel does not say.
+    let said = |pid: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("THP_enabled:")).map(|said| said.trim().to_owned())
+    };
+    let own = said(std::process::id());
+    let config = config(sim.address, sim.address, "");
+    let gateway = Gateway::start(&config);
+    assert_eq!(said(gateway.pid()), own.as_ref().map(|_| "0".to_owned()));
+    let gateway = Gateway::start_in(new_dir(), &config, &[("MIMALLOC_ALLOW_THP", "1")]);
+    assert_eq!(said(gateway.pid()), own);
 }

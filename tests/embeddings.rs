@@ -143,7 +143,7 @@ fn check_answer(it: &Exchange) {
         let turn = embeddings::Turn { client, upstream, encoding };
         let (usage, out) = turn.answer(&[&it.body], &TOLD).unwrap();
         // Where the bytes stay, what was used is read as in any answer of that format.
-        let seen = watch::whole(upstream.dialect(), &it.body, &weir::wire::Quirks::NONE).usage;
+        let seen = watch::whole(upstream.dialect(), &it.body, &weir::wire::Quirks::NONE).unwrap().usage;
         let usage = usage.or_else(|| seen.filter(|_| client == upstream)).map(|usage| usage.input_tokens());
         assert_eq!(usage, used, "{} for {client:?}", it.id);
         let ours: Value = out.map_or_else(|| theirs.clone(), |out| serde_json::from_slice(&out).unwrap());

@@ -1,6 +1,6 @@
 //! How the events of a streamed answer are cut out of its bytes.
 
-use super::sse::Frame;
+use super::sse::{Frame, Sink};
 use super::{eventstream, gemini, sse};
 use crate::error::Result;
 
@@ -18,7 +18,7 @@ pub enum Framing {
     JsonArray,
 }
 
-/// Cuts bytes into [`Frame`]s. Frames of other framings than [`Framing::Sse`] have, as `raw`, what
+/// Cuts bytes into frames. Frames of other framings than [`Framing::Sse`] have, as `raw`, what
 /// they would be as server-sent events.
 #[derive(Debug)]
 pub enum Frames {
@@ -55,6 +55,14 @@ impl Frames {
             Self::Sse(framer) => framer.push(chunk, sink),
             Self::EventStream(framer) => framer.push(chunk, sink),
             Self::JsonArray(framer) => framer.push(chunk, sink),
+        }
+    }
+
+    /// The same, but for those that `sink` knows.
+    pub fn push_to(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<()> {
+        match self {
+            Self::Sse(framer) => framer.push_to(chunk, sink),
+            Self::EventStream(_) | Self::JsonArray(_) => self.push(chunk, &mut |frame| sink.frame(frame)),
         }
     }
 

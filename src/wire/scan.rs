@@ -301,6 +301,16 @@ pub struct Place<'r> {
     pub behind: &'r [u8],
 }
 
+impl Place<'_> {
+    /// The name, still escaped, and the value, of the text that it is a place in.
+    fn texts<'j>(&self, json: &'j str) -> Option<(&'j str, &'j str)> {
+        let at = |rest: &[u8]| json.len() - rest.len();
+        let name_start = at(self.from_name) + 1;
+        let name = json.get(name_start..name_start + self.name.len())?;
+        Some((name, json.get(at(self.from_value)..at(self.behind))?))
+    }
+}
+
 /// The members of one object, one at a time.
 #[derive(Debug)]
 pub struct Object<'r> {
@@ -358,23 +368,29 @@ pub fn is_json(json: &str) -> bool {
 /// stood; ends early where the text stops being JSON.
 pub fn members(json: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut object = Object::open(blank(json.as_bytes()), 0).ok();
-    std::iter::from_fn(move || {
-        let place = object.as_mut()?.next(&mut ()).ok()??;
-        let slice = |from: &[u8], to: usize| json.get(json.len() - from.len()..to);
-        let name_start = json.len() - place.from_name.len() + 1;
-        let name = json.get(name_start..name_start + place.name.len())?;
-        Some((name, slice(place.from_value, json.len() - place.behind.len())?))
-    })
+    std::iter::from_fn(move || object.as_mut()?.next(&mut ()).ok()??.texts(json))
 }
 
 /// The values of some members of an object, found as [`members`] does, in one pass: of each name the first.
 pub fn several<'j, const N: usize>(json: &'j str, wanted: [&str; N]) -> [Option<&'j str>; N] {
     let mut found = [None; N];
-    for (name, value) in members(json) {
-        let places = wanted.iter().zip(found.iter_mut()).filter(|(wanted, place)| **wanted == name && place.is_none());
-        places.for_each(|(_, place)| *place = Some(value));
-    }
+    members(json).for_each(|member| put(member, &wanted, &mut found));
     found
+}
+
+/// The same of a text that has to be one JSON value and nothing else: `None` where it is not.
+pub fn several_of_all<'j, const N: usize>(json: &'j str, wanted: [&str; N]) -> Option<[Option<&'j str>; N]> {
+    let mut found = [None; N];
+    let Ok(mut object) = Object::open(blank(json.as_bytes()), 0) else { return is_json(json).then_some(found) };
+    while let Some(place) = object.next(&mut ()).ok()? {
+        put(place.texts(json)?, &wanted, &mut found);
+    }
+    blank(object.rest()).is_empty().then_some(found)
+}
+
+fn put<'j>((name, value): (&str, &'j str), wanted: &[&str], found: &mut [Option<&'j str>]) {
+    let places = wanted.iter().zip(found).filter(|(wanted, place)| **wanted == name && place.is_none());
+    places.for_each(|(_, place)| *place = Some(value));
 }
 
 /// The value of one member of an object, found as [`members`] does.
@@ -531,5 +547,17 @@ null
         assert_eq!(member("[1]", "a"), None);
         assert_eq!(several(json, ["b", "x", "a"]), [Some(r#"{"a":[2]}"#), None, Some("1")]);
         assert_eq!(several(r#"{"a":1,"a":2}"#, ["a", "a"]), [Some("1"), Some("1")]);
+    }
+
+    #[test]
+    fn members_of_what_is_all_json_are_found_in_the_pass_that_says_so() {
+        let objects = ["{}", r#" {"a":1} "#, r#"{"b":{"a":[2]},"a":"x","a":3}"#];
+        let others = ["[1]", "1", " null", r#""a""#];
+        let broken = ["", "{", r#"{"a":1"#, r#"{"a":1}}"#, r#"{"a":1} x"#, r#"{"a":1,}"#, r#"{"a":01}"#, "[1", "nul"];
+        for json in objects.into_iter().chain(others).chain(broken) {
+            let found = several_of_all(json, ["a", "b"]);
+            assert_eq!(found, is_json(json).then(|| several(json, ["a", "b"])), "{json}");
+        }
+        assert!(broken.iter().all(|json| several_of_all(json, ["a"]).is_none()));
     }
 }

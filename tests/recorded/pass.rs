@@ -132,7 +132,10 @@ fn answers_are_accounted_for_unread() {
     for exchange in exchanges.filter(Exchange::is_whole) {
         let quirks = quirks(&exchange.provider);
         let Ok(answer) = decode_response(exchange.dialect, &exchange.body, &quirks) else { continue };
-        let seen = watch::whole(exchange.dialect, &exchange.body, &quirks);
+        let Some(seen) = watch::whole(exchange.dialect, &exchange.body, &quirks) else {
+            score.note(&exchange, "same answer", Err("is no JSON".to_owned()));
+            continue;
+        };
         let has_parts = answer.choices.iter().any(|choice| !choice.parts.is_empty());
         let result = match () {
             () if seen.usage != answer.usage => Err(format!("{:?}, not {:?}", seen.usage, answer.usage)),

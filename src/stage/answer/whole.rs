@@ -151,10 +151,7 @@ impl Whole {
 
     fn finish(&mut self, body: Bytes) -> Result<Bytes> {
         let text = simdutf8::basic::from_utf8(&body).map_err(malformed)?;
-        if !wire::scan::is_json(text) {
-            return Err(malformed("not JSON"));
-        }
-        let seen = watch::whole(self.dialect, text, &self.quirks);
+        let seen = watch::whole(self.dialect, text, &self.quirks).ok_or_else(|| malformed("not JSON"))?;
         if let Some(error) = seen.error {
             return Err(error);
         }

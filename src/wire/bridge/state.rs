@@ -113,7 +113,7 @@ impl Place {
 
 /// How long a text is.
 pub(super) fn chars(text: &Str<'_>) -> u64 {
-    u64::try_from(text.text().chars().count()).unwrap_or(u64::MAX)
+    u64::try_from(text.chars()).unwrap_or(u64::MAX)
 }
 
 #[derive(Debug, Clone)]

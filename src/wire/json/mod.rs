@@ -63,6 +63,16 @@ impl<'a> Str<'a> {
         Cow::Owned(unescape(&self.0))
     }
 
+    /// How many characters the text has.
+    pub fn chars(&self) -> usize {
+        let inner = self.escaped();
+        // Most are words: the letters are the bytes.
+        match inner.is_ascii() && memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+            true => inner.len(),
+            false => self.text().chars().count(),
+        }
+    }
+
     /// Whether there is nothing to be seen in it.
     pub fn is_blank(&self) -> bool {
         let mut rest = self.escaped().trim_start();
@@ -389,20 +399,45 @@ pub fn write_number(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Writes a whole number of at least that many digits, 20 at most: with zeros before it where it has fewer.
-pub(crate) fn write_padded(out: &mut Vec<u8>, mut value: u64, least_digits: usize) {
-    const MOST_DIGITS: usize = 20;
-    let mut room = [b'0'; MOST_DIGITS];
-    let mut digits = 0;
-    for digit in room.iter_mut().rev() {
-        if value == 0 {
-            break;
-        }
-        *digit = b'0' | (value % 10).to_le_bytes()[0];
-        value /= 10;
-        digits += 1;
+pub(crate) fn write_padded(out: &mut Vec<u8>, value: u64, least_digits: usize) {
+    out.extend_from_slice(Digits::padded(value, least_digits).as_bytes());
+}
+
+/// A whole number as text, without a formatter.
+#[derive(Debug)]
+pub(crate) struct Digits {
+    room: [u8; Self::MOST],
+    from: usize,
+}
+
+impl Digits {
+    const MOST: usize = 20;
+
+    pub(crate) fn of(value: u64) -> Self {
+        Self::padded(value, 1)
     }
-    let from = MOST_DIGITS.saturating_sub(least_digits.max(digits));
-    out.extend_from_slice(room.get(from..).unwrap_or_default());
+
+    fn padded(mut value: u64, least: usize) -> Self {
+        let mut room = [b'0'; Self::MOST];
+        let mut count = 0;
+        for digit in room.iter_mut().rev() {
+            if value == 0 {
+                break;
+            }
+            *digit = b'0' | (value % 10).to_le_bytes()[0];
+            value /= 10;
+            count += 1;
+        }
+        Self { room, from: Self::MOST.saturating_sub(least.max(count)) }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.room.get(self.from..).unwrap_or_default()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
 }
 
 /// Writes one object; the brace closes when it goes out of scope.
@@ -579,6 +614,7 @@ mod tests {
         ] {
             let text = Str::from_escaped(literal);
             assert_eq!(text.is_blank(), text.text().trim().is_empty(), "{literal}");
+            assert_eq!(text.chars(), text.text().chars().count(), "{literal}");
         }
     }
 

@@ -27,6 +27,26 @@ pub struct Frame<'f> {
     pub raw: &'f [u8],
 }
 
+/// Who is given frames.
+pub trait Sink {
+    fn frame(&mut self, frame: Frame<'_>);
+
+    /// Takes frames that it knows without having them read, from the beginning of some bytes that begin with
+    /// one. Gives back how many bytes it took: whole frames only.
+    fn known(&mut self, _bytes: &[u8]) -> usize {
+        0
+    }
+}
+
+/// One that knows none.
+struct Each<'f, F>(&'f mut F);
+
+impl<F: FnMut(Frame<'_>)> Sink for Each<'_, F> {
+    fn frame(&mut self, frame: Frame<'_>) {
+        (self.0)(frame);
+    }
+}
+
 /// Cuts a byte stream into [`Frame`]s. Nothing is copied while a frame lies within one chunk.
 #[derive(Debug)]
 pub struct Framer {
@@ -70,20 +90,36 @@ impl Framer {
     }
 
     /// Gives every frame that is complete now to `sink`. Fails, for good, when one is too big.
-    pub fn push(&mut self, mut chunk: &[u8], sink: &mut impl FnMut(Frame<'_>)) -> Result<()> {
+    pub fn push(&mut self, chunk: &[u8], sink: &mut impl FnMut(Frame<'_>)) -> Result<()> {
+        self.push_to(chunk, &mut Each(sink))
+    }
+
+    /// The same, but for those that `sink` knows.
+    pub fn push_to(&mut self, mut chunk: &[u8], sink: &mut impl Sink) -> Result<()> {
         if self.failed {
             return Err(self.too_big());
         }
-        while let Some(end) = self.edge.find_end(chunk) {
+        loop {
+            if self.is_between() {
+                // One that is too big is not taken either.
+                let taken = sink.known(chunk.get(..self.max_event_bytes).unwrap_or(chunk));
+                chunk = chunk.get(taken..).unwrap_or_default();
+                if let Some((frame, tail)) = usual(chunk).filter(|(it, _)| it.raw.len() <= self.max_event_bytes) {
+                    sink.frame(frame);
+                    chunk = tail;
+                    continue;
+                }
+            }
+            let Some(end) = self.edge.find_end(chunk) else { break };
             let (head, tail) = chunk.split_at_checked(end).unwrap_or((chunk, &[]));
             if self.pending.len() + head.len() > self.max_event_bytes {
                 return Err(self.too_big());
             }
             if self.pending.is_empty() {
-                self.frame(head, sink);
+                self.frame(head, &mut |frame| sink.frame(frame));
             } else {
                 self.pending.extend_from_slice(head);
-                self.flush(sink);
+                self.flush(&mut |frame| sink.frame(frame));
             }
             chunk = tail;
         }
@@ -92,6 +128,11 @@ impl Framer {
         }
         self.pending.extend_from_slice(chunk);
         Ok(())
+    }
+
+    /// The next byte begins a frame, and not the stream's first one.
+    fn is_between(&self) -> bool {
+        self.begun && self.edge == Edge::LineStart && self.pending.is_empty()
     }
 
     /// The stream ended: what was left without its blank line is given out too.
@@ -168,6 +209,31 @@ impl Edge {
         }
         None
     }
+}
+
+/// A frame as nearly all are, and what is behind it: perhaps a name, one line of data, a blank line. It is found
+/// and read in one pass.
+fn usual(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let (name, rest) = match bytes.strip_prefix(b"event: ") {
+        Some(rest) => whole_line(rest)?,
+        None => (&[][..], bytes),
+    };
+    let (data, rest) = whole_line(rest.strip_prefix(b"data: ")?)?;
+    let behind = line_end(rest)?;
+    let raw = bytes.get(..bytes.len() - behind.len())?;
+    let (name, data) = (simdutf8::basic::from_utf8(name).ok()?, simdutf8::basic::from_utf8(data).ok()?);
+    Some((Frame { name, data: Some(data), raw }, behind))
+}
+
+/// A line whose end is there, and what is behind that.
+fn whole_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at_checked(memchr::memchr2(b'\n', b'\r', bytes)?)?;
+    Some((line, line_end(rest)?))
+}
+
+/// What is behind an end that no byte to come can belong to.
+fn line_end(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.strip_prefix(b"\n").or_else(|| bytes.strip_prefix(b"\r\n"))
 }
 
 /// Reads the fields of a frame; more than one data line is joined in `joined`.

@@ -139,8 +139,9 @@ impl Decode for Reads {
     }
 }
 
-/// What becomes of a stream where every event is read, and where those like the one before are not.
-fn both_ways(from: Dialect, to: Dialect, stream: &str) -> [(String, TextCount); 2] {
+/// What becomes of a stream where every event is read, and where those like the one before are not: as they stand,
+/// and put together of pieces.
+fn every_way(from: Dialect, to: Dialect, stream: &str) -> [(String, TextCount, u64); 3] {
     let seal = Seal::new("repeats", b"key");
     let client = Client {
         model: "m",
@@ -153,12 +154,13 @@ fn both_ways(from: Dialect, to: Dialect, stream: &str) -> [(String, TextCount); 
     };
     let decoder = || stream_decoder(from, &Quirks::NONE);
     assert!(decoder().repeats());
-    [Box::new(Reads(decoder())) as Box<dyn Decode>, decoder()].map(|decoder| {
+    let reads: Box<dyn Decode> = Box::new(Reads(decoder()));
+    [(reads, stream.len()), (decoder(), stream.len()), (decoder(), 5)].map(|(decoder, size)| {
         let mut pipe = Translator::of(Framer::new(1000).into(), decoder, stream_encoder(to, &client));
         let mut out = Vec::new();
-        pipe.push(stream.as_bytes(), &mut out);
+        stream.as_bytes().chunks(size).for_each(|piece| pipe.push(piece, &mut out));
         pipe.finish(&mut out);
-        (String::from_utf8(out).unwrap(), pipe.progress().output)
+        (String::from_utf8(out).unwrap(), pipe.progress().output, pipe.progress().events)
     })
 }
 
@@ -218,7 +220,8 @@ fn an_event_that_is_not_read_gives_what_reading_it_gives() {
         (Dialect::Responses, Dialect::OpenAiChat, &responses),
         (Dialect::Responses, Dialect::Anthropic, &responses),
     ] {
-        let [read, repeated] = both_ways(from, to, stream);
-        assert_eq!(read, repeated, "{from:?} to {to:?}");
+        let [read, as_they_stand, in_pieces] = every_way(from, to, stream);
+        assert_eq!(read, as_they_stand, "{from:?} to {to:?}");
+        assert_eq!(read, in_pieces, "{from:?} to {to:?}");
     }
 }

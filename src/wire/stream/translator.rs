@@ -13,7 +13,7 @@ use crate::wire::edge::{Done, Own, Rounds, Waits};
 use crate::wire::frames::{Frames, Framing};
 use crate::wire::json::Str;
 use crate::wire::resume::Prefill;
-use crate::wire::sse::Frame;
+use crate::wire::sse::{Frame, Sink};
 use crate::wire::watch::{Alike, Glance};
 use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder, watch};
 
@@ -120,7 +120,7 @@ impl Pipe for Translator {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         let stage = &mut self.stage;
         let heard = stage.writer.rounds.as_mut().map_or(Ok(()), |rounds| rounds.heard(chunk.len()));
-        let result = heard.and_then(|()| self.frames.push(chunk, &mut |frame| stage.frame(frame, out)));
+        let result = heard.and_then(|()| self.frames.push_to(chunk, &mut Staging { stage, out }));
         if let Err(error) = result {
             stage.writer.event(&ir::Event::Error(error), out);
         }
@@ -218,7 +218,37 @@ impl Pipe for Translator {
     }
 }
 
+/// The stage, and where it writes.
+struct Staging<'s> {
+    stage: &'s mut Stage,
+    out: &'s mut Vec<u8>,
+}
+
+impl Sink for Staging<'_> {
+    fn frame(&mut self, frame: Frame<'_>) {
+        self.stage.frame(frame, self.out);
+    }
+
+    fn known(&mut self, bytes: &[u8]) -> usize {
+        self.stage.alike(bytes, self.out)
+    }
+}
+
 impl Stage {
+    /// Takes the events that differ from the last one by their text alone: so many bytes.
+    fn alike(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        let Self { events, writer, last, .. } = self;
+        let mut rest = bytes;
+        while writer.progress.ending.is_none()
+            && let Some((text, behind)) = last.next(rest)
+        {
+            writer.progress.events = writer.progress.events.saturating_add(1);
+            give(events, writer, &last.event(text), out);
+            rest = behind;
+        }
+        bytes.len() - rest.len()
+    }
+
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
         let Some(data) = frame.data else { return };
         let Self { decoder, events, writer, last } = self;
@@ -226,21 +256,17 @@ impl Stage {
         if writer.progress.ending.is_some() {
             return;
         }
-        let mut give = |event: &ir::Event<'_>| match events {
-            Some(events) => events.event(event, &mut |event| writer.event(event, out)),
-            None => writer.event(event, out),
-        };
         if let Some(text) = last.repeated(frame.name, data) {
-            return give(&last.event(text));
+            return give(events, writer, &last.event(text), out);
         }
         let mut seen = Seen::default();
         decoder.event(frame.name, data, &mut |event| {
             seen.note(event);
-            give(event);
+            give(events, writer, event, out);
         });
         last.alike.forget();
         if decoder.repeats() {
-            last.learn(frame.name, data, &seen);
+            last.learn(&frame, data, &seen);
         }
     }
 
@@ -263,6 +289,13 @@ impl Stage {
             writer.progress.cut(error.clone());
             writer.encode(&ir::Event::Error(error), out);
         }
+    }
+}
+
+fn give(events: &mut Option<Events>, writer: &mut Writer, event: &ir::Event<'_>, out: &mut Vec<u8>) {
+    match events {
+        Some(events) => events.event(event, &mut |event| writer.event(event, out)),
+        None => writer.event(event, out),
     }
 }
 
@@ -291,24 +324,29 @@ impl Last {
         self.alike.literal(data).filter(|text| !text.is_empty() && self.name == name)
     }
 
+    /// The same of the event that a stream goes on with, and what is left of the stream.
+    fn next<'e>(&self, stream: &'e [u8]) -> Option<(Str<'e>, &'e [u8])> {
+        self.alike.next_literal(stream).filter(|(text, _)| !text.is_empty())
+    }
+
     fn event<'e>(&self, text: Str<'e>) -> ir::Event<'e> {
         let delta = if self.is_reasoning { ir::Delta::Reasoning(text) } else { ir::Delta::Text(text) };
         ir::Event::Delta { index: self.index, delta }
     }
 
-    fn learn(&mut self, name: &str, data: &str, seen: &Seen) {
+    fn learn(&mut self, frame: &Frame<'_>, data: &str, seen: &Seen) {
         let (1, Some((index, is_reasoning, address))) = (seen.events, seen.text) else { return };
         if !self.alike.may_learn() {
             return;
         }
-        self.alike.learn(data, &Glance::at(data));
+        self.alike.learn_in(frame.raw, data, &Glance::at(data));
         // It has to be the very string that was given on.
         if self.alike.literal(data).is_none_or(|text| text.raw().as_ptr().addr() != address) {
             return self.alike.forget();
         }
         (self.index, self.is_reasoning) = (index, is_reasoning);
         self.name.clear();
-        self.name.push_str(name);
+        self.name.push_str(frame.name);
     }
 }
 

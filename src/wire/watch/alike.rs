@@ -49,36 +49,68 @@ pub(in crate::wire) struct Alike {
     holes: [(usize, Counts); MOST_HOLES],
     number: usize,
     tries: u8,
+    /// What stood around it in the stream, if that is known.
+    before: Vec<u8>,
+    behind: Vec<u8>,
 }
 
 impl Alike {
     /// The text of an event, if the rest of it is as in the last one.
     pub(super) fn text(&self, event: &str) -> Option<TextCount> {
+        self.begin(event.as_bytes()).filter(|(_, rest)| rest.is_empty()).map(|(text, _)| text)
+    }
+
+    /// The same of the event that a stream goes on with, and what is left of the stream.
+    pub(super) fn next<'e>(&self, stream: &'e [u8]) -> Option<(TextCount, &'e [u8])> {
+        let (text, rest) = self.begin(self.inner(stream)?)?;
+        Some((text, rest.strip_prefix(self.behind.as_slice())?))
+    }
+
+    /// What is behind all that stands before an event in the stream.
+    fn inner<'e>(&self, stream: &'e [u8]) -> Option<&'e [u8]> {
+        // An event that ends with its line's end has been given out, so one like it will be.
+        let is_whole = self.behind.last() == Some(&b'\n');
+        stream.strip_prefix(self.before.as_slice()).filter(|_| is_whole)
+    }
+
+    fn begin<'e>(&self, bytes: &'e [u8]) -> Option<(TextCount, &'e [u8])> {
         let (mut text, mut pieces) = (TextCount::default(), TextCount::default());
-        self.strings(event, |string, escapes, counts| match counts {
+        let rest = self.strings(bytes, |string, escapes, counts| match counts {
             Counts::Text => text.add(string, escapes),
             Counts::Piece => pieces.add(string, escapes),
             Counts::No | Counts::Number => {}
         })?;
-        Some(if text.is_empty() { pieces } else { text })
+        Some((if text.is_empty() { pieces } else { text }, rest))
     }
 
     /// The same as it stands, where it is in one string.
     pub(in crate::wire) fn literal<'e>(&self, event: &'e str) -> Option<Str<'e>> {
+        self.begin_literal(event.as_bytes()).filter(|(_, rest)| rest.is_empty()).map(|(text, _)| text)
+    }
+
+    /// The same of the event that a stream goes on with, and what is left of the stream.
+    pub(in crate::wire) fn next_literal<'e>(&self, stream: &'e [u8]) -> Option<(Str<'e>, &'e [u8])> {
+        let (text, rest) = self.begin_literal(self.inner(stream)?)?;
+        Some((text, rest.strip_prefix(self.behind.as_slice())?))
+    }
+
+    fn begin_literal<'e>(&self, bytes: &'e [u8]) -> Option<(Str<'e>, &'e [u8])> {
         let (mut found, mut number) = (0..0, 0);
-        self.strings(event, |string, _, counts| {
+        let rest = self.strings(bytes, |string, _, counts| {
             if counts != Counts::No {
                 number += 1;
-                let at = string.as_ptr().addr().saturating_sub(event.as_ptr().addr());
+                let at = string.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
                 found = at.saturating_sub(1)..at + string.len() + 1;
             }
         })?;
-        Str::from_raw(event.get(found).filter(|_| number == 1)?)
+        let literal = simdutf8::basic::from_utf8(bytes.get(found).filter(|_| number == 1)?).ok()?;
+        Some((Str::from_raw(literal)?, rest))
     }
 
-    /// The strings of an event that differ, if the rest of it is as in the last one.
-    fn strings<'e>(&self, event: &'e str, mut each: impl FnMut(&'e [u8], Escapes, Counts)) -> Option<()> {
-        let (mut rest, mut behind) = (event.as_bytes(), 0);
+    /// The strings of the event at the beginning of some bytes that differ, if the rest of it is as in the last
+    /// one; gives back what is behind it.
+    fn strings<'e>(&self, bytes: &'e [u8], mut each: impl FnMut(&'e [u8], Escapes, Counts)) -> Option<&'e [u8]> {
+        let (mut rest, mut behind) = (bytes, 0);
         for (at, counts) in self.holes.get(..self.number).filter(|holes| !holes.is_empty())? {
             let value = rest.strip_prefix(self.fixed.get(behind..*at)?)?;
             (rest, behind) = match counts {
@@ -91,7 +123,7 @@ impl Alike {
             };
         }
         // The closing quote belongs to the string.
-        (self.fixed.get(behind..) == Some(rest)).then_some(())
+        rest.strip_prefix(self.fixed.get(behind..)?)
     }
 
     /// Whether it is of use to [`learn`](Self::learn) more.
@@ -112,6 +144,7 @@ impl Alike {
         }
         self.tries += 1;
         self.fixed.clear();
+        self.behind.clear();
         self.number = 0;
         let (bytes, mut from) = (event.as_bytes(), 0);
         for ((address, length, counts), hole) in holes.at.iter().take(holes.number).zip(&mut self.holes) {
@@ -123,6 +156,19 @@ impl Alike {
         }
         self.fixed.extend_from_slice(bytes.get(from..).unwrap_or_default());
         self.number = holes.number;
+    }
+
+    /// The same of an event in a stream, for [`next`](Self::next): `raw` is all that stands for it there.
+    pub(in crate::wire) fn learn_in(&mut self, raw: &[u8], event: &str, glance: &Glance) {
+        self.learn(event, glance);
+        let from = event.as_ptr().addr().checked_sub(raw.as_ptr().addr());
+        // What was put together of several lines, or mended, is elsewhere.
+        let around = from.and_then(|from| Some((raw.get(..from)?, raw.get(from + event.len()..)?)));
+        let Some((before, behind)) = around.filter(|_| self.number > 0) else { return };
+        self.before.clear();
+        self.before.extend_from_slice(before);
+        self.behind.clear();
+        self.behind.extend_from_slice(behind);
     }
 }
 
@@ -176,6 +222,37 @@ mod tests {
         for number in ["", "-1", "1.5", "null", r#""7""#] {
             assert!(alike.text(&delta(number, "a")).is_none(), "{number}");
         }
+    }
+
+    #[test]
+    fn the_next_events_of_a_stream_are_told_as_they_stand() {
+        let event = |text: &str| format!("event: delta\r\ndata: {{\"delta\":\"{text}\"}}\r\n\r\n");
+        let known = |raw: &str| {
+            let data = raw.get(raw.find('{').unwrap()..raw.find('}').unwrap() + 1).unwrap();
+            let mut alike = Alike::default();
+            alike.learn_in(raw.as_bytes(), data, &Glance::at(data));
+            alike
+        };
+        let first = event("a");
+        let alike = known(&first);
+        let stream = event("one") + &event(r#"t\"wo"#) + "data: {}\n\n";
+        let (text, rest) = alike.next(stream.as_bytes()).unwrap();
+        assert_eq!((text, rest.len()), (Glance::at(r#"{"delta":"one"}"#).text, stream.len() - event("one").len()));
+        let (_, rest) = alike.next(rest).unwrap();
+        assert_eq!(rest, b"data: {}\n\n");
+        assert!(alike.next(rest).is_none() && alike.next(b"").is_none());
+        for end in 0..first.len() {
+            assert!(alike.next(&first.as_bytes()[..end]).is_none(), "{end}");
+        }
+        // Its end may go on with the next byte, or was none; or the event stood elsewhere.
+        assert!(known(&first.replace('\n', "")).next(first.replace('\n', "").as_bytes()).is_none());
+        let mut elsewhere = Alike::default();
+        elsewhere.learn_in(b"data: x\n\n", &first, &Glance::at(&first));
+        assert!(elsewhere.next(first.as_bytes()).is_none());
+        // What was learnt without its surroundings is not found by those of the one before.
+        let mut alike = known(&first);
+        alike.learn(r#"{"delta":"a"}"#, &Glance::at(r#"{"delta":"a"}"#));
+        assert!(alike.next(first.as_bytes()).is_none());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 use super::frames::{Frames, Framing};
 use super::json::Str;
 use super::scan::Escapes;
-use super::sse::Frame;
+use super::sse::{Frame, Sink};
 use super::stream::{Ending, HoldBack, Pipe, Progress, aside, cut_error};
 use super::{Dialect, Quirks, anthropic, cohere, converse, decode_error_event, encode_error_event, openai_chat, scan};
 use crate::error::Error;
@@ -94,8 +94,8 @@ impl StreamWatch {
 
 impl Pipe for StreamWatch {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        let eye = &mut self.eye;
-        if let Err(error) = self.frames.push(chunk, &mut |frame| eye.frame(frame, out)) {
+        let mut looking = Looking { eye: &mut self.eye, out };
+        if let Err(error) = self.frames.push_to(chunk, &mut looking) {
             self.fail(error, out);
         }
     }
@@ -139,6 +139,22 @@ impl Pipe for StreamWatch {
     }
 }
 
+/// The eye, and where frames go that it lets through.
+struct Looking<'l> {
+    eye: &'l mut Eye,
+    out: &'l mut Vec<u8>,
+}
+
+impl Sink for Looking<'_> {
+    fn frame(&mut self, frame: Frame<'_>) {
+        self.eye.frame(frame, self.out);
+    }
+
+    fn known(&mut self, bytes: &[u8]) -> usize {
+        self.eye.alike(bytes, self.out)
+    }
+}
+
 /// What becomes of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -160,7 +176,7 @@ impl Eye {
             None => Verdict::Opening,
             Some(data) => {
                 self.progress.heard(&frame);
-                self.judge(frame.name, data)
+                self.judge(&frame, data)
             }
         };
         match verdict {
@@ -176,11 +192,27 @@ impl Eye {
         self.hold.commit_if_full(out);
     }
 
-    fn judge(&mut self, name: &str, data: &str) -> Verdict {
+    /// Lets the events through that differ from the last one by their text alone: so many bytes.
+    fn alike(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        let mut rest = bytes;
+        if self.hold.is_committed() && self.progress.ending.is_none() {
+            while let Some((text, behind)) = self.alike.next(rest) {
+                self.progress.events = self.progress.events.saturating_add(1);
+                self.progress.output += text;
+                self.progress.has_content |= !text.is_empty();
+                rest = behind;
+            }
+        }
+        let (alike, _) = bytes.split_at_checked(bytes.len() - rest.len()).unwrap_or_default();
+        out.extend_from_slice(alike);
+        alike.len()
+    }
+
+    fn judge(&mut self, frame: &Frame<'_>, data: &str) -> Verdict {
         match self.dialect {
-            Dialect::OpenAiChat => self.chat(name, data),
-            Dialect::Anthropic => self.anthropic(name, data),
-            Dialect::Responses => self.responses(name, data),
+            Dialect::OpenAiChat => self.chat(frame, data),
+            Dialect::Anthropic => self.anthropic(frame, data),
+            Dialect::Responses => self.responses(frame, data),
             Dialect::Gemini => self.gemini(data),
             // No client speaks these.
             Dialect::Converse | Dialect::Cohere => Verdict::Begun,
@@ -219,16 +251,16 @@ impl Eye {
 
 /// Chat Completions.
 impl Eye {
-    fn chat(&mut self, name: &str, data: &str) -> Verdict {
+    fn chat(&mut self, frame: &Frame<'_>, data: &str) -> Verdict {
         if data == "[DONE]" {
             self.progress.complete();
             return Verdict::Begun;
         }
-        if let Some(text) = self.alike.text(data).filter(|_| name.is_empty()) {
+        if let Some(text) = self.alike.text(data).filter(|_| frame.name.is_empty()) {
             return self.chat_text(text);
         }
         let glance = Glance::at(data);
-        if name == "error" || glance.names_error && has_error(data) {
+        if frame.name == "error" || glance.names_error && has_error(data) {
             return self.error(data);
         }
         self.progress.output += glance.text;
@@ -239,7 +271,7 @@ impl Eye {
         }
         let has_usage = glance.names_usage && self.chat_usage(data);
         if glance.finished == 0 && !has_usage {
-            self.alike.learn(data, &glance);
+            self.alike.learn_in(frame.raw, data, &glance);
         }
         match (has_usage && has_no_choice(data), self.progress.has_content || self.finished > 0 || has_usage) {
             (true, _) if self.strip_usage_chunk => Verdict::Strip,
@@ -278,15 +310,15 @@ impl Eye {
 
 /// Anthropic Messages.
 impl Eye {
-    fn anthropic(&mut self, name: &str, data: &str) -> Verdict {
-        let kind = match name {
+    fn anthropic(&mut self, frame: &Frame<'_>, data: &str) -> Verdict {
+        let kind = match frame.name {
             "" => scan::member(data, "type").map(literal).unwrap_or_default(),
             name => name,
         };
         match kind {
             "message_start" => self.message_start(data),
             "content_block_start" => self.progress.has_content = true,
-            "content_block_delta" => self.content_block_delta(data),
+            "content_block_delta" => self.content_block_delta(frame, data),
             "message_delta" => self.message_delta(data),
             "message_stop" => self.progress.complete(),
             "error" => return self.error(data),
@@ -307,11 +339,11 @@ impl Eye {
         self.progress.opening_usage = self.merge.usage();
     }
 
-    fn content_block_delta(&mut self, data: &str) {
+    fn content_block_delta(&mut self, frame: &Frame<'_>, data: &str) {
         self.progress.has_content = true;
         self.progress.output += self.alike.text(data).unwrap_or_else(|| {
             let glance = Glance::at(data);
-            self.alike.learn(data, &glance);
+            self.alike.learn_in(frame.raw, data, &glance);
             glance.text
         });
     }
@@ -459,11 +491,11 @@ pub struct Whole {
     pub error: Option<Error>,
 }
 
-/// Reads a whole answer without building anything of it.
-pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
+/// Reads a whole answer without building anything of it; `None`: it is not JSON.
+pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
     let [usage_at, x_groq, choices] = openai_chat::usage::PLACES;
     let names = [usage_at, x_groq, choices, "error", "speed", "service_tier", MODEL, gemini::MODEL];
-    let [counts, x_groq, choices, error, speed, tier_beside, model, model_version] = scan::several(body, names);
+    let [counts, x_groq, choices, error, speed, tier_beside, model, model_version] = scan::several_of_all(body, names)?;
     let usage = match dialect {
         Dialect::OpenAiChat => openai_chat::usage::at(counts, x_groq, choices, quirks),
         Dialect::Anthropic => counts.and_then(|json| anthropic::usage::decode(json, quirks)),
@@ -480,7 +512,7 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Whole {
         Dialect::Converse | Dialect::Cohere => None,
         Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Responses => model_of(model),
     };
-    Whole { usage, service_tier, model, error }
+    Some(Whole { usage, service_tier, model, error })
 }
 
 #[cfg(test)]

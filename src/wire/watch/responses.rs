@@ -2,10 +2,11 @@
 
 use super::{Eye, Glance, MODEL, Verdict, literal, model, scan, tier};
 use crate::wire::responses;
+use crate::wire::sse::Frame;
 
 impl Eye {
-    pub(super) fn responses(&mut self, name: &str, data: &str) -> Verdict {
-        let kind = match name {
+    pub(super) fn responses(&mut self, frame: &Frame<'_>, data: &str) -> Verdict {
+        let kind = match frame.name {
             "" => scan::member(data, "type").map(literal).unwrap_or_default(),
             name => name,
         };
@@ -34,7 +35,7 @@ impl Eye {
                 self.progress.output += self.alike.text(data).unwrap_or_else(|| {
                     let glance = Glance::at(data);
                     self.told |= item(data);
-                    self.alike.learn(data, &glance);
+                    self.alike.learn_in(frame.raw, data, &glance);
                     glance.text
                 });
             }

@@ -8,7 +8,16 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn watch(name: &str, bytes: &[u8], strip: bool, choices: u64) -> (String, StreamWatch) {
-    let dialect = if name.starts_with("chat") { Dialect::OpenAiChat } else { Dialect::Anthropic };
+    watch_in(7, name, bytes, strip, choices)
+}
+
+/// In pieces of a size.
+fn watch_in(size: usize, name: &str, bytes: &[u8], strip: bool, choices: u64) -> (String, StreamWatch) {
+    let dialect = match name.split('-').next() {
+        Some("chat") => Dialect::OpenAiChat,
+        Some("responses") => Dialect::Responses,
+        _ => Dialect::Anthropic,
+    };
     let watch = Watch {
         dialect,
         framing: Framing::Sse,
@@ -19,7 +28,7 @@ fn watch(name: &str, bytes: &[u8], strip: bool, choices: u64) -> (String, Stream
     };
     let mut it = StreamWatch::new(&watch);
     let mut out = Vec::new();
-    for piece in bytes.chunks(7) {
+    for piece in bytes.chunks(size) {
         it.push(piece, &mut out);
     }
     it.finish(&mut out);
@@ -159,14 +168,17 @@ fn an_opening_is_not_held_forever() {
 #[test]
 fn a_whole_answer_is_read_without_building() {
     let chat = r#"{"id":"x","choices":[{"message":{"content":"twelve chars"}}],"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}"#;
-    let it = whole(Dialect::OpenAiChat, chat, &Quirks::NONE);
+    let it = whole(Dialect::OpenAiChat, chat, &Quirks::NONE).unwrap();
     assert_eq!((it.usage.unwrap().total_tokens(), it.error.is_none()), (8, true));
     let anthropic = r#"{"content":[{"type":"text","text":"hi"}],"usage":{"input_tokens":5,"output_tokens":3}}"#;
-    assert_eq!(whole(Dialect::Anthropic, anthropic, &Quirks::NONE).usage.unwrap().total_tokens(), 8);
+    assert_eq!(whole(Dialect::Anthropic, anthropic, &Quirks::NONE).unwrap().usage.unwrap().total_tokens(), 8);
     let silent = whole(Dialect::OpenAiChat, r#"{"choices":[{"message":{"content":"twelve chars"}}]}"#, &Quirks::NONE);
-    assert!(silent.usage.is_none());
+    assert!(silent.unwrap().usage.is_none());
     let failed = r#"{"error":{"message":"network connection lost"}}"#;
-    assert!(whole(Dialect::OpenAiChat, failed, &Quirks::NONE).error.is_some());
+    assert!(whole(Dialect::OpenAiChat, failed, &Quirks::NONE).unwrap().error.is_some());
+    for broken in ["", "{", r#"{"usage":{"prompt_tokens":5}} x"#, "<html>"] {
+        assert!(whole(Dialect::OpenAiChat, broken, &Quirks::NONE).is_none(), "{broken}");
+    }
 }
 
 #[test]
@@ -187,9 +199,43 @@ fn the_model_that_an_answer_names_is_seen() {
         (Dialect::OpenAiChat, r#"{"choices":[]}"#, None),
         (Dialect::OpenAiChat, long.as_str(), None),
     ] {
-        assert_eq!(whole(dialect, body, &Quirks::NONE).model.as_deref(), model, "{body}");
+        assert_eq!(whole(dialect, body, &Quirks::NONE).unwrap().model.as_deref(), model, "{body}");
     }
     for (name, model) in [("messages-text.sse", "claude-x"), ("chat-text.sse", "gpt-x-mini")] {
         assert_eq!(run(name).1.progress().model.as_deref(), Some(model), "{name}");
+    }
+}
+
+/// Events that are known by the one before are taken as they stand, many at once; those that come in pieces are
+/// put together and read.
+#[test]
+fn how_a_stream_is_cut_changes_nothing() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/streams");
+    let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let of_clients = ["chat-", "messages-", "responses-"];
+    let names: Vec<String> = names.filter(|name| of_clients.iter().any(|of| name.starts_with(of))).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let (mut long, mut marked) = (Vec::new(), Vec::new());
+        let mut framer = crate::wire::sse::Framer::default();
+        let mut stretch = |frame: Frame<'_>| {
+            // Each event three times, and once with what no frame has to have.
+            (0..3).for_each(|_| long.extend_from_slice(frame.raw));
+            [&b"id: 7\n"[..], frame.raw, b": so far\n\n", frame.raw].iter().for_each(|it| marked.extend_from_slice(it));
+        };
+        framer.push(&fixture(&name), &mut stretch).unwrap();
+        framer.finish(&mut stretch);
+        for bytes in [&long, &marked] {
+            for strip in [false, true] {
+                let seen = |size: usize| {
+                    let (out, it) = watch_in(size, &name, bytes, strip, 1);
+                    (out, format!("{:?}", it.progress()))
+                };
+                let whole = seen(bytes.len());
+                for size in [1, 2, 7, 100, 1_000] {
+                    assert_eq!(seen(size), whole, "{name} in pieces of {size}");
+                }
+            }
+        }
     }
 }

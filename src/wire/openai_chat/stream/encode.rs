@@ -231,7 +231,7 @@ impl Encoder {
         let Some(part) = self.parts.get_mut(at) else { return };
         let (number, logprobs) = (part.choice, part.logprobs.take());
         if let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) {
-            choice.chars += text.text().chars().count();
+            choice.chars += text.chars();
         }
         self.chunk(number, logprobs.as_ref().map(Raw::get), None, out, |delta| {
             delta.plain_key(member).extend_from_slice(text.raw().as_bytes());

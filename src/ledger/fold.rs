@@ -138,12 +138,9 @@ impl Process {
 }
 
 fn put(ended: Ended, rows: &mut Vec<Vec<u8>>, log: &Log) {
-    let Some(record) = Record::unpack(&ended.row) else {
-        log.counts().lost.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(seq = ended.seq.unwrap_or_default(), "a row of the ledger's log cannot be read");
-        return;
-    };
-    if ended.is_recovered {
+    if ended.is_recovered
+        && let Some(record) = Record::unpack(&ended.row)
+    {
         log.counts().recovered.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(request_id = %record.request_id, "a request was open when its process ended: closed as recovered");
     }
@@ -221,10 +218,13 @@ impl Folder {
             positions.iter().map(|(stream, seq)| Position { stream: stream.clone(), seq: *seq }).collect();
         let records: Vec<Record<'_>> = rows.iter().filter_map(|row| Record::unpack(row)).collect();
         store.fold(&records, &list)?;
-        drop(records);
+        let (count, lost) = (records.len() as u64, (rows.len() - records.len()) as u64);
+        if lost > 0 {
+            self.log.counts().lost.fetch_add(lost, Ordering::Relaxed);
+            tracing::error!(rows = lost, "rows of the ledger's log cannot be read");
+        }
         let known = self.positions.get_or_insert_default();
         known.extend(std::mem::take(positions));
-        let count = rows.len() as u64;
         self.folded_rows += count;
         rows.clear();
         Ok(count)

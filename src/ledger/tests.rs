@@ -407,3 +407,21 @@ fn a_file_that_is_no_segment_is_damage() {
     OpenOptions::new().create(true).append(true).open(process.join("lock")).unwrap();
     assert!(verify(&state.0).unwrap().damaged_bytes > 0);
 }
+
+#[test]
+fn a_row_that_cannot_be_read_is_counted_once_and_holds_up_no_other() {
+    let state = State::new();
+    let log = state.log();
+    for (number, row) in [(1, row(1, Outcome::Finished)), (2, b"\xff".to_vec())] {
+        let entry = log.entry(id(number));
+        log.settle(&entry, &row);
+        log.close(&entry, None);
+    }
+    let (store, mut folder) = (Memory::default(), Folder::new(Arc::clone(&log)));
+    store.is_down.set(true);
+    folder.beat(&store).unwrap_err();
+    store.is_down.set(false);
+    assert_eq!(folder.beat(&store).unwrap().rows, 1);
+    assert_eq!(folder.beat(&store).unwrap().rows, 0);
+    assert_eq!((store.rows.borrow().len(), log.counts().lost.load(Ordering::Relaxed)), (1, 1));
+}

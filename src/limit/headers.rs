@@ -13,6 +13,7 @@ use super::clock::{Rfc3339, whole_ms};
 use super::gate::Standing;
 use super::window::Level;
 use crate::wire::Dialect;
+use crate::wire::json::Digits;
 
 /// Header names of one limit.
 struct Names {
@@ -59,8 +60,8 @@ pub fn write(client: Dialect, standing: &Standing, now: SystemTime, mut emit: im
     let Standing { requests, tokens, input_tokens, output_tokens } = *standing;
     let mut show = |names: &Names, level: Option<Level>, rfc3339: bool| {
         let Some(Level { limit, remaining, reset_ms }) = level else { return };
-        emit(names.limit, Line::of(limit).as_str());
-        emit(names.remaining, Line::of(remaining).as_str());
+        emit(names.limit, Digits::of(limit).as_str());
+        emit(names.remaining, Digits::of(remaining).as_str());
         let reset =
             if rfc3339 { Line::of(Rfc3339(now + Duration::from_millis(reset_ms))) } else { Line::of(Span(reset_ms)) };
         emit(names.reset, reset.as_str());
@@ -84,8 +85,8 @@ pub fn write(client: Dialect, standing: &Standing, now: SystemTime, mut emit: im
 /// `retry-after-ms` to the point.
 pub fn retry_after(after: Duration, mut emit: impl FnMut(&'static str, &str)) {
     let after_ms = whole_ms(after);
-    emit("retry-after", Line::of(after_ms.div_ceil(1_000).max(1)).as_str());
-    emit("retry-after-ms", Line::of(after_ms).as_str());
+    emit("retry-after", Digits::of(after_ms.div_ceil(1_000).max(1)).as_str());
+    emit("retry-after-ms", Digits::of(after_ms).as_str());
 }
 
 /// Milliseconds as OpenAI writes them: `0s`, `12ms`, `1.5s`, `6s`, `1m0s`, `1h0m0s`.
@@ -114,7 +115,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// A header value on the stack: numbers, spans and dates all fit.
+/// A header value on the stack: spans and dates fit.
 struct Line {
     bytes: [u8; 40],
     length: usize,

@@ -343,12 +343,15 @@ async fn whole(attempt: &mut Attempt, leg: &mut Leg) -> Result<Bytes> {
         let end = chunk.is_none();
         capture::piece(attempt, chunk.as_ref());
         cache::piece(attempt, chunk.as_ref());
-        let since = Instant::now();
-        attempt.answer.chunk(&mut chunk, end)?;
-        if end {
-            attempt.work += since.elapsed();
-            return Ok(chunk.unwrap_or_default());
+        if !end {
+            attempt.answer.chunk(&mut chunk, false)?;
+            continue;
         }
+        // All is read and written here.
+        let since = Instant::now();
+        attempt.answer.chunk(&mut chunk, true)?;
+        attempt.work += since.elapsed();
+        return Ok(chunk.unwrap_or_default());
     }
 }
 

@@ -91,7 +91,7 @@ type AtTarget = (String, Usage, Charge);
 /// What attempts used that were lost, and the last one.
 fn by_target(x: &Exchange, last: Option<(&Attempt, Usage, Charge)>, is_named: bool) -> Vec<AtTarget> {
     let name = |deployment: &Deployment, model: &str| match is_named {
-        true => format!("{}/{model}", deployment.name),
+        true => [&*deployment.name, "/", model].concat(),
         false => String::new(),
     };
     let lost = x.timeline.iter().filter_map(|tried| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::cache::{Cached, Rules};
 use super::edge::Edge;
@@ -230,8 +230,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    fn started() -> Self {
-        Self { spent: Duration::ZERO, running: Some(Instant::now()) }
+    fn started(at: Instant) -> Self {
+        Self { spent: Duration::ZERO, running: Some(at) }
     }
 
     pub(crate) fn pause(&mut self) {
@@ -254,14 +254,22 @@ impl Clock {
     }
 }
 
+/// An id of that millisecond (UUIDv7). The library's own of the present moment counts up behind a lock that all
+/// requests would share.
+fn id_at(started_at: SystemTime) -> Uuid {
+    let since = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
+}
+
 impl Exchange {
     pub(crate) fn new(live: Arc<Live>) -> Self {
+        let (started, started_at) = (Instant::now(), SystemTime::now());
         Self {
             live,
-            started: Instant::now(),
-            clock: Clock::started(),
-            started_at: SystemTime::now(),
-            request_id: Uuid::now_v7(),
+            started,
+            clock: Clock::started(started),
+            started_at,
+            request_id: id_at(started_at),
             client_request_id: None,
             purpose: None,
             trace: None,

@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limit::{self, Admission};
 use crate::provider::Edits;
 use crate::provider::sign::Unsigned;
+use crate::record::write_ms;
 use crate::secret::Secret;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::{Answer, Context};
@@ -438,8 +439,9 @@ pub(super) fn describe(head: &mut response::Parts, x: &Exchange) {
     if let Some(names) = x.tool_calls.names() {
         respond::set(head, respond::TOOLS_EXECUTED, names);
     }
-    let overhead = x.clock.spent().as_micros();
-    respond::set(head, respond::OVERHEAD, format!("{}.{:03}", overhead / 1000, overhead % 1000));
+    let mut overhead_ms = Vec::new();
+    write_ms(&mut overhead_ms, x.clock.spent());
+    respond::set(head, respond::OVERHEAD, overhead_ms);
 }
 
 /// Ids and limits: on every answer, errors too.

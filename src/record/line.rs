@@ -269,7 +269,8 @@ impl fmt::Display for Thousandths {
     }
 }
 
-fn write_ms(out: &mut Vec<u8>, duration: Duration) {
+/// As [`Ms`] shows it.
+pub(crate) fn write_ms(out: &mut Vec<u8>, duration: Duration) {
     const US_IN_MS: u64 = 1_000;
     const DIGITS: usize = 3;
     let Ok(us) = u64::try_from(duration.as_micros()) else {

@@ -24,9 +24,9 @@ use crate::usage::tokens::{Usage, UsageSource};
 
 use trace::{Parent, TraceId};
 
-#[cfg(feature = "proxy")]
-pub(crate) use line::write_classes;
 pub use line::{Ms, Thousandths};
+#[cfg(feature = "proxy")]
+pub(crate) use line::{write_classes, write_ms};
 
 /// How an admitted request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -63,7 +63,7 @@ impl Target {
 
     /// `provider/model`, as limits see it.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.deployment.name, self.model)
+        [&*self.deployment.name, "/", &self.model].concat()
     }
 
     fn plain(deployment: &Arc<Deployment>, name: &str, info: Option<Arc<ModelInfo>>) -> Self {
@@ -199,7 +199,7 @@ fn is_any(plan: &Plan, runtime: &Runtime) -> bool {
 fn by_name(model: &str, runtime: &Runtime) -> Option<Plan> {
     let single = |deployment: &Arc<Deployment>, name: &str| {
         let target = Target::new(deployment, name, runtime);
-        Plan::single(format!("{}/{name}", deployment.name), target, runtime.attempts)
+        Plan::single([&*deployment.name, "/", name].concat(), target, runtime.attempts)
     };
     let called = |name: &str| runtime.deployments.iter().find(|d| d.name == name);
     if let Some((prefix, name)) = model.split_once('/') {

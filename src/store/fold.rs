@@ -1,6 +1,6 @@
 //! What comes in: rows of finished requests, exactly once each, however often their lines are read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::columns::{COLUMNS, Columns};
 use super::rollup::RollUps;
@@ -34,8 +34,11 @@ impl Database {
     }
 
     fn take(&self, records: &[Record<'_>], positions: &[Position]) -> Result<()> {
-        let mut seen = HashSet::with_capacity(records.len());
-        let first: Vec<&Record<'_>> = records.iter().filter(|record| seen.insert(record.request_id)).collect();
+        // Ids are of moments: in their order, each row goes behind all that are there, which is where the trees look
+        // first.
+        let mut first: Vec<&Record<'_>> = records.iter().collect();
+        first.sort_by_key(|record| record.request_id);
+        first.dedup_by_key(|record| record.request_id);
         let conflict = "ON CONFLICT (request_id) DO NOTHING";
         self.write(|session| {
             let mut sums = RollUps::default();

@@ -155,7 +155,7 @@ impl Signer {
 }
 
 fn bearer(token: &Secret) -> Result<(HeaderName, HeaderValue)> {
-    Ok((AUTHORIZATION, sensitive(&format!("Bearer {}", token.expose()))?))
+    Ok((AUTHORIZATION, sensitive(&["Bearer ", token.expose()].concat())?))
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue> {

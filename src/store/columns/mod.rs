@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::session::{Column, Kind};
 use super::{Arg, Cells, Result, StoreError, time};
 use crate::ledger::{Attempt, Classes, Row};
-use crate::record::{Ms, OK, Record, Step, Thousandths, Why, write_classes};
+use crate::record::{Ms, OK, Record, Step, Thousandths, Why, write_classes, write_ms};
 use crate::usage::price::{PicoUsd, Usd};
 use crate::usage::tokens::Usage;
 use crate::wire::json::{Arr, Obj};
@@ -315,8 +315,8 @@ fn write_step(record: &Record<'_>, step: &Step<'_>, out: &mut Obj<'_>) {
     unless(out, "endpoint", step.endpoint, Some(step.provider));
     unless(out, "model", step.model, record.upstream_model);
     unless(out, "kind", step.why.as_str(), Some(Why::First.as_str()));
-    let _ = write!(out.key("at_ms"), "{}", Ms(step.at));
-    let _ = write!(out.key("duration_ms"), "{}", Ms(step.duration));
+    write_ms(out.key("at_ms"), step.at);
+    write_ms(out.key("duration_ms"), step.duration);
     unless(out, "outcome", step.outcome, Some(OK));
     let status = step.status.map_or(NO_STATUS, i32::from);
     if status != i32::from(record.status) {

@@ -93,7 +93,7 @@ pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
     if x.endpoint.and_then(Endpoint::generation).is_none() {
         return Ok(());
     }
-    let asked = asked(headers, &Envelope::restore(&x.body, &parsed.outline)?)?;
+    let asked = asked(headers, &Envelope::restore(&x.body, &parsed.outline))?;
     let is_kept = kept::may_be_in(&x.body);
     if asked.is_none() && !settings.always && !is_kept {
         return Ok(());

@@ -47,7 +47,7 @@ impl Gateway {
             parse_body(head, x, endpoint)?;
         }
         let (Some(guarded), Some(parsed)) = (&mut x.guards, &x.parsed) else { return Ok(()) };
-        guarded.open_form(&Envelope::restore(&x.body, &parsed.outline)?, parsed.choices)
+        guarded.open_form(&Envelope::restore(&x.body, &parsed.outline), parsed.choices)
     }
 
     /// What goes on of what is told to the model; `None` where that is all as it is.

@@ -349,7 +349,7 @@ fn owner(x: &Exchange, attempt: &Attempt) -> Option<Owner> {
         None => {
             x.endpoint == Some(Endpoint::Responses)
                 && pass::keeps(&attempt.target)
-                && Envelope::restore(&x.body, &x.parsed.as_ref()?.outline).is_ok_and(|body| owned::is_stored(&body))
+                && owned::is_stored(&Envelope::restore(&x.body, &x.parsed.as_ref()?.outline))
         }
     };
     let tenant = || x.caller.as_ref().map(|caller| caller.key.tenant.id.clone()).unwrap_or_default();

@@ -338,7 +338,7 @@ pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Pla
         Endpoint::Passed(Pass::Batches) => &["input_file_id"],
         _ => return Ok(()),
     };
-    let envelope = Envelope::restore(body, outline)?;
+    let envelope = Envelope::restore(body, outline);
     if endpoint == Endpoint::Responses && envelope.present("background") == Some("true") {
         let text = "answers in the background are not served, since what they use could not be counted: ask without `background`";
         return Err(Error::invalid("background", text));
@@ -367,7 +367,7 @@ pub fn prepare(passage: &Passage, parsed: &Parsed, body: &Bytes, target: &Target
         _ if !rename => body.clone(),
         Some(form) => Bytes::from(form.with_model(body, &target.model)),
         None => {
-            let envelope = Envelope::restore(body, &parsed.outline)?;
+            let envelope = Envelope::restore(body, &parsed.outline);
             let mut splice = Splice::new(&envelope);
             splice.set_text("model", &target.model);
             Bytes::from(splice.write())

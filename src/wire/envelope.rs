@@ -29,7 +29,9 @@ pub struct Member<'a> {
 /// A request body that is a JSON object. See the module documentation.
 #[derive(Debug, Clone)]
 pub struct Envelope<'a> {
-    body: &'a str,
+    bytes: &'a [u8],
+    /// The same, in the pass that found it to be text. Later ones look at the members they need.
+    checked: Option<&'a str>,
     members: Vec<Member<'a>>,
     /// Offset of the opening brace.
     open: usize,
@@ -70,17 +72,17 @@ impl<'a> Envelope<'a> {
 
     /// The envelope of a body whose outline was kept. Another body's outline finds nothing useful, but
     /// cannot do harm: all access is checked.
-    pub fn restore(bytes: &'a [u8], outline: &'a Outline) -> Result<Self> {
-        let body = simdutf8::basic::from_utf8(bytes).map_err(Error::internal)?;
+    pub fn restore(bytes: &'a [u8], outline: &'a Outline) -> Self {
         let member = |span: &'a Span| Member {
             name: match &span.unescaped {
                 Some(name) => Cow::Borrowed(name.as_str()),
-                None => Cow::Borrowed(body.get(span.name.start + 1..span.name.end - 1).unwrap_or_default()),
+                None => Cow::Borrowed(text_at(bytes, span.name.start + 1..span.name.end - 1).unwrap_or_default()),
             },
             name_span: span.name.clone(),
             value_span: span.value.clone(),
         };
-        Ok(Self { body, members: outline.members.iter().map(member).collect(), open: outline.open, text: outline.text })
+        let members = outline.members.iter().map(member).collect();
+        Self { bytes, checked: None, members, open: outline.open, text: outline.text }
     }
 
     /// Fails with `InvalidJson`: not UTF-8, not JSON, not an object, nested too deep, or a
@@ -96,8 +98,13 @@ impl<'a> Envelope<'a> {
     pub fn parse_str(body: &'a str) -> Result<Self> {
         let rest = scan::blank(body.as_bytes());
         let mut object = Object::open(rest, 0).map_err(|fault| not_an_object(body, fault))?;
-        let mut it =
-            Self { body, members: Vec::with_capacity(16), open: body.len() - rest.len(), text: TextCount::default() };
+        let mut it = Self {
+            bytes: body.as_bytes(),
+            checked: Some(body),
+            members: Vec::with_capacity(16),
+            open: body.len() - rest.len(),
+            text: TextCount::default(),
+        };
         let mut seen = Seen::default();
         loop {
             let place = object.next(&mut it.text).map_err(|fault| not_json(body, fault))?;
@@ -112,12 +119,12 @@ impl<'a> Envelope<'a> {
     }
 
     fn add(&mut self, place: &Place<'a>, seen: &mut Seen) -> Result<()> {
-        let offset = |rest: &[u8]| self.body.len() - rest.len();
+        let offset = |rest: &[u8]| self.bytes.len() - rest.len();
         let name_start = offset(place.from_name);
         let name_span = name_start..name_start + place.name.len() + 2;
-        let name = match Str::from_raw(self.body.get(name_span.clone()).unwrap_or_default()) {
+        let name = match Str::from_raw(self.slice(name_span.clone()).unwrap_or_default()) {
             Some(literal) if place.name_escapes.any() => Cow::Owned(literal.text().into_owned()),
-            _ => Cow::Borrowed(self.body.get(name_start + 1..name_span.end - 1).unwrap_or_default()),
+            _ => Cow::Borrowed(self.slice(name_start + 1..name_span.end - 1).unwrap_or_default()),
         };
         if seen.maybe(&name) && self.members.iter().any(|m| m.name == name) {
             let text = format!("the member `{name}` appears more than once");
@@ -130,8 +137,21 @@ impl<'a> Envelope<'a> {
         Ok(())
     }
 
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// All of it. What was found in another body may be none.
     pub fn body(&self) -> &'a str {
-        self.body
+        self.checked.unwrap_or_else(|| simdutf8::basic::from_utf8(self.bytes).unwrap_or_default())
+    }
+
+    /// A part of it.
+    pub(crate) fn slice(&self, span: Range<usize>) -> Option<&'a str> {
+        match self.checked {
+            Some(body) => body.get(span),
+            None => text_at(self.bytes, span),
+        }
     }
 
     /// In the order of the body.
@@ -156,7 +176,7 @@ impl<'a> Envelope<'a> {
 
     /// The JSON of a member's value (`null` too).
     pub fn value(&self, name: &str) -> Option<&'a str> {
-        self.body.get(self.get(name)?.value_span.clone())
+        self.slice(self.get(name)?.value_span.clone())
     }
 
     /// The same, with `null` taken for absence.
@@ -212,6 +232,10 @@ impl<'a> Envelope<'a> {
     pub fn string(&self, name: &str) -> Option<Str<'a>> {
         Str::from_raw(self.present(name)?)
     }
+}
+
+fn text_at(bytes: &[u8], span: Range<usize>) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes.get(span)?).ok()
 }
 
 /// Says cheaply whether a name may have been there before: one bit per length and first letter.
@@ -277,13 +301,19 @@ mod tests {
         let body = "\n{ \"mod\\u0065l\" : \"a\",\"messages\":[{\"content\":\"hi\"}], \"stream\":true}";
         let first = parse(body);
         let outline = first.outline();
-        let again = Envelope::restore(body.as_bytes(), &outline).unwrap();
+        let again = Envelope::restore(body.as_bytes(), &outline);
         assert_eq!(again.model().unwrap().text(), "a");
         assert_eq!((again.open(), again.text_count()), (first.open(), first.text_count()));
         let spans = |e: &Envelope<'_>| {
             e.members().iter().map(|m| (m.name.to_string(), m.value_span.clone())).collect::<Vec<_>>()
         };
         assert_eq!(spans(&again), spans(&first));
+        assert_eq!((again.bytes(), again.body(), again.stream().unwrap()), (body.as_bytes(), body, true));
+        for other in [&b"{}"[..], b"", &[0xff; 99], "\u{e9}".repeat(50).as_bytes()] {
+            let wrong = Envelope::restore(other, &outline);
+            assert!(wrong.model().is_err() && wrong.value("messages").is_none_or(|value| !value.contains("hi")));
+            assert!(wrong.body().len() == other.len() || wrong.body().is_empty());
+        }
     }
 
     #[test]

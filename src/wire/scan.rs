@@ -539,6 +539,44 @@ null
         }
     }
 
+    /// As [`string`], a byte at a time.
+    fn string_by_bytes(mut rest: &[u8]) -> Result<(&[u8], Escapes), Fault> {
+        let mut escapes = Escapes::default();
+        loop {
+            rest = match rest {
+                [b'"', tail @ ..] => return Ok((tail, escapes)),
+                [b'\\', b'u', hex @ ..] if hex.len() >= 4 && hex.iter().take(4).all(u8::is_ascii_hexdigit) => {
+                    escapes.unicode += 1;
+                    hex.get(4..).unwrap()
+                }
+                [b'\\', letter, tail @ ..] if br#""\/bfnrt"#.contains(letter) => {
+                    escapes.short += 1;
+                    tail
+                }
+                [b'\\', ..] => return Err(Fault::at(rest)),
+                [byte, tail @ ..] if *byte >= 0x20 => tail,
+                _ => return Err(Fault::at(rest)),
+            };
+        }
+    }
+
+    #[test]
+    fn escapes_are_found_wherever_they_stand() {
+        let pieces = [r"\n", r"\u00e9", r"\\", "\\\"", r"\x", r"\u12", "\n", "\"", "é", r"\\\n\u0041", ""];
+        for first in pieces {
+            for second in pieces {
+                for (before, between, behind) in (0..20).flat_map(|n| [(n, 3, 40), (1, n, 20), (18, n, n), (n, 0, 0)]) {
+                    let plain = |length: usize| "x".repeat(length);
+                    let text = [&plain(before), first, &plain(between), second, &plain(behind), "\", "].concat();
+                    let bytes = text.as_bytes();
+                    assert_eq!(string(bytes), string_by_bytes(bytes), "{text}");
+                    let cut = bytes.get(..bytes.len() - 3).unwrap();
+                    assert_eq!(string(cut), string_by_bytes(cut), "{text}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn members_are_found_without_building() {
         let json = r#" { "a" : 1, "b":{"a":[2]} ,"c\n":"x" , broken"#;

@@ -73,7 +73,7 @@ impl<'e, 'a> Splice<'e, 'a> {
             Some(value) => Some(Cow::Owned(value.to_string())),
             None => {
                 let span = self.envelope.members().get(member)?.value_span.clone();
-                self.envelope.body().get(span).map(Cow::Borrowed)
+                self.envelope.slice(span).map(Cow::Borrowed)
             }
         }
     }
@@ -175,14 +175,14 @@ impl<'e, 'a> Splice<'e, 'a> {
         let mut length = 0;
         self.pieces(&mut |piece| length += piece.len());
         let mut out = Vec::with_capacity(length);
-        self.pieces(&mut |piece| out.extend_from_slice(piece.as_bytes()));
+        self.pieces(&mut |piece| out.extend_from_slice(piece));
         out
     }
 
     /// All pieces of the output, in order. What stands before the first member is kept for whichever
     /// member comes first; every other goes with what separates it from the one before it.
-    fn pieces<'s>(&'s self, sink: &mut impl FnMut(&'s str)) {
-        let body = self.envelope.body();
+    fn pieces<'s>(&'s self, sink: &mut impl FnMut(&'s [u8])) {
+        let body = self.envelope.bytes();
         let slice = |from: usize, to: usize| body.get(from..to).unwrap_or_default();
         let members = self.envelope.members();
         let inside = self.envelope.open() + 1;
@@ -218,9 +218,9 @@ impl<'e, 'a> Splice<'e, 'a> {
         edit: &'s Edit<'e>,
         member: &Member<'a>,
         copied: usize,
-        sink: &mut impl FnMut(&'s str),
+        sink: &mut impl FnMut(&'s [u8]),
     ) -> usize {
-        let body = self.envelope.body();
+        let body = self.envelope.bytes();
         let mut copied = copied;
         if let Some(name) = edit.name {
             sink(body.get(copied..member.name_span.start).unwrap_or_default());
@@ -229,30 +229,30 @@ impl<'e, 'a> Splice<'e, 'a> {
         }
         if let Some(value) = &edit.value {
             sink(body.get(copied..member.value_span.start).unwrap_or_default());
-            sink(value);
+            sink(value.as_bytes());
             copied = member.value_span.end;
         }
         copied
     }
 
-    fn additions<'s>(&'s self, empty: bool, sink: &mut impl FnMut(&'s str)) {
+    fn additions<'s>(&'s self, empty: bool, sink: &mut impl FnMut(&'s [u8])) {
         let mut empty = empty;
         for (name, value) in &self.added {
             if !std::mem::replace(&mut empty, false) {
-                sink(",");
+                sink(b",");
             }
             quoted(name, sink);
-            sink(":");
-            sink(value);
+            sink(b":");
+            sink(value.as_bytes());
         }
     }
 }
 
 /// Names that edits introduce are ours and need no escapes.
-fn quoted<'s>(name: &'s str, sink: &mut impl FnMut(&'s str)) {
-    sink("\"");
-    sink(name);
-    sink("\"");
+fn quoted<'s>(name: &'s str, sink: &mut impl FnMut(&'s [u8])) {
+    sink(b"\"");
+    sink(name.as_bytes());
+    sink(b"\"");
 }
 
 fn object_of(name: &str, json: &str) -> String {

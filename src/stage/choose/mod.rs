@@ -194,7 +194,7 @@ fn ask(route: Option<&Route>, targets: &[Target], asked: &Asked<'_>) -> (Ask, Op
     let among_endpoints = route.and_then(|route| route.affinity) != Some(false)
         && targets.iter().any(|target| !target.deployment.others.is_empty());
     let conversation = || {
-        let envelope = Envelope::restore(asked.body, &asked.parsed.outline).ok()?;
+        let envelope = Envelope::restore(asked.body, &asked.parsed.outline);
         let header = |name: &str| asked.headers.get(name).map(http::HeaderValue::as_bytes);
         affinity::key(&asked.key.tenant.id, header, &envelope)
     };

@@ -17,7 +17,7 @@ use crate::wire::splice::Splice;
 pub(super) fn prepare(client: Shape, source: Source<'_>, target: &Target) -> Result<Prepared> {
     let api =
         target.deployment.provider.embeddings(client, &target.model).ok_or_else(|| no_endpoint(source, target))?;
-    let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
+    let envelope = Envelope::restore(source.body, &source.parsed.outline);
     let request = Request::decode(client, envelope.body())?;
     let mut dropped = Dropped::default();
     let kept = api.shape == client;

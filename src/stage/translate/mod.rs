@@ -134,7 +134,7 @@ fn strictly(source: Source<'_>, target: &Target, prepared: Prepared) -> Result<P
 fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Result<Prepared> {
     let Way { dialect, path, framing, edits } = way(source, target)?;
     let client = source.endpoint.dialect();
-    let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
+    let envelope = Envelope::restore(source.body, &source.parsed.outline);
     let mut splice = Splice::new(&envelope);
     edit(&mut splice, source, target, dialect)?;
     let lane = Lane::choose(lane::Way {

@@ -14,7 +14,7 @@ use crate::wire::splice::Splice;
 /// Writes the request for `target`: the client's bytes where its vendor takes them.
 pub(super) fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
     let api = target.deployment.provider.paths.rerank.ok_or_else(|| no_endpoint(source, target))?;
-    let envelope = Envelope::restore(source.body, &source.parsed.outline)?;
+    let envelope = Envelope::restore(source.body, &source.parsed.outline);
     let request = Request::decode(envelope.body())?;
     let mut dropped = Dropped::default();
     let kept = request.fits(api.shape);

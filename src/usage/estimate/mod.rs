@@ -126,8 +126,8 @@ impl Tally for TextCount {
 fn beyond_ascii(text: &[u8]) -> u64 {
     match text.is_ascii() {
         true => 0,
-        // Sums of single bytes in blocks too short to overflow, which the compiler makes vectors of.
-        false => text.chunks(255).map(|block| u64::from(block.iter().map(|b| b >> 7).sum::<u8>())).sum(),
+        // Sums of single bytes in blocks too short to overflow, of which the compiler makes whole vectors.
+        false => text.chunks(192).map(|block| u64::from(block.iter().map(|b| b >> 7).sum::<u8>())).sum(),
     }
 }
 

@@ -417,3 +417,21 @@ impl Exchange {
         self.end.error = Some(error.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_of_their_moment_and_no_two_are_the_same() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_500_000_123);
+        let ids: HashSet<Uuid> = (0..10_000).map(|_| id_at(at)).collect();
+        assert_eq!(ids.len(), 10_000);
+        for id in ids {
+            let since = id.get_timestamp().map(|time| time.to_unix());
+            assert_eq!((id.get_version_num(), since), (7, Some((1_764_500_000, 123_000_000))), "{id}");
+        }
+    }
+}

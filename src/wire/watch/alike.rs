@@ -117,7 +117,12 @@ impl Alike {
                 Counts::Number => (behind_digits(value)?, *at),
                 _ => {
                     let (tail, escapes) = scan::string(value).ok()?;
-                    each(value.get(..value.len() - tail.len() - 1)?, escapes, *counts);
+                    let string = value.get(..value.len() - tail.len() - 1)?;
+                    // What is no text is mended where frames are read.
+                    if !string.is_ascii() {
+                        simdutf8::basic::from_utf8(string).ok()?;
+                    }
+                    each(string, escapes, *counts);
                     (tail, *at)
                 }
             };
@@ -244,6 +249,9 @@ mod tests {
         for end in 0..first.len() {
             assert!(alike.next(&first.as_bytes()[..end]).is_none(), "{end}");
         }
+        let broken: Vec<u8> = event("*").bytes().map(|byte| if byte == b'*' { 0xff } else { byte }).collect();
+        assert!(alike.next(&broken).is_none() && alike.next_literal(&broken).is_none());
+        assert!(alike.next(event("\u{e9}").as_bytes()).is_some());
         // Its end may go on with the next byte, or was none; or the event stood elsewhere.
         assert!(known(&first.replace('\n', "")).next(first.replace('\n', "").as_bytes()).is_none());
         let mut elsewhere = Alike::default();

@@ -239,3 +239,17 @@ fn how_a_stream_is_cut_changes_nothing() {
         }
     }
 }
+
+#[test]
+fn bytes_that_are_no_text_count_the_same_however_they_are_cut() {
+    let event = |text: &[u8]| [&br#"data: {"choices":[{"delta":{"content":""#[..], text, b"\"}}]}\n\n"].concat();
+    let texts: [&[u8]; 5] = [b"one", b"two", b"\xff\xc3\xff", "caf\u{e9}".as_bytes(), b"\xf0\x9f"];
+    let stream = texts.map(event).concat();
+    let seen = |size: usize| {
+        let (out, it) = watch_in(size, "chat", &stream, false, 1);
+        (out, it.progress().output)
+    };
+    for size in [1, 5, 60] {
+        assert_eq!(seen(size), seen(stream.len()), "in pieces of {size}");
+    }
+}

@@ -20,7 +20,7 @@ const TURN_MS: u64 = 600;
 /// Before any of them, for connections, pools and caches.
 const WARM_UP_MS: u64 = 150;
 /// After which a load has left nothing to do: rows are folded five times a second, exports are made ten times.
-const SETTLE: Duration = Duration::from_millis(500);
+pub(crate) const SETTLE: Duration = Duration::from_millis(500);
 /// Latencies, at the cell's rate.
 const STEADY_ROUNDS: usize = 2;
 const STEADY_MS: u64 = 1200;
@@ -64,7 +64,7 @@ pub(crate) fn run(only: Option<&str>) {
     let mock = mock(&own, None);
     let store = Store::start();
     let dir = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
-    let ground = Ground { mock: mock.port, store: store.as_ref(), dir: dir.clone() };
+    let ground = Ground { mock: mock.port, store: store.as_ref(), dir: dir.clone(), threads: 1 };
     let mut bench = Bench {
         rows: servers(&ground, &own, &weir, plan.in_full),
         direct: Row::full("direct", mock, None),

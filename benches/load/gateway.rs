@@ -63,6 +63,8 @@ pub(crate) struct Ground<'g> {
     pub(crate) store: Option<&'g Store>,
     /// A directory that is for them.
     pub(crate) dir: PathBuf,
+    /// That serve. Of one the server's core is, more have all there are.
+    pub(crate) threads: u32,
 }
 
 impl Ground<'_> {
@@ -75,7 +77,8 @@ impl Ground<'_> {
         std::fs::write(dir.join("prices.yaml"), PRICES).unwrap();
         std::fs::write(&config, self.configuration(part, port, &dir)).unwrap();
         let args = ["run".to_owned(), "-c".to_owned(), config.display().to_string()];
-        Program { counts: counted, files, ..Program::new(SERVER_CORE, program, &args) }.serve(port)
+        let core = (self.threads == 1).then_some(SERVER_CORE);
+        Program { counts: counted, files, ..Program::new(core, program, &args) }.serve(port)
     }
 
     fn configuration(&self, part: Part, port: u16, dir: &Path) -> String {
@@ -92,7 +95,7 @@ impl Ground<'_> {
         let (guards, guarded) = if has(Part::Guards) { (GUARDS, ", guards: [all]") } else { ("", "") };
         let access_log = if has(Part::AccessLog) { format!("\"{dir}/access.log\"") } else { "off".to_owned() };
         format!(
-            r#"server: {{listen: "127.0.0.1:{port}", threads: 1}}
+            r#"server: {{listen: "127.0.0.1:{port}", threads: {threads}}}
 admin: {{listen: "127.0.0.1:0"}}
 state: {{dir: "{dir}/data", ledger: {{enabled: {ledger}}}{shared}}}
 providers:
@@ -116,6 +119,7 @@ tenants:
 prices: {{file: "{dir}/prices.yaml"}}
 telemetry: {{access_log: {access_log}{otlp}}}
 {guards}"#,
+            threads = self.threads,
             ledger = has(Part::Ledger),
             shared = shared.unwrap_or_default(),
         )

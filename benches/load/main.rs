@@ -2,8 +2,9 @@
 //!
 //! `make bench` builds the gateway as it ships (profile `dist`), runs this and prints one table;
 //! `benches/RESULTS.md` says what its rows and columns are. An argument leaves out the rest: a part of the
-//! names of cells (also of those that the table has not, see `cells.rs`), `features` for CPU alone, or
-//! `streams` (`make bench-streams`) for streams that are held.
+//! names of cells (also of those that the table has not, see `cells.rs`), `features` for CPU alone,
+//! `cores` for what a request costs where two threads serve, or `streams` (`make bench-streams`) for streams
+//! that are held.
 //!
 //! One executable has all roles, each a process of its own:
 //! - `mock` answers every format from memory, whole and as streams of 100 events, at once, paced or held;
@@ -28,6 +29,7 @@
 mod bare;
 mod bodies;
 mod cells;
+mod cores;
 mod driver;
 mod gateway;
 mod generate;
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Some("generate") => generate::run(&generate::Job::parse(&args[1..])),
         Some("hold") => hold::run(&hold::Job::parse(&args[1..])),
         Some("streams") => streams::run(),
+        Some("cores") => cores::run(),
         only => driver::run(only),
     }
     ExitCode::SUCCESS

@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) counted: Option<Server>,
     /// All is measured of it, not just its CPU.
     pub(crate) in_full: bool,
+    /// Where the generator is.
+    pub(crate) load_core: Option<u32>,
     /// CPU seconds a second, with nothing to do.
     idle: f64,
     turn: Option<Turn>,
@@ -47,7 +49,17 @@ pub(crate) struct Figures {
 
 impl Row {
     pub(crate) fn new(name: &'static str, server: Server) -> Self {
-        Self { name, server, counted: None, in_full: false, idle: 0.0, turn: None, figures: Figures::default() }
+        let load_core = Some(LOAD_CORE);
+        Self {
+            name,
+            server,
+            counted: None,
+            in_full: false,
+            load_core,
+            idle: 0.0,
+            turn: None,
+            figures: Figures::default(),
+        }
     }
 
     pub(crate) fn full(name: &'static str, server: Server, counted: Option<Server>) -> Self {
@@ -59,7 +71,7 @@ impl Row {
     pub(crate) fn turn(&mut self, own: &Path, job: &Job) {
         self.settle();
         let (begun, cpu) = (Instant::now(), self.server.cpu());
-        let outcome = generate(own, &Job { port: self.server.port, ..*job });
+        let outcome = generate_on(self.load_core, own, &Job { port: self.server.port, ..*job });
         self.figures.requests_per_s = self.figures.requests_per_s.max(per(outcome.requests * 1000, job.ms));
         self.turn = Some(Turn { begun, cpu, requests: outcome.requests });
     }
@@ -116,7 +128,11 @@ pub(crate) fn generator(own: &Path, job: &Job) -> Command {
 }
 
 pub(crate) fn generate(own: &Path, job: &Job) -> Outcome {
-    let out = generator(own, job).stdin(Stdio::null()).output().expect("the generator runs");
+    generate_on(Some(LOAD_CORE), own, job)
+}
+
+fn generate_on(core: Option<u32>, own: &Path, job: &Job) -> Outcome {
+    let out = Program::new(core, own, &job.args()).command().stdin(Stdio::null()).output().expect("the generator runs");
     assert!(out.status.success(), "{}: {}", cells()[job.cell].name(), String::from_utf8_lossy(&out.stderr));
     Outcome::parse(&String::from_utf8_lossy(&out.stdout))
 }

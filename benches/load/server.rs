@@ -12,7 +12,8 @@ const COUNTS: &str = "WEIR_BENCH_COUNTS";
 /// What to start, and where.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
-    pub(crate) core: u32,
+    /// None: wherever the system puts it.
+    pub(crate) core: Option<u32>,
     pub(crate) path: PathBuf,
     pub(crate) args: Vec<String>,
     /// It counts its allocations; of this executable's roles only.
@@ -35,21 +36,22 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Program {
-    pub(crate) fn new(core: u32, path: &Path, args: &[String]) -> Self {
-        Self { core, path: path.to_owned(), args: args.to_vec(), counts: false, files: None }
+    pub(crate) fn new(core: impl Into<Option<u32>>, path: &Path, args: &[String]) -> Self {
+        Self { core: core.into(), path: path.to_owned(), args: args.to_vec(), counts: false, files: None }
     }
 
     /// On its core, where `taskset` and that core are there.
     pub(crate) fn command(&self) -> Command {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let is_pinned = usize::try_from(self.core).is_ok_and(|core| core < cores) && has("taskset", &["--version"]);
+        let is_there = |core: &u32| usize::try_from(*core).is_ok_and(|core| core < cores);
+        let core = self.core.filter(is_there).filter(|_| has("taskset", &["--version"]));
         let mut words: Vec<String> = Vec::new();
         if let Some(files) = self.files {
             words.extend(["sh", "-c", r#"ulimit -n "$0" && exec "$@""#].map(str::to_owned));
             words.push(files.to_string());
         }
-        if is_pinned {
-            words.extend(["taskset".to_owned(), "-c".to_owned(), self.core.to_string()]);
+        if let Some(core) = core {
+            words.extend(["taskset".to_owned(), "-c".to_owned(), core.to_string()]);
         }
         words.push(self.path.display().to_string());
         words.extend(self.args.iter().cloned());

@@ -76,7 +76,7 @@ pub(crate) fn run() {
         let mut direct = Outcome::default();
         for way in Way::ALL {
             let mock = mock(&own, Some(files));
-            let ground = Ground { mock: mock.port, store: None, dir: dir.clone() };
+            let ground = Ground { mock: mock.port, store: None, dir: dir.clone(), threads: 1 };
             let held = held(way, streams, &ground, [&own, &weir], files);
             if way == Way::Direct {
                 direct = held.outcome;

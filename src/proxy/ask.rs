@@ -11,6 +11,7 @@ use super::hooks;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Result};
 use crate::provider::sign::call::Reply;
+use crate::wire::pieces::Pieces;
 
 /// Longer answers are cut off: nothing asked for here is that long.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -58,12 +59,13 @@ async fn exchange(
     (method, path, body): (Method, &str, Bytes),
 ) -> Result<Reply> {
     let http2 = leg.is_http2();
+    let body = Pieces::from(body);
     let head = hooks::own_head(deployment, method, (base, path), &body, http2)?;
     round_trip(leg, head, body).await
 }
 
 /// Sends a request and reads the whole answer.
-pub(super) async fn round_trip(leg: &mut Leg, head: request::Parts, body: Bytes) -> Result<Reply> {
+pub(super) async fn round_trip(leg: &mut Leg, head: request::Parts, body: impl Into<Pieces>) -> Result<Reply> {
     let broken = |e: Box<pingora_core::Error>| {
         Error::new(Kind::UpstreamFailed, "the connection to the provider broke").with_detail(e)
     };

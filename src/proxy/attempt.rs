@@ -20,6 +20,7 @@ use crate::limit::clock;
 use crate::record::Why;
 use crate::route::quota;
 use crate::stage::respond;
+use crate::wire::pieces::Pieces;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// An error answer longer than this is not one.
@@ -33,7 +34,7 @@ const BATCH_BYTES: usize = 16 * 1024;
 /// A request of the provider's, ready to go out.
 pub(super) struct Part {
     pub(super) head: request::Parts,
-    pub(super) body: Bytes,
+    pub(super) body: Pieces,
 }
 
 /// An answer that has proved good.
@@ -121,7 +122,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
         hooks::for_http2(&mut head, &attempt.target.deployment)?;
     }
     if let Some(leg) = &attempt.capture {
-        leg.sent((&head.method, &head.uri, &head.headers), &part.body);
+        leg.sent((&head.method, &head.uri, &head.headers), &part.body.whole());
     }
     // An image or a sound begins when it is ready.
     let patience = if x.passage.is_some() { attempt.timeouts.total } else { attempt.timeouts.first_token };
@@ -154,7 +155,7 @@ async fn send_and_wait(
     attempt: &mut Attempt,
     leg: &mut Leg,
     head: request::Parts,
-    body: Bytes,
+    body: Pieces,
     patience: Duration,
 ) -> Result<(), Broken> {
     let is_out = &mut attempt.sent;

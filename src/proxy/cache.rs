@@ -232,7 +232,8 @@ fn key(x: &Exchange, attempt: &Attempt, rules: &Rules, client: &request::Parts) 
     if !is_plain || has_own_way || !is_alone || rules.wish == Some(Wish::Skip) {
         return None;
     }
-    let body = Envelope::parse(&prepared.body).ok()?;
+    let body = prepared.body.whole();
+    let body = Envelope::parse(&body).ok()?;
     let is_welcome = rules.caching.any || rules.wish.is_some() || x.endpoint.and_then(Endpoint::embeddings).is_some();
     if key::keeps_state(prepared.dialect, &body) || !(is_welcome || key::is_deterministic(&body)) {
         return None;

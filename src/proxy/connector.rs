@@ -33,6 +33,7 @@ use super::pool::{IDLE, Idle, Place};
 use crate::cache::answer::Answer;
 use crate::config::runtime::{BaseUrl, Deployment};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::wire::pieces::Pieces;
 
 /// Providers rotate their edges within minutes; a name is never trusted longer than this.
 pub(super) const REFRESH: Duration = Duration::from_secs(30);
@@ -304,15 +305,17 @@ impl Leg {
     }
 
     /// Sends a request. Where that fails the answer may have come all the same.
-    pub(crate) async fn send(&mut self, head: request::Parts, body: Bytes) -> pingora_core::Result<()> {
+    pub(crate) async fn send(&mut self, head: request::Parts, body: impl Into<Pieces>) -> pingora_core::Result<()> {
+        let body = body.into();
         match &mut self.way {
             Way::One(http1) => http1.send(&head, &body).await,
             Way::Two(http2) => {
                 http2.write_request_header(Box::new(head.into()), body.is_empty())?;
-                if body.is_empty() {
-                    return Ok(());
+                let mut pieces = body.iter().peekable();
+                while let Some(piece) = pieces.next() {
+                    http2.write_request_body(piece.clone(), pieces.peek().is_none()).await?;
                 }
-                http2.write_request_body(body, true).await
+                Ok(())
             }
             Way::Kept(_) => Ok(()),
         }

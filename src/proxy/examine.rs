@@ -161,7 +161,7 @@ async fn one(pools: &Pools, upstream: &Upstream, target: &Target, question: &Que
         Ok(prepared) => prepared,
         Err(error) => return Ok(Finding::No(error.public().to_owned())),
     };
-    let request = (Method::POST, prepared.path.as_ref(), prepared.body.clone());
+    let request = (Method::POST, prepared.path.as_ref(), prepared.body.whole());
     match ask(pools, upstream, &target.deployment, request, WITHIN).await {
         Ok(reply) => Ok(judge(question, &prepared, &reply)),
         Err(error) => Err(error),

@@ -31,6 +31,7 @@ use crate::tenant::credential;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::owned::{self, Owner};
+use crate::wire::pieces::Pieces;
 use crate::wire::{self, Dialect, multipart};
 
 /// As many as most requests have, and more.
@@ -47,7 +48,7 @@ pub(super) fn request_head(
     x: &Exchange,
     attempt: &Attempt,
     client: &request::Parts,
-    body: &[u8],
+    body: &Pieces,
 ) -> Result<request::Parts> {
     let deployment = &attempt.target.deployment;
     let prepared = &attempt.prepared;
@@ -171,7 +172,7 @@ fn credentials(
     head: &mut request::Parts,
     deployment: &Deployment,
     client: &request::Parts,
-    body: &[u8],
+    body: &Pieces,
     x: &Exchange,
 ) -> Result<()> {
     operators_headers(head, deployment);
@@ -187,7 +188,7 @@ fn credentials(
 }
 
 /// The provider's own credential.
-fn sign(head: &mut request::Parts, deployment: &Deployment, body: &[u8]) -> Result<()> {
+fn sign(head: &mut request::Parts, deployment: &Deployment, body: &Pieces) -> Result<()> {
     let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let unsigned = Unsigned {
         method: &head.method,
@@ -222,7 +223,7 @@ pub(super) fn own_head(
     deployment: &Deployment,
     method: Method,
     path: (&str, &str),
-    body: &[u8],
+    body: &Pieces,
     http2: bool,
 ) -> Result<request::Parts> {
     let mut head = bare_head(deployment, method, path, None, http2)?;
@@ -494,7 +495,7 @@ pub(super) fn passing_head(
     let mut head = bare_head(deployment, client.method.clone(), (&deployment.base.path, path), query, false)?;
     vendor_headers(&mut head, client);
     trace_context(&mut head, x, attempt);
-    credentials(&mut head, deployment, client, &[], x)?;
+    credentials(&mut head, deployment, client, &Pieces::default(), x)?;
     Ok(head)
 }
 

@@ -22,6 +22,7 @@ use crate::limit::Admission;
 use crate::record::trace::SpanId;
 use crate::record::{Outcome, Purpose};
 use crate::stage::accept;
+use crate::wire::pieces::Pieces;
 
 /// Heads, and as much of an answer as nobody has read yet.
 const PIPE_BYTES: usize = 16 * 1024;
@@ -46,7 +47,7 @@ impl Gateway {
         Box::pin(async move {
             let (near, far) = tokio::io::duplex(PIPE_BYTES);
             let (mut client, mut session) = (Http1::new(Box::new(near), None), Session::new_h1(Box::new(far)));
-            client.send(&head(x, inner.path)?, &Bytes::new()).await.map_err(Error::internal)?;
+            client.send(&head(x, inner.path)?, &Pieces::default()).await.map_err(Error::internal)?;
             session.downstream_session.read_request().await.map_err(Error::internal)?;
             let mut own = Box::new(Exchange::new(Arc::clone(&x.live)));
             (own.caller, own.user, own.tags) = (x.caller.clone(), x.user.clone(), x.tags.clone());

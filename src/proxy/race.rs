@@ -6,7 +6,6 @@ use std::future::pending;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request;
 use pingora_proxy::Session;
 use tokio::time::{Instant, sleep_until};
@@ -20,6 +19,7 @@ use super::{Gateway, hooks};
 use crate::error::{Error, Result};
 use crate::record::Why;
 use crate::route::attempts::Attempts;
+use crate::wire::pieces::Pieces;
 
 /// Pooled connections that turn out dead before one byte came back.
 const MAX_STALE: u32 = 2;
@@ -162,8 +162,9 @@ async fn parts(client: &request::Parts, x: &Exchange, attempt: &Attempt) -> Resu
         attempt.target.deployment.signer.ready().await?;
     }
     let prepared = &attempt.prepared;
-    let bodies = prepared.earlier.iter().skip(attempt.earlier.len()).chain(std::iter::once(&prepared.body));
-    let part = |body: &Bytes| Ok(Part { head: hooks::request_head(x, attempt, client, body)?, body: body.clone() });
+    let earlier = prepared.earlier.iter().skip(attempt.earlier.len()).map(|body| body.clone().into());
+    let bodies = earlier.chain([prepared.body.clone()]);
+    let part = |body: Pieces| Ok(Part { head: hooks::request_head(x, attempt, client, &body)?, body });
     bodies.map(part).collect()
 }
 

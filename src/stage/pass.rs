@@ -364,13 +364,13 @@ pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Pla
 pub fn prepare(passage: &Passage, parsed: &Parsed, body: &Bytes, target: &Target, like: Prepared) -> Result<Prepared> {
     let rename = !parsed.model.is_empty() && parsed.model != target.model;
     let body = match &passage.form {
-        _ if !rename => body.clone(),
-        Some(form) => Bytes::from(form.with_model(body, &target.model)),
+        _ if !rename => body.clone().into(),
+        Some(form) => form.with_model(body, &target.model).into(),
         None => {
             let envelope = Envelope::restore(body, &parsed.outline);
             let mut splice = Splice::new(&envelope);
             splice.set_text("model", &target.model);
-            Bytes::from(splice.write())
+            splice.write_around(body)
         }
     };
     // The version is part of the base URL where the vendor has it there.

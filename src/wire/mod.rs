@@ -24,6 +24,7 @@ mod lenient;
 pub mod multipart;
 pub mod openai_chat;
 pub mod owned;
+pub mod pieces;
 pub mod rerank;
 pub mod responses;
 pub mod resume;

@@ -1,13 +1,17 @@
-//! Edits of top-level members: one output in one copy, every other byte as it was.
+//! Edits of top-level members: every other byte as it was, copied once at most.
 //!
 //! Big numbers, escapes, white space and the order of members survive, because nothing but the
 //! edited members is looked at. What has to change deeper than [`Splice::set_inside`] reaches is
 //! the translate lane's business.
 
 use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::envelope::{Envelope, Member};
 use super::json::write_text;
+use super::pieces::Pieces;
 use super::scan;
 use crate::error::{Error, Kind, Result};
 
@@ -173,21 +177,55 @@ impl<'e, 'a> Splice<'e, 'a> {
     /// The body with its edits, in a buffer of exactly its size.
     pub fn write(&self) -> Vec<u8> {
         let mut length = 0;
-        self.pieces(&mut |piece| length += piece.len());
+        self.parts(&mut |part| length += self.bytes_of(&part).len());
         let mut out = Vec::with_capacity(length);
-        self.pieces(&mut |piece| out.extend_from_slice(piece));
+        self.parts(&mut |part| out.extend_from_slice(self.bytes_of(&part)));
         out
     }
 
-    /// All pieces of the output, in order. What stands before the first member is kept for whichever
+    /// The same, with what stands before the first edit and behind the last shared with `body`, the bytes
+    /// that the envelope is of.
+    pub fn write_around(&self, body: &Bytes) -> Pieces {
+        let (mut before, mut behind, mut written) = (0..0, 0..0, Vec::new());
+        let mut is_edited = false;
+        self.parts(&mut |part| match part {
+            Part::Kept(kept) if !is_edited && kept.start == before.end => before.end = kept.end,
+            Part::Kept(kept) if kept.start == behind.end => behind.end = kept.end,
+            // What was kept last is not the last of all.
+            part => {
+                written.extend_from_slice(self.kept(&std::mem::take(&mut behind)));
+                is_edited = true;
+                match part {
+                    Part::Kept(kept) => behind = kept,
+                    Part::New(new) => written.extend_from_slice(new),
+                }
+            }
+        });
+        let share = |kept: Range<usize>| if kept.end <= body.len() { body.slice(kept) } else { Bytes::new() };
+        Pieces::around(share(before), written, share(behind))
+    }
+
+    fn kept(&self, kept: &Range<usize>) -> &'a [u8] {
+        self.envelope.bytes().get(kept.clone()).unwrap_or_default()
+    }
+
+    fn bytes_of<'s>(&self, part: &Part<'s>) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        match part {
+            Part::Kept(kept) => self.kept(kept),
+            Part::New(new) => new,
+        }
+    }
+
+    /// All parts of the output, in order. What stands before the first member is kept for whichever
     /// member comes first; every other goes with what separates it from the one before it.
-    fn pieces<'s>(&'s self, sink: &mut impl FnMut(&'s [u8])) {
-        let body = self.envelope.bytes();
-        let slice = |from: usize, to: usize| body.get(from..to).unwrap_or_default();
+    fn parts<'s>(&'s self, sink: &mut impl FnMut(Part<'s>)) {
         let members = self.envelope.members();
         let inside = self.envelope.open() + 1;
         let first_at = members.first().map_or(inside, |m| m.name_span.start);
-        sink(slice(0, first_at));
+        keep(0..first_at, sink);
         let mut copied = first_at;
         let mut behind = inside;
         let mut empty = true;
@@ -195,64 +233,71 @@ impl<'e, 'a> Splice<'e, 'a> {
             let edit = self.edit_of(at);
             if edit.is_some_and(|edit| edit.removed) {
                 // What was not copied up to here ends with the member before.
-                sink(slice(copied, behind.max(copied)));
+                keep(copied..behind, sink);
                 copied = member.value_span.end;
             } else if empty && copied < member.name_span.start {
                 // The first to stay: without the comma before it.
                 copied = member.name_span.start;
             }
             if let Some(edit) = edit.filter(|edit| !edit.removed) {
-                copied = self.edited(edit, member, copied, sink);
+                copied = edited(edit, member, copied, sink);
             }
             empty &= edit.is_some_and(|edit| edit.removed);
             behind = member.value_span.end;
         }
-        sink(slice(copied, behind.max(copied)));
+        keep(copied..behind, sink);
         self.additions(empty, sink);
-        sink(slice(behind, body.len()));
+        keep(behind..self.envelope.bytes().len(), sink);
     }
 
-    /// One edited member: gives back up to where the body is copied.
-    fn edited<'s>(
-        &'s self,
-        edit: &'s Edit<'e>,
-        member: &Member<'a>,
-        copied: usize,
-        sink: &mut impl FnMut(&'s [u8]),
-    ) -> usize {
-        let body = self.envelope.bytes();
-        let mut copied = copied;
-        if let Some(name) = edit.name {
-            sink(body.get(copied..member.name_span.start).unwrap_or_default());
-            quoted(name, sink);
-            copied = member.name_span.end;
-        }
-        if let Some(value) = &edit.value {
-            sink(body.get(copied..member.value_span.start).unwrap_or_default());
-            sink(value.as_bytes());
-            copied = member.value_span.end;
-        }
-        copied
-    }
-
-    fn additions<'s>(&'s self, empty: bool, sink: &mut impl FnMut(&'s [u8])) {
+    fn additions<'s>(&'s self, empty: bool, sink: &mut impl FnMut(Part<'s>)) {
         let mut empty = empty;
         for (name, value) in &self.added {
             if !std::mem::replace(&mut empty, false) {
-                sink(b",");
+                sink(Part::New(b","));
             }
             quoted(name, sink);
-            sink(b":");
-            sink(value.as_bytes());
+            sink(Part::New(b":"));
+            sink(Part::New(value.as_bytes()));
         }
     }
 }
 
+/// A part of the output.
+enum Part<'s> {
+    /// A range of the body.
+    Kept(Range<usize>),
+    New(&'s [u8]),
+}
+
+/// Nothing, where the range is none.
+fn keep<'s>(kept: Range<usize>, sink: &mut impl FnMut(Part<'s>)) {
+    if !kept.is_empty() {
+        sink(Part::Kept(kept));
+    }
+}
+
+/// One edited member: gives back up to where the body is copied.
+fn edited<'s>(edit: &'s Edit<'_>, member: &Member<'_>, copied: usize, sink: &mut impl FnMut(Part<'s>)) -> usize {
+    let mut copied = copied;
+    if let Some(name) = edit.name {
+        keep(copied..member.name_span.start, sink);
+        quoted(name, sink);
+        copied = member.name_span.end;
+    }
+    if let Some(value) = &edit.value {
+        keep(copied..member.value_span.start, sink);
+        sink(Part::New(value.as_bytes()));
+        copied = member.value_span.end;
+    }
+    copied
+}
+
 /// Names that edits introduce are ours and need no escapes.
-fn quoted<'s>(name: &'s str, sink: &mut impl FnMut(&'s [u8])) {
-    sink(b"\"");
-    sink(name.as_bytes());
-    sink(b"\"");
+fn quoted<'s>(name: &'s str, sink: &mut impl FnMut(Part<'s>)) {
+    sink(Part::New(b"\""));
+    sink(Part::New(name.as_bytes()));
+    sink(Part::New(b"\""));
 }
 
 fn object_of(name: &str, json: &str) -> String {
@@ -270,6 +315,7 @@ mod tests {
         let out = splice.write();
         assert_eq!(out.len(), out.capacity());
         Envelope::parse(&out).unwrap();
+        assert_eq!(splice.write_around(&Bytes::copy_from_slice(body.as_bytes())).whole(), out);
         String::from_utf8(out).unwrap()
     }
 

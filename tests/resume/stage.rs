@@ -102,7 +102,7 @@ fn an_answer_goes_on_at_a_target_of_another_format() {
 
     let said = answer.said().unwrap();
     let prepared = prepare_continued(asked.source(), &second, &said).unwrap();
-    let body: Value = serde_json::from_slice(&prepared.body).unwrap();
+    let body: Value = serde_json::from_slice(&prepared.body.whole()).unwrap();
     assert_eq!(body["messages"][1], serde_json::json!({"role": "assistant", "content": said.told()}));
     answer.resume(&prepared, &second);
     assert!(answer.error().is_none() && !answer.is_broken());
@@ -126,7 +126,7 @@ fn a_target_of_the_same_format_is_told_how_too() {
     let (mut answer, mut out) = (asked.answer(&prepared, &first, true), Vec::new());
     read(&mut answer, &FIRST.chunks(Dialect::OpenAiChat)[..3], &mut out);
     let prepared = prepare_continued(asked.source(), &second, &answer.said().unwrap()).unwrap();
-    let body: Value = serde_json::from_slice(&prepared.body).unwrap();
+    let body: Value = serde_json::from_slice(&prepared.body.whole()).unwrap();
     assert_eq!((&body["model"], &body["stream"]), (&Value::from("qwen"), &Value::from(true)));
     assert_eq!(body["continue_final_message"], true);
     // Nobody was there to go on.

@@ -131,7 +131,7 @@ fn spliced(kib: usize) -> Round {
         let is_set = splice.set_inside("stream_options", "include_usage", "true").is_ok();
         // Whether any of it has to be looked at deeper is asked of each body whose format stays.
         let is_plain = !Bridge::may_change(body.as_bytes(), Abilities::UNKNOWN, &Quirks::NONE);
-        if is_set && is_plain { splice.write().len() } else { 0 }
+        if is_set && is_plain { splice.write_around(&body).len() } else { 0 }
     })
 }
 

@@ -25,6 +25,7 @@ use self::sigv4::SigV4;
 use super::Auth;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::wire::pieces::Pieces;
 
 /// The credential of one deployment, ready to be put on requests.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ pub struct Unsigned<'r> {
     /// As it goes out, query included.
     pub path_and_query: &'r str,
     pub headers: &'r HeaderMap,
-    pub body: &'r [u8],
+    pub body: &'r Pieces,
 }
 
 impl Signer {

@@ -111,7 +111,8 @@ impl SigV4 {
         let signed = request.headers.iter().filter(|(name, _)| is_signed(name.as_str()));
         let signed = signed.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let headers = signed.chain([("host", request.authority)]);
-        let signable = SignableRequest::new(request.method.as_str(), url, headers, SignableBody::Bytes(request.body))
+        let body = request.body.whole();
+        let signable = SignableRequest::new(request.method.as_str(), url, headers, SignableBody::Bytes(&body))
             .map_err(Error::internal)?;
         let (instructions, _) = sign(signable, &params).map_err(Error::internal)?.into_parts();
         let header = |(name, value): (&str, &str)| {
@@ -149,7 +150,7 @@ mod tests {
             authority: "bedrock-runtime.eu-west-1.amazonaws.com",
             path_and_query: path,
             headers: &headers,
-            body: b"{}",
+            body: &b"{}".to_vec().into(),
         };
         let signer = SigV4::new("bedrock", "eu-west-1", keys);
         // 2015-08-30 12:36:00

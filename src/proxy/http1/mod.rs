@@ -19,6 +19,7 @@ use pingora_timeout::fast_timeout::fast_timeout;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::wire::chunked::Chunked;
+use crate::wire::pieces::Pieces;
 
 mod head;
 #[cfg(test)]
@@ -95,33 +96,35 @@ impl Http1 {
     }
 
     /// Sends a request. Where that fails the answer may have come all the same.
-    pub(super) async fn send(&mut self, head: &request::Parts, body: &Bytes) -> Result<()> {
+    pub(super) async fn send(&mut self, head: &request::Parts, body: &Pieces) -> Result<()> {
         (self.head, self.body, self.keeps, self.is_sent) = (None, Body::Unknown, false, false);
         (self.answers_head, self.read_patience) = (head.method == Method::HEAD, None);
-        let behind = if body.len() <= COPIED_BYTES { body.len() } else { 0 };
-        let mut first = head::write(head, body.len(), behind);
-        first.extend_from_slice(body.get(..behind).unwrap_or_default());
-        let rest = body.get(behind..).unwrap_or_default();
-        self.write(&first, rest).await?;
+        let is_short = body.len() <= COPIED_BYTES;
+        let mut first = head::write(head, body.len(), if is_short { body.len() } else { 0 });
+        let mut beside = body.slices();
+        if is_short {
+            std::mem::take(&mut beside).iter().for_each(|piece| first.extend_from_slice(piece));
+        }
+        self.write(&first, beside).await?;
         self.is_sent = true;
         Ok(())
     }
 
-    /// Writes one behind the other, both at once where the system takes so much. Each write that gets
+    /// Writes one behind the other, all at once where the system takes so much. Each write that gets
     /// anywhere has its time.
-    async fn write(&mut self, first: &[u8], second: &[u8]) -> Result<()> {
-        let (stream, mut both) = (&mut self.stream, Buf::chain(first, second));
-        while both.has_remaining() {
+    async fn write(&mut self, first: &[u8], [second, third, fourth]: [&[u8]; 3]) -> Result<()> {
+        let (stream, mut all) = (&mut self.stream, Buf::chain(first, Buf::chain(second, Buf::chain(third, fourth))));
+        while all.has_remaining() {
             let written = poll_fn(|cx| {
-                let mut slices = [IoSlice::new(&[]); 2];
-                match both.chunks_vectored(&mut slices) {
-                    0 | 1 => Pin::new(&mut *stream).poll_write(cx, both.chunk()),
-                    _ => Pin::new(&mut *stream).poll_write_vectored(cx, &slices),
+                let mut slices = [IoSlice::new(&[]); 4];
+                match all.chunks_vectored(&mut slices) {
+                    0 | 1 => Pin::new(&mut *stream).poll_write(cx, all.chunk()),
+                    count => Pin::new(&mut *stream).poll_write_vectored(cx, slices.get(..count).unwrap_or_default()),
                 }
             });
             match in_time(self.write_patience, written).await? {
                 0 => return Err(unsent(ErrorKind::WriteZero.into())),
-                written => both.advance(written),
+                written => all.advance(written),
             }
         }
         in_time(self.write_patience, stream.flush()).await

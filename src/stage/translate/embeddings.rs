@@ -32,7 +32,7 @@ pub(super) fn prepare(client: Shape, source: Source<'_>, target: &Target) -> Res
     Ok(Prepared {
         lane,
         path: rendered(api.path, target),
-        body,
+        body: body.into(),
         dropped,
         turn: Some(Turn::Embeddings(embeddings::Turn { client, upstream: api.shape, encoding: request.encoding })),
         earlier: bodies,

@@ -19,6 +19,7 @@ use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
 use crate::wire::json::Str;
 use crate::wire::lane::{self, Lane};
+use crate::wire::pieces::Pieces;
 use crate::wire::resume;
 use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
@@ -37,7 +38,7 @@ pub struct Prepared {
     /// Below the deployment's base URL; a query may follow.
     pub path: Cow<'static, str>,
     pub framing: Framing,
-    pub body: Bytes,
+    pub body: Pieces,
     /// What the target cannot express, in the client's spelling.
     pub dropped: Dropped,
     /// Between the formats, where they differ.
@@ -68,7 +69,7 @@ impl Prepared {
             lane: Lane::Pass,
             path: Cow::Borrowed(""),
             framing: Framing::Sse,
-            body: Bytes::new(),
+            body: Pieces::default(),
             dropped: Dropped::default(),
             bridge: None,
             turn: None,
@@ -145,10 +146,10 @@ fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Resul
     });
     let mut dropped = Dropped::default();
     let (body, bridge) = match lane {
-        Lane::Pass => (source.body.clone(), None),
+        Lane::Pass => (source.body.clone().into(), None),
         Lane::Splice => {
             as_vendor(edits, &mut splice, source, &mut dropped);
-            (Bytes::from(splice.write()), None)
+            (splice.write_around(source.body), None)
         }
         Lane::Translate => {
             let (mut body, bridge) = translate(source, dialect, envelope.body(), target, said, &mut dropped)?;
@@ -158,7 +159,7 @@ fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Resul
                 as_vendor(edits, &mut splice, source, &mut dropped);
                 body = splice.write();
             }
-            (Bytes::from(body), Some(Arc::new(bridge)))
+            (body.into(), Some(Arc::new(bridge)))
         }
     };
     Ok(Prepared {

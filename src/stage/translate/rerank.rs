@@ -1,7 +1,5 @@
 //! Requests for a ranking.
 
-use bytes::Bytes;
-
 use super::{Prepared, Source, Turn, no_endpoint, rendered};
 use crate::error::Result;
 use crate::stage::route::Target;
@@ -23,9 +21,9 @@ pub(super) fn prepare(source: Source<'_>, target: &Target) -> Result<Prepared> {
         splice.set_text("model", &target.model);
     }
     let (lane, body) = match (kept, splice.is_empty()) {
-        (true, true) => (Lane::Pass, source.body.clone()),
-        (true, false) => (Lane::Splice, Bytes::from(splice.write())),
-        (false, _) => (Lane::Translate, Bytes::from(request.encode(api.shape, &target.model, &mut dropped)?)),
+        (true, true) => (Lane::Pass, source.body.clone().into()),
+        (true, false) => (Lane::Splice, splice.write_around(source.body)),
+        (false, _) => (Lane::Translate, request.encode(api.shape, &target.model, &mut dropped)?.into()),
     };
     Ok(Prepared {
         lane,

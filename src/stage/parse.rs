@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 
 use super::accept::{Endpoint, gemini_call};
+use super::bounds::Bounds;
 use super::user;
 use crate::config::attempts::Patience;
 use crate::config::read::{Period, Scalar as _};
@@ -137,12 +138,10 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
     // Token numbers are no text, so the estimate has not seen them.
     let token_input = match endpoint {
         Endpoint::Embeddings => envelope.present("input").map_or(0, given_tokens),
+        Endpoint::Completions => envelope.present("prompt").map_or(0, given_tokens),
         _ => 0,
     };
-    let bounds = match &call {
-        Some(_) => Bounds::of_gemini(&envelope),
-        None => Bounds { choices: envelope.choices(), max_output_tokens: envelope.max_output_tokens() },
-    };
+    let bounds = Bounds::of(endpoint, &envelope);
     Ok(Parsed {
         model,
         stream: generates && stream,
@@ -165,27 +164,6 @@ fn service_tier(endpoint: Endpoint, envelope: &Envelope<'_>) -> Option<String> {
     let speed = || envelope.string("speed").filter(|_| endpoint == Endpoint::Messages);
     let tier = speed().or_else(|| envelope.string("service_tier"))?;
     Some(tier.text().into_owned())
-}
-
-/// How much the client wants at most.
-struct Bounds {
-    choices: u64,
-    max_output_tokens: Option<u64>,
-}
-
-impl Bounds {
-    /// Gemini has them in its configuration.
-    fn of_gemini(envelope: &Envelope<'_>) -> Self {
-        let config = ["generationConfig", "generation_config"].iter().find_map(|name| envelope.present(name));
-        let number = |names: [&str; 2]| -> Option<u64> {
-            let value = names.iter().find_map(|name| scan::member(config?, name))?;
-            value.trim_matches('"').parse().ok()
-        };
-        Self {
-            choices: number(["candidateCount", "candidate_count"]).unwrap_or(1).max(1),
-            max_output_tokens: number(["maxOutputTokens", "max_output_tokens"]),
-        }
-    }
 }
 
 /// `alt=sse`, or `$alt=sse`, as any of the parameters.

@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::provider::Pass;
 use crate::usage::estimate::estimate_request;
 use crate::wire::Dialect;
-use crate::wire::envelope::{Envelope, Outline};
+use crate::wire::envelope::{Envelope, Outline, amount};
 use crate::wire::json::Str;
 use crate::wire::multipart::{self, Form};
 use crate::wire::owned::{self, Taken};
@@ -162,7 +162,8 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
             parsed.stream = envelope.stream()?;
             parsed.input_estimate_tokens = estimate_request(&envelope);
             parsed.user = user::of_body(&envelope);
-            parsed.images = if passage.lists_images { envelope.choices() } else { 0 };
+            parsed.images =
+                if passage.lists_images { envelope.present("n").and_then(amount).unwrap_or(1).max(1) } else { 0 };
         }
         if call.pass == Pass::Speech {
             passage.characters = std::str::from_utf8(asked.body).ok().and_then(spoken);

@@ -213,25 +213,22 @@ impl<'a> Envelope<'a> {
         self.present("stream_options").and_then(|json| scan::member(json, "include_usage")) == Some("true")
     }
 
-    /// A whole number; anything else is left for the upstream to judge.
-    pub fn number(&self, name: &str) -> Option<u64> {
-        self.present(name)?.parse().ok()
-    }
-
-    /// The bound on output tokens, in whichever spelling it is given.
-    pub fn max_output_tokens(&self) -> Option<u64> {
-        ["max_completion_tokens", "max_output_tokens", "max_tokens"].iter().find_map(|name| self.number(name))
-    }
-
-    /// Answers wanted.
-    pub fn choices(&self) -> u64 {
-        self.number("n").unwrap_or(1).max(1)
-    }
-
     /// A member that is a string.
     pub fn string(&self, name: &str) -> Option<Str<'a>> {
         Str::from_raw(self.present(name)?)
     }
+}
+
+/// A number of things, as any server may read it: also `10.0`, `2e5` and `"100"`, rounded up. What is below
+/// zero or no number is none.
+pub fn amount(json: &str) -> Option<u64> {
+    let text = json.trim_matches('"');
+    if let Ok(whole) = text.parse() {
+        return Some(whole);
+    }
+    let number = text.parse::<f64>().ok().filter(|number| *number >= 0.0)?;
+    // Too large for 64 bits is as large as can be.
+    Some(format!("{:.0}", number.ceil()).parse().unwrap_or(u64::MAX))
 }
 
 fn text_at(bytes: &[u8], span: Range<usize>) -> Option<&str> {
@@ -287,7 +284,10 @@ mod tests {
         let it = parse(body);
         assert_eq!(it.model().unwrap().text(), "a/b\u{e9}");
         assert!(it.stream().unwrap());
-        assert_eq!((it.choices(), it.max_output_tokens(), it.number("x")), (3, Some(7), None));
+        assert_eq!(
+            ["n", "max_tokens", "x", "y"].map(|name| it.present(name)),
+            [Some("3"), Some("7"), Some("1e400"), None]
+        );
         assert_eq!(it.value("messages"), Some("[{\"content\":\"hi \\n x\"}]"));
         let member = it.get("model").unwrap();
         assert_eq!(body.get(member.name_span.clone()), Some("\"model\""));
@@ -358,7 +358,6 @@ mod tests {
         assert!(!parse(r#"{"stream":null}"#).stream().unwrap());
         assert!(parse(r#"{"stream_options":{"include_usage":true}}"#).stream_usage());
         assert!(!parse(r#"{"stream_options":{"include_usage":null}}"#).stream_usage());
-        assert_eq!(parse(r#"{"max_tokens":-1,"user":"u"}"#).max_output_tokens(), None);
         assert_eq!(parse(r#"{"user":"u"}"#).string("user").unwrap().text(), "u");
     }
 }

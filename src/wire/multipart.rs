@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::envelope::amount;
 use crate::error::{Error, Kind, Result};
 
 /// No form of these APIs has so many.
@@ -105,7 +106,7 @@ impl Form {
 
     /// How many answers are wanted, one where it says nothing that can be read.
     pub fn count(&self, body: &[u8]) -> u64 {
-        word(body, self.n.as_ref()).and_then(|word| word.parse().ok()).unwrap_or(1)
+        word(body, self.n.as_ref()).and_then(amount).unwrap_or(1).max(1)
     }
 
     /// The form with another model.

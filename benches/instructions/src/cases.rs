@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use weir::config::budget::{Budget, Per, Period, Unit};
 use weir::config::limits::Limits;
@@ -16,7 +17,7 @@ use weir::usage::estimate::estimate_request;
 use weir::usage::price::{Charge, PicoUsd, PriceTable};
 use weir::usage::tokens::{Usage, UsageSource};
 use weir::wire::bridge::Bridge;
-use weir::wire::envelope::Envelope;
+use weir::wire::envelope::{Envelope, amount};
 use weir::wire::frames::Framing;
 use weir::wire::seal::Seal;
 use weir::wire::splice::Splice;
@@ -115,22 +116,22 @@ fn parsed(kib: usize) -> Round {
     Box::new(move || {
         let Ok(envelope) = Envelope::parse(black_box(body.as_bytes())) else { return 0 };
         let is_read = envelope.model().is_ok() && envelope.stream().is_ok_and(|stream| !stream);
-        let tokens = estimate_request(&envelope) + envelope.max_output_tokens().unwrap_or(0) + envelope.choices();
+        let tokens = estimate_request(&envelope) + envelope.present("max_tokens").and_then(amount).unwrap_or(0);
         black_box(envelope.outline());
         if is_read { usize::from(tokens > 0) } else { 0 }
     })
 }
 
 fn spliced(kib: usize) -> Round {
-    let body = request(CHAT, kib);
-    let outline = Envelope::parse(body.as_bytes()).expect("a request").outline();
+    let body = Bytes::from(request(CHAT, kib));
+    let outline = Envelope::parse(&body).expect("a request").outline();
     Box::new(move || {
-        let envelope = Envelope::restore(black_box(body.as_bytes()), &outline);
+        let envelope = Envelope::restore(black_box(&body), &outline);
         let mut splice = Splice::new(&envelope);
         splice.set_text("model", "gpt-4o-mini");
         let is_set = splice.set_inside("stream_options", "include_usage", "true").is_ok();
         // Whether any of it has to be looked at deeper is asked of each body whose format stays.
-        let is_plain = !Bridge::may_change(body.as_bytes(), Abilities::UNKNOWN, &Quirks::NONE);
+        let is_plain = !Bridge::may_change(&body, Abilities::UNKNOWN, &Quirks::NONE);
         if is_set && is_plain { splice.write_around(&body).len() } else { 0 }
     })
 }

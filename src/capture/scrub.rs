@@ -37,8 +37,9 @@ const KEYS: [&str; 22] = [
     "glpat-",
     "xox",
 ];
-/// State of a conversation under our own seal: whoever has the tenant's key could send it again.
-const SEAL: &str = "weirseal1-";
+/// State of a conversation under our own seal, plain and in base64: whoever has the tenant's key could send it
+/// again.
+const SEALS: [&str; 2] = ["weirseal1-", "d2VpcnNlYWwx"];
 const TOKEN: &str = "eyJ";
 const SHORTEST_TOKEN_BYTES: usize = 40;
 
@@ -113,8 +114,8 @@ fn keys(text: &str, found: &mut Vec<Found>) {
         let start = behind_escape(text, place.start);
         let behind = text.get(start..place.end).unwrap_or_default();
         let is_bearer = before.eq_ignore_ascii_case("bearer") && word.len() >= SHORTEST_BEARER_BYTES;
-        if let Some(at) = word.find(SEAL) {
-            found.push((place.start + at + SEAL.len()..place.end, "[sealed]"));
+        if let Some(at) = SEALS.iter().find_map(|seal| Some(word.find(seal)? + seal.len())) {
+            found.push((place.start + at..place.end, "[sealed]"));
         } else if is_key(behind) {
             found.push((start..place.end, REDACTED));
         } else if is_bearer || is_key(word) {
@@ -218,6 +219,7 @@ mod tests {
             ("weir_abcdefgh_0123456789012345", "[redacted]"),
             ("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2EifQ.c2ln", "[redacted]"),
             ("call_1-weirseal1-QUJD-x", "call_1-weirseal1-[sealed]"),
+            ("\"d2VpcnNlYWwxLVFVSkQ\"", "\"d2VpcnNlYWwx[sealed]\""),
             (
                 "-----BEGIN RSA PRIVATE KEY-----\\nMIIE\\n-----END RSA PRIVATE KEY----- after",
                 "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY----- after",

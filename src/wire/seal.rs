@@ -17,15 +17,19 @@
 
 use std::sync::{Arc, LazyLock};
 
+use aho_corasick::AhoCorasick;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use memchr::memmem::Finder;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 const MARK: &str = "weirseal1-";
+/// How it begins where a format takes signatures in base64 only (Gemini).
+pub(in crate::wire) const PACKED_MARK: &str = "d2VpcnNlYWwx";
 /// Between an id of the provider's and the state sealed behind it.
 const JOINT: &str = "-weirseal1-";
+/// As many letters of base64 hold the mark and the 28 letters behind it.
+const PACKED_LETTERS: usize = 52;
 const TAG_BYTES: usize = 16;
 const NAME_BYTES: usize = 4;
 const BLOCK_BYTES: usize = 64;
@@ -55,6 +59,9 @@ pub struct Opened {
     pub is_own: bool,
     pub payload: Vec<u8>,
 }
+
+/// Both forms in one search. Built once: that costs more than a search of most bodies.
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new([MARK, PACKED_MARK]).ok());
 
 impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,6 +107,14 @@ fn first<const N: usize>(hash: impl IntoIterator<Item = u8>) -> [u8; N] {
         *to = from;
     }
     out
+}
+
+/// Which key made what stands here.
+fn maker_of(seal: &[u8]) -> Option<[u8; NAME_BYTES]> {
+    // The tag and the name are 20 bytes: 27 letters if that is all, else the first of 28.
+    let sealed = seal.get(MARK.len()..)?;
+    let bytes = [28, 27].into_iter().find_map(|letters| URL_SAFE_NO_PAD.decode(sealed.get(..letters)?).ok())?;
+    Some(first(bytes.get(TAG_BYTES..TAG_BYTES + NAME_BYTES)?.iter().copied()))
 }
 
 /// What is proved of an id. No tenant has a line feed in its name, so nothing can be read two ways.
@@ -186,18 +201,18 @@ impl Seal {
 
     /// Whether a request body may hold a sealed signature or id: cheap, and never wrong with `false`.
     pub fn may_be_in(body: &[u8]) -> bool {
-        // Built once: that costs more than a search of most bodies.
-        static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
-        FINDER.find(body).is_some()
+        FINDER.as_ref().is_none_or(|finder| finder.is_match(body))
     }
 
     /// Which key made the last seal in a request body: that of the latest turn.
     pub fn last_maker(body: &[u8]) -> Option<[u8; NAME_BYTES]> {
-        // The tag and the name are 20 bytes: 27 letters if that is all, else the first of 28.
-        let at = memchr::memmem::rfind(body, MARK.as_bytes())?;
-        let sealed = body.get(at + MARK.len()..)?;
-        let bytes = [28, 27].into_iter().find_map(|letters| URL_SAFE_NO_PAD.decode(sealed.get(..letters)?).ok())?;
-        Some(first(bytes.get(TAG_BYTES..TAG_BYTES + NAME_BYTES)?.iter().copied()))
+        let found = FINDER.as_ref()?.find_iter(body).last()?;
+        let rest = body.get(found.start()..)?;
+        if rest.starts_with(MARK.as_bytes()) {
+            return maker_of(rest);
+        }
+        let letters = rest.iter().take(PACKED_LETTERS).take_while(|letter| letter.is_ascii_alphanumeric()).count();
+        maker_of(&STANDARD_NO_PAD.decode(rest.get(..letters)?).ok()?)
     }
 
     /// Whether its own key has that name.
@@ -208,6 +223,8 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
@@ -218,6 +235,21 @@ mod tests {
         assert!(other.is_maker(maker) && !one.is_maker(maker));
         assert_eq!(Seal::last_maker(b"nothing"), None);
         assert_eq!(Seal::last_maker(b"weirseal1-short"), None);
+    }
+
+    /// Gemini's format takes signatures in base64 only.
+    #[test]
+    fn a_seal_in_base64_is_seen_and_its_maker_told() {
+        let (one, other) = (Seal::new("one", b"k"), Seal::new("other", b"k"));
+        for payload in [&b""[..], b"s", b"a longer signature"] {
+            let packed = STANDARD.encode(one.close(payload));
+            assert!(packed.starts_with(PACKED_MARK), "{packed}");
+            let body = format!("{{\"a\":\"{}\",\"thoughtSignature\":\"{packed}\"}}", other.close(b"earlier"));
+            assert!(Seal::may_be_in(packed.as_bytes()));
+            assert!(Seal::last_maker(body.as_bytes()).is_some_and(|maker| one.is_maker(maker)), "{body}");
+        }
+        assert!(!Seal::may_be_in(b"d2VpcnNlYWw and weirseal1"));
+        assert_eq!(Seal::last_maker(b"d2VpcnNlYWwx"), None);
     }
 
     fn opened(is_own: bool, payload: &[u8]) -> Option<Opened> {

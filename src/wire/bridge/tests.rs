@@ -1,10 +1,13 @@
 #![expect(clippy::disallowed_types, reason = "tests look at JSON as a tree")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::wire::ir::{Arguments, At, Delta, Event, Part, PartKind, PartStart};
 use crate::wire::json::{Raw, Str};
+use crate::wire::seal::PACKED_MARK;
 use crate::wire::{Thinking, decode_request, encode_request};
 
 fn seal() -> Seal {
@@ -247,6 +250,20 @@ fn calls_and_results_are_paired() {
             "c5: Error:\nno result",
         ]
     );
+}
+
+/// Gemini's clients get seals in base64, so a body that could pass as it is may hold one all the same.
+#[test]
+fn no_seal_reaches_gemini_from_its_own_clients() {
+    let sealed = STANDARD.encode(Seal::new("other", b"k").close(b"its signature"));
+    let body = json!({"contents": [
+        {"role": "user", "parts": [{"text": "go"}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": sealed}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"r": 1}}}]}]});
+    assert!(Bridge::may_change(body.to_string().as_bytes(), Abilities::UNKNOWN, &Quirks::NONE));
+    let (sent, _) = sent(Dialect::Gemini, Dialect::Gemini, &body, Abilities::UNKNOWN).unwrap();
+    let sent = sent.to_string();
+    assert!(sent.contains("functionCall") && !sent.contains(PACKED_MARK), "{sent}");
 }
 
 #[test]

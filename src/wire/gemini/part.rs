@@ -9,7 +9,7 @@ use crate::wire::ir::{Arguments, At, Media, Part, PartKind};
 use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::lenient::{Value, filled, is_object, items, read, text};
 use crate::wire::scan;
-use crate::wire::seal::Seal;
+use crate::wire::seal::{PACKED_MARK, Seal};
 use crate::wire_object;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -96,8 +96,7 @@ impl Calls {
 /// A signature as it is kept: a seal of ours, which stands here in base64, or the provider's own.
 pub(super) fn signature(value: Value<'_>) -> Option<Str<'_>> {
     let own = filled(value)?;
-    // `weirseal` in base64, whatever follows.
-    if own.escaped().starts_with("d2VpcnNlYWwx") {
+    if own.escaped().starts_with(PACKED_MARK) {
         let bytes = STANDARD.decode(own.escaped()).or_else(|_| URL_SAFE.decode(own.escaped())).ok()?;
         let plain = String::from_utf8(bytes).ok().filter(|plain| Seal::is_sealed(plain));
         return Some(plain.map_or(own, |plain| Str::from_text(&plain)));

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::json::{Raw, Rest, Str};
+pub use super::media::{Media, data_url};
 use super::{Dialect, scan};
 use crate::usage::tokens::Usage;
 
@@ -304,47 +305,6 @@ pub enum PartKind<'a> {
         tag: Str<'a>,
         json: Raw<'a>,
     },
-}
-
-/// Where an image or a document comes from.
-#[derive(Debug, Clone)]
-pub enum Media<'a> {
-    /// `data` is base64, without quotes.
-    Base64 {
-        mime: Cow<'a, str>,
-        data: Cow<'a, str>,
-    },
-    Url(Str<'a>),
-    /// An id the provider gave out.
-    File(Str<'a>),
-    /// A document that is plain text.
-    Text(Str<'a>),
-    /// A form only its own format knows (a document made of content blocks).
-    Other(Raw<'a>),
-}
-
-impl Media<'_> {
-    /// As a URL: what is inline as `data:`.
-    pub fn url(&self) -> Option<Str<'_>> {
-        match self {
-            Self::Base64 { mime, data } => Some(Str::from_text(&format!("data:{mime};base64,{data}"))),
-            Self::Url(url) => Some(url.reborrow()),
-            _ => None,
-        }
-    }
-
-    /// Inline data, also where it stands in a `data:` URL: its type and its base64.
-    pub fn inline(&self) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-        match self {
-            Self::Base64 { mime, data } => Some((Cow::Borrowed(mime), Cow::Borrowed(data))),
-            Self::Url(url) => {
-                let text = url.text();
-                let (mime, data) = text.strip_prefix("data:")?.split_once(";base64,")?;
-                Some((Cow::Owned(mime.to_owned()), Cow::Owned(data.to_owned())))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// Arguments of a call: an object in Anthropic's format, a string holding JSON in OpenAI's.

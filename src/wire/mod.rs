@@ -21,6 +21,7 @@ pub mod json;
 pub mod lane;
 pub mod leaves;
 mod lenient;
+mod media;
 pub mod multipart;
 pub mod openai_chat;
 pub mod owned;

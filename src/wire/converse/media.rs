@@ -64,8 +64,7 @@ fn format_in(table: &[(&'static str, &str)], mime: &str) -> Option<&'static str>
 
 /// The `format` of an image.
 pub(super) fn image_format(mime: &str) -> Option<&'static str> {
-    // Not its name, but seen.
-    format_in(&IMAGES, if mime == "image/jpg" { "image/jpeg" } else { mime })
+    format_in(&IMAGES, mime)
 }
 
 /// The `format` of a document; other kinds of text are plain text.
@@ -162,7 +161,6 @@ mod tests {
     #[test]
     fn formats_come_from_media_types() {
         assert_eq!(image_format("image/jpeg"), Some("jpeg"));
-        assert_eq!(image_format("image/jpg"), Some("jpeg"));
         assert_eq!(image_format("image/tiff"), None);
         assert_eq!(document_format("text/plain; charset=utf-8"), Some("txt"));
         assert_eq!(document_format("text/x-rust"), Some("txt"));

@@ -236,38 +236,34 @@ fn refused(at: At, why: &str) -> Error {
     Error::invalid(at.to_string(), format!("{at}: {why}"))
 }
 
-fn image<'r>(part: &'r Part<'_>, media: &Media<'_>, target: &Target<'_>) -> Result<Piece<'r>> {
+fn image<'r>(part: &'r Part<'_>, media: &'r Media<'_>, target: &Target<'_>) -> Result<Piece<'r>> {
+    if let Some((mime, data)) = media.inline() {
+        return Ok(remade(part, PartKind::Image { media: Media::Base64 { mime, data }, detail: None }));
+    }
     match media {
-        Media::Base64 { .. } => Ok(Cow::Borrowed(part)),
-        Media::Url(url) => match inline(&url.text()) {
-            Some((mime, data)) => {
-                let media = Media::Base64 { mime: Cow::Owned(mime), data: Cow::Owned(data) };
-                Ok(remade(part, PartKind::Image { media, detail: None }))
-            }
-            None if !is_http(url) => Err(refused(part.at, "the URL of an image begins with https:// or data:")),
-            None if !target.quirks.image_urls => Err(refused(part.at, "this model takes images inline only")),
-            None => Ok(Cow::Borrowed(part)),
-        },
+        Media::Url(url) if !is_http(url) => Err(refused(part.at, "the URL of an image begins with https:// or data:")),
+        Media::Url(_) if !target.quirks.image_urls => Err(refused(part.at, "this model takes images inline only")),
+        Media::Url(_) => Ok(Cow::Borrowed(part)),
         _ => Err(refused(part.at, "this model takes images inline or by URL, not as a file of another provider")),
     }
 }
 
-fn document<'r>(part: &'r Part<'_>, media: &Media<'_>) -> Result<Piece<'r>> {
+fn document<'r>(part: &'r Part<'_>, media: &'r Media<'_>) -> Result<Piece<'r>> {
     let PartKind::Document { title, .. } = &part.kind else { return Ok(Cow::Borrowed(part)) };
     let made = |media| {
         let kind = PartKind::Document { media, title: title.clone(), context: None, citations: None };
         Ok(remade(part, kind))
     };
-    match media {
-        Media::Base64 { mime, .. } if mime == "application/pdf" => Ok(Cow::Borrowed(part)),
-        Media::Base64 { mime, data } if mime.starts_with("text/") || mime == "application/json" => {
+    match (media, media.inline()) {
+        (_, Some((mime, data))) if mime == "application/pdf" => made(Media::Base64 { mime, data }),
+        (_, Some((mime, data))) if mime.starts_with("text/") || mime == "application/json" => {
             match STANDARD.decode(data.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
                 Some(text) => made(Media::Text(Str::from_text(&text))),
                 None => Err(refused(part.at, "the document is not UTF-8 text in base64")),
             }
         }
-        Media::Url(url) if is_http(url) => Ok(Cow::Borrowed(part)),
-        Media::Text(_) => Ok(Cow::Borrowed(part)),
+        (Media::Url(url), None) if is_http(url) => Ok(Cow::Borrowed(part)),
+        (Media::Text(_), _) => Ok(Cow::Borrowed(part)),
         _ => Err(refused(part.at, "this model takes PDF and text documents, inline or by URL")),
     }
 }
@@ -280,13 +276,6 @@ fn remade<'r>(part: &'r Part<'_>, kind: PartKind<'r>) -> Piece<'r> {
 fn is_http(url: &Str<'_>) -> bool {
     let text = url.text();
     text.starts_with("https://") || text.starts_with("http://")
-}
-
-/// The media type and the base64 of a `data:` URL.
-fn inline(url: &str) -> Option<(String, String)> {
-    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
-    let mime = head.strip_suffix(";base64")?.split(';').next()?;
-    Some((mime.to_owned(), data.to_owned()))
 }
 
 /// Adds a turn to the conversation.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::wire::ir::{At, Media, Part, PartKind, Role, Turn};
+use crate::wire::ir::{At, Media, Part, PartKind, Role, Turn, data_url};
 use crate::wire::json::{self, Json, Listed, Raw, Rest, Str};
 use crate::wire::seal::Seal;
 use crate::wire_object;
@@ -342,7 +342,7 @@ fn audio<'a>(value: Value<'a>, rest: &mut Rest<'a>) -> Option<PartKind<'a>> {
 fn media(raw: Json<'_>) -> Option<Media<'_>> {
     let url = plain(raw)?;
     let split = |url: &str| {
-        let (mime, _) = url.strip_prefix("data:")?.split_once(";base64,")?;
+        let (mime, _) = data_url(url)?;
         Some(("data:".len() + mime.len(), "data:".len() + mime.len() + ";base64,".len()))
     };
     let Some((mime_end, data_start)) = split(&url) else { return Str::from_raw(raw.get()).map(Media::Url) };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::namespace;
 use super::decode::setting;
 use crate::error::{Error, Result};
-use crate::wire::ir::{Arguments, At, Media, Part, PartKind, Role, Setting, SettingKind, Turn};
+use crate::wire::ir::{Arguments, At, Media, Part, PartKind, Role, Setting, SettingKind, Turn, data_url};
 use crate::wire::json::{Json, Listed, Obj, Raw, Rest, Str};
 use crate::wire::lenient::{Value, filled, read, text};
 use crate::wire::seal::Seal;
@@ -266,10 +266,7 @@ fn media<'a>(url: Value<'a>, file_id: Value<'a>) -> Option<Media<'a>> {
 fn file<'a>(it: &Piece<'a>) -> Option<Media<'a>> {
     if let Some(data) = filled(it.file_data) {
         let text = data.text();
-        let (mime, data) = text
-            .strip_prefix("data:")
-            .and_then(|rest| rest.split_once(";base64,"))
-            .unwrap_or(("application/pdf", &text));
+        let (mime, data) = data_url(&text).unwrap_or(("application/pdf", &text));
         return Some(Media::Base64 { mime: Cow::Owned(mime.to_owned()), data: Cow::Owned(data.to_owned()) });
     }
     media(it.file_url, it.file_id)

@@ -126,14 +126,16 @@ impl Answer {
                 None => translator,
             })
         } else {
-            Box::new(StreamWatch::new(&Watch {
+            let watch = StreamWatch::new(&Watch {
                 dialect: prepared.dialect,
                 framing: prepared.framing,
                 quirks,
                 strip_usage_chunk: !parsed.stream_usage,
                 choices: parsed.choices,
                 request_id: context.request_id,
-            }))
+            });
+            let is_asked = prepared.dialect == Dialect::OpenAiChat && parsed.stream_usage;
+            Box::new(if is_asked { watch.telling(parsed.input_estimate_tokens) } else { watch })
         };
         let pipe = match context.owner {
             Some(owner) => Box::new(Around::new(pipe, owned::Events::new(owner.clone()))),

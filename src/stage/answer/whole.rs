@@ -179,7 +179,21 @@ impl Whole {
                 Told::Same | Told::Changed => return Ok(self.encoded(to, &response, body.len())),
             }
         }
-        Ok(self.owner.as_ref().and_then(|owner| owner.close(text)).map_or(body, Bytes::from))
+        let told = self.told(text);
+        let text = told.as_deref().unwrap_or(text);
+        let sealed = self.owner.as_ref().and_then(|owner| owner.close(text));
+        Ok(sealed.map(Bytes::from).or_else(|| told.map(Bytes::from)).unwrap_or(body))
+    }
+
+    /// The same answer with what was counted here, where the provider told nothing.
+    fn told(&self, text: &str) -> Option<String> {
+        let (usage, _) = self.usage.as_ref().filter(|(_, source)| *source == UsageSource::Estimated)?;
+        let told = if self.generates() { watch::with_usage(self.dialect, text, usage)? } else { return None };
+        String::from_utf8(told).ok()
+    }
+
+    fn generates(&self) -> bool {
+        self.endpoint.generation().is_some() || self.endpoint == Endpoint::Completions
     }
 
     pub(super) fn release(&mut self, done: &[Done], keeper: Keeper<'_>) -> Result<Bytes> {
@@ -272,8 +286,7 @@ impl Whole {
 
     /// Embeddings and counts have no output to speak of, however many numbers they list.
     fn estimate(&self, text: &str) -> Usage {
-        let generates = self.endpoint.generation().is_some() || self.endpoint == Endpoint::Completions;
-        let output = if generates { TextCount::of_json(text).tokens() } else { 0 };
+        let output = if self.generates() { TextCount::of_json(text).tokens() } else { 0 };
         Usage { fresh_input_tokens: self.input_estimate_tokens, visible_output_tokens: output, ..Usage::default() }
     }
 }

@@ -83,7 +83,7 @@ pub fn tier_in_body(body: &str) -> Option<String> {
 }
 
 /// Writes a `usageMetadata` object.
-pub(super) fn encode(usage: &Usage, tier: Option<&str>, out: &mut Vec<u8>) {
+pub(in crate::wire) fn encode(usage: &Usage, tier: Option<&str>, out: &mut Vec<u8>) {
     let mut body = Obj::new(out);
     let input = usage.input_tokens();
     let candidates = usage.output_tokens().saturating_sub(usage.reasoning_tokens);

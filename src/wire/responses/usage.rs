@@ -100,7 +100,7 @@ pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
 }
 
 /// Writes a `usage` object with every member the SDKs require.
-pub(super) fn encode(usage: &Usage, out: &mut Vec<u8>) {
+pub(in crate::wire) fn encode(usage: &Usage, out: &mut Vec<u8>) {
     let mut body = Obj::new(out);
     body.num("input_tokens", usage.input_tokens());
     body.obj("input_tokens_details")

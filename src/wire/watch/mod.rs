@@ -22,9 +22,12 @@ use crate::usage::tokens::Usage;
 mod alike;
 mod gemini;
 mod responses;
+mod tell;
 
 pub(super) use self::alike::Alike;
 use self::alike::{Counts, Holes};
+use self::tell::LastChunk;
+pub use self::tell::with_usage;
 
 /// Frames of data held back at most, in wait for one that is known to begin the answer.
 const MAX_HELD_FRAMES: u32 = 32;
@@ -64,6 +67,8 @@ struct Eye {
     hold: HoldBack,
     held_frames: u32,
     alike: Alike,
+    /// The client asked for counts, and nobody has told any yet.
+    last_chunk: Option<Box<LastChunk>>,
     progress: Progress,
 }
 
@@ -86,9 +91,17 @@ impl StreamWatch {
             hold: HoldBack::default(),
             held_frames: 0,
             alike: Alike::default(),
+            last_chunk: None,
             progress: Progress::default(),
         };
         Self { frames, eye }
+    }
+
+    /// Tells a client of Chat Completions what was counted here, where the upstream tells nothing: its input is
+    /// what a local count says.
+    pub fn telling(mut self, input_estimate_tokens: u64) -> Self {
+        self.eye.last_chunk = Some(Box::new(LastChunk::new(input_estimate_tokens)));
+        self
     }
 }
 
@@ -188,6 +201,7 @@ impl Eye {
         if self.held_frames > MAX_HELD_FRAMES {
             self.hold.commit(out);
         }
+        self.tell_counts(out);
         self.hold.target(out).extend_from_slice(frame.raw);
         self.hold.commit_if_full(out);
     }
@@ -234,10 +248,21 @@ impl Eye {
         if self.progress.has_stopped {
             self.hold.commit(out);
             self.progress.complete();
+            self.tell_counts(out);
         } else {
             let error = cut_error();
             self.write_error(&error, out);
             self.progress.cut(error);
+        }
+    }
+
+    /// At the end of a stream that told no counts.
+    fn tell_counts(&mut self, out: &mut Vec<u8>) {
+        if matches!(self.progress.ending, Some(Ending::Complete))
+            && let Some(chunk) = self.last_chunk.take().filter(|_| self.progress.usage.is_none())
+        {
+            let (usage, _) = self.progress.account(chunk.input_estimate_tokens());
+            chunk.write(&usage, self.hold.target(out));
         }
     }
 
@@ -258,6 +283,9 @@ impl Eye {
         }
         if let Some(text) = self.alike.text(data).filter(|_| frame.name.is_empty()) {
             return self.chat_text(text);
+        }
+        if let Some(chunk) = &mut self.last_chunk {
+            chunk.see(data);
         }
         let glance = Glance::at(data);
         if frame.name == "error" || glance.names_error && has_error(data) {

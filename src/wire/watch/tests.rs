@@ -253,3 +253,45 @@ fn bytes_that_are_no_text_count_the_same_however_they_are_cut() {
         assert_eq!(seen(size), seen(stream.len()), "in pieces of {size}");
     }
 }
+
+/// Of a provider that tells nothing.
+const SILENT: &str = concat!(
+    "data: {\"id\":\"\",\"object\":\"\",\"created\":0,\"model\":\"\",\"choices\":[]}\n\n",
+    "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"eight letters\"},\"finish_reason\":null}]}\n\n",
+    "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+    "data: [DONE]\n\n",
+);
+
+#[test]
+fn a_client_that_asked_for_counts_gets_them_whoever_counts() {
+    let told = |stream: &str, asks: bool| {
+        let watch = Watch {
+            dialect: Dialect::OpenAiChat,
+            framing: Framing::Sse,
+            quirks: &Quirks::NONE,
+            strip_usage_chunk: !asks,
+            choices: 1,
+            request_id: "req",
+        };
+        let it = StreamWatch::new(&watch);
+        let (mut it, mut out) = (if asks { it.telling(9) } else { it }, Vec::new());
+        stream.as_bytes().chunks(11).for_each(|piece| it.push(piece, &mut out));
+        it.finish(&mut out);
+        (String::from_utf8(out).unwrap(), it.progress().account(9))
+    };
+    let (out, (usage, source)) = told(SILENT, true);
+    assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (9, 4, UsageSource::Estimated));
+    let chunk = concat!(
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\",\"choices\":[],",
+        "\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13",
+    );
+    let (before, behind) = out.split_once(chunk).unwrap();
+    assert!(SILENT.starts_with(before) && behind.ends_with("}}\n\ndata: [DONE]\n\n"), "{out}");
+    assert_eq!(told(SILENT, false).0, SILENT);
+    // Without its last line, and where the provider tells.
+    let (cut, _) = told(SILENT.strip_suffix("data: [DONE]\n\n").unwrap(), true);
+    assert!(cut.contains(chunk), "{cut}");
+    let telling = String::from_utf8(fixture("chat-text.sse")).unwrap();
+    assert!(telling.contains("\"prompt_tokens\""));
+    assert_eq!(told(&telling, true).0, telling);
+}

@@ -252,6 +252,22 @@ fn calls_and_results_are_paired() {
     );
 }
 
+/// What stands for an item of the provider's own stays where it stood, also in a body that is written anew.
+#[test]
+fn a_reference_to_an_item_keeps_its_place() {
+    let reference = json!({"type": "item_reference", "id": "msg_1"});
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let result = json!({"type": "function_call_output", "call_id": "c", "output": "r"});
+    let body = json!({"model": "m", "input": [{"role": "user", "content": "go"}, reference, call, result]});
+    let (same, _) = sent(Dialect::Responses, Dialect::Responses, &body, Abilities::UNKNOWN).unwrap();
+    let kinds: Vec<_> = same["input"].as_array().unwrap().iter().map(|item| item["type"].clone()).collect();
+    assert_eq!(kinds[1..], ["item_reference", "function_call", "function_call_output"], "{same}");
+    assert_eq!(same["input"][1], reference);
+    for upstream in [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Gemini] {
+        assert_eq!(sent(Dialect::Responses, upstream, &body, Abilities::UNKNOWN).unwrap_err().status(), 400);
+    }
+}
+
 /// Gemini's clients get seals in base64, so a body that could pass as it is may hold one all the same.
 #[test]
 fn no_seal_reaches_gemini_from_its_own_clients() {

@@ -92,6 +92,10 @@ fn report(body: &str) -> Report {
     if message.is_none() {
         message = word(|b| filled(b.detail).map(|s| s.text().into_owned()).or_else(|| complaints(b.detail)));
     }
+    if message.is_none() {
+        // Mistral's complaints stand in the message.
+        message = word(|b| read::<Body<'_>>(b.message).and_then(|inner| complaints(inner.detail)));
+    }
     let mut message = message.unwrap_or_default();
     if let Some(raw) = text(metadata.raw).filter(|raw| !message.contains(raw.as_str())) {
         message = format!("{message}: {}", excerpt(&raw));
@@ -348,6 +352,14 @@ mod tests {
             "context_length_exceeded",
         ),
         (422, r#"{"detail":[{"msg":"bad n","loc":["n"]}]}"#, Kind::UpstreamRejected, "bad n", 422, "invalid_request"),
+        (
+            422,
+            r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","x"],"msg":"Extra inputs are not permitted"}]},"type":"invalid_request_error","code":null}"#,
+            Kind::UpstreamRejected,
+            "Extra inputs are not permitted",
+            422,
+            "invalid_request",
+        ),
         (404, r#"{"error":"Specified model not found"}"#, Kind::UpstreamNotFound, "not found", 404, "model_not_found"),
         (500, "", Kind::UpstreamFailed, "status 500", 502, "upstream_error"),
         (503, "<html>busy</html>", Kind::UpstreamOverloaded, "status 503", 503, "upstream_error"),

@@ -522,8 +522,9 @@ pub struct Whole {
 /// Reads a whole answer without building anything of it; `None`: it is not JSON.
 pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
     let [usage_at, x_groq, choices] = openai_chat::usage::PLACES;
-    let names = [usage_at, x_groq, choices, "error", "speed", "service_tier", MODEL, gemini::MODEL];
-    let [counts, x_groq, choices, error, speed, tier_beside, model, model_version] = scan::several_of_all(body, names)?;
+    let names = [usage_at, x_groq, choices, "error", "object", "speed", "service_tier", MODEL, gemini::MODEL];
+    let [counts, x_groq, choices, error, object, speed, tier_beside, model, model_version] =
+        scan::several_of_all(body, names)?;
     let usage = match dialect {
         Dialect::OpenAiChat => openai_chat::usage::at(counts, x_groq, choices, quirks),
         Dialect::Anthropic => counts.and_then(|json| anthropic::usage::decode(json, quirks)),
@@ -532,7 +533,8 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
         Dialect::Converse => converse::usage::in_body(body, quirks),
         Dialect::Cohere => cohere::usage::in_body(body, quirks),
     };
-    let error = (usage.is_none() && error.is_some_and(says_error)).then(|| decode_error_event(dialect, body));
+    let is_error = error.is_some_and(says_error) || object == Some("\"error\"");
+    let error = (usage.is_none() && is_error).then(|| decode_error_event(dialect, body));
     // Anthropic names it beside its counts, OpenAI beside the answer.
     let service_tier = tier_of(speed, tier_beside).or_else(|| tier(counts?));
     let model = match dialect {

@@ -176,6 +176,11 @@ fn a_whole_answer_is_read_without_building() {
     assert!(silent.unwrap().usage.is_none());
     let failed = r#"{"error":{"message":"network connection lost"}}"#;
     assert!(whole(Dialect::OpenAiChat, failed, &Quirks::NONE).unwrap().error.is_some());
+    let object = whole(Dialect::OpenAiChat, r#"{"object":"error","message":"boom","code":400}"#, &Quirks::NONE);
+    assert_eq!(
+        object.unwrap().error.map(|error| (error.status(), error.public().to_owned())),
+        Some((400, "boom".into()))
+    );
     for broken in ["", "{", r#"{"usage":{"prompt_tokens":5}} x"#, "<html>"] {
         assert!(whole(Dialect::OpenAiChat, broken, &Quirks::NONE).is_none(), "{broken}");
     }

@@ -112,6 +112,8 @@ impl<'a> Reader<'a, '_> {
             // Stands for an item that only its provider has.
             Some("item_reference") => {
                 self.options.push(setting(SettingKind::State, "input", Raw::new(raw.get())));
+                let tag = Str::from_text("item_reference");
+                self.models(Part::new(at, PartKind::Other { tag, json: Raw::new(raw.get()) }));
             }
             Some(_) => {
                 let tag = tag.unwrap_or_else(|| Str::from_text(""));

@@ -269,6 +269,10 @@ pub(super) async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) ->
     if !head.status.is_success() {
         return Err(refusal(x, attempt, leg).await);
     }
+    if hooks::is_no_stream(x, head) {
+        let body = read_error(attempt, leg).await;
+        return Err(hooks::no_stream(attempt, &body));
+    }
     let note = match attempt.why {
         Why::Continuation => hooks::answer_goes_on(attempt, head)?,
         // A round of a stream that goes on.
@@ -289,10 +293,16 @@ pub(super) async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) ->
 async fn refusal(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Error {
     let Some(head) = leg.head() else { return Error::internal("an answer without a head") };
     let refusal = Refusal::of(head);
+    let body = read_error(attempt, leg).await;
+    hooks::refused(x, attempt, &refusal, &body)
+}
+
+/// The body of an answer that is none, as far as it comes in time.
+async fn read_error(attempt: &Attempt, leg: &mut Leg) -> Bytes {
     let until = Instant::now() + attempt.timeouts.idle.min(left(attempt.deadline));
     let body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
     capture::piece(attempt, Some(&body));
-    hooks::refused(x, attempt, &refusal, &body)
+    body
 }
 
 async fn read_up_to(leg: &mut Leg, limit: usize, until: tokio::time::Instant) -> Option<Bytes> {

@@ -32,7 +32,7 @@ use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::owned::{self, Owner};
 use crate::wire::pieces::Pieces;
-use crate::wire::{self, Dialect, multipart};
+use crate::wire::{self, Dialect, multipart, watch};
 
 /// As many as most requests have, and more.
 const USUAL_HEADERS: usize = 16;
@@ -295,7 +295,6 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
     if encoded {
         return Err(Error::new(Kind::UpstreamFailed, "the provider compressed its answer though asked not to"));
     }
-    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let max_bytes = x.live.runtime.server.max_answer_bytes;
     let owner = owner(x, attempt);
     let parsed = x.parsed.as_ref().ok_or_else(|| Error::internal("an answer to nothing"))?;
@@ -321,22 +320,30 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
         own: own.as_ref(),
         guards: x.guards.as_deref(),
     };
-    attempt.answer = match (parsed.stream, is_json) {
-        (true, false) => Answer::stream(context),
-        (true, true) => {
-            return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"));
-        }
-        (false, _) => Answer::whole(context),
-    };
+    attempt.answer = if parsed.stream { Answer::stream(context) } else { Answer::whole(context) };
     Ok(())
+}
+
+/// Whether a stream was asked for and a good head announces something else.
+pub(super) fn is_no_stream(x: &Exchange, head: &response::Parts) -> bool {
+    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    is_json && x.passage.is_none() && x.parsed.as_ref().is_some_and(|parsed| parsed.stream)
+}
+
+/// What such an answer is: most are errors.
+pub(super) fn no_stream(attempt: &Attempt, body: &[u8]) -> Error {
+    let deployment = &attempt.target.deployment;
+    let text = String::from_utf8_lossy(body);
+    let text = account::redact(&text, &deployment.signer.secrets());
+    let said = watch::whole(attempt.prepared.dialect, &text, &deployment.quirks).and_then(|whole| whole.error);
+    said.unwrap_or_else(|| Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"))
 }
 
 /// A good head has come from a target that goes on with the answer of another. What says so to the
 /// client is written here, where the answer is open for sure.
 pub(super) fn answer_goes_on(attempt: &mut Attempt, head: &response::Parts) -> Result<Bytes> {
-    let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-    if is_json || head.headers.contains_key(CONTENT_ENCODING) {
-        return Err(Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"));
+    if head.headers.contains_key(CONTENT_ENCODING) {
+        return Err(Error::new(Kind::UpstreamFailed, "the provider compressed its answer though asked not to"));
     }
     attempt.answer.resume(&attempt.prepared, &attempt.target);
     let (provider, model) = (&attempt.target.deployment.name, &attempt.target.model);

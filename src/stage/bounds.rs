@@ -13,8 +13,10 @@ use crate::wire::scan;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
-    /// Answers wanted; the bound on output holds for each.
+    /// Answers wanted.
     pub(super) choices: u64,
+    /// Answers that are made, the best of which are given.
+    pub(super) drafts: u64,
     pub(super) max_output_tokens: Option<u64>,
 }
 
@@ -30,8 +32,10 @@ impl Bounds {
             Endpoint::Completions => envelope.present("prompt").map_or(1, prompts),
             _ => 1,
         };
+        let each = |names: &[&str]| largest(envelope, names).unwrap_or(1).max(1).saturating_mul(prompts);
         Self {
-            choices: largest(envelope, &["n", "best_of"]).unwrap_or(1).max(1).saturating_mul(prompts),
+            choices: each(&["n"]),
+            drafts: each(&["n", "best_of"]),
             max_output_tokens: largest(envelope, members),
         }
     }
@@ -45,8 +49,10 @@ impl Bounds {
             let named = all.filter(|(name, _)| names.contains(&&*Str::from_escaped(name).text()));
             named.filter_map(|(_, value)| amount(value)).max()
         };
+        let choices = largest(["candidateCount", "candidate_count"]).unwrap_or(1).max(1);
         Self {
-            choices: largest(["candidateCount", "candidate_count"]).unwrap_or(1).max(1),
+            choices,
+            drafts: choices,
             max_output_tokens: largest(["maxOutputTokens", "max_output_tokens"]),
         }
     }
@@ -68,8 +74,8 @@ mod tests {
     use super::*;
 
     fn bounds(endpoint: Endpoint, body: &str) -> (u64, Option<u64>) {
-        let Bounds { choices, max_output_tokens } = Bounds::of(endpoint, &Envelope::parse_str(body).unwrap());
-        (choices, max_output_tokens)
+        let Bounds { drafts, max_output_tokens, .. } = Bounds::of(endpoint, &Envelope::parse_str(body).unwrap());
+        (drafts, max_output_tokens)
     }
 
     #[test]
@@ -129,5 +135,7 @@ mod tests {
         ] {
             assert_eq!(bounds(Endpoint::Completions, body).0, choices, "{body}");
         }
+        let best = Envelope::parse_str(r#"{"prompt":["a","b"],"n":2,"best_of":5}"#).unwrap();
+        assert_eq!(Bounds::of(Endpoint::Completions, &best).choices, 4);
     }
 }

@@ -29,8 +29,10 @@ pub struct Parsed {
     pub stream_usage: bool,
     /// The client takes its stream as one array (Gemini without `alt=sse`).
     pub array: bool,
-    /// Answers wanted; the bound on output holds for each.
+    /// Answers wanted.
     pub choices: u64,
+    /// Answers that are made, the best of which are given: the bound on output holds for each.
+    pub drafts: u64,
     /// Input tokens by a quick local count.
     pub input_estimate_tokens: u64,
     /// The bound on output the client set.
@@ -84,13 +86,13 @@ impl Parsed {
     pub fn likely_output_tokens(&self, expected_tokens: Option<u64>) -> u64 {
         let most_tokens = self.max_output_tokens.unwrap_or(u64::MAX);
         let likely_tokens = expected_tokens.or(self.max_output_tokens).unwrap_or(ASSUMED_OUTPUT_TOKENS);
-        likely_tokens.min(most_tokens).saturating_mul(self.choices)
+        likely_tokens.min(most_tokens).saturating_mul(self.drafts)
     }
 
     /// The same for budgets of tokens: all that the request allows, where it says so.
     pub fn most_output_tokens(&self, expected_tokens: Option<u64>) -> u64 {
         let most_tokens = self.max_output_tokens.or(expected_tokens).unwrap_or(ASSUMED_OUTPUT_TOKENS);
-        most_tokens.saturating_mul(self.choices)
+        most_tokens.saturating_mul(self.drafts)
     }
 
     /// The same to be priced: nothing from a cache, and all output.
@@ -98,7 +100,7 @@ impl Parsed {
         let most_tokens = self.max_output_tokens.or(expected_tokens).unwrap_or(ASSUMED_PRICED_TOKENS);
         Usage {
             fresh_input_tokens: self.input_estimate_tokens,
-            visible_output_tokens: most_tokens.saturating_mul(self.choices),
+            visible_output_tokens: most_tokens.saturating_mul(self.drafts),
             images: self.images,
             characters: self.characters,
             ..Usage::default()
@@ -148,6 +150,7 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage(),
         array: call.is_some() && stream && !asks_for_events(query),
         choices: bounds.choices,
+        drafts: bounds.drafts,
         input_estimate_tokens: estimate_request(&envelope).saturating_add(token_input),
         tags: envelope.present("metadata").map(metadata_tags).unwrap_or_default(),
         user: user::of_body(&envelope),

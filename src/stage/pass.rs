@@ -215,6 +215,7 @@ fn unread(stream: bool) -> Parsed {
         stream_usage: true,
         array: false,
         choices: 1,
+        drafts: 1,
         input_estimate_tokens: 0,
         max_output_tokens: Some(0),
         tags: Vec::new(),

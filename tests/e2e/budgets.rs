@@ -80,6 +80,34 @@ fn a_budget_of_tokens_runs_out_with_all_the_429_needs_in_both_formats() {
 }
 
 #[test]
+fn a_smaller_bound_beside_the_one_that_holds_passes_no_budget() {
+    let upstream = answering();
+    let gateway = Gateway::start(&with_tenant(&upstream, "    budgets: [{tokens: 1000, per: day}]"));
+    let decoy = |decoy: &str, bound: &str| json!({decoy: 1, bound: 2000});
+    let said = json!([{"role": "user", "parts": [{"text": "hi"}]}]);
+    for (path, body) in [
+        (MESSAGES, with(message("openai/m", "hi"), decoy("max_completion_tokens", "max_tokens"))),
+        (CHAT, with(chat("openai/m", "hi"), decoy("max_output_tokens", "max_tokens"))),
+        (CHAT, with(chat("openai/m", "hi"), decoy("max_tokens", "max_completion_tokens"))),
+        (CHAT, with(chat("openai/m", "hi"), json!({"max_tokens": "2000"}))),
+        (
+            "/v1/responses",
+            with(json!({"model": "openai/m", "input": "hi"}), decoy("max_completion_tokens", "max_output_tokens")),
+        ),
+        (
+            "/v1beta/models/openai/m:generateContent",
+            json!({"contents": said, "generationConfig": {"maxOutputTokens": 1}, "generation_config": {"maxOutputTokens": 2000}}),
+        ),
+        ("/v1/completions", json!({"model": "openai/m", "prompt": ["a", "b", "c", "d"], "max_tokens": 300})),
+        ("/v1/completions", json!({"model": "openai/m", "prompt": vec![17; 1500], "max_tokens": 1})),
+    ] {
+        let answer = gateway.post(path, &body);
+        assert_eq!(answer.status(), 429, "{path} {body}: {}", answer.text());
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
 fn a_key_has_budgets_of_its_own() {
     let upstream = answering();
     let tenant = "      - {id: small, secret: \"wk-small-key-0\", budgets: [{tokens: 40, per: total}, {tokens: 1000, per: week}]}\n    \

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, both, chat, message};
+use crate::ask::{CHAT, MESSAGES, both, chat, message, with};
 use crate::support::client::Answer;
 use crate::support::gateway::{Gateway, KEY, config};
 use crate::support::simulated::Simulated;
@@ -47,6 +47,21 @@ fn bad_bodies_are_400_and_name_the_member() {
     }
     let answer = post_raw(&gateway, CHAT, r#"{"messages":[{"role":"user","content":"x"}]}"#);
     assert_eq!(answer.json()["error"]["param"], "model");
+}
+
+#[test]
+fn an_error_in_place_of_a_stream_is_told_in_its_providers_words() {
+    for (body, said) in [
+        (r#"{"error":{"message":"no such voice","type":"invalid_request_error"}}"#, "no such voice"),
+        ("{}", "without a stream"),
+    ] {
+        let upstream = Upstream::json(200, body);
+        let gateway = Gateway::start(&config(upstream.address, upstream.address, ""));
+        for (path, body) in both("openai/m", "hi") {
+            let answer = gateway.post(path, &with(body, json!({"stream": true})));
+            assert!(answer.status() >= 400 && answer.text().contains(said), "{path}: {}", answer.text());
+        }
+    }
 }
 
 #[test]

@@ -4,9 +4,12 @@
 //! - Schemas go out as JSON Schema (`parametersJsonSchema`, `responseJsonSchema`), which takes what the
 //!   older members, a part of OpenAPI, refuse.
 //! - Penalties of zero are left out: some models refuse the members themselves.
+//! - Before Gemini 3 no form of the answer goes beside functions: a schema is told in the instructions.
 
+use super::thinking::is_before_3;
 use super::{thinking, tools, turns};
 use crate::error::Result;
+use crate::wire::bridge::schema_hint;
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind};
 use crate::wire::json::Obj;
 use crate::wire::{Dialect, Target};
@@ -29,7 +32,12 @@ pub(super) struct Context<'c> {
 pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
     let cx = Context { target, same: request.dialect == Dialect::Gemini };
     let mut body = Obj::new(out);
-    turns::encode(request, &cx, &mut body, dropped)?;
+    let free = cx.same || !tools::has_functions(request) || !is_before_3(target.model);
+    let hint = match &request.output {
+        Output::JsonSchema { schema, .. } if !free => Some(schema_hint(schema.get())),
+        _ => None,
+    };
+    turns::encode(request, &cx, hint.as_deref(), &mut body, dropped)?;
     tools::encode(request, cx.same, &mut body, dropped);
     if request.parallel_tools == Some(false) {
         dropped.push(match request.dialect {
@@ -38,7 +46,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
         });
     }
     let mut inside = Vec::new();
-    config(request, &cx, &mut Obj::new(&mut inside), dropped);
+    config(request, &cx, free, &mut Obj::new(&mut inside), dropped);
     if inside != b"{}" {
         body.key("generationConfig").extend_from_slice(&inside);
     }
@@ -46,14 +54,15 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
     Ok(())
 }
 
-fn config(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
+/// `free`: the form of the answer can be said.
+fn config(request: &Request<'_>, cx: &Context<'_>, free: bool, config: &mut Obj<'_>, dropped: &mut Dropped) {
     let ceiling = cx.target.max_output_tokens.filter(|_| !cx.same);
     if let Some(max) = request.max_tokens {
         config.num("maxOutputTokens", ceiling.map_or(max, |ceiling| max.min(ceiling)));
     }
     request.choices.filter(|n| cx.same || *n > 1).iter().for_each(|n| _ = config.num("candidateCount", *n));
     stop(request, cx, config, dropped);
-    output(request, cx, config, dropped);
+    output(request, cx, free, config, dropped);
     match &request.reasoning {
         Some(reasoning) if cx.same => thinking::encode_own(reasoning, config),
         Some(reasoning) => thinking::encode(reasoning, cx.target, config, dropped),
@@ -75,9 +84,10 @@ fn stop(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: 
     }
 }
 
-fn output(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
+fn output(request: &Request<'_>, cx: &Context<'_>, free: bool, config: &mut Obj<'_>, dropped: &mut Dropped) {
     match &request.output {
         Output::Text => {}
+        _ if !free => dropped.push(request.output_name()),
         Output::JsonObject => _ = config.text("responseMimeType", "application/json"),
         Output::JsonSchema { description, schema, .. } => {
             config.text("responseMimeType", "application/json").raw("responseJsonSchema", schema.get());

@@ -241,8 +241,7 @@ fn settings_stand_in_the_configuration() {
         "response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"},"strict":true}},"reasoning_effort":"low"}));
     assert_eq!(
         got["generationConfig"],
-        json!({"maxOutputTokens":8192,"candidateCount":2,"stopSequences":["1","3","4","5"],"responseMimeType":"application/json",
-            "responseJsonSchema":{"type":"object"},"thinkingConfig":{"thinkingBudget":1024,"includeThoughts":true},
+        json!({"maxOutputTokens":8192,"candidateCount":2,"stopSequences":["1","3","4","5"],"thinkingConfig":{"thinkingBudget":1024,"includeThoughts":true},
             "temperature":0.2,"topP":0.9,"seed":3,"presencePenalty":0.5,"responseLogprobs":true,"logprobs":2})
     );
     assert_eq!(got["serviceTier"], "priority");
@@ -251,7 +250,36 @@ fn settings_stand_in_the_configuration() {
         got["tools"],
         json!([{"functionDeclarations":[{"name":"f","parametersJsonSchema":{"type":"object","properties":{},"additionalProperties":false}},{"name":"g"}]}])
     );
-    assert_eq!(dropped, ["tools[0].function.strict", "parallel_tool_calls", "stop[1]", "stop[5]", "stop[6]", "user"]);
+    let beside = ["tools[0].function.strict", "parallel_tool_calls", "stop[1]", "stop[5]", "stop[6]"];
+    assert_eq!(dropped, [beside.as_slice(), &["response_format", "user"]].concat());
+}
+
+/// "Function calling with a response mime type: 'application/json' is unsupported" (seen 2026-11).
+#[test]
+fn a_form_of_the_answer_goes_beside_functions_from_3_on() {
+    let ask = |model: &str, format: &Value, tools: &Value| {
+        let body = json!({"model":"x","messages":[{"role":"system","content":"be kind"},{"role":"user","content":"a"}],
+            "response_format":format,"tools":tools});
+        from(Dialect::OpenAiChat, &body, model)
+    };
+    let schema = json!({"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}});
+    let tools = json!([{"type":"function","function":{"name":"f"}}]);
+    for old in ["gemini-2.5-flash", "gemini-1.5-pro"] {
+        let (got, dropped) = ask(old, &schema, &tools);
+        assert_eq!((got.get("generationConfig"), dropped), (None, vec!["response_format".to_owned()]), "{old}");
+        let told = &got["systemInstruction"]["parts"];
+        assert_eq!(told[0]["text"], "be kind");
+        assert!(told[1]["text"].as_str().is_some_and(|text| text.ends_with("JSON Schema:\n{\"type\":\"object\"}")));
+    }
+    let (got, dropped) = ask("gemini-2.5-flash", &json!({"type":"json_object"}), &tools);
+    assert_eq!((got.get("generationConfig"), dropped), (None, vec!["response_format".to_owned()]));
+    for (model, tools) in
+        [("gemini-2.5-flash", json!([])), ("gemini-3-flash-preview", tools.clone()), ("gemini-flash-latest", tools)]
+    {
+        let (got, dropped) = ask(model, &schema, &tools);
+        let form = json!({"responseMimeType":"application/json","responseJsonSchema":{"type":"object"}});
+        assert_eq!((&got["generationConfig"], dropped), (&form, Vec::new()), "{model}");
+    }
 }
 
 #[test]

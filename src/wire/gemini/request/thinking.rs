@@ -53,6 +53,11 @@ pub(super) fn is_3_or_later(model: &str) -> bool {
     model.contains("gemini") && generation(model).is_none_or(|generation| generation >= 3)
 }
 
+/// Whether its name says that it is an older one.
+pub(super) fn is_before_3(model: &str) -> bool {
+    generation(model).is_some_and(|generation| generation < 3)
+}
+
 /// Writes the `thinkingConfig` of a request that came in this format.
 pub(super) fn encode_own(reasoning: &Reasoning<'_>, config: &mut Obj<'_>) {
     let mut it = config.obj("thinkingConfig");

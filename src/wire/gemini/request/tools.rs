@@ -98,10 +98,17 @@ pub(super) fn decode_config<'a>(value: Value<'a>, options: &mut Vec<Setting<'a>>
     Ok(Some(choice))
 }
 
+fn is_function(tool: &Tool<'_>) -> bool {
+    matches!(tool.kind, ToolKind::Function { .. })
+}
+
+pub(super) fn has_functions(request: &Request<'_>) -> bool {
+    request.tools.iter().any(is_function)
+}
+
 /// Writes `tools` and `toolConfig`.
 pub(super) fn encode(request: &Request<'_>, same: bool, body: &mut Obj<'_>, dropped: &mut Dropped) {
-    let is_function = |tool: &&Tool<'_>| matches!(tool.kind, ToolKind::Function { .. });
-    let has_functions = request.tools.iter().any(|tool| is_function(&tool));
+    let has_functions = has_functions(request);
     let others: Vec<&Raw<'_>> = request.tools.iter().filter_map(|tool| other(tool, same, dropped)).collect();
     if has_functions || !others.is_empty() {
         let mut list = body.arr("tools");
@@ -111,7 +118,7 @@ pub(super) fn encode(request: &Request<'_>, same: bool, body: &mut Obj<'_>, drop
             request
                 .tools
                 .iter()
-                .filter(is_function)
+                .filter(|tool| is_function(tool))
                 .for_each(|tool| declare(tool, request.dialect, declarations.obj(), dropped));
         }
         others.iter().for_each(|json| _ = list.raw(json.get()));

@@ -55,12 +55,18 @@ enum Piece<'r> {
     Filler,
 }
 
-/// Writes `systemInstruction` and `contents`.
-pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) -> Result<()> {
+/// Writes `systemInstruction` and `contents`; `hint` is one more instruction.
+pub(super) fn encode(
+    request: &Request<'_>,
+    cx: &Context<'_>,
+    hint: Option<&str>,
+    body: &mut Obj<'_>,
+    dropped: &mut Dropped,
+) -> Result<()> {
     let mut writer = Writer { cx, dialect: request.dialect, dropped, in_model: false };
     let leading = if cx.same { 0 } else { request.turns.iter().take_while(|turn| is_instruction(turn)).count() };
     let (first, turns) = request.turns.split_at_checked(leading).unwrap_or_default();
-    writer.system(request.system.iter().chain(first.iter().flat_map(|turn| &turn.parts)), body)?;
+    writer.system(request.system.iter().chain(first.iter().flat_map(|turn| &turn.parts)), hint, body)?;
     first.iter().for_each(|turn| writer.members(turn));
     let contents = match cx.same {
         true => own(turns),
@@ -203,7 +209,12 @@ struct Writer<'w> {
 }
 
 impl Writer<'_> {
-    fn system<'p>(&mut self, parts: impl Iterator<Item = &'p Part<'p>>, body: &mut Obj<'_>) -> Result<()> {
+    fn system<'p>(
+        &mut self,
+        parts: impl Iterator<Item = &'p Part<'p>>,
+        hint: Option<&str>,
+        body: &mut Obj<'_>,
+    ) -> Result<()> {
         let mut all = Vec::new();
         {
             let mut list = Arr::new(&mut all);
@@ -217,6 +228,7 @@ impl Writer<'_> {
                     _ => self.dropped.push(part.at),
                 }
             }
+            hint.iter().for_each(|hint| _ = list.obj().text("text", hint));
         }
         if all != b"[]" {
             body.obj("systemInstruction").key("parts").extend_from_slice(&all);

@@ -395,10 +395,11 @@ def local_name(catalogue, name):
 
 # -- capabilities -----------------------------------------------------------------------------
 
-def thinking(name, row):
-    """How a Claude is told to think: `a`daptive, by `b`udget, `n`ot at all."""
+def thinking(catalogue, name, row):
+    """How a Claude is told to think: `a`daptive, by `b`udget, `n`ot at all; and which of OpenAI's do not."""
     if "claude" not in name:
-        return ""
+        own = catalogue in ("openai", "azure")
+        return "n" if own and re.match(r"(?:ft:)?(?:gpt-3\.?5|gpt-4(?:$|[-.o:])|gpt-5-chat|chatgpt-4o)", name) else ""
     if row and row.get("supports_adaptive_thinking"):
         return "a"
     if re.search(r"claude-(?:2|v1|v2|instant|3-(?!7)|3\.5|3\.[05]|3$)", name):
@@ -408,12 +409,13 @@ def thinking(name, row):
     return "a"
 
 
-def flags(name, row):
+def flags(catalogue, name, row):
+    how = thinking(catalogue, name, row)
     if row is None:
-        return "?" + thinking(name, row)
+        return "?" + how
     known = {"r": "supports_reasoning", "v": "supports_vision", "t": "supports_function_calling",
              "j": "supports_response_schema"}
-    return "".join(f for f, key in known.items() if row.get(key)) + thinking(name, row)
+    return "".join(f for f, key in known.items() if row.get(key) and (f, how) != ("r", "n")) + how
 
 
 def whole(value):
@@ -523,7 +525,7 @@ def build(genai, litellm, today):
                 continue
             prices = combine(name, catalogue, row, model, loose, today, report)
             context, output = limits(row or {}, model)
-            models[name] = (context, output or claude_output(name), flags(name, row), prices)
+            models[name] = (context, output or claude_output(name), flags(catalogue, name, row), prices)
         table[catalogue] = undated(models)
     return table, report
 
@@ -583,7 +585,7 @@ def render(table, versions, date):
     out = [f"# Models and list prices, built {date} by scripts/build-models.py from the facts in",
            f"# {versions}. Not edited by hand.",
            "# [catalogue], then a line a model: name, context tokens, most output tokens, capabilities, prices oldest first.",
-           "# Capabilities: r easoning, v ision, t ools, j son_schema; Claude's thinking: a daptive, b udget, n one; ? unknown.",
+           "# Capabilities: r easoning, v ision, t ools, j son_schema; thinking: a daptive, b udget, n one; ? unknown.",
            "# A price: the day it holds from (- since ever), USD per million tokens by class (image, second, web_search,",
            "# request: USD each), >N for prompts above N tokens, @region for a factor on all, /name for a service tier."]
     head, out = out, []

@@ -405,6 +405,24 @@ fn mistakes_in_a_price_file_are_told_with_their_line() {
     assert_eq!(raw::newest_first(&mut [Price::default(), Price::default()]), Err(Unusable::Twice));
 }
 
+/// OpenAI refuses an effort that is sent to a model of its own that does not think; whoever else has a
+/// model by such a name is not in these catalogues.
+#[test]
+fn models_of_openais_that_do_not_think_are_known() {
+    let table = PriceTable::builtin();
+    let how = |catalogue: &str, model: &str| table.find(catalogue, model).map(|info| info.thinking);
+    for model in ["gpt-3.5-turbo", "gpt-4", "gpt-4-turbo-2024-04-09", "gpt-4o-mini-2024-07-18", "gpt-4.1-nano"] {
+        assert_eq!(how("openai", model), Some(Thinking::None), "{model}");
+    }
+    for model in ["gpt-5-chat-latest", "chatgpt-4o-latest", "ft:gpt-4o-2024-08-06:acme::id"] {
+        assert_eq!(how("openai", model), Some(Thinking::None), "{model}");
+    }
+    assert_eq!(how("azure", "gpt-4o"), Some(Thinking::None));
+    for model in ["gpt-5", "gpt-5-mini", "gpt-5.1", "o3", "o4-mini"] {
+        assert_eq!(how("openai", model), Some(Thinking::Unknown), "{model}");
+    }
+}
+
 /// A hash is a part of the version: two tables of one day are told apart.
 #[test]
 fn the_version_says_which_table_it_is() {

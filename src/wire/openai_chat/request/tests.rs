@@ -11,15 +11,13 @@ fn seal() -> Seal {
 }
 
 fn write(request: &Request<'_>, quirks: &Quirks) -> (String, String) {
+    write_for("up", Thinking::Unknown, request, quirks)
+}
+
+fn write_for(model: &str, thinking: Thinking, request: &Request<'_>, quirks: &Quirks) -> (String, String) {
     let seal = seal();
-    let target = Target {
-        model: "up",
-        quirks,
-        max_output_tokens: None,
-        thinking: Thinking::Unknown,
-        abilities: Abilities::UNKNOWN,
-        seal: &seal,
-    };
+    let target =
+        Target { model, quirks, max_output_tokens: None, thinking, abilities: Abilities::UNKNOWN, seal: &seal };
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
     encode(request, &target, &mut out, &mut dropped).unwrap();
     (String::from_utf8(out).unwrap(), dropped.header())
@@ -279,6 +277,15 @@ fn budgets_and_efforts_become_one_of_openais_words() {
     assert_eq!(effort(r#""output_config":{"effort":"max"}"#).as_deref(), Some("high"));
     assert_eq!(effort(r#""thinking":{"type":"adaptive"}"#), None);
     assert_eq!(effort(r#""thinking":{"type":"disabled"}"#), None);
+}
+
+#[test]
+fn a_model_that_does_not_think_gets_no_effort() {
+    let body =
+        r#"{"model":"m","max_tokens":5,"output_config":{"effort":"low"},"messages":[{"role":"user","content":"hi"}]}"#;
+    let (out, dropped) = write_for("gpt-4o", Thinking::None, &foreign(body), &Quirks::NONE);
+    assert!(!out.contains("reasoning_effort"), "{out}");
+    assert_eq!(dropped, "output_config.effort");
 }
 
 #[test]

@@ -50,8 +50,12 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
     form(request, &cx, &mut body, dropped);
     settings(request, &cx, &mut body, dropped);
     if !cx.same {
-        // Nothing is kept there, so what proves reasoning has to come back from here.
-        body.bool("store", false).raw("include", r#"["reasoning.encrypted_content"]"#);
+        body.bool("store", false);
+        // Nothing is kept there, so what proves reasoning has to come back from here. Models that do not
+        // think refuse to be asked for it.
+        if target.thinking != Thinking::None {
+            body.raw("include", r#"["reasoning.encrypted_content"]"#);
+        }
     }
     Ok(())
 }

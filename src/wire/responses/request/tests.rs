@@ -1,1 +1,43 @@
 //! Tests of requests.
+#![expect(clippy::disallowed_types, reason = "tests look at JSON as a tree")]
+
+use serde_json::{Value, json};
+
+use super::encode;
+use crate::wire::ir::Dropped;
+use crate::wire::seal::Seal;
+use crate::wire::{Abilities, Dialect, Quirks, Target, Thinking, decode_request};
+
+/// A request of a client's as an upstream gets it, and what was dropped.
+fn sent(client: Dialect, body: &Value, model: &str, thinking: Thinking) -> (Value, Vec<String>) {
+    let (source, seal) = (body.to_string(), Seal::new("t", b"k"));
+    let target = Target {
+        model,
+        quirks: &Quirks::NONE,
+        max_output_tokens: None,
+        thinking,
+        abilities: Abilities::UNKNOWN,
+        seal: &seal,
+    };
+    let (mut out, mut dropped) = (Vec::new(), Dropped::default());
+    encode(&decode_request(client, &source).unwrap(), &target, &mut out, &mut dropped).unwrap();
+    (serde_json::from_slice(&out).unwrap(), dropped.paths().to_vec())
+}
+
+fn chat(members: &Value) -> Value {
+    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});
+    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    body
+}
+
+/// "Encrypted content is not supported with this model." (seen 2026-11)
+#[test]
+fn a_model_that_does_not_think_is_asked_for_nothing_about_it() {
+    let body = chat(&json!({"reasoning_effort": "low"}));
+    let (got, dropped) = sent(Dialect::OpenAiChat, &body, "gpt-4o", Thinking::None);
+    assert_eq!((got.get("include"), got.get("reasoning")), (None, None));
+    assert_eq!((&got["store"], dropped), (&json!(false), vec!["reasoning_effort".to_owned()]));
+    let (got, dropped) = sent(Dialect::OpenAiChat, &body, "gpt-5-mini", Thinking::Unknown);
+    assert_eq!((&got["include"], dropped), (&json!(["reasoning.encrypted_content"]), Vec::new()));
+    assert_eq!(got["reasoning"]["effort"], "low");
+}

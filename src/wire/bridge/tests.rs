@@ -105,6 +105,45 @@ fn a_custom_tool_is_a_function_where_there_are_no_others() {
 }
 
 #[test]
+fn a_choice_among_some_tools_is_those_tools() {
+    let function = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let chat = |mode: &str, allowed: &str| {
+        json!({"model": "m", "messages": [{"role": "user", "content": "a"}],
+            "tools": [function("f"), function("g"), {"type": "x"}], "tool_choice": {"type": "allowed_tools",
+                "allowed_tools": {"mode": mode, "tools": [function(allowed)]}}})
+    };
+    for upstream in [Dialect::Anthropic, Dialect::Gemini, Dialect::Converse, Dialect::Cohere, Dialect::Responses] {
+        let (body, dropped) = sent(Dialect::OpenAiChat, upstream, &chat("auto", "g"), Abilities::UNKNOWN).unwrap();
+        let text = body.to_string();
+        assert!(text.contains("\"g\"") && !text.contains("\"f\""), "{text}");
+        assert_eq!(dropped, "", "{upstream:?}");
+    }
+    let (body, _) = sent(Dialect::OpenAiChat, Dialect::Anthropic, &chat("required", "g"), Abilities::UNKNOWN).unwrap();
+    assert_eq!(body["tool_choice"], json!({"type": "any"}));
+    let responses = json!({"model": "m", "input": "a", "tools": [{"type": "function", "name": "f"},
+        {"type": "function", "name": "g"}], "tool_choice": {"type": "allowed_tools", "mode": "required",
+            "tools": [{"type": "function", "name": "f"}]}});
+    let (body, dropped) = sent(Dialect::Responses, Dialect::OpenAiChat, &responses, Abilities::UNKNOWN).unwrap();
+    assert_eq!((&body["tool_choice"], dropped.as_str()), (&json!("required"), ""));
+    assert_eq!(body["tools"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_choice_that_a_format_lacks_is_named() {
+    let hosted = json!({"model": "m", "input": "a", "tools": [{"type": "function", "name": "f"}],
+        "tool_choice": {"type": "web_search"}});
+    let chat = json!({"model": "m", "messages": [{"role": "user", "content": "a"}],
+        "tools": [{"type": "function", "function": {"name": "f"}}], "parallel_tool_calls": false,
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}});
+    for (client, body) in [(Dialect::Responses, hosted), (Dialect::OpenAiChat, chat)] {
+        for upstream in [Dialect::Anthropic, Dialect::Gemini, Dialect::Converse, Dialect::Cohere] {
+            let (sent, dropped) = sent(client, upstream, &body, Abilities::UNKNOWN).unwrap();
+            assert!(dropped.starts_with("tool_choice"), "{upstream:?}: {dropped:?} {sent}");
+        }
+    }
+}
+
+#[test]
 fn calls_of_a_wrapped_tool_are_text_again() {
     let bridge = bridge(Dialect::Responses, Dialect::Anthropic, &custom_request());
     let mut it = answer(vec![call("t1", "apply_patch", r#"{"input":"a\nb"}"#), call("t2", "other", "{}")]);

@@ -3,6 +3,7 @@
 //! - Custom tools, which take free text, become functions with one member `input` where the target has
 //!   no such tools; their calls become custom calls again. A grammar cannot be enforced there: it is
 //!   told in the description, and named as dropped.
+//! - A choice among some of the tools (OpenAI's `allowed_tools`) is those tools alone.
 //! - Names that the target refuses are cleaned and cut, always in the same way, and mapped back.
 //!
 //! What is refused where (seen 2026-11): OpenAI `[a-zA-Z0-9_-]`, 64; Anthropic the same, 128; Bedrock
@@ -14,7 +15,18 @@ use super::custom::Call;
 use super::state;
 use crate::wire::Dialect;
 use crate::wire::ir::{Arguments, Dropped, Part, PartKind, Request, Tool, ToolChoice, ToolKind};
-use crate::wire::json::{Raw, Str};
+use crate::wire::json::{Json, Raw, Str};
+use crate::wire::lenient::{items, read, text};
+use crate::wire_object;
+
+wire_object! {
+    /// Chat has the members of `allowed_tools` inside one of that name, Responses beside the type.
+    struct Choice<'a> { kind: Json<'a> = "type", inside: Json<'a> = "allowed_tools", mode: Json<'a>, tools: Json<'a> }
+}
+
+wire_object! {
+    struct Chosen<'a> { kind: Json<'a> = "type", name: Json<'a>, function: Json<'a>, custom: Json<'a> }
+}
 
 /// What answers have to be told back by.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +41,7 @@ impl Tools {
     /// Gives the target tools that it takes.
     pub(super) fn fit(request: &mut Request<'_>, upstream: Dialect, dropped: &mut Dropped) -> Self {
         let mut it = Self::default();
+        narrow(request);
         if upstream != Dialect::Responses {
             let client = request.dialect;
             it.unwrapped = request.tools.iter_mut().filter_map(|tool| wrap(tool, client, dropped)).collect();
@@ -85,6 +98,44 @@ impl Tools {
 
     fn own(&self, sent: &Str<'_>) -> Option<&Str<'static>> {
         self.renamed.iter().find(|(known, _)| known == sent).map(|(_, own)| own)
+    }
+}
+
+/// Leaves the tools that a choice among them allows. Where it allows none of them it stays what it was.
+fn narrow(request: &mut Request<'_>) {
+    let Some(ToolChoice::Other(choice)) = &request.tool_choice else { return };
+    let Some((choice, allowed)) = allowed(choice) else { return };
+    if !request.tools.iter().any(|tool| allowed.iter().any(|chosen| is_chosen(tool, chosen))) {
+        return;
+    }
+    let mut tools = std::mem::take(&mut request.tools);
+    tools.retain(|tool| allowed.iter().any(|chosen| is_chosen(tool, chosen)));
+    (request.tools, request.tool_choice) = (tools, Some(choice));
+}
+
+/// A choice among some of the tools: whether it is to be one of them, and their names.
+fn allowed(choice: &Raw<'_>) -> Option<(ToolChoice<'static>, Vec<Str<'static>>)> {
+    let it: Choice<'_> = choice.read()?;
+    text(it.kind).filter(|kind| kind.is("allowed_tools"))?;
+    let it = read(it.inside).unwrap_or(it);
+    let choice = match text(it.mode)?.escaped() {
+        "auto" => ToolChoice::Auto,
+        "required" => ToolChoice::Required,
+        _ => return None,
+    };
+    let name = |raw| {
+        let it: Chosen<'_> = read(Some(raw))?;
+        let inside: Chosen<'_> = read(it.function.or(it.custom)).unwrap_or_default();
+        // Tools that a provider runs itself have a type only.
+        text(inside.name).or_else(|| text(it.name)).or_else(|| text(it.kind)).map(Str::into_owned)
+    };
+    Some((choice, items(it.tools).into_iter().filter_map(name).collect()))
+}
+
+fn is_chosen(tool: &Tool<'_>, chosen: &Str<'_>) -> bool {
+    match &tool.kind {
+        ToolKind::Function { name, .. } | ToolKind::Custom { name, .. } => name == chosen,
+        ToolKind::Other { tag, .. } => tag == chosen,
     }
 }
 

@@ -154,7 +154,7 @@ fn foreign(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, droppe
     turns::encode(&arranged.messages, body.key("messages"));
     if let Some(tools) = tools {
         body.raw("tools", &tools);
-        foreign_choice(request, &mut body);
+        foreign_choice(request, &mut body, dropped);
     } else {
         drop_choice(request, dropped);
     }
@@ -223,7 +223,10 @@ fn encode_schema(schema: Option<&Raw<'_>>, out: &mut Vec<u8>) {
     }
 }
 
-fn foreign_choice(request: &Request<'_>, body: &mut Obj<'_>) {
+fn foreign_choice(request: &Request<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
+    if matches!(request.tool_choice, Some(ToolChoice::Other(_))) {
+        dropped.push("tool_choice");
+    }
     let serial = (request.parallel_tools == Some(false)).then_some(true);
     let declared = request.tools.iter().any(|tool| matches!(tool.kind, ToolKind::Function { .. }));
     match &request.tool_choice {
@@ -236,7 +239,7 @@ fn foreign_choice(request: &Request<'_>, body: &mut Obj<'_>) {
 
 /// Without tools a choice means nothing, unless it asks for one.
 fn drop_choice(request: &Request<'_>, dropped: &mut Dropped) {
-    if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
+    if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Other(_))) {
         dropped.push("tool_choice");
     }
 }

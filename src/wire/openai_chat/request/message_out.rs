@@ -163,7 +163,9 @@ impl Writer<'_, '_> {
         let said: Vec<Part<'_>> = turn.parts.iter().filter(|p| is_said(p, self.cx)).cloned().collect();
         let mut obj = self.list.obj();
         obj.text("role", "assistant");
-        if said.is_empty() && !calls.is_empty() {
+        let refusals: Vec<Str<'_>> = turn.parts.iter().filter_map(|part| refusal_of(part, self.cx)).collect();
+        let has_more = !calls.is_empty() || !self.cx.same && !refusals.is_empty();
+        if said.is_empty() && has_more {
             obj.null("content");
         } else if self.cx.same {
             content(&said, self.cx, &mut obj, self.dropped);
@@ -174,7 +176,6 @@ impl Writer<'_, '_> {
         if !self.cx.same {
             left_out(turn, self.cx.client, self.dropped);
         }
-        let refusals: Vec<Str<'_>> = turn.parts.iter().filter_map(refusal_of).collect();
         if !refusals.is_empty() {
             join(&refusals, "", obj.key("refusal"));
         }
@@ -208,10 +209,10 @@ fn text_of<'p>(part: &'p Part<'_>) -> Option<Str<'p>> {
     }
 }
 
-/// A refusal that stood beside the content, not in it.
-fn refusal_of<'p>(part: &'p Part<'_>) -> Option<Str<'p>> {
+/// A refusal that stands beside the content: in chat's own requests it may be in it.
+fn refusal_of<'p>(part: &'p Part<'_>, cx: &Context<'_>) -> Option<Str<'p>> {
     match &part.kind {
-        PartKind::Refusal { text } if part.at.inner_list() != Some("content") => Some(text.reborrow()),
+        PartKind::Refusal { text } if !is_said(part, cx) => Some(text.reborrow()),
         _ => None,
     }
 }

@@ -289,6 +289,23 @@ fn a_model_that_does_not_think_gets_no_effort() {
 }
 
 #[test]
+fn a_refusal_of_another_formats_stands_beside_the_content() {
+    let sent = |content: &str| {
+        let body = format!(
+            r#"{{"model":"m","input":[{{"type":"message","role":"user","content":"a"}},{{"type":"message","role":"assistant","content":[{content}]}}]}}"#
+        );
+        let (out, dropped) = write(&crate::wire::decode_request(Dialect::Responses, &body).unwrap(), &Quirks::NONE);
+        assert_eq!(dropped, "");
+        out
+    };
+    let refusal = r#"{"type":"refusal","refusal":"no way"}"#;
+    let out = sent(refusal);
+    assert!(out.contains(r#"{"role":"assistant","content":null,"refusal":"no way"}"#), "{out}");
+    let out = sent(&format!(r#"{{"type":"output_text","text":"hm"}},{refusal}"#));
+    assert!(out.contains(r#"{"role":"assistant","content":"hm","refusal":"no way"}"#), "{out}");
+}
+
+#[test]
 fn quirks_are_honoured() {
     let body = r#"{"model":"m","stream":true,"parallel_tool_calls":false,"reasoning_effort":"low",
         "tools":[{"type":"function","function":{"name":"f","strict":true,"x":1},"y":2}],

@@ -141,6 +141,16 @@ pub struct Request<'a> {
     pub options: Vec<Setting<'a>>,
 }
 
+impl Request<'_> {
+    /// Whether the likeliest tokens are asked for in a format that has no word for log probabilities
+    /// beside them, where others insist on it.
+    pub fn implies_logprobs(&self) -> bool {
+        let is = |kind| move |setting: &&Setting<'_>| setting.kind == kind;
+        let most = self.options.iter().find(is(SettingKind::TopLogprobs)).and_then(|setting| setting.value.as_u64());
+        most.is_some_and(|most| most > 0) && !self.options.iter().any(|setting| is(SettingKind::Logprobs)(&setting))
+    }
+}
+
 /// A top-level member that some targets have and others don't. An encoder goes through all of them
 /// once, so none can be forgotten: what it does not write it drops by name.
 #[derive(Debug, Clone)]

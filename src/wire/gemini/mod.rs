@@ -17,6 +17,7 @@
 
 pub mod array;
 pub mod error;
+mod logprobs;
 mod part;
 pub mod request;
 pub mod response;

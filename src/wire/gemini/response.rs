@@ -4,7 +4,7 @@
 //! of its own, tagged `candidate`: only this format has a place for it.
 
 use super::part::{self, Calls};
-use super::{error, usage};
+use super::{error, logprobs, usage};
 use crate::error::{Error, Kind, Result};
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
 use crate::wire::json::{self, Arr, Json, Listed, Obj, Raw, Rest, Str};
@@ -83,7 +83,7 @@ fn choice<'a>(candidate: &Candidate<'a>, calls: &mut Calls) -> Choice<'a> {
     }
     let stop = stop_of(candidate.reason, parts.iter().any(is_call));
     parts.extend(aside(&candidate.rest));
-    Choice { parts, stop, logprobs: None }
+    Choice { parts, stop, logprobs: logprobs::decode(&candidate.rest) }
 }
 
 /// One part of an answer: media of the model's own stays whole, no other format has a place for it.
@@ -422,6 +422,20 @@ mod tests {
         ] {
             assert_eq!(reason(&format!("{{\"candidates\":[{{\"finishReason\":{word}}}]}}")).0, expected, "{word}");
         }
+    }
+
+    #[test]
+    fn log_probabilities_are_in_chats_words() {
+        let body = r#"{"candidates":[{"content":{"parts":[{"text":"ab"}]},"finishReason":"STOP","logprobsResult":{
+            "chosenCandidates":[{"token":"a","tokenId":1,"logProbability":-0.5},{"token":"b"}],
+            "topCandidates":[{"candidates":[{"token":"a","logProbability":-0.5},{"token":"x","logProbability":-2}]}]}}]}"#;
+        let it = decode(body, &Quirks::NONE).unwrap();
+        let got: Value = it.choices[0].logprobs.as_ref().unwrap().read().unwrap();
+        let token = |token: &str, logprob: f64| json!({"token":token,"logprob":logprob,"bytes":null});
+        let entry = |token: &str, logprob: Value, top: Value| json!({"token":token,"logprob":logprob,"bytes":null,"top_logprobs":top});
+        let top = json!([token("a", -0.5), {"token":"x","logprob":-2,"bytes":null}]);
+        let content = json!([entry("a", json!(-0.5), top), entry("b", json!(0), json!([]))]);
+        assert_eq!(got, json!({"content":content,"refusal":null}));
     }
 
     #[test]

@@ -74,6 +74,9 @@ fn config(request: &Request<'_>, cx: &Context<'_>, free: bool, config: &mut Obj<
             false => foreign(setting, config, dropped),
         }
     }
+    if !cx.same && request.implies_logprobs() {
+        config.bool("responseLogprobs", true);
+    }
 }
 
 fn stop(request: &Request<'_>, cx: &Context<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {

@@ -283,6 +283,18 @@ fn a_form_of_the_answer_goes_beside_functions_from_3_on() {
 }
 
 #[test]
+fn the_likeliest_tokens_are_asked_for_with_log_probabilities() {
+    let config = |most: u32| {
+        let body = json!({"model":"x","input":"a","top_logprobs":most});
+        let (got, dropped) = from(Dialect::Responses, &body, "gemini-2.5-flash");
+        assert_eq!(dropped, Vec::<String>::new());
+        got.get("generationConfig").cloned()
+    };
+    assert_eq!(config(3), Some(json!({"logprobs":3,"responseLogprobs":true})));
+    assert_eq!(config(0), None);
+}
+
+#[test]
 fn thinking_is_a_budget_or_a_level() {
     let config = |model: &str, effort: &str| {
         let body = json!({"model":"x","messages":[{"role":"user","content":"a"}],"reasoning_effort":effort});

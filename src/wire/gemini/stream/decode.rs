@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
 use crate::wire::gemini::part::{self, CallFields, Calls, Fields};
 use crate::wire::gemini::response::{self, Body, CANDIDATE, Candidate};
-use crate::wire::gemini::{error, usage};
+use crate::wire::gemini::{error, logprobs, usage};
 use crate::wire::ir::{At, Delta, Event, PartKind, PartStart, Stop, StopReason};
 use crate::wire::json::{self, Json, Obj, Raw, Rest, Str};
 use crate::wire::lenient::{count, filled, is_object, items, read, text};
@@ -43,6 +43,8 @@ struct State {
     called: bool,
     /// The last reason to stop; what it means depends on all that was called.
     stop: Option<Stop<'static>>,
+    /// Of this chunk, until its text comes.
+    logprobs: Option<Raw<'static>>,
     /// What the candidate has beyond its content: the last of each.
     aside: Vec<(String, String)>,
 }
@@ -107,6 +109,7 @@ impl Decoder {
         }
         // Taken out while its parts are read, for they need the decoder too.
         let mut state = known.map_or_else(|| State::new(choice), |at| self.candidates.swap_remove(at));
+        state.logprobs = logprobs::decode(&candidate.rest);
         for raw in response::content_parts(candidate.content) {
             self.part(raw, &mut state, sink);
         }
@@ -160,6 +163,9 @@ impl Decoder {
             Some(Open { index, kind: Going::Text }) => *index,
             _ => self.open(Going::Text, PartStart::Text, state, sink),
         };
+        if let Some(logprobs) = state.logprobs.take() {
+            sink(&Event::Delta { index, delta: Delta::Logprobs(logprobs) });
+        }
         sink(&Event::Delta { index, delta: Delta::Text(text.clone()) });
     }
 
@@ -254,7 +260,7 @@ impl Decoder {
 
 impl State {
     fn new(choice: u32) -> Self {
-        Self { choice, open: None, called: false, stop: None, aside: Vec::new() }
+        Self { choice, open: None, called: false, stop: None, logprobs: None, aside: Vec::new() }
     }
 
     fn close(&mut self, sink: &mut Sink<'_>) {

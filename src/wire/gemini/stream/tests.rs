@@ -194,6 +194,17 @@ fn candidates_and_what_stands_beside_them() {
 }
 
 #[test]
+fn log_probabilities_come_with_their_text() {
+    let mut first = chunk(&json!([{"text":"a"}]));
+    first["candidates"][0]["logprobsResult"] = json!({"chosenCandidates":[{"token":"a","logProbability":-1}]});
+    let seen = decode(&[first, last(&json!([{"text":"b"}]), "STOP")]);
+    let at = seen.iter().position(|event| event == "0 a").unwrap();
+    let told = r#"{"content":[{"token":"a","logprob":-1,"bytes":null,"top_logprobs":[]}],"refusal":null}"#;
+    assert!(seen[at - 1].starts_with("0 Logprobs") && seen[at - 1].contains(told), "{seen:?}");
+    assert_eq!(seen.iter().filter(|event| event.contains("Logprobs")).count(), 1, "{seen:?}");
+}
+
+#[test]
 fn blocked_prompts_refuse_and_cut_streams_fail() {
     let blocked = json!({"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"no"},"responseId":"r"});
     let seen = decode(&[blocked]);

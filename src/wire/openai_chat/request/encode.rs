@@ -41,7 +41,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
     }
     options_out::reasoning(request, &cx, &mut obj, dropped);
     output(request, &cx, &mut obj, dropped);
-    options_out::options(&request.options, &cx, &mut obj, dropped);
+    options_out::options(request, &cx, &mut obj, dropped);
     Ok(())
 }
 

@@ -84,8 +84,8 @@ fn same_format(reasoning: &Reasoning<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, d
 }
 
 /// Writes the settings that chat has; names the others.
-pub(super) fn options(options: &[Setting<'_>], cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
-    for setting in options {
+pub(super) fn options(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
+    for setting in &request.options {
         let nested = setting.name.starts_with("stream_options.");
         if cx.same {
             if !nested {
@@ -94,6 +94,9 @@ pub(super) fn options(options: &[Setting<'_>], cx: &Context<'_>, obj: &mut Obj<'
         } else if !foreign(setting, obj) {
             dropped.push(&setting.name);
         }
+    }
+    if !cx.same && request.implies_logprobs() {
+        obj.bool("logprobs", true);
     }
 }
 
@@ -107,6 +110,7 @@ fn foreign(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
         SettingKind::PresencePenalty => "presence_penalty",
         SettingKind::LogitBias => "logit_bias",
         SettingKind::Logprobs => "logprobs",
+        SettingKind::TopLogprobs if setting.value.get() == "0" => return true,
         SettingKind::TopLogprobs => "top_logprobs",
         SettingKind::State => return false,
         SettingKind::Metadata => "metadata",

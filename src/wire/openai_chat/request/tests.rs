@@ -306,6 +306,19 @@ fn a_refusal_of_another_formats_stands_beside_the_content() {
 }
 
 #[test]
+fn the_likeliest_tokens_are_asked_for_with_log_probabilities() {
+    let sent = |most: u32| {
+        let body = format!(r#"{{"model":"m","input":"a","top_logprobs":{most}}}"#);
+        write(&crate::wire::decode_request(Dialect::Responses, &body).unwrap(), &Quirks::NONE)
+    };
+    let (out, dropped) = sent(3);
+    assert!(out.contains(r#""top_logprobs":3"#) && out.contains(r#""logprobs":true"#), "{out}");
+    assert_eq!(dropped, "");
+    let (out, dropped) = sent(0);
+    assert!(!out.contains("logprobs") && dropped.is_empty(), "{out}");
+}
+
+#[test]
 fn quirks_are_honoured() {
     let body = r#"{"model":"m","stream":true,"parallel_tool_calls":false,"reasoning_effort":"low",
         "tools":[{"type":"function","function":{"name":"f","strict":true,"x":1},"y":2}],

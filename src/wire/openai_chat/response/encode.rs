@@ -2,7 +2,7 @@
 
 use crate::wire::Client;
 use crate::wire::ir::{Arguments, Choice, Part, PartKind, Response};
-use crate::wire::json::{Arr, Json, Obj, Raw, Str};
+use crate::wire::json::{Arr, Json, Obj, Raw, Rest, Str};
 use crate::wire_object;
 
 use super::super::{details, finish, usage};
@@ -242,28 +242,52 @@ wire_object! {
 /// One annotation: a chat upstream's own, or one made from a citation that has an address. Citations
 /// into the client's own documents have no slot.
 pub(in super::super) fn annotation(citation: Json<'_>, start: usize, end: usize) -> Option<Vec<u8>> {
-    let it: Citation<'_> = read(Some(citation))?;
-    let (inner, own): (Citation<'_>, bool) = match read(it.url_citation) {
-        Some(inner) => (inner, true),
-        None => (it, false),
-    };
-    let url = filled(inner.url)?;
-    let number = |n: usize| u64::try_from(n).unwrap_or_default();
+    let mut source = Source::of(citation)?;
     let mut out = Vec::new();
     {
         let mut obj = Obj::new(&mut out);
         obj.text("type", "url_citation");
+        let rest = std::mem::take(&mut source.rest);
         let mut nested = obj.obj("url_citation");
-        nested.num("start_index", count(inner.start_index).unwrap_or_else(|| number(start)));
-        nested.num("end_index", count(inner.end_index).unwrap_or_else(|| number(end)));
-        nested.str("url", &url);
-        match text(inner.title) {
-            Some(title) => nested.str("title", &title),
-            None => nested.text("title", ""),
-        };
-        if own {
-            nested.rest(&inner.rest);
-        }
+        source.write(start, end, &mut nested);
+        nested.rest(&rest);
     }
     Some(out)
+}
+
+/// An address that a text cites, in whichever format: OpenAI's two have the same members for it.
+pub(in crate::wire) struct Source<'a> {
+    url: Str<'a>,
+    title: Option<Str<'a>>,
+    span: (Option<u64>, Option<u64>),
+    /// Unknown members of a chat upstream's own.
+    rest: Rest<'a>,
+}
+
+impl<'a> Source<'a> {
+    pub(in crate::wire) fn of(citation: Json<'a>) -> Option<Self> {
+        let it: Citation<'a> = read(Some(citation))?;
+        let (it, own): (Citation<'a>, bool) = match read(it.url_citation) {
+            Some(inner) => (inner, true),
+            None => (it, false),
+        };
+        Some(Self {
+            url: filled(it.url)?,
+            title: text(it.title),
+            span: (count(it.start_index), count(it.end_index)),
+            rest: if own { it.rest } else { Rest::new() },
+        })
+    }
+
+    /// Writes its members; it stands from `start` to `end` where it does not say.
+    pub(in crate::wire) fn write(&self, start: usize, end: usize, out: &mut Obj<'_>) {
+        let number = |n: usize| u64::try_from(n).unwrap_or_default();
+        out.num("start_index", self.span.0.unwrap_or_else(|| number(start)));
+        out.num("end_index", self.span.1.unwrap_or_else(|| number(end)));
+        out.str("url", &self.url);
+        match &self.title {
+            Some(title) => out.str("title", title),
+            None => out.text("title", ""),
+        };
+    }
 }

@@ -6,6 +6,7 @@ mod encode;
 mod tests;
 
 pub use decode::decode;
+pub(in crate::wire) use encode::Source;
 pub use encode::encode;
 pub(in crate::wire) use encode::known_tier;
 pub(super) use encode::{annotation, nests_member};

@@ -171,7 +171,7 @@ fn write(part: &Part<'_>, id: &str, known: &Known, out: &mut Vec<u8>) -> bool {
     let message = format!("msg_{id}");
     match &part.kind {
         PartKind::Text { text, citations } => {
-            let annotations = item::annotations(citations.as_ref());
+            let annotations = item::annotations(citations.as_ref(), text);
             let said = Said { escaped: text.escaped(), refusal: false, annotations: &annotations, logprobs: "[]" };
             item::message(&message, State::Done, Some(said), out);
         }

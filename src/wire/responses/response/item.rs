@@ -1,7 +1,8 @@
 //! The items of an answer, as a client reads them.
 
 use crate::wire::ir::Arguments;
-use crate::wire::json::{Obj, Raw, Str};
+use crate::wire::json::{Json, Obj, Raw, Str};
+use crate::wire::openai_chat::response::Source;
 use crate::wire::responses::namespace::Known;
 use crate::wire::scan;
 
@@ -55,15 +56,31 @@ pub(in crate::wire::responses) fn message(id: &str, state: State, said: Option<S
     said.into_iter().for_each(|said| write_said(said, content.obj()));
 }
 
-/// The sources of a text that this format knows, as a list.
-pub(in crate::wire::responses) fn annotations(citations: Option<&Raw<'_>>) -> String {
+/// The sources of a text that this format has a place for, as a list.
+pub(in crate::wire::responses) fn annotations(citations: Option<&Raw<'_>>, text: &Str<'_>) -> String {
     let all: Vec<Raw<'_>> = citations.and_then(Raw::read).unwrap_or_default();
-    let known: Vec<&str> = all.iter().map(Raw::get).filter(|json| is_annotation(json)).collect();
+    let known: Vec<String> = all.iter().filter_map(|citation| annotation(citation, text)).collect();
     format!("[{}]", known.join(","))
 }
 
+/// A source as this format has it: its own, or one made from an address that another format cites, for
+/// the whole of the text so far.
+pub(in crate::wire::responses) fn annotation(citation: &Raw<'_>, text: &Str<'_>) -> Option<String> {
+    if is_annotation(citation.get()) {
+        return Some(citation.get().to_owned());
+    }
+    let source = citation.read::<Json<'_>>().and_then(Source::of)?;
+    let mut out = Vec::new();
+    {
+        let mut it = Obj::new(&mut out);
+        it.text("type", "url_citation");
+        source.write(0, text.chars(), &mut it);
+    }
+    String::from_utf8(out).ok()
+}
+
 /// Whether a source is of a kind this format knows.
-pub(in crate::wire::responses) fn is_annotation(json: &str) -> bool {
+fn is_annotation(json: &str) -> bool {
     const KNOWN: [&str; 4] = ["\"url_citation\"", "\"file_citation\"", "\"container_file_citation\"", "\"file_path\""];
     // Chat's own `url_citation` nests its members.
     scan::member(json, "type").is_some_and(|kind| KNOWN.contains(&kind)) && scan::member(json, "url_citation").is_none()

@@ -72,6 +72,22 @@ fn a_custom_tool_called_as_a_function_gets_its_text_back() {
 }
 
 #[test]
+fn addresses_that_other_formats_cite_are_annotations() {
+    let text = crate::wire::json::Str::from_text("né!");
+    let citations = crate::wire::json::Raw::new(
+        r#"[{"type":"web_search_result_location","url":"https://a"},{"type":"page_location","document_index":0},
+        {"type":"url_citation","url_citation":{"url":"https://b","title":"B","start_index":1,"end_index":2}},
+        {"type":"file_path","file_id":"f"}]"#,
+    );
+    let made = concat!(
+        r#"[{"type":"url_citation","start_index":0,"end_index":3,"url":"https://a","title":""},"#,
+        r#"{"type":"url_citation","start_index":1,"end_index":2,"url":"https://b","title":"B"},"#,
+        r#"{"type":"file_path","file_id":"f"}]"#
+    );
+    assert_eq!(item::annotations(Some(&citations), &text), made);
+}
+
+#[test]
 fn failed_answers_are_errors_and_incomplete_ones_are_not() {
     let failed = r#"{"id":"r","status":"failed","error":{"code":"server_error","message":"broke"},"output":[]}"#;
     assert_eq!(decode(failed, &Quirks::NONE).unwrap_err().public(), "broke");

@@ -10,7 +10,7 @@ use super::super::response::{Head, Status, is_cut, status_of};
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Arguments, Delta, Event, PartStart, StopReason};
-use crate::wire::json::{Obj, Str};
+use crate::wire::json::{Obj, Raw, Str};
 use crate::wire::seal::Seal;
 use crate::wire::stream::aside;
 use crate::wire::{Client, Dialect, Encode, edge};
@@ -226,7 +226,7 @@ impl Encoder {
 
     fn take(&mut self, item: &mut Item, delta: &Delta<'_>, out: &mut Vec<u8>) {
         match (&item.kind, delta) {
-            (What::Message { .. }, Delta::Citation(citation)) => self.citation(item, citation.get(), out),
+            (What::Message { .. }, Delta::Citation(citation)) => self.citation(item, citation, out),
             (What::Thought, Delta::Signature(fragment)) => item.proof.push_str(&fragment.text()),
             (What::Message { refusal: false }, Delta::Text(s)) => self.said("response.output_text.delta", item, s, out),
             (What::Message { refusal: true }, Delta::Refusal(s)) => self.said("response.refusal.delta", item, s, out),
@@ -262,19 +262,16 @@ impl Encoder {
         self.said("response.reasoning_summary_text.delta", item, fragment, out);
     }
 
-    /// Sources of other formats have no place in a text here; this format's own go on.
-    fn citation(&mut self, item: &mut Item, citation: &str, out: &mut Vec<u8>) {
-        if !item::is_annotation(citation) {
-            return;
-        }
+    fn citation(&mut self, item: &mut Item, citation: &Raw<'_>, out: &mut Vec<u8>) {
+        let Some(annotation) = item::annotation(citation, &Str::from_escaped(&item.said)) else { return };
         let number = item.cited;
         item.cited = number.saturating_add(1);
         item.annotations.pop();
         item.annotations.push_str(if number == 0 { "" } else { "," });
-        item.annotations.push_str(citation);
+        item.annotations.push_str(&annotation);
         item.annotations.push(']');
         self.about("response.output_text.annotation.added", item, out, |event| {
-            event.num("annotation_index", number).raw("annotation", citation);
+            event.num("annotation_index", number).raw("annotation", &annotation);
         });
     }
 

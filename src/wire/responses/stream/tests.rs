@@ -9,7 +9,7 @@ use super::{Decoder, Encoder};
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart, Stop, StopReason};
-use crate::wire::json::Str;
+use crate::wire::json::{Raw, Str};
 use crate::wire::seal::Seal;
 use crate::wire::{Client, Decode as _, Encode as _, Quirks};
 
@@ -151,6 +151,28 @@ fn thoughts_calls_and_their_proofs_are_items() {
     assert_eq!(output[2]["arguments"], "{\"a\":1}");
     assert_eq!(output[3]["arguments"], "{}");
     assert_eq!(it["status"], "completed");
+}
+
+#[test]
+fn addresses_that_other_formats_cite_are_annotations() {
+    let cite = |json: &str| delta(0, Delta::Citation(Raw::new(json).into_owned()));
+    let anthropic = r#"{"type":"web_search_result_location","url":"https://a","title":"A","cited_text":"c"}"#;
+    let chat =
+        r#"{"type":"url_citation","url_citation":{"url":"https://b","title":"B","start_index":1,"end_index":2}}"#;
+    let document = r#"{"type":"char_location","document_index":0,"cited_text":"c"}"#;
+    let mut list = vec![start(), part(0, PartStart::Text), delta(0, Delta::Text(text("a\né")))];
+    list.extend([cite(anthropic), cite(chat), cite(document), Event::PartEnd { index: 0 }]);
+    list.extend(closing(StopReason::EndTurn));
+    let out = encode(&list);
+    let made = [
+        r#"{"type":"url_citation","start_index":0,"end_index":3,"url":"https://a","title":"A"}"#,
+        r#"{"type":"url_citation","start_index":1,"end_index":2,"url":"https://b","title":"B"}"#,
+    ];
+    for (index, annotation) in made.iter().enumerate() {
+        assert!(out.contains(&format!(r#""annotation_index":{index},"annotation":{annotation}"#)), "{out}");
+    }
+    assert_eq!(out.matches("annotation.added\ndata").count(), 2);
+    assert!(out.contains(&format!(r#""annotations":[{}],"logprobs":[]"#, made.join(","))), "{out}");
 }
 
 #[test]

@@ -124,6 +124,8 @@ impl Encoder {
         let Some(head) = self.head.take() else { return };
         let usage = match status {
             Status::InProgress => None,
+            // What was used before it broke off nobody knows, where nobody told: not nothing.
+            Status::Failed(..) => self.usage,
             _ => Some(self.usage.unwrap_or_default()),
         };
         let (output, executed) = (std::mem::take(&mut self.output), self.executed.take());

@@ -175,6 +175,21 @@ fn addresses_that_other_formats_cite_are_annotations() {
     assert!(out.contains(&format!(r#""annotations":[{}],"logprobs":[]"#, made.join(","))), "{out}");
 }
 
+/// Nobody told what was used: that is not nothing.
+#[test]
+fn an_answer_that_breaks_off_has_the_usage_that_is_known() {
+    let failed = |usage: Option<Usage>| {
+        let error = Event::Error(Error::new(Kind::UpstreamFailed, "cut"));
+        let list: Vec<Event<'_>> = [start()].into_iter().chain(usage.map(Event::Usage)).chain([error]).collect();
+        let out = encode(&list);
+        let data = out.rsplit("data: ").next().unwrap();
+        serde_json::from_str::<Value>(data).unwrap()["response"]["usage"].clone()
+    };
+    assert_eq!(failed(None), Value::Null);
+    let known = Usage { fresh_input_tokens: 3, ..Usage::default() };
+    assert_eq!(failed(Some(known))["input_tokens"], 3);
+}
+
 #[test]
 fn a_custom_tool_gets_its_text_however_it_comes() {
     let it = answer(

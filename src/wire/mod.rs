@@ -225,6 +225,19 @@ pub struct Client<'t> {
     pub seal: &'t seal::Seal,
 }
 
+/// The request id as callers know it: [`Client::id`] is the same without its dashes.
+pub(in crate::wire) fn request_id(id: &str) -> String {
+    let is_uuid = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut text = String::with_capacity(36);
+    for (at, c) in id.chars().enumerate() {
+        if is_uuid && matches!(at, 8 | 12 | 16 | 20) {
+            text.push('-');
+        }
+        text.push(c);
+    }
+    text
+}
+
 /// Reads a request whose body is valid UTF-8.
 pub fn decode_request(dialect: Dialect, body: &str) -> Result<ir::Request<'_>> {
     match dialect {

@@ -14,7 +14,7 @@ use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{self, Obj, Raw, Str};
 use crate::wire::seal::Seal;
 use crate::wire::stream::aside;
-use crate::wire::{Client, Dialect, Encode};
+use crate::wire::{Client, Dialect, Encode, request_id};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -446,17 +446,4 @@ fn own_stop(stop: &Stop<'_>) -> Stop<'static> {
         sequence: stop.sequence.clone().map(Str::into_owned),
         native: stop.native.clone().map(Str::into_owned),
     }
-}
-
-/// The request id as callers know it: [`Client::id`] is the same without its dashes.
-fn request_id(id: &str) -> String {
-    let is_uuid = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut text = String::with_capacity(36);
-    for (at, c) in id.chars().enumerate() {
-        if is_uuid && matches!(at, 8 | 12 | 16 | 20) {
-            text.push('-');
-        }
-        text.push(c);
-    }
-    text
 }

@@ -9,7 +9,7 @@ use crate::wire::gemini::{error, part, usage};
 use crate::wire::ir::{Arguments, Delta, Event, PartStart, Stop};
 use crate::wire::json::{Arr, Obj, Raw, Str};
 use crate::wire::stream::aside;
-use crate::wire::{Client, Dialect, Encode};
+use crate::wire::{Client, Dialect, Encode, request_id};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -261,13 +261,5 @@ impl Encode for Encoder {
             Event::Ping => aside::keep_alive(Dialect::Gemini, out),
             Event::End => self.end(out),
         }
-    }
-}
-
-/// The request id as callers know it: [`Client::id`] is the same without its dashes.
-fn request_id(id: &str) -> String {
-    match (id.get(..8), id.get(8..12), id.get(12..16), id.get(16..20), id.get(20..32)) {
-        (Some(a), Some(b), Some(c), Some(d), Some(e)) if id.len() == 32 => format!("{a}-{b}-{c}-{d}-{e}"),
-        _ => id.to_owned(),
     }
 }

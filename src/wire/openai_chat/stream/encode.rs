@@ -5,7 +5,7 @@ use crate::usage::tokens::Usage;
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::stream::aside;
-use crate::wire::{Client, Dialect, Encode, edge};
+use crate::wire::{Client, Dialect, Encode, edge, request_id};
 
 use super::super::details;
 use super::super::response::{annotation, known_tier, nests_member};
@@ -359,7 +359,7 @@ impl Encoder {
     }
 
     fn error(&self, error: &Error, out: &mut Vec<u8>) {
-        error::encode_event(error, &self.request_id, out);
+        error::encode_event(error, &request_id(&self.request_id), out);
     }
 }
 

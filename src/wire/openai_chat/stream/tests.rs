@@ -383,6 +383,24 @@ fn what_has_no_slot_is_left_out_and_errors_end_without_done() {
 }
 
 #[test]
+fn an_error_has_the_request_id_that_callers_know() {
+    let seal = Seal::new("t", b"k");
+    let client = Client {
+        model: "m",
+        id: "0198c1d2e3f40718a9b0c1d2e3f40718",
+        created: 7,
+        stream_usage: false,
+        input_estimate_tokens: 0,
+        request: "",
+        seal: &seal,
+    };
+    let mut out = Vec::new();
+    Encoder::new(&client).event(&Event::Error(Error::new(Kind::UpstreamFailed, "gone")), &mut out);
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains(r#""request_id":"0198c1d2-e3f4-0718-a9b0-c1d2e3f40718""#), "{out}");
+}
+
+#[test]
 fn what_is_written_is_what_a_client_puts_together() {
     let delta = |index, delta| Event::Delta { index, delta };
     let stop = Stop { reason: StopReason::ToolUse, sequence: None, native: None };

@@ -6,6 +6,7 @@
 //! - A call without a result gets the text `no result`, marked as an error. Clients leave such behind
 //!   when a turn was broken off.
 
+use crate::wire::Dialect;
 use crate::wire::ir::{At, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::Str;
 
@@ -17,6 +18,30 @@ struct Open {
     turn: usize,
     at: At,
     id: Str<'static>,
+}
+
+/// Leaves out what chat's requests say again: the name of the function beside its result, and the whole of
+/// a custom call. None of it is lost where it cannot be written.
+pub(super) fn forget_repetitions(request: &mut Request<'_>) {
+    if request.dialect != Dialect::OpenAiChat {
+        return;
+    }
+    let mut names: Vec<(Str<'static>, Str<'static>)> = Vec::new();
+    for turn in &mut request.turns {
+        for part in &mut turn.parts {
+            match &part.kind {
+                PartKind::ToolCall { id, name, .. } => {
+                    names.push((id.clone().into_owned(), name.clone().into_owned()));
+                    part.rest.retain(|(member, _)| member != "custom");
+                }
+                PartKind::ToolResult { id, .. } if turn.role == Role::Tool => {
+                    let called = names.iter().rev().find(|(own, _)| own == id).map(|(_, name)| name);
+                    turn.name = turn.name.take().filter(|name| Some(name) != called);
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Pairs all of a conversation.

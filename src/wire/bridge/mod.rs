@@ -61,6 +61,7 @@ impl Bridge {
         abilities::fit(request, target, dropped)?;
         let mut tools = Tools::default();
         if client != upstream {
+            history::forget_repetitions(request);
             tools = Tools::fit(request, upstream, dropped);
             content::keep(request, dropped)?;
             history::pair(request);

@@ -322,6 +322,27 @@ fn no_seal_reaches_gemini_from_its_own_clients() {
 }
 
 #[test]
+fn what_is_said_twice_is_not_named_as_dropped() {
+    let legacy = json!({"model": "m", "messages": [{"role": "user", "content": "a"},
+        {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "done"}], "functions": [{"name": "f"}], "logit_bias": {}});
+    let custom = json!({"model": "m", "messages": [{"role": "user", "content": "a"},
+        {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "x"}}]},
+        {"role": "tool", "tool_call_id": "call_1", "name": "f", "content": "done"}],
+        "tools": [{"type": "custom", "custom": {"name": "f"}}], "logit_bias": {}});
+    for upstream in [Dialect::Anthropic, Dialect::Gemini, Dialect::Converse, Dialect::Cohere, Dialect::Responses] {
+        for body in [&legacy, &custom] {
+            let (sent, dropped) = sent(Dialect::OpenAiChat, upstream, body, Abilities::UNKNOWN).unwrap();
+            assert_eq!(dropped, "", "{upstream:?} {sent}");
+        }
+    }
+    let mut other = legacy;
+    other["messages"][2]["name"] = json!("g");
+    let (_, dropped) = sent(Dialect::OpenAiChat, Dialect::Anthropic, &other, Abilities::UNKNOWN).unwrap();
+    assert_eq!(dropped, "messages[2].name");
+}
+
+#[test]
 fn ids_that_are_refused_are_changed_alike() {
     let body = json!({"model": "m", "messages": [
         {"role": "user", "content": "go"},

@@ -229,6 +229,7 @@ fn settings(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped
             SettingKind::Store if setting.value.get() == "false" => continue,
             SettingKind::Logprobs if setting.value.get() == "false" => continue,
             SettingKind::FrequencyPenalty | SettingKind::PresencePenalty if is_zero(setting) => continue,
+            SettingKind::LogitBias if setting.value.get() == "{}" => continue,
             _ => {
                 dropped.push(&setting.name);
                 continue;

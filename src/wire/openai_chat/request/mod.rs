@@ -6,6 +6,7 @@ mod encode;
 mod message_in;
 mod message_out;
 mod options_out;
+pub(in crate::wire) mod quiet;
 #[cfg(test)]
 mod tests;
 

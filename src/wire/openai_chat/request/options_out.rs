@@ -7,6 +7,7 @@ use crate::wire::ir::{Dropped, Reasoning, Request, Setting, SettingKind};
 use crate::wire::json::{Obj, Str};
 
 use super::encode::Context;
+use super::quiet;
 
 /// Longest `user` OpenAI takes; Claude Code's is longer.
 const USER_CHARS_MAX: usize = 64;
@@ -24,8 +25,10 @@ pub(super) fn reasoning(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'
     for (name, _) in &reasoning.rest {
         dropped.push(format_args!("{}.{name}", reasoning.name));
     }
-    // Off is what most models are unless asked, and the rest has no common word for it.
     if reasoning.disabled {
+        if cx.target.quirks.reasoning_effort {
+            quiet::effort(reasoning, cx.target, dropped).iter().for_each(|word| _ = obj.text("reasoning_effort", word));
+        }
         return;
     }
     let Some(effort) = effort(reasoning) else { return };

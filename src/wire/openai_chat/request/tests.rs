@@ -280,6 +280,24 @@ fn budgets_and_efforts_become_one_of_openais_words() {
 }
 
 #[test]
+fn no_thinking_is_the_least_that_a_model_of_openais_takes() {
+    let sent = |model: &str, quirks: &Quirks| {
+        let body = r#"{"model":"m","max_tokens":5,"thinking":{"type":"disabled"},"messages":[{"role":"user","content":"hi"}]}"#;
+        write_for(model, Thinking::Unknown, &foreign(body), quirks)
+    };
+    let (out, dropped) = sent("gpt-5-mini", &Quirks::NONE);
+    assert!(out.contains(r#""reasoning_effort":"minimal""#), "{out}");
+    assert_eq!(dropped, "thinking");
+    let (out, dropped) = sent("gpt-5.2", &Quirks::NONE);
+    assert!(out.contains(r#""reasoning_effort":"none""#), "{out}");
+    assert_eq!(dropped, "");
+    for (model, quirks) in [("llama", Quirks::NONE), ("gpt-5", Quirks { reasoning_effort: false, ..Quirks::NONE })] {
+        let (out, dropped) = sent(model, &quirks);
+        assert!(!out.contains("reasoning_effort") && dropped.is_empty(), "{out} {dropped}");
+    }
+}
+
+#[test]
 fn a_model_that_does_not_think_gets_no_effort() {
     let body =
         r#"{"model":"m","max_tokens":5,"output_config":{"effort":"low"},"messages":[{"role":"user","content":"hi"}]}"#;

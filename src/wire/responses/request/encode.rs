@@ -4,7 +4,7 @@ use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Reasoning, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
-use crate::wire::openai_chat::request::opaque_user;
+use crate::wire::openai_chat::request::{opaque_user, quiet};
 use crate::wire::{Dialect, Target, Thinking};
 
 /// What every function has that declares no parameters.
@@ -143,6 +143,9 @@ fn reasoning(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, droppe
         dropped.push(format_args!("{}.{name}", reasoning.name));
     }
     if reasoning.disabled {
+        quiet::effort(reasoning, cx.target, dropped).iter().for_each(|word| {
+            body.obj("reasoning").text("effort", word);
+        });
         return;
     }
     if cx.target.thinking == Thinking::None {

@@ -41,3 +41,24 @@ fn a_model_that_does_not_think_is_asked_for_nothing_about_it() {
     assert_eq!((&got["include"], dropped), (&json!(["reasoning.encrypted_content"]), Vec::new()));
     assert_eq!(got["reasoning"]["effort"], "low");
 }
+
+#[test]
+fn no_thinking_is_the_least_that_a_model_takes() {
+    let effort = |client: Dialect, body: &Value, model: &str| {
+        let (got, dropped) = sent(client, body, model, Thinking::Unknown);
+        (got["reasoning"]["effort"].as_str().map(str::to_owned), dropped.join(", "))
+    };
+    let said = |word: &str, dropped: &str| (Some(word.to_owned()), dropped.to_owned());
+    let none = chat(&json!({"reasoning_effort": "none"}));
+    assert_eq!(effort(Dialect::OpenAiChat, &none, "gpt-5-mini"), said("minimal", "reasoning_effort"));
+    assert_eq!(effort(Dialect::OpenAiChat, &none, "gpt-5.1"), said("none", ""));
+    assert_eq!(effort(Dialect::OpenAiChat, &none, "gpt-5-pro"), (None, "reasoning_effort".to_owned()));
+    assert_eq!(effort(Dialect::OpenAiChat, &none, "gpt-4o"), (None, String::new()));
+    let messages = json!({"model": "m", "max_tokens": 9, "thinking": {"type": "disabled"},
+        "messages": [{"role": "user", "content": "a"}]});
+    assert_eq!(effort(Dialect::Anthropic, &messages, "o3"), said("low", "thinking"));
+    let gemini = json!({"contents": [{"parts": [{"text": "a"}]}],
+        "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}});
+    let name = "generationConfig.thinkingConfig";
+    assert_eq!(effort(Dialect::Gemini, &gemini, "gpt-5-nano"), said("minimal", name));
+}

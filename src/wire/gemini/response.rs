@@ -62,8 +62,10 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let mut calls = Calls::of(id.as_ref());
     let candidates = items(it.candidates).into_iter().filter_map(|raw| read::<Candidate<'a>>(Some(raw)));
     let mut choices: Vec<Choice<'a>> = candidates.map(|candidate| choice(&candidate, &mut calls)).collect();
-    if let Some(blocked) = blocked(it.feedback).filter(|_| choices.is_empty()) {
-        choices.push(blocked);
+    if choices.is_empty() {
+        // Nothing said is an answer too: clients take its first choice without looking.
+        let nothing = || Choice { parts: Vec::new(), stop: Some(Stop::of(StopReason::EndTurn)), logprobs: None };
+        choices.push(blocked(it.feedback).unwrap_or_else(nothing));
     }
     Ok(Response {
         id,
@@ -421,6 +423,20 @@ mod tests {
             ("\"MALFORMED_FUNCTION_CALL\"", StopReason::Other),
         ] {
             assert_eq!(reason(&format!("{{\"candidates\":[{{\"finishReason\":{word}}}]}}")).0, expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_candidates_has_one_choice_that_says_nothing() {
+        for body in [r#"{"candidates":[]}"#, r#"{"usageMetadata":{"promptTokenCount":1}}"#, r#"{"promptFeedback":{}}"#]
+        {
+            let it = decode(body, &Quirks::NONE).unwrap();
+            let stop = it.choices[0].stop.as_ref().map(|stop| stop.reason);
+            assert_eq!(
+                (it.choices.len(), it.choices[0].parts.len(), stop),
+                (1, 0, Some(StopReason::EndTurn)),
+                "{body}"
+            );
         }
     }
 

@@ -25,11 +25,15 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
         return None;
     }
     let input_tokens = x.parsed.as_ref().map_or(0, |p| p.input_estimate_tokens);
-    // A provider that was left alone with a request has read it, and will charge for it.
+    // A provider that was left alone with a request has read it, and one that began a good answer has worked
+    // on it, whatever became of that: they will charge for it.
     let abandoned = || {
         let left = error.is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::UpstreamTimeout));
-        let usage = Usage { fresh_input_tokens: input_tokens, ..Usage::default() };
-        (left && attempt.sent && input_tokens > 0).then_some((usage, UsageSource::Estimated))
+        let broke = error.is_some() && attempt.status.is_some_and(|status| (200..300).contains(&status));
+        let visible_output_tokens = attempt.answer.tokens_so_far();
+        let usage = Usage { fresh_input_tokens: input_tokens, visible_output_tokens, ..Usage::default() };
+        let is_charged = (left && attempt.sent || broke) && !attempt.prepared.endpoint.is_count();
+        (is_charged && usage.total_tokens() > 0).then_some((usage, UsageSource::Estimated))
     };
     // Where several were asked and one failed, the others are charged for.
     let partial = || {

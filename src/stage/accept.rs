@@ -86,6 +86,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is answered with a count of tokens, which costs nothing.
+    pub const fn is_count(self) -> bool {
+        matches!(self, Self::MessagesCount | Self::GenerateCount | Self::Count)
+    }
+
     /// The format of the generation request, where it is one.
     pub const fn generation(self) -> Option<Dialect> {
         match self {

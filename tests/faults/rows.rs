@@ -147,6 +147,37 @@ fn row_23_a_client_that_leaves_early_is_booked_too() {
     }
 }
 
+/// A whole answer that had begun well was worked on, also where nothing can be made of it: what was asked is
+/// booked, and what came as far as it can be read, beside the attempt that lost it too.
+#[test]
+fn a_whole_answer_that_breaks_or_cannot_be_read_is_booked() {
+    let faults =
+        [Fault::LengthTooLong, Fault::LengthTooShort, Fault::TruncatedJson, Fault::ResetMidBody, Fault::Compressed];
+    let all = cases(&faults, &FOUR, &[Format::Chat], &[true, false]);
+    let all: Vec<Case> = all.into_iter().filter(|case| !case.stream).collect();
+    let upstream = play(all.clone());
+    let gateway = Gateway::start(&config(&all, &upstream, DEFAULTS));
+    let _ = ask_all(&gateway, &all);
+    let records = records(&gateway, all.len());
+    for (n, case) in all.iter().enumerate() {
+        let record = &records[&case.model(n)];
+        let lost = if case.fallback { &record["timeline"][0] } else { record };
+        assert!(lost["input_tokens"].as_u64().is_some_and(|n| n > 0), "{case:?}: {record}");
+        let had_words = !matches!(case.fault, Fault::Compressed | Fault::ResetMidBody);
+        assert!(!had_words || lost["output_tokens"].as_u64().is_some_and(|n| n > 0), "{case:?}: {record}");
+        assert!(case.fallback || record["usage_source"] == "estimated", "{case:?}: {record}");
+    }
+    let garbled = Upstream::start(|_, conn| {
+        conn.raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n");
+        conn.close();
+    });
+    let gateway = Gateway::start(&one_provider(Voice::Chat, garbled.address, DEFAULTS));
+    let answer = gateway.post(&Format::Chat.path("it/m", false), &Format::Chat.body("it/m", "one two", false));
+    assert_eq!(answer.status(), 502, "{}", answer.text());
+    let record = gateway.record(1);
+    assert!(is_counted(&record), "{record}");
+}
+
 /// What of a stream's text says nothing: comments, pings, and for Google's clients blank lines.
 fn signs_of_life(format: Format, text: &str) -> usize {
     let text = text.replace("\r\n", "\n");

@@ -343,6 +343,12 @@ impl Answer {
         }
     }
 
+    /// The output that came of a whole answer before it broke, or that could not be read, counted here.
+    pub fn tokens_so_far(&self) -> u64 {
+        let Mode::Whole(whole) = &self.mode else { return 0 };
+        whole.tokens_so_far()
+    }
+
     /// Events that have come so far, pings aside; none where nobody looks.
     pub fn events_so_far(&self) -> Option<u64> {
         self.pipe().map(|pipe| pipe.progress().events)

@@ -37,6 +37,8 @@ pub(super) struct Whole {
     /// Who may come back to it, where the provider keeps it.
     owner: Option<Owner>,
     watching: Option<Box<Watching>>,
+    /// Of an answer that could not be read.
+    unread_tokens: u64,
     pub(super) usage: Option<(Usage, UsageSource)>,
     pub(super) service_tier: Option<String>,
     pub(super) model: Option<String>,
@@ -128,6 +130,7 @@ impl Whole {
             turned,
             owner: context.owner.cloned(),
             watching: context.guards.and_then(|guarded| Watching::new(guarded, &context)),
+            unread_tokens: 0,
             usage: None,
             service_tier: None,
             model: None,
@@ -150,13 +153,17 @@ impl Whole {
     }
 
     fn finish(&mut self, body: Bytes) -> Result<Bytes> {
-        let text = simdutf8::basic::from_utf8(&body).map_err(malformed)?;
-        let seen = watch::whole(self.dialect, text, &self.quirks).ok_or_else(|| malformed("not JSON"))?;
+        let text = simdutf8::basic::from_utf8(&body).map_err(malformed);
+        let seen = text.and_then(|text| {
+            let seen = watch::whole(self.dialect, text, &self.quirks).ok_or_else(|| malformed("not JSON"))?;
+            Ok((text, seen))
+        });
+        let (text, seen) = seen.inspect_err(|_| self.unread_tokens = self.written_tokens(&body))?;
         if let Some(error) = seen.error {
             return Err(error);
         }
-        if matches!(self.endpoint, Endpoint::MessagesCount | Endpoint::GenerateCount) {
-            // A count costs nothing; the number it holds is not usage.
+        if self.endpoint.is_count() {
+            // The number it holds is not usage.
             return Ok(body);
         }
         let (counted, turned) = self.turned.as_ref().map_or(Ok((None, None)), |it| self.turn(it, text))?;
@@ -286,7 +293,16 @@ impl Whole {
 
     /// Embeddings and counts have no output to speak of, however many numbers they list.
     fn estimate(&self, text: &str) -> Usage {
-        let output = if self.generates() { TextCount::of_json(text).tokens() } else { 0 };
-        Usage { fresh_input_tokens: self.input_estimate_tokens, visible_output_tokens: output, ..Usage::default() }
+        let visible_output_tokens = self.written_tokens(text.as_bytes());
+        Usage { fresh_input_tokens: self.input_estimate_tokens, visible_output_tokens, ..Usage::default() }
+    }
+
+    fn written_tokens(&self, json: &[u8]) -> u64 {
+        if self.generates() { TextCount::of_json(&String::from_utf8_lossy(json)).tokens() } else { 0 }
+    }
+
+    /// What there is of an answer that broke or could not be read, as far as it can be counted.
+    pub(super) fn tokens_so_far(&self) -> u64 {
+        self.unread_tokens.saturating_add(self.written_tokens(&self.held))
     }
 }

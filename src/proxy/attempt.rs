@@ -80,7 +80,7 @@ pub(super) async fn begin(
             Ok(begun) if is_last => return Ok((leg, begun)),
             Ok(Begun::Whole(answer)) => {
                 attempt.earlier.push(answer);
-                finish(gateway, leg).await;
+                finish(gateway, leg, false).await;
             }
             Ok(Begun::Stream(_)) => return Err(Error::internal("one of several answers is a stream").into()),
             Err(error) => {
@@ -92,11 +92,13 @@ pub(super) async fn begin(
     Err(Error::internal("nothing to send").into())
 }
 
-/// Gives a connection back, or closes what was not read to its end.
-pub(super) async fn finish(gateway: &Gateway, leg: Leg) {
-    match leg.is_done() {
-        true => gateway.pools.release(leg).await,
-        false => leg.abandon(),
+/// Gives a connection back, or closes what was not read to its end. Of an answer that is complete that may
+/// still be on its way.
+pub(super) async fn finish(gateway: &Gateway, leg: Leg, is_complete: bool) {
+    match (leg.is_done(), is_complete) {
+        (true, _) => gateway.pools.release(leg).await,
+        (false, true) => leg.leave_to_end(),
+        (false, false) => leg.abandon(),
     }
 }
 
@@ -467,5 +469,19 @@ pub(super) async fn next_batch(attempt: &mut Attempt, leg: &mut Leg, timer: Pin<
     if let Some(joined) = joined {
         batch.out = joined.freeze();
     }
+    if !batch.end && batch.broken.is_none() && attempt.answer.is_complete() {
+        end(attempt, &mut batch)?;
+    }
     Ok(batch)
+}
+
+/// What has come is all of the answer by its format, and the upstream has not ended it: nobody waits for that.
+fn end(attempt: &mut Attempt, batch: &mut Batch) -> Result<()> {
+    let mut rest = None;
+    attempt.answer.chunk(&mut rest, true)?;
+    if let Some(rest) = rest {
+        batch.out = [&*batch.out, &*rest].concat().into();
+    }
+    batch.end = true;
+    Ok(())
 }

@@ -372,6 +372,22 @@ impl Leg {
         }
     }
 
+    /// Gives the connection back although its answer has not ended, which says nothing any more: it is used
+    /// again once that has come, and closed where it does not come soon.
+    pub(crate) fn leave_to_end(self) {
+        let Some((idle, place)) = self.home else { return };
+        match self.way {
+            Way::One(mut http1) => {
+                if http1.rest() {
+                    idle.put(http1, place);
+                }
+            }
+            // To reset it now, with its end on the way, would be held against us.
+            Way::Two(http2) => idle.leave(http2),
+            Way::Kept(_) => {}
+        }
+    }
+
     /// Gives the request up. Over HTTP/1.1 the connection ends with it.
     pub(crate) fn abandon(mut self) {
         if let Way::Two(http2) = &mut self.way {
@@ -438,7 +454,7 @@ impl Pools {
         let Some((idle, place)) = leg.home else { return };
         match leg.way {
             Way::One(mut http1) => {
-                if http1.rest() {
+                if http1.rest() && http1.is_done() {
                     idle.put(http1, place);
                 }
             }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use super::http1::Http1;
@@ -18,12 +19,27 @@ pub(super) const IDLE: Duration = Duration::from_secs(45);
 /// On one shelf. More were open at once than will be needed soon.
 const MOST_KEPT: usize = 128;
 const SHELVES: usize = 64;
+/// So long the end of an answer may take that has said all it has to say.
+const ENDING: Duration = Duration::from_secs(1);
+/// Requests over HTTP/2 that wait for it.
+const MOST_ENDING: usize = 256;
 
 /// One that waits.
 pub(super) struct Kept {
     pub(super) connection: Box<Http1>,
     pub(super) place: Place,
     since: Instant,
+}
+
+impl Kept {
+    /// Whether it may be used; nothing where its last answer is yet to end.
+    fn is_fit(&mut self) -> Option<bool> {
+        let waited = self.since.elapsed();
+        if !self.connection.has_ended() {
+            return if waited < ENDING { None } else { Some(false) };
+        }
+        Some(waited < IDLE && self.connection.is_silent())
+    }
 }
 
 /// Where a connection belongs.
@@ -53,11 +69,13 @@ pub(super) struct Idle {
     shelves: Box<[Shelf]>,
     /// On all shelves: to a provider that speaks HTTP/2 there is never one, and none is looked for.
     count: AtomicUsize,
+    ending: Mutex<Vec<(Box<Http2Session>, Instant)>>,
 }
 
 impl Default for Idle {
     fn default() -> Self {
-        Self { shelves: std::iter::repeat_with(Shelf::default).take(SHELVES).collect(), count: AtomicUsize::new(0) }
+        let shelves = std::iter::repeat_with(Shelf::default).take(SHELVES).collect();
+        Self { shelves, count: AtomicUsize::new(0), ending: Mutex::default() }
     }
 }
 
@@ -82,14 +100,18 @@ impl Idle {
     }
 
     fn take_from(&self, shelf: usize, peers: &Arc<Vec<HttpPeer>>) -> Option<Kept> {
-        let shelf = self.shelves.get(shelf)?;
-        loop {
-            let mut kept = shelf.kept().pop()?;
+        let mut all = self.shelves.get(shelf)?.kept();
+        let mut at = all.len();
+        while let Some(kept) = at.checked_sub(1).and_then(|last| all.get_mut(last)) {
+            at -= 1;
+            let Some(is_fit) = kept.is_fit() else { continue };
+            let kept = all.remove(at);
             self.count.fetch_sub(1, Ordering::Relaxed);
-            if kept.since.elapsed() < IDLE && kept.place.is_among(peers) && kept.connection.is_silent() {
+            if is_fit && kept.place.is_among(peers) {
                 return Some(kept);
             }
         }
+        None
     }
 
     pub(super) fn put(&self, connection: Box<Http1>, place: Place) {
@@ -102,12 +124,21 @@ impl Idle {
         }
     }
 
+    /// A request whose answer has said all, and has not ended.
+    pub(super) fn leave(&self, http2: Box<Http2Session>) {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        if ending.len() < MOST_ENDING {
+            ending.push((http2, Instant::now()));
+        }
+    }
+
     /// Closes those that waited too long, and those that the provider has closed.
     pub(super) fn sweep(&self) {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, since)| since.elapsed() < ENDING);
         for shelf in &self.shelves {
             let mut all = shelf.kept();
             let before = all.len();
-            all.retain_mut(|kept| kept.since.elapsed() < IDLE && kept.connection.is_silent());
+            all.retain_mut(|kept| kept.is_fit() != Some(false));
             self.count.fetch_sub(before - all.len(), Ordering::Relaxed);
         }
     }
@@ -130,9 +161,10 @@ fn own() -> usize {
 mod tests {
     use std::net::SocketAddr;
 
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
+    use crate::wire::pieces::Pieces;
 
     fn peers(ports: &[u16]) -> Arc<Vec<HttpPeer>> {
         #[expect(clippy::disallowed_methods, reason = "handed an address, it neither resolves nor fails")]
@@ -156,6 +188,25 @@ mod tests {
         assert_eq!(taken(&idle, &peers), None);
         let _open = [put(&idle, &peers, 0), put(&idle, &peers, 1)];
         assert_eq!([(); 3].map(|()| taken(&idle, &peers)), [Some(1), Some(0), None]);
+    }
+
+    #[tokio::test]
+    async fn who_has_yet_to_end_is_passed_over_and_then_taken() {
+        let (idle, peers) = (Idle::default(), peers(&[1, 2]));
+        let _open = put(&idle, &peers, 0);
+        let (own, mut theirs) = duplex(256);
+        let mut connection = Box::new(Http1::new(Box::new(own), None));
+        let head = http::Request::new(()).into_parts().0;
+        connection.send(&head, &Pieces::default()).await.unwrap();
+        theirs.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        connection.read_head().await.unwrap();
+        assert!(connection.rest());
+        idle.put(connection, Place::here(Arc::clone(&peers), 1));
+        assert_eq!([(); 2].map(|()| taken(&idle, &peers)), [Some(0), None]);
+        idle.sweep();
+        assert_eq!(idle.count.load(Ordering::Relaxed), 1, "its end may be on its way");
+        theirs.write_all(b"0\r\n\r\n").await.unwrap();
+        assert_eq!(taken(&idle, &peers), Some(1));
     }
 
     #[test]

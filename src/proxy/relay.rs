@@ -266,7 +266,7 @@ async fn attempt_once(
         Begun::Stream(first) => stream::run(gateway, session, x, alive, &mut leg, first).await,
     };
     match &done {
-        Ok(()) => finish(gateway, leg).await,
+        Ok(()) => finish(gateway, leg, x.attempt.as_ref().is_some_and(|attempt| attempt.answer.is_complete())).await,
         Err(error) => abandon(leg, error),
     }
     done?;

@@ -178,6 +178,35 @@ fn a_whole_answer_that_breaks_or_cannot_be_read_is_booked() {
     assert!(is_counted(&record), "{record}");
 }
 
+/// A stream that has said all that its format has to say ends there for the client, whatever its connection does.
+#[test]
+fn a_stream_that_is_complete_waits_for_no_connection() {
+    // Google's has no event that is always the last.
+    for voice in [Voice::Chat, Voice::Messages, Voice::Responses] {
+        let ended = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&ended);
+        let upstream = Upstream::start(move |_, conn| {
+            begin(voice, conn);
+            conn.chunk([voice.next(PIECES[1], 5), voice.closing(&PIECES.concat())].concat());
+            conn.take(1);
+            counter.fetch_add(1, Ordering::SeqCst);
+            conn.close();
+        });
+        let gateway = Gateway::start(&one_provider(voice, upstream.address, PATIENT));
+        for (nth, format) in FORMATS.into_iter().enumerate() {
+            let began = Instant::now();
+            let answer = ask(&gateway, format, true).answer();
+            let told = format.read(&answer).unwrap_or_else(|e| panic!("{voice:?} to {format:?}: {e}"));
+            assert!(told.is_whole && told.errors.is_empty(), "{voice:?} to {format:?}: {told:?}");
+            assert_eq!(told.text, PIECES.concat(), "{voice:?} to {format:?}");
+            assert!(began.elapsed() < SOON, "{voice:?} to {format:?}: {:?}", began.elapsed());
+            let record = gateway.record(nth + 1);
+            assert_eq!(record["outcome"], "finished", "{record}");
+        }
+        until("the connections to be closed", || (ended.load(Ordering::SeqCst) == FORMATS.len()).then_some(()));
+    }
+}
+
 /// What of a stream's text says nothing: comments, pings, and for Google's clients blank lines.
 fn signs_of_life(format: Format, text: &str) -> usize {
     let text = text.replace("\r\n", "\n");

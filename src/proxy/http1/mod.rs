@@ -7,8 +7,8 @@
 
 use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -229,14 +229,31 @@ impl Http1 {
         matches!(self.body, Body::Done)
     }
 
-    /// Whether it may serve another request. What it knew of this one is forgotten.
+    /// Whether it may serve another request, once this one's answer has ended. What it knew of this one is
+    /// forgotten.
     pub(super) fn rest(&mut self) -> bool {
-        let may = self.is_done() && self.is_sent && self.keeps && self.buf.is_empty();
-        (self.head, self.keeps) = (None, false);
-        if self.buf.capacity() > KEPT_BYTES {
+        let may = self.is_sent && self.keeps && (!self.is_done() || self.buf.is_empty());
+        (self.head, self.keeps, self.read_patience) = (None, false, None);
+        if self.buf.is_empty() && self.buf.capacity() > KEPT_BYTES {
             self.buf = BytesMut::new();
         }
         may
+    }
+
+    /// Whether the answer has ended, as far as it is there. What comes of it is for nobody.
+    pub(super) fn has_ended(&mut self) -> bool {
+        // More than an end: somebody goes on answering.
+        const MOST_PIECES: usize = 4;
+        for _ in 0..MOST_PIECES {
+            if matches!(self.body, Body::Unknown | Body::Done) {
+                return self.buf.is_empty();
+            }
+            match pin!(self.read_body()).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) | Poll::Pending => return false,
+            }
+        }
+        false
     }
 
     /// Whether nothing was heard of it while it waited: a provider that closes says so.

@@ -252,3 +252,25 @@ async fn what_comes_in_small_pieces_is_waited_for_with_little_room() {
     }
     assert!(pieces.len() <= 2 + 60_000 / READ_BYTES, "{pieces:?}");
 }
+
+/// Of an answer that has said all it has to say, the end may still be on its way.
+#[tokio::test]
+async fn the_end_of_an_answer_may_come_while_its_connection_waits() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nall\r\n";
+    for (late, may_be_used) in [("0\r\n\r\n", true), ("1\r\n!\r\n0\r\n\r\n", true), ("0\r\n\r\nmore", false)] {
+        let (mut http1, mut theirs) = connection();
+        http1.send(&request(Method::GET, "/"), &Pieces::default()).await.unwrap();
+        theirs.write_all(ANSWER).await.unwrap();
+        http1.read_head().await.unwrap();
+        assert_eq!(http1.read_body().await.unwrap(), Some(Bytes::from_static(b"all")));
+        assert!(http1.rest() && !http1.is_done() && !http1.has_ended());
+        theirs.write_all(late.as_bytes()).await.unwrap();
+        assert_eq!(http1.has_ended() && http1.is_silent(), may_be_used, "{late}");
+    }
+    let (mut http1, mut theirs) = connection();
+    http1.send(&request(Method::GET, "/"), &Pieces::default()).await.unwrap();
+    theirs.write_all(ANSWER).await.unwrap();
+    http1.read_head().await.unwrap();
+    drop(theirs);
+    assert!(!http1.has_ended());
+}

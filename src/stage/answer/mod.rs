@@ -220,6 +220,11 @@ impl Answer {
         self.error().is_some() && self.pipe().is_some_and(|pipe| pipe.is_open())
     }
 
+    /// Whether a stream has had its format's last event: what follows is none of the answer.
+    pub fn is_complete(&self) -> bool {
+        self.pipe().is_some_and(|pipe| matches!(pipe.progress().ending, Some(Ending::Complete)))
+    }
+
     /// Whether the upstream that is asked now has said anything.
     pub fn has_begun(&self) -> bool {
         self.pipe().is_none_or(|pipe| pipe.progress().has_content || pipe.progress().has_stopped)

@@ -207,6 +207,30 @@ fn a_stream_that_is_complete_waits_for_no_connection() {
     }
 }
 
+/// An end of which nothing is said before is no answer: another target is asked, in every format.
+#[test]
+fn a_stream_with_nothing_but_its_end_is_no_answer() {
+    let upstream = Upstream::start(move |request: &Request, conn| match request.path.starts_with("/spare") {
+        true => fault::good(Voice::Chat, true, conn),
+        false => {
+            stream_head(Voice::Chat, conn);
+            conn.data("[DONE]");
+            conn.end();
+        }
+    });
+    let spare = Voice::Chat.provider(&format!("http://{}/spare", upstream.address));
+    let routes = "routes: {it: {targets: [{model: it/m}, {model: spare/m}]}}\nproviders:";
+    let config = one_provider(Voice::Chat, upstream.address, DEFAULTS);
+    let gateway = Gateway::start(&config.replacen("providers:", &format!("{routes}\n  spare: {{{spare}}}"), 1));
+    for (nth, format) in FORMATS.into_iter().enumerate() {
+        let answer = gateway.post(&format.path("it", true), &format.body("it", "x", true));
+        let told = format.read(&answer).unwrap_or_else(|e| panic!("{format:?}: {e}\n{}", answer.text()));
+        assert!(told.is_whole && told.text == PIECES.concat(), "{format:?}: {told:?}");
+        assert_eq!(answer.header("x-weir-fallback-used"), "1", "{format:?}");
+        assert_eq!(gateway.record(nth + 1)["timeline"][0]["outcome"], "failed");
+    }
+}
+
 /// What of a stream's text says nothing: comments, pings, and for Google's clients blank lines.
 fn signs_of_life(format: Format, text: &str) -> usize {
     let text = text.replace("\r\n", "\n");

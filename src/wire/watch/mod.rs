@@ -15,7 +15,7 @@ use super::scan::Escapes;
 use super::sse::{Frame, Sink};
 use super::stream::{Ending, HoldBack, Pipe, Progress, aside, cut_error};
 use super::{Dialect, Quirks, anthropic, cohere, converse, decode_error_event, encode_error_event, openai_chat, scan};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::Usage;
 
@@ -278,7 +278,12 @@ impl Eye {
 impl Eye {
     fn chat(&mut self, frame: &Frame<'_>, data: &str) -> Verdict {
         if data == "[DONE]" {
-            self.progress.complete();
+            let progress = &mut self.progress;
+            if !self.hold.is_committed() && !progress.has_content && self.finished == 0 && progress.usage.is_none() {
+                progress.cut(Error::new(Kind::UpstreamFailed, "the provider ended its answer without saying anything"));
+                return Verdict::Opening;
+            }
+            progress.complete();
             return Verdict::Begun;
         }
         if let Some(text) = self.alike.text(data).filter(|_| frame.name.is_empty()) {

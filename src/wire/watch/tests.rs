@@ -300,3 +300,20 @@ fn a_client_that_asked_for_counts_gets_them_whoever_counts() {
     assert!(telling.contains("\"prompt_tokens\""));
     assert_eq!(told(&telling, true).0, telling);
 }
+
+#[test]
+fn an_end_before_which_nothing_is_said_is_no_answer() {
+    let role = r#"data: {"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":null}]}"#;
+    for nothing in ["data: [DONE]\n\n".to_owned(), format!("{role}\n\ndata: [DONE]\n\n")] {
+        let (out, it) = watch("chat", nothing.as_bytes(), false, 1);
+        assert!(out.is_empty() && !it.is_committed(), "{out}");
+        assert!(matches!(&it.progress().ending, Some(Ending::Cut(_))), "{nothing}");
+    }
+    let stop = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    let usage = r#"data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":0,"total_tokens":1}}"#;
+    for (event, strip) in [(stop, false), (usage, false), (usage, true)] {
+        let (out, it) = watch("chat", format!("{event}\n\ndata: [DONE]\n\n").as_bytes(), strip, 1);
+        assert!(out.ends_with("data: [DONE]\n\n"), "{out}");
+        assert!(matches!(&it.progress().ending, Some(Ending::Complete)), "{event}");
+    }
+}

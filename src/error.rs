@@ -313,10 +313,11 @@ impl Error {
         self
     }
 
-    /// The upstream's own code (`context_length_exceeded`), in place of the table's.
+    /// The upstream's own code (`context_length_exceeded`), in place of the table's. What is no short word is
+    /// none: it stands in records.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
-        self.0.code = Some(code.into());
+        self.0.code = Some(code.into()).filter(|code| is_word(code));
         self
     }
 
@@ -356,6 +357,12 @@ impl Error {
         if let Cow::Owned(public) = &self.0.public {
             self.0.public = Cow::Owned(rewrite(public));
         }
+        self.0.param = self.0.param.map(|param| match param {
+            Cow::Owned(param) => Cow::Owned(rewrite(&param)),
+            ours @ Cow::Borrowed(_) => ours,
+        });
+        // A code that says what is not to be said is none.
+        self.0.code = self.0.code.filter(|code| matches!(code, Cow::Borrowed(_)) || rewrite(code) == **code);
         self
     }
 
@@ -416,6 +423,12 @@ impl Error {
     }
 }
 
+fn is_word(code: &str) -> bool {
+    const MOST_BYTES: usize = 64;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=MOST_BYTES).contains(&code.len()) && code.bytes().all(is_plain)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.public)?;
@@ -455,6 +468,21 @@ mod tests {
         let error = Error::new(Kind::UpstreamQuota, "x").shown_as(Kind::UpstreamAuth);
         assert_eq!((error.kind(), error.status(), error.code()), (Kind::UpstreamQuota, 502, "upstream_error"));
         assert_eq!((error.shown(), error.retry()), (Kind::UpstreamAuth, Retry::NextTarget));
+    }
+
+    #[test]
+    fn a_code_is_a_short_word_or_ours() {
+        let code = |theirs: &str| Error::new(Kind::UpstreamFailed, "x").with_code(theirs.to_owned()).code().to_owned();
+        assert_eq!(code("model_not_found-v1.2"), "model_not_found-v1.2");
+        for odd in ["", "two words", "caf\u{e9}", "a\nb", &"x".repeat(65)] {
+            assert_eq!(code(odd), "upstream_error", "{odd:?}");
+        }
+        let clean = Error::new(Kind::UpstreamFailed, "said sk-a".to_owned())
+            .with_code("sk-a".to_owned())
+            .with_param("at sk-a".to_owned())
+            .map_text(|text| text.replace("sk-a", "[redacted]"));
+        let told = (clean.public(), clean.code(), clean.param());
+        assert_eq!(told, ("said [redacted]", "upstream_error", Some("at [redacted]")));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
-use super::{cache, record, thrown};
+use super::{cache, hooks, record, thrown};
 use crate::alert;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Retry};
@@ -161,6 +161,7 @@ impl Gateway {
     }
 
     fn attempt_over(&self, x: &mut Exchange, attempt: &mut Attempt, error: &Error) -> Failure {
+        let error = &hooks::clean_error(x, Some(attempt), error);
         let mut failure = Failure::of(error);
         cache::let_go(attempt);
         // The client's own credential, limit or money: nothing to blame the endpoint for, and nothing
@@ -275,7 +276,7 @@ impl Gateway {
     /// A stream that has begun ended with an error event.
     pub(super) fn stream_failed(&self, x: &mut Exchange, error: &Error) {
         self.attempt_failed(x, error);
-        x.end.error = Some(error.clone());
+        x.end.error = Some(hooks::clean_error(x, x.attempt.as_ref(), error));
         x.end.outcome = Outcome::UpstreamCut;
     }
 

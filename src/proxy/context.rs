@@ -24,6 +24,7 @@ use crate::limit::{Admission, Standing};
 use crate::record::trace::SpanId;
 use crate::record::{Outcome, Purpose, Tried, Why};
 use crate::route::vital::Run;
+use crate::secret::Secret;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::authenticate::Origin;
@@ -66,6 +67,8 @@ pub(crate) struct Exchange {
     pub(crate) origin: Origin,
     /// The client's own credential goes upstream in place of the provider's.
     pub(crate) pass_through: bool,
+    /// The secrets in it.
+    pub(crate) forwarded: Vec<Secret>,
     pub(crate) body: Bytes,
     pub(crate) parsed: Option<Parsed>,
     /// Of what passes in its own format.
@@ -281,6 +284,7 @@ impl Exchange {
             caller: None,
             origin: Origin { peer: None, caller: None },
             pass_through: false,
+            forwarded: Vec::new(),
             body: Bytes::new(),
             parsed: None,
             passage: None,

@@ -242,7 +242,7 @@ pub(super) fn own_head(
 /// An answer that refuses: what it means, and whether another target may do better.
 pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, body: &[u8]) -> Error {
     let text = String::from_utf8_lossy(body);
-    let text = account::redact(&text, &attempt.target.deployment.signer.secrets());
+    let text = account::redact(&text, &secrets(x, Some(attempt)));
     let mut error = match refusal.status {
         300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),
         status => match refusal.error_type.as_ref().and_then(|name| name.to_str().ok()) {
@@ -272,21 +272,24 @@ pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, bo
 }
 
 /// The same for an error that was made of a provider's words, wherever they stood.
-pub(super) fn clean_error(x: &Exchange, error: &Error) -> Error {
-    let secrets = secrets(x);
+pub(super) fn clean_error(x: &Exchange, attempt: Option<&Attempt>, error: &Error) -> Error {
+    let secrets = secrets(x, attempt);
     error.clone().map_text(|text| account::redact(text, &secrets).into_owned())
 }
 
-/// Bytes for the client that hold a provider's error: without our credential, should it be in them.
+/// Bytes for the client that hold a provider's error: without the credential it was sent, should that be in them.
 pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
-    match std::str::from_utf8(&bytes).map(|text| account::redact(text, &secrets(x))) {
+    match std::str::from_utf8(&bytes).map(|text| account::redact(text, &secrets(x, x.attempt.as_ref()))) {
         Ok(Cow::Owned(clean)) => Bytes::from(clean),
         _ => bytes,
     }
 }
 
-fn secrets(x: &Exchange) -> Vec<Secret> {
-    x.attempt.as_ref().map(|a| a.target.deployment.signer.secrets()).unwrap_or_default()
+/// What a provider that is asked has got to prove who asks: ours, or the client's own.
+fn secrets(x: &Exchange, attempt: Option<&Attempt>) -> Vec<Secret> {
+    let mut secrets = attempt.map(|attempt| attempt.target.deployment.signer.secrets()).unwrap_or_default();
+    secrets.extend(x.forwarded.iter().cloned());
+    secrets
 }
 
 /// A good head has come: how its body will be read.
@@ -522,8 +525,8 @@ pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &response::Parts) -> 
         // Held, and cleaned of our credential: its length may change.
         head.headers.remove(CONTENT_LENGTH);
         head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        let attempt = x.attempt_mut()?;
-        attempt.answer = Answer::refusal(attempt.target.deployment.signer.secrets());
+        let secrets = secrets(x, x.attempt.as_ref());
+        x.attempt_mut()?.answer = Answer::refusal(secrets);
     }
     describe(&mut head, x);
     x.end.status = status;

@@ -389,6 +389,7 @@ impl Gateway {
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
         x.betas = head.headers.get_all(ANTHROPIC_BETA).iter().cloned().collect();
         x.pass_through = known.pass_through;
+        x.forwarded = known.forwarded;
         x.caller = Some(known.caller);
         x.tags = parse::tags(&head.headers);
         // Whom a token names is nobody else, whatever the request says.
@@ -468,7 +469,7 @@ impl Gateway {
 
     /// The error as an answer, if the client can still get one.
     async fn refuse(&self, session: &mut Session, x: &mut Exchange, error: &Error) {
-        let error = &hooks::clean_error(x, error);
+        let error = &hooks::clean_error(x, x.attempt.as_ref(), error);
         x.fail(error);
         // Before the client can know of it: its next request finds what this one held given back.
         self.settle(x);

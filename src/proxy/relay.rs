@@ -94,7 +94,7 @@ async fn rounds(gateway: &Gateway, session: &mut Session, x: &mut Exchange, aliv
             }
             Err(error) => error,
         };
-        let error = super::hooks::clean_error(x, &error);
+        let error = super::hooks::clean_error(x, x.attempt.as_ref(), &error);
         let failure = gateway.attempt_failed(x, &error);
         let is_over = x.end.first_byte.is_some() && !stream::is_open(x);
         if is_over || error.kind() == Kind::ClientGone {

@@ -12,6 +12,7 @@ use crate::tenant::credential;
 use crate::tenant::jwt::Issuers;
 use crate::tenant::keys::{Caller, Keyring};
 
+use crate::secret::Secret;
 pub use crate::tenant::address::of_caller;
 pub use crate::tenant::keys::admit;
 
@@ -20,6 +21,8 @@ pub use crate::tenant::keys::admit;
 pub struct Authenticated {
     pub caller: Arc<Caller>,
     pub pass_through: bool,
+    /// The secrets in that.
+    pub forwarded: Vec<Secret>,
 }
 
 /// Where a request comes from.
@@ -52,7 +55,9 @@ pub fn authenticate(
         .and_then(|shown| keyring.find(shown.secret(), now, may_check).map(|caller| (caller, shown.pass_through)));
     match (found, origin.counted()) {
         (Ok((caller, pass_through)), _) => {
-            caller.admit(now, origin.caller).map(|()| Authenticated { caller, pass_through })
+            caller.admit(now, origin.caller)?;
+            let forwarded = if pass_through { credential::secrets_forwarded(headers) } else { Vec::new() };
+            Ok(Authenticated { caller, pass_through, forwarded })
         }
         (Err(error), Some(address)) if is_guess(error.kind()) => Err(door.failed(address, error)),
         (Err(error), _) => Err(error),

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::keys::missing_key;
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 
 /// Ours: leaves the client's own credential for the upstream.
 pub static WEIR_KEY: HeaderName = HeaderName::from_static("x-weir-api-key");
@@ -96,6 +97,20 @@ pub fn is_key(protocol: &str) -> bool {
 pub fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
     const NAMES: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
     NAMES.into_iter().filter_map(|name| Some((name, headers.get(name)?)))
+}
+
+/// The secrets in those, to be taken out of whatever the upstream says of them: each as it stands, without
+/// its scheme, and as the user and the password of HTTP Basic.
+pub fn secrets_forwarded(headers: &HeaderMap) -> Vec<Secret> {
+    let mut secrets = Vec::new();
+    for value in forwarded(headers).filter_map(|(_, value)| value.to_str().ok()) {
+        let bare = value.split_once(' ').map_or(value, |(_, bare)| bare).trim();
+        let basic = STANDARD.decode(bare).ok().and_then(|plain| String::from_utf8(plain).ok());
+        let pair = basic.as_deref().and_then(|plain| plain.split_once(':'));
+        secrets.extend(pair.into_iter().flat_map(|(user, password)| [user, password]).map(Secret::new));
+        secrets.push(Secret::new(bare));
+    }
+    secrets
 }
 
 /// Fails if the query holds a key, wherever else one stands.

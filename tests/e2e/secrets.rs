@@ -167,3 +167,30 @@ fn an_echoed_key_is_redacted_wherever_the_error_stands() {
     assert_eq!(answer.status(), 400);
     assert!(answer.text().contains("bad key [redacted]"), "{}", answer.text());
 }
+
+/// A client's own credential is as secret as ours, whatever a provider says of it, and where.
+#[test]
+fn a_clients_own_credential_that_is_thrown_back_is_in_no_log_and_no_record() {
+    const OWN: &str = "sk-client-canary-77";
+    let codes = [401, 403, 400, 200, 429, 500];
+    let upstream = Upstream::start(move |request, conn| {
+        let status = codes[request.number % codes.len()];
+        let error = json!({"message": format!("what is {OWN}?"), "type": "api_error", "code": OWN, "param": OWN});
+        conn.json(status, &json!({"error": error}).to_string());
+    });
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {retries: 0}\n"));
+    let bearer = format!("Bearer {OWN}");
+    let mut count = 0;
+    for own in [("authorization", bearer.as_str()), ("x-api-key", OWN)] {
+        for (path, body) in both("openai/gpt-4o-mini", "hi").iter().cycle().take(2 * codes.len()) {
+            let headers = [("x-weir-api-key", KEY), own];
+            gateway.client().request("POST", path, &headers, body.to_string().as_bytes()).answer();
+            count += 1;
+        }
+    }
+    let records = gateway.wait_records(count);
+    assert!(records.iter().all(|record| record["error"] != json!(null)), "{records:?}");
+    let said = gateway.stderr() + &gateway.stdout() + &gateway.admin("GET", "/admin/v1/requests").text();
+    let found = said.find(OWN).map(|at| said.get(at.saturating_sub(300)..at + 60).unwrap_or("").to_owned());
+    assert_eq!(found, None);
+}

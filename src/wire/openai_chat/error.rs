@@ -428,14 +428,14 @@ mod tests {
             r#"{"code":"The caller does not have permission","error":"Content violates usage guidelines. Team: t, Failed check: SAFETY_CHECK_TYPE_BIO"}"#,
             Kind::UpstreamRefusedContent,
             403,
-            "The caller does not have permission",
+            "invalid_request",
         ),
         (
             429,
             r#"{"code":"Some resource has been exhausted","error":"Your team t has either used all available credits or reached its monthly spending limit."}"#,
             Kind::UpstreamQuota,
             429,
-            "Some resource has been exhausted",
+            "insufficient_quota",
         ),
         // DeepSeek.
         (

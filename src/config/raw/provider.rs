@@ -102,7 +102,8 @@ settings! {
 
     /// Requests that wait for a place at an endpoint.
     Queue in "`queue`" {
-        /// Most of them; more are refused at once.
+        /// Most of them; more are refused at once. A tenant takes as many of these places as it leaves free: one that waits alone
+        /// half of them, two a third each.
         waiting: usize = "256",
         /// The longest that one waits. One that would wait longer is refused at once, with the time to
         /// come back.

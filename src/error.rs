@@ -87,6 +87,8 @@ pub enum Kind {
     ClientGone,
     /// The request cannot be written down, so it is not made.
     Unrecorded,
+    /// The gateway ends, and waits no longer.
+    ShuttingDown,
     /// A defect of ours.
     Internal,
 }
@@ -176,6 +178,7 @@ impl Kind {
             Self::UpstreamAuth => face(502, "api_error", "upstream_error", "api_error"),
             Self::UpstreamNotFound => face(404, BAD, "model_not_found", "not_found_error"),
             Self::Unrecorded => face(503, "api_error", "ledger_unavailable", "api_error"),
+            Self::ShuttingDown => face(503, "api_error", "shutting_down", "api_error"),
             Self::Internal => face(500, "api_error", "internal_error", "api_error"),
         }
     }
@@ -195,9 +198,12 @@ impl Kind {
             | Self::UpstreamRefusedContent
             | Self::UpstreamAuth
             | Self::UpstreamNotFound => Origin::Upstream,
-            Self::Internal | Self::GuardUnavailable | Self::KeysUnavailable | Self::LimitsLost | Self::Unrecorded => {
-                Origin::Gateway
-            }
+            Self::Internal
+            | Self::GuardUnavailable
+            | Self::KeysUnavailable
+            | Self::LimitsLost
+            | Self::Unrecorded
+            | Self::ShuttingDown => Origin::Gateway,
             _ => Origin::Client,
         }
     }

@@ -330,6 +330,7 @@ const KINDS: &[Kind] = &[
     Kind::UpstreamNotFound,
     Kind::ClientGone,
     Kind::Unrecorded,
+    Kind::ShuttingDown,
     Kind::Internal,
 ];
 

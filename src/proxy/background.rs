@@ -63,6 +63,8 @@ impl BackgroundService for Names {
 /// Ends the process as soon as a drain is over: the framework would sleep its whole grace period.
 pub(super) struct Drain {
     pub(super) in_flight: Arc<InFlight>,
+    /// The framework's, which begins with the signal.
+    pub(super) time: Duration,
     /// Where limits are shared.
     pub(super) store: Option<Arc<Shared>>,
     pub(super) last: Last,
@@ -114,7 +116,7 @@ impl Last {
 #[async_trait]
 impl BackgroundService for Drain {
     async fn start(&self, _shutdown: ShutdownWatch) {
-        drained(&self.in_flight).await;
+        drained(&self.in_flight, self.time).await;
         tracing::info!("drained");
         if let Some(store) = &self.store {
             store.hand_back().await;

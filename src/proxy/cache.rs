@@ -17,7 +17,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, judge};
 use super::connector::Leg;
 use super::context::{Attempt, Exchange};
-use super::relay::{client_gone, gone};
+use super::relay::interrupted;
 use super::semantic::{self, Asking};
 use super::{Gateway, capture};
 use crate::cache::answer::Recording;
@@ -216,7 +216,7 @@ async fn follow_until(
         tokio::select! {
             biased;
             came = waits.as_mut() => return Ok(came.unwrap_or(Came::Unfit)),
-            () = client_gone(session) => return Err(gone()),
+            error = interrupted(session, x.ticket.as_ref()) => return Err(error),
             () = alive.silent() => alive.sign(session, x).await?,
         }
     }

@@ -28,7 +28,8 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
     // A provider that was left alone with a request has read it, and one that began a good answer has worked
     // on it, whatever became of that: they will charge for it.
     let abandoned = || {
-        let left = error.is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::UpstreamTimeout));
+        let left =
+            error.is_some_and(|e| matches!(e.kind(), Kind::ClientGone | Kind::ShuttingDown | Kind::UpstreamTimeout));
         let broke = error.is_some() && attempt.status.is_some_and(|status| (200..300).contains(&status));
         let visible_output_tokens = attempt.answer.tokens_so_far();
         let usage = Usage { fresh_input_tokens: input_tokens, visible_output_tokens, ..Usage::default() };

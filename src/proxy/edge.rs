@@ -11,7 +11,7 @@ use pingora_proxy::Session;
 
 use super::alive::Alive;
 use super::context::Exchange;
-use super::relay::{client_gone, gone};
+use super::relay::interrupted;
 use super::{Gateway, stream};
 use crate::config::runtime::pattern_matches;
 use crate::config::tools::{EdgeTools, switched_on};
@@ -218,7 +218,7 @@ async fn run(
             tokio::select! {
                 biased;
                 ended = work.as_mut() => break ended,
-                () = client_gone(session) => return Err(gone()),
+                error = interrupted(session, x.ticket.as_ref()) => return Err(error),
                 () = alive.silent() => alive.sign(session, x).await?,
             }
         }

@@ -105,6 +105,7 @@ impl Gateway {
             let is_time = tokio::select! {
                 biased;
                 () = relay::client_gone(session) => return Err(relay::gone()),
+                () = self.in_flight.over() => return Ok(()),
                 changed = changes.changed() => match changed {
                     Ok(()) => false,
                     Err(_) => return Ok(()),

@@ -56,13 +56,13 @@ impl Gateway {
         };
         let (caller, at) = (self.tool_caller(x), x.started.elapsed());
         let ended = tokio::select! {
-            (outcome, _) = self.run_tool(tool, arguments, &caller, on.timeout) => Some(outcome),
-            () = relay::client_gone(session) => None,
+            (outcome, _) = self.run_tool(tool, arguments, &caller, on.timeout) => Ok(outcome),
+            error = relay::interrupted(session, x.ticket.as_ref()) => Err(error),
         };
-        let error = ended.as_ref().map_or(Some(Cause::ClientGone.as_str()), ToolOutcome::error);
+        let error = ended.as_ref().map_or_else(|error| Some(Cause::of(error).as_str()), ToolOutcome::error);
         let duration = x.started.elapsed().saturating_sub(at);
         x.tool_calls.add(Called { name: name.to_owned(), id: None, at, duration, error });
-        ended.map(|outcome| protocol::called(id, &outcome)).ok_or_else(relay::gone)
+        ended.map(|outcome| protocol::called(id, &outcome))
     }
 
     async fn send_mcp(
@@ -100,7 +100,7 @@ pub(super) async fn offered(session: &mut Session, x: &Exchange) -> Result<Vec<A
     let Some(on) = switched_on(&caller.key, None) else { return Ok(Vec::new()) };
     tokio::select! {
         tools = x.live.tools.offered(on) => Ok(tools),
-        () = relay::client_gone(session) => Err(relay::gone()),
+        error = relay::interrupted(session, x.ticket.as_ref()) => Err(error),
     }
 }
 

@@ -14,7 +14,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, Broken, Part, begin};
 use super::connector::Leg;
 use super::context::{Attempt, Exchange};
-use super::relay::{self, client_gone, gone, sight, written};
+use super::relay::{self, interrupted, sight, written};
 use super::{Gateway, hooks};
 use crate::error::{Error, Result};
 use crate::record::Why;
@@ -141,7 +141,9 @@ async fn race(
             biased;
             answered = first.as_mut(), if failed[0].is_none() => (false, answered),
             answered = second.as_mut(), if failed[1].is_none() => (true, answered),
-            () = client_gone(session) => return Outcome { is_second: false, answered: Err(gone().into()), other: None },
+            error = interrupted(session, x.ticket.as_ref()) => {
+                return Outcome { is_second: false, answered: Err(error.into()), other: None };
+            }
             () = alive.silent() => match alive.sign(session, x).await {
                 Ok(()) => continue,
                 Err(error) => return Outcome { is_second: false, answered: Err(error.into()), other: None },
@@ -188,7 +190,7 @@ async fn wait<T>(
         tokio::select! {
             biased;
             answered = work.as_mut() => return Ok(answered),
-            () = client_gone(session) => return Ok(Err(gone().into())),
+            error = interrupted(session, x.ticket.as_ref()) => return Ok(Err(error.into())),
             () = alive.silent() => if let Err(error) = alive.sign(session, x).await {
                 return Ok(Err(error.into()));
             },

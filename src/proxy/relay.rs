@@ -16,6 +16,7 @@ use super::alive::Alive;
 use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
 use super::line::Place;
+use super::shutdown::{self, Ticket};
 use super::{Gateway, cache, capture, edge, race, repair, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
@@ -183,7 +184,7 @@ async fn wait(session: &mut Session, x: &Exchange, alive: &mut Alive<'_>, for_ms
     loop {
         tokio::select! {
             biased;
-            () = client_gone(session) => return Err(gone()),
+            error = interrupted(session, x.ticket.as_ref()) => return Err(error),
             () = until.as_mut() => return Ok(()),
             () = alive.silent() => alive.sign(session, x).await?,
         }
@@ -289,7 +290,7 @@ async fn places_in_turn(
         tokio::select! {
             biased;
             places = enter.as_mut() => break places?,
-            () = client_gone(session) => return Err(gone()),
+            error = interrupted(session, x.ticket.as_ref()) => return Err(error),
             () = alive.silent() => alive.sign(session, x).await?,
         }
     };
@@ -339,6 +340,21 @@ pub(super) async fn send_whole(session: &mut Session, head: response::Parts, bod
 
 pub(super) fn gone() -> Error {
     Error::new(Kind::ClientGone, "the client closed the connection")
+}
+
+/// Resolves when the request has to end with no answer: the client is gone, or the process ends.
+pub(super) async fn interrupted(session: &mut Session, ticket: Option<&Ticket>) -> Error {
+    let over = async {
+        match ticket {
+            Some(ticket) => ticket.over().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = client_gone(session) => gone(),
+        () = over => shutdown::over(),
+    }
 }
 
 /// Resolves when the client is gone; pending while it waits for its answer.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora_core::apps::HttpServerOptions;
@@ -193,8 +194,9 @@ pub(crate) fn prepare(
         otlp: shared.otlp,
         scratch: Arc::default(),
     };
-    let drained = Arc::clone(&in_flight);
-    beside(&mut server, "drain", Drain { in_flight: drained, store: shared.store, last: last.clone() });
+    let time = Duration::from_secs(server.configuration.grace_period_seconds.unwrap_or_default());
+    let drain = Drain { in_flight: Arc::clone(&in_flight), time, store: shared.store, last: last.clone() };
+    beside(&mut server, "drain", drain);
     let systemd = shared.systemd;
     let signals = Signals::new(in_flight, sockets, admin_end, last.clone(), Arc::clone(&systemd))?;
     Ok(Prepared { server, signals, old, systemd, last, _watch: watch, addresses, urls, admin_url })

@@ -1,19 +1,22 @@
 //! Signals, and an end that comes as soon as nothing is in flight.
 //!
 //! The framework sleeps its whole grace period even when idle and cuts what runs at its end. So it
-//! is told the longest period, and [`drained`] ends the process earlier.
+//! is told the longest period, and [`drained`] ends the process earlier, and what runs before it is cut.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::background::Last;
 use super::handover::Sockets;
 use super::systemd::Systemd;
+use crate::error::{Error, Kind};
 
 /// Requests between their first byte in and their last byte out.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(crate) struct InFlight {
     draining: AtomicBool,
     /// Either of the two changed in a way that may end the drain. One waits: [`drained`].
     changed: Notify,
+    /// Nothing may run any longer.
+    over: watch::Sender<bool>,
 }
 
 /// One request in flight.
@@ -43,10 +48,34 @@ impl InFlight {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Resolves when what runs has to end.
+    pub(super) async fn over(&self) {
+        let _ = self.over.subscribe().wait_for(|is_over| *is_over).await;
+    }
+
+    /// Returns once nothing is in flight any more.
+    async fn emptied(&self) {
+        while self.count() > 0 {
+            self.changed.notified().await;
+        }
+    }
+
     fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.changed.notify_one();
     }
+}
+
+impl Ticket {
+    /// Resolves when it has to end.
+    pub(super) async fn over(&self) {
+        self.0.over().await;
+    }
+}
+
+/// What is told then.
+pub(super) fn over() -> Error {
+    Error::new(Kind::ShuttingDown, "the gateway is shutting down and could not wait for the rest of the answer")
 }
 
 impl Drop for Ticket {
@@ -153,9 +182,38 @@ impl ShutdownSignalWatch for Signals {
     }
 }
 
-/// Returns once draining has begun and nothing is in flight any more.
-pub(crate) async fn drained(in_flight: &InFlight) {
-    while !in_flight.draining() || in_flight.count() > 0 {
+/// How long before the end of its time a drain ends what still runs, at most.
+const LAST: Duration = Duration::from_secs(1);
+
+/// Returns once draining has begun and nothing is in flight any more. What would be cut without a word at the
+/// end of the time for it is ended shortly before, so that clients are told, and the ledger too.
+pub(crate) async fn drained(in_flight: &InFlight, time: Duration) {
+    while !in_flight.draining() {
         in_flight.changed.notified().await;
+    }
+    if timeout(time.saturating_sub(LAST.min(time / 10)), in_flight.emptied()).await.is_err() {
+        tracing::warn!(in_flight = in_flight.count(), "the time to drain is over, what still runs is ended");
+        in_flight.over.send_replace(true);
+        in_flight.emptied().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_runs_too_long_is_told_to_end_before_the_time_is_over() {
+        let (in_flight, time) = (Arc::new(InFlight::default()), Duration::from_secs(5));
+        let (ticket, began) = (in_flight.enter(), tokio::time::Instant::now());
+        in_flight.drain();
+        let runs = async {
+            ticket.over().await;
+            assert_eq!(began.elapsed(), Duration::from_millis(4500));
+            drop(ticket);
+        };
+        tokio::join!(drained(&in_flight, time), runs);
+        drained(&in_flight, time).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(4500), "nothing is waited for where nothing runs");
     }
 }

@@ -12,7 +12,7 @@ use super::attempt::{Batch, Ended, next_batch, too_long};
 use super::connector::Leg;
 use super::context::{Attempt, Deadline, Exchange};
 use super::relay::{client_gone, gone};
-use super::{Gateway, cache, capture, hooks};
+use super::{Gateway, cache, capture, hooks, shutdown};
 use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
 use crate::record::Outcome;
@@ -38,7 +38,8 @@ pub(super) async fn run(
     }
     let mut patience = Patience::new(x.attempt_mut()?);
     let timer = sleep_until(patience.until().into());
-    tokio::pin!(timer);
+    let over = gateway.in_flight.over();
+    tokio::pin!(timer, over);
     let (mut batch, mut noted_at) = (first, Instant::now());
     loop {
         if let Some(error) = x.attempt_mut()?.answer.error().cloned() {
@@ -77,6 +78,7 @@ pub(super) async fn run(
             biased;
             next = next_batch(attempt, leg, timer.as_mut()) => next.inspect(|_| patience.heard(&attempt.answer)),
             () = client_gone(session) => Err(Ended::Error(gone())),
+            () = over.as_mut() => return stop(gateway, session, x, shutdown::over()).await,
             () = alive.silent() => {
                 let out = alive.within(&mut attempt.answer);
                 Ok(Batch { out, end: false, broken: None })
@@ -203,8 +205,8 @@ pub(super) async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchan
     last(gateway, session, x, event).await
 }
 
-/// A budget has nothing left for the rest: the client's stream ends with its format's error, whoever
-/// could go on with it, and nothing more is read of the provider's.
+/// A budget has nothing left for the rest, or the process ends: the client's stream ends with its format's
+/// error, whoever could go on with it, and nothing more is read of the provider's.
 async fn stop(gateway: &Gateway, session: &mut Session, x: &mut Exchange, error: Error) -> Result<()> {
     gateway.stream_stopped(x, &error);
     let answer = &mut x.attempt_mut()?.answer;

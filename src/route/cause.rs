@@ -29,7 +29,7 @@ pub enum Cause {
     Failed,
     /// The client left.
     ClientGone,
-    /// Another attempt of the same request was faster.
+    /// Another attempt of the same request was faster, or it was ended here.
     Cancelled,
     /// All its places are taken, and so is the line.
     NoPlace,
@@ -52,6 +52,7 @@ impl Cause {
             Kind::UpstreamTimeout => Self::Timeout,
             Kind::UpstreamFailed => Self::Failed,
             Kind::ClientGone => Self::ClientGone,
+            Kind::ShuttingDown => Self::Cancelled,
             Kind::RateLimited => Self::NoPlace,
             _ => Self::Internal,
         }

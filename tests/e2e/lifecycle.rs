@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::ask::{CHAT, chat, chat_answer, chunk, held, stream_text, streamed};
-use crate::support::gateway::{Gateway, KEY, config, new_dir};
+use crate::ask::{CHAT, MESSAGES, chat, chat_answer, chunk, held, message, stream_text, streamed};
+use crate::support::gateway::{Gateway, KEY, config, full_config, new_dir};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
 use crate::support::wait::{Gate, Opens, until};
@@ -71,7 +71,7 @@ fn the_admin_api_reloads_too() {
 fn a_reload_keeps_counters_and_running_streams() {
     let sim = Simulated::start();
     let tenant = "    limits: {requests_per_minute: 2}";
-    let text = crate::support::gateway::full_config("", sim.address, sim.address, tenant, "");
+    let text = full_config("", sim.address, sim.address, tenant, "");
     let gateway = Gateway::start(&text);
     assert_eq!(status_with(&gateway, KEY), 200);
     let mut running = gateway.stream(CHAT, &streamed(chat("openai/sim-1-slow", "count to 6")));
@@ -252,4 +252,39 @@ fn the_process_does_without_huge_pages() {
     assert_eq!(said(gateway.pid()), own.as_ref().map(|_| "0".to_owned()));
     let gateway = Gateway::start_in(new_dir(), &config, &[("MIMALLOC_ALLOW_THP", "1")]);
     assert_eq!(said(gateway.pid()), own);
+}
+
+/// Nothing ends without a word, and nothing without its row, because the time to drain is over.
+#[test]
+fn what_runs_at_the_end_of_the_grace_period_is_told_and_recorded() {
+    let upstream = Upstream::start(|request, conn| {
+        if request.json()["stream"] == true {
+            conn.sse_head();
+            conn.data(chunk(&json!({"role": "assistant", "content": "first"}), None));
+        }
+        conn.take(1);
+    });
+    let server = "  grace_period: 3s";
+    let mut gateway = Gateway::start(&full_config(server, upstream.address, upstream.address, "", ""));
+    let mut clients = [(CHAT, chat("openai/gpt-4o-mini", "hi")), (MESSAGES, message("openai/gpt-4o-mini", "hi"))]
+        .map(|(path, body)| gateway.stream(path, &streamed(body)));
+    clients.iter_mut().for_each(|client| assert!(client.piece().is_some()));
+    let (mut whole, bearer) = (gateway.client(), format!("Bearer {KEY}"));
+    let body = chat("openai/gpt-4o-mini", "hi").to_string();
+    whole.request("POST", CHAT, &[("authorization", &bearer)], body.as_bytes());
+    until("all to be upstream", || (upstream.requests().len() == 3).then_some(()));
+    gateway.signal("TERM");
+    for client in &mut clients {
+        let rest = String::from_utf8(client.body()).unwrap();
+        assert!(rest.contains("shutting down"), "{rest}");
+    }
+    let answer = whole.answer();
+    assert_eq!((answer.status(), &answer.json()["error"]["code"]), (503, &json!("shutting_down")));
+    assert!(gateway.wait_exit().success());
+    assert!(gateway.stderr().contains("what still runs is ended"), "{}", gateway.stderr());
+    let records = gateway.wait_records(3);
+    for record in &records {
+        assert_eq!((&record["outcome"], &record["error"]), (&json!("failed"), &json!("shutting_down")), "{record}");
+        assert!(record["input_tokens"].as_u64().is_some_and(|n| n > 0), "{record}");
+    }
 }

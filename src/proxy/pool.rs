@@ -18,7 +18,7 @@ use super::http1::Http1;
 pub(super) const IDLE: Duration = Duration::from_secs(45);
 /// On one shelf. More were open at once than will be needed soon.
 const MOST_KEPT: usize = 128;
-const SHELVES: usize = 64;
+pub(super) const SHELVES: usize = 64;
 /// So long the end of an answer may take that has said all it has to say.
 const ENDING: Duration = Duration::from_secs(1);
 /// Requests over HTTP/2 that wait for it.
@@ -145,7 +145,7 @@ impl Idle {
 }
 
 /// The calling thread's shelf.
-fn own() -> usize {
+pub(super) fn own() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::background::Last;
 use super::handover::Sockets;
+use super::pool::{self, SHELVES};
 use super::systemd::Systemd;
 use crate::error::{Error, Kind};
 
@@ -25,8 +26,36 @@ pub(crate) struct InFlight {
     draining: AtomicBool,
     /// Either of the two changed in a way that may end the drain. One waits: [`drained`].
     changed: Notify,
-    /// Nothing may run any longer.
-    over: watch::Sender<bool>,
+    over: Over,
+}
+
+/// Nothing may run any longer. Requests wait for that where their thread does, so that threads share no lock.
+#[derive(Debug)]
+struct Over {
+    is_over: AtomicBool,
+    bells: [Notify; SHELVES],
+}
+
+impl Default for Over {
+    fn default() -> Self {
+        Self { is_over: AtomicBool::new(false), bells: std::array::from_fn(|_| Notify::new()) }
+    }
+}
+
+impl Over {
+    async fn wait(&self) {
+        let Some(bell) = self.bells.get(pool::own()) else { return std::future::pending().await };
+        // It hears what rings from here on.
+        let rung = bell.notified();
+        if !self.is_over.load(Ordering::Acquire) {
+            rung.await;
+        }
+    }
+
+    fn ring(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.bells.iter().for_each(Notify::notify_waiters);
+    }
 }
 
 /// One request in flight.
@@ -50,7 +79,7 @@ impl InFlight {
 
     /// Resolves when what runs has to end.
     pub(super) async fn over(&self) {
-        let _ = self.over.subscribe().wait_for(|is_over| *is_over).await;
+        self.over.wait().await;
     }
 
     /// Returns once nothing is in flight any more.
@@ -193,7 +222,7 @@ pub(crate) async fn drained(in_flight: &InFlight, time: Duration) {
     }
     if timeout(time.saturating_sub(LAST.min(time / 10)), in_flight.emptied()).await.is_err() {
         tracing::warn!(in_flight = in_flight.count(), "the time to drain is over, what still runs is ended");
-        in_flight.over.send_replace(true);
+        in_flight.over.ring();
         in_flight.emptied().await;
     }
 }

@@ -33,11 +33,7 @@ impl Bounds {
             _ => 1,
         };
         let each = |names: &[&str]| largest(envelope, names).unwrap_or(1).max(1).saturating_mul(prompts);
-        Self {
-            choices: each(&["n"]),
-            drafts: each(&["n", "best_of"]),
-            max_output_tokens: largest(envelope, members),
-        }
+        Self { choices: each(&["n"]), drafts: each(&["n", "best_of"]), max_output_tokens: largest(envelope, members) }
     }
 
     /// Gemini has them in its configuration.
@@ -50,11 +46,7 @@ impl Bounds {
             named.filter_map(|(_, value)| amount(value)).max()
         };
         let choices = largest(["candidateCount", "candidate_count"]).unwrap_or(1).max(1);
-        Self {
-            choices,
-            drafts: choices,
-            max_output_tokens: largest(["maxOutputTokens", "max_output_tokens"]),
-        }
+        Self { choices, drafts: choices, max_output_tokens: largest(["maxOutputTokens", "max_output_tokens"]) }
     }
 }
 

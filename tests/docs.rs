@@ -397,13 +397,15 @@ in the body (`request_id`) and in the header `x-request-id` (on Anthropic's path
 - Limits answer with `retry-after` (seconds) and `retry-after-ms`, and name the limit. Where coming back within seconds
   cannot help (a key that is missing or unknown, a budget), `x-should-retry: false` says so to the SDKs.
 - A provider's own refusal (4xx) keeps its status. Where client and provider speak the same format, the provider's body
-  is passed on as it is, with the gateway's own credential taken out should it be repeated there; else its message is
+  is passed on as it is, with the credential that the provider was sent, the gateway's or the client's own, taken out should it be
+  repeated there; else its message is
   put into the caller's format. A refusal of the gateway's own credential is a 502: to the caller the provider failed.
 - An `insufficient_quota` is a budget here where `x-should-retry: false` comes with it ([limits.md](limits.md)); else the
   provider's account.
 - What is retried at the next target needs a route with another one, or a provider with another endpoint; the same target
   is asked again only where it surely did no work. [routing.md](routing.md) has the rules.
-- The code is also the `error` of the access record. Attempts have words of their own, the same in the record's
+- The code is also the `error` of the access record. A provider's own is taken for it only if it is a short word: at most 64
+  letters, digits, `_`, `.` and `-`. Attempts have words of their own, the same in the record's
   `timeline` and in `weir_attempts_total`.
 
 ";

@@ -218,6 +218,8 @@ fn keys_are_kept_in_the_database_beside_a_configuration() {
     assert!(rotated["previous_until"].is_string() && rotated["secret"] != made["secret"]);
     assert_eq!(keys(&["revoke", "ci"]).1["state"], "revoked");
     assert_eq!(keys(&["revoke", "ci"]).0, 1, "it is for good");
+    let (code, _, said) = shell.weir(&["ledger", "verify", "--state", "./nope"]);
+    assert!(code == 1 && said.contains("./nope is no directory"), "{said}");
     let (code, table, _) = shell.weir(&["keys", "list", "--state", "data"]);
     assert!(code == 0 && table.starts_with("ID ") && table.contains("revoked") && table.contains("for CI"), "{table}");
     assert!(!table.contains(secret));

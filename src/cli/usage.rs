@@ -102,6 +102,11 @@ fn query(args: &Args) -> Result<UsageQuery, Wrong> {
         limit: args.limit.unwrap_or(0),
         offset: 0,
     };
+    if let (Some(since), Some(until)) = (query.since_s, query.until_s)
+        && since > until
+    {
+        return Err(Wrong::Usage("--since is after --until".to_owned()));
+    }
     match query.wrong() {
         Some(wrong) => Err(Wrong::Usage(wrong)),
         None => Ok(query),

@@ -37,7 +37,10 @@ impl Held {
     pub(super) fn new(ledger: &Path) -> io::Result<Self> {
         let name = Uuid::now_v7().simple().to_string();
         let path = ledger.join(&name);
-        fs::create_dir_all(ledger)?;
+        if let Some(state) = ledger.parent() {
+            fs::create_dir_all(state)?;
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(ledger)?;
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         File::open(ledger)?.sync_all()?;
         match Self::take(ledger, name) {
@@ -52,7 +55,7 @@ impl Held {
     /// That of a process that has ended; `None` where it lives.
     pub(super) fn take(ledger: &Path, name: String) -> io::Result<Option<Self>> {
         let path = ledger.join(&name);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { path, name, _lock: lock })),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -306,6 +306,8 @@ fn others_may_not_read_it() {
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let segments = state.segments();
     assert!(segments.iter().all(|path| mode(path) == 0o600 && mode(path.parent().unwrap()) == 0o700), "{segments:?}");
+    let process = segments[0].parent().unwrap();
+    assert_eq!((mode(&process.join("lock")), mode(process.parent().unwrap())), (0o600, 0o700));
 }
 
 #[test]

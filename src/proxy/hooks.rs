@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
-    HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
+    HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, StatusCode, request, response};
 
@@ -22,7 +22,7 @@ use crate::provider::Edits;
 use crate::provider::sign::Unsigned;
 use crate::record::write_ms;
 use crate::secret::Secret;
-use crate::stage::accept::Endpoint;
+use crate::stage::accept::{self, Endpoint};
 use crate::stage::answer::{Answer, Context};
 use crate::stage::compress::COMPRESSION;
 use crate::stage::passed::{self, Passed};
@@ -481,8 +481,11 @@ pub(super) fn identify(head: &mut response::Parts, x: &Exchange) {
 }
 
 /// What an error answer says beside its body.
-pub(super) fn describe_error(head: &mut response::Parts, x: &Exchange, error: &Error) {
+pub(super) fn describe_error(head: &mut response::Parts, x: &Exchange, error: &Error, path: &str) {
     identify(head, x);
+    if let Some(allowed) = accept::allowed(path).filter(|_| error.kind() == Kind::MethodNotAllowed) {
+        respond::set(head, ALLOW, allowed);
+    }
     if x.attempts > 0 {
         respond::set(head, respond::ATTEMPTS, HeaderValue::from(x.attempts));
         if let Some(attempt) = &x.attempt {

@@ -512,7 +512,7 @@ impl Gateway {
                 respond::error(x.dialect, error, &id)
             }
         };
-        hooks::describe_error(&mut head, x, error);
+        hooks::describe_error(&mut head, x, error, session.req_header().uri.path());
         x.end.status = head.status.as_u16();
         self.seal(x);
         // A body nobody has read would be taken for the next request.

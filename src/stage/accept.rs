@@ -116,8 +116,35 @@ impl Endpoint {
 /// Finds the endpoint. SDKs differ in whether their base URL ends in `/v1`, so that part may be
 /// there once or not at all.
 pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
+    let known = known(path).filter(|(endpoint, _)| {
+        // A call that there is not is none of a model, whose name may have a colon too.
+        *endpoint != Endpoint::Model || *method != Method::POST || !is_call(path)
+    });
+    let Some((endpoint, allowed)) = known else {
+        return Err(Error::new(Kind::UnknownUrl, format!("unknown request URL: {method} {}", shown(path))));
+    };
+    if allowed.contains(method) {
+        Ok(endpoint)
+    } else {
+        let message = format!("{method} is not allowed on {}, use {}", shown(path), allowed.first().unwrap_or(method));
+        Err(Error::new(Kind::MethodNotAllowed, message))
+    }
+}
+
+/// The methods of a path that there is, as the header `allow` has them.
+pub fn allowed(path: &str) -> Option<String> {
+    let (_, methods) = known(path)?;
+    Some(methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))
+}
+
+/// Whether the path is written as Gemini's are that ask something of a model.
+fn is_call(path: &str) -> bool {
+    path.starts_with("/v1beta/") && path.rsplit('/').next().is_some_and(|last| last.contains(':'))
+}
+
+fn known(path: &str) -> Option<(Endpoint, &'static [Method])> {
     let below = below(path);
-    let (endpoint, allowed) = match below {
+    Some(match below {
         "/" | "" => (Endpoint::Status, HEAD),
         "/status" => (Endpoint::Status, GET),
         "/chat/completions" => (Endpoint::Chat, POST),
@@ -144,19 +171,11 @@ pub fn accept(method: &Method, path: &str) -> Result<Endpoint> {
             (endpoint, POST)
         }
         _ if below.starts_with("/models/") => (Endpoint::Model, GET),
-        _ => match call(path) {
-            Some(call) => (Endpoint::Passed(call.pass), call.methods()),
-            None => {
-                return Err(Error::new(Kind::UnknownUrl, format!("unknown request URL: {method} {}", shown(path))));
-            }
-        },
-    };
-    if allowed.contains(method) {
-        Ok(endpoint)
-    } else {
-        let message = format!("{method} is not allowed on {}, use {}", shown(path), allowed.first().unwrap_or(method));
-        Err(Error::new(Kind::MethodNotAllowed, message))
-    }
+        _ => {
+            let call = call(path)?;
+            (Endpoint::Passed(call.pass), call.methods())
+        }
+    })
 }
 
 const GET: &[Method] = &[Method::GET, Method::HEAD];
@@ -375,7 +394,12 @@ mod tests {
         assert_eq!(gemini_call("/v1beta/openai/gpt-5:generateContent").unwrap().model, "openai/gpt-5");
         assert_eq!(gemini_call("/v1beta/gpt-5:generateContent"), None);
         assert_eq!(accept(&Method::GET, "/v1beta/models/gemini-2.5-flash").unwrap(), Endpoint::Model);
-        assert_eq!(accept(&Method::POST, "/v1beta/models/x:sing").unwrap_err().kind(), Kind::MethodNotAllowed);
+        for path in ["/v1beta/models/x:sing", "/v1beta/models/up/ok:foo"] {
+            assert_eq!(accept(&Method::POST, path).unwrap_err().kind(), Kind::UnknownUrl, "{path}");
+            assert_eq!(accept(&Method::GET, path).unwrap(), Endpoint::Model, "{path}");
+        }
+        assert_eq!(accept(&Method::POST, "/v1/models/up/ok:free").unwrap_err().kind(), Kind::MethodNotAllowed);
+        assert_eq!(allowed("/v1/models/up/ok:free").as_deref(), Some("GET, HEAD"));
         let mut headers = HeaderMap::new();
         assert_eq!(dialect_of("/v1beta/models", &headers), Dialect::Gemini);
         assert_eq!(dialect_of("/v1/models", &headers), Dialect::OpenAiChat);

@@ -98,6 +98,7 @@ fn unknown_paths_are_404_and_wrong_methods_405() {
     let unknown = ("invalid_request_error", "unknown_url");
     check(&gateway.call("POST", "/v1/chat/nothing", &json!({})), CHAT, 404, unknown, "");
     check(&gateway.call("GET", CHAT, &Value::Null), CHAT, 405, unknown, "");
+    assert_eq!(gateway.call("GET", CHAT, &Value::Null).header("allow"), "POST");
     let version = [("anthropic-version", "2023-06-01")];
     check(&gateway.call_with("POST", "/v1/nothing", &version, &json!({})), MESSAGES, 404, unknown, "not_found_error");
     check(&gateway.call_with("GET", MESSAGES, &version, &Value::Null), MESSAGES, 405, unknown, "not_found_error");

@@ -147,6 +147,7 @@ fn the_command_line_asks_while_the_gateway_runs() {
     assert!(text.contains("TENANT  MODEL     REQUESTS") && text.contains("else    openai/a  1"), "{text}");
     assert_eq!(weir(&gateway, &["usage", "--by", "colour"]).0, 2);
     assert_eq!(weir(&gateway, &["usage", "--since", "later"]).0, 2);
+    assert_eq!(weir(&gateway, &["usage", "--since", "2026-11-02", "--until", "2026-11-01"]).0, 2);
 
     let (code, text) = weir(&gateway, &[&["ledger", "export", "--tenant", "acme"], &stretch[..]].concat());
     assert_eq!((code, text.lines().filter(|line| line.contains(",acme,")).count()), (0, 4));

@@ -9,6 +9,7 @@ use super::routes::Routes;
 use super::source::{Fields, Source, entries, is_true, items, text, texts};
 use super::vendor::{list, says_something};
 use super::yaml::{EMPTY, Map, Yaml};
+use crate::config::report::Report;
 use crate::config::yaml::{Kind, Node};
 use crate::usage::decimal;
 use crate::usage::price::PicoUsd;
@@ -96,6 +97,28 @@ fn listed<'s>(source: &'s Source, name: &str) -> impl Iterator<Item = &'s Node> 
     let wants_keys = name == "keys";
     let named = Fields::of(&source.root).take(name).map(items).unwrap_or_default();
     named.iter().chain(items(&source.root).iter().filter(move |node| is_key(node) == wants_keys))
+}
+
+/// Fails for a file that lists neither keys nor teams, and notes where it is one page of several.
+pub(super) fn check(source: &Source, notes: &mut Notes) -> Result<(), Report> {
+    let is_list = |node: &Node| matches!(node.kind, Kind::List(_));
+    let mut fields = Fields::of(&source.root);
+    let mut lists = ["keys", "teams"].into_iter().filter_map(|name| fields.take(name)).filter(|node| is_list(node));
+    let first = if is_list(&source.root) { Some(&source.root) } else { lists.next() };
+    let Some(listed) = first else {
+        let why = "here is no list of keys or teams, as /key/list and /team/list give them";
+        return Err(Report::plain(&source.name, why, Some("did the proxy answer with an error?".to_owned())));
+    };
+    let mut count = |name| text(fields.take(name)?)?.parse::<usize>().ok();
+    let (pages, page, total) =
+        (count("total_pages"), count("current_page").or_else(|| count("page")), count("total_count"));
+    let is_part = pages.zip(page).is_some_and(|(pages, page)| pages > page)
+        || total.zip(page.or(Some(1))).is_some_and(|(total, page)| page <= 1 && total > items(listed).len());
+    if is_part {
+        let why = "there are more pages than this one: give each with --keys";
+        notes.lost(source, listed.place, "keys of other pages", why);
+    }
+    Ok(())
 }
 
 impl Tenants {

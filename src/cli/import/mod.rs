@@ -136,6 +136,9 @@ fn litellm(files: &[(String, String)]) -> Result<Imported, Report> {
         return Err(Report::plain("litellm", "there is no file", None));
     };
     let mut notes = Notes::default();
+    for source in keys {
+        keys::check(source, &mut notes)?;
+    }
     let mut fields = Fields::of(&source.root);
     let mut settings = Settings::default();
     let credentials = fields.take("credential_list").map(items).unwrap_or_default();

@@ -232,6 +232,23 @@ fn what_is_no_configuration_is_refused_with_its_line() {
 }
 
 #[test]
+fn what_is_no_list_of_keys_is_refused_and_a_part_of_one_is_said_to_be() {
+    let files =
+        |keys: &str| litellm(&[("c.yaml".to_owned(), SMALL.to_owned()), ("keys.json".to_owned(), keys.to_owned())]);
+    for odd in ["<html>no</html>", "not json", r#"{"keys": 5}"#, r#"{"error": {"message": "no", "code": "401"}}"#] {
+        let report = files(odd).unwrap_err().to_string();
+        assert!(report.contains("keys.json") && report.contains("no list of keys"), "{odd}: {report}");
+    }
+    let key = r#"{"token": "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b"}"#;
+    let page = |rest: &str| told(&files(&format!(r#"{{"keys": [{key}], {rest}}}"#)).unwrap()).contains("more pages");
+    assert!(page(r#""total_count": 150, "current_page": 1, "total_pages": 2"#));
+    assert!(page(r#""total_count": 2"#));
+    assert!(!page(r#""total_count": 1, "current_page": 1, "total_pages": 1"#));
+    assert!(!page(r#""total_count": 101, "current_page": 2, "total_pages": 2"#));
+    assert!(!told(&files(&format!("[{key}]")).unwrap()).contains("more pages"));
+}
+
+#[test]
 fn secrets_are_in_the_configuration_and_nowhere_else() {
     let imported = imported(&[("config.yaml", FULL), ("keys.json", KEYS)]);
     assert!(imported.configuration.contains("sk-lit$$eral"));

@@ -63,6 +63,9 @@ fn answer(args: &Args) -> Result<Answer, Wrong> {
         Err(error) => return Err(Wrong::Failed(format!("the log cannot be read: {error}"))),
     };
     let (database, audit) = database(&state)?.unzip();
+    if database.is_none() && !state.dir.is_dir() {
+        return Err(Wrong::Failed(format!("there is no state: {} is no directory", state.dir.display())));
+    }
     let ok = log.as_ref().is_none_or(ledger::Verified::is_sound)
         && database.as_ref().is_none_or(|database| database.differences.is_empty())
         && audit.as_ref().is_none_or(|chain| chain.broken.is_none());

@@ -258,7 +258,7 @@ fn strict_refuses_what_would_be_dropped() {
     let sim = Simulated::start();
     let config = crate::support::gateway::full_config("", sim.address, sim.address, "    strict: true", "");
     let gateway = Gateway::start(&config);
-    let body = crate::ask::with(chat("anthropic/sim-1", "hi"), json!({"logit_bias": {"50256": -100}}));
+    let body = with(chat("anthropic/sim-1", "hi"), json!({"logit_bias": {"50256": -100}}));
     let answer = gateway.post(CHAT, &body);
     let said = check(&answer, CHAT, 400, ("invalid_request_error", "invalid_request"), "");
     assert!(said.contains("logit_bias"), "{said}");

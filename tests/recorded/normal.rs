@@ -199,6 +199,19 @@ fn tools(request: &Value) -> Vec<String> {
     all
 }
 
+/// The same without those that the choice among them does not allow.
+fn allowed(request: &Value) -> Vec<String> {
+    let mut all = tools(request);
+    let choice = &request["tool_choice"];
+    if choice["type"] == "allowed_tools" {
+        // Responses has the members of the choice beside its type.
+        let inside = [choice, &choice["allowed_tools"]];
+        let names: Vec<String> = inside.into_iter().flat_map(tools).collect();
+        all.retain(|name| names.contains(name));
+    }
+    all
+}
+
 /// Whether a request made from one of another format keeps its tools and texts, in what shape the
 /// format insists on.
 ///
@@ -213,7 +226,7 @@ pub(crate) fn is_sound(sent: &str, to: Dialect, got: &str, dropped: &[String]) -
         Dialect::Converse => blocks_order(&got)?,
     }
     let (expected, all): (Vec<String>, _) =
-        (tools(&sent).into_iter().map(|name| named(name, to)).collect(), tools(&got));
+        (allowed(&sent).into_iter().map(|name| named(name, to)).collect(), tools(&got));
     let fits = match to {
         // No tools say that none may be called.
         Dialect::Converse if forbids_calls(&sent) && all.is_empty() => true,

@@ -95,7 +95,7 @@ pub(super) fn count_tokens(gateway: &Gateway, x: &Exchange, endpoint: Endpoint) 
         Endpoint::Count => true,
         Endpoint::MessagesCount => !upstream_counts(),
         // Sealed state is opened by translation, and this body is not one that is translated.
-        Endpoint::GenerateCount => !upstream_counts() || Seal::may_be_in(&x.body),
+        Endpoint::GenerateCount => !upstream_counts() || Seal::may_be_in(&x.body) || Seal::may_be_packed_in(&x.body),
         _ => false,
     };
     if !here {

@@ -17,9 +17,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use memchr::memmem::Finder;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -59,9 +59,6 @@ pub struct Opened {
     pub is_own: bool,
     pub payload: Vec<u8>,
 }
-
-/// Both forms in one search. Built once: that costs more than a search of most bodies.
-static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new([MARK, PACKED_MARK]).ok());
 
 impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -199,18 +196,28 @@ impl Seal {
         text.starts_with(MARK)
     }
 
-    /// Whether a request body may hold a sealed signature or id: cheap, and never wrong with `false`.
+    /// Whether a request body may hold a sealed signature or id: cheap, and never wrong with `false`. Of a body of
+    /// Gemini's ask [`may_be_packed_in`](Self::may_be_packed_in) too.
     pub fn may_be_in(body: &[u8]) -> bool {
-        FINDER.as_ref().is_none_or(|finder| finder.is_match(body))
+        // Built once: that costs more than a search of most bodies.
+        static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
+        FINDER.find(body).is_some()
+    }
+
+    /// The same of signatures in base64.
+    pub fn may_be_packed_in(body: &[u8]) -> bool {
+        static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(PACKED_MARK));
+        FINDER.find(body).is_some()
     }
 
     /// Which key made the last seal in a request body: that of the latest turn.
     pub fn last_maker(body: &[u8]) -> Option<[u8; NAME_BYTES]> {
-        let found = FINDER.as_ref()?.find_iter(body).last()?;
-        let rest = body.get(found.start()..)?;
-        if rest.starts_with(MARK.as_bytes()) {
-            return maker_of(rest);
-        }
+        maker_of(body.get(memchr::memmem::rfind(body, MARK.as_bytes())?..)?)
+    }
+
+    /// The same of signatures in base64.
+    pub fn last_packed_maker(body: &[u8]) -> Option<[u8; NAME_BYTES]> {
+        let rest = body.get(memchr::memmem::rfind(body, PACKED_MARK.as_bytes())?..)?;
         let letters = rest.iter().take(PACKED_LETTERS).take_while(|letter| letter.is_ascii_alphanumeric()).count();
         maker_of(&STANDARD_NO_PAD.decode(rest.get(..letters)?).ok()?)
     }
@@ -245,11 +252,12 @@ mod tests {
             let packed = STANDARD.encode(one.close(payload));
             assert!(packed.starts_with(PACKED_MARK), "{packed}");
             let body = format!("{{\"a\":\"{}\",\"thoughtSignature\":\"{packed}\"}}", other.close(b"earlier"));
-            assert!(Seal::may_be_in(packed.as_bytes()));
-            assert!(Seal::last_maker(body.as_bytes()).is_some_and(|maker| one.is_maker(maker)), "{body}");
+            assert!(Seal::may_be_packed_in(packed.as_bytes()));
+            assert!(Seal::last_packed_maker(body.as_bytes()).is_some_and(|maker| one.is_maker(maker)), "{body}");
+            assert!(Seal::last_maker(body.as_bytes()).is_some_and(|maker| other.is_maker(maker)), "{body}");
         }
-        assert!(!Seal::may_be_in(b"d2VpcnNlYWw and weirseal1"));
-        assert_eq!(Seal::last_maker(b"d2VpcnNlYWwx"), None);
+        assert!(!Seal::may_be_packed_in(b"d2VpcnNlYWw and weirseal1-"));
+        assert_eq!(Seal::last_packed_maker(b"d2VpcnNlYWwx"), None);
     }
 
     fn opened(is_own: bool, payload: &[u8]) -> Option<Opened> {

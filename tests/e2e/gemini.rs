@@ -430,3 +430,24 @@ fn state_of_googles_own_needs_google() {
     assert!(refused.text().contains("cachedContent"));
     assert_eq!(gateway.post(&path("gemini/gemini-2.5-flash", WHOLE), &body).status(), 200);
 }
+
+/// A conversation that began at another provider: its signatures came to the client sealed, in base64.
+#[test]
+fn no_seal_reaches_google_from_its_own_clients() {
+    // `weirseal1-` and what was sealed by a provider that is not there any more.
+    let sealed = "d2VpcnNlYWwxLUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQQ==";
+    let upstream = google(r#"[{"text": "done"}]"#);
+    let gateway = gateway(&upstream);
+    let body = json!({"contents": [
+        {"role": "user", "parts": [{"text": "go"}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": sealed}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"r": 1}}}]}]});
+    for verb in [WHOLE, STREAM] {
+        let answer = gateway.post(&path("gemini/gemini-3-flash-preview", verb), &body);
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+    }
+    for request in upstream.requests() {
+        let sent = String::from_utf8(request.body).unwrap();
+        assert!(sent.contains("functionCall") && !sent.contains("d2VpcnNlYWwx"), "{sent}");
+    }
+}

@@ -206,7 +206,8 @@ fn ask(route: Option<&Route>, targets: &[Target], asked: &Asked<'_>) -> (Ask, Op
 
 /// Sealed state opens where it was made: elsewhere the conversation would go on without it.
 fn first_who_sealed(plan: &mut Plan, asked: &Asked<'_>) {
-    let Some(maker) = Seal::last_maker(asked.body) else { return };
+    let packed = || (asked.dialect == Some(Dialect::Gemini)).then(|| Seal::last_packed_maker(asked.body)).flatten();
+    let Some(maker) = packed().or_else(|| Seal::last_maker(asked.body)) else { return };
     let made = plan.targets.iter().position(|target| target.deployment.seal.is_maker(maker));
     let is_out = |at: &usize| plan.vitals.get(*at).is_none_or(|vital| vital.standing(0, asked.now_ms).is_out());
     if let Some(at) = made.filter(|at| !is_out(at))

@@ -348,7 +348,9 @@ fn may_change(source: Source<'_>, target: &Target) -> bool {
         Endpoint::MessagesCount => Seal::may_be_in(source.body),
         endpoint => {
             let abilities = wire_target(target).abilities;
-            endpoint.generation().is_some() && Bridge::may_change(source.body, abilities, &target.deployment.quirks)
+            let is_packed = || endpoint.dialect() == Dialect::Gemini && Seal::may_be_packed_in(source.body);
+            endpoint.generation().is_some()
+                && (Bridge::may_change(source.body, abilities, &target.deployment.quirks) || is_packed())
         }
     }
 }

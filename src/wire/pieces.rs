@@ -2,15 +2,15 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// Bytes in three pieces, one behind the other, of which any may be empty: what stands before the first
-/// edit, what was written anew, what stands behind the last.
+/// Bytes in three pieces, one behind the other, of which any may be empty: what was written before the part
+/// that is shared, that part, what was written behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pieces([Bytes; 3]);
 
 impl Pieces {
-    /// `written` between two parts of the body that was edited.
-    pub fn around(before: Bytes, written: Vec<u8>, behind: Bytes) -> Self {
-        Self([before, written.into(), behind])
+    /// `shared` is a part of the body that was edited.
+    pub fn around(before: Vec<u8>, shared: Bytes, behind: Vec<u8>) -> Self {
+        Self([before.into(), shared, behind.into()])
     }
 
     pub fn len(&self) -> usize {
@@ -64,12 +64,12 @@ mod tests {
     #[test]
     fn one_piece_is_not_copied_and_several_are_joined_in_their_order() {
         let body = Bytes::from_static(b"{\"a\":1,\"b\":2}");
-        for only in [Pieces::from(body.clone()), Pieces::around(body.clone(), Vec::new(), Bytes::new())] {
+        for only in [Pieces::from(body.clone()), Pieces::around(Vec::new(), body.clone(), Vec::new())] {
             assert_eq!((only.len(), only.whole().as_ptr()), (body.len(), body.as_ptr()));
         }
-        let edited = Pieces::around(body.slice(..5), b"3".to_vec(), body.slice(6..));
-        assert_eq!((edited.len(), edited.is_empty(), edited.iter().count()), (13, false, 3));
-        assert_eq!(edited.whole(), "{\"a\":3,\"b\":2}");
+        let edited = Pieces::around(b"{\"c\":3,".to_vec(), body.slice(1..12), b",\"d\":4}".to_vec());
+        assert_eq!((edited.len(), edited.is_empty(), edited.iter().count()), (25, false, 3));
+        assert_eq!(edited.whole(), "{\"c\":3,\"a\":1,\"b\":2,\"d\":4}");
         let none = Pieces::default();
         assert_eq!((none.len(), none.is_empty(), none.iter().count(), none.whole().len()), (0, true, 0, 0));
     }

@@ -183,26 +183,27 @@ impl<'e, 'a> Splice<'e, 'a> {
         out
     }
 
-    /// The same, with what stands before the first edit and behind the last shared with `body`, the bytes
-    /// that the envelope is of.
+    /// The same, with the longest part that no edit touches shared with `body`, the bytes that the envelope is of.
     pub fn write_around(&self, body: &Bytes) -> Pieces {
-        let (mut before, mut behind, mut written) = (0..0, 0..0, Vec::new());
-        let mut is_edited = false;
-        self.parts(&mut |part| match part {
-            Part::Kept(kept) if !is_edited && kept.start == before.end => before.end = kept.end,
-            Part::Kept(kept) if kept.start == behind.end => behind.end = kept.end,
-            // What was kept last is not the last of all.
-            part => {
-                written.extend_from_slice(self.kept(&std::mem::take(&mut behind)));
-                is_edited = true;
-                match part {
-                    Part::Kept(kept) => behind = kept,
-                    Part::New(new) => written.extend_from_slice(new),
-                }
+        let (mut longest, mut run) = (0..0, 0..0);
+        self.parts(&mut |part| {
+            match part {
+                Part::Kept(kept) if kept.start == run.end => run.end = kept.end,
+                Part::Kept(kept) => run = kept,
+                Part::New(_) => run = 0..0,
+            }
+            if run.len() > longest.len() {
+                longest = run.clone();
             }
         });
-        let share = |kept: Range<usize>| if kept.end <= body.len() { body.slice(kept) } else { Bytes::new() };
-        Pieces::around(share(before), written, share(behind))
+        let (mut before, mut behind, mut is_behind) = (Vec::new(), Vec::new(), false);
+        self.parts(&mut |part| match part {
+            Part::Kept(kept) if longest.contains(&kept.start) => is_behind = true,
+            part if is_behind => behind.extend_from_slice(self.bytes_of(&part)),
+            part => before.extend_from_slice(self.bytes_of(&part)),
+        });
+        let shared = if longest.end <= body.len() { body.slice(longest) } else { Bytes::new() };
+        Pieces::around(before, shared, behind)
     }
 
     fn kept(&self, kept: &Range<usize>) -> &'a [u8] {
@@ -327,6 +328,24 @@ mod tests {
         assert_eq!(edited(BODY, |s| s.set_text("model", "y\"z")), BODY.replace("x/y", "y\\\"z"));
         assert_eq!(edited(BODY, |s| s.set("stop", "[]")), BODY.replace("\"\\/\"", "[]"));
         assert_eq!(edited(BODY, |s| assert!(!s.replace("nope", "1"))), BODY);
+    }
+
+    #[test]
+    fn the_longest_part_that_stays_is_not_copied() {
+        for body in [
+            r#"{"model":"x/y","messages":["a long conversation"],"stream":true}"#,
+            r#"{"messages":["a long conversation"],"model":"x/y","stream":true}"#,
+        ] {
+            let body = Bytes::from(body);
+            let envelope = Envelope::parse(&body).unwrap();
+            let mut splice = Splice::new(&envelope);
+            splice.set_text("model", "y");
+            splice.set_inside("stream_options", "include_usage", "true").unwrap();
+            let pieces = splice.write_around(&body);
+            let shared = pieces.iter().find(|piece| body.as_ptr_range().contains(&piece.as_ptr())).unwrap();
+            assert!(shared.windows(12).any(|part| part == b"conversation") && shared.len() > 30, "{pieces:?}");
+            assert_eq!(pieces.whole(), splice.write());
+        }
     }
 
     #[test]

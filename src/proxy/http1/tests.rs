@@ -69,8 +69,7 @@ async fn head_and_body_go_out_together() {
 async fn a_large_body_goes_out_whole() {
     let (mut http1, mut theirs) = connection();
     // As an edit leaves it: in three pieces.
-    let (before, behind) = (Bytes::from(vec![b'a'; 100_000]), Bytes::from(vec![b'x'; 100_000]));
-    let body = Pieces::around(before, vec![b'b'; 100_000], behind);
+    let body = Pieces::around(vec![b'a'; 100_000], Bytes::from(vec![b'b'; 100_000]), vec![b'c'; 100_000]);
     let head = request(Method::POST, "/");
     let sending = http1.send(&head, &body);
     let reading = async {

@@ -217,9 +217,9 @@ impl Fault {
             // Cohere's stream can only say that it failed.
             LimitInStream if voice == Voice::Cohere => &["failed"],
             LimitInStream => &["rate_limited"],
-            // Cohere has no word for it in a stream, and Amazon and Cohere none in a body.
+            // Cohere has no word for it in a stream, and Amazon and Cohere none in a body, streamed or not.
             ErrorEventFirst | ErrorAfterOpening | ErrorEventMid if voice != Voice::Cohere => &["overloaded"],
-            ErrorIn200 if !stream && !matches!(voice, Voice::Cohere | Voice::Converse) => &["overloaded"],
+            ErrorIn200 if !matches!(voice, Voice::Cohere | Voice::Converse) => &["overloaded"],
             ErrorEventFirst | ErrorAfterOpening | ErrorEventMid | ErrorIn200 => &["failed", "overloaded"],
         }
     }

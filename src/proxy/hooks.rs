@@ -335,10 +335,8 @@ pub(super) fn is_no_stream(x: &Exchange, head: &response::Parts) -> bool {
 
 /// What such an answer is: most are errors.
 pub(super) fn no_stream(attempt: &Attempt, body: &[u8]) -> Error {
-    let deployment = &attempt.target.deployment;
-    let text = String::from_utf8_lossy(body);
-    let text = account::redact(&text, &deployment.signer.secrets());
-    let said = watch::whole(attempt.prepared.dialect, &text, &deployment.quirks).and_then(|whole| whole.error);
+    let (text, quirks) = (String::from_utf8_lossy(body), &attempt.target.deployment.quirks);
+    let said = watch::whole(attempt.prepared.dialect, &text, quirks).and_then(|whole| whole.error);
     said.unwrap_or_else(|| Error::new(Kind::UpstreamFailed, "the provider answered a stream request without a stream"))
 }
 

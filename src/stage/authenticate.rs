@@ -8,11 +8,11 @@ use http::{HeaderMap, Uri};
 
 use crate::error::{Kind, Result};
 use crate::limit::door::Door;
+use crate::secret::Secret;
 use crate::tenant::credential;
 use crate::tenant::jwt::Issuers;
 use crate::tenant::keys::{Caller, Keyring};
 
-use crate::secret::Secret;
 pub use crate::tenant::address::of_caller;
 pub use crate::tenant::keys::admit;
 

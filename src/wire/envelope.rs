@@ -219,14 +219,14 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A number of things, as any server may read it: also `10.0`, `2e5` and `"100"`, rounded up. What is below
-/// zero or no number is none.
+/// A number of things, as any server may read it: also `10.0`, `2e5`, `"100"` and `" 1_000 "`, rounded up. What is
+/// below zero or no number is none.
 pub fn amount(json: &str) -> Option<u64> {
-    let text = json.trim_matches('"');
-    if let Ok(whole) = text.parse() {
+    if let Ok(whole) = json.parse() {
         return Some(whole);
     }
-    let number = text.parse::<f64>().ok().filter(|number| *number >= 0.0)?;
+    let text = Str::from_raw(json).map_or(Cow::Borrowed(json), |text| Cow::Owned(text.text().replace('_', "")));
+    let number = text.trim().parse::<f64>().ok().filter(|number| *number >= 0.0)?;
     // Too large for 64 bits is as large as can be.
     Some(format!("{:.0}", number.ceil()).parse().unwrap_or(u64::MAX))
 }

@@ -26,12 +26,15 @@ pub(super) fn forget_repetitions(request: &mut Request<'_>) {
     if request.dialect != Dialect::OpenAiChat {
         return;
     }
+    let says_names = request.turns.iter().any(|turn| turn.role == Role::Tool && turn.name.is_some());
     let mut names: Vec<(Str<'static>, Str<'static>)> = Vec::new();
     for turn in &mut request.turns {
         for part in &mut turn.parts {
             match &part.kind {
                 PartKind::ToolCall { id, name, .. } => {
-                    names.push((id.clone().into_owned(), name.clone().into_owned()));
+                    if says_names {
+                        names.push((id.clone().into_owned(), name.clone().into_owned()));
+                    }
                     part.rest.retain(|(member, _)| member != "custom");
                 }
                 PartKind::ToolResult { id, .. } if turn.role == Role::Tool => {

@@ -195,7 +195,7 @@ fn learn(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, leg: &Leg) {
         leg.answered(head.status.as_u16(), &head.headers);
     }
     // What is left to a client with a credential of its own is nobody else's affair.
-    let Some(run) = attempt.run.as_ref().filter(|_| !x.pass_through) else { return };
+    let Some(run) = attempt.run.as_ref().filter(|_| !x.forwarded.is_some()) else { return };
     // Most answers say nothing of it.
     if !head.headers.keys().any(|name| name.as_str().contains("limit")) {
         return;

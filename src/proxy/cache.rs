@@ -227,7 +227,7 @@ async fn follow_until(
 fn key(x: &Exchange, attempt: &Attempt, rules: &Rules, client: &request::Parts) -> Option<(Key, Option<Asking>)> {
     let prepared = &attempt.prepared;
     let is_plain = x.endpoint?.generation().is_some() || x.endpoint.and_then(Endpoint::embeddings).is_some();
-    let has_own_way = x.pass_through || x.edge.is_some() || x.passage.is_some() || !prepared.earlier.is_empty();
+    let has_own_way = x.forwarded.is_some() || x.edge.is_some() || x.passage.is_some() || !prepared.earlier.is_empty();
     let is_alone = !matches!(attempt.why, Why::Hedge | Why::Continuation | Why::Tools | Why::Repair);
     if !is_plain || has_own_way || !is_alone || rules.wish == Some(Wish::Skip) {
         return None;

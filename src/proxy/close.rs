@@ -167,7 +167,7 @@ impl Gateway {
         cache::let_go(attempt);
         // The client's own credential, limit or money: nothing to blame the endpoint for, and nothing
         // that another one would see otherwise.
-        if x.pass_through && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
+        if x.forwarded.is_some() && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
         }
         attempt.places = [None, None];
@@ -260,7 +260,7 @@ impl Gateway {
         let first_token_ms = attempt.run.as_ref().map_or(0, |run| now_ms.saturating_sub(run.began_ms()));
         if let Some(run) = &attempt.run {
             run.succeeded(first_token_ms, now_ms);
-            if !x.pass_through {
+            if !x.forwarded.is_some() {
                 run.credential_taken();
             }
         }

@@ -24,7 +24,6 @@ use crate::limit::{Admission, Standing};
 use crate::record::trace::SpanId;
 use crate::record::{Outcome, Purpose, Tried, Why};
 use crate::route::vital::Run;
-use crate::secret::Secret;
 use crate::stage::accept::Endpoint;
 use crate::stage::answer::Answer;
 use crate::stage::authenticate::Origin;
@@ -37,6 +36,7 @@ use crate::stage::translate::{self, Prepared, Source};
 use crate::telemetry;
 use crate::telemetry::running::Runs;
 use crate::telemetry::trace::Trace;
+use crate::tenant::credential::Forwarded;
 use crate::tenant::keys::Caller;
 use crate::usage::price::Charge;
 use crate::usage::tokens::{Usage, UsageSource};
@@ -65,10 +65,8 @@ pub(crate) struct Exchange {
     pub(crate) dialect: Dialect,
     pub(crate) caller: Option<Arc<Caller>>,
     pub(crate) origin: Origin,
-    /// The client's own credential goes upstream in place of the provider's.
-    pub(crate) pass_through: bool,
-    /// The secrets in it.
-    pub(crate) forwarded: Vec<Secret>,
+    /// The client's own credential, which goes upstream in place of the provider's.
+    pub(crate) forwarded: Forwarded,
     pub(crate) body: Bytes,
     pub(crate) parsed: Option<Parsed>,
     /// Of what passes in its own format.
@@ -283,8 +281,7 @@ impl Exchange {
             dialect: Dialect::OpenAiChat,
             caller: None,
             origin: Origin { peer: None, caller: None },
-            pass_through: false,
-            forwarded: Vec::new(),
+            forwarded: Forwarded::default(),
             body: Bytes::new(),
             parsed: None,
             passage: None,

@@ -27,7 +27,6 @@ use crate::stage::answer::{Answer, Context};
 use crate::stage::compress::COMPRESSION;
 use crate::stage::passed::{self, Passed};
 use crate::stage::{account, pass, respond};
-use crate::tenant::credential;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::owned::{self, Owner};
@@ -77,7 +76,7 @@ pub(super) fn request_head(
         head.headers.insert(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
     }
     trace_context(&mut head, x, attempt);
-    credentials(&mut head, deployment, client, body, x)?;
+    credentials(&mut head, deployment, body, x)?;
     Ok(head)
 }
 
@@ -166,23 +165,14 @@ fn trace_context(head: &mut request::Parts, x: &Exchange, attempt: &Attempt) {
     }
 }
 
-/// What the operator adds, then the provider's credential, or the client's own where it asked for
-/// that.
-fn credentials(
-    head: &mut request::Parts,
-    deployment: &Deployment,
-    client: &request::Parts,
-    body: &Pieces,
-    x: &Exchange,
-) -> Result<()> {
+/// What the operator adds, then the provider's credential, or the client's own where it brought one.
+fn credentials(head: &mut request::Parts, deployment: &Deployment, body: &Pieces, x: &Exchange) -> Result<()> {
     operators_headers(head, deployment);
-    match x.pass_through {
-        true => {
-            for (name, value) in credential::forwarded(&client.headers) {
-                prove(head, deployment, HeaderName::from_static(name), value.clone());
-            }
-        }
-        false => sign(head, deployment, body)?,
+    if !x.forwarded.is_some() {
+        return sign(head, deployment, body);
+    }
+    for (name, value) in x.forwarded.headers() {
+        prove(head, deployment, HeaderName::from_static(name), value.clone());
     }
     Ok(())
 }
@@ -250,7 +240,7 @@ pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, bo
             None => wire::decode_error(attempt.prepared.refusals(), status, &text),
         },
     };
-    if error.kind() == Kind::UpstreamAuth && !x.pass_through {
+    if error.kind() == Kind::UpstreamAuth && !x.forwarded.is_some() {
         attempt.target.deployment.signer.doubt(SystemTime::now());
     }
     if let Some(after) =
@@ -262,7 +252,7 @@ pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, bo
     let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let theirs = match error.shown() {
         Kind::UpstreamRateLimited | Kind::UpstreamQuota | Kind::UpstreamNotFound => true,
-        Kind::UpstreamAuth => x.pass_through,
+        Kind::UpstreamAuth => x.forwarded.is_some(),
         kind => kind.is_clients_own(),
     };
     if attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && is_json && theirs {
@@ -288,7 +278,7 @@ pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
 /// What a provider that is asked has got to prove who asks: ours, or the client's own.
 fn secrets(x: &Exchange, attempt: Option<&Attempt>) -> Vec<Secret> {
     let mut secrets = attempt.map(|attempt| attempt.target.deployment.signer.secrets()).unwrap_or_default();
-    secrets.extend(x.forwarded.iter().cloned());
+    secrets.extend(x.forwarded.secrets().iter().cloned());
     secrets
 }
 
@@ -506,14 +496,14 @@ pub(super) fn passing_head(
     let mut head = bare_head(deployment, client.method.clone(), (&deployment.base.path, path), query, false)?;
     vendor_headers(&mut head, client);
     trace_context(&mut head, x, attempt);
-    credentials(&mut head, deployment, client, &Pieces::default(), x)?;
+    credentials(&mut head, deployment, &Pieces::default(), x)?;
     Ok(head)
 }
 
 /// Pass-through: the provider's head becomes the client's.
 pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &response::Parts) -> Result<response::Parts> {
     let status = upstream.status.as_u16();
-    if matches!(status, 401 | 403) && !x.pass_through {
+    if matches!(status, 401 | 403) && !x.forwarded.is_some() {
         return Err(Error::new(Kind::UpstreamAuth, "the provider refused the gateway's credential"));
     }
     let mut head = respond::bare(upstream.status);

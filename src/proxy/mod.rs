@@ -184,7 +184,7 @@ impl ProxyHttp for Gateway {
         x: &mut Self::CTX,
     ) -> Pingora<()> {
         let deployment = x.attempt_mut().map(|a| Arc::clone(&a.target.deployment)).map_err(to_pingora)?;
-        if !x.pass_through {
+        if !x.forwarded.is_some() {
             deployment.signer.ready().await.map_err(|error| x.stop_passing(error))?;
         }
         *head = realtime::request_head(x, session.req_header()).map_err(to_pingora)?.into();
@@ -388,7 +388,6 @@ impl Gateway {
                 })?;
         x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
         x.betas = head.headers.get_all(ANTHROPIC_BETA).iter().cloned().collect();
-        x.pass_through = known.pass_through;
         x.forwarded = known.forwarded;
         x.caller = Some(known.caller);
         x.tags = parse::tags(&head.headers);
@@ -434,7 +433,7 @@ impl Gateway {
             day: amount::day_of(x.started_at),
         };
         choose::choose(&mut plan, &asked)?;
-        if x.pass_through {
+        if x.forwarded.is_some() {
             // Whoever it is for, it is for nobody else.
             choose::keep_to_first_provider(&mut plan);
         }

@@ -160,7 +160,7 @@ async fn race(
 
 /// The provider's requests, written and signed. A credential that has to be fetched is waited for here.
 async fn parts(client: &request::Parts, x: &Exchange, attempt: &Attempt) -> Result<Vec<Part>> {
-    if !x.pass_through {
+    if !x.forwarded.is_some() {
         attempt.target.deployment.signer.ready().await?;
     }
     let prepared = &attempt.prepared;

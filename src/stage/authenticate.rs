@@ -8,21 +8,18 @@ use http::{HeaderMap, Uri};
 
 use crate::error::{Kind, Result};
 use crate::limit::door::Door;
-use crate::secret::Secret;
-use crate::tenant::credential;
+use crate::tenant::credential::{self, Forwarded};
 use crate::tenant::jwt::Issuers;
 use crate::tenant::keys::{Caller, Keyring};
 
 pub use crate::tenant::address::of_caller;
 pub use crate::tenant::keys::admit;
 
-/// A caller, and whether its own provider credential goes upstream.
+/// A caller, and what of its own goes upstream.
 #[derive(Debug)]
 pub struct Authenticated {
     pub caller: Arc<Caller>,
-    pub pass_through: bool,
-    /// The secrets in that.
-    pub forwarded: Vec<Secret>,
+    pub forwarded: Forwarded,
 }
 
 /// Where a request comes from.
@@ -52,12 +49,13 @@ pub fn authenticate(
 ) -> Result<Authenticated> {
     let may_check = || origin.counted().map_or(Ok(()), |address| door.may_try(address));
     let found = credential::extract(headers, uri.query())
-        .and_then(|shown| keyring.find(shown.secret(), now, may_check).map(|caller| (caller, shown.pass_through)));
+        .and_then(|shown| keyring.find(shown.secret(), now, may_check).map(|caller| (caller, shown.leaves_own)));
     match (found, origin.counted()) {
-        (Ok((caller, pass_through)), _) => {
+        (Ok((caller, leaves_own)), _) => {
             caller.admit(now, origin.caller)?;
-            let forwarded = if pass_through { credential::secrets_forwarded(headers) } else { Vec::new() };
-            Ok(Authenticated { caller, pass_through, forwarded })
+            let is_ours = |secret: &[u8]| is_known(keyring, secret, now);
+            let forwarded = if leaves_own { Forwarded::of(headers, is_ours)? } else { Forwarded::default() };
+            Ok(Authenticated { caller, forwarded })
         }
         (Err(error), Some(address)) if is_guess(error.kind()) => Err(door.failed(address, error)),
         (Err(error), _) => Err(error),
@@ -69,6 +67,15 @@ pub fn again(headers: &HeaderMap, keyring: &Keyring, origin: Origin, now: System
     let shown = credential::extract(headers, None)?;
     let caller = keyring.find(shown.secret(), now, || Ok(()))?;
     caller.admit(now, origin.caller).map(|()| caller)
+}
+
+/// Whether somebody's key here is `secret`; an error if nobody can tell at the moment.
+fn is_known(keyring: &Keyring, secret: &[u8], now: SystemTime) -> Result<bool> {
+    match keyring.find(secret, now, || Ok(())) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == Kind::KeysUnavailable => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Who knows a good key never gets one of these. One that cannot be told from no key at the moment may be

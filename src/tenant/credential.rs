@@ -1,7 +1,7 @@
 //! Where a client's credential stands.
 //!
-//! In this order: `x-weir-api-key` wins over all, and leaves the client's own credential to be sent on
-//! to the upstream untouched; then `authorization: Bearer` and `Basic` (the key is the user name),
+//! In this order: `x-weir-api-key` wins over all, and leaves the client's own credential, if it brought one, to be
+//! sent on to the upstream untouched; then `authorization: Bearer` and `Basic` (the key is the user name),
 //! `x-api-key` (Anthropic), `x-goog-api-key` (Gemini), `api-key` (Azure), and last the subprotocol that
 //! browsers open a WebSocket with. A header that is there and
 //! empty, or an `authorization` of another kind, counts as absent. Keys in the query are refused: queries end up in logs.
@@ -47,9 +47,8 @@ const QUERY_KEYS: [&str; 6] = ["key", "api_key", "api-key", "apikey", "x-api-key
 /// A credential as shown; cleared from memory when it goes.
 pub struct Credential {
     secret: Zeroizing<Vec<u8>>,
-    /// The client brought `x-weir-api-key`: send its own credential headers upstream as they are,
-    /// in place of the provider's configured key.
-    pub pass_through: bool,
+    /// It came as `x-weir-api-key`: other credentials beside it are the client's own ([`Forwarded`]).
+    pub leaves_own: bool,
 }
 
 impl Credential {
@@ -61,7 +60,7 @@ impl Credential {
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("pass_through", &self.pass_through).finish_non_exhaustive()
+        f.debug_struct("Credential").field("leaves_own", &self.leaves_own).finish_non_exhaustive()
     }
 }
 
@@ -70,9 +69,9 @@ impl std::fmt::Debug for Credential {
 pub fn extract(headers: &HeaderMap, query: Option<&str>) -> Result<Credential> {
     refuse_query_key(query)?;
     if let Some(key) = single(headers, &WEIR_KEY)? {
-        return Ok(Credential { secret: Zeroizing::new(key.to_vec()), pass_through: true });
+        return Ok(Credential { secret: Zeroizing::new(key.to_vec()), leaves_own: true });
     }
-    let own = |secret| Credential { secret, pass_through: false };
+    let own = |secret| Credential { secret, leaves_own: false };
     if let Some(secret) = single(headers, &header::AUTHORIZATION)?.and_then(authorization) {
         return Ok(own(secret));
     }
@@ -93,23 +92,63 @@ pub fn is_key(protocol: &str) -> bool {
     protocol.starts_with(KEY_PROTOCOL)
 }
 
-/// The client's own credential headers, for the upstream of a pass-through request.
-pub fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
-    const NAMES: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
-    NAMES.into_iter().filter_map(|name| Some((name, headers.get(name)?)))
+/// The client's own credential, which goes upstream in place of the provider's: its headers as they came.
+#[derive(Default)]
+pub struct Forwarded {
+    headers: Vec<(&'static str, HeaderValue)>,
+    secrets: Vec<Secret>,
 }
 
-/// The secrets in those, to be taken out of whatever the upstream says of them: each as it stands, without
-/// its scheme, and as the user and the password of HTTP Basic.
-pub fn secrets_forwarded(headers: &HeaderMap) -> Vec<Secret> {
-    let mut secrets = Vec::new();
-    for value in forwarded(headers).filter_map(|(_, value)| value.to_str().ok()) {
-        let bare = value.split_once(' ').map_or(value, |(_, bare)| bare).trim();
-        let basic = STANDARD.decode(bare).ok().and_then(|plain| String::from_utf8(plain).ok());
-        let pair = basic.as_deref().and_then(|plain| plain.split_once(':'));
-        secrets.extend(pair.into_iter().flat_map(|(user, password)| [user, password]).map(Secret::new));
-        secrets.push(Secret::new(bare));
+impl Forwarded {
+    /// What a request that shows `x-weir-api-key` has beside it. Keys of this gateway, which `is_ours` tells,
+    /// are for nobody else: a header that holds one stays here.
+    pub fn of(headers: &HeaderMap, mut is_ours: impl FnMut(&[u8]) -> Result<bool>) -> Result<Self> {
+        const NAMES: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
+        let mut forwarded = Self::default();
+        for (name, value) in NAMES.into_iter().filter_map(|name| Some((name, headers.get(name)?))) {
+            let secrets = secrets_in(value);
+            let mut ours = false;
+            for secret in &secrets {
+                ours = ours || is_ours(secret.expose().as_bytes())?;
+            }
+            if !ours && !value.is_empty() {
+                forwarded.headers.push((name, value.clone()));
+                forwarded.secrets.extend(secrets);
+            }
+        }
+        Ok(forwarded)
     }
+
+    /// Whether the client brought one.
+    pub fn is_some(&self) -> bool {
+        !self.headers.is_empty()
+    }
+
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
+        self.headers.iter().map(|(name, value)| (*name, value))
+    }
+
+    /// What is to be taken out of whatever the upstream says of them.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+}
+
+impl std::fmt::Debug for Forwarded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.headers.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// The secrets in a credential's header: as it stands, without its scheme, and as the user and the password of
+/// HTTP Basic.
+fn secrets_in(value: &HeaderValue) -> Vec<Secret> {
+    let Ok(value) = value.to_str() else { return Vec::new() };
+    let bare = value.split_once(' ').map_or(value, |(_, bare)| bare).trim();
+    let basic = STANDARD.decode(bare).ok().and_then(|plain| String::from_utf8(plain).ok());
+    let pair = basic.as_deref().and_then(|plain| plain.split_once(':'));
+    let mut secrets: Vec<_> = pair.into_iter().flat_map(|(user, password)| [user, password]).map(Secret::new).collect();
+    secrets.push(Secret::new(bare));
     secrets
 }
 
@@ -187,7 +226,7 @@ mod tests {
 
     fn found(pairs: &[(&'static str, &str)]) -> Option<(String, bool)> {
         let credential = extract(&headers(pairs), None).ok()?;
-        Some((String::from_utf8(credential.secret().to_vec()).unwrap(), credential.pass_through))
+        Some((String::from_utf8(credential.secret().to_vec()).unwrap(), credential.leaves_own))
     }
 
     #[test]
@@ -213,8 +252,23 @@ mod tests {
         let all = [("authorization", "Bearer theirs"), ("x-weir-api-key", "ours"), ("x-api-key", "too")];
         assert_eq!(found(&all), Some(("ours".to_owned(), true)));
         let all = headers(&all);
-        let own: Vec<_> = forwarded(&all).map(|(name, value)| (name, value.to_str().unwrap())).collect();
-        assert_eq!(own, [("authorization", "Bearer theirs"), ("x-api-key", "too")]);
+        let own = Forwarded::of(&all, |_| Ok(false)).unwrap();
+        let shown: Vec<_> = own.headers().map(|(name, value)| (name, value.to_str().unwrap())).collect();
+        assert_eq!(shown, [("authorization", "Bearer theirs"), ("x-api-key", "too")]);
+        assert_eq!(format!("{own:?}"), r#"["authorization", "x-api-key"]"#);
+    }
+
+    #[test]
+    fn a_key_of_this_gateway_is_nobodys_own() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let own = Forwarded::of(&headers(pairs), |secret| Ok(secret == b"ours")).unwrap();
+            own.headers().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[("authorization", "Bearer ours"), ("x-api-key", "theirs")]), ["x-api-key"]);
+        assert_eq!(of(&[("authorization", "Basic b3VyczpwYXNz"), ("x-api-key", "ours")]), [""; 0]);
+        assert_eq!(of(&[("authorization", "ours"), ("x-api-key", "")]), [""; 0]);
+        let away = |_: &[u8]| Err(missing_key());
+        assert!(Forwarded::of(&headers(&[("api-key", "theirs")]), away).is_err(), "nobody can tell whose it is");
     }
 
     #[test]
@@ -258,7 +312,8 @@ mod tests {
             assert!(CREDENTIAL_HEADERS.contains(name));
         }
         let all = headers(&[("authorization", "a"), ("x-api-key", "b"), ("x-goog-api-key", "c"), ("api-key", "d")]);
-        assert!(forwarded(&all).all(|(name, _)| CREDENTIAL_HEADERS.iter().any(|known| known == name)));
-        assert_eq!(forwarded(&all).count(), 4);
+        let own = Forwarded::of(&all, |_| Ok(false)).unwrap();
+        assert!(own.headers().all(|(name, _)| CREDENTIAL_HEADERS.iter().any(|known| known == name)));
+        assert_eq!(own.headers().count(), 4);
     }
 }

@@ -1,5 +1,7 @@
 //! Who may: credentials in every form, and what a refusal says.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer};
@@ -11,8 +13,7 @@ use crate::support::upstream::Upstream;
 fn a_key_is_taken_from_every_header_that_clients_use() {
     let sim = Simulated::start();
     let gateway = Gateway::with(sim.address);
-    use base64::Engine as _;
-    let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{KEY}:")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("{KEY}:")));
     let bearer = format!("Bearer {KEY}");
     let lower = format!("bearer {KEY}");
     let forms = [
@@ -91,6 +92,25 @@ fn x_weir_api_key_leaves_the_clients_own_credential_to_the_provider() {
     assert_eq!(seen.header("authorization"), Some("Bearer the-clients-subscription"));
     let head = String::from_utf8(seen.raw_head).unwrap();
     assert!(!head.contains(KEY) && !head.contains(PROVIDER_KEY), "{head}");
+}
+
+/// Whose only key is one of ours has nothing of its own: the provider is shown what is configured for it.
+#[test]
+fn a_key_of_this_gateway_never_leaves_it() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let gateway = Gateway::with(upstream.address);
+    let bearer = format!("Bearer {KEY}");
+    let basic = format!("Basic {}", STANDARD.encode(format!("{KEY}:")));
+    let beside =
+        [None, Some(("authorization", bearer.as_str())), Some(("authorization", &basic)), Some(("x-api-key", KEY))];
+    for more in beside {
+        let headers: Vec<_> = [("x-weir-api-key", KEY)].into_iter().chain(more).collect();
+        let body = chat("openai/gpt-4o-mini", "hi").to_string();
+        let answer = gateway.client().request("POST", CHAT, &headers, body.as_bytes()).answer();
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        let head = String::from_utf8(upstream.requests().pop().unwrap().raw_head).unwrap();
+        assert!(head.contains(PROVIDER_KEY) && !head.contains(KEY) && !head.contains(&basic), "{head}");
+    }
 }
 
 #[test]

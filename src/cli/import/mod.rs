@@ -28,7 +28,7 @@ use self::source::{Fields, Source, entries, items};
 use self::yaml::{Map, Yaml};
 use super::{USAGE, print};
 use crate::config::report::Report;
-use crate::config::yaml::Node;
+use crate::config::yaml::{Kind, Node};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -142,8 +142,14 @@ fn litellm(files: &[(String, String)]) -> Result<Imported, Report> {
     let mut fields = Fields::of(&source.root);
     let mut settings = Settings::default();
     let credentials = fields.take("credential_list").map(items).unwrap_or_default();
-    let models =
-        Models::read(fields.take("model_list").map(items).unwrap_or_default(), credentials, source, &mut notes);
+    let listed = match fields.take("model_list") {
+        Some(node) if !matches!(node.kind, Kind::List(_) | Kind::Null) => {
+            let why = format!("line {}: `model_list` is no list of models", source.line(node.place));
+            return Err(Report::plain(&source.name, why, None));
+        }
+        node => node.map(items).unwrap_or_default(),
+    };
+    let models = Models::read(listed, credentials, source, &mut notes);
     let sections: [(&str, Section); 3] = [
         ("litellm_settings", Settings::litellm),
         ("router_settings", Settings::router),

@@ -48,19 +48,17 @@ fn note(source: &Source, place: Place, what: impl Into<String>, why: impl Into<S
 /// Why a setting was not carried, where nothing better is known.
 pub(super) fn reason(name: &str) -> &'static str {
     match name {
-        "cache" | "cache_params" | "cache_responses" | "cache_kwargs" => "answers are not kept here",
-        "callbacks" | "success_callback" | "failure_callback" | "service_callback" | "audit_log_callbacks" => {
-            "nothing is sent to others: metrics are at /metrics of the admin address, records in the access log"
+        "cache" | "cache_params" | "cache_responses" | "cache_kwargs" => {
+            "answers are kept by `cache`, which is written otherwise: switch it on there"
         }
-        "guardrails"
-        | "guardrail"
-        | "prompts"
-        | "mcp_servers"
-        | "mcp_tools"
-        | "vector_store_registry"
-        | "search_tools"
-        | "agent_list"
-        | "policies" => "there is no such thing here",
+        "callbacks" | "success_callback" | "failure_callback" | "service_callback" | "audit_log_callbacks" => {
+            "traces, logs and records are sent by `telemetry.otlp`, what calls for somebody by `alerts`"
+        }
+        "guardrails" | "guardrail" | "policies" => {
+            "what is looked for in prompts and answers is written under `guards`"
+        }
+        "mcp_servers" | "mcp_tools" | "search_tools" => "servers of MCP, pages and APIs are written under `tools`",
+        "prompts" | "vector_store_registry" | "agent_list" => "there is no such thing here",
         "allowed_fails" | "cooldown_time" | "allowed_fails_policy" | "disable_cooldowns" => {
             "an endpoint is judged by its failures; there is nothing to set"
         }

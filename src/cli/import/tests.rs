@@ -229,6 +229,10 @@ fn what_is_no_configuration_is_refused_with_its_line() {
     let report = files("model_list:\n  - model_name: [\n").unwrap_err().to_string();
     assert!(report.contains("c.yaml:"), "{report}");
     assert!(files("").is_err());
+    for odd in ["model_list: x\n", "\nmodel_list: {model_name: m}\n"] {
+        let report = files(odd).unwrap_err().to_string();
+        assert!(report.contains("no list of models"), "{report}");
+    }
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //! is kept, others know.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -39,12 +41,43 @@ impl New {
     }
 }
 
-/// A JSON object. Nothing at all is an empty one.
+/// A JSON object. Nothing at all is an empty one; a member that comes twice is a mistake, whichever was meant.
 pub fn members(body: &[u8]) -> Result<Members, String> {
     if body.trim_ascii().is_empty() {
         return Ok(Members::new());
     }
-    serde_json::from_slice(body).map_err(|error| format!("expected a JSON object: {error}"))
+    let Once(members) = serde_json::from_slice(body).map_err(|error| format!("expected a JSON object: {error}"))?;
+    Ok(members)
+}
+
+/// Members none of which comes twice.
+struct Once(Members);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_map(OnceVisitor).map(Self)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Members::new();
+        while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+            if members.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("`{name}` is there twice")));
+            }
+            members.insert(name, value);
+        }
+        Ok(members)
+    }
 }
 
 /// A key as it is asked for: `tenant`, `id` (or a name is made of the tenant's and the secret's), and what
@@ -150,6 +183,13 @@ mod tests {
 
     fn made(body: &str) -> Result<StoredKey, String> {
         key(members(body.as_bytes())?, &New::mint()?, 1_000)
+    }
+
+    #[test]
+    fn a_member_that_comes_twice_is_refused() {
+        for body in [r#"{"tenant": "acme", "tenant": "other"}"#, r#"{"id": "a", "\u0069d": "a"}"#] {
+            assert!(made(body).unwrap_err().contains("is there twice"), "{body}");
+        }
     }
 
     #[test]

@@ -113,21 +113,50 @@ impl Http1 {
     /// Writes one behind the other, all at once where the system takes so much. Each write that gets
     /// anywhere has its time.
     async fn write(&mut self, first: &[u8], [second, third, fourth]: [&[u8]; 3]) -> Result<()> {
-        let (stream, mut all) = (&mut self.stream, Buf::chain(first, Buf::chain(second, Buf::chain(third, fourth))));
+        let mut all = Buf::chain(first, Buf::chain(second, Buf::chain(third, fourth)));
         while all.has_remaining() {
+            let patience = self.write_patience;
             let written = poll_fn(|cx| {
-                let mut slices = [IoSlice::new(&[]); 4];
-                match all.chunks_vectored(&mut slices) {
-                    0 | 1 => Pin::new(&mut *stream).poll_write(cx, all.chunk()),
-                    count => Pin::new(&mut *stream).poll_write_vectored(cx, slices.get(..count).unwrap_or_default()),
+                let (stream, mut slices) = (Pin::new(&mut self.stream), [IoSlice::new(&[]); 4]);
+                let written = match all.chunks_vectored(&mut slices) {
+                    0 | 1 => stream.poll_write(cx, all.chunk()),
+                    count => stream.poll_write_vectored(cx, slices.get(..count).unwrap_or_default()),
+                };
+                match written {
+                    Poll::Pending if self.is_refused(cx) => Poll::Ready(Ok(0)),
+                    written => written,
                 }
             });
-            match in_time(self.write_patience, written).await? {
+            match in_time(patience, written).await? {
                 0 => return Err(unsent(ErrorKind::WriteZero.into())),
                 written => all.advance(written),
             }
         }
-        in_time(self.write_patience, stream.flush()).await
+        in_time(self.write_patience, self.stream.flush()).await
+    }
+
+    /// Whether the provider has answered what is still being sent, and will not do it: it may read no more of
+    /// that, and leave the connection open all the same.
+    fn is_refused(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            while let Some(end) = head::end(&self.buf, 0) {
+                let head = self.buf.get(..end).map(Bytes::copy_from_slice).map(|bytes| head::read(&bytes));
+                match head {
+                    Some(Ok(head)) if head.status.is_informational() => self.buf.advance(end),
+                    Some(Ok(head)) => return !head.status.is_success(),
+                    _ => return true,
+                }
+            }
+            if self.buf.len() > MAX_HEAD_BYTES {
+                return true;
+            }
+            self.buf.reserve(LITTLE_BYTES);
+            match pin!(self.stream.read_buf(&mut self.buf)).poll(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                // Whoever has closed is told by the write.
+                Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => return false,
+            }
+        }
     }
 
     /// Waits for the answer's head. What is only informational is passed over.

@@ -221,6 +221,51 @@ async fn a_provider_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
     sent.unwrap();
 }
 
+/// Nobody reads the body, and nobody closes.
+#[tokio::test]
+async fn a_refusal_counts_while_the_body_is_still_going_out() {
+    let refusal = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno";
+    for cut in 0..refusal.len() {
+        let (own, mut theirs) = duplex(64);
+        let mut http1 = Http1::new(Box::new(own), None);
+        let body = Pieces::from(vec![b'x'; 40_000]);
+        let head = request(Method::POST, "/");
+        let refusing = async {
+            for part in <[&str; 2]>::from(refusal.split_at(cut)) {
+                theirs.write_all(part.as_bytes()).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            theirs
+        };
+        let (sent, _theirs) = tokio::join!(http1.send(&head, &body), refusing);
+        assert_eq!(*sent.unwrap_err().etype(), ErrorType::WriteError);
+        http1.read_head().await.unwrap();
+        assert_eq!(http1.head().unwrap().status, 413);
+        assert_eq!(http1.read_body().await.unwrap().unwrap(), "no");
+        assert!(!http1.rest(), "half a request stands on that connection");
+    }
+}
+
+/// An answer that is no refusal is read when the request is out.
+#[tokio::test]
+async fn who_answers_early_and_reads_on_gets_all_of_it() {
+    let (own, mut theirs) = duplex(64);
+    let mut http1 = Http1::new(Box::new(own), None);
+    let (head, body) = (request(Method::POST, "/"), Pieces::from(vec![b'x'; 40_000]));
+    let answering = async {
+        theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+        let mut taken = Vec::new();
+        while !taken.ends_with(&[b'x'; 40_000]) {
+            theirs.read_buf(&mut taken).await.unwrap();
+        }
+        theirs.write_all(b"ok").await.unwrap();
+    };
+    let (sent, ()) = tokio::join!(http1.send(&head, &body), answering);
+    sent.unwrap();
+    http1.read_head().await.unwrap();
+    assert_eq!(http1.read_body().await.unwrap().unwrap(), "ok");
+}
+
 #[tokio::test]
 async fn each_read_of_a_body_has_its_time() {
     let (mut http1, mut theirs) = connection();

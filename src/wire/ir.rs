@@ -161,6 +161,16 @@ pub struct Setting<'a> {
     pub value: Raw<'a>,
 }
 
+impl Setting<'_> {
+    /// What answers are made of, if they are text and pictures: whether pictures are among it.
+    pub fn wants_images(&self) -> Option<bool> {
+        let words = self.value.read::<Vec<Str<'_>>>()?;
+        let is = |word: &Str<'_>, known: &str| word.text().eq_ignore_ascii_case(known);
+        let are_known = words.iter().all(|word| is(word, "text") || is(word, "image"));
+        are_known.then(|| words.iter().any(|word| is(word, "image")))
+    }
+}
+
 /// What a [`Setting`] means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingKind {
@@ -182,6 +192,8 @@ pub enum SettingKind {
     PromptCacheKey,
     SafetyIdentifier,
     Verbosity,
+    /// What answers are made of, as a list of words: text, pictures, sound.
+    Modalities,
     Store,
     /// Refers to state that the provider keeps (`previous_response_id`, `conversation`): refused where
     /// the target is of another format.
@@ -523,6 +535,10 @@ pub enum PartStart<'a> {
         custom: bool,
     },
     Refusal,
+    /// A picture the model made, whole; it has no deltas.
+    Image {
+        media: Media<'a>,
+    },
     /// A block of a type unknown here, whole; deltas of unknown kinds may follow.
     Other {
         tag: Str<'a>,

@@ -22,6 +22,18 @@ pub enum Media<'a> {
 }
 
 impl Media<'_> {
+    pub fn into_owned(self) -> Media<'static> {
+        match self {
+            Self::Base64 { mime, data } => {
+                Media::Base64 { mime: Cow::Owned(mime.into_owned()), data: Cow::Owned(data.into_owned()) }
+            }
+            Self::Url(url) => Media::Url(url.into_owned()),
+            Self::File(id) => Media::File(id.into_owned()),
+            Self::Text(text) => Media::Text(text.into_owned()),
+            Self::Other(raw) => Media::Other(raw.into_owned()),
+        }
+    }
+
     /// As a URL: what is inline as `data:`.
     pub fn url(&self) -> Option<Str<'_>> {
         match self {

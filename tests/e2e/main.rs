@@ -102,6 +102,8 @@ mod packed;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod playground;
 #[cfg(test)]
 mod pools;

@@ -308,9 +308,8 @@ fn owned(part: &Part<'_>) -> Option<Part<'static>> {
         PartKind::ReasoningDetails { details } => PartKind::ReasoningDetails { details: details.clone().into_owned() },
         PartKind::Refusal { text: said } => PartKind::Refusal { text: text(said) },
         PartKind::Other { tag, json } => PartKind::Other { tag: text(tag), json: json.clone().into_owned() },
-        PartKind::Image { .. } | PartKind::Document { .. } | PartKind::Audio { .. } | PartKind::ToolResult { .. } => {
-            return None;
-        }
+        PartKind::Image { media, .. } => PartKind::Image { media: media.clone().into_owned(), detail: None },
+        PartKind::Document { .. } | PartKind::Audio { .. } | PartKind::ToolResult { .. } => return None,
     };
     Some(Part::new(part.at, kind))
 }

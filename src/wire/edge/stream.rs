@@ -280,6 +280,9 @@ impl Rounds {
                 }
                 Kind::Call { id, name, custom: *custom, is_own }
             }
+            PartStart::Image { media } => {
+                Kind::Whole(PartKind::Image { media: media.clone().into_owned(), detail: None })
+            }
             PartStart::Other { tag, json } => {
                 Kind::Whole(PartKind::Other { tag: tag.clone().into_owned(), json: json.clone().into_owned() })
             }

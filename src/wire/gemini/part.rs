@@ -151,6 +151,15 @@ fn known<'a>(fields: &Fields<'a>, at: At, calls: &mut Calls) -> Option<Part<'a>>
     Some(Part::new(at, kind))
 }
 
+/// Whether a part of an answer has a place in no other format: media but for pictures, and pictures that are
+/// thoughts.
+pub(super) fn is_own_media(fields: &Fields<'_>) -> bool {
+    let Some(blob) = fields.inline.or(fields.file) else { return false };
+    let mime = read::<Blob<'_>>(Some(blob)).and_then(|blob| filled(blob.mime));
+    let is_picture = mime.is_some_and(|mime| mime.text().starts_with("image/"));
+    !is_picture || fields.thought.is_some_and(|thought| thought.get() == "true")
+}
+
 /// A part kept whole, under the name of what it holds.
 pub(super) fn whole<'a>(raw: Json<'a>, at: At, fields: &Fields<'a>) -> Part<'a> {
     let name = match (fields.inline, fields.file, fields.call, fields.rest.first()) {

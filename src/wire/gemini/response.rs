@@ -88,10 +88,10 @@ fn choice<'a>(candidate: &Candidate<'a>, calls: &mut Calls) -> Choice<'a> {
     Choice { parts, stop, logprobs: logprobs::decode(&candidate.rest) }
 }
 
-/// One part of an answer: media of the model's own stays whole, no other format has a place for it.
+/// One part of an answer.
 fn decode_part<'a>(raw: Json<'a>, calls: &mut Calls, parts: &mut Vec<Part<'a>>) {
     let fields: part::Fields<'a> = read(Some(raw)).unwrap_or_default();
-    match fields.inline.is_some() || fields.file.is_some() {
+    match part::is_own_media(&fields) {
         true => parts.push(part::whole(raw, At::default(), &fields)),
         false => part::decode(raw, At::default(), calls, parts),
     }
@@ -277,11 +277,19 @@ fn parts(parts: &[Part<'_>], mut list: Arr<'_>) {
                 drop(call);
                 slot.put(&mut it);
             }
+            PartKind::Image { .. } => picture(&part.kind, &mut slot, &mut list),
             PartKind::Other { tag, json } if is_part(tag, json) => _ = list.raw(json.get()),
             _ => {}
         }
     }
     slot.end(&mut list);
+}
+
+/// A picture the model made.
+pub(super) fn picture(kind: &PartKind<'_>, slot: &mut Slot, list: &mut Arr<'_>) {
+    let mut it = list.obj();
+    part::write_media(kind, &mut it);
+    slot.put(&mut it);
 }
 
 /// Whether a part of an unknown kind is one of this format's.

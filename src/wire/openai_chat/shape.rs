@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::wire::ir::Arguments;
+use crate::wire::ir::{Arguments, Media};
 use crate::wire::json::{Json, Raw, Str};
 use crate::wire_object;
 
@@ -44,9 +44,18 @@ wire_object! {
         reasoning: Json<'a>,
         reasoning_details: Json<'a>,
         annotations: Json<'a>,
+        images: Json<'a>,
         tool_calls: Json<'a>,
         function_call: Json<'a>,
     }
+}
+
+wire_object! {
+    struct Image<'a> { image_url: Json<'a> }
+}
+
+wire_object! {
+    struct Address<'a> { url: Json<'a> }
 }
 
 wire_object! {
@@ -115,6 +124,12 @@ impl Message<'_> {
             None => super::details::readable(self.reasoning_details),
         }
     }
+}
+
+/// Pictures the model made: OpenRouter's `images`.
+pub(super) fn images(value: Value<'_>) -> Vec<Media<'_>> {
+    let address = |raw| read::<Address<'_>>(read::<Image<'_>>(Some(raw))?.image_url)?.url;
+    items(value).into_iter().filter_map(|raw| filled(address(raw)).map(Media::Url)).collect()
 }
 
 /// What a content holds: a string, a list (Mistral), or an object that its server parsed too early

@@ -91,7 +91,7 @@ impl Record {
         let is_text = match part {
             PartStart::Text => true,
             PartStart::Reasoning | PartStart::RedactedReasoning { .. } | PartStart::ReasoningDetails => false,
-            PartStart::ToolCall { .. } | PartStart::Refusal | PartStart::Other { .. } => {
+            PartStart::ToolCall { .. } | PartStart::Refusal | PartStart::Image { .. } | PartStart::Other { .. } => {
                 self.is_final = true;
                 return;
             }

@@ -316,6 +316,7 @@ pub(in crate::wire) fn is_default(setting: &Setting<'_>) -> bool {
         SettingKind::Temperature | SettingKind::TopP => number() == Some(1.0),
         SettingKind::Logprobs | SettingKind::Store => value == "false",
         SettingKind::LogitBias | SettingKind::Metadata => value == "{}",
+        SettingKind::Modalities => setting.wants_images() == Some(false),
         SettingKind::ServiceTier => value == "\"auto\"",
         _ => false,
     }

@@ -191,7 +191,8 @@ fn block_of<'r>(
             thinking::is_signed(kind).then(|| Block::Thinking(verbatim(part)))
         }
         PartKind::ReasoningDetails { .. } => None,
-        PartKind::Audio { .. } | PartKind::Other { .. } if turn.role == Role::Assistant => {
+        // Pictures of the model's own: another model takes them from the user only.
+        PartKind::Image { .. } | PartKind::Audio { .. } | PartKind::Other { .. } if turn.role == Role::Assistant => {
             dropped.push(part.at);
             None
         }

@@ -145,7 +145,8 @@ impl Encoder {
             PartStart::Other { tag, json } if block::is_answer_block(tag, json) => {
                 Kind::Other(json.clone().into_owned())
             }
-            PartStart::Other { .. } => return,
+            // Its answers have no place for pictures.
+            PartStart::Image { .. } | PartStart::Other { .. } => return,
         };
         self.parts.push_back(Part { index, kind, waiting: Vec::new(), ended: false, begun: false });
         self.advance(out);

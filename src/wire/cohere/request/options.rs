@@ -133,6 +133,7 @@ fn says_nothing(setting: &Setting<'_>) -> bool {
         SettingKind::FrequencyPenalty | SettingKind::PresencePenalty => value.parse() == Ok(0.0),
         SettingKind::Logprobs | SettingKind::Store => value == "false",
         SettingKind::TopLogprobs => value == "0",
+        SettingKind::Modalities => setting.wants_images() == Some(false),
         SettingKind::LogitBias | SettingKind::Metadata => value == "{}",
         SettingKind::ServiceTier => matches!(value, "\"auto\"" | "\"default\"" | "\"standard_only\""),
         _ => false,

@@ -62,7 +62,10 @@ impl Encoder {
             PartStart::Text | PartStart::Refusal => (Kind::Text, "text"),
             PartStart::Reasoning => (Kind::Thinking, "thinking"),
             PartStart::ToolCall { id, name, .. } => return self.call_start(index, id, name, out),
-            PartStart::RedactedReasoning { .. } | PartStart::ReasoningDetails | PartStart::Other { .. } => return,
+            PartStart::RedactedReasoning { .. }
+            | PartStart::ReasoningDetails
+            | PartStart::Image { .. }
+            | PartStart::Other { .. } => return,
         };
         let number = self.next_content;
         self.next_content = number.saturating_add(1);

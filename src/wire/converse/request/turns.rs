@@ -202,7 +202,8 @@ fn block_of<'r>(
         }
         PartKind::ReasoningDetails { .. } => None,
         PartKind::Other { .. } if client == Dialect::Converse => Some(Block::Plain(part)),
-        PartKind::Audio { .. } | PartKind::Other { .. } if turn.role == Role::Assistant => {
+        // Pictures of the model's own: another model takes them from the user only.
+        PartKind::Image { .. } | PartKind::Audio { .. } | PartKind::Other { .. } if turn.role == Role::Assistant => {
             dropped.push(part.at);
             None
         }

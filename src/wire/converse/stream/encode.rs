@@ -44,7 +44,7 @@ impl Encoder {
                     o.raw("start", json.get()).num("contentBlockIndex", index.into());
                 });
             }
-            PartStart::Other { .. } | PartStart::ReasoningDetails => self.silent.push(index),
+            PartStart::Image { .. } | PartStart::Other { .. } | PartStart::ReasoningDetails => self.silent.push(index),
         }
     }
 

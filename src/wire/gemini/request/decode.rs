@@ -181,6 +181,7 @@ fn setting_kind(in_config: bool, name: &str) -> SettingKind {
         (true, "presencePenalty" | "presence_penalty") => SettingKind::PresencePenalty,
         (true, "responseLogprobs" | "response_logprobs") => SettingKind::Logprobs,
         (true, "logprobs") => SettingKind::TopLogprobs,
+        (true, "responseModalities" | "response_modalities") => SettingKind::Modalities,
         (false, "cachedContent" | "cached_content") => SettingKind::State,
         _ => SettingKind::Other,
     }

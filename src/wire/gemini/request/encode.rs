@@ -126,6 +126,14 @@ fn foreign(setting: &Setting<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
         SettingKind::Logprobs => "responseLogprobs",
         SettingKind::TopLogprobs if value == "0" => return,
         SettingKind::TopLogprobs => "logprobs",
+        SettingKind::Modalities => match setting.wants_images() {
+            Some(true) => {
+                config.raw("responseModalities", "[\"TEXT\",\"IMAGE\"]");
+                return;
+            }
+            Some(false) => return,
+            None => return dropped.push(&setting.name),
+        },
         SettingKind::LogitBias | SettingKind::Metadata if value == "{}" => return,
         // Stands beside the configuration.
         SettingKind::ServiceTier => return,

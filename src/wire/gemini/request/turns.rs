@@ -397,6 +397,10 @@ impl Writer<'_> {
             PartKind::Other { .. } | PartKind::Audio { .. } if self.in_model && !self.cx.same => {
                 self.dropped.push(part.at);
             }
+            // What stands beside a picture it made before is its maker's affair.
+            PartKind::Image { .. } if self.in_model && !self.cx.same => {
+                self.signed_media(&Part { rest: Vec::new(), ..part.clone() }, slot, list)?;
+            }
             _ => self.signed_media(part, slot, list)?,
         }
         Ok(())

@@ -126,7 +126,7 @@ impl Decoder {
             return self.call(&fields, state, sink);
         }
         let mut parts = Vec::new();
-        match fields.inline.is_some() || fields.file.is_some() {
+        match part::is_own_media(&fields) {
             true => parts.push(part::whole(raw, At::default(), &fields)),
             false => part::decode(raw, At::default(), &mut self.calls, &mut parts),
         }
@@ -143,16 +143,21 @@ impl Decoder {
                         state.close(sink);
                     }
                 }
+                PartKind::Image { media, .. } => self.whole(PartStart::Image { media: media.clone() }, state, sink),
                 PartKind::Other { tag, json } => {
-                    state.close(sink);
-                    let index = self.index();
-                    let part = PartStart::Other { tag: tag.clone(), json: json.clone() };
-                    sink(&Event::PartStart { index, choice: state.choice, part });
-                    sink(&Event::PartEnd { index });
+                    self.whole(PartStart::Other { tag: tag.clone(), json: json.clone() }, state, sink);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// A part without deltas.
+    fn whole(&mut self, part: PartStart<'_>, state: &mut State, sink: &mut Sink<'_>) {
+        state.close(sink);
+        let index = self.index();
+        sink(&Event::PartStart { index, choice: state.choice, part });
+        sink(&Event::PartEnd { index });
     }
 
     fn say(&mut self, text: &Str<'_>, state: &mut State, sink: &mut Sink<'_>) {

@@ -4,9 +4,9 @@
 //! for the end of its arguments. The last event has the reasons to stop and the counts.
 
 use crate::usage::tokens::Usage;
-use crate::wire::gemini::response::{CANDIDATE, Members, Slot, is_part, reason_word};
+use crate::wire::gemini::response::{CANDIDATE, Members, Slot, is_part, picture, reason_word};
 use crate::wire::gemini::{error, part, usage};
-use crate::wire::ir::{Arguments, Delta, Event, PartStart, Stop};
+use crate::wire::ir::{Arguments, Delta, Event, PartKind, PartStart, Stop};
 use crate::wire::json::{Arr, Obj, Raw, Str};
 use crate::wire::stream::aside;
 use crate::wire::{Client, Dialect, Encode, request_id};
@@ -94,6 +94,11 @@ impl Encoder {
                 arguments: String::new(),
                 is_text: *custom,
             },
+            PartStart::Image { media } => {
+                let kind = PartKind::Image { media: media.clone(), detail: None };
+                self.parts(choice, out, |slot, list| picture(&kind, slot, list));
+                Kind::Skipped
+            }
             PartStart::Other { tag, json } => {
                 self.other(choice, tag, json, out);
                 Kind::Skipped

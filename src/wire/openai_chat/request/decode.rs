@@ -191,6 +191,7 @@ fn setting_kind(name: &str) -> SettingKind {
         "prompt_cache_key" => SettingKind::PromptCacheKey,
         "safety_identifier" => SettingKind::SafetyIdentifier,
         "verbosity" => SettingKind::Verbosity,
+        "modalities" => SettingKind::Modalities,
         "store" => SettingKind::Store,
         _ => SettingKind::Other,
     }

@@ -26,6 +26,7 @@ wire_object! {
         reasoning: Json<'a>,
         reasoning_details: Json<'a>,
         thinking_blocks: Json<'a>,
+        images: Json<'a>,
         cache_control: Raw<'a>,
     }
 }
@@ -165,6 +166,9 @@ fn assistant_turn<'a>(at: At, message: Message<'a>, legacy_id: Option<Str<'stati
     parts.append(&mut said);
     if let Some(refusal) = filled(message.refusal) {
         parts.push(Part::new(at.inner("refusal", 0), PartKind::Refusal { text: refusal }));
+    }
+    for (index, raw) in items(message.images).into_iter().enumerate() {
+        parts.push(part(at.inner("images", index), raw));
     }
     for (index, raw) in calls.iter().enumerate() {
         parts.push(call(at.inner("tool_calls", index), *raw)?);

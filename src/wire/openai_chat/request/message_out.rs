@@ -186,6 +186,12 @@ impl Writer<'_, '_> {
                 encode_call(call, self.cx, list.obj(), self.dropped);
             }
         }
+        // Pictures it made before.
+        let images: Vec<&Part<'_>> = turn.parts.iter().filter(|p| p.at.inner_list() == Some("images")).collect();
+        if self.cx.same && !images.is_empty() {
+            let mut list = obj.arr("images");
+            images.into_iter().for_each(|image| encode_part(image, self.cx, &mut list, self.dropped));
+        }
         members(turn, &said, self.cx, &mut obj, self.dropped);
     }
 }

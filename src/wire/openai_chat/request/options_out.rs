@@ -121,6 +121,8 @@ fn foreign(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
         SettingKind::SafetyIdentifier => "safety_identifier",
         SettingKind::Verbosity => "verbosity",
         SettingKind::Store => "store",
+        // The vendor's own models answer with text.
+        SettingKind::Modalities => return setting.wants_images() == Some(false),
         SettingKind::User => return user(setting, obj),
         SettingKind::ServiceTier => return service_tier(setting, obj),
         SettingKind::TopK | SettingKind::Other => return false,

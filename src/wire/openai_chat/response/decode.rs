@@ -78,6 +78,7 @@ fn parts<'a>(message: shape::Message<'a>, choice: u64, seed: &str) -> Vec<Part<'
         let name = text(call.name).unwrap_or_else(|| Str::from_text(""));
         parts.push(part(PartKind::ToolCall { id, name, arguments: shape::arguments(call.arguments) }));
     }
+    parts.extend(shape::images(message.images).into_iter().map(|media| part(PartKind::Image { media, detail: None })));
     for (name, value) in message.rest {
         if !value.is_null() && !NOISE.contains(&&*name) {
             let tag = Str::from_text(&format!("{MEMBER}{name}"));

@@ -90,6 +90,7 @@ struct Gathered<'p> {
     details: Vec<u8>,
     detail_count: usize,
     annotations: Vec<Vec<u8>>,
+    images: Vec<Str<'p>>,
 }
 
 fn encode_message(parts: &[Part<'_>], calls: bool, out: &mut Vec<u8>) {
@@ -119,6 +120,10 @@ fn encode_message(parts: &[Part<'_>], calls: bool, out: &mut Vec<u8>) {
         let mut list = obj.arr("annotations");
         it.annotations.iter().for_each(|a| list.item().extend_from_slice(a));
     }
+    if !it.images.is_empty() {
+        let mut list = obj.arr("images");
+        it.images.iter().zip(0..).for_each(|(url, index)| encode_image(url, index, list.obj()));
+    }
     if calls {
         encode_calls(parts, &mut obj.arr("tool_calls"));
     }
@@ -129,6 +134,12 @@ fn encode_message(parts: &[Part<'_>], calls: bool, out: &mut Vec<u8>) {
             obj.raw(&name, json.get());
         }
     }
+}
+
+/// A picture the model made, as OpenRouter and its clients have it; the vendor's own definition has none.
+pub(in super::super) fn encode_image(url: &Str<'_>, index: u64, mut it: Obj<'_>) {
+    it.text("type", "image_url").obj("image_url").str("url", url);
+    it.num("index", index);
 }
 
 /// The member of a message that a part of this tag is, if it is one and validates.
@@ -180,6 +191,7 @@ fn gather<'p>(part: &'p Part<'p>, it: &mut Gathered<'p>) {
             }
         }
         PartKind::Refusal { text } => it.refusal.push(text),
+        PartKind::Image { media, .. } => it.images.extend(media.url()),
         // Calls and members come after; what a provider ran itself has no slot in a chat answer.
         _ => {}
     }

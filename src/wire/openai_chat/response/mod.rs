@@ -9,4 +9,4 @@ pub use decode::decode;
 pub(in crate::wire) use encode::Source;
 pub use encode::encode;
 pub(in crate::wire) use encode::known_tier;
-pub(super) use encode::{annotation, nests_member};
+pub(super) use encode::{annotation, encode_image, nests_member};

@@ -274,17 +274,24 @@ impl Choice {
 
     /// Members of a delta that are content, under names of their own.
     fn members(&mut self, message: &shape::Message<'_>, out: &mut Output<'_>) {
-        const CONTENT: &[&str] = &["audio", "images"];
+        for media in shape::images(message.images) {
+            self.whole(PartStart::Image { media }, out);
+        }
         for (name, value) in &message.rest {
-            if CONTENT.contains(&&**name) && !value.is_null() && value.get() != "[]" {
-                self.other(Str::from_text(&format!("message.{name}")), value.reborrow(), out);
+            if name == "audio" && !value.is_null() && value.get() != "[]" {
+                self.other(Str::from_text("message.audio"), value.reborrow(), out);
             }
         }
     }
 
     fn other(&mut self, tag: Str<'_>, json: Raw<'_>, out: &mut Output<'_>) {
+        self.whole(PartStart::Other { tag, json }, out);
+    }
+
+    /// A part without deltas.
+    fn whole(&mut self, part: PartStart<'_>, out: &mut Output<'_>) {
         self.settle(out);
-        let index = out.start(self.number, PartStart::Other { tag, json });
+        let index = out.start(self.number, part);
         out.emit(&Event::PartEnd { index });
     }
 

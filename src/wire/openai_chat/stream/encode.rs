@@ -2,13 +2,13 @@
 
 use crate::error::Error;
 use crate::usage::tokens::Usage;
-use crate::wire::ir::{Delta, Event, PartStart, Stop};
+use crate::wire::ir::{Delta, Event, Media, PartStart, Stop};
 use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::stream::aside;
 use crate::wire::{Client, Dialect, Encode, edge, request_id};
 
 use super::super::details;
-use super::super::response::{annotation, known_tier, nests_member};
+use super::super::response::{annotation, encode_image, known_tier, nests_member};
 use super::super::{error, finish, usage};
 
 /// Behind the members of each chunk.
@@ -61,6 +61,7 @@ enum Kind {
 struct Choice {
     number: u32,
     calls: u64,
+    images: u64,
     details: usize,
     /// Characters of text so far: where a citation points.
     chars: usize,
@@ -165,6 +166,10 @@ impl Encoder {
                 Kind::Skipped
             }
             PartStart::ToolCall { id, name, custom } => self.call_start(at, number, (id, name, *custom), out),
+            PartStart::Image { media } => {
+                self.image(at, number, media, out);
+                Kind::Skipped
+            }
             PartStart::Other { tag, json } => {
                 if let Some(name) = nests_member(tag, json) {
                     self.chunk(number, None, None, out, |delta| _ = delta.raw(&name, json.get()));
@@ -173,6 +178,13 @@ impl Encoder {
             }
         };
         self.parts.push(Part { index, choice: number, kind, logprobs: None });
+    }
+
+    fn image(&mut self, at: usize, number: u32, media: &Media<'_>, out: &mut Vec<u8>) {
+        let (Some(choice), Some(url)) = (self.choices.get_mut(at), media.url()) else { return };
+        let index = choice.images;
+        choice.images += 1;
+        self.chunk(number, None, None, out, |delta| encode_image(&url, index, delta.arr("images").obj()));
     }
 
     fn redacted(&mut self, at: usize, number: u32, data: &Str<'_>, out: &mut Vec<u8>) {

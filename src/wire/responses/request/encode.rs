@@ -233,6 +233,7 @@ fn settings(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped
             SettingKind::Logprobs if setting.value.get() == "false" => continue,
             SettingKind::FrequencyPenalty | SettingKind::PresencePenalty if is_zero(setting) => continue,
             SettingKind::LogitBias if setting.value.get() == "{}" => continue,
+            SettingKind::Modalities if setting.wants_images() == Some(false) => continue,
             _ => {
                 dropped.push(&setting.name);
                 continue;

@@ -25,6 +25,8 @@ wire_object! {
         id: Json<'a>,
         summary: Listed<'a>,
         encrypted_content: Json<'a>,
+        result: Json<'a>,
+        output_format: Json<'a>,
         status: Json<'a>,
         phase: Json<'a>,
         internal_chat_message_metadata_passthrough: Json<'a>,
@@ -109,6 +111,16 @@ impl<'a> Reader<'a, '_> {
                 self.turns.push(Turn { role: Role::Tool, at, parts: vec![part], name: None, rest: Vec::new() });
             }
             Some("reasoning") => self.models(reasoning(at, &item)),
+            Some("image_generation_call") if filled(item.result).is_some() => {
+                let format =
+                    text(item.output_format).map_or_else(|| "png".to_owned(), |format| format.text().into_owned());
+                let data = text(item.result).map(|data| data.text().into_owned()).unwrap_or_default();
+                let media = Media::Base64 { mime: Cow::Owned(format!("image/{format}")), data: Cow::Owned(data) };
+                let mut rest = item.rest;
+                rest.extend(item.id.map(|id| (Cow::Borrowed("id"), Raw::new(id.get()))));
+                rest.extend(item.status.map(|status| (Cow::Borrowed("status"), Raw::new(status.get()))));
+                self.models(Part { at, kind: PartKind::Image { media, detail: None }, cache: None, rest });
+            }
             // Stands for an item that only its provider has.
             Some("item_reference") => {
                 self.options.push(setting(SettingKind::State, "input", Raw::new(raw.get())));

@@ -131,6 +131,7 @@ impl Writer<'_, '_> {
                 PartKind::ToolCall { id, name, arguments } => self.call(id, name, arguments),
                 PartKind::Reasoning { text, signature: Some(proof) } => self.reasoning(text, proof),
                 PartKind::Other { json, .. } if self.cx.same => _ = self.list.raw(json.get()),
+                PartKind::Image { media, .. } if self.cx.same => self.picture(part, media),
                 PartKind::Reasoning { .. } | PartKind::RedactedReasoning { .. } | PartKind::ReasoningDetails { .. } => {
                 }
                 _ => self.dropped.push(part.at),
@@ -183,6 +184,14 @@ impl Writer<'_, '_> {
                 item.raw("arguments", &arguments.encoded());
             }
         }
+    }
+
+    /// A picture it made before.
+    fn picture(&mut self, part: &Part<'_>, media: &Media<'_>) {
+        let Some((mime, data)) = media.inline() else { return };
+        let mut item = self.list.obj();
+        item.text("type", "image_generation_call").text("result", &data);
+        item.text("output_format", mime.strip_prefix("image/").unwrap_or(&mime)).rest(&part.rest);
     }
 
     /// An item of this provider's own, by what proves it. Another's means nothing here.

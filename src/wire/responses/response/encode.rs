@@ -195,6 +195,10 @@ fn write(part: &Part<'_>, id: &str, known: &Known, out: &mut Vec<u8>) -> bool {
             let called = Called { item_id: &item_id, call_id: &call_id, name: &name, custom, literal: &literal };
             item::call(called, State::Done, known, out);
         }
+        PartKind::Image { media, .. } => {
+            let Some((mime, data)) = media.inline() else { return false };
+            item::picture(&format!("ig_{id}"), State::Done, Some((&mime, &data)), out);
+        }
         _ => return false,
     }
     true

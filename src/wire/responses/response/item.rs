@@ -108,6 +108,18 @@ pub(in crate::wire::responses) fn reasoning(
     }
 }
 
+/// A picture the model made: its type and its base64, once it is there.
+pub(in crate::wire::responses) fn picture(id: &str, state: State, inline: Option<(&str, &str)>, out: &mut Vec<u8>) {
+    let mut item = Obj::new(out);
+    item.text("id", id).text("type", "image_generation_call").text("status", state.word());
+    match inline {
+        Some((mime, data)) => {
+            item.text("result", data).text("output_format", mime.strip_prefix("image/").unwrap_or(mime))
+        }
+        None => item.null("result"),
+    };
+}
+
 /// A call: of a function, of a function in a namespace, or of a custom tool.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::wire::responses) struct Called<'c> {

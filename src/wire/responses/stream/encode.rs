@@ -60,6 +60,7 @@ enum What {
     Message { refusal: bool },
     Thought,
     Call { id: String, name: String, custom: Custom },
+    Picture { mime: String, data: String },
 }
 
 /// How a call's input reaches a client.
@@ -160,7 +161,7 @@ impl Encoder {
             match item.kind {
                 What::Message { .. } => _ = event.num("content_index", 0),
                 What::Thought => _ = event.num("summary_index", 0),
-                What::Call { .. } => {}
+                What::Call { .. } | What::Picture { .. } => {}
             }
             fill(event);
         });
@@ -185,6 +186,13 @@ impl Encoder {
                 let prefix = if custom == Custom::No { "fc" } else { "ctc" };
                 (format!("{prefix}_{seed}"), What::Call { id, name, custom })
             }
+            PartStart::Image { media } => match media.inline() {
+                Some((mime, data)) => {
+                    let (mime, data) = (mime.into_owned(), data.into_owned());
+                    (format!("ig_{seed}"), What::Picture { mime, data })
+                }
+                None => return,
+            },
             PartStart::Other { .. } => return,
         };
         self.refused |= matches!(kind, What::Message { refusal: true });
@@ -193,6 +201,10 @@ impl Encoder {
         self.item_event("response.output_item.added", &item, State::Open, out);
         match (&item.kind, start) {
             (What::Message { .. }, _) => self.piece_event("response.content_part.added", &item, out),
+            (What::Picture { .. }, _) => {
+                self.about("response.image_generation_call.in_progress", &item, out, |_| {});
+                self.about("response.image_generation_call.generating", &item, out, |_| {});
+            }
             (_, PartStart::RedactedReasoning { data }) => item.proof = data.text().into_owned(),
             _ => {}
         }
@@ -301,6 +313,7 @@ impl Encoder {
                 self.about("response.reasoning_summary_text.done", &item, out, |event| _ = event.str("text", &said));
                 self.piece_event("response.reasoning_summary_part.done", &item, out);
             }
+            What::Picture { .. } => self.about("response.image_generation_call.completed", &item, out, |_| {}),
             What::Call { custom: Custom::No, .. } => self.arguments_done(&item, out),
             What::Call { custom: Custom::Text, .. } => self.input_done(&item, out),
             What::Call { custom: Custom::Wrapped, .. } => {
@@ -413,6 +426,10 @@ impl Item {
             What::Thought => {
                 let proof = (!self.proof.is_empty()).then_some(self.proof.as_str());
                 item::reasoning(&self.id, state, &self.said, proof, out);
+            }
+            What::Picture { mime, data } => {
+                let inline = (state != State::Open).then_some((mime.as_str(), data.as_str()));
+                item::picture(&self.id, state, inline, out);
             }
             What::Call { id, name, custom } => {
                 let literal = if state == State::Open { "\"\"".to_owned() } else { self.literal() };

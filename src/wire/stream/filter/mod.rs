@@ -119,7 +119,10 @@ impl Filter {
             PartStart::ToolCall { .. } => Fate::Text(Box::new(Window::of_json()), None),
             PartStart::Other { json, .. } if self.takes_away && self.holds(json.get()) => Fate::Gone,
             PartStart::ReasoningDetails if self.takes_away => Fate::Gone,
-            PartStart::ReasoningDetails | PartStart::RedactedReasoning { .. } | PartStart::Other { .. } => Fate::Passes,
+            PartStart::ReasoningDetails
+            | PartStart::RedactedReasoning { .. }
+            | PartStart::Image { .. }
+            | PartStart::Other { .. } => Fate::Passes,
         };
         let is_gone = matches!(fate, Fate::Gone);
         self.parts.insert(index, Part { choice, fate });

@@ -34,7 +34,8 @@ pub fn rerate(row: &Row, prices: &dyn Fn(Asked<'_>) -> Option<Priced>, version: 
     let model = row.model.as_deref();
     let charge = |asked: Asked<'_>, usage: Usage, tier: Option<&str>| {
         let priced = prices(asked);
-        priced.map(|Priced { info, region }| info.charge(&usage, tier, day, region.as_deref())).unwrap_or_default()
+        let charge = priced.map(|Priced { info, region }| info.charge(&usage, tier, day, region.as_deref()));
+        charge.unwrap_or_else(|| Charge::default().or_said(&usage))
     };
     let own = || {
         let usage = Usage::from(row.usage?);

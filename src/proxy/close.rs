@@ -13,9 +13,10 @@ use crate::limit::clock::unix_ms;
 use crate::limit::{Admission, Used};
 use crate::record::{OK, Outcome, Tried};
 use crate::route::cause::{Cause, Failure};
+use crate::stage::route;
 use crate::stage::translate::Turn;
 use crate::usage::price::{Charge, PicoUsd, amount};
-use crate::usage::tokens::{Usage, UsageSource};
+use crate::usage::tokens::{MOST_TOKENS, Usage, UsageSource};
 
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
 fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage, UsageSource)> {
@@ -49,10 +50,15 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
 }
 
 pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Charge {
-    let region = attempt.target.deployment.region.as_deref();
+    let (target, answer) = (&attempt.target, &attempt.answer);
     let day = amount::day_of(x.started_at);
-    let charge = attempt.target.info.as_ref().map(|it| it.charge(usage, attempt.answer.service_tier(), day, region));
-    cache::share(attempt, charge.unwrap_or_default())
+    // Whom the provider may have asked in place of the model, where the request lets it.
+    let may_be_other = x.parsed.as_ref().is_some_and(|parsed| parsed.may_be_other);
+    let other = answer.model().filter(|model| may_be_other && *model != target.model);
+    let other = other.and_then(|model| route::listed(&target.deployment, model, &x.live.runtime.prices));
+    let info = other.as_ref().or(target.info.as_ref());
+    let charge = info.map(|it| it.charge(usage, answer.service_tier(), day, target.deployment.region.as_deref()));
+    cache::share(attempt, charge.unwrap_or_else(|| Charge::default().or_said(usage)))
 }
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.
@@ -86,8 +92,8 @@ fn was_hurried(x: &Exchange, attempt: &Attempt, cause: Cause) -> bool {
 
 /// What limits and budgets are charged with; of a cost that nobody knows, what is known of it.
 fn part<'n>(target: &'n str, usage: &Usage, charge: Charge) -> Used<'n> {
-    let (input_tokens, output_tokens) = (usage.input_tokens(), usage.output_tokens());
-    Used { target, input_tokens, output_tokens, cost: charge.floor }
+    let [input_tokens, output_tokens] = [usage.input_tokens(), usage.output_tokens()].map(|n| n.min(MOST_TOKENS));
+    Used { target, input_tokens, output_tokens, cost: charge.floor.within_reason() }
 }
 
 /// What was used at one target, and what of its cost is known.
@@ -114,7 +120,11 @@ fn parts(all: &[AtTarget]) -> Vec<Used<'_>> {
 /// All of that, of an answer that runs and of what was lost before it.
 fn so_far(x: &Exchange, runs: Option<(Usage, Charge)>) -> Spend {
     let lost = x.timeline.iter().filter_map(|tried| Some((tried.usage?.0, tried.charge)));
-    let all = lost.chain(runs).map(|(usage, charge)| Spend { tokens: usage.total_tokens(), cost: charge.floor });
+    let spend = |(usage, charge): (Usage, Charge)| Spend {
+        tokens: usage.total_tokens().min(MOST_TOKENS),
+        cost: charge.floor.within_reason(),
+    };
+    let all = lost.chain(runs).map(spend);
     all.fold(Spend::default(), Spend::plus)
 }
 

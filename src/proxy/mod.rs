@@ -70,7 +70,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode, Version};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -96,7 +96,7 @@ use crate::provider::Pass;
 use crate::record::Outcome;
 use crate::stage::accept::{self, Endpoint};
 use crate::stage::authenticate::Origin;
-use crate::stage::{authenticate, choose, parse, pass, respond, user};
+use crate::stage::{authenticate, beside, choose, parse, pass, respond, user};
 use crate::telemetry::Telemetry;
 use crate::telemetry::trace::Trace;
 use crate::usage::price::amount;
@@ -158,11 +158,13 @@ impl ProxyHttp for Gateway {
             Ok(Served::Pipeline) => Ok(false),
             Err(error) => {
                 let is_begun = session.response_written().is_some() && !x.is_silent_so_far();
-                let is_half = is_begun && error.kind() != Kind::ClientGone;
                 self.refuse(session, x, &error).await;
-                if is_half {
-                    // Said to be answered, the framework would end half an answer as if it were whole.
-                    x.end.outcome = Outcome::UpstreamCut;
+                if is_begun {
+                    // Said to be answered, the framework would end half an answer as if it were whole. Who stopped
+                    // reading may go on with that.
+                    if error.kind() != Kind::ClientGone {
+                        x.end.outcome = Outcome::UpstreamCut;
+                    }
                     return Err(to_pingora(error));
                 }
                 Ok(true)
@@ -288,7 +290,9 @@ impl Gateway {
         let server = &x.live.runtime.server;
         let client = &mut session.downstream_session;
         let keepalive = (!self.in_flight.draining()).then(|| server.keepalive.as_secs().max(1));
-        client.set_keepalive(keepalive);
+        // Clients of HTTP/1.0 wait for the end of the connection.
+        let is_old = client.req_header().version == Version::HTTP_10;
+        client.set_keepalive(keepalive.filter(|_| !is_old));
         client.set_write_timeout(Some(server.write_timeout));
         client.set_pipelining_enabled(true);
         let theirs = session.req_header().headers.get(X_REQUEST_ID);
@@ -305,7 +309,9 @@ impl Gateway {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
         if !realtime::may_upgrade(head) {
-            refuse_upgrade(head)?;
+            refuse_tunnel(head)?;
+            // Nobody has to agree to one, and clients that would rather speak HTTP/2 ask for it with every request.
+            session.req_header_mut().remove_header(&http::header::UPGRADE);
         }
         if is_ambiguous(session) {
             session.set_keepalive(None);
@@ -436,6 +442,9 @@ impl Gateway {
         if x.forwarded.is_some() {
             // Whoever it is for, it is for nobody else.
             choose::keep_to_first_provider(&mut plan);
+        }
+        if !is_own {
+            beside::check(&caller.key, &x.body, &parsed.outline, &plan)?;
         }
         pass::pin(&mut plan, &x.opened)?;
         if let Some(endpoint) = x.endpoint {
@@ -581,13 +590,10 @@ fn origin_of(session: &Session, trusted: &[IpNet]) -> Origin {
     Origin { peer, caller }
 }
 
-/// Upgrades would open a tunnel past every check.
-fn refuse_upgrade(head: &RequestHeader) -> Result<()> {
-    if head.method == Method::CONNECT || head.method == Method::TRACE {
-        return Err(Error::new(Kind::MethodNotAllowed, "this method is not supported"));
+/// Tunnels go past every check.
+fn refuse_tunnel(head: &RequestHeader) -> Result<()> {
+    match head.method == Method::CONNECT || head.method == Method::TRACE {
+        true => Err(Error::new(Kind::MethodNotAllowed, "this method is not supported")),
+        false => Ok(()),
     }
-    if head.headers.contains_key(http::header::UPGRADE) {
-        return Err(Error::new(Kind::InvalidRequest, "upgrades are not supported on this path"));
-    }
-    Ok(())
 }

@@ -10,6 +10,7 @@ pub mod accept;
 pub mod account;
 pub mod answer;
 pub mod authenticate;
+pub mod beside;
 mod bounds;
 pub mod choose;
 pub mod compress;

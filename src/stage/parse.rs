@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::accept::{Endpoint, gemini_call};
 use super::bounds::Bounds;
-use super::user;
+use super::{beside, user};
 use crate::config::attempts::Patience;
 use crate::config::read::{Period, Scalar as _};
 use crate::config::runtime::Prefer;
@@ -27,6 +27,8 @@ pub struct Parsed {
     pub stream: bool,
     /// The client asked for usage at the end of its stream.
     pub stream_usage: bool,
+    /// Another model may answer than the one that is asked.
+    pub may_be_other: bool,
     /// The client takes its stream as one array (Gemini without `alt=sse`).
     pub array: bool,
     /// Answers wanted.
@@ -147,7 +149,8 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
     Ok(Parsed {
         model,
         stream: generates && stream,
-        stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage(),
+        stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage()?,
+        may_be_other: beside::may_answer(&envelope),
         array: call.is_some() && stream && !asks_for_events(query),
         choices: bounds.choices,
         drafts: bounds.drafts,

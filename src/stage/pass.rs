@@ -213,6 +213,7 @@ fn unread(stream: bool) -> Parsed {
         model: String::new(),
         stream,
         stream_usage: true,
+        may_be_other: false,
         array: false,
         choices: 1,
         drafts: 1,
@@ -341,7 +342,7 @@ pub fn check_kept(endpoint: Endpoint, body: &[u8], outline: &Outline, plan: &Pla
         _ => return Ok(()),
     };
     let envelope = Envelope::restore(body, outline);
-    if endpoint == Endpoint::Responses && envelope.present("background") == Some("true") {
+    if endpoint == Endpoint::Responses && envelope.present("background").is_some_and(|said| said != "false") {
         let text = "answers in the background are not served, since what they use could not be counted: ask without `background`";
         return Err(Error::invalid("background", text));
     }

@@ -113,7 +113,7 @@ fn known(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<M
 }
 
 /// What the price table says of it.
-fn listed(deployment: &Deployment, name: &str, prices: &PriceTable) -> Option<Arc<ModelInfo>> {
+pub fn listed(deployment: &Deployment, name: &str, prices: &PriceTable) -> Option<Arc<ModelInfo>> {
     let catalogue = deployment.provider.catalogue;
     prices.find_in(&deployment.name, catalogue, deployment.var("region"), name).cloned()
 }

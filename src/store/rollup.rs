@@ -9,12 +9,8 @@ use super::time::{DAY_S, QUARTER_S};
 use super::{Arg, Result, Session, StoreError};
 use crate::record::{Outcome, Record};
 use crate::usage::price::{Charge, PicoUsd};
-use crate::usage::tokens::Usage;
+use crate::usage::tokens::{MOST_TOKENS, Usage};
 
-/// Of one row, in a sum: a thousand billion.
-const MOST_TOKENS: u64 = 1_000_000_000_000;
-/// Of one row, in a sum: a million USD.
-const MOST_PICO_USD: i128 = 1_000_000_000_000_000_000;
 const PICO_IN_MICRO: i128 = 1_000_000;
 /// Of a name, in the key of a sum: Postgres takes 2,700 for all together.
 const LONGEST: usize = 200;
@@ -68,7 +64,7 @@ impl Used {
         let counts = [&mut self.cache_write_tokens, &mut self.reasoning_tokens];
         counts.into_iter().for_each(|count| *count = MOST_TOKENS.min(*count));
         for money in [&mut self.cost, &mut self.due] {
-            *money = PicoUsd(money.0.clamp(-MOST_PICO_USD, MOST_PICO_USD));
+            *money = money.within_reason();
         }
         self
     }
@@ -134,8 +130,8 @@ pub(super) const SUMS: [&str; 12] = [
 pub(super) fn of_a_row() -> [String; 12] {
     let cut = |column: &str, most: i128| format!("CASE WHEN {column} > {most} THEN {most} ELSE {column} END");
     let count = |column: &str| cut(column, MOST_TOKENS.into());
-    let micro = |column: &str| format!("({}) / {PICO_IN_MICRO}", cut(column, MOST_PICO_USD));
-    let rest = |column: &str| format!("({}) % {PICO_IN_MICRO}", cut(column, MOST_PICO_USD));
+    let micro = |column: &str| format!("({}) / {PICO_IN_MICRO}", cut(column, PicoUsd::MOST.0));
+    let rest = |column: &str| format!("({}) % {PICO_IN_MICRO}", cut(column, PicoUsd::MOST.0));
     [
         "1".to_owned(),
         "CASE WHEN outcome <> 'finished' THEN 1 ELSE 0 END".to_owned(),

@@ -26,6 +26,9 @@ impl UsageSource {
     }
 }
 
+/// Of one request: a thousand billion. Nobody can have meant more, and a provider may say anything.
+pub const MOST_TOKENS: u64 = 1_000_000_000_000;
+
 /// Tokens of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {

@@ -209,8 +209,18 @@ impl<'a> Envelope<'a> {
 
     /// Whether the client asked for usage at the end of its stream
     /// (`stream_options.include_usage`).
-    pub fn stream_usage(&self) -> bool {
-        self.present("stream_options").and_then(|json| scan::member(json, "include_usage")) == Some("true")
+    ///
+    /// # Errors
+    /// `InvalidJson` where it is named twice: which of them an upstream believes, nobody knows.
+    pub fn stream_usage(&self) -> Result<bool> {
+        let Some(options) = self.present("stream_options").filter(|options| options.starts_with('{')) else {
+            return Ok(false);
+        };
+        let options = Envelope::parse_str(options).map_err(|_| {
+            let text = "a member of `stream_options` appears more than once";
+            Error::new(Kind::InvalidJson, text).with_param("stream_options")
+        })?;
+        Ok(options.present("include_usage") == Some("true"))
     }
 
     /// A member that is a string.
@@ -356,8 +366,11 @@ mod tests {
         assert!(parse("{}").model_if_any().unwrap().is_none());
         assert_eq!(parse(r#"{"stream":"yes"}"#).stream().unwrap_err().param(), Some("stream"));
         assert!(!parse(r#"{"stream":null}"#).stream().unwrap());
-        assert!(parse(r#"{"stream_options":{"include_usage":true}}"#).stream_usage());
-        assert!(!parse(r#"{"stream_options":{"include_usage":null}}"#).stream_usage());
+        assert!(parse(r#"{"stream_options":{"include_usage":true}}"#).stream_usage().unwrap());
+        assert!(!parse(r#"{"stream_options":{"include_usage":null}}"#).stream_usage().unwrap());
+        assert!(!parse(r#"{"stream_options":5}"#).stream_usage().unwrap());
+        let twice = r#"{"stream_options":{"include_usage":true,"include\u005fusage":false}}"#;
+        assert_eq!(parse(twice).stream_usage().unwrap_err().kind(), Kind::InvalidJson);
         assert_eq!(parse(r#"{"user":"u"}"#).string("user").unwrap().text(), "u");
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer};
+use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer, message, with};
 use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, full_config};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
@@ -193,4 +193,29 @@ fn a_key_is_good_only_from_where_it_may_be_used() {
     assert_eq!(ask(&gateway, "wk-here-key", "192.0.2.1, 10.0.0.1"), refused);
     assert_eq!(ask(&gateway, "wk-far-key", "10.0.0.1, unknown"), refused, "nobody knows");
     assert_eq!(ask(&gateway, KEY, "unknown"), good, "a key for everywhere");
+}
+
+/// Whom a provider may ask in place of the model, or beside it, the key has to be allowed too.
+#[test]
+fn models_named_beside_the_model_are_held_to_the_list() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let limited = "    models: [openai/cheap, openai/other, anthropic/cheap]";
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, limited, ""));
+    for (path, body, member) in [
+        (CHAT, with(chat("openai/cheap", "hi"), json!({"models": ["cheap", "dear"]})), "models"),
+        (CHAT, with(chat("openai/cheap", "hi"), json!({"fallbacks": ["dear"]})), "fallbacks"),
+        (MESSAGES, with(message("anthropic/cheap", "hi"), json!({"fallbacks": [{"model": "dear"}]})), "fallbacks"),
+        (
+            MESSAGES,
+            with(message("anthropic/cheap", "hi"), json!({"tools": [{"type": "advisor_20260301", "model": "dear"}]})),
+            "tools",
+        ),
+    ] {
+        let answer = gateway.post(path, &body);
+        assert_eq!(answer.status(), 403, "{body}: {}", answer.text());
+        assert!(answer.text().contains(member), "{}", answer.text());
+    }
+    assert!(upstream.requests().is_empty());
+    let allowed = with(chat("openai/cheap", "hi"), json!({"models": ["cheap", "other"]}));
+    assert_eq!(gateway.post(CHAT, &allowed).status(), 200);
 }

@@ -45,6 +45,15 @@ pub use table::PriceTable;
 pub struct PicoUsd(pub i128);
 
 impl PicoUsd {
+    /// Of one request: a million USD.
+    pub const MOST: Self = Self(1_000_000_000_000_000_000);
+
+    /// Cut where nobody can have meant so much: a provider may say anything of what was used.
+    #[must_use]
+    pub fn within_reason(self) -> Self {
+        Self(self.0.clamp(-Self::MOST.0, Self::MOST.0))
+    }
+
     /// The sum, or the nearest amount there is.
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {
@@ -88,6 +97,13 @@ impl Charge {
     /// `None` where a price is unknown: a part is no cost.
     pub fn cost(self) -> Option<PicoUsd> {
         self.is_whole.then_some(self.floor)
+    }
+
+    /// Where the cost is unknown, at least what the provider says that it charges.
+    #[must_use]
+    pub fn or_said(self, usage: &Usage) -> Self {
+        let said = PicoUsd(usage.charged_pico_usd.into());
+        if self.is_whole { self } else { Self { floor: self.floor.max(said), ..self } }
     }
 
     /// So many percent of it; of what has no price too, nothing is nothing.
@@ -163,9 +179,11 @@ impl ModelInfo {
     /// `service_tier` is the one the answer reports, `day` counts from 1970-01-01 (UTC), `region` is where
     /// the endpoint stands.
     pub fn charge(&self, usage: &Usage, service_tier: Option<&str>, day: i64, region: Option<&str>) -> Charge {
-        let Some(price) = self.price_on(day) else { return Charge::default() };
-        let plain = price.rates(usage.input_tokens(), service_tier).charge(usage);
-        price.in_region(plain, region)
+        let charge = self.price_on(day).map(|price| {
+            let plain = price.rates(usage.input_tokens(), service_tier).charge(usage);
+            price.in_region(plain, region)
+        });
+        charge.unwrap_or_default().or_said(usage)
     }
 
     /// The same, where all of it has a price.

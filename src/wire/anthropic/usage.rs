@@ -4,8 +4,10 @@
 //! stand beside it, not inside (seen 2026-11 in all recorded answers), so they map to the disjoint
 //! classes as they are. `cache_creation` splits the writes by lifetime; `output_tokens` includes
 //! thinking, of which `output_tokens_details.thinking_tokens` tells the part. Of server tools
-//! (`server_tool_use`) searches cost something each, fetches only their tokens. `iterations` repeats what
-//! the totals hold. `speed: fast` has prices of its own, as a service tier has. OpenRouter adds its
+//! (`server_tool_use`) searches cost something each, fetches only their tokens. The totals are the sum of those
+//! `iterations` that are messages of the model's (anthropic-messages-8641cef45e9a); what compacting the conversation
+//! took, and an advisor, stand beside them, and are charged for at the prices of the model that was asked.
+//! `speed: fast` has prices of its own, as a service tier has. OpenRouter adds its
 //! `cost` in USD.
 
 use crate::usage::tokens::Usage;
@@ -25,7 +27,10 @@ wire_object! {
         service_tier: Json<'a>,
         speed: Json<'a>,
         tools: Json<'a> = "server_tool_use",
+        iterations: Json<'a>,
         cost: Json<'a>,
+        /// Of an iteration.
+        kind: Json<'a> = "type",
         /// Of an event: where the counts are instead.
         usage: Json<'a>,
         message: Json<'a>,
@@ -64,6 +69,41 @@ pub struct Merge {
     thinking: Option<u64>,
     searches: Option<u64>,
     charged_pico_usd: Option<u64>,
+    /// What the totals leave out.
+    beside: Beside,
+}
+
+/// Tokens of iterations that are no messages of the model's.
+#[derive(Debug, Clone, Copy, Default)]
+struct Beside {
+    input: u64,
+    output: u64,
+    cached: u64,
+    written: u64,
+    written_1h: u64,
+}
+
+impl Beside {
+    fn of(iterations: Json<'_>) -> Self {
+        let each = json::parse::<Vec<Json<'_>>>(iterations.get()).unwrap_or_default();
+        let mut sum = Self::default();
+        for it in each.into_iter().filter_map(|raw| json::parse::<Counts<'_>>(raw.get()).ok()) {
+            if !it.kind.is_some_and(|kind| matches!(kind.get(), "\"compaction\"" | "\"advisor_message\"")) {
+                continue;
+            }
+            let long = it.creation.and_then(|raw| count(json::parse::<Creation<'_>>(raw.get()).ok()?.long));
+            for (total, more) in [
+                (&mut sum.input, count(it.input)),
+                (&mut sum.output, count(it.output)),
+                (&mut sum.cached, count(it.cached)),
+                (&mut sum.written, count(it.written)),
+                (&mut sum.written_1h, long),
+            ] {
+                *total = total.saturating_add(more.unwrap_or(0));
+            }
+        }
+        sum
+    }
 }
 
 impl Merge {
@@ -83,13 +123,14 @@ impl Merge {
             return None;
         }
         let split = self.written_5m.unwrap_or(0).saturating_add(self.written_1h.unwrap_or(0));
-        let written = self.written.unwrap_or(split);
-        let long = self.written_1h.unwrap_or(0).min(written);
-        let output = self.output.unwrap_or(0);
+        let beside = self.beside;
+        let written = self.written.unwrap_or(split).saturating_add(beside.written);
+        let long = self.written_1h.unwrap_or(0).saturating_add(beside.written_1h).min(written);
+        let output = self.output.unwrap_or(0).saturating_add(beside.output);
         let thinking = self.thinking.unwrap_or(0).min(output);
         Some(Usage {
-            fresh_input_tokens: self.input.unwrap_or(0),
-            cached_tokens: self.cached.unwrap_or(0),
+            fresh_input_tokens: self.input.unwrap_or(0).saturating_add(beside.input),
+            cached_tokens: self.cached.unwrap_or(0).saturating_add(beside.cached),
             cache_write_tokens: written - long,
             cache_write_1h_tokens: long,
             visible_output_tokens: output - thinking,
@@ -119,6 +160,7 @@ impl Merge {
         self.thinking = count(details.unwrap_or_default().thinking).or(self.thinking);
         let tools = counts.tools.and_then(|raw| json::parse::<Tools<'_>>(raw.get()).ok());
         self.searches = count(tools.unwrap_or_default().searches).or(self.searches);
+        self.beside = counts.iterations.map_or(self.beside, Beside::of);
         self.charged_pico_usd = Some(charged(counts.cost, None)).filter(|pico| *pico > 0).or(self.charged_pico_usd);
     }
 }
@@ -212,6 +254,23 @@ mod tests {
         assert_eq!((usage.cache_write_tokens, usage.cache_write_1h_tokens), (20, 10));
         assert_eq!((usage.visible_output_tokens, usage.reasoning_tokens), (30, 20));
         assert_eq!(usage.total_tokens(), 12 + 5 + 30 + 50);
+    }
+
+    /// Of the vendor's own examples: messages, refused or not, are in the totals.
+    #[test]
+    fn what_the_totals_leave_out_is_counted() {
+        let usage = |iterations: &str| {
+            let json = format!(r#"{{"input_tokens":4727,"output_tokens":3391,"iterations":[{iterations}]}}"#);
+            let usage = decode(&json, &Quirks::NONE).unwrap();
+            (usage.fresh_input_tokens, usage.cached_tokens, usage.visible_output_tokens)
+        };
+        let message = r#"{"type":"message","input_tokens":1051,"output_tokens":35}"#;
+        let fallback = r#"{"type":"fallback_message","model":"m","input_tokens":412,"output_tokens":264}"#;
+        assert_eq!(usage(&format!("{message},{fallback}")), (4727, 0, 3391));
+        let advisor = r#"{"type":"advisor_message","model":"m","input_tokens":2728,"output_tokens":3880}"#;
+        let compaction = r#"{"type":"compaction","input_tokens":100,"cache_read_input_tokens":7,"output_tokens":10}"#;
+        let got = usage(&format!("{message},{advisor},{compaction}"));
+        assert_eq!(got, (4727 + 2728 + 100, 7, 3391 + 3880 + 10));
     }
 
     /// Peers row 13.

@@ -32,10 +32,9 @@ pub(super) fn restore(
             std::collections::hash_map::Entry::Vacant(new) => new.insert(sums(database, &wanted, until_ms)?),
         };
         let mut spent = spent(sums, &wanted.scope);
-        if !at_start && let Some(filters) = filters(&wanted.scope) {
-            let from_ms = until_ms.max(wanted.begins_ms);
-            let used = database.used_between(&filters, signed(from_ms), signed(wanted.before_ms))?;
-            spent = spent.plus(Spend { tokens: used.tokens(), cost: used.charged() });
+        if !at_start {
+            let stretch = [until_ms.max(wanted.begins_ms), wanted.before_ms].map(signed);
+            spent = spent.plus(rest(database, &wanted.scope, stretch)?);
         }
         if accounts.restore_spent(&wanted, spent) {
             restored += 1;
@@ -48,17 +47,23 @@ fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
-/// Whose rows are looked at one by one; not those of a model, whose pattern no column knows.
-fn filters(scope: &Scope) -> Option<Filters> {
+/// What the rows of a stretch come to that sums are too coarse for.
+fn rest(database: &Database, scope: &Scope, [from_ms, before_ms]: [i64; 2]) -> Result<Spend, StoreError> {
     let tenant = (By::Tenant, scope.tenant().to_owned());
-    Some(match scope {
-        Scope::Tenant(_) => vec![tenant],
+    let filters: Filters = match scope {
+        Scope::Tenant(_) | Scope::Model { .. } => vec![tenant],
         Scope::Key { key, .. } => vec![tenant, (By::Key, key.clone())],
         Scope::User { user, .. } => vec![tenant, (By::User, user.clone())],
         Scope::Tag { tag, .. } => vec![tenant, (By::Tag, tag.clone())],
-        Scope::Model { .. } => return None,
-    })
+    };
+    // No column knows the pattern of a model.
+    let by: &[By] = if matches!(scope, Scope::Model { .. }) { &MODELS } else { &[] };
+    let rows = database.used_between(&filters, by, from_ms, before_ms)?;
+    Ok(if by.is_empty() { sum(rows.iter().map(|(_, used)| used)) } else { spent(&rows, scope) })
 }
+
+/// What patterns of models are compared with.
+const MODELS: [By; 4] = [By::Tenant, By::Model, By::Provider, By::UpstreamModel];
 
 /// Used by everyone of a kind, by their names.
 type Sums = Vec<(Vec<Option<String>>, Used)>;
@@ -69,7 +74,7 @@ fn sums(database: &Database, wanted: &Wanted, until_ms: u64) -> Result<Sums, Sto
         Scope::Key { .. } => &[By::Tenant, By::Key],
         Scope::User { .. } => &[By::Tenant, By::User],
         Scope::Tag { .. } => &[By::Tenant, By::Tag],
-        Scope::Model { .. } => &[By::Tenant, By::Model, By::Provider, By::UpstreamModel],
+        Scope::Model { .. } => &MODELS,
     };
     let seconds = |ms: u64| i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
     let until_s = (until_ms != u64::MAX).then(|| seconds(until_ms));
@@ -79,8 +84,11 @@ fn sums(database: &Database, wanted: &Wanted, until_ms: u64) -> Result<Sums, Sto
 }
 
 fn spent(sums: &Sums, scope: &Scope) -> Spend {
-    let own = sums.iter().filter(|(names, _)| is_of(names, scope)).map(|(_, used)| used);
-    own.fold(Spend::default(), |sum, used| sum.plus(Spend { tokens: used.tokens(), cost: used.charged() }))
+    sum(sums.iter().filter(|(names, _)| is_of(names, scope)).map(|(_, used)| used))
+}
+
+fn sum<'u>(all: impl Iterator<Item = &'u Used>) -> Spend {
+    all.fold(Spend::default(), |sum, used| sum.plus(Spend { tokens: used.tokens(), cost: used.charged() }))
 }
 
 fn is_of(names: &[Option<String>], scope: &Scope) -> bool {

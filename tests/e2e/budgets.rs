@@ -633,3 +633,29 @@ fn row_39_the_price_that_is_reserved_is_that_of_the_size_and_of_the_tier() {
     let many = reserved(with(chat("openai/m", "hi"), json!({"max_tokens": 1000, "n": 3})));
     assert!((6_000.0..6_100.0).contains(&many), "{many}");
 }
+
+/// The same of one on a model, of what rows say that no sum has yet.
+#[test]
+fn a_reload_may_bring_a_budget_on_a_model() {
+    let upstream = answering();
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, ""));
+    assert_eq!(ask(&gateway).status(), 200);
+    let other = with(chat("openai/other", "hi"), json!({"max_tokens": 20}));
+    assert_eq!(gateway.post(CHAT, &other).status(), 200);
+    gateway.wait_records(2);
+    let budgets = "    model_budgets: {\"openai/m\": [{tokens: 1000, per: month}]}";
+    gateway.write_config(&with_tenant(&upstream, budgets));
+    until("the reload", || (budget(&gateway)["limit"] == 1_000).then_some(()));
+    until("what was spent", || (budget(&gateway)["spent"] == USED_TOKENS).then_some(()));
+}
+
+/// A provider may say anything of what was used: nobody's budget is gone for that.
+#[test]
+fn a_count_that_nobody_can_have_meant_is_cut() {
+    let absurd = chat_answer("hi").replace("\"prompt_tokens\":11", "\"prompt_tokens\":18446744073709551615");
+    let upstream = Upstream::json(200, absurd);
+    let text = priced(&with_tenant(&upstream, "    budgets: [{usd: 5000000, per: month}]"), &upstream);
+    let gateway = Gateway::start(&text);
+    assert_eq!(ask(&gateway).status(), 200);
+    assert_eq!(budget(&gateway)["spent"].as_f64(), Some(1_000_000.0), "{}", budget(&gateway));
+}

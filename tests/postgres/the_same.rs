@@ -377,7 +377,8 @@ fn a_short_stretch_is_added_up_from_its_rows() {
             let tenant = (By::Tenant, "acme".to_owned());
             let filters =
                 [Some(tenant), filter.map(|(by, name)| (by, name.to_owned()))].into_iter().flatten().collect();
-            database.used_between(&filters, from, before).unwrap()
+            let mut rows = database.used_between(&filters, &[], from, before).unwrap();
+            rows.pop().map(|(_, used)| used).unwrap_or_default()
         };
         let late = from + 365 * 86_400_000;
         assert_eq!((used(None, late).output_tokens, used(None, late).requests), (20, 20));
@@ -393,6 +394,11 @@ fn a_short_stretch_is_added_up_from_its_rows() {
         assert_eq!(used(Some((By::Tag, "te_m=a")), late).output_tokens, 2);
         assert_eq!(used(Some((By::Tag, "am=a")), late).output_tokens, 0);
         assert_eq!(used(None, from + 1).output_tokens, 0, "they end later");
+        let by = [By::Tenant, By::UpstreamModel];
+        let rows = database.used_between(&vec![(By::Tenant, "acme".to_owned())], &by, from, late).unwrap();
+        assert!(rows.len() > 1 && rows.iter().all(|(names, _)| names.len() == 2), "{rows:?}");
+        assert!(rows.iter().all(|(names, _)| names[0].as_deref() == Some("acme")), "{rows:?}");
+        assert_eq!(rows.iter().map(|(_, used)| used.requests).sum::<u64>(), 20);
     });
 }
 

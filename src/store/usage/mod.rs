@@ -163,11 +163,19 @@ impl Database {
 
 impl Database {
     /// What was used by rows that began at `from_ms` or later and ended before `before_ms`, of those with
-    /// these names: for stretches that sums are too coarse for.
-    pub fn used_between(&self, filters: &Filters, from_ms: i64, before_ms: i64) -> Result<Used> {
-        let sums = of_a_row().map(|column| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)")).join(", ");
+    /// these names, each group of `by` for itself: for stretches that sums are too coarse for.
+    pub fn used_between(
+        &self,
+        filters: &Filters,
+        by: &[By],
+        from_ms: i64,
+        before_ms: i64,
+    ) -> Result<Vec<(Vec<Option<String>>, Used)>> {
+        let sums = of_a_row().map(|column| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)"));
+        let columns: Vec<&str> = by.iter().filter_map(|by| by.column()).collect();
+        let shown = columns.iter().copied().chain(sums.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
         let mut sql = format!(
-            "SELECT {sums} FROM weir_requests WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2"
+            "SELECT {shown} FROM weir_requests WHERE started_ms >= $1 AND started_ms + COALESCE(duration_us, 0) / 1000 < $2"
         );
         let mut args: Vec<super::Arg<'_>> = vec![from_ms.into(), before_ms.into()];
         let tag = |(by, name): &(By, String)| (*by == By::Tag).then(|| serde_json::to_string(name).unwrap_or_default());
@@ -188,8 +196,14 @@ impl Database {
                 (_, None) => {}
             }
         }
-        let read = |cells: &dyn Cells| Used::read(cells, 0);
-        self.read(|session| Ok(session.one(&sql, &args, read)?.unwrap_or_default()))
+        if !columns.is_empty() {
+            sql.push_str(&format!(" GROUP BY {}", columns.join(", ")));
+        }
+        let read = |cells: &dyn Cells| {
+            let names = (0..columns.len()).map(|at| cells.text(at)).collect::<Result<_>>()?;
+            Ok((names, Used::read(cells, columns.len())?))
+        };
+        self.read(|session| session.all(&sql, &args, read))
     }
 }
 

@@ -117,8 +117,9 @@ impl Place {
     }
 
     /// It is over.
-    pub(super) fn leave(&self) {
-        if self.runs {
+    /// Counts once.
+    pub(super) fn leave(&mut self) {
+        if std::mem::take(&mut self.runs) {
             self.gate.post.leave();
         }
     }
@@ -397,6 +398,12 @@ impl Admission {
         self.settled
     }
 
+    /// Gives back its places under `concurrency`: nobody waits for an answer any more.
+    pub fn leave(&mut self) {
+        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
+        held.places.iter_mut().for_each(Place::leave);
+    }
+
     /// Puts real usage in the place of the estimate, and says which marks of budgets that passed. What
     /// stands on a model is charged with what was used at targets of that model. Where no upstream did
     /// any work that is nothing, and all is given back but the request itself, or a client could fail
@@ -414,9 +421,11 @@ impl Admission {
             }
             _ => all,
         };
-        for Place { gate, reserved, booked_ms, .. } in &held.places {
-            let (used, _) = part(&gate.post.scope);
-            gate.settle(*reserved, *booked_ms, used, at.now_ms);
+        for place in &mut held.places {
+            let (used, _) = part(&place.gate.post.scope);
+            place.gate.settle(place.reserved, place.booked_ms, used, at.now_ms);
+            // Whoever has its answer may ask again at once.
+            place.leave();
         }
         let (_, spent) = all;
         #[cfg(feature = "proxy")]
@@ -427,7 +436,6 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
-        held.places.iter().for_each(Place::leave);
+        self.leave();
     }
 }

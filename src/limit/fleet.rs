@@ -281,7 +281,7 @@ impl Held {
 
 impl Place {
     /// It was never there.
-    fn undo(self, now_ms: u64) {
+    fn undo(mut self, now_ms: u64) {
         self.gate.take_back(self.reserved, self.booked_ms, now_ms);
         self.leave();
     }

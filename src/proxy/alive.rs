@@ -54,7 +54,7 @@ impl<'g> Alive<'g> {
             return Ok(());
         }
         if x.end.first_byte.is_none() && !std::mem::replace(&mut self.head_is_out, true) {
-            let head = hooks::early_head(x, !session.downstream_session.is_http2());
+            let head = hooks::early_head(x, stream::takes_chunks(session));
             capture::head(x, &head);
             session.downstream_session.write_response_header(Box::new(head.into())).await.map_err(super::body::gone)?;
         }

@@ -14,6 +14,7 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connector::{self, Leg, Upstream};
 use super::context::{Attempt, Deadline, Exchange};
+use super::unpack::{Coding, Unpack};
 use super::{Gateway, cache, capture, hooks};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock;
@@ -302,9 +303,20 @@ async fn refusal(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Error {
 /// The body of an answer that is none, as far as it comes in time.
 async fn read_error(attempt: &Attempt, leg: &mut Leg) -> Bytes {
     let until = Instant::now() + attempt.timeouts.idle.min(left(attempt.deadline));
-    let body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
+    let coding = leg.head().map_or(Ok(None), |head| Coding::of(&head.headers));
+    let mut body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
+    // Nobody asked for a coding; some proxies in front of providers pack their errors all the same.
+    if let Some(coding) = coding.ok().flatten() {
+        body = unpacked(coding, &body).await.unwrap_or_default();
+    }
     capture::piece(attempt, Some(&body));
     body
+}
+
+async fn unpacked(coding: Coding, body: &[u8]) -> Result<Bytes> {
+    let mut unpack = Unpack::new(coding, MAX_ERROR_BYTES)?;
+    unpack.push(body).await?;
+    unpack.finish()
 }
 
 async fn read_up_to(leg: &mut Leg, limit: usize, until: tokio::time::Instant) -> Option<Bytes> {

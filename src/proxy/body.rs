@@ -30,12 +30,14 @@ pub(super) async fn read(session: &mut Session, limit_bytes: usize, within: Dura
         }
     };
     // Armed only where there is something to wait for.
-    match fast_timeout(within, reading).await {
-        Ok(body) => body,
-        Err(_) => {
-            Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs())))
-        }
+    let body = fast_timeout(within, reading).await.unwrap_or_else(|_| {
+        Err(Error::new(Kind::BodyTimeout, format!("the request body did not arrive within {}s", within.as_secs())))
+    });
+    if body.is_err() {
+        // Where it ends nobody knows.
+        session.set_keepalive(None);
     }
+    body
 }
 
 /// The length that a head announces, refused where it is over the limit.
@@ -58,15 +60,17 @@ async fn go_on(session: &mut Session) -> Result<()> {
 }
 
 async fn read_all(session: &mut Session, limit_bytes: usize, announced: Option<usize>) -> Result<Bytes> {
-    let Some(first) = session.downstream_session.read_request_body().await.map_err(gone)? else {
+    let Some(first) = session.downstream_session.read_request_body().await.map_err(unread)? else {
         return Ok(Bytes::new());
     };
     if announced == Some(first.len()) && first.len() <= limit_bytes {
-        // Reads the end mark, which makes the connection fit for another request.
-        return match session.downstream_session.read_request_body().await.map_err(gone)? {
-            None => Ok(first),
-            Some(_) => Err(Error::new(Kind::InvalidRequest, "the body is longer than its content-length")),
-        };
+        // Reads the end mark, which makes the connection fit for another request. HTTP/2's may be an empty frame.
+        while let Some(more) = session.downstream_session.read_request_body().await.map_err(unread)? {
+            if !more.is_empty() {
+                return Err(Error::new(Kind::InvalidRequest, "the body is longer than its content-length"));
+            }
+        }
+        return Ok(first);
     }
     let mut body = BytesMut::with_capacity(announced.unwrap_or(first.len() * 4).min(limit_bytes));
     let mut piece = Some(first);
@@ -75,7 +79,7 @@ async fn read_all(session: &mut Session, limit_bytes: usize, announced: Option<u
             return Err(too_large(limit_bytes));
         }
         body.extend_from_slice(&bytes);
-        piece = session.downstream_session.read_request_body().await.map_err(gone)?;
+        piece = session.downstream_session.read_request_body().await.map_err(unread)?;
     }
     Ok(body.freeze())
 }
@@ -84,7 +88,7 @@ async fn read_all(session: &mut Session, limit_bytes: usize, announced: Option<u
 async fn read_packed(session: &mut Session, limit_bytes: usize, coding: Coding) -> Result<Bytes> {
     let mut unpack = Unpack::new(coding, limit_bytes)?;
     let mut came_bytes = 0;
-    while let Some(piece) = session.downstream_session.read_request_body().await.map_err(gone)? {
+    while let Some(piece) = session.downstream_session.read_request_body().await.map_err(unread)? {
         came_bytes += piece.len();
         if came_bytes > limit_bytes {
             return Err(too_large(limit_bytes));
@@ -103,4 +107,14 @@ pub(super) fn too_large(limit_bytes: usize) -> Error {
 
 pub(super) fn gone(error: Box<pingora_core::Error>) -> Error {
     Error::new(Kind::ClientGone, "the client closed the connection").with_detail(error)
+}
+
+/// A body that could not be read: the client left, or sends what is no body.
+fn unread(error: Box<pingora_core::Error>) -> Error {
+    match error.etype().as_str() {
+        "InvalidChunk" | "InvalidTrailerEnd" => {
+            Error::new(Kind::InvalidRequest, "the body is not what its transfer-encoding says").with_detail(error)
+        }
+        _ => gone(error),
+    }
 }

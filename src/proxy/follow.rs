@@ -94,7 +94,7 @@ impl Gateway {
     async fn follow(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
         let mut changes = x.live.tools.follow();
         let mut told = protocol::fingerprint(&offered(session, x).await?);
-        let mut head = respond::stream(respond::SSE, !session.downstream_session.is_http2());
+        let mut head = respond::stream(respond::SSE, stream::takes_chunks(session));
         hooks::identify(&mut head, x);
         x.end.status = head.status.as_u16();
         capture::head(x, &head);

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Version;
 use pingora_proxy::Session;
 use tokio::time::{sleep_until, timeout};
 
@@ -15,6 +16,7 @@ use super::relay::{client_gone, gone};
 use super::{Gateway, cache, capture, hooks, shutdown};
 use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
+use crate::limit::Admission;
 use crate::record::Outcome;
 use crate::stage::answer::Answer;
 use crate::wire;
@@ -22,9 +24,46 @@ use crate::wire;
 /// How often a stream's usage so far is put on record, in case this process does not see its end.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
+/// Once its client has left, an answer that has stopped is read on for so long: its counts are still to come.
+const COUNTS_WITHIN: Duration = Duration::from_secs(5);
+/// The same for one that has not, and may be about to: after that its provider is to stop.
+const STOP_WITHIN: Duration = Duration::from_millis(250);
+/// Nor is more of it read for nobody.
+const MOST_UNHEARD_BYTES: usize = 256 * 1024;
+
 /// Passes the answer on until it ends; an error is an event of it, unless another target may go on
 /// with the answer: then the error is given back, and the stream is open.
 pub(super) async fn run(
+    gateway: &Gateway,
+    session: &mut Session,
+    x: &mut Exchange,
+    alive: &mut Alive<'_>,
+    leg: &mut Leg,
+    first: Batch,
+) -> Result<()> {
+    let passed = pass_on(gateway, session, x, alive, leg, first).await;
+    if passed.as_ref().is_err_and(|error| error.kind() == Kind::ClientGone) {
+        x.admission.iter_mut().for_each(Admission::leave);
+        hear_out(x.attempt_mut()?, leg).await;
+    }
+    passed
+}
+
+/// The client has left, maybe with all it wanted: what that has used the provider tells last.
+async fn hear_out(attempt: &mut Attempt, leg: &mut Leg) {
+    let (left_at, mut heard_bytes) = (Instant::now(), 0);
+    while heard_bytes < MOST_UNHEARD_BYTES {
+        let within = if attempt.answer.has_stopped() { COUNTS_WITHIN } else { STOP_WITHIN };
+        let timer = sleep_until((left_at + within).into());
+        tokio::pin!(timer);
+        match next_batch(attempt, leg, timer).await {
+            Ok(Batch { end: false, broken: None, out }) => heard_bytes += out.len(),
+            _ => return,
+        }
+    }
+}
+
+async fn pass_on(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,
@@ -141,7 +180,7 @@ impl Patience {
 }
 
 async fn commit(session: &mut Session, x: &mut Exchange, head_is_out: bool) -> Result<()> {
-    let http1 = !session.downstream_session.is_http2();
+    let http1 = takes_chunks(session);
     let head = hooks::stream_head(x, http1)?;
     x.end.first_byte = Some(x.started.elapsed());
     if head_is_out {
@@ -149,6 +188,13 @@ async fn commit(session: &mut Session, x: &mut Exchange, head_is_out: bool) -> R
     }
     capture::head(x, &head);
     session.downstream_session.write_response_header(Box::new(head.into())).await.map_err(super::body::gone)
+}
+
+/// Whether a stream has to say that it comes in chunks: HTTP/2 has frames, and clients of HTTP/1.0 read until the
+/// connection ends.
+pub(super) fn takes_chunks(session: &Session) -> bool {
+    let head = session.req_header();
+    head.version == Version::HTTP_11 && !session.downstream_session.is_http2()
 }
 
 pub(super) async fn write(session: &mut Session, x: &Exchange, out: Bytes, end: bool) -> Result<()> {

@@ -69,7 +69,8 @@ enum Packed {
     Gzip(Box<MultiGzDecoder<Capped>>),
     /// Told apart by its first byte: with zlib's frame, as it should be, or bare, as it often is.
     Deflate(Option<Box<Decompress>>),
-    Zstd(Box<Decoder<'static>>),
+    /// Whether a frame has ended: others may follow.
+    Zstd(Box<Decoder<'static>>, bool),
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
     /// Nothing may follow.
     Ended,
@@ -114,7 +115,7 @@ impl Unpack {
             Coding::Zstd => {
                 let mut decoder = Decoder::new().map_err(Error::internal)?;
                 decoder.set_parameter(DParameter::WindowLogMax(MOST_WINDOW_LOG)).map_err(Error::internal)?;
-                Packed::Zstd(Box::new(decoder))
+                Packed::Zstd(Box::new(decoder), false)
             }
             Coding::Brotli => {
                 let alloc = StandardAlloc::default;
@@ -142,7 +143,7 @@ impl Unpack {
                 self.out = std::mem::take(gzip.get_mut());
                 ended.map_err(|error| self.failed(&error))?;
             }
-            Packed::Ended => {}
+            Packed::Ended | Packed::Zstd(_, true) => {}
             _ => return Err(self.failed(&cut())),
         }
         Ok(Bytes::from(self.out.bytes))
@@ -171,8 +172,10 @@ impl Unpack {
             let step = self.packed.step(piece, &mut room)?;
             self.out.write_all(room.get(..step.given).unwrap_or_default())?;
             piece = piece.get(step.taken..).unwrap_or_default();
-            if step.ended {
-                self.packed = Packed::Ended;
+            match &mut self.packed {
+                Packed::Zstd(_, ended) => *ended = step.ended,
+                packed if step.ended => *packed = Packed::Ended,
+                _ => {}
             }
             let is_through = step.ended || step.given < room.len();
             match (piece.is_empty(), step.taken + step.given) {
@@ -200,7 +203,7 @@ impl Packed {
                     ended: status == Status::StreamEnd,
                 })
             }
-            Self::Zstd(state) => {
+            Self::Zstd(state, _) => {
                 let status = state.run_on_buffers(piece, room)?;
                 Ok(Step { taken: status.bytes_read, given: status.bytes_written, ended: status.remaining == 0 })
             }
@@ -257,6 +260,19 @@ mod tests {
             }
             unpack.finish()
         })
+    }
+
+    /// A body may be several frames, one behind the other.
+    #[test]
+    fn frames_may_follow_each_other() {
+        for coding in [Coding::Gzip, Coding::Zstd] {
+            let frames = [packed(coding, b"one, "), packed(coding, b"two"), packed(coding, b"")].concat();
+            for piece_bytes in [1, 7, frames.len()] {
+                assert_eq!(unpacked(coding, &frames, piece_bytes).unwrap(), "one, two", "{coding:?}");
+            }
+            let cut = frames.get(..frames.len() - 3).unwrap();
+            assert!(unpacked(coding, cut, 5).is_err(), "{coding:?}");
+        }
     }
 
     const ALL: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Zstd, Coding::Brotli];

@@ -1,7 +1,10 @@
 //! HTTP/1.1 that can be read in two ways, and methods that are no business of a gateway.
 
-use crate::ask::{CHAT, chat, chat_answer};
+use serde_json::json;
+
+use crate::ask::{CHAT, chat, chat_answer, with};
 use crate::support::gateway::{Gateway, KEY};
+use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
 
 /// Sends a head and a body as they are; the status, and whether the connection was closed after.
@@ -85,8 +88,65 @@ fn a_smuggled_request_is_not_answered() {
     assert_eq!(upstream.requests().len(), 0);
 }
 
+/// As clients ask for HTTP/2 with every request that would rather speak that.
 #[test]
-fn upgrades_and_connect_are_refused() {
+fn who_asks_for_an_upgrade_is_answered_without() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let gateway = Gateway::with(upstream.address);
+    let bearer = format!("Bearer {KEY}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("connection", "Upgrade, HTTP2-Settings"),
+        ("upgrade", "h2c"),
+        ("http2-settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+    ];
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        let body = chat("openai/gpt-4o-mini", "hi").to_string();
+        let answer = client.request("POST", CHAT, &headers, body.as_bytes()).answer();
+        assert_eq!((answer.status(), answer.header("upgrade")), (200, ""), "{}", answer.text());
+    }
+    assert!(upstream.requests().iter().all(|seen| seen.header("upgrade").is_none()));
+}
+
+/// They read until the connection ends.
+#[test]
+fn clients_of_http_1_0_get_no_chunks() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    for (stream, end) in [(false, "}"), (true, "data: [DONE]\n\n")] {
+        let body = with(chat("openai/sim-1", "hi"), json!({"stream": stream})).to_string();
+        let mut client = gateway.client();
+        client.send(format!(
+            "POST {CHAT} HTTP/1.0\r\nauthorization: Bearer {KEY}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        let answer = String::from_utf8(client.until_closed()).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let head = head.to_ascii_lowercase();
+        assert!(!head.contains("transfer-encoding") && !head.contains("keep-alive"), "{head}");
+        assert!(body.trim_end_matches('\n').ends_with(end.trim_end_matches('\n')), "{body}");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_in_chunks_is_the_clients_fault() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let gateway = Gateway::with(upstream.address);
+    for (at, chunk) in ["zz\r\n{}\r\n", "-5\r\n{}\r\n", "0x2\r\n{}\r\n", "2\r\n{}zz0\r\n\r\n"].into_iter().enumerate() {
+        let mut client = gateway.client();
+        client.send(format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {KEY}\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"
+        ));
+        let answer = String::from_utf8(client.until_closed()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("transfer-encoding says"), "{chunk:?}: {answer}");
+        assert_eq!(gateway.wait_records(at + 1)[at]["status"], 400);
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[test]
+fn tunnels_are_refused() {
     let upstream = Upstream::json(200, chat_answer("ok"));
     let gateway = Gateway::with(upstream.address);
     let key = format!("authorization: Bearer {KEY}\r\n");
@@ -96,12 +156,6 @@ fn upgrades_and_connect_are_refused() {
             "websocket",
             format!(
                 "GET {CHAT} HTTP/1.1\r\nhost: g\r\n{key}connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: x\r\n\r\n"
-            ),
-        ),
-        (
-            "h2c",
-            format!(
-                "POST {CHAT} HTTP/1.1\r\nhost: g\r\n{key}connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\ncontent-length: 2\r\n\r\n{{}}"
             ),
         ),
     ] {

@@ -113,7 +113,7 @@ fn a_session_is_refused_like_any_request() {
     assert_eq!(status("/v1/realtime?model=nobody/x", &more), 404);
     assert_eq!(status("/v1/realtime", &more), 403);
     assert_eq!(status("/v1/realtime?model=openai/gpt-realtime&model=openai/gpt-other", &more), 400);
-    assert_eq!(status("/v1/chat/completions", &more), 400);
+    assert_eq!(status("/v1/chat/completions", &more), 405);
     let plain = gateway.client().request("GET", "/v1/realtime?model=openai/gpt-realtime", &more, b"").answer();
     assert_eq!(plain.status(), 400);
     assert_eq!(upstream.requests().len(), 0);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::ask::{CHAT, MESSAGES, both, chat, check_stream, chunk, message, stream_text, streamed, with};
+use crate::ask::{CHAT, MESSAGES, both, chat, check_stream, chunk, message, stream_text, streamed, usage_chunk, with};
 use crate::support::client::Event;
 use crate::support::gateway::{Gateway, config};
 use crate::support::simulated::Simulated;
@@ -280,4 +280,26 @@ fn who_breaks_with_nothing_new_leaves_a_stream_as_it_was() {
         assert_eq!(errors, usize::from(!is_mended), "{events:?}");
         assert_eq!(stream_text(&events), if is_mended { format!("{TEXT}went on") } else { TEXT.to_owned() });
     }
+}
+
+/// What it used comes behind all that the client wanted of it.
+#[test]
+fn counts_that_come_when_the_client_has_left_are_its_own() {
+    let gate = Gate::default();
+    let waits = gate.clone();
+    let upstream = Upstream::start(move |_, conn| {
+        conn.sse_head();
+        conn.data(chunk(&json!({"role": "assistant", "content": "all"}), Some("stop")));
+        waits.pass();
+        conn.data(usage_chunk(&json!({"prompt_tokens": 11, "completion_tokens": 50_000, "total_tokens": 50_011})));
+        conn.data("[DONE]");
+        conn.end();
+    });
+    let gateway = Gateway::with(upstream.address);
+    let mut client = gateway.stream(CHAT, &streamed(chat("openai/gpt-4o-mini", "hi")));
+    assert!(client.events().next().is_some());
+    drop(client);
+    gate.open();
+    let record = gateway.record(1);
+    assert_eq!((&record["output_tokens"], &record["usage_source"]), (&json!(50_000), &json!("reported")), "{record}");
 }

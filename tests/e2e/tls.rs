@@ -12,6 +12,7 @@ fn post(path: &str, body: &Value) -> (http::Request<()>, Bytes) {
     let request = http::Request::post(format!("https://localhost{path}"))
         .header("authorization", format!("Bearer {KEY}"))
         .header("content-type", "application/json")
+        .header("content-length", body.to_string().len())
         .body(())
         .unwrap();
     (request, Bytes::from(body.to_string()))

@@ -53,7 +53,9 @@ pub(crate) fn calls(
                 let mut send = send.clone().ready().await.unwrap();
                 let (answer, mut up) = send.send_request(request, body.is_empty()).unwrap();
                 if !body.is_empty() {
-                    up.send_data(body, true).unwrap();
+                    up.send_data(body, false).unwrap();
+                    // Some clients end each body so.
+                    up.send_data(Bytes::new(), true).unwrap();
                 }
                 open.push(answer);
             }

@@ -12,7 +12,7 @@ use pingora_core::{Error, ErrorType, OrErr, Result};
 use super::Body;
 use crate::wire::chunked::Chunked;
 
-const MAX_HEADERS: usize = 128;
+const MAX_HEADERS: usize = 256;
 /// A head without its values.
 const USUAL_BYTES: usize = 512;
 

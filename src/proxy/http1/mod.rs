@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, request, response};
+use http::{Method, StatusCode, request, response};
 use pingora_core::protocols::Stream;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_timeout::fast_timeout::fast_timeout;
@@ -166,7 +166,10 @@ impl Http1 {
             while let Some(end) = head::end(&self.buf, seen) {
                 let head = head::read(&self.buf.split_to(end).freeze())?;
                 seen = 0;
-                if head.status.is_informational() && head.status != 101 {
+                if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Error::e_explain(ErrorType::InvalidHTTPHeader, "an upgrade that nobody asked for");
+                }
+                if head.status.is_informational() {
                     continue;
                 }
                 (self.body, self.keeps) = head::framing(&head, self.answers_head)?;

@@ -318,3 +318,10 @@ async fn the_end_of_an_answer_may_come_while_its_connection_waits() {
     drop(theirs);
     assert!(!http1.has_ended());
 }
+
+/// Nobody here asks for another protocol.
+#[tokio::test]
+async fn an_upgrade_is_no_answer() {
+    let wire = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    assert_eq!(everywhere(Method::POST, wire, false).await, Err(ErrorType::InvalidHTTPHeader));
+}

@@ -354,6 +354,11 @@ impl Answer {
         whole.tokens_so_far()
     }
 
+    /// Whether the model has stopped, as far as can be told: only counts may be to come.
+    pub fn has_stopped(&self) -> bool {
+        self.pipe().is_some_and(|pipe| pipe.progress().has_stopped)
+    }
+
     /// Events that have come so far, pings aside; none where nobody looks.
     pub fn events_so_far(&self) -> Option<u64> {
         self.pipe().map(|pipe| pipe.progress().events)

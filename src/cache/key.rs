@@ -97,7 +97,7 @@ pub fn keeps_state(dialect: Dialect, body: &Envelope<'_>) -> bool {
         Dialect::Responses => owned::is_stored(body),
         _ => body.present("store") == Some("true"),
     };
-    let goes_by = ["previous_response_id", "conversation"].iter().any(|name| body.present(name).is_some());
+    let goes_by = ["previous_response_id", "conversation", "thread"].iter().any(|name| body.present(name).is_some());
     is_stored || goes_by || body.present("background") == Some("true")
 }
 
@@ -207,6 +207,7 @@ mod tests {
             (Dialect::OpenAiChat, "{}", false),
             (Dialect::OpenAiChat, r#"{"store":true}"#, true),
             (Dialect::Anthropic, "{}", false),
+            (Dialect::Anthropic, r#"{"thread":{"type":"create"}}"#, true),
         ] {
             assert_eq!(keeps_state(dialect, &Envelope::parse_str(body).unwrap()), expected, "{dialect:?} {body}");
         }

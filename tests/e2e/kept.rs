@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::ask::with;
+use crate::ask::{MESSAGES, chat_answer, message, with};
 use crate::support::client::Answer;
-use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY};
+use crate::support::gateway::{self, Gateway, KEY, PROVIDER_KEY};
 use crate::support::upstream::{Conn, Request, Upstream};
 
 const OTHER_KEY: &str = "wk-other-canary-77aa";
@@ -402,4 +402,24 @@ fn nothing_is_answered_in_the_background() {
     assert!(openai.requests().is_empty());
     let body = with(body, json!({"background": false}));
     assert_eq!(call(&gateway, KEY, "POST", RESPONSES, &body).status(), 200);
+}
+
+/// Anthropic's threads: who has none says so as Anthropic does, and its SDKs send the whole conversation.
+#[test]
+fn a_thread_is_gone_on_with_by_who_has_it() {
+    let gone = json!({"type": "error", "error": {"type": "not_found_error", "message": "thread expired",
+        "details": {"error_code": "thread_not_found"}}, "request_id": null});
+    let (anthropic, openai) = (Upstream::json(404, gone.to_string()), Upstream::json(200, chat_answer("ok")));
+    let routes = "routes: {agent: {targets: [{model: anthropic/m}, {model: openai/m}]}}\ndefaults: {retries: 1}\n";
+    let gateway = Gateway::start(&gateway::config(openai.address, anthropic.address, routes));
+    let go_on = json!({"thread": {"type": "continue", "previous_message_id": "msg_1"}});
+    for model in ["openai/m", "agent"] {
+        let answer = gateway.post(MESSAGES, &with(message(model, "and?"), go_on.clone()));
+        assert_eq!(answer.status(), 404, "{model}: {}", answer.text());
+        assert_eq!(answer.json()["error"]["details"]["error_code"], "thread_not_found", "{}", answer.text());
+    }
+    assert!(openai.requests().is_empty(), "half a conversation means something else");
+    let begin = with(message("openai/m", "hi"), json!({"thread": {"type": "create"}}));
+    let answer = gateway.post(MESSAGES, &begin);
+    assert_eq!((answer.status(), answer.header("x-weir-dropped")), (200, "thread"), "{}", answer.text());
 }

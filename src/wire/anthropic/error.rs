@@ -5,6 +5,7 @@
 //! limits Claude in Google's words (seen 2026-11).
 
 use crate::error::{Error, Kind};
+use crate::wire::bridge::THREAD_NOT_FOUND;
 use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire::{cause, gemini};
 use crate::wire_object;
@@ -31,6 +32,10 @@ pub fn decode(status: u16, body: &str) -> Error {
     let over_its_tier = inner.details.is_some_and(|details| details.get().contains("enforced_spend_limit_reached"));
     if over_its_tier && !message.is_empty() {
         return Error::new(Kind::UpstreamQuota, message);
+    }
+    // A thread that has ended: no other model has it.
+    if inner.details.is_some_and(|details| details.get().contains("\"thread_")) {
+        return rejected(Kind::UpstreamRejected, status, message);
     }
     of(status, &word, message)
 }
@@ -102,7 +107,13 @@ pub fn encode(error: &Error, request_id: &str, out: &mut Vec<u8>) -> u16 {
     };
     let mut body = Obj::new(out);
     body.text("type", "error");
-    body.obj("error").text("type", word).text("message", error.public());
+    {
+        let mut inner = body.obj("error");
+        inner.text("type", word).text("message", error.public());
+        if error.code() == THREAD_NOT_FOUND {
+            inner.obj("details").text("error_code", THREAD_NOT_FOUND);
+        }
+    }
     body.text("request_id", request_id);
     status
 }

@@ -118,10 +118,18 @@ impl Bridge {
     }
 }
 
+/// Of a thread of Anthropic's that is no more, in the details of the error.
+pub(in crate::wire) const THREAD_NOT_FOUND: &str = "thread_not_found";
+
 /// State that one provider keeps means nothing to another.
 fn refuse_state(request: &Request<'_>) -> Result<()> {
     let state = request.options.iter().find(|o| o.kind == SettingKind::State);
     match state {
+        // Its SDKs then send all of the conversation.
+        Some(setting) if setting.name == "thread" => {
+            let text = "the provider of this model keeps no threads: send the whole conversation";
+            Err(Error::new(Kind::NotFound, text).with_param("thread").with_code(THREAD_NOT_FOUND))
+        }
         Some(setting) => {
             let message = format!("`{}` needs a provider that keeps state, and this one does not", setting.name);
             Err(Error::new(Kind::NotExpressible, message).with_param(setting.name.to_string()))

@@ -9,6 +9,7 @@ use crate::wire::ir::{
     At, Output, Part, PartKind, Reasoning, Request, Role, Setting, SettingKind, Tool, ToolChoice, ToolKind, Turn,
 };
 use crate::wire::json::{self, Json, Listed, Raw, Str};
+use crate::wire::scan;
 use crate::wire_object;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::error::Category;
@@ -297,6 +298,7 @@ fn settings<'a>(fields: Body<'a>, options: &mut Vec<Setting<'a>>) {
             "top_p" => SettingKind::TopP,
             "top_k" => SettingKind::TopK,
             "service_tier" => SettingKind::ServiceTier,
+            "thread" if scan::member(value.get(), "type") == Some("\"continue\"") => SettingKind::State,
             _ => SettingKind::Other,
         };
         options.push(Setting { kind, name, value });

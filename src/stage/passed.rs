@@ -86,7 +86,7 @@ impl Passed {
                 let bytes = chunk.as_deref().unwrap_or_default();
                 if let Some(framer) = watch {
                     let usage = &mut self.usage;
-                    let mut look = |data: Option<&str>| *usage = data.and_then(counted).or(*usage);
+                    let mut look = |data: Option<&str>| *usage = data.and_then(counted_event).or(*usage);
                     let read = framer.push(bytes, &mut |frame| look(frame.data));
                     if end {
                         framer.finish(&mut |frame| look(frame.data));
@@ -139,4 +139,41 @@ fn counted(json: &str) -> Option<Usage> {
     // Most events are pieces of an image or of a sound.
     memchr::memmem::find(json.as_bytes(), b"\"usage\"")?;
     responses::usage::in_body(json, &Quirks::NONE).or_else(|| openai_chat::usage::in_body(json, &Quirks::NONE))
+}
+
+/// The same of an event, which does not say what its output is made of: its name does.
+fn counted_event(json: &str) -> Option<Usage> {
+    let usage = counted(json)?;
+    let said = usage.image_output_tokens > 0 || usage.audio_output_tokens > 0;
+    let kind = scan::member(json, "type").unwrap_or_default().trim_matches('"');
+    let output = usage.visible_output_tokens;
+    Some(match kind {
+        _ if said => usage,
+        "image_generation.completed" | "image_edit.completed" => {
+            Usage { image_output_tokens: output, visible_output_tokens: 0, ..usage }
+        }
+        "speech.audio.done" => Usage { audio_output_tokens: output, visible_output_tokens: 0, ..usage },
+        _ => usage,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_event_made_is_told_by_its_name() {
+        let of = |kind: &str, more: &str| {
+            let usage = format!(r#"{{"total_tokens":15,"input_tokens":5,"output_tokens":10{more}}}"#);
+            let usage = counted_event(&format!(r#"{{"type":"{kind}","usage":{usage}}}"#)).unwrap();
+            [usage.visible_output_tokens, usage.image_output_tokens, usage.audio_output_tokens]
+        };
+        assert_eq!(of("image_generation.completed", ""), [0, 10, 0]);
+        assert_eq!(of("image_edit.completed", ""), [0, 10, 0]);
+        assert_eq!(of("speech.audio.done", ""), [0, 0, 10]);
+        assert_eq!(of("transcript.text.done", ""), [10, 0, 0]);
+        let details = r#","output_tokens_details":{"image_tokens":8,"text_tokens":2}"#;
+        assert_eq!(of("image_generation.completed", details), [2, 8, 0]);
+        assert_eq!(counted_event(r#"{"type":"image_generation.partial_image","b64_json":"aGk="}"#), None);
+    }
 }

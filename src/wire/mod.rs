@@ -303,6 +303,11 @@ pub trait Decode: Send + Sync {
     /// `Error` of kind `UpstreamFailed` (cut).
     fn finish(&mut self, sink: &mut dyn FnMut(&ir::Event<'_>));
 
+    /// The service tier, where a format tells it only behind the answer.
+    fn service_tier(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether an event that gave nothing but a text leaves no trace here: one behind it that differs by
     /// its text alone then gives the same with its own, and need not be read.
     fn repeats(&self) -> bool {

@@ -382,3 +382,41 @@ fn a_stream_that_begins_with_an_error_falls_back() {
     assert_eq!(crate::ask::stream_text(&events), "fine");
     assert_eq!(timeline(&gateway.record(1)).last().unwrap(), "good fallback ok");
 }
+
+/// Of a 200 that holds nothing of an answer nobody is served, in whatever format it came.
+#[test]
+fn an_answer_without_anything_in_it_is_none() {
+    for nothing in ["{}", "[]", "5", "\"x\"", r#"{"choices":[]}"#, r#"{"choices":null}"#, r#"{"id":"a"}"#] {
+        let (empty, good) = (Upstream::json(200, nothing), named("good"));
+        let providers = [server("one", &empty, ""), server("two", &good, "")].concat();
+        let routes = "routes: {r: {targets: [{model: one/m}, {model: two/m}]}}\ndefaults: {retries: 1}";
+        let gateway = start(&providers, "", routes);
+        let answer = gateway.post(CHAT, &chat("r", "hi"));
+        assert_eq!((answer.status(), answer.header("x-weir-provider")), (200, "two"), "{nothing}: {}", answer.text());
+        let alone = gateway.post(CHAT, &chat("one/m", "hi"));
+        assert_eq!(alone.status(), 502, "{nothing}: {}", alone.text());
+    }
+}
+
+/// Some proxies in front of providers pack their errors, whatever was asked for.
+#[test]
+fn a_packed_error_is_read() {
+    use std::io::Write as _;
+    let error = json!({"error": {"message": "too many pictures", "type": "invalid_request_error", "code": "pictures"}});
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(error.to_string().as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let upstream = Upstream::start(move |_, conn| {
+        let head = format!(
+            "HTTP/1.1 400 X\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+            packed.len()
+        );
+        conn.raw([head.as_bytes(), &packed].concat());
+    });
+    let gateway = Gateway::with(upstream.address);
+    for (path, body) in both("openai/m", "hi") {
+        let answer = gateway.post(path, &body);
+        assert_eq!(answer.status(), 400);
+        assert_eq!(answer.json()["error"]["message"], "too many pictures", "{path}: {}", answer.text());
+    }
+}

@@ -259,3 +259,38 @@ fn what_the_gateway_accounts_is_what_the_upstream_counted() {
         }
     }
 }
+
+/// Which of them an upstream believes, nobody knows.
+#[test]
+fn whether_usage_is_asked_for_is_said_once() {
+    let upstream = Upstream::json(200, chat_answer("ok"));
+    let gateway = Gateway::with(upstream.address);
+    let body = format!(
+        r#"{{"model":"openai/m","messages":[],"stream":true,"stream_options":{{{0}:true,{0}:false}}}}"#,
+        "\"include_usage\""
+    );
+    let bearer = format!("Bearer {}", crate::support::gateway::KEY);
+    let answer = gateway.client().request("POST", CHAT, &[("authorization", &bearer)], body.as_bytes()).answer();
+    assert_eq!(
+        (answer.status(), &answer.json()["error"]["param"]),
+        (400, &json!("stream_options")),
+        "{}",
+        answer.text()
+    );
+    assert!(upstream.requests().is_empty());
+}
+
+/// Sources, ratings and log probabilities are nothing that the model wrote.
+#[test]
+fn what_is_counted_here_is_what_the_model_wrote() {
+    let mut answer: Value = serde_json::from_str(&chat_answer("hi")).unwrap();
+    answer.as_object_mut().unwrap().remove("usage");
+    let results: Vec<Value> =
+        (0..50).map(|n| json!({"title": format!("a long title {n}"), "url": "https://x"})).collect();
+    answer["search_results"] = json!(results);
+    answer["choices"][0]["logprobs"] = json!({"content": [{"token": "hi", "logprob": -0.1, "top_logprobs": results}]});
+    let gateway = Gateway::with(Upstream::json(200, answer.to_string()).address);
+    assert_eq!(gateway.post(CHAT, &chat("openai/m", "hi")).status(), 200);
+    let record = gateway.record(1);
+    assert_eq!((&record["output_tokens"], &record["usage_source"]), (&json!(1), &json!("estimated")), "{record}");
+}

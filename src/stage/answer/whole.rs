@@ -15,9 +15,9 @@ use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::bridge::Bridge;
 use crate::wire::edge::kept::Keeper;
 use crate::wire::edge::{self, Done, Own, Told, Waits};
-use crate::wire::ir::Response;
+use crate::wire::ir::{Arguments, PartKind, Response};
 use crate::wire::owned::Owner;
-use crate::wire::{self, Client, Dialect, watch};
+use crate::wire::{self, Client, Dialect, scan, watch};
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -166,6 +166,9 @@ impl Whole {
             // The number it holds is not usage.
             return Ok(body);
         }
+        if seen.usage.is_none() && self.generates() && !says_something(self.dialect, text) {
+            return Err(malformed("nothing of an answer is in it"));
+        }
         let (counted, turned) = self.turned.as_ref().map_or(Ok((None, None)), |it| self.turn(it, text))?;
         self.usage = Some(match counted.or(seen.usage) {
             Some(usage) => (usage, UsageSource::Reported),
@@ -298,11 +301,51 @@ impl Whole {
     }
 
     fn written_tokens(&self, json: &[u8]) -> u64 {
-        if self.generates() { TextCount::of_json(&String::from_utf8_lossy(json)).tokens() } else { 0 }
+        if !self.generates() {
+            return 0;
+        }
+        let json = String::from_utf8_lossy(json);
+        // What was cut, and legacy completions: all that looks like text.
+        let decoded = wire::decode_response(self.dialect, &json, &self.quirks);
+        let written = decoded.ok().filter(|_| self.endpoint != Endpoint::Completions).map(|it| written(&it));
+        written.unwrap_or_else(|| TextCount::of_json(&json)).tokens()
     }
 
     /// What there is of an answer that broke or could not be read, as far as it can be counted.
     pub(super) fn tokens_so_far(&self) -> u64 {
         self.unread_tokens.saturating_add(self.written_tokens(&self.held))
     }
+}
+
+/// Whether it holds what answers of its format are made of.
+fn says_something(dialect: Dialect, json: &str) -> bool {
+    let names: &[&str] = match dialect {
+        Dialect::OpenAiChat => &["choices"],
+        Dialect::Anthropic => &["content"],
+        Dialect::Responses => &["output"],
+        Dialect::Gemini => &["candidates", "promptFeedback"],
+        // Read before anybody gets to see it.
+        Dialect::Converse | Dialect::Cohere => return true,
+    };
+    let values = names.iter().filter_map(|name| scan::member(json, name));
+    let is_list_of_none = |value: &str| value.strip_prefix('[').is_some_and(|rest| rest.trim_start() == "]");
+    values.into_iter().any(|value| value != "null" && !(dialect == Dialect::OpenAiChat && is_list_of_none(value)))
+}
+
+/// What the model wrote, as streams are counted.
+fn written(response: &Response<'_>) -> TextCount {
+    let mut text = TextCount::default();
+    for part in response.choices.iter().flat_map(|choice| &choice.parts) {
+        match &part.kind {
+            PartKind::Text { text: said, .. }
+            | PartKind::Refusal { text: said }
+            | PartKind::Reasoning { text: said, .. } => text.add_escaped(said.escaped()),
+            PartKind::ToolCall { arguments, .. } => match arguments {
+                Arguments::Object(json) => text.add_text(json.get()),
+                Arguments::Encoded(said) | Arguments::Text(said) => text.add_escaped(said.escaped()),
+            },
+            _ => {}
+        }
+    }
+    text
 }

@@ -8,7 +8,7 @@
 
 use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
-use crate::wire::json::{self, Json, Obj};
+use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire::lenient::{count, items, text};
 use crate::wire::scan;
 use crate::wire_object;
@@ -32,6 +32,12 @@ wire_object! {
 /// The counts of a whole answer.
 pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
     decode(scan::member(body, "usage")?)
+}
+
+/// The tier an answer, or its last event, says it was served in: `{"type": "flex"}`.
+pub fn tier_in_body(body: &str) -> Option<String> {
+    let kind = scan::member(scan::member(body, "serviceTier")?, "type")?;
+    Some(Str::from_raw(kind)?.text().into_owned())
 }
 
 /// Reads a usage object; `None` where it holds no count.

@@ -21,6 +21,8 @@ wire_object! {
         cached_details: Json<'a> = "cacheTokensDetails" | "cache_tokens_details",
         candidates_details: Json<'a> = "candidatesTokensDetails" | "candidates_tokens_details",
         tier: Json<'a> = "serviceTier" | "service_tier",
+        /// Vertex's word for it.
+        traffic: Json<'a> = "trafficType" | "traffic_type",
     }
 }
 
@@ -55,7 +57,15 @@ pub(super) fn decode(value: Value<'_>) -> Option<Usage> {
 
 /// The tier an answer says it was served in.
 pub(super) fn tier(value: Value<'_>) -> Option<Str<'_>> {
-    text(read::<Counts<'_>>(value)?.tier)
+    let counts = read::<Counts<'_>>(value)?;
+    text(counts.tier).or_else(|| {
+        let tier = match text(counts.traffic)?.escaped() {
+            "ON_DEMAND_FLEX" => "flex",
+            "ON_DEMAND_PRIORITY" => "priority",
+            _ => return None,
+        };
+        Some(Str::from_text(tier))
+    })
 }
 
 /// A modality's word and its number in JSON of protocol buffers.

@@ -264,6 +264,11 @@ impl Stage {
             seen.note(event);
             give(events, writer, event, out);
         });
+        if writer.progress.ending.is_some()
+            && let Some(tier) = decoder.service_tier()
+        {
+            writer.progress.service_tier = Some(tier.to_owned());
+        }
         last.alike.forget();
         if decoder.repeats() {
             last.learn(&frame, data, &seen);

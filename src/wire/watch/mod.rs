@@ -541,7 +541,11 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
     let is_error = error.is_some_and(says_error) || object == Some("\"error\"");
     let error = (usage.is_none() && is_error).then(|| decode_error_event(dialect, body));
     // Anthropic names it beside its counts, OpenAI beside the answer.
-    let service_tier = tier_of(speed, tier_beside).or_else(|| tier(counts?));
+    let service_tier = match dialect {
+        Dialect::Gemini => super::gemini::usage::tier_in_body(body),
+        Dialect::Converse => converse::usage::tier_in_body(body),
+        _ => tier_of(speed, tier_beside).or_else(|| tier(counts?)),
+    };
     let model = match dialect {
         Dialect::Gemini => model_of(model_version),
         Dialect::Converse | Dialect::Cohere => None,

@@ -317,3 +317,17 @@ fn an_end_before_which_nothing_is_said_is_no_answer() {
         assert!(matches!(&it.progress().ending, Some(Ending::Complete)), "{event}");
     }
 }
+
+/// Where each format says it.
+#[test]
+fn the_tier_of_a_whole_answer_is_told() {
+    let tier = |dialect, body: &str| whole(dialect, body, &Quirks::NONE).unwrap().service_tier;
+    let counted = |more: &str| format!(r#"{{"candidates":[],"usageMetadata":{{"promptTokenCount":1,{more}}}}}"#);
+    assert_eq!(tier(Dialect::Gemini, &counted(r#""serviceTier":"priority""#)).as_deref(), Some("priority"));
+    assert_eq!(tier(Dialect::Gemini, &counted(r#""trafficType":"ON_DEMAND_FLEX""#)).as_deref(), Some("flex"));
+    assert_eq!(tier(Dialect::Gemini, &counted(r#""trafficType":"ON_DEMAND""#)), None);
+    let converse = r#"{"usage":{"inputTokens":1,"outputTokens":1},"serviceTier":{"type":"flex"}}"#;
+    assert_eq!(tier(Dialect::Converse, converse).as_deref(), Some("flex"));
+    let chat = r#"{"choices":[],"service_tier":"default","usage":{"prompt_tokens":1}}"#;
+    assert_eq!(tier(Dialect::OpenAiChat, chat).as_deref(), Some("default"));
+}

@@ -74,6 +74,7 @@ enum Phase {
 /// Reads the events of one stream.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    service_tier: Option<String>,
     phase: Phase,
     open: Option<Open>,
     next_index: u32,
@@ -220,9 +221,16 @@ impl Decoder {
 }
 
 impl Decode for Decoder {
+    fn service_tier(&self) -> Option<&str> {
+        self.service_tier.as_deref()
+    }
+
     fn event(&mut self, name: &str, data: &str, sink: &mut dyn FnMut(&Event<'_>)) {
         if self.phase == Phase::Over {
             return;
+        }
+        if name == "metadata" {
+            self.service_tier = usage::tier_in_body(data);
         }
         if name == "error" || name.ends_with("Exception") {
             return self.fail(error::decode_exception(name, data), sink);

@@ -15,10 +15,13 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use weir::provider::{Auth, PROVIDERS, Provider, find};
 use weir::wire::resume::Mark;
+use weir::wire::vendor::Models;
 use weir::wire::{Dialect, Quirks};
 
 #[path = "recorded/kinds.rs"]
 mod kinds;
+#[path = "providers/taken.rs"]
+mod taken;
 
 /// Kinds of which no chat exchange was recorded, and why that is.
 const NOT_RECORDED: &[(&str, &str)] = &[
@@ -177,6 +180,10 @@ fn is_id(word: &str) -> bool {
 
 /// What a request that the vendor accepted shows that it takes, against what its record denies.
 fn contradictions(quirks: &Quirks, body: &Value) -> Vec<&'static str> {
+    let model = body["model"].as_str().unwrap_or_default();
+    let members = || body.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let effort = body["reasoning_effort"].as_str();
+    let unknown = effort.is_some_and(|word| quirks.efforts(model).is_some_and(|known| !known.words.contains(&word)));
     let messages = || body["messages"].as_array().into_iter().flatten();
     let parts = || messages().filter_map(|m| m["content"].as_array()).flatten();
     let strict = |tool: &Value| !tool["function"]["strict"].is_null();
@@ -189,6 +196,8 @@ fn contradictions(quirks: &Quirks, body: &Value) -> Vec<&'static str> {
         ("parallel_tool_calls", !quirks.parallel_tool_calls, body["parallel_tool_calls"].is_boolean()),
         ("image_urls", !quirks.image_urls, parts().any(is_remote_image)),
         ("reasoning_echo", quirks.reasoning_echo.is_none(), messages().any(echoes)),
+        ("refused", true, members().any(|member| quirks.refuses(model, member))),
+        ("efforts", true, unknown),
     ];
     seen.into_iter().filter(|(_, denied, shown)| *denied && *shown).map(|(name, ..)| name).collect()
 }
@@ -368,6 +377,14 @@ fn differences(q: &Quirks) -> Vec<String> {
     say(q.developer_role, "`developer` stays `developer`".to_owned());
     say(!q.stream_options, "no `stream_options`".to_owned());
     say(!q.reasoning_effort, "no `reasoning_effort`".to_owned());
+    say(!q.efforts.is_empty(), "`reasoning_effort` where the model takes it, in its words".to_owned());
+    say(q.thinking_switch.is_some(), "no thinking is `thinking: {type: disabled}`".to_owned());
+    say(q.seed != Quirks::NONE.seed, format!("the seed goes as `{}`", q.seed));
+    for refused in q.refused {
+        let whom =
+            if refused.models == Models::ALL { String::new() } else { format!(" for {}", named(&refused.models)) };
+        say(true, format!("no {}{whom}", quoted(refused.members, ", ")));
+    }
     say(q.reasoning_echo.is_some(), format!("earlier thinking goes back in `{}`", q.reasoning_echo.unwrap_or("")));
     say(!q.json_schema, "`json_object` for `json_schema`".to_owned());
     say(!q.strict_tools, "no `strict` on tools".to_owned());
@@ -381,6 +398,17 @@ fn differences(q: &Quirks) -> Vec<String> {
     };
     say(q.prefill.is_some(), format!("goes on with a last message by {mark}"));
     said
+}
+
+fn quoted(words: &[&str], between: &str) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(between)
+}
+
+fn named(models: &Models) -> String {
+    match models.except {
+        [] => quoted(models.names, ", "),
+        except => format!("{} without {}", quoted(models.names, ", "), quoted(except, ", ")),
+    }
 }
 
 #[test]

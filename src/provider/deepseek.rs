@@ -9,10 +9,12 @@
 //! - thinking is in `reasoning_content` and must go back there with its tool calls
 //!   (deepseek-chat_completions-483b225bf701)
 //! - while thinking it refuses every `tool_choice` that forces a call
-//!   (deepseek-chat_completions-894995eb5403)
+//!   (deepseek-chat_completions-894995eb5403); from V4 on it thinks unless `thinking` is `disabled`
+//!   (deepseek-chat_completions-26dc9506667b)
 //! - `json_object` but no `json_schema` (deepseek-chat_completions-2999a07706a3; by its reference,
 //!   2026-11)
-//! - takes `reasoning_effort` (deepseek-chat_completions-0d83c1d00fff), `strict` tools
+//! - takes `reasoning_effort` (deepseek-chat_completions-0d83c1d00fff) up to `max` (its guide to thinking,
+//!   2026-11), `strict` tools
 //!   (deepseek-chat_completions-856ade937b34, seen 2026-06-10) and `parallel_tool_calls`
 //!   (deepseek-chat_completions-0ad69a9903cc)
 //! - goes on with an assistant's message that has `prefix: true`, below `/beta` only: with that base URL
@@ -22,6 +24,7 @@
 
 use super::{Api, Auth, Paths, Provider};
 use crate::wire::Quirks;
+use crate::wire::vendor::{Efforts, Models};
 
 pub static PROVIDER: Provider = Provider {
     kind: "deepseek",
@@ -32,8 +35,21 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::Bearer,
     env: &["DEEPSEEK_API_KEY"],
     key_optional: false,
-    quirks: Quirks { reasoning_echo: Some("reasoning_content"), json_schema: false, ..Quirks::NONE },
+    quirks: Quirks {
+        reasoning_echo: Some("reasoning_content"),
+        json_schema: false,
+        thinking_switch: Some(SWITCHED),
+        efforts: &[
+            Efforts::words(SWITCHED, &["low", "medium", "high", "max"]),
+            Efforts::words(Models::named(&["deepseek-r1", "deepseek-reasoner"]), &["low", "medium", "high"]),
+        ],
+        ..Quirks::NONE
+    },
     http2: true,
     catalogue: "deepseek",
     docs_url: "https://api-docs.deepseek.com",
 };
+
+/// From V4 on each model thinks or not, as it is told; before, that was said by the name.
+const SWITCHED: Models =
+    Models { names: &["deepseek"], except: &["-chat", "-coder", "-r1", "-reasoner", "-v2", "-v3"] };

@@ -17,6 +17,12 @@
 //!   (mistral-chat_completions-04c3d2ed69e4), `reasoning_effort`
 //!   (mistral-chat_completions-1579f0ceb528), image URLs (mistral-chat_completions-1fd25b2553dd,
 //!   seen 2026-02-10)
+//! - its body is a closed list (422 `extra_forbidden`, reported until 2026-06) with `random_seed` for
+//!   `seed`, and without `user`, `store`, `safety_identifier`, `verbosity` and `logit_bias`; `service_tier`
+//!   is `auto` or `standard_only` (SDK 3.7)
+//! - an effort is taken by some models only: Large 4 knows `low`, `medium` and `high`, Small 4, Medium 3.5
+//!   and what goes by their names `none` and `high` (mistral-chat_completions-1579f0ceb528; its guide to
+//!   reasoning, 2026-11)
 //! - refuses ids of calls that are not nine letters or digits (code 3280, reported until 2026-09)
 //! - goes on with an assistant's message that has `prefix: true`, and repeats it in its answer (by its
 //!   reference, 2026-11)
@@ -26,6 +32,7 @@ use super::{Api, Auth, Embeddings, Pass, Paths, Provider};
 use crate::wire::Quirks;
 use crate::wire::embeddings::Shape;
 use crate::wire::resume::Mark;
+use crate::wire::vendor::{Efforts, Models, Refused};
 
 pub static PROVIDER: Provider = Provider {
     kind: "mistral",
@@ -40,8 +47,63 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::Bearer,
     env: &["MISTRAL_API_KEY"],
     key_optional: false,
-    quirks: Quirks { stream_options: false, short_call_ids: true, prefill: Some(Mark::Prefix), ..Quirks::NONE },
+    quirks: Quirks {
+        stream_options: false,
+        short_call_ids: true,
+        prefill: Some(Mark::Prefix),
+        seed: "random_seed",
+        service_tiers: &[("auto", "auto"), ("default", "standard_only"), ("standard_only", "standard_only")],
+        refused: &[Refused {
+            models: Models::ALL,
+            members: &["user", "store", "safety_identifier", "verbosity", "logit_bias"],
+        }],
+        efforts: EFFORTS,
+        ..Quirks::NONE
+    },
     http2: true,
     catalogue: "mistral",
     docs_url: "https://docs.mistral.ai/api",
 };
+
+/// Models of other makers that it hosts are not in here: they are asked as they came.
+const EFFORTS: &[Efforts] = &[
+    Efforts::words(Models::named(&["mistral-large-4"]), &["low", "medium", "high"]),
+    // Dated ones from before there were efforts.
+    Efforts::none(
+        Models::named(&[
+            "mistral-small-24",
+            "mistral-small-25",
+            "mistral-small-3",
+            "mistral-medium-23",
+            "mistral-medium-25",
+            "mistral-medium-3-1",
+        ]),
+        false,
+    ),
+    Efforts::words(
+        Models::named(&[
+            "mistral-small",
+            "mistral-medium",
+            "mistral-vibe",
+            "mistral-code-agent",
+            "magistral",
+            "devstral-latest",
+            "devstral-medium-latest",
+        ]),
+        &["none", "high"],
+    ),
+    Efforts::none(
+        Models::named(&[
+            "codestral",
+            "devstral",
+            "labs-",
+            "ministral",
+            "mistral",
+            "mixtral",
+            "open-",
+            "pixtral",
+            "voxtral",
+        ]),
+        false,
+    ),
+];

@@ -35,6 +35,7 @@ mod spelling;
 pub mod splice;
 pub mod sse;
 pub mod stream;
+pub mod vendor;
 pub mod wait;
 pub mod watch;
 pub mod websocket;
@@ -89,6 +90,16 @@ pub struct Quirks {
     pub stream_options: bool,
     /// Takes `reasoning_effort`.
     pub reasoning_effort: bool,
+    /// The words it takes there, where they are not OpenAI's: the first entry that has the model holds.
+    pub efforts: &'static [vendor::Efforts],
+    /// Models that think unless `thinking: {type: disabled}` is said, and refuse forced calls while they do.
+    pub thinking_switch: Option<vendor::Models>,
+    /// Members of OpenAI's that it refuses.
+    pub refused: &'static [vendor::Refused],
+    /// The member that makes sampling repeatable.
+    pub seed: &'static str,
+    /// The service tiers it knows, each with the clients' word for it before its own.
+    pub service_tiers: &'static [(&'static str, &'static str)],
     /// The member of an assistant message in which earlier thinking goes back, if it does
     /// (`reasoning_content`, `reasoning`).
     pub reasoning_echo: Option<&'static str>,
@@ -117,6 +128,17 @@ impl Quirks {
         developer_role: false,
         stream_options: true,
         reasoning_effort: true,
+        efforts: &[],
+        thinking_switch: None,
+        refused: &[],
+        seed: "seed",
+        service_tiers: &[
+            ("auto", "auto"),
+            ("default", "default"),
+            ("standard_only", "default"),
+            ("flex", "flex"),
+            ("priority", "priority"),
+        ],
         reasoning_echo: None,
         json_schema: true,
         strict_tools: true,

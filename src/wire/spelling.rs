@@ -16,6 +16,15 @@ impl Request<'_> {
         }
     }
 
+    /// The same for the choice among its tools.
+    pub fn tool_choice_name(&self) -> &'static str {
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Responses | Dialect::Cohere => "tool_choice",
+            Dialect::Gemini => "toolConfig.functionCallingConfig",
+            Dialect::Converse => "toolConfig.toolChoice",
+        }
+    }
+
     /// The stop sequences for a target that takes so many and no empty ones; others are named as dropped.
     pub fn stops(&self, most: usize, dropped: &mut Dropped) -> Vec<&Str<'_>> {
         let mut taken = Vec::new();

@@ -360,7 +360,6 @@ fn quirks(own: Quirks, changes: Option<&QuirkChanges>) -> Quirks {
         reasoning_outside_completion: or(&changes.reasoning_outside_completion, own.reasoning_outside_completion),
         image_urls: or(&changes.image_urls, own.image_urls),
         prefill: changes.prefill.as_ref().map_or(own.prefill, |p| p.0),
-        short_call_ids: own.short_call_ids,
-        call_ids: own.call_ids,
+        ..own
     }
 }

@@ -20,6 +20,13 @@ pub(super) struct Context<'c> {
     pub(super) same: bool,
 }
 
+impl Context<'_> {
+    /// Whether the target refuses a request of another format's client that has this member.
+    pub(super) fn refuses(&self, member: &str) -> bool {
+        !self.same && self.target.quirks.refuses(self.target.model, member)
+    }
+}
+
 /// Writes a request for `target`; what it cannot express is added to `dropped`.
 pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
     let cx = Context { target, client: request.dialect, same: request.dialect == Dialect::OpenAiChat };
@@ -181,6 +188,7 @@ fn tool_choice(request: &Request<'_>, cx: &Context<'_>, has_tools: bool, obj: &m
     }
     match &request.tool_choice {
         None => {}
+        Some(_) if options_out::forces_thinker(request, cx) => dropped.push(request.tool_choice_name()),
         Some(ToolChoice::Auto) => _ = obj.text("tool_choice", "auto"),
         Some(ToolChoice::None) => _ = obj.text("tool_choice", "none"),
         Some(ToolChoice::Required) => _ = obj.text("tool_choice", "required"),
@@ -205,6 +213,9 @@ fn tool_choice(request: &Request<'_>, cx: &Context<'_>, has_tools: bool, obj: &m
 fn stop(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
     if request.stop.is_empty() {
         return;
+    }
+    if cx.refuses("stop") {
+        return dropped.push(request.stop_name());
     }
     let most = if cx.same { usize::MAX } else { STOPS_MAX };
     {

@@ -2,9 +2,9 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::wire::Thinking;
 use crate::wire::ir::{Dropped, Reasoning, Request, Setting, SettingKind};
 use crate::wire::json::{Obj, Str};
+use crate::wire::{Thinking, vendor};
 
 use super::encode::Context;
 use super::quiet;
@@ -12,12 +12,11 @@ use super::quiet;
 /// Longest `user` OpenAI takes; Claude Code's is longer.
 const USER_CHARS_MAX: usize = 64;
 
-/// Budgets below these are low and medium effort; any above is high.
-const LOW_BELOW_TOKENS: u64 = 4_096;
-const MEDIUM_BELOW_TOKENS: u64 = 16_384;
-
 /// Writes how hard to think.
 pub(super) fn reasoning(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
+    if switches_off(request, cx) {
+        obj.obj("thinking").text("type", "disabled");
+    }
     let Some(reasoning) = &request.reasoning else { return };
     if cx.same {
         return same_format(reasoning, cx, obj, dropped);
@@ -26,31 +25,43 @@ pub(super) fn reasoning(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'
         dropped.push(format_args!("{}.{name}", reasoning.name));
     }
     if reasoning.disabled {
-        if cx.target.quirks.reasoning_effort {
+        if cx.target.quirks.reasoning_effort && switch(cx).is_none() {
             quiet::effort(reasoning, cx.target, dropped).iter().for_each(|word| _ = obj.text("reasoning_effort", word));
         }
         return;
     }
-    let Some(effort) = effort(reasoning) else { return };
-    if cx.target.quirks.reasoning_effort && cx.target.thinking != Thinking::None {
-        obj.str("reasoning_effort", &effort);
-    } else {
-        dropped.push(reasoning.name);
+    let Some(wish) = vendor::wish(reasoning) else { return };
+    let takes = cx.target.quirks.reasoning_effort && cx.target.thinking != Thinking::None;
+    match vendor::effort(wish, cx.target).filter(|_| takes) {
+        Some(effort) => _ = obj.str("reasoning_effort", &effort),
+        None => dropped.push(reasoning.name),
     }
 }
 
-/// An effort in OpenAI's words. None where the model is to decide, which is what it does unasked.
-fn effort<'r>(reasoning: &'r Reasoning<'_>) -> Option<Str<'r>> {
-    if let Some(effort) = &reasoning.effort {
-        let beyond = effort.is("max") || effort.is("xhigh");
-        return Some(if beyond { Str::from_text("high") } else { effort.reborrow() });
-    }
-    let budget = reasoning.budget_tokens?;
-    Some(Str::from_text(match budget {
-        _ if budget < LOW_BELOW_TOKENS => "low",
-        _ if budget < MEDIUM_BELOW_TOKENS => "medium",
-        _ => "high",
-    }))
+/// How thinking is switched off, for a request of another format.
+fn switch(cx: &Context<'_>) -> Option<vendor::Models> {
+    cx.target.quirks.thinking_switch.filter(|models| !cx.same && models.hold(cx.target.model))
+}
+
+/// Whether thinking is asked for.
+fn asks(reasoning: &Reasoning<'_>) -> bool {
+    reasoning.adaptive || reasoning.effort.is_some() || reasoning.budget_tokens.is_some()
+}
+
+/// Whether thinking is to be switched off: where the client says so, and where it forces a call, which a model
+/// that thinks refuses, and does not ask for thinking.
+fn switches_off(request: &Request<'_>, cx: &Context<'_>) -> bool {
+    let is_off = match &request.reasoning {
+        Some(reasoning) if reasoning.disabled => true,
+        Some(reasoning) if asks(reasoning) => false,
+        _ => vendor::forces_call(request),
+    };
+    is_off && switch(cx).is_some()
+}
+
+/// Whether a call is forced on a model that refuses this while it thinks, and is asked to think.
+pub(super) fn forces_thinker(request: &Request<'_>, cx: &Context<'_>) -> bool {
+    switch(cx).is_some() && vendor::forces_call(request) && !switches_off(request, cx)
 }
 
 fn same_format(reasoning: &Reasoning<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
@@ -94,21 +105,21 @@ pub(super) fn options(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>
             if !nested {
                 obj.raw(&setting.name, setting.value.get());
             }
-        } else if !foreign(setting, obj) {
+        } else if !foreign(setting, cx, obj) {
             dropped.push(&setting.name);
         }
     }
-    if !cx.same && request.implies_logprobs() {
+    if !cx.same && request.implies_logprobs() && !cx.refuses("logprobs") {
         obj.bool("logprobs", true);
     }
 }
 
 /// Writes a setting that came in another format; says whether chat has it.
-fn foreign(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
+fn foreign(setting: &Setting<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
     let name = match setting.kind {
         SettingKind::Temperature => "temperature",
         SettingKind::TopP => "top_p",
-        SettingKind::Seed => "seed",
+        SettingKind::Seed => cx.target.quirks.seed,
         SettingKind::FrequencyPenalty => "frequency_penalty",
         SettingKind::PresencePenalty => "presence_penalty",
         SettingKind::LogitBias => "logit_bias",
@@ -123,12 +134,26 @@ fn foreign(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
         SettingKind::Store => "store",
         // The vendor's own models answer with text.
         SettingKind::Modalities => return setting.wants_images() == Some(false),
+        SettingKind::User if cx.refuses("user") => return setting.value.is_null(),
         SettingKind::User => return user(setting, obj),
-        SettingKind::ServiceTier => return service_tier(setting, obj),
+        SettingKind::ServiceTier => return service_tier(setting, cx, obj),
         SettingKind::TopK | SettingKind::Other => return false,
     };
+    if cx.refuses(name) {
+        return says_nothing(setting);
+    }
     obj.raw(name, setting.value.get());
     true
+}
+
+/// Whether a setting says no more than its absence.
+fn says_nothing(setting: &Setting<'_>) -> bool {
+    match setting.kind {
+        SettingKind::Store | SettingKind::Logprobs => setting.value.get() == "false",
+        SettingKind::FrequencyPenalty | SettingKind::PresencePenalty => matches!(setting.value.get(), "0" | "0.0"),
+        SettingKind::LogitBias => setting.value.get() == "{}",
+        _ => false,
+    }
 }
 
 fn user(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
@@ -146,13 +171,10 @@ pub(in crate::wire) fn opaque_user<'u>(user: &'u Str<'_>) -> Str<'u> {
     }
 }
 
-fn service_tier(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {
+/// The words of OpenAI's own formats and Anthropic's, where the vendor has the like; others' mean something else.
+fn service_tier(setting: &Setting<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
     let Some(tier) = setting.value.as_str() else { return false };
-    match &*tier.text() {
-        "standard_only" => _ = obj.text("service_tier", "default"),
-        // The words of OpenAI's own formats; others' mean something else.
-        "auto" | "default" | "flex" | "priority" => _ = obj.str("service_tier", &tier),
-        _ => return false,
-    }
-    true
+    let known = cx.target.quirks.service_tiers.iter().find(|(word, _)| tier.is(word));
+    known.iter().for_each(|(_, own)| _ = obj.text("service_tier", own));
+    known.is_some()
 }

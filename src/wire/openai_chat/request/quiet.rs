@@ -2,9 +2,11 @@
 //! (<https://platform.openai.com/docs/guides/reasoning>, seen 2026-11).
 //!
 //! - From GPT-5.1 on `none` is taken; GPT-5 takes `minimal` as the least, its Codex and the o models `low`.
+//! - Models of other vendors take what their vendor's record says ([`Efforts`]).
 //! - Those that take one effort only (Pro, chat, deep research) and the first o1 models are told nothing.
 
 use crate::wire::ir::{Dropped, Reasoning};
+use crate::wire::vendor::Efforts;
 use crate::wire::{Target, Thinking};
 
 /// What a model takes for no thinking.
@@ -26,7 +28,11 @@ pub(in crate::wire) fn effort(
     target: &Target<'_>,
     dropped: &mut Dropped,
 ) -> Option<&'static str> {
-    let least = if target.thinking == Thinking::None { Least::Unsaid } else { least(target.model) };
+    let least = match target.quirks.efforts(target.model) {
+        _ if target.thinking == Thinking::None => Least::Unsaid,
+        Some(efforts) => least_of(efforts),
+        None => least(target.model),
+    };
     if matches!(least, Least::Word(_) | Least::All) {
         dropped.push(reasoning.name);
     }
@@ -34,6 +40,16 @@ pub(in crate::wire) fn effort(
         Least::Unsaid | Least::All => None,
         Least::Off => Some("none"),
         Least::Word(word) => Some(word),
+    }
+}
+
+/// The same where the vendor says what its models take.
+fn least_of(efforts: &Efforts) -> Least {
+    match efforts.words.first() {
+        Some(&"none") => Least::Off,
+        Some(word) => Least::Word(word),
+        None if efforts.think => Least::All,
+        None => Least::Unsaid,
     }
 }
 

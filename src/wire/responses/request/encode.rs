@@ -2,17 +2,13 @@
 
 use super::items_out;
 use crate::error::{Error, Result};
-use crate::wire::ir::{Dropped, Output, Reasoning, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
+use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
 use crate::wire::openai_chat::request::{opaque_user, quiet};
-use crate::wire::{Dialect, Target, Thinking};
+use crate::wire::{Dialect, Target, Thinking, vendor};
 
 /// What every function has that declares no parameters.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-
-/// Budgets below these are low and medium effort; any above is high.
-const LOW_BELOW_TOKENS: u64 = 4_096;
-const MEDIUM_BELOW_TOKENS: u64 = 16_384;
 
 /// What every writer of a request needs.
 pub(super) struct Context<'c> {
@@ -151,27 +147,19 @@ fn reasoning(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, droppe
     if cx.target.thinking == Thinking::None {
         return dropped.push(reasoning.name);
     }
+    let wish = vendor::wish(reasoning);
+    let effort = wish.as_ref().and_then(|wish| vendor::effort(wish.reborrow(), cx.target));
+    if wish.is_some() && effort.is_none() {
+        return dropped.push(reasoning.name);
+    }
     let mut it = body.obj("reasoning");
-    match effort(reasoning) {
+    match effort {
         Some(effort) => _ = it.str("effort", &effort),
         None if reasoning.adaptive => {}
         None => return,
     }
     // Clients of other formats see thinking unasked.
     it.text("summary", "auto");
-}
-
-/// An effort in this format's words; `None` where the model is to decide.
-fn effort<'r>(reasoning: &'r Reasoning<'_>) -> Option<Str<'r>> {
-    if let Some(effort) = &reasoning.effort {
-        let beyond = effort.is("max") || effort.is("xhigh");
-        return Some(if beyond { Str::from_text("high") } else { effort.reborrow() });
-    }
-    Some(Str::from_text(match reasoning.budget_tokens? {
-        budget if budget < LOW_BELOW_TOKENS => "low",
-        budget if budget < MEDIUM_BELOW_TOKENS => "medium",
-        _ => "high",
-    }))
 }
 
 /// `text`: the form of the answer, and how many words.

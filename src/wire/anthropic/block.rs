@@ -197,8 +197,12 @@ pub(super) fn encode(part: &Part<'_>, rests: Rests, out: &mut Vec<u8>) {
     let mut block = Obj::new(out);
     match &part.kind {
         PartKind::Text { text, citations } => {
-            let kept = citations.as_ref().filter(|list| rests == Rests::Keep || are_locations(list));
-            encode_text(&mut block, text, kept);
+            let kept = match citations {
+                Some(list) if rests == Rests::Keep => Some(Cow::Borrowed(list.get())),
+                Some(list) if are_locations(list) => Some(Cow::Owned(locations(list))),
+                _ => None,
+            };
+            encode_text(&mut block, text, kept.as_deref());
         }
         PartKind::Refusal { text } => encode_text(&mut block, text, None),
         PartKind::Image { media, .. } => encode_media(block.text("type", "image"), media),
@@ -265,14 +269,32 @@ pub(super) fn is_location(citation: &str) -> bool {
     tag(citation).is_some_and(|tag| tag.escaped().ends_with("_location"))
 }
 
+wire_object! {
+    struct Location<'a> { kind: Json<'a> = "type", start: Json<'a> = "start_index", end: Json<'a> = "end_index" }
+}
+
+/// A citation without what other formats say of its place in the text: here its block says that.
+pub(super) fn location(citation: &str) -> Cow<'_, str> {
+    let it: Location<'_> = json::parse(citation).unwrap_or_default();
+    let (Some(kind), true) = (it.kind, it.start.is_some() || it.end.is_some()) else { return citation.into() };
+    let mut out = Vec::new();
+    Obj::new(&mut out).raw("type", kind.get()).rest(&it.rest);
+    String::from_utf8(out).map_or(citation.into(), Cow::Owned)
+}
+
+fn locations(citations: &Raw<'_>) -> String {
+    let list: Vec<Raw<'_>> = citations.read().unwrap_or_default();
+    format!("[{}]", list.iter().map(|citation| location(citation.get())).collect::<Vec<_>>().join(","))
+}
+
 fn are_locations(citations: &Raw<'_>) -> bool {
     citations.read::<Vec<Raw<'_>>>().is_some_and(|list| list.iter().all(|citation| is_location(citation.get())))
 }
 
-fn encode_text(block: &mut Obj<'_>, text: &Str<'_>, citations: Option<&Raw<'_>>) {
+fn encode_text(block: &mut Obj<'_>, text: &Str<'_>, citations: Option<&str>) {
     block.text("type", "text").str("text", text);
     if let Some(citations) = citations {
-        block.raw("citations", citations.get());
+        block.raw("citations", citations);
     }
 }
 

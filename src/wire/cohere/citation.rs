@@ -2,7 +2,8 @@
 //!
 //! <https://docs.cohere.com/v2/docs/rag-citations>. One citation has several sources: documents, known
 //! by an id (`doc:0`, of one that the request gave none), and results of tools, known by the call's
-//! (`call_1:0`). What a source says is told whole.
+//! (`call_1:0`). What a source says is told whole. The characters of the text that are about it stand with
+//! sources that have an address, as in OpenAI's annotations: Anthropic's citations have no slot for them.
 
 use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::lenient::{count, filled, items, read, text};
@@ -13,6 +14,8 @@ wire_object! {
         sources: Json<'a>,
         index: Json<'a> = "content_index",
         kind: Json<'a> = "type",
+        start: Json<'a>,
+        end: Json<'a>,
     }
 }
 
@@ -44,10 +47,11 @@ pub(super) fn is_of_text(json: &str) -> bool {
 /// Rewrites one citation: one for each of its sources.
 pub(super) fn anthropic(json: &str) -> Vec<Raw<'static>> {
     let it: Citation<'_> = json::parse(json).unwrap_or_default();
-    items(it.sources).into_iter().filter_map(|raw| source(&read(Some(raw))?)).collect()
+    let span = count(it.start).zip(count(it.end)).filter(|(start, end)| start <= end);
+    items(it.sources).into_iter().filter_map(|raw| source(&read(Some(raw))?, span)).collect()
 }
 
-fn source(it: &Source<'_>) -> Option<Raw<'static>> {
+fn source(it: &Source<'_>, span: Option<(u64, u64)>) -> Option<Raw<'static>> {
     let none = Said::default();
     let said = it.document.as_ref().or(it.output.as_ref()).unwrap_or(&none);
     let id = text(it.id).unwrap_or_else(|| Str::from_text(""));
@@ -65,6 +69,7 @@ fn source(it: &Source<'_>) -> Option<Raw<'static>> {
                 o.text("type", "web_search_result_location").str("cited_text", &cited).text("encrypted_index", "");
                 literal(&mut o, "title", text(said.title));
                 o.str("url", &url);
+                span.iter().for_each(|(start, end)| _ = o.num("start_index", *start).num("end_index", *end));
             }
             (None, Some(index)) => {
                 let chars = u64::try_from(cited.text().chars().count()).unwrap_or(u64::MAX);
@@ -107,11 +112,11 @@ mod tests {
             ),
             (
                 r#"{"type":"document","id":"https://e/x","document":{"snippet":"s","title":"t"}}"#,
-                r#"{"type":"web_search_result_location","cited_text":"s","encrypted_index":"","title":"t","url":"https://e/x"}"#,
+                r#"{"type":"web_search_result_location","cited_text":"s","encrypted_index":"","title":"t","url":"https://e/x","start_index":0,"end_index":4}"#,
             ),
             (
                 r#"{"type":"tool","id":"s:0","tool_output":{"url":"https://e/y"}}"#,
-                r#"{"type":"web_search_result_location","cited_text":"","encrypted_index":"","title":null,"url":"https://e/y"}"#,
+                r#"{"type":"web_search_result_location","cited_text":"","encrypted_index":"","title":null,"url":"https://e/y","start_index":0,"end_index":4}"#,
             ),
         ];
         for (theirs, ours) in table {

@@ -169,6 +169,7 @@ fn encode_call(part: &Part<'_>, index: usize, client: &Client<'_>, mut call: Obj
 mod tests {
     use super::*;
     use crate::wire::seal::Seal;
+    use crate::wire::{self, Dialect};
 
     fn kinds(response: &Response<'_>) -> Vec<String> {
         let parts = response.choices.iter().flat_map(|choice| &choice.parts);
@@ -221,6 +222,50 @@ mod tests {
         assert_eq!(kinds(&decode(&body, &Quirks::NONE).unwrap()), ["text a", "text b, cited"]);
         let body = body.replace(r#""start":0"#, r#""content_index":0"#);
         assert_eq!(kinds(&decode(&body, &Quirks::NONE).unwrap()), ["text a, cited", "text b"]);
+    }
+
+    /// Where a text stands that has a source is told to those whose format has a slot for it, whole and streamed.
+    #[test]
+    fn cited_texts_keep_their_place() {
+        let seal = Seal::new("cohere", b"k");
+        let client = Client {
+            model: "m",
+            id: "i",
+            created: 1,
+            stream_usage: true,
+            input_estimate_tokens: 0,
+            request: "",
+            seal: &seal,
+        };
+        let cited = r#"{"start":4,"end":8,"text":"Ruby","type":"TEXT_CONTENT","sources":[
+            {"type":"tool","id":"https://e/x","tool_output":{"content":"c","title":"t","url":"https://e/x"}}]}"#;
+        let body = format!(
+            r#"{{"id":"a","message":{{"role":"assistant","content":[{{"type":"text","text":"It's Ruby now."}}],
+                "citations":[{cited}]}},"finish_reason":"COMPLETE"}}"#
+        );
+        let events = [
+            r#"{"type":"message-start","id":"a","delta":{"message":{"role":"assistant"}}}"#.to_owned(),
+            r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":"It's Ruby now."}}}}"#
+                .to_owned(),
+            format!(r#"{{"type":"citation-start","index":0,"delta":{{"message":{{"citations":{cited}}}}}}}"#),
+            r#"{"type":"content-end","index":0}"#.to_owned(),
+            r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#.to_owned(),
+        ];
+        for dialect in [Dialect::OpenAiChat, Dialect::Responses, Dialect::Anthropic] {
+            let (mut whole, mut streamed) = (Vec::new(), Vec::new());
+            wire::encode_response(dialect, &decode(&body, &Quirks::NONE).unwrap(), &client, &mut whole);
+            let mut decoder = wire::stream_decoder(Dialect::Cohere, &Quirks::NONE);
+            let mut encoder = wire::stream_encoder(dialect, &client);
+            events.iter().for_each(|event| decoder.event("", event, &mut |event| encoder.event(event, &mut streamed)));
+            for out in [whole, streamed] {
+                let out = String::from_utf8(out).unwrap();
+                let has = |words: &str| out.contains(words);
+                match dialect {
+                    Dialect::Anthropic => assert!(has("https://e/x") && !has("start_index"), "{out}"),
+                    _ => assert!(has(r#""start_index":4,"end_index":8,"url":"https://e/x""#), "{out}"),
+                }
+            }
+        }
     }
 
     #[test]

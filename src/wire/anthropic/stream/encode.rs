@@ -259,7 +259,8 @@ impl Encoder {
                 self.block_delta("text_delta", "text", text, out);
             }
             Delta::Citation(citation) if self.is_text() && block::is_location(citation.get()) => {
-                self.raw_delta(|delta| _ = delta.text("type", "citations_delta").raw("citation", citation.get()), out);
+                let citation = block::location(citation.get());
+                self.raw_delta(|delta| _ = delta.text("type", "citations_delta").raw("citation", &citation), out);
             }
             Delta::Reasoning(text) => self.thinking_delta(text, out),
             Delta::Signature(signature) => self.signature_delta(signature, out),

@@ -272,6 +272,8 @@ pub(in crate::wire) struct Source<'a> {
     url: Str<'a>,
     title: Option<Str<'a>>,
     span: (Option<u64>, Option<u64>),
+    /// The span is one of all that was said, as a chat upstream's own; else of the text that cites it.
+    own: bool,
     /// Unknown members of a chat upstream's own.
     rest: Rest<'a>,
 }
@@ -287,6 +289,7 @@ impl<'a> Source<'a> {
             url: filled(it.url)?,
             title: text(it.title),
             span: (count(it.start_index), count(it.end_index)),
+            own,
             rest: if own { it.rest } else { Rest::new() },
         })
     }
@@ -294,8 +297,10 @@ impl<'a> Source<'a> {
     /// Writes its members; it stands from `start` to `end` where it does not say.
     pub(in crate::wire) fn write(&self, start: usize, end: usize, out: &mut Obj<'_>) {
         let number = |n: usize| u64::try_from(n).unwrap_or_default();
-        out.num("start_index", self.span.0.unwrap_or_else(|| number(start)));
-        out.num("end_index", self.span.1.unwrap_or_else(|| number(end)));
+        let before = if self.own { 0 } else { number(start) };
+        let place = |at: Option<u64>, else_at| at.map_or(number(else_at), |at| at.saturating_add(before));
+        out.num("start_index", place(self.span.0, start));
+        out.num("end_index", place(self.span.1, end));
         out.str("url", &self.url);
         match &self.title {
             Some(title) => out.str("title", title),

@@ -11,6 +11,7 @@
 //! - while thinking it refuses every `tool_choice` that forces a call
 //!   (deepseek-chat_completions-894995eb5403); from V4 on it thinks unless `thinking` is `disabled`
 //!   (deepseek-chat_completions-26dc9506667b)
+//! - an answer that ends in `insufficient_system_resource` broke off (by its reference, 2026-11)
 //! - `json_object` but no `json_schema` (deepseek-chat_completions-2999a07706a3; by its reference,
 //!   2026-11)
 //! - takes `reasoning_effort` (deepseek-chat_completions-0d83c1d00fff) up to `max` (its guide to thinking,

@@ -2,6 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::error;
+use crate::error::{Error, Kind};
 use crate::wire::ir::{Arguments, Media};
 use crate::wire::json::{Json, Raw, Str};
 use crate::wire_object;
@@ -105,9 +107,16 @@ impl Completion<'_> {
 }
 
 impl Choice<'_> {
-    /// Whether this answer broke off (OpenRouter).
-    pub(super) fn is_error(&self) -> bool {
-        says_error(self.error) || text(self.finish_reason).is_some_and(|r| r.is("error"))
+    /// The error with which this answer broke off, if it did; `json` is all of it.
+    pub(super) fn error(&self, json: &str) -> Option<Error> {
+        let ended_in = |word| text(self.finish_reason).is_some_and(|own| own.is(word));
+        // DeepSeek's word for an answer that it had no more means to go on with.
+        if ended_in("insufficient_system_resource") {
+            let text = "the provider broke its answer off for want of resources";
+            return Some(Error::new(Kind::UpstreamOverloaded, text));
+        }
+        // OpenRouter's.
+        (says_error(self.error) || ended_in("error")).then(|| error::decode_in_band(json))
     }
 }
 

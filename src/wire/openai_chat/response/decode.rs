@@ -41,8 +41,8 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
 
 fn choice<'a>(raw: Json<'a>, place: usize, seed: &str) -> Result<Choice<'a>> {
     let choice: shape::Choice<'a> = read(Some(raw)).unwrap_or_default();
-    if choice.is_error() {
-        return Err(error::decode_in_band(raw.get()));
+    if let Some(error) = choice.error(raw.get()) {
+        return Err(error);
     }
     let message: shape::Message<'a> = read(choice.message).or_else(|| read(choice.delta)).unwrap_or_default();
     let place = u64::try_from(place).unwrap_or_default();

@@ -124,6 +124,10 @@ fn an_error_in_an_answers_place_is_an_error() {
         (r#"{"object":"error","message":"m","code":503}"#, Kind::UpstreamOverloaded),
         (r#"{"choices":[{"error":{"message":"m","code":502},"finish_reason":"error"}]}"#, Kind::UpstreamFailed),
         (r#"{"choices":[{"message":{"content":"a"},"finish_reason":"error"}]}"#, Kind::UpstreamFailed),
+        (
+            r#"{"choices":[{"message":{"content":"a"},"finish_reason":"insufficient_system_resource"}]}"#,
+            Kind::UpstreamOverloaded,
+        ),
         (r#"{"choices":[]}"#, Kind::UpstreamFailed),
         ("<html>", Kind::UpstreamFailed),
     ] {

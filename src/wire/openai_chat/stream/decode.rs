@@ -123,10 +123,9 @@ impl Decoder {
         let mut broken = None;
         for raw in &choices {
             let choice: shape::Choice<'_> = read(Some(*raw)).unwrap_or_default();
-            if choice.is_error() {
-                broken = Some(error::decode_in_band(raw.get()));
-            } else {
-                self.choice(&choice, sink);
+            match choice.error(raw.get()) {
+                Some(error) => broken = Some(error),
+                None => self.choice(&choice, sink),
             }
         }
         if let Some(usage) = usage::find(chunk.usage, chunk.x_groq, &choices, &self.quirks)

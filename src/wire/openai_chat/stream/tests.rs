@@ -104,6 +104,18 @@ fn errors_inside_a_200_end_the_stream() {
     assert!(events(&["not json"])[0].starts_with("error UpstreamFailed"));
 }
 
+/// DeepSeek's word for an answer that it could not go on with.
+#[test]
+fn an_answer_that_ran_out_of_resources_broke_off() {
+    let seen = events(&[
+        &delta(r#"{"content":"hi"}"#),
+        r#"{"id":"c1","choices":[{"index":0,"delta":{"content":""},"finish_reason":"insufficient_system_resource"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+        "[DONE]",
+    ]);
+    assert_eq!(seen[3], "usage 3");
+    assert_eq!(seen[4..], ["error UpstreamOverloaded the provider broke its answer off for want of resources"]);
+}
+
 #[test]
 fn one_open_part_at_a_time_and_reasoning_with_its_proof() {
     let seen = of(

@@ -21,6 +21,7 @@
 //!   beta flag` (reported until 2026-08)
 //! - CountTokens counts for base models only, not for inference profiles
 //!   (bedrock-count_tokens-7822d6c17803): tokens are counted here
+//! - Llama refuses forced calls, OpenAI's models and Qwen refuse `stopSequences` (reported until 2025-09)
 //! - its OpenAI-compatible addresses are not this kind's: `bedrock-runtime` has few models there and
 //!   leaves their thinking in the text, `bedrock-mantle` is another host and another service, served
 //!   by `kind: openai-compatible` with its address and a Bedrock API key

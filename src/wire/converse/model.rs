@@ -14,6 +14,8 @@ pub(super) enum Family {
     OpenAi,
     Qwen,
     Mistral,
+    /// Meta's.
+    Llama,
     Other,
     /// The name does not tell.
     Hidden,
@@ -28,6 +30,7 @@ pub(super) fn family(model: &str) -> Family {
         ("openai.", Family::OpenAi),
         ("qwen.", Family::Qwen),
         ("mistral.", Family::Mistral),
+        ("meta.", Family::Llama),
     ];
     let known = names.iter().find(|(name, _)| model.contains(name)).map(|(_, family)| *family);
     let hidden = model.starts_with("arn:") && !model.contains(":foundation-model/");
@@ -53,6 +56,17 @@ pub(super) fn caches(model: &str) -> bool {
 /// Takes `cachePoint` among tools.
 pub(super) fn caches_tools(model: &str) -> bool {
     caches(model) && !matches!(family(model), Family::Nova | Family::Nova2)
+}
+
+/// Can be told to call a tool (`toolChoice` other than `auto`): Llama refuses that (reported until 2025-09).
+pub(super) fn calls_on_demand(model: &str) -> bool {
+    family(model) != Family::Llama
+}
+
+/// Takes `stopSequences`: OpenAI's models and Qwen refuse them (`This model doesn't support the stopSequences
+/// field`, reported until 2025-09).
+pub(super) fn stops(family: Family) -> bool {
+    !matches!(family, Family::OpenAi | Family::Qwen)
 }
 
 /// Takes a schema for its output, and `strict` on tools.
@@ -87,7 +101,8 @@ mod tests {
             ("eu.amazon.nova-2-lite-v1:0", Family::Nova2),
             ("amazon.nova-lite-v1:0", Family::Nova),
             ("openai.gpt-oss-120b-1:0", Family::OpenAi),
-            ("us.meta.llama3-1-405b-instruct-v1:0", Family::Other),
+            ("us.meta.llama3-1-405b-instruct-v1:0", Family::Llama),
+            ("ai21.jamba-1-5-large-v1:0", Family::Other),
         ] {
             assert_eq!(family(model), family_of, "{model}");
         }

@@ -29,7 +29,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
         writer.system(&arranged, body.key("system"), dropped);
     }
     plan.inference(request, &mut body, dropped);
-    let serial = tool_config(request, tools.as_deref(), &mut body, dropped);
+    let serial = tool_config(request, target, tools.as_deref(), &mut body, dropped);
     output(request, target, &mut body, dropped);
     plan.settings(request, &mut body, dropped);
     plan.additional(request, serial, &mut body, dropped);
@@ -127,7 +127,13 @@ pub(super) enum Serial {
     Forced,
 }
 
-fn tool_config(request: &Request<'_>, tools: Option<&str>, body: &mut Obj<'_>, dropped: &mut Dropped) -> Serial {
+fn tool_config(
+    request: &Request<'_>,
+    target: &Target<'_>,
+    tools: Option<&str>,
+    body: &mut Obj<'_>,
+    dropped: &mut Dropped,
+) -> Serial {
     let Some(tools) = tools else {
         if matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Other(_))) {
             dropped.push("tool_choice");
@@ -136,7 +142,7 @@ fn tool_config(request: &Request<'_>, tools: Option<&str>, body: &mut Obj<'_>, d
     };
     let mut config = body.obj("toolConfig");
     config.raw("tools", tools);
-    let forced = encode_choice(request, &mut config, dropped);
+    let forced = encode_choice(request, target, &mut config, dropped);
     match (request.parallel_tools, forced) {
         (Some(false), true) => Serial::Forced,
         (Some(false), false) => Serial::Free,
@@ -145,12 +151,15 @@ fn tool_config(request: &Request<'_>, tools: Option<&str>, body: &mut Obj<'_>, d
 }
 
 /// Says whether a call is forced. There is no word to forbid calls where tools must be declared.
-fn encode_choice(request: &Request<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) -> bool {
+fn encode_choice(request: &Request<'_>, target: &Target<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) -> bool {
     let serial = request.parallel_tools == Some(false);
     match &request.tool_choice {
         // Where calls come one by one, this is said elsewhere.
         Some(ToolChoice::Auto) if !serial => _ = config.obj("toolChoice").obj("auto"),
         None | Some(ToolChoice::Auto) => {}
+        Some(ToolChoice::Required | ToolChoice::Named(_)) if !model::calls_on_demand(target.model) => {
+            dropped.push(request.tool_choice_name());
+        }
         Some(ToolChoice::Required) => {
             config.obj("toolChoice").obj("any");
             return true;

@@ -11,7 +11,7 @@
 use super::encode::Serial;
 use super::turns::Arranged;
 use crate::wire::anthropic::request::{Conversation, Thought, Tuning, is_default, samples, tune};
-use crate::wire::converse::model::{Family, family};
+use crate::wire::converse::model::{self, Family, family};
 use crate::wire::ir::{Dropped, Reasoning, Request, Setting, SettingKind};
 use crate::wire::json::{Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
@@ -140,7 +140,8 @@ impl<'p> Plan<'p> {
 
     /// Writes `inferenceConfig`.
     pub(super) fn inference(&self, request: &Request<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
-        let visible = |s: &&Str<'_>| !s.is_blank();
+        let takes = model::stops(self.family) || request.dialect == Dialect::Converse;
+        let visible = |s: &&Str<'_>| takes && !s.is_blank();
         let stop: Vec<&Str<'_>> = request.stop.iter().filter(visible).collect();
         if stop.len() < request.stop.len() {
             dropped.push(request.stop_name());
@@ -198,7 +199,7 @@ impl<'p> Plan<'p> {
             Family::OpenAi => self.effort.iter().for_each(|effort| _ = o.text("reasoning_effort", effort)),
             Family::Qwen => self.effort.iter().for_each(|effort| _ = o.text("reasoning_config", effort)),
             Family::Mistral => self.top_k.iter().for_each(|value| _ = o.raw("top_k", value)),
-            Family::Other | Family::Hidden => {}
+            Family::Llama | Family::Other | Family::Hidden => {}
         }
         self.one_by_one(request, serial, &mut o, dropped);
         for setting in request.options.iter().filter(|setting| is_additional(setting)) {

@@ -4,7 +4,8 @@
 //! - An effort is the budget that Google's own OpenAI-format endpoint makes of it: minimal and low
 //!   1,024, medium 8,192, high 24,576. As a level it is the word, where the model has it: Pro knows no
 //!   `minimal`, and 3 Pro only `low` and `high`.
-//! - Thinking cannot be turned off on 2.5 Pro and from 3 on: there the least is asked for.
+//! - Thinking cannot be turned off on 2.5 Pro and from 3 on: there the least is asked for, and who wanted none
+//!   is told so.
 //! - Thoughts are shown wherever another format's client asks for thinking.
 
 use crate::wire::ir::{Dropped, Reasoning};
@@ -102,6 +103,9 @@ pub(super) fn encode(reasoning: &Reasoning<'_>, target: &Target<'_>, config: &mu
         budget(reasoning, target.model, off)
     };
     let Some(wish) = wish else { return dropped.push(reasoning.name) };
+    if off && wish != Wish::Budget(0) {
+        dropped.push(reasoning.name);
+    }
     let mut it = config.obj("thinkingConfig");
     match wish {
         Wish::Dynamic => {}

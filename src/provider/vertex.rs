@@ -14,6 +14,8 @@
 //!   body
 //! - refuses the `id` of a `functionCall` and a `functionResponse` that the other address of Gemini's
 //!   takes (reported until 2026-07): calls and results are told by their order
+//! - a service tier of Gemini's is a header (`X-Vertex-AI-LLM-Shared-Request-Type`, by its guide to Priority
+//!   PayGo), no member of the body
 //! - versions of models follow an `@` (`claude-sonnet-4-5@20250929`)
 
 use super::{Api, Auth, Edits, Embeddings, Paths, Provider};
@@ -74,7 +76,7 @@ pub static PROVIDER: Provider = Provider {
     auth: Auth::Google,
     env: &[],
     key_optional: false,
-    quirks: Quirks { call_ids: false, ..Quirks::NONE },
+    quirks: Quirks { call_ids: false, service_tiers: &[], ..Quirks::NONE },
     http2: true,
     catalogue: "vertex",
     docs_url: "https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",

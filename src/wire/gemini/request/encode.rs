@@ -147,13 +147,22 @@ fn beside(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: 
     for setting in &request.options {
         match setting.kind {
             _ if cx.same && !setting.name.contains('.') => _ = body.raw(&setting.name, setting.value.get()),
-            SettingKind::ServiceTier if !cx.same => match setting.value.get() {
-                "\"auto\"" | "\"default\"" | "null" => {}
-                "\"flex\"" => _ = body.text("serviceTier", "flex"),
-                "\"priority\"" => _ = body.text("serviceTier", "priority"),
-                _ => dropped.push(&setting.name),
-            },
+            SettingKind::ServiceTier if !cx.same => tier(setting, cx, body, dropped),
             _ => {}
         }
+    }
+}
+
+/// A tier of another format's, where the target knows it.
+fn tier(setting: &Setting<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
+    let word = match setting.value.get() {
+        "\"auto\"" | "\"default\"" | "null" => return,
+        "\"flex\"" => "flex",
+        "\"priority\"" => "priority",
+        _ => return dropped.push(&setting.name),
+    };
+    match cx.target.quirks.service_tiers.iter().any(|(known, _)| *known == word) {
+        true => _ = body.text("serviceTier", word),
+        false => dropped.push(&setting.name),
     }
 }

@@ -386,6 +386,7 @@ fn differences(q: &Quirks) -> Vec<String> {
         say(true, format!("no {}{whom}", quoted(refused.members, ", ")));
     }
     say(q.reasoning_echo.is_some(), format!("earlier thinking goes back in `{}`", q.reasoning_echo.unwrap_or("")));
+    say(q.thinking_in_content, "earlier thinking goes back in the content, to models that take an effort".to_owned());
     say(!q.json_schema, "`json_object` for `json_schema`".to_owned());
     say(!q.strict_tools, "no `strict` on tools".to_owned());
     say(!q.parallel_tool_calls, "no `parallel_tool_calls`".to_owned());

@@ -49,6 +49,7 @@ pub static PROVIDER: Provider = Provider {
     key_optional: false,
     quirks: Quirks {
         stream_options: false,
+        thinking_in_content: true,
         short_call_ids: true,
         prefill: Some(Mark::Prefix),
         seed: "random_seed",

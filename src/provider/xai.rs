@@ -9,8 +9,9 @@
 //!   seen 2026-03-12)
 //! - takes `strict` tools (xai-chat_completions-11a27114446e)
 //! - an effort is taken by Grok 3 mini as `low` or `high` (xai-chat_completions-618543390100, seen
-//!   2026-03-12) and from Grok 4.3 on; Grok 3, 4, 4.1 fast, 4.20 and Code refuse it (`does not support
-//!   parameter reasoningEffort`, reported until 2026-07), though they think; only 4.3 can be told not to
+//!   2026-03-12) and from Grok 4.3 on; Grok 4, 4.1 fast, 4.20 and Code think and refuse it (`does not
+//!   support parameter reasoningEffort`, reported until 2026-07), as Grok 3 does; only 4.3 can be told not
+//!   to think
 //! - models that think refuse `stop`, `presence_penalty` and `frequency_penalty` (its guide to reasoning)
 //! - errors are `{"code": text, "error": text}`; a wrong key is a 400
 //! - no embeddings

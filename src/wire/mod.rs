@@ -103,6 +103,8 @@ pub struct Quirks {
     /// The member of an assistant message in which earlier thinking goes back, if it does
     /// (`reasoning_content`, `reasoning`).
     pub reasoning_echo: Option<&'static str>,
+    /// Earlier thinking goes back as the first part of the content, to models that take an effort.
+    pub thinking_in_content: bool,
     /// Takes `response_format: {type: json_schema}`; else `json_object` is the nearest.
     pub json_schema: bool,
     /// Takes `strict` on tools.
@@ -140,6 +142,7 @@ impl Quirks {
             ("priority", "priority"),
         ],
         reasoning_echo: None,
+        thinking_in_content: false,
         json_schema: true,
         strict_tools: true,
         parallel_tool_calls: true,

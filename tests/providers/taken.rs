@@ -189,3 +189,85 @@ fn what_stays_in_its_format_stays_as_it_is() {
         assert_eq!((out, dropped.len()), (body.clone(), 0), "{kind}");
     }
 }
+
+/// Vertex takes a tier as a header, and refuses the member.
+#[test]
+fn tiers_are_no_members_at_vertex() {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "service_tier": "flex"});
+    let (out, dropped) = sent("vertex", "gemini-2.5-flash", Dialect::OpenAiChat, &body);
+    assert_eq!((&out["serviceTier"], dropped), (&Value::Null, vec!["service_tier".to_owned()]));
+    let (out, dropped) = sent("gemini", "gemini-2.5-flash", Dialect::OpenAiChat, &body);
+    assert_eq!((&out["serviceTier"], dropped.len()), (&json!("flex"), 0));
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "service_tier": "default"});
+    assert!(sent("vertex", "gemini-2.5-flash", Dialect::OpenAiChat, &body).1.is_empty());
+}
+
+#[test]
+fn models_at_bedrock_get_no_more_than_they_take() {
+    let tools = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+    for choice in [json!({"type": "any"}), json!({"type": "tool", "name": "f"})] {
+        let more = json!({"tools": tools, "tool_choice": choice});
+        let (out, dropped) = said("bedrock", "us.meta.llama3-3-70b-instruct-v1:0", &more);
+        assert!(out["toolConfig"]["tools"].is_array() && out["toolConfig"]["toolChoice"].is_null());
+        assert_eq!(dropped, ["tool_choice"]);
+        let (out, dropped) = said("bedrock", "amazon.nova-pro-v1:0", &more);
+        assert!(out["toolConfig"]["toolChoice"].is_object() && dropped.is_empty());
+    }
+    let free = json!({"tools": tools, "tool_choice": {"type": "auto"}});
+    let (out, _) = said("bedrock", "meta.llama3-1-8b-instruct-v1:0", &free);
+    assert!(out["toolConfig"]["toolChoice"]["auto"].is_object());
+    let more = json!({"stop_sequences": ["x"]});
+    for (model, stops) in [
+        ("openai.gpt-oss-20b-1:0", false),
+        ("qwen.qwen3-32b-v1:0", false),
+        ("amazon.nova-pro-v1:0", true),
+        ("us.meta.llama3-3-70b-instruct-v1:0", true),
+    ] {
+        let (out, dropped) = said("bedrock", model, &more);
+        assert_eq!(out["inferenceConfig"]["stopSequences"].is_array(), stops, "{model}");
+        assert_eq!(dropped.is_empty(), stops, "{model}: {dropped:?}");
+    }
+}
+
+/// Mistral's slot for earlier thinking is the content.
+#[test]
+fn earlier_thinking_goes_back_into_the_content_at_mistral() {
+    let turn = json!([
+        {"type": "thinking", "thinking": "why", "signature": "s"},
+        {"type": "text", "text": "so"},
+        {"type": "tool_use", "id": "c", "name": "f", "input": {}},
+    ]);
+    let messages = json!([
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": turn},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "r"}]},
+    ]);
+    let more = json!({"messages": messages});
+    let (out, dropped) = said("mistral", "mistral-small-latest", &more);
+    let content = json!([
+        {"type": "thinking", "thinking": [{"type": "text", "text": "why"}]},
+        {"type": "text", "text": "so"},
+    ]);
+    assert_eq!(out["messages"][1]["content"], content);
+    assert!(out["messages"][1]["tool_calls"].is_array() && dropped.is_empty());
+    for (kind, model) in [("mistral", "mistral-large-latest"), ("openai", "gpt-5")] {
+        assert_eq!(said(kind, model, &more).0["messages"][1]["content"], "so", "{model}");
+    }
+}
+
+/// Who wants no thinking of a model that cannot do without is told.
+#[test]
+fn the_least_thinking_of_gemini_is_named() {
+    let more = json!({"thinking": {"type": "disabled"}});
+    for (model, thinking, named) in [
+        ("gemini-2.5-pro", json!({"thinkingBudget": 128}), true),
+        ("gemini-3-pro-preview", json!({"thinkingLevel": "low"}), true),
+        ("gemini-3-flash-preview", json!({"thinkingLevel": "minimal"}), true),
+        ("gemini-2.5-flash", json!({"thinkingBudget": 0}), false),
+        ("gemini-2.5-flash-lite", json!({"thinkingBudget": 0}), false),
+    ] {
+        let (out, dropped) = said("gemini", model, &more);
+        assert_eq!(out["generationConfig"]["thinkingConfig"], thinking, "{model}");
+        assert_eq!(dropped, if named { vec!["thinking"] } else { Vec::new() }, "{model}");
+    }
+}

@@ -165,7 +165,10 @@ impl Writer<'_, '_> {
         obj.text("role", "assistant");
         let refusals: Vec<Str<'_>> = turn.parts.iter().filter_map(|part| refusal_of(part, self.cx)).collect();
         let has_more = !calls.is_empty() || !self.cx.same && !refusals.is_empty();
-        if said.is_empty() && has_more {
+        let thoughts = if takes_thoughts(self.cx) { thoughts(turn) } else { Vec::new() };
+        if !thoughts.is_empty() {
+            thoughtful(&thoughts, &said, obj.arr("content"));
+        } else if said.is_empty() && has_more {
             obj.null("content");
         } else if self.cx.same {
             content(&said, self.cx, &mut obj, self.dropped);
@@ -476,14 +479,7 @@ fn thinking(turn: &Turn<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) {
     if cx.same {
         return same_thinking(&turn.parts, obj);
     }
-    let texts: Vec<Str<'_>> = turn
-        .parts
-        .iter()
-        .filter_map(|p| match &p.kind {
-            PartKind::Reasoning { text, .. } if !text.is_empty() => Some(text.reborrow()),
-            _ => None,
-        })
-        .collect();
+    let texts = thoughts(turn);
     if let Some(member) = cx.target.quirks.reasoning_echo.filter(|_| !texts.is_empty()) {
         join(&texts, "\\n\\n", obj.key(member));
     }
@@ -495,6 +491,33 @@ fn thinking(turn: &Turn<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) {
     if !items.is_empty() {
         let mut list = obj.arr("reasoning_details");
         items.into_iter().for_each(|item| _ = list.raw(item.get()));
+    }
+}
+
+fn thoughts<'t>(turn: &'t Turn<'_>) -> Vec<Str<'t>> {
+    let thought = |part: &'t Part<'_>| match &part.kind {
+        PartKind::Reasoning { text, .. } if !text.is_empty() => Some(text.reborrow()),
+        _ => None,
+    };
+    turn.parts.iter().filter_map(thought).collect()
+}
+
+/// Whether earlier thinking goes into the content: models that do not think are not shown any.
+fn takes_thoughts(cx: &Context<'_>) -> bool {
+    let quirks = cx.target.quirks;
+    !cx.same && quirks.thinking_in_content && quirks.efforts(cx.target.model).is_some_and(|efforts| efforts.think)
+}
+
+/// A content that begins with thinking, as Mistral's do.
+fn thoughtful(thoughts: &[Str<'_>], said: &[Part<'_>], mut list: Arr<'_>) {
+    {
+        let mut thinking = list.obj();
+        thinking.text("type", "thinking");
+        let mut text = thinking.arr("thinking");
+        thoughts.iter().for_each(|thought| _ = text.obj().text("type", "text").str("text", thought));
+    }
+    for text in said.iter().filter_map(text_of).filter(|text| !text.is_empty()) {
+        list.obj().text("type", "text").str("text", &text);
     }
 }
 

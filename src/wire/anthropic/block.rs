@@ -279,7 +279,7 @@ pub(super) fn location(citation: &str) -> Cow<'_, str> {
     let (Some(kind), true) = (it.kind, it.start.is_some() || it.end.is_some()) else { return citation.into() };
     let mut out = Vec::new();
     Obj::new(&mut out).raw("type", kind.get()).rest(&it.rest);
-    String::from_utf8(out).map_or(citation.into(), Cow::Owned)
+    String::from_utf8(out).map_or_else(|_| citation.into(), Cow::Owned)
 }
 
 fn locations(citations: &Raw<'_>) -> String {

@@ -298,7 +298,7 @@ impl<'a> Source<'a> {
     pub(in crate::wire) fn write(&self, start: usize, end: usize, out: &mut Obj<'_>) {
         let number = |n: usize| u64::try_from(n).unwrap_or_default();
         let before = if self.own { 0 } else { number(start) };
-        let place = |at: Option<u64>, else_at| at.map_or(number(else_at), |at| at.saturating_add(before));
+        let place = |at: Option<u64>, else_at| at.map_or_else(|| number(else_at), |at| at.saturating_add(before));
         out.num("start_index", place(self.span.0, start));
         out.num("end_index", place(self.span.1, end));
         out.str("url", &self.url);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer, chunk, sse, streamed, text};
+use crate::ask::{CHAT, MESSAGES, both, chat, chat_answer, chunk, message, sse, streamed, text};
 use crate::support::gateway::{Gateway, KEY};
 use crate::support::upstream::{Conn, Request, Upstream};
 use crate::support::wait::{Gate, Opens, until};
@@ -67,6 +67,23 @@ fn the_timeline_tells_what_was_tried() {
     assert_eq!((&tried[0]["status"], &tried[1]["status"]), (&json!(503), &json!(200)));
     assert_eq!((&tried[0]["endpoint"], &tried[1]["model"]), (&json!("bad"), &json!("n")));
     assert!(tried[1]["at_ms"].as_f64() >= tried[0]["at_ms"].as_f64(), "{tried}");
+}
+
+/// DeepSeek says so with a good status.
+#[test]
+fn an_answer_that_ran_out_of_resources_is_asked_for_elsewhere() {
+    let half = chat_answer("half").replace("\"stop\"", "\"insufficient_system_resource\"");
+    assert!(half.contains("insufficient_system_resource"), "{half}");
+    let bad = Upstream::json(200, half);
+    let good = named("good");
+    let gateway = start(
+        &(server("bad", &bad, "") + &server("good", &good, "")),
+        "",
+        "routes: {r: {strategy: fallback, targets: [{model: bad/m}, {model: good/m}]}}",
+    );
+    let answer = gateway.post(MESSAGES, &message("r", "hi"));
+    assert_eq!((answer.status(), text(&answer.json())), (200, "good"));
+    assert_eq!(timeline(&gateway.record(1)), ["bad first overloaded", "good fallback ok"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@
 //!   seen 2026-02-10)
 //! - its body is a closed list (422 `extra_forbidden`, reported until 2026-06) with `random_seed` for
 //!   `seed`, and without `user`, `store`, `safety_identifier`, `verbosity` and `logit_bias`; `service_tier`
-//!   is `auto` or `standard_only` (SDK 3.7)
+//!   is `auto` or `standard_only`; `metadata` and `prompt_cache_key` are taken (SDK 3.7)
 //! - an effort is taken by some models only: Large 4 knows `low`, `medium` and `high`, Small 4, Medium 3.5
 //!   and what goes by their names `none` and `high` (mistral-chat_completions-1579f0ceb528; its guide to
 //!   reasoning, 2026-11)

@@ -2,7 +2,7 @@
 //! what is sent in place of what they found.
 //!
 //! A generation request is looked at text by text (`wire/leaves`): instructions, turns, results of tools,
-//! arguments of calls, descriptions of tools. Of completions, embeddings, rankings and counts all strings of
+//! arguments of calls, descriptions of tools, and all else of it that has words. Of completions, embeddings, rankings and counts all strings of
 //! the body are. What passes in its own format (files, images, audio, realtime) is not looked at.
 
 mod form;
@@ -23,7 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::guard::{Action, Board, Form, Outcome, Watch};
 use crate::wire::ir::{At, Part, PartKind, Stop, StopReason};
 use crate::wire::json::{Str, write_text};
-use crate::wire::leaves::{Edits, Leaf, Leaves, Who};
+use crate::wire::leaves::{Edits, Leaf, Leaves, Who, leave_out_logprobs};
 use crate::wire::scan::is_json;
 use crate::wire::{self, Client, Dialect, Quirks};
 
@@ -84,13 +84,13 @@ impl Looks {
             Self::Nowhere => return Ok(Vec::new()),
         };
         let leaves = match side {
-            Side::Input => Leaves::of_request(dialect, body),
+            Side::Input => Leaves::of_whole_request(dialect, body),
             Side::Output => Leaves::of_answer(dialect, body),
         };
         let leaves = leaves.map_err(|_| Error::new(Kind::InvalidRequest, "the texts of the body cannot be found"))?;
         let text = |leaf: &Leaf| {
             let text = leaf.text(body);
-            let encoded = leaf.who == Who::Arguments && text.trim_start().starts_with(['{', '[']);
+            let encoded = matches!(leaf.who, Who::Arguments | Who::Other) && text.trim_start().starts_with(['{', '[']);
             let is_trusted = matches!(leaf.who, Who::Instructions | Who::System | Who::ToolDescription);
             Text { span: leaf.span.clone(), is_json: encoded && is_json(&text), is_trusted, text }
         };
@@ -210,7 +210,7 @@ impl Guarded {
             }
             begin = end + 1;
         }
-        Ok(if edits.is_empty() { Done::Same } else { Done::Changed(edits.write(body.as_bytes())) })
+        Ok(written(edits, side, body))
     }
 }
 
@@ -229,7 +229,18 @@ pub fn look(watch: &mut Watch, looks: Looks, side: Side, body: &str) -> Result<D
             }
         }
     }
-    Ok(if edits.is_empty() { Done::Same } else { Done::Changed(edits.write(body.as_bytes())) })
+    Ok(written(edits, side, body))
+}
+
+/// The body with its edits, and without what would tell its text once more.
+fn written(mut edits: Edits, side: Side, body: &str) -> Done {
+    if edits.is_empty() {
+        return Done::Same;
+    }
+    if side == Side::Output {
+        leave_out_logprobs(body, &mut edits);
+    }
+    Done::Changed(edits.write(body.as_bytes()))
 }
 
 fn literal(text: &str) -> Vec<u8> {

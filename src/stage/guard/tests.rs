@@ -44,6 +44,72 @@ fn instructions_of_the_application_are_no_injection() {
     assert_eq!(guarded.input(body("user").as_bytes()).unwrap_err().kind(), Kind::ContentBlocked);
 }
 
+/// Whose words the roles of other servers are is not known: they are looked at as the user's.
+#[test]
+fn no_role_hides_a_text() {
+    let mail = guarding(&[crate::guard::Kind::Email], Action::Mask);
+    for (endpoint, body) in [
+        (Endpoint::Chat, r#"{"messages":[{"role":"context","content":"x@y.de"},{"content":"x@y.de"}]}"#),
+        (Endpoint::Messages, r#"{"messages":[{"content":[{"type":"text","text":"x@y.de"}]}]}"#),
+        (
+            Endpoint::Responses,
+            r#"{"input":[{"type":"message","role":"tool","content":"x@y.de"},{"content":"x@y.de"}]}"#,
+        ),
+    ] {
+        let mut guarded = Guarded::of([&[Arc::clone(&mail)], &[], &[]], endpoint).unwrap();
+        let changed = guarded.input(body.as_bytes()).unwrap().unwrap();
+        assert_eq!(std::str::from_utf8(&changed).unwrap(), body.replace("x@y.de", "[EMAIL_1]"));
+    }
+}
+
+#[test]
+fn names_of_arguments_are_masked_and_put_back() {
+    let mail = guarding(&[crate::guard::Kind::Email], Action::Mask);
+    let body = r#"{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{"x@y.de":1}}]}]}"#;
+    let mut guarded = Guarded::of([&[mail], &[], &[]], Endpoint::Messages).unwrap();
+    let changed = guarded.input(body.as_bytes()).unwrap().unwrap();
+    assert_eq!(std::str::from_utf8(&changed).unwrap(), body.replace("x@y.de", "[EMAIL_1]"));
+    let answer = r#"{"content":[{"type":"tool_use","id":"t","name":"f","input":{"[EMAIL_1]":1}}]}"#;
+    let Ok(Done::Changed(shown)) = look(&mut guarded.watch().restoring(), guarded.looks(), Side::Output, answer) else {
+        panic!("put back")
+    };
+    assert_eq!(String::from_utf8(shown).unwrap(), answer.replace("[EMAIL_1]", "x@y.de"));
+}
+
+#[test]
+fn what_tells_a_masked_text_once_more_goes() {
+    let mail = guarding(&[crate::guard::Kind::Email], Action::Mask);
+    for (endpoint, answer, expected) in [
+        (
+            Endpoint::Chat,
+            r#"{"choices":[{"message":{"content":"x@y.de"},"logprobs":{"content":[{"token":"x@"},{"token":"y.de"}]}}]}"#,
+            r#"{"choices":[{"message":{"content":"[EMAIL_1]"},"logprobs":null}]}"#,
+        ),
+        (
+            Endpoint::Completions,
+            r#"{"choices":[{"text":"x@y.de","logprobs":{"tokens":["x@y.de"," ","x@"],"token_logprobs":[0,0,0]}}]}"#,
+            r#"{"choices":[{"text":"[EMAIL_1]","logprobs":null}]}"#,
+        ),
+        (
+            Endpoint::Responses,
+            r#"{"output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"x@y.de","logprobs":[{"token":"x@"}]}]}]}"#,
+            r#"{"output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"[EMAIL_1]","logprobs":[]}]}]}"#,
+        ),
+        (
+            Endpoint::Messages,
+            r#"{"content":[{"type":"text","text":"x@y.de","citations":[{"type":"char_location","cited_text":"x@y.de"}]}]}"#,
+            r#"{"content":[{"type":"text","text":"[EMAIL_1]","citations":[{"type":"char_location","cited_text":"[EMAIL_1]"}]}]}"#,
+        ),
+    ] {
+        let guarded = Guarded::of([&[Arc::clone(&mail)], &[], &[]], endpoint).unwrap();
+        let mut watch = guarded.of_answer().unwrap();
+        let Ok(Done::Changed(out)) = look(&mut watch, guarded.looks(), Side::Output, answer) else { panic!("masked") };
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let kept = answer.replace("x@y.de", "nothing").replace("x@", "no");
+        assert!(matches!(look(&mut watch, guarded.looks(), Side::Output, &kept), Ok(Done::Same)));
+    }
+}
+
 #[test]
 fn services_say_where_in_characters() {
     let text = "héllo Jane";

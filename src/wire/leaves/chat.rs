@@ -11,7 +11,11 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
                 walk.next_turn();
                 message(walk, item);
             }),
-            "tools" | "functions" => value.items().for_each(|tool| description(walk, tool)),
+            "tools" | "functions" => value.items().for_each(|tool| walk.tool(tool)),
+            "prediction" => {
+                let contents = value.members().filter(|(name, _)| name == "content");
+                contents.for_each(|(_, content)| walk.text_or_parts(content, As::of(Who::Other)));
+            }
             _ => {}
         }
     }
@@ -22,18 +26,7 @@ pub(super) fn answer<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
     for choice in choices.flat_map(|(_, list)| list.items()) {
         walk.next_turn();
         let messages = choice.members().filter(|(name, _)| name == "message");
-        messages.for_each(|(_, it)| by_assistant(walk, it));
-    }
-}
-
-/// A tool's, wherever the kind of tool has it.
-fn description<'b>(walk: &mut Walk<'b>, tool: Node<'_, 'b>) {
-    for (name, value) in tool.members() {
-        match &*name {
-            "description" => walk.text(value, As::of(Who::ToolDescription)),
-            "function" | "custom" => walk.member_texts(value, "description", As::of(Who::ToolDescription)),
-            _ => {}
-        }
+        messages.for_each(|(_, it)| said(walk, it, Who::Assistant));
     }
 }
 
@@ -41,23 +34,24 @@ fn message<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     let role = it.word("role");
     let is = match role.as_deref() {
         Some("system" | "developer") => As::of(Who::System),
-        Some("user") => As::of(Who::User),
-        Some("assistant") => return by_assistant(walk, it),
+        Some("assistant") => return said(walk, it, Who::Assistant),
         Some("tool" | "function") => {
             let call = walk.answered(it.word("tool_call_id"), it.word("name"));
             As::result(Some(call), false)
         }
-        _ => return,
+        // Some servers know more roles, or any, and pass what they say to the model.
+        _ => return said(walk, it, Who::User),
     };
     let contents = it.members().filter(|(name, _)| name == "content");
     contents.for_each(|(_, content)| walk.text_or_parts(content, is));
 }
 
-fn by_assistant<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
+/// Whatever a message may hold.
+fn said<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
     for (name, value) in it.members() {
         match &*name {
-            "content" => content(walk, value),
-            "refusal" => walk.text(value, As::of(Who::Assistant)),
+            "content" => content(walk, value, who),
+            "refusal" => walk.text(value, As::of(who)),
             "reasoning_content" | "reasoning" => walk.text(value, As::of(Who::Reasoning)),
             "reasoning_details" => value.items().for_each(|item| {
                 walk.member_texts(item, "text", As::of(Who::Reasoning));
@@ -65,18 +59,23 @@ fn by_assistant<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
             }),
             "tool_calls" => value.items().for_each(|item| call(walk, item)),
             "function_call" => called(walk, None, value),
+            "audio" => walk.member_texts(value, "transcript", As::of(who)),
+            // Where an answer is from, and what Groq's own tools did for it.
+            "annotations" | "executed_tools" => walk.other_texts(value, Who::Other),
             _ => {}
         }
     }
 }
 
 /// Text, or parts: Mistral's models think in parts of the type `thinking`.
-fn content<'b>(walk: &mut Walk<'b>, value: Node<'_, 'b>) {
-    walk.text(value, As::of(Who::Assistant));
+fn content<'b>(walk: &mut Walk<'b>, value: Node<'_, 'b>, who: Who) {
+    walk.text(value, As::of(who));
+    walk.member_texts(value, "text", As::of(who));
     for part in value.items() {
+        walk.text(part, As::of(who));
         for (name, inner) in part.members() {
             match &*name {
-                "text" | "refusal" => walk.text(inner, As::of(Who::Assistant)),
+                "text" | "refusal" => walk.text(inner, As::of(who)),
                 "thinking" => walk.text_or_parts(inner, As::of(Who::Reasoning)),
                 _ => {}
             }

@@ -27,13 +27,18 @@ pub(super) fn answer<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
         walk.next_turn();
         let contents = candidate.members().filter(|(name, _)| name == "content");
         contents.for_each(|(_, value)| parts(walk, value, Who::Assistant));
+        // Where it is from, in the words of the pages and of the answer.
+        let sources = candidate
+            .members()
+            .filter(|(name, _)| matches!(&**name, "groundingMetadata" | "citationMetadata" | "urlContextMetadata"));
+        sources.for_each(|(_, value)| walk.other_texts(value, Who::Other));
     }
 }
 
 fn descriptions<'b>(walk: &mut Walk<'b>, tool: Node<'_, 'b>) {
     let lists = tool.members().filter(|(name, _)| matches!(&**name, "functionDeclarations" | "function_declarations"));
     for declared in lists.flat_map(|(_, list)| list.items()) {
-        walk.member_texts(declared, "description", As::of(Who::ToolDescription));
+        walk.tool(declared);
     }
 }
 
@@ -41,10 +46,9 @@ fn content<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     walk.next_turn();
     let role = it.word("role");
     match role.as_deref() {
-        None | Some("user" | "function" | "tool") => parts(walk, it, Who::User),
         Some("model") => parts(walk, it, Who::Assistant),
         Some("system") => parts(walk, it, Who::System),
-        Some(_) => {}
+        _ => parts(walk, it, Who::User),
     }
 }
 
@@ -65,11 +69,12 @@ fn part<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
             "functionCall" | "function_call" => {
                 let arguments = value.member("args");
                 let call = walk.call(value.word("id"), value.word("name"), arguments.map_or("", Node::raw));
-                arguments.into_iter().for_each(|it| walk.all_texts(it, As::arguments(call)));
+                arguments.into_iter().for_each(|it| walk.named_texts(it, As::arguments(call)));
             }
             "functionResponse" | "function_response" => response(walk, value),
             "executableCode" | "executable_code" => walk.member_texts(value, "code", As::of(who)),
             "codeExecutionResult" | "code_execution_result" => walk.member_texts(value, "output", As::of(who)),
+            "toolCall" | "tool_call" | "toolResponse" | "tool_response" => walk.other_texts(value, Who::Other),
             _ => {}
         }
     }
@@ -80,6 +85,6 @@ fn response<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     let call = walk.answered(it.word("id"), it.word("name"));
     for (_, value) in it.members().filter(|(name, _)| name == "response") {
         let failed = value.member("error").is_some_and(|error| !matches!(error.raw(), "null" | "false" | "\"\""));
-        walk.all_texts(value, As::result(Some(call), failed));
+        walk.named_texts(value, As::result(Some(call), failed));
     }
 }

@@ -12,9 +12,7 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
                 walk.next_turn();
                 message(walk, item);
             }),
-            "tools" => {
-                value.items().for_each(|tool| walk.member_texts(tool, "description", As::of(Who::ToolDescription)));
-            }
+            "tools" => value.items().for_each(|tool| walk.tool(tool)),
             _ => {}
         }
     }
@@ -29,10 +27,9 @@ pub(super) fn answer<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
 fn message<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     let role = it.word("role");
     let who = match role.as_deref() {
-        Some("user") => Who::User,
         Some("assistant") => Who::Assistant,
         Some("system") => Who::System,
-        _ => return,
+        _ => Who::User,
     };
     let contents = it.members().filter(|(name, _)| name == "content");
     contents.for_each(|(_, value)| content(walk, value, who));
@@ -46,13 +43,16 @@ fn content<'b>(walk: &mut Walk<'b>, value: Node<'_, 'b>, who: Who) {
 fn block<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
     let kind = it.word("type");
     match kind.as_deref() {
-        Some("text") => walk.member_texts(it, "text", As::of(who)),
+        Some("text") => {
+            walk.member_texts(it, "text", As::of(who));
+            member_others(walk, it, &["citations"]);
+        }
         Some("thinking") => walk.member_texts(it, "thinking", As::of(Who::Reasoning)),
         Some("tool_use" | "server_tool_use" | "mcp_tool_use") => {
             let arguments = it.member("input").map_or("", Node::raw);
             let call = walk.call(it.word("id"), it.word("name"), arguments);
             let inputs = it.members().filter(|(name, _)| name == "input");
-            inputs.for_each(|(_, input)| walk.all_texts(input, As::arguments(call)));
+            inputs.for_each(|(_, input)| walk.named_texts(input, As::arguments(call)));
         }
         Some("tool_result" | "mcp_tool_result") => {
             let call = walk.answered(it.word("tool_use_id"), None);
@@ -63,13 +63,21 @@ fn block<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
         Some("document") => {
             let sources = it.members().filter(|(name, _)| name == "source");
             sources.for_each(|(_, source)| document(walk, source, As::of(who)));
+            member_others(walk, it, &["title", "context"]);
         }
         Some("search_result") => {
             let contents = it.members().filter(|(name, _)| name == "content");
             contents.for_each(|(_, value)| walk.text_or_parts(value, As::of(who)));
+            member_others(walk, it, &["title", "source"]);
         }
-        _ => {}
+        Some("image") => {}
+        _ => walk.other_texts(it, Who::Other),
     }
+}
+
+fn member_others<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, names: &[&str]) {
+    let members = it.members().filter(|(name, _)| names.contains(&&**name));
+    members.for_each(|(_, value)| walk.other_texts(value, Who::Other));
 }
 
 /// What a tool gave back: text, or blocks, of which documents and search results hold texts too.
@@ -81,11 +89,14 @@ fn result<'b>(walk: &mut Walk<'b>, value: Node<'_, 'b>, is: As) {
             Some("text") => walk.member_texts(item, "text", is),
             Some("document") => {
                 item.member("source").into_iter().for_each(|source| document(walk, source, is));
+                member_others(walk, item, &["title", "context"]);
             }
             Some("search_result") => {
                 item.member("content").into_iter().for_each(|inner| walk.text_or_parts(inner, is));
+                member_others(walk, item, &["title", "source"]);
             }
-            _ => {}
+            Some("image") => {}
+            _ => walk.other_texts(item, Who::Other),
         }
     }
 }

@@ -4,7 +4,8 @@
 //! that clients speak, and needs all other bytes left as they are. So this finds the string literals
 //! in the body itself, and [`Edits`] puts others in their places; nothing is decoded to a form of its
 //! own and encoded again. One pass finds where values are (`tape`), one file a format says what they
-//! are. What has a shape that is not known is passed over: it is not a text, and nothing changes it.
+//! are. Of what has a shape that is not known all strings are texts of nobody's ([`Who::Other`]), but for those
+//! that are no texts by their names: only who has to see everything looks at them.
 //!
 //! Formats as in `wire/*/request`; the shapes of Codex (`local_shell_call`, `custom_tool_call`) as seen
 //! in July 2026.
@@ -18,6 +19,7 @@ mod cache;
 mod chat;
 mod edit;
 mod gemini;
+mod logprobs;
 mod messages;
 mod question;
 mod responses;
@@ -26,6 +28,7 @@ mod tools;
 
 pub use cache::cache_points;
 pub use edit::Edits;
+pub use logprobs::leave_out_logprobs;
 pub use question::question;
 pub use tools::{Declared, ToolLists, leave_out, tool_lists};
 
@@ -48,7 +51,10 @@ pub enum Who {
     Arguments,
     /// What the model thought. Often signed: whoever changes it has it refused.
     Reasoning,
+    /// Descriptions of tools and what their schemas say in words.
     ToolDescription,
+    /// What else has words: work of a provider's own tools, titles, citations, what nobody here knows.
+    Other,
 }
 
 /// A text: one string literal of the body.
@@ -114,9 +120,19 @@ pub struct Leaves<'b> {
 }
 
 impl<'b> Leaves<'b> {
-    /// Those of a request. Fails where the body is no JSON object or has more than a million values.
+    /// Those of a request, but for what lies deep in its tools and beside its conversation. Fails where the body is
+    /// no JSON object or has more than a million values.
     pub fn of_request(dialect: Dialect, body: &'b str) -> Result<Self, Fault> {
-        let tape = Tape::of(body, request_depth)?;
+        Self::down_to(dialect, body, request_depth)
+    }
+
+    /// All of a request, schemas of tools and predictions too.
+    pub fn of_whole_request(dialect: Dialect, body: &'b str) -> Result<Self, Fault> {
+        Self::down_to(dialect, body, whole_request_depth)
+    }
+
+    fn down_to(dialect: Dialect, body: &'b str, depth: tape::Depth) -> Result<Self, Fault> {
+        let tape = Tape::of(body, depth)?;
         let mut walk = Walk::default();
         match dialect {
             Dialect::OpenAiChat => chat::request(&mut walk, tape.root()),
@@ -157,6 +173,13 @@ fn request_depth(member: &str) -> u32 {
         // Down to a description, not into schemas.
         "tools" | "functions" => 5,
         _ => 0,
+    }
+}
+
+fn whole_request_depth(member: &str) -> u32 {
+    match member {
+        "tools" | "functions" | "prediction" | "prompt" => WHOLE,
+        other => request_depth(other),
     }
 }
 
@@ -235,14 +258,73 @@ impl<'b> Walk<'b> {
         node.members().for_each(|(_, value)| self.all_texts(value, is));
     }
 
+    /// The same with the names of members, which a model or a client makes up as it does the values. Where a value
+    /// is a result its names are not: nobody may shorten them.
+    fn named_texts(&mut self, node: Node<'_, 'b>, is: As) {
+        self.text(node, is);
+        node.items().for_each(|item| self.named_texts(item, is));
+        let who = if is.who == Who::ToolResult { Who::Other } else { is.who };
+        for (name, value) in node.named() {
+            self.text(name, As { who, ..is });
+            self.named_texts(value, is);
+        }
+    }
+
+    /// Every string inside of what nobody here knows, but for those that are no texts by their names.
+    fn other_texts(&mut self, node: Node<'_, 'b>, who: Who) {
+        // A file in its own address is none.
+        if !node.raw().starts_with("\"data:") {
+            self.text(node, As::of(who));
+        }
+        node.items().for_each(|item| self.other_texts(item, who));
+        let members = node.members().filter(|(name, _)| !is_opaque(name));
+        members.for_each(|(_, value)| self.other_texts(value, who));
+    }
+
+    /// What a schema says in words, wherever it does: the rest of it is for machines.
+    fn schema(&mut self, node: Node<'_, 'b>) {
+        let is = As::of(Who::ToolDescription);
+        node.items().for_each(|item| self.schema(item));
+        for (name, value) in node.members() {
+            match &*name {
+                "description" | "title" if value.is_string() => self.text(value, is),
+                "default" | "const" | "enum" | "example" | "examples" => self.all_texts(value, is),
+                _ => self.schema(value),
+            }
+        }
+    }
+
+    /// What a tool says of itself, whatever members its format has for that.
+    fn tool(&mut self, tool: Node<'_, 'b>) {
+        let is = As::of(Who::ToolDescription);
+        for (name, value) in tool.members() {
+            match &*name {
+                "description" => self.text(value, is),
+                "input_examples" => self.named_texts(value, is),
+                "input_schema"
+                | "parameters"
+                | "parametersJsonSchema"
+                | "parameters_json_schema"
+                | "response"
+                | "responseJsonSchema"
+                | "response_json_schema" => self.schema(value),
+                // A namespace has tools of its own, Chat Completions a member of the tool's kind.
+                "tools" => value.items().for_each(|inner| self.tool(inner)),
+                "function" | "custom" => self.tool(value),
+                _ => {}
+            }
+        }
+    }
+
     /// All members of that name, should it come twice.
     fn member_texts(&mut self, node: Node<'_, 'b>, name: &str, is: As) {
         node.members().filter(|(found, _)| found == name).for_each(|(_, value)| self.text(value, is));
     }
 
-    /// A string, or a list of parts with a `text`.
+    /// A string, or a list of parts with a `text`, or one such part.
     fn text_or_parts(&mut self, node: Node<'_, 'b>, is: As) {
         self.text(node, is);
+        self.member_texts(node, "text", is);
         for part in node.items() {
             self.text(part, is);
             self.member_texts(part, "text", is);
@@ -292,6 +374,28 @@ impl<'b> Walk<'b> {
             }
         }
     }
+}
+
+/// Names of what is no text: kinds, ids, files, and what only its provider can read.
+fn is_opaque(name: &str) -> bool {
+    const NAMES: [&str; 15] = [
+        "type",
+        "id",
+        "status",
+        "role",
+        "signature",
+        "thought_signature",
+        "thoughtSignature",
+        "data",
+        "file_data",
+        "image_url",
+        "encrypted_content",
+        "encrypted_index",
+        "encrypted_stdout",
+        "cache_control",
+        "caller",
+    ];
+    NAMES.contains(&name) || name.ends_with("_id") || name.ends_with("_ids")
 }
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
                 walk.text(value, As::of(Who::User));
             }
             "input" => items(walk, value),
-            "tools" => {
-                value.items().for_each(|tool| walk.member_texts(tool, "description", As::of(Who::ToolDescription)));
+            "tools" => value.items().for_each(|tool| walk.tool(tool)),
+            "prompt" => {
+                let variables = value.members().filter(|(name, _)| name == "variables");
+                variables.for_each(|(_, all)| walk.other_texts(all, Who::Other));
             }
             _ => {}
         }
@@ -61,21 +63,26 @@ fn item<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
             | "shell_call_output"
             | "apply_patch_call_output",
         ) => output(walk, it),
-        Some(_) => {}
+        // The picture itself is none.
+        Some("image_generation_call") => walk.member_texts(it, "revised_prompt", As::of(Who::Other)),
+        Some(_) => walk.other_texts(it, Who::Other),
     }
 }
 
 fn message<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     let role = it.word("role");
     let who = match role.as_deref() {
-        Some("user") => Who::User,
         Some("assistant") => Who::Assistant,
         Some("system" | "developer") => Who::System,
-        _ => return,
+        _ => Who::User,
     };
     for (_, content) in it.members().filter(|(name, _)| name == "content") {
         walk.text_or_parts(content, As::of(who));
-        content.items().for_each(|part| walk.member_texts(part, "refusal", As::of(who)));
+        for part in content.items() {
+            walk.member_texts(part, "refusal", As::of(who));
+            let notes = part.members().filter(|(name, _)| name == "annotations");
+            notes.for_each(|(_, note)| walk.other_texts(note, Who::Other));
+        }
     }
 }
 

@@ -198,11 +198,13 @@ impl<'t, 'b> Node<'t, 'b> {
 
     /// The members of an object. A name that comes twice is given twice.
     pub(super) fn members(self) -> impl Iterator<Item = (Cow<'b, str>, Self)> {
+        self.named().map(|(name, value)| (name.text().unwrap_or_default(), value))
+    }
+
+    /// The members of an object with their names as they stand in the body.
+    pub(super) fn named(self) -> impl Iterator<Item = (Self, Self)> {
         let mut inside = self.inside('{');
-        std::iter::from_fn(move || {
-            let (name, value) = (inside.next()?, inside.next()?);
-            Some((name.text().unwrap_or_default(), value))
-        })
+        std::iter::from_fn(move || Some((inside.next()?, inside.next()?)))
     }
 
     /// A member by its name: of several the last, as most readers have it.

@@ -4,7 +4,7 @@ use super::*;
 
 /// Who, what, of which call.
 fn seen(dialect: Dialect, body: &str) -> Vec<(Who, String, String)> {
-    told(body, &Leaves::of_request(dialect, body).unwrap())
+    told(body, &Leaves::of_whole_request(dialect, body).unwrap())
 }
 
 fn told(body: &str, found: &Leaves<'_>) -> Vec<(Who, String, String)> {
@@ -30,8 +30,11 @@ fn chat_has_texts_of_every_role() {
         {"role":"tool","tool_call_id":"c2","content":[{"type":"text","text":"done"}]},
         {"role":"tool","tool_call_id":"c1","content":"a\nb"},
         {"role":"tool","tool_call_id":"gone","content":"?"},
-        {"role":"stranger","content":"passed over"}],
-        "tools":[{"type":"function","function":{"name":"Bash","description":"runs","parameters":{"description":"no"}}}]}"#;
+        {"role":"stranger","content":"new","tool_calls":[{"function":{"name":"f","arguments":"x"}}]},
+        {"content":{"type":"text","text":"nobody's"}}],
+        "prediction":{"type":"content","content":[{"type":"text","text":"old"}]},
+        "tools":[{"type":"function","function":{"name":"Bash","description":"runs","parameters":{"type":"object",
+            "properties":{"description":{"type":"string","description":"words","enum":["a"]}}}}}]}"#;
     let list = [
         (Who::System, "be kind", ""),
         (Who::User, "look", ""),
@@ -41,11 +44,17 @@ fn chat_has_texts_of_every_role() {
         (Who::ToolResult, "done", "patch"),
         (Who::ToolResult, "a\nb", "Bash"),
         (Who::ToolResult, "?", ""),
+        (Who::User, "new", ""),
+        (Who::Arguments, "x", "f"),
+        (Who::User, "nobody's", ""),
+        (Who::Other, "old", ""),
         (Who::ToolDescription, "runs", ""),
+        (Who::ToolDescription, "words", ""),
+        (Who::ToolDescription, "a", ""),
     ];
     assert_eq!(seen(Dialect::OpenAiChat, body), expected(&list));
     let found = Leaves::of_request(Dialect::OpenAiChat, body).unwrap();
-    assert_eq!(found.turns, 7);
+    assert_eq!(found.turns, 8);
     assert_eq!(found.leaves[5].turn, Some(3));
     assert_eq!(found.call_of(&found.leaves[6]).unwrap().arguments_text(), r#"{"command":"ls"}"#);
     assert_eq!(found.call_of(&found.leaves[7]).unwrap().id, "gone");
@@ -58,24 +67,35 @@ fn messages_have_blocks() {
         {"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"zz"},
             {"type":"tool_use","id":"t1","name":"Bash","input":{"command":"false","deep":{"er":["x"]}}}]},
         {"role":"user","content":[
-            {"type":"tool_result","tool_use_id":"t1","is_error":true,"content":[{"type":"text","text":"bad"},{"type":"tool_reference","text":"no"}]},
-            {"type":"document","source":{"type":"text","data":"doc"}},
-            {"type":"unknown","text":"passed over"},{"text":"now","type":"text"}]}],
-        "tools":[{"name":"Bash","description":"runs","input_schema":{"type":"object"}}]}"#;
+            {"type":"tool_result","tool_use_id":"t1","is_error":true,"content":[{"type":"text","text":"bad"},{"type":"tool_reference","tool_name":"odd"}]},
+            {"type":"document","title":"name","source":{"type":"text","data":"doc"}},
+            {"type":"image","source":{"type":"url","url":"https://p"}},{"type":"redacted_thinking","data":"zz"},
+            {"type":"unknown","text":"new","source":{"url":"data:,x","file_id":"f"}},{"text":"now","type":"text"}]},
+        {"content":"nobody's"}],
+        "tools":[{"name":"Bash","description":"runs","input_schema":{"type":"object"},"input_examples":[{"command":"ls"}]}]}"#;
     let list = [
         (Who::Instructions, "sys", ""),
         (Who::User, "hi", ""),
         (Who::Reasoning, "t", ""),
+        (Who::Arguments, "command", "Bash"),
         (Who::Arguments, "false", "Bash"),
+        (Who::Arguments, "deep", "Bash"),
+        (Who::Arguments, "er", "Bash"),
         (Who::Arguments, "x", "Bash"),
         (Who::ToolResult, "bad", "Bash"),
+        (Who::Other, "odd", ""),
+        (Who::Other, "name", ""),
         (Who::User, "doc", ""),
+        (Who::Other, "new", ""),
         (Who::User, "now", ""),
+        (Who::User, "nobody's", ""),
         (Who::ToolDescription, "runs", ""),
+        (Who::ToolDescription, "command", ""),
+        (Who::ToolDescription, "ls", ""),
     ];
     assert_eq!(seen(Dialect::Anthropic, body), expected(&list));
     let found = Leaves::of_request(Dialect::Anthropic, body).unwrap();
-    assert!(found.leaves[5].is_error);
+    assert!(found.leaves[8].is_error);
     assert_eq!(found.calls[0].arguments, r#"{"command":"false","deep":{"er":["x"]}}"#);
 }
 
@@ -93,8 +113,16 @@ fn responses_have_items_of_many_kinds() {
         {"type":"shell_call","call_id":"s","action":{"commands":["false"]}},
         {"type":"shell_call_output","call_id":"s","output":[{"stdout":"o","stderr":"e","outcome":{"type":"exit","exit_code":1}}]},
         {"type":"item_reference","id":"x"},
-        {"type":"message","role":"assistant","content":[{"type":"output_text","text":"done"},{"type":"refusal","refusal":"no"}]}],
-        "tools":[{"type":"function","name":"shell","description":"runs"}]}"#;
+        {"type":"code_interpreter_call","id":"i","code":"1+1","outputs":[{"type":"logs","logs":"2"}]},
+        {"type":"file_search_call","queries":["q"],"results":[{"file_id":"f","text":"found"}],"status":"completed"},
+        {"type":"mcp_approval_request","id":"m","arguments":"{}"},
+        {"type":"image_generation_call","result":"zz","revised_prompt":"cat"},
+        {"type":"message","role":"tool","content":"given"},
+        {"content":"nobody's"},
+        {"type":"message","role":"assistant","content":[{"type":"output_text","text":"done","annotations":[{"type":"url_citation","title":"page"}]},{"type":"refusal","refusal":"no"}]}],
+        "prompt":{"id":"p","variables":{"who":"me"}},
+        "tools":[{"type":"function","name":"shell","description":"runs"},
+            {"type":"namespace","name":"n","description":"many","tools":[{"type":"function","name":"g","description":"one"}]}]}"#;
     let list = [
         (Who::Instructions, "be brief", ""),
         (Who::User, "go", ""),
@@ -110,9 +138,21 @@ fn responses_have_items_of_many_kinds() {
         (Who::Arguments, "false", "shell"),
         (Who::ToolResult, "o", "shell"),
         (Who::ToolResult, "e", "shell"),
+        (Who::Other, "1+1", ""),
+        (Who::Other, "2", ""),
+        (Who::Other, "q", ""),
+        (Who::Other, "found", ""),
+        (Who::Other, "{}", ""),
+        (Who::Other, "cat", ""),
+        (Who::User, "given", ""),
+        (Who::User, "nobody's", ""),
         (Who::Assistant, "done", ""),
+        (Who::Other, "page", ""),
         (Who::Assistant, "no", ""),
+        (Who::Other, "me", ""),
         (Who::ToolDescription, "runs", ""),
+        (Who::ToolDescription, "many", ""),
+        (Who::ToolDescription, "one", ""),
     ];
     assert_eq!(seen(Dialect::Responses, body), expected(&list));
     let found = Leaves::of_request(Dialect::Responses, body).unwrap();
@@ -134,9 +174,13 @@ fn gemini_results_answer_calls_by_name_and_order() {
         (Who::Instructions, "sys", ""),
         (Who::User, "go", ""),
         (Who::Reasoning, "hm", ""),
+        (Who::Arguments, "cmd", "run"),
         (Who::Arguments, "a", "run"),
+        (Who::Arguments, "cmd", "run"),
         (Who::Arguments, "b", "run"),
+        (Who::Other, "output", "run"),
         (Who::ToolResult, "of a", "run"),
+        (Who::Other, "error", "run"),
         (Who::ToolResult, "of b", "run"),
         (Who::ToolDescription, "runs", ""),
     ];
@@ -156,7 +200,8 @@ fn ids_and_names_may_be_mixed() {
             {"functionResponse":{"name":"f","response":{"output":"y"}}},
             {"functionResponse":{"name":"f","response":{"output":"z"}}}]}]}"#;
     let found = Leaves::of_request(Dialect::Gemini, body).unwrap();
-    assert_eq!(found.leaves.iter().map(|leaf| leaf.call).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
+    let results = found.leaves.iter().filter(|leaf| leaf.who == Who::ToolResult);
+    assert_eq!(results.map(|leaf| leaf.call).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
 }
 
 /// What a filter must see, however its members are spelt and however often.
@@ -172,15 +217,18 @@ fn answers_have_texts_too() {
     let chat = r#"{"choices":[{"message":{"role":"assistant","content":"hi","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}}]}"#;
     let found = Leaves::of_answer(Dialect::OpenAiChat, chat).unwrap();
     assert_eq!(told(chat, &found), expected(&[(Who::Assistant, "hi", ""), (Who::Arguments, "{}", "f")]));
-    let messages = r#"{"content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"x"}],"role":"assistant"}"#;
+    let messages = r#"{"content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"x","citations":[{"type":"char_location","cited_text":"y"}]}],"role":"assistant"}"#;
     let found = Leaves::of_answer(Dialect::Anthropic, messages).unwrap();
-    assert_eq!(told(messages, &found), expected(&[(Who::Reasoning, "t", ""), (Who::Assistant, "x", "")]));
+    assert_eq!(
+        told(messages, &found),
+        expected(&[(Who::Reasoning, "t", ""), (Who::Assistant, "x", ""), (Who::Other, "y", "")])
+    );
     let items = r#"{"output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"x"}]}]}"#;
     let found = Leaves::of_answer(Dialect::Responses, items).unwrap();
     assert_eq!(told(items, &found), expected(&[(Who::Assistant, "x", "")]));
-    let gemini = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"x"}]}}]}"#;
+    let gemini = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"x"}]},"groundingMetadata":{"webSearchQueries":["q"]}}]}"#;
     let found = Leaves::of_answer(Dialect::Gemini, gemini).unwrap();
-    assert_eq!(told(gemini, &found), expected(&[(Who::Assistant, "x", "")]));
+    assert_eq!(told(gemini, &found), expected(&[(Who::Assistant, "x", ""), (Who::Other, "q", "")]));
 }
 
 #[test]
@@ -263,5 +311,6 @@ fn many_calls_of_one_name_are_matched_in_order() {
     let body =
         format!(r#"{{"contents":[{{"role":"model","parts":[{calls}]}},{{"role":"user","parts":[{results}]}}]}}"#);
     let found = Leaves::of_request(Dialect::Gemini, &body).unwrap();
-    assert!(found.leaves.iter().enumerate().all(|(at, leaf)| leaf.call == Some(at)));
+    let results = found.leaves.iter().filter(|leaf| leaf.who == Who::ToolResult);
+    assert!(results.enumerate().all(|(at, leaf)| leaf.call == Some(at)));
 }

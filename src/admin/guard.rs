@@ -127,7 +127,13 @@ fn of_this_machine(headers: &HeaderMap) -> bool {
     let numeric = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
     let own_page =
         matches!(text(header::HeaderName::from_static("sec-fetch-site")), None | Some("none" | "same-origin"));
-    own_page && (numeric || host.eq_ignore_ascii_case("localhost"))
+    // Browsers say where a change comes from also where they say nothing else of it.
+    let names_host = |origin: &header::HeaderValue| {
+        let shown = text(header::HOST).zip(origin.to_str().ok().and_then(|origin| origin.split_once("://")));
+        shown.is_some_and(|(host, (_, authority))| authority.eq_ignore_ascii_case(host))
+    };
+    let own_origin = headers.get_all(header::ORIGIN).iter().all(names_host);
+    own_page && own_origin && (numeric || host.eq_ignore_ascii_case("localhost"))
 }
 
 /// A cookie comes along by itself, so a page of another site must not make use of it. Another site's page

@@ -443,6 +443,15 @@ fn without_a_token_pages_and_foreign_names_get_nothing() {
     }
     assert_eq!(config(&[("host", "127.0.0.1"), ("sec-fetch-site", "same-origin")]), 200);
     assert_eq!(config(&[("host", "evil.example:8081")]), 403);
+    for (origin, status) in [
+        ("http://127.0.0.1:8081", 200),
+        ("https://evil.example", 403),
+        ("http://127.0.0.1", 403),
+        ("null", 403),
+        ("", 403),
+    ] {
+        assert_eq!(config(&[("host", "127.0.0.1:8081"), ("origin", origin)]), status, "{origin}");
+    }
     assert_eq!(get(&admin, "/livez", &[("host", "evil.example")]).0, 200);
 }
 

@@ -307,7 +307,8 @@ pub(super) fn keep(gateway: &Gateway, x: &mut Exchange, leg: &Leg) {
     let Some(attempt) = &mut x.attempt else { return };
     let Some(Cached::Miss(writing)) = &mut attempt.cached else { return };
     let Some(writing) = writing.take() else { return };
-    let is_good = |status: StatusCode| status == 200 && attempt.answer.error().is_none() && !is_wrong;
+    let is_whole = attempt.answer.error().is_none() && !attempt.answer.is_unfinished();
+    let is_good = |status: StatusCode| status == 200 && is_whole && !is_wrong;
     let Some(head) = leg.head().filter(|head| is_good(head.status)) else {
         return writing.unfit();
     };

@@ -88,12 +88,17 @@ impl Edge {
 
 /// Finds out which tools the request has; none for most.
 pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
-    let Some(settings) = settings(x).cloned() else { return Ok(()) };
     let (Some(parsed), Some(caller)) = (&x.parsed, &x.caller) else { return Ok(()) };
     if x.endpoint.and_then(Endpoint::generation).is_none() {
         return Ok(());
     }
     let asked = asked(headers, &Envelope::restore(&x.body, &parsed.outline))?;
+    let Some(settings) = settings(x).cloned() else {
+        return match asked.unwrap_or_default().first() {
+            Some(name) => Err(unknown(name)),
+            None => Ok(()),
+        };
+    };
     let is_kept = kept::may_be_in(&x.body);
     if asked.is_none() && !settings.always && !is_kept {
         return Ok(());
@@ -107,8 +112,8 @@ pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
     let mut tools = x.live.tools.offered(&settings).await;
     match &asked {
         Some(names) => {
-            if let Some(unknown) = names.iter().find(|name| !tools.iter().any(|tool| is_named(tool, name))) {
-                return Err(Error::invalid(MEMBER, format!("there is no tool `{unknown}` for this key")));
+            if let Some(name) = names.iter().find(|name| !tools.iter().any(|tool| is_named(tool, name))) {
+                return Err(unknown(name));
             }
             tools.retain(|tool| names.iter().any(|name| is_named(tool, name)));
         }
@@ -134,6 +139,10 @@ pub(super) async fn open(x: &mut Exchange, headers: &HeaderMap) -> Result<()> {
         executed: Vec::new(),
     }));
     Ok(())
+}
+
+fn unknown(name: &str) -> Error {
+    Error::invalid(MEMBER, format!("there is no tool `{name}` for this key"))
 }
 
 pub(super) fn settings(x: &Exchange) -> Option<&Arc<EdgeTools>> {

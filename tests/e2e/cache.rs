@@ -368,6 +368,35 @@ fn what_is_too_long_is_not_kept_and_nobody_waits_for_it() {
 }
 
 #[test]
+fn half_an_answer_is_not_given_again() {
+    let upstream = Upstream::start(|request, conn| {
+        let mut answer = chat_answer("half");
+        let cancelled = json!({"id": "r", "object": "response", "status": "cancelled", "output": [], "model": "m"});
+        match request.path.ends_with("/responses") {
+            true => conn.json(200, &cancelled.to_string()),
+            false => {
+                let mut whole: Value = serde_json::from_str(&answer).unwrap();
+                whole["choices"][0]["finish_reason"] = json!("error");
+                whole["choices"][0]["error"] = json!({"code": 502, "message": "gone"});
+                answer = whole.to_string();
+                conn.json(200, &answer);
+            }
+        }
+    });
+    let gateway = gateway(&upstream, "    cache: {}");
+    let responses = json!({"model": MODEL, "input": "hi", "temperature": 0, "store": false});
+    for (path, body, status) in [(CHAT, question(), 502), ("/v1/responses", responses, 200)] {
+        for _ in 0..2 {
+            let answer = gateway.post(path, &body);
+            assert_eq!(answer.status(), status, "{}", answer.text());
+            assert_ne!(answer.head.header("x-weir-cache"), "hit");
+        }
+    }
+    assert_eq!(upstream.requests().len(), 4);
+    assert_eq!(gateway.metric("weir_cache_entries", &[]), 0.0);
+}
+
+#[test]
 fn who_waits_goes_by_himself_when_his_time_is_up() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());

@@ -13,6 +13,21 @@ pub(super) const NEGATIONS: &[&str] = &[
     "non", "senza", "mai", "não", "sem", "nem", "niet", "geen", "nooit", "zonder", // Italian, Portuguese, Dutch
 ];
 
+/// Stand between a word that says no and what it denies.
+pub(super) const LINKS: &[&str] = &[
+    "i", "you", "we", "he", "she", "it", "they", "me", "us", "him", "her", "them", "my", "your", "our", "his", "its",
+    "their", "a", "an", "the", "any", "this", "that", "these", "those", "there", "to", "be", "been", "being", "is",
+    "am", "are", "was", "were", "have", "has", "had", "do", "does", "did", "will", "would", "can", "could", "should",
+    "may", "able", "possible", "allowed", "for", "of", "and", "or", "just", "really", // English
+    "ich", "du", "er", "sie", "es", "wir", "ihr", "man", "mich", "mir", "mein", "meine", "meinen", "der", "die", "das",
+    "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "zu", "ist", "sind", "kann", "können", "und",
+    "oder", // German
+    "je", "tu", "il", "elle", "on", "nous", "vous", "ils", "elles", "le", "la", "les", "un", "une", "de", "du", "des",
+    "mon", "ma", "mes", "est", "sont", "peux", "peut", "et", "ou", // French
+    "yo", "tú", "él", "ella", "el", "los", "las", "una", "unos", "unas", "mi", "mis", "es", "son", "puedo", "puede",
+    "se", "y", "o", // Spanish
+];
+
 /// Words of one line mean one thing, and that is not what another line says. Of two opposites one is enough:
 /// who does not say it says the other, or something else.
 pub(super) const SIDES: &[&[&str]] = &[

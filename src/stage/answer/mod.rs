@@ -373,6 +373,11 @@ impl Answer {
         }
     }
 
+    /// Whether a whole answer says that it is not complete, beyond what a bound on tokens cut.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(&self.mode, Mode::Whole(whole) if whole.is_unfinished)
+    }
+
     /// The tier the answer says it was served in.
     pub fn service_tier(&self) -> Option<&str> {
         match &self.mode {

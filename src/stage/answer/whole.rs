@@ -42,6 +42,8 @@ pub(super) struct Whole {
     pub(super) usage: Option<(Usage, UsageSource)>,
     pub(super) service_tier: Option<String>,
     pub(super) model: Option<String>,
+    /// Its provider has not said all of it: it was given up, or goes on elsewhere.
+    pub(super) is_unfinished: bool,
 }
 
 /// Guards that look at it, and what a refusal in its place needs to know.
@@ -134,6 +136,7 @@ impl Whole {
             usage: None,
             service_tier: None,
             model: None,
+            is_unfinished: false,
         }
     }
 
@@ -160,6 +163,7 @@ impl Whole {
         });
         let (text, seen) = seen.inspect_err(|_| self.unread_tokens = self.written_tokens(&body))?;
         if let Some(error) = seen.error {
+            self.usage = seen.usage.map(|usage| (usage, UsageSource::Reported));
             return Err(error);
         }
         if self.endpoint.is_count() {
@@ -175,6 +179,7 @@ impl Whole {
             None => (self.estimate(text), UsageSource::Estimated),
         });
         (self.service_tier, self.model) = (seen.service_tier, seen.model);
+        self.is_unfinished = self.dialect == Dialect::Responses && wire::responses::response::is_unfinished(text);
         if let Some(turned) = turned {
             return Ok(Bytes::from(turned));
         }

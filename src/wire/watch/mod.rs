@@ -296,6 +296,13 @@ impl Eye {
         if frame.name == "error" || glance.names_error && has_error(data) {
             return self.error(data);
         }
+        if (glance.finished > 0 || glance.names_error)
+            && let Some(error) = breaks_off(data)
+        {
+            self.chat_usage(data);
+            self.progress.fail(error);
+            return Verdict::Opening;
+        }
         self.progress.output += glance.text;
         self.progress.has_content |= !glance.text.is_empty() || glance.has_part;
         if glance.finished > 0 {
@@ -474,6 +481,11 @@ fn has_error(data: &str) -> bool {
     scan::member(data, "error").is_some_and(says_error)
 }
 
+/// The error that a choice has in place of an end.
+fn breaks_off(data: &str) -> Option<Error> {
+    scan::member(data, "choices").and_then(openai_chat::response::broken)
+}
+
 fn says_error(error: &str) -> bool {
     !matches!(error, "null" | "\"\"" | "{}" | "false")
 }
@@ -540,6 +552,8 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
     };
     let is_error = error.is_some_and(says_error) || object == Some("\"error\"");
     let error = (usage.is_none() && is_error).then(|| decode_error_event(dialect, body));
+    // One that broke off half-way may have been counted all the same.
+    let error = error.or_else(|| if dialect == Dialect::OpenAiChat { breaks_off(body) } else { None });
     // Anthropic names it beside its counts, OpenAI beside the answer.
     let service_tier = match dialect {
         Dialect::Gemini => super::gemini::usage::tier_in_body(body),

@@ -186,6 +186,39 @@ fn a_whole_answer_is_read_without_building() {
     }
 }
 
+/// OpenRouter and others say so in the choice, and count what was used all the same.
+#[test]
+fn a_choice_that_broke_off_is_no_answer() {
+    let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}"#;
+    for (choice, message) in [
+        (r#"{"message":{"content":"half"},"finish_reason":"error","error":{"code":502,"message":"gone"}}"#, "gone"),
+        (r#"{"message":{"content":"half"},"error":{"code":502,"message":"gone"}}"#, "gone"),
+        (r#"{"message":{"content":"half"},"finish_reason":"error"}"#, ""),
+    ] {
+        let body =
+            format!(r#"{{"choices":[{{"message":{{"content":"a"}},"finish_reason":"stop"}},{choice}],{usage}}}"#);
+        let it = whole(Dialect::OpenAiChat, &body, &Quirks::NONE).unwrap();
+        let error = it.error.unwrap();
+        assert!(error.status() == 502 && error.public().contains(message), "{error:?}");
+        assert_eq!(it.usage.unwrap().total_tokens(), 8);
+        let begin = r#"{"choices":[{"index":0,"delta":{"content":"ha"}}]}"#;
+        let end =
+            format!(r#"{{"choices":[{}],{usage}}}"#, choice.replace("message\":{\"content", "delta\":{\"content"));
+        let (out, it) = watch("chat", format!("data: {begin}\n\ndata: {end}\n\ndata: [DONE]\n\n").as_bytes(), false, 1);
+        assert!(it.progress().ending.as_ref().and_then(Ending::error).is_some(), "{out}");
+        assert_eq!(it.progress().usage.unwrap().total_tokens(), 8);
+        assert!(out.contains(&end), "{out}");
+    }
+    for fine in [
+        r#"{"message":{"content":"\"error\""},"finish_reason":"stop","error":null}"#,
+        r#"{"message":{"content":"a"},"finish_reason":"eos","error":{}}"#,
+    ] {
+        let body = format!(r#"{{"choices":[{fine}]}}"#);
+        let error = whole(Dialect::OpenAiChat, &body, &Quirks::NONE).unwrap().error;
+        assert_eq!(error.is_some(), fine.contains("{}"), "{fine}");
+    }
+}
+
 #[test]
 fn the_model_that_an_answer_names_is_seen() {
     let long = format!(r#"{{"model":"{}"}}"#, "x".repeat(MOST_NAME_BYTES + 1));

@@ -4,13 +4,14 @@
 //! cheapest" is about the same as "which plan is the dearest". So what turns one question into another is
 //! taken out of a text here and becomes a part of what it is found by: numbers, dates, units, words that say
 //! no, opposites, whom or what is asked for (who, when, where, why, how many), quoted texts, code,
-//! addresses, identifiers, names. Two texts that differ in any of these are never compared.
+//! addresses, identifiers, names. Two texts that differ in any of these are never compared, nor do two that say them
+//! in another order (from Paris to Rome, from Rome to Paris) or that deny something else (with no, without).
 //!
 //! It errs on one side: where it takes something for a name that is none, an answer is not found that could
 //! have been. What it cannot see are names in small letters, and nothing is seen in scripts that it does not
 //! know: there is no way to find out whether such texts agree, so there are no facts of them.
 
-use super::words::{NEGATIONS, SIDES, STARTERS};
+use super::words::{LINKS, NEGATIONS, SIDES, STARTERS};
 
 /// Shorter words have no forms: `me` is not one of `men`.
 const SHORTEST_VERB: usize = 3;
@@ -19,7 +20,8 @@ const SHORTEST_VERB: usize = 3;
 const QUOTES: [(&str, &str); 9] =
     [("```", "```"), ("`", "`"), ("\"", "\""), ("“", "”"), ("„", "“"), ("«", "»"), ("»", "«"), ("‹", "›"), ("'", "'")];
 
-/// Of a text, in one order. `None`: it is in no script whose words are known.
+/// Of a text: what it is about in its order, then what is said of that in its order, then what it denies.
+/// `None`: it is in no script whose words are known.
 pub fn facts(text: &str) -> Option<Vec<String>> {
     if text.chars().any(|c| c.is_alphabetic() && !is_latin(c)) {
         return None;
@@ -27,16 +29,53 @@ pub fn facts(text: &str) -> Option<Vec<String>> {
     let mut facts = Vec::new();
     let text = take_quoted(&text.replace(['’', '‘'], "'"), &mut facts);
     let (mut begins, mut is_counted) = (true, false);
+    // A word that says no, in wait for what it denies.
+    let mut denies = None;
     for piece in text.split_whitespace() {
         let word = piece.trim_matches(is_edge);
-        if !word.is_empty() {
+        let known = facts.len();
+        if word.is_empty() {
+            facts.extend(is_comparison(piece).then(|| format!("={piece}")));
+        } else {
             look(word, begins, is_counted, &mut facts);
+        }
+        let small = word.to_lowercase();
+        if facts.get(known..).is_some_and(|new| new.iter().any(|fact| fact == NO)) {
+            denies = facts.len().checked_sub(1);
+        } else if !small.is_empty() && !LINKS.contains(&&*small) {
+            let denial = denies.take().and_then(|at| facts.get_mut::<usize>(at));
+            denial.into_iter().for_each(|fact| fact.push_str(&small));
+        }
+        if piece.ends_with(['.', '!', '?', ':', ';']) {
+            denies = None;
         }
         is_counted = word.ends_with(|c: char| c.is_ascii_digit());
         begins = piece.ends_with(['.', '!', '?', ':', ';', '-']) || (begins && word.is_empty());
     }
-    facts.sort_unstable();
-    Some(facts)
+    let (mut denials, facts): (Vec<_>, Vec<_>) = facts.into_iter().partition(|fact| fact.starts_with(NO));
+    denials.sort_unstable();
+    let (mut all, said): (Vec<_>, Vec<_>) = facts.into_iter().partition(|fact| is_thing(fact));
+    all.extend(said);
+    all.extend(denials);
+    Some(all)
+}
+
+/// What a word that says no is, before that which it denies.
+const NO: &str = "!";
+
+/// Whether a fact is one of those that a text is about: numbers, also in words, names, quotes, identifiers.
+fn is_thing(fact: &str) -> bool {
+    let is_number = |line: &[&str]| line.iter().any(|word| word.bytes().all(|b| b.is_ascii_digit()));
+    match fact.strip_prefix('~') {
+        Some(side) => side.parse::<usize>().ok().and_then(|at| SIDES.get(at)).is_some_and(|line| is_number(line)),
+        None => true,
+    }
+}
+
+/// A sign that stands alone between two things and says which is which.
+fn is_comparison(piece: &str) -> bool {
+    piece.chars().all(|c| matches!(c, '<' | '>' | '=' | '!' | '≤' | '≥' | '≠' | '*' | '×' | '÷' | '^'))
+        && !piece.chars().all(|c| c == '!')
 }
 
 /// With all that Europe writes on top of its letters.
@@ -83,7 +122,7 @@ fn look(word: &str, begins: bool, is_counted: bool, facts: &mut Vec<String>) {
         return facts.push(format!("~{side}"));
     }
     if is_negation(&small) {
-        return facts.push("!".to_owned());
+        return facts.push(NO.to_owned());
     }
     if word.contains(|c: char| c.is_ascii_digit()) {
         return number(&small, facts);
@@ -94,10 +133,10 @@ fn look(word: &str, begins: bool, is_counted: bool, facts: &mut Vec<String>) {
     // What is joined is looked at in its parts too: `non-smoking`, `qu'il n'est`.
     let parts = || small.split(['-', '\'', '/']).filter(|part| !part.is_empty());
     if parts().nth(1).is_some() {
-        for part in parts() {
+        for (at, part) in parts().enumerate() {
             match side(part).filter(|_| part.len() > 1) {
                 Some(side) => facts.push(format!("~{side}")),
-                None if is_negation(part) => facts.push("!".to_owned()),
+                None if is_negation(part) => facts.push(format!("{NO}{}", parts().nth(at + 1).unwrap_or_default())),
                 None => {}
             }
         }
@@ -139,7 +178,7 @@ fn number(word: &str, facts: &mut Vec<String>) {
     };
     match side(unit) {
         Some(unit) if digits.starts_with(|c: char| c.is_ascii_digit()) => {
-            facts.extend([format!("~{unit}"), number_itself(digits)]);
+            facts.extend([number_itself(digits), format!("~{unit}")]);
         }
         _ if unit.is_empty() => facts.push(number_itself(digits)),
         _ => facts.push(format!("#{word}")),

@@ -8,6 +8,7 @@ use crate::wire::json::{self, Json, Raw, Str};
 use super::super::shape::{self, Piece};
 use super::super::{error, finish, usage};
 use crate::wire::lenient::{count, filled, is_array, is_object, items, read, text};
+use crate::wire::scan;
 
 /// Padding, and what only the provider's own accounting reads: of no use to any client.
 const NOISE: &[&str] = &["obfuscation", "p", "padding", "name", "token_ids", "prompt_token_ids"];
@@ -37,6 +38,22 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
         rest: completion.rest.into_iter().filter(|(name, _)| !NOISE.contains(&&**name)).collect(),
         id,
     })
+}
+
+/// The error with which one of a whole answer's choices broke off, which nobody has decoded.
+pub fn broken(choices: &str) -> Option<Error> {
+    let list = json::parse::<Vec<Json<'_>>>(choices).unwrap_or_default();
+    let suspect = |raw: &&Json<'_>| {
+        let [error, reason] = scan::several(raw.get(), ["error", "finish_reason"]);
+        error.is_some_and(|error| error != "null") || reason.is_some_and(|reason| !is_usual(reason))
+    };
+    let is_broken = |raw: &Json<'_>| read::<shape::Choice<'_>>(Some(*raw)).is_some_and(|choice| choice.is_error());
+    list.iter().filter(suspect).find(|raw| is_broken(raw)).map(|raw| error::decode_in_band(raw.get()))
+}
+
+/// What most answers end with needs no second look.
+fn is_usual(reason: &str) -> bool {
+    matches!(reason, "null" | "\"stop\"" | "\"length\"" | "\"tool_calls\"" | "\"content_filter\"")
 }
 
 fn choice<'a>(raw: Json<'a>, place: usize, seed: &str) -> Result<Choice<'a>> {

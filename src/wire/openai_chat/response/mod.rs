@@ -5,7 +5,7 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
-pub use decode::decode;
+pub use decode::{broken, decode};
 pub(in crate::wire) use encode::Source;
 pub use encode::encode;
 pub(in crate::wire) use encode::known_tier;

@@ -7,6 +7,7 @@ use crate::wire::Quirks;
 use crate::wire::ir::{Arguments, At, Choice, Part, PartKind, Response, Stop, StopReason};
 use crate::wire::json::{self, Json, Raw, Str};
 use crate::wire::lenient::{Value, count, filled, is_object, items, read, text};
+use crate::wire::scan;
 use crate::wire_object;
 
 wire_object! {
@@ -50,6 +51,12 @@ wire_object! {
         annotations: Raw<'a>,
         logprobs: Raw<'a>,
     }
+}
+
+/// Whether a whole answer was given up, or is still being made: none to give again.
+pub fn is_unfinished(body: &str) -> bool {
+    let status = scan::member(body, "status").and_then(Str::from_raw);
+    status.is_some_and(|status| ["cancelled", "failed", "in_progress", "queued"].iter().any(|word| status.is(word)))
 }
 
 /// Reads a whole answer; one that failed is an error.

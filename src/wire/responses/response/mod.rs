@@ -6,7 +6,7 @@ pub(super) mod item;
 #[cfg(test)]
 mod tests;
 
-pub use decode::decode;
 pub(super) use decode::{Item, call_id, name, parts_of, stop_of, thought};
+pub use decode::{decode, is_unfinished};
 pub use encode::encode;
 pub(super) use encode::{Head, Status, is_cut, status_of};

@@ -91,7 +91,9 @@ fn addresses_that_other_formats_cite_are_annotations() {
 fn failed_answers_are_errors_and_incomplete_ones_are_not() {
     let failed = r#"{"id":"r","status":"failed","error":{"code":"server_error","message":"broke"},"output":[]}"#;
     assert_eq!(decode(failed, &Quirks::NONE).unwrap_err().public(), "broke");
+    assert!(is_unfinished(failed) && is_unfinished(r#"{"status":"cancelled","output":[]}"#));
     let cut = r#"{"id":"r","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[]}"#;
     let stop = decode(cut, &Quirks::NONE).unwrap().choices.remove(0).stop.unwrap();
     assert_eq!(stop.reason, StopReason::MaxTokens);
+    assert!(!is_unfinished(cut) && !is_unfinished(r#"{"output":[{"status":"cancelled"}],"status":"completed"}"#));
 }

@@ -88,7 +88,17 @@ fn wanted(asked: &Asked<'_>) -> Result<Wanted, String> {
 fn tenant(asked: &Asked<'_>, tenant: Option<String>, key: Option<&str>) -> Result<String, String> {
     let runtime = asked.backend.runtime();
     match (tenant, key) {
-        (Some(tenant), _) if runtime.tenants.iter().any(|known| known.id == tenant) => Ok(tenant),
+        (Some(tenant), key) if runtime.tenants.iter().any(|known| known.id == tenant) => {
+            let configured = runtime.keys.values().filter(|known| Some(&*known.id) == key);
+            let stored = asked.backend.stored_keys();
+            let stored = stored.iter().filter(|held| Some(&*held.row.id) == key).map(|held| &held.row.tenant);
+            let mut owners = configured.map(|known| &known.tenant.id).chain(stored).peekable();
+            // Keys of tokens are on no list.
+            match owners.peek().is_none() || owners.any(|owner| *owner == tenant) {
+                true => Ok(tenant),
+                false => Err(format!("`key`: that key is not of the tenant `{tenant}`")),
+            }
+        }
         (Some(tenant), _) => Err(format!("`tenant`: the configuration has no tenant `{tenant}`")),
         (None, None) => Err("`tenant` or `key` is missing: whose exchanges?".to_owned()),
         (None, Some(key)) => {

@@ -14,7 +14,7 @@ use crate::limit::Scope;
 use crate::limit::clock::Rfc3339;
 use crate::secret::Secret;
 use crate::store::{Failure, Refused};
-use crate::tenant::stored::{Configured, Held, StoredKey, made, shown};
+use crate::tenant::stored::{Configured, Held, Standing, StoredKey, made, shown};
 use crate::wire::json::Obj;
 
 /// A key, wherever it comes from.
@@ -42,7 +42,12 @@ pub(super) fn list(asked: &Asked<'_>) -> Answer {
         Ok(limit) => limit,
         Err(refused) => return refused,
     };
-    let (tenant, state, after) = (wanted.take("tenant"), wanted.take("state"), wanted.take("cursor"));
+    let state = wanted.take("state");
+    if let Some(word) = state.as_deref().filter(|word| !Standing::ALL.iter().any(|known| known.as_str() == *word)) {
+        let known = Standing::ALL.map(Standing::as_str).join(", ");
+        return Query::refused(&format!("`state`: no key is `{word}`; expected one of {known}"));
+    }
+    let (tenant, after) = (wanted.take("tenant"), wanted.take("cursor"));
     let (runtime, now) = (asked.backend.runtime(), SystemTime::now());
     let configured = Configured::of(&runtime);
     let all = all(asked, &runtime).into_iter();

@@ -187,6 +187,7 @@ mod tests {
             ("since=2026-11-28T22:54:00%2B02:00", "since"),
             ("cursor=x", "cursor"),
             ("tenants=a", "tenants"),
+            ("tenant=a&tenant=b", "twice"),
             ("tenant=%ff", "tenant"),
             ("limit", "limit"),
             ("tenant=a&cursor", "cursor"),

@@ -2,6 +2,7 @@
 //! wrongly.
 
 mod audit;
+mod cell;
 mod check;
 mod completions;
 mod demo;

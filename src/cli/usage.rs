@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::print;
 use super::stored::{Stored, Wrong, moment};
+use super::{cell, print};
 use crate::store::{By, UsageQuery, UsageRow, Used};
 use crate::wire::json::Arr;
 
@@ -155,7 +155,7 @@ fn csv(by: &[By], rows: &[UsageRow]) -> Result<(), Wrong> {
     let failed = |error: csv::Error| Wrong::Failed(error.to_string());
     out.write_record(by.iter().map(|by| by.as_str()).chain(SUMS)).map_err(failed)?;
     for row in rows {
-        let names = row.names.iter().map(|name| name.clone().unwrap_or_default());
+        let names = row.names.iter().map(|name| cell::plain(name.as_deref().unwrap_or_default()).into_owned());
         out.write_record(names.chain(cells(row))).map_err(failed)?;
     }
     let text = out.into_inner().map_err(|error| Wrong::Failed(error.to_string()))?;

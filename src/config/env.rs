@@ -15,6 +15,11 @@ pub trait Env: Send + Sync {
 
     /// The text of a file.
     fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// Whether there is neither: texts mean what they say, dollar signs and all.
+    fn is_nothing(&self) -> bool {
+        false
+    }
 }
 
 /// The process's own environment and file system.
@@ -34,6 +39,24 @@ impl Env for System {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB"));
         }
         Ok(text)
+    }
+}
+
+/// Nothing outside, for what somebody sends.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nothing;
+
+impl Env for Nothing {
+    fn var(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn read(&self, _: &Path) -> io::Result<String> {
+        Err(io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn is_nothing(&self) -> bool {
+        true
     }
 }
 

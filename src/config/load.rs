@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::env::{Env, Table};
+use super::env::{Env, Nothing};
 use super::raw::{Config, StoredKey};
 use super::read::{Context, Read as _};
 use super::report::Report;
@@ -50,8 +50,7 @@ pub fn from_text(text: &str, file: &str, env: &dyn Env) -> Result<Runtime, Repor
 /// What a key that is made at run time may do, from a JSON object with the members of a key in the file.
 /// Whose it is, and what it is called, others know. Variables and files mean nothing there.
 pub fn stored_key(text: &str) -> Result<Key, Report> {
-    let nothing = Table::default();
-    let mut cx = Context::new(&nothing);
+    let mut cx = Context::new(&Nothing);
     let mut report = Report::default();
     let raw = yaml::parse(text, &mut cx).and_then(|node| StoredKey::read(&node, &mut cx));
     let key = raw.map(|raw| resolve::stored_key(&raw, &mut cx));

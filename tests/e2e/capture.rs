@@ -140,6 +140,8 @@ fn nobody_elses_exchanges_are_captured_nor_more_than_were_wanted() {
         gateway.client().request("POST", CHAT, &[("x-api-key", key)], body.as_bytes()).answer()
     };
     assert!(!is_captured(&gateway, &ask(KEY)), "off by default");
+    let foreign = admin(&gateway, "POST", "/admin/v1/captures", &json!({"tenant": "acme", "key": "globex-prod"}));
+    assert!(foreign.status() == 400 && foreign.text().contains("not of the tenant"), "{}", foreign.text());
     start(&gateway, &json!({"tenant": "acme", "most": 2}));
     assert!(!is_captured(&gateway, &ask(OTHER_KEY)), "another tenant's");
     assert!(is_captured(&gateway, &ask(KEY)) && is_captured(&gateway, &ask(KEY)));

@@ -170,6 +170,7 @@ fn a_key_that_is_made_does_not_share_the_id_of_one_in_the_file() {
     assert_eq!((says(&gateway, &secret), says(&gateway, "wk-later-1")), (refused(401, "invalid_api_key"), good()));
     let listed = admin(&gateway, "GET", "/admin/v1/keys?state=id_taken", &Value::Null).json();
     assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["source"]), (&json!(id), &json!("stored")));
+    assert_eq!(admin(&gateway, "GET", "/admin/v1/keys?state=foo", &Value::Null).status(), 400);
     let shown = admin(&gateway, "GET", "/admin/v1/keys/later", &Value::Null).json();
     assert_eq!(shown["source"], "config");
 }

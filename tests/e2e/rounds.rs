@@ -251,6 +251,19 @@ fn a_request_gets_what_it_asks_for_and_nothing_else() {
 }
 
 #[test]
+fn a_key_without_tools_is_told_that_it_has_none() {
+    let upstream = model(Script { calls: &[] });
+    let gateway = Gateway::start(&full_config("", upstream.address, upstream.address, "", ""));
+    let plain = chat("openai/gpt-4o-mini", "Hi");
+    assert_eq!(gateway.post(CHAT, &plain).status(), 200);
+    let in_head = gateway.call_with("POST", CHAT, &[("x-weir-tools", "weir_uuid")], &plain);
+    for answer in [in_head, gateway.post(CHAT, &with(plain, json!({"weir_tools": ["weir_uuid"]})))] {
+        assert_eq!((answer.status(), answer.json()["error"]["param"].as_str()), (400, Some("weir_tools")));
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
 fn a_model_that_never_stops_calling_is_stopped() {
     let upstream = Upstream::start(|request, conn| {
         let says = format!("Round {}. ", request.json()["messages"].as_array().unwrap().len());

@@ -171,6 +171,23 @@ fn the_command_line_asks_while_the_gateway_runs() {
     assert!(code == 1 && text.contains("000000000003: more output is reasoning than there is"), "{text}");
 }
 
+/// Clients choose names of models, and who opens a table of them is no client's calculator.
+#[test]
+fn a_formula_is_a_text_in_a_table() {
+    let (gateway, _upstream) = gateway();
+    assert_eq!(gateway.post(CHAT, &chat("=1+1", "hi")).status(), 404);
+    let shown = |args: &[&str]| {
+        until("the row", || {
+            let (_, text) = weir(&gateway, args);
+            text.contains("=1+1").then_some(text)
+        })
+    };
+    let text = shown(&["ledger", "export"]);
+    assert!(text.contains(",'=1+1,") && !text.contains(",=1+1"), "{text}");
+    let text = shown(&["usage", "--by", "model", "--csv"]);
+    assert!(text.contains("\n'=1+1,1,"), "{text}");
+}
+
 #[test]
 fn a_changed_entry_of_the_audit_log_is_found() {
     let (gateway, _upstream) = gateway();

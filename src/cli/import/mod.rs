@@ -135,6 +135,11 @@ fn litellm(files: &[(String, String)]) -> Result<Imported, Report> {
     let Some((source, keys)) = sources.split_first() else {
         return Err(Report::plain("litellm", "there is no file", None));
     };
+    if !matches!(source.root.kind, Kind::Map(_)) {
+        let why =
+            format!("line {}: expected the settings of a proxy, such as `model_list`", source.line(source.root.place));
+        return Err(Report::plain(&source.name, why, None));
+    }
     let mut notes = Notes::default();
     for source in keys {
         keys::check(source, &mut notes)?;

@@ -61,7 +61,14 @@ impl Models {
 
     fn add(&mut self, node: &Node, credentials: &[Node], source: &Source, notes: &mut Notes) {
         let mut fields = Fields::of(node);
-        let group = fields.text("model_name").unwrap_or_default().to_owned();
+        let Some(group) = fields.text("model_name").filter(|name| !name.is_empty()).map(str::to_owned) else {
+            return notes.lost(
+                source,
+                node.place,
+                "model_list",
+                "an entry has no `model_name`: nobody could ask for it",
+            );
+        };
         let Some(node_params) = fields.take("litellm_params") else {
             return notes.lost(source, node.place, group, "it has no `litellm_params`");
         };

@@ -1,5 +1,7 @@
 //! `litellm_settings`, `router_settings`, `general_settings`.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::notes::{Notes, reason};
 use super::routes::Routing;
 use super::source::{Fields, Source, is_true, text, texts};
@@ -84,7 +86,7 @@ impl Settings {
             self.routing.aliases =
                 aliases.map(|(alias, group, place)| (alias.to_owned(), group.to_owned(), place)).collect();
         }
-        self.redis(&mut fields);
+        self.redis(&mut fields, source, notes);
         rest(fields, "router_settings", source, notes);
     }
 
@@ -104,7 +106,7 @@ impl Settings {
         }
         fields.skip(&["alerting_threshold", "alert_types", "alerting_args"]);
         if let Some(node) = fields.take("coordination_redis") {
-            self.redis(&mut Fields::of(node));
+            self.redis(&mut Fields::of(node), source, notes);
         }
         rest(fields, "general_settings", source, notes);
     }
@@ -134,12 +136,23 @@ impl Settings {
     }
 
     /// Counters that replicas share.
-    fn redis(&mut self, fields: &mut Fields<'_>) {
+    fn redis(&mut self, fields: &mut Fields<'_>, source: &Source, notes: &mut Notes) {
         let url = fields.text("redis_url").or_else(|| fields.text("url")).map(value);
         let mut part = |names: [&str; 2]| names.into_iter().find_map(|name| fields.text(name)).map(value);
         let host = part(["redis_host", "host"]);
-        let (port, password) = (part(["redis_port", "port"]), part(["redis_password", "password"]));
+        let port = part(["redis_port", "port"]);
+        let secret = fields.take("redis_password").or_else(|| fields.take("password"));
+        let password = secret.and_then(|node| Some((node, text(node)?)));
         let built = host.map(|host| {
+            let password = password.map(|(node, given)| {
+                // What it holds is known when the variable is, and that is put in as it is.
+                if given.trim().starts_with("os.environ/") {
+                    let why = "it stands in a URL here: the variable has to have it percent-encoded";
+                    notes.changed(source, node.place, "redis_password", why);
+                    return value(given);
+                }
+                utf8_percent_encode(given.trim(), NON_ALPHANUMERIC).to_string()
+            });
             let password = password.map_or_else(String::new, |password| format!(":{password}@"));
             format!("redis://{password}{host}:{}", port.unwrap_or_else(|| "6379".to_owned()))
         });

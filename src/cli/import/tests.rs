@@ -229,10 +229,33 @@ fn what_is_no_configuration_is_refused_with_its_line() {
     let report = files("model_list:\n  - model_name: [\n").unwrap_err().to_string();
     assert!(report.contains("c.yaml:"), "{report}");
     assert!(files("").is_err());
+    for odd in ["- a\n", "x\n", "7"] {
+        let report = files(odd).unwrap_err().to_string();
+        assert!(report.contains("expected the settings"), "{odd}: {report}");
+    }
     for odd in ["model_list: x\n", "\nmodel_list: {model_name: m}\n"] {
         let report = files(odd).unwrap_err().to_string();
         assert!(report.contains("no list of models"), "{report}");
     }
+}
+
+#[test]
+fn a_model_without_a_name_is_no_route() {
+    let config = "model_list:\n- litellm_params: {model: openai/m, api_key: k}\n- {model_name: n, litellm_params: {model: openai/m, api_key: k}}\n";
+    let imported = imported(&[("c", config)]);
+    is_good(&imported.configuration);
+    assert!(!imported.configuration.contains("\"\":"), "{}", imported.configuration);
+    assert!(told(&imported).contains("no `model_name`"), "{}", told(&imported));
+}
+
+/// A password ends at `@` and `/` in a URL, and a configuration with that would be refused.
+#[test]
+fn a_password_in_a_url_is_percent_encoded() {
+    let config = "router_settings: {redis_host: h, redis_port: 6379, redis_password: 'p@ss:/w$'}\n";
+    let imported = imported(&[("c", config)]);
+    assert!(imported.configuration.contains("redis://:p%40ss%3A%2Fw%24@h:6379"), "{}", imported.configuration);
+    let problems = problems(&imported.configuration);
+    assert!(!problems.iter().any(|problem| problem.contains("store")), "{problems:?}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use clap::ValueEnum;
 
 use super::columns::COLUMNS;
 use super::parquet::Parquet;
-use crate::cli::print;
 use crate::cli::stored::{Stored, Wrong, moment};
+use crate::cli::{cell, print};
 use crate::ledger::Row;
 use crate::store::{Cursor, Database, Span};
 
@@ -128,8 +128,8 @@ impl Sink {
     fn rows(&mut self, rows: Vec<Row>) -> Result<(), Wrong> {
         match self {
             Self::Csv(csv) => {
-                let record =
-                    |row: &Row| COLUMNS.iter().map(|column| (column.of)(row).unwrap_or_default()).collect::<Vec<_>>();
+                let text = |text: Option<String>| cell::plain(&text.unwrap_or_default()).into_owned();
+                let record = |row: &Row| COLUMNS.iter().map(|column| text((column.of)(row))).collect::<Vec<_>>();
                 rows.iter().try_for_each(|row| csv.write_record(record(row))).map_err(failed)
             }
             Self::Json(out) => rows.iter().try_for_each(|row| {

@@ -102,6 +102,9 @@ impl<'e> Context<'e> {
     /// The text of a scalar with variables and files put in.
     pub fn text(&mut self, node: &Node) -> Option<String> {
         let Kind::Scalar(raw) = &node.kind else { return self.expected(node, "a single value") };
+        if self.env.is_nothing() {
+            return Some(raw.clone());
+        }
         let Some(path) = raw.strip_prefix("file:") else { return self.expand(raw, node.place) };
         let path = self.expand(path, node.place)?;
         let path = path.strip_prefix("//").unwrap_or(&path);

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use redis::IntoConnectionInfo as _;
+
 use crate::config::access::AdminToken;
 use crate::config::database::DatabaseUrl;
 use crate::config::raw::{self, ListenFull};
@@ -123,7 +125,27 @@ fn store_url(url: &str) -> Result<(), &'static str> {
     match port {
         _ if host.is_empty() => Err(USUAL),
         Some(port) if !is_number(port, 65_535) => Err("a port up to 65535"),
-        _ => Ok(()),
+        // As it is read when the store is asked: `@`, `:` and `/` of a password end it there.
+        _ => url.into_connection_info().map(|_| ()).map_err(|_| "`@`, `:`, `/` and `%` percent-encoded in a password"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::store_url;
+
+    #[test]
+    fn a_store_that_could_not_be_asked_is_none() {
+        for good in
+            ["redis://h", "rediss://h:1/2", "redis://u:p@h:1", "redis://:p%40%3A%2F@[::1]:6379/0", "redis://u:p:w@h"]
+        {
+            assert_eq!(store_url(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["redis://u:p/w@h", "redis://:p@ss:/w@h:6379", "redis://:a?b@h", "redis://", "http://h", "redis://h:x"]
+        {
+            assert!(store_url(bad).is_err(), "{bad}");
+        }
     }
 }
 

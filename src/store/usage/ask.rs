@@ -12,7 +12,7 @@ use crate::wire::json::Obj;
 const USUAL: u32 = 1_000;
 const MOST: u32 = 10_000;
 
-/// The members of a query, decoded.
+/// The members of a query, decoded, each once: of two that are said nobody knows which is meant.
 pub(crate) fn members(query: &str) -> Result<Vec<(&str, String)>, String> {
     let member = |part| {
         let (name, value): (&str, &str) =
@@ -24,7 +24,15 @@ pub(crate) fn members(query: &str) -> Result<Vec<(&str, String)>, String> {
         }
         Ok((name, value.into_owned()))
     };
-    query.split('&').filter(|part| !part.is_empty()).map(member).collect()
+    let mut all: Vec<(&str, String)> = Vec::new();
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = member(part)?;
+        if all.iter().any(|(known, _)| *known == name) {
+            return Err(format!("`{name}` is there twice"));
+        }
+        all.push((name, value));
+    }
+    Ok(all)
 }
 
 impl UsageQuery {

@@ -79,6 +79,9 @@ pub enum Standing {
 }
 
 impl Standing {
+    pub const ALL: [Self; 7] =
+        [Self::Active, Self::Revoked, Self::Inactive, Self::Expired, Self::NoTenant, Self::IdTaken, Self::Unreadable];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",

@@ -1,7 +1,7 @@
 //! OpenAI Chat Completions: `messages`, `tools`, `choices`.
 
 use super::tape::Node;
-use super::{As, Walk, Who};
+use super::{As, Walk, Who, is_opaque};
 
 pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
     for (name, value) in body.members() {
@@ -12,6 +12,7 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
                 message(walk, item);
             }),
             "tools" | "functions" => value.items().for_each(|tool| walk.tool(tool)),
+            "response_format" => walk.schema(value),
             "prediction" => {
                 let contents = value.members().filter(|(name, _)| name == "content");
                 contents.for_each(|(_, content)| walk.text_or_parts(content, As::of(Who::Other)));
@@ -60,8 +61,9 @@ fn said<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
             "tool_calls" => value.items().for_each(|item| call(walk, item)),
             "function_call" => called(walk, None, value),
             "audio" => walk.member_texts(value, "transcript", As::of(who)),
-            // Where an answer is from, and what Groq's own tools did for it.
-            "annotations" | "executed_tools" => walk.other_texts(value, Who::Other),
+            "name" => {}
+            // Where an answer is from, what Groq's own tools did for it, and whatever comes to be.
+            other if !is_opaque(other) => walk.other_texts(value, Who::Other),
             _ => {}
         }
     }

@@ -15,6 +15,7 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
             }
             "contents" if value.is_object() => content(walk, value),
             "contents" => value.items().for_each(|item| content(walk, item)),
+            "generationConfig" | "generation_config" => walk.schema(value),
             "tools" => value.items().for_each(|tool| descriptions(walk, tool)),
             _ => {}
         }

@@ -12,6 +12,7 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
                 walk.next_turn();
                 message(walk, item);
             }),
+            "output_config" | "output_format" => walk.schema(value),
             "tools" => value.items().for_each(|tool| walk.tool(tool)),
             _ => {}
         }

@@ -179,6 +179,9 @@ fn request_depth(member: &str) -> u32 {
 fn whole_request_depth(member: &str) -> u32 {
     match member {
         "tools" | "functions" | "prediction" | "prompt" => WHOLE,
+        "response_format" | "text" | "output_config" | "output_format" | "generationConfig" | "generation_config" => {
+            WHOLE
+        }
         other => request_depth(other),
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
             }
             "input" => items(walk, value),
             "tools" => value.items().for_each(|tool| walk.tool(tool)),
+            "text" => walk.schema(value),
             "prompt" => {
                 let variables = value.members().filter(|(name, _)| name == "variables");
                 variables.for_each(|(_, all)| walk.other_texts(all, Who::Other));

@@ -232,6 +232,28 @@ fn answers_have_texts_too() {
 }
 
 #[test]
+fn the_schema_of_an_answer_has_words() {
+    let schema = r#"{"type":"object","properties":{"a":{"type":"string","description":"words","pattern":"x"}}}"#;
+    for (dialect, body) in [
+        (Dialect::OpenAiChat, format!(r#"{{"response_format":{{"json_schema":{{"name":"n","schema":{schema}}}}}}}"#)),
+        (Dialect::Responses, format!(r#"{{"text":{{"format":{{"name":"n","schema":{schema}}}}}}}"#)),
+        (Dialect::Anthropic, format!(r#"{{"output_config":{{"format":{{"schema":{schema}}}}}}}"#)),
+        (Dialect::Gemini, format!(r#"{{"generationConfig":{{"responseSchema":{schema},"stopSequences":["x"]}}}}"#)),
+    ] {
+        assert_eq!(seen(dialect, &body), expected(&[(Who::ToolDescription, "words", "")]), "{body}");
+    }
+}
+
+#[test]
+fn members_of_a_message_that_are_not_known_may_hold_texts() {
+    let chat = r#"{"choices":[{"message":{"role":"assistant","name":"n","content":"a","audio":{"data":"zz","transcript":"b"},
+        "annotations":[{"type":"url_citation","url_citation":{"title":"c"}}],"novel":{"said":["d"],"id":"no","data":"no"}}}]}"#;
+    let found = Leaves::of_answer(Dialect::OpenAiChat, chat).unwrap();
+    let list = [(Who::Assistant, "a", ""), (Who::Assistant, "b", ""), (Who::Other, "c", ""), (Who::Other, "d", "")];
+    assert_eq!(told(chat, &found), expected(&list));
+}
+
+#[test]
 fn what_is_no_request_is_refused_or_empty() {
     for dialect in Dialect::CLIENTS {
         for broken in ["", "[]", "{", "{} x", r#"{"messages":[}"#, r#"{"messages":["#, r#"{"messages":[{"role" 1}]}"#] {

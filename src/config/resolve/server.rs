@@ -130,25 +130,6 @@ fn store_url(url: &str) -> Result<(), &'static str> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::store_url;
-
-    #[test]
-    fn a_store_that_could_not_be_asked_is_none() {
-        for good in
-            ["redis://h", "rediss://h:1/2", "redis://u:p@h:1", "redis://:p%40%3A%2F@[::1]:6379/0", "redis://u:p:w@h"]
-        {
-            assert_eq!(store_url(good), Ok(()), "{good}");
-        }
-        for bad in
-            ["redis://u:p/w@h", "redis://:p@ss:/w@h:6379", "redis://:a?b@h", "redis://", "http://h", "redis://h:x"]
-        {
-            assert!(store_url(bad).is_err(), "{bad}");
-        }
-    }
-}
-
 pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
     let listen = raw.listen.0;
     if server.listen.iter().any(|l| clash(l.address, listen)) {
@@ -197,5 +178,24 @@ fn ledger(raw: &raw::Ledger, threads: usize, cx: &mut Context<'_>) -> LedgerRule
         most_bytes: u64::try_from(raw.max_size.0).unwrap_or(u64::MAX),
         sync: raw.sync.0,
         serve_unrecorded: raw.when_full.serves,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::store_url;
+
+    #[test]
+    fn a_store_that_could_not_be_asked_is_none() {
+        for good in
+            ["redis://h", "rediss://h:1/2", "redis://u:p@h:1", "redis://:p%40%3A%2F@[::1]:6379/0", "redis://u:p:w@h"]
+        {
+            assert_eq!(store_url(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["redis://u:p/w@h", "redis://:p@ss:/w@h:6379", "redis://:a?b@h", "redis://", "http://h", "redis://h:x"]
+        {
+            assert!(store_url(bad).is_err(), "{bad}");
+        }
     }
 }

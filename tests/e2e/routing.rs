@@ -50,6 +50,25 @@ fn failing_while(switch: &Arc<AtomicBool>) -> Upstream {
     })
 }
 
+/// OpenRouter says in the choice that an answer broke off, and in the status that all is well.
+#[test]
+fn an_answer_that_broke_off_is_asked_for_elsewhere() {
+    let half = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant",
+        "content":"half"},"finish_reason":"error","error":{"code":502,"message":"gone"}}],
+        "usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}"#;
+    let (bad, good) = (Upstream::json(200, half), named("good"));
+    let gateway = start(
+        &(server("bad", &bad, "") + &server("good", &good, "")),
+        "",
+        "routes: {r: {targets: [{model: bad/m}, {model: good/n}]}}",
+    );
+    let answer = gateway.post(CHAT, &chat("r", "hi"));
+    assert_eq!((answer.status(), text(&answer.json())), (200, "good"));
+    let record = gateway.record(1);
+    assert_eq!(timeline(&record).last().unwrap(), "good fallback ok");
+    assert_eq!(record["timeline"][0]["usage"]["visible_output"], json!(3), "it was used all the same: {record}");
+}
+
 #[test]
 fn the_timeline_tells_what_was_tried() {
     let (bad, good) = (Upstream::json(503, r#"{"error":{"message":"busy"}}"#), named("good"));

@@ -13,6 +13,8 @@
 //!   support parameter reasoningEffort`, reported until 2026-07), as Grok 3 does; only 4.3 can be told not
 //!   to think
 //! - models that think refuse `stop`, `presence_penalty` and `frequency_penalty` (its guide to reasoning)
+//! - models that were retired are answered by others, which the answer names and its cost is of: Grok 3 mini and
+//!   Grok 4 by 4.3 (xai-responses, 40 recordings)
 //! - errors are `{"code": text, "error": text}`; a wrong key is a 400
 //! - no embeddings
 
@@ -34,6 +36,7 @@ pub static PROVIDER: Provider = Provider {
         reasoning_outside_completion: true,
         refused: &[Refused { models: THINKERS, members: &["stop", "presence_penalty", "frequency_penalty"] }],
         efforts: EFFORTS,
+        redirects: true,
         ..Quirks::NONE
     },
     http2: true,

@@ -15,7 +15,7 @@ use crate::record::{OK, Outcome, Tried};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::route;
 use crate::stage::translate::Turn;
-use crate::usage::price::{Charge, PicoUsd, amount};
+use crate::usage::price::{Charge, ModelInfo, PicoUsd, amount};
 use crate::usage::tokens::{MOST_TOKENS, Usage, UsageSource};
 
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
@@ -52,13 +52,30 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
 pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Charge {
     let (target, answer) = (&attempt.target, &attempt.answer);
     let day = amount::day_of(x.started_at);
-    // Whom the provider may have asked in place of the model, where the request lets it.
-    let may_be_other = x.parsed.as_ref().is_some_and(|parsed| parsed.may_be_other);
-    let other = answer.model().filter(|model| may_be_other && *model != target.model);
-    let other = other.and_then(|model| route::listed(&target.deployment, model, &x.live.runtime.prices));
-    let info = other.as_ref().or(target.info.as_ref());
+    let info = other(x, attempt).or_else(|| target.info.clone());
     let charge = info.map(|it| it.charge(usage, answer.service_tier(), day, target.deployment.region.as_deref()));
     cache::share(attempt, charge.unwrap_or_else(|| Charge::default().or_said(usage)))
+}
+
+/// The price of the model that answered in place of the one that was asked: one that the request names as well, or
+/// whom a provider has in place of models that are no more. What other answers call themselves changes nothing.
+fn other(x: &Exchange, attempt: &Attempt) -> Option<Arc<ModelInfo>> {
+    let (target, said) = (&attempt.target, attempt.answer.model()?);
+    if is_form_of(said, &target.model) {
+        return None;
+    }
+    let named = x.parsed.iter().flat_map(|parsed| &parsed.others).find(|other| is_form_of(said, other));
+    let redirects = || {
+        let is_own = route::entry(&target.deployment, &target.model).is_some();
+        (target.deployment.quirks.redirects && !is_own).then_some(said)
+    };
+    route::info(&target.deployment, named.map(String::as_str).or_else(redirects)?, &x.live.runtime)
+}
+
+/// Whether an answer that calls itself so is of that model: under its name, or under one with a date behind it.
+fn is_form_of(said: &str, model: &str) -> bool {
+    let rest = said.strip_prefix(model);
+    rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(['-', '@']).is_some_and(|date| date.starts_with("20")))
 }
 
 /// Reads off the answer what was used, and prices it. May be called again as more is known.

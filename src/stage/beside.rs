@@ -11,14 +11,14 @@ use crate::config::runtime::Key;
 use crate::error::{Error, Kind, Result};
 use crate::wire::envelope::{Envelope, Outline};
 use crate::wire::json::{self, Json, Str};
-use crate::wire::scan;
 
 /// Lists of names, or of objects with a `model`.
 const LISTS: [&str; 2] = ["models", "fallbacks"];
 
-/// Whether another model may answer than the one that is asked.
-pub fn may_answer(envelope: &Envelope<'_>) -> bool {
-    LISTS.into_iter().any(|list| envelope.present(list).is_some())
+/// The models that may answer in place of the one that is asked.
+pub fn others(envelope: &Envelope<'_>) -> Vec<String> {
+    let lists = LISTS.into_iter().flat_map(|member| items(envelope.present(member)));
+    lists.filter_map(|item| name(item).ok().flatten()).map(|name| name.text().into_owned()).collect()
 }
 
 /// Refuses what key and tenant do not allow, at any provider that may be asked.
@@ -26,7 +26,7 @@ pub fn check(key: &Key, body: &[u8], outline: &Outline, plan: &Plan) -> Result<(
     if key.models.is_empty() && key.tenant.models.is_empty() {
         return Ok(());
     }
-    for (member, name) in named(&Envelope::restore(body, outline)) {
+    for (member, name) in named(&Envelope::restore(body, outline))? {
         let name = name.text();
         let may = |target: &Target| allowed(key, &[&*target.deployment.name, "/", &name].concat());
         if !plan.targets.iter().all(may) {
@@ -37,25 +37,54 @@ pub fn check(key: &Key, body: &[u8], outline: &Outline, plan: &Plan) -> Result<(
     Ok(())
 }
 
-/// The names, and the members they stand in.
-fn named<'a>(envelope: &Envelope<'a>) -> Vec<(&'static str, Str<'a>)> {
+/// The names, and the members they stand in. What can be read in two ways is refused.
+fn named<'a>(envelope: &Envelope<'a>) -> Result<Vec<(&'static str, Str<'a>)>> {
     let mut names = Vec::new();
     for member in LISTS {
-        let listed = items(envelope.present(member)).into_iter();
-        names
-            .extend(listed.filter_map(|item| Str::from_raw(item.get()).or_else(|| model(item))).map(|it| (member, it)));
+        for item in items(envelope.present(member)) {
+            names.extend(name(item).map_err(|error| error.with_param(member))?.map(|name| (member, name)));
+        }
     }
-    let is_advisor = |tool: &Json<'_>| {
-        let kind = scan::member(tool.get(), "type").and_then(Str::from_raw);
-        kind.is_some_and(|kind| kind.text().starts_with("advisor"))
-    };
-    let tools = envelope.present("tools").filter(|tools| tools.contains("advisor"));
-    names.extend(items(tools).into_iter().filter(is_advisor).filter_map(model).map(|name| ("tools", name)));
-    names
+    // Most lists of tools have none that asks a model, and are long.
+    let may_ask = |list: &&str| ["advisor", "openrouter", "\\u"].iter().any(|word| list.contains(word));
+    for (member, list) in ["tools", "plugins"].map(|member| (member, envelope.present(member).filter(may_ask))) {
+        for item in items(list) {
+            names.extend(asked(item).map_err(|error| error.with_param(member))?.map(|name| (member, name)));
+        }
+    }
+    Ok(names)
 }
 
-fn model(item: Json<'_>) -> Option<Str<'_>> {
-    Str::from_raw(scan::member(item.get(), "model")?)
+/// A name, or the `model` of an object.
+fn name(item: Json<'_>) -> Result<Option<Str<'_>>> {
+    match Str::from_raw(item.get()) {
+        Some(name) => Ok(Some(name)),
+        None if item.get().starts_with('{') => Ok(object(item.get())?.string("model")),
+        None => Ok(None),
+    }
+}
+
+/// Whom a tool asks: Anthropic's advisor says it beside its type, OpenRouter's tools among their parameters.
+fn asked(item: Json<'_>) -> Result<Option<Str<'_>>> {
+    if !item.get().starts_with('{') {
+        return Ok(None);
+    }
+    let tool = object(item.get())?;
+    let kind =
+        tool.string("type").or_else(|| tool.string("id")).map(|kind| kind.text().into_owned()).unwrap_or_default();
+    if !["advisor", "openrouter:", "fusion"].iter().any(|known| kind.starts_with(known)) {
+        return Ok(None);
+    }
+    if let Some(model) = tool.string("model") {
+        return Ok(Some(model));
+    }
+    let parameters = tool.present("parameters").filter(|parameters| parameters.starts_with('{'));
+    Ok(parameters.map(object).transpose()?.and_then(|parameters| parameters.string("model")))
+}
+
+fn object(json: &str) -> Result<Envelope<'_>> {
+    Envelope::parse_str(json)
+        .map_err(|_| Error::new(Kind::InvalidJson, "a member of an object that names a model appears more than once"))
 }
 
 fn items(list: Option<&str>) -> Vec<Json<'_>> {
@@ -68,18 +97,35 @@ mod tests {
 
     fn names(body: &str) -> Vec<String> {
         let envelope = Envelope::parse(body.as_bytes()).unwrap();
-        named(&envelope).into_iter().map(|(member, name)| format!("{member}: {}", name.text())).collect()
+        named(&envelope).unwrap().into_iter().map(|(member, name)| format!("{member}: {}", name.text())).collect()
     }
 
     #[test]
     fn models_are_found_wherever_they_are_named() {
-        let body = r#"{"model":"a","models":["b","c\u0031"],"fallbacks":[{"model":"d","max_tokens":5},"e"],
-            "tools":[{"type":"advisor_20260301","model":"f"},{"type":"custom","model":"g","description":"advisor"}]}"#;
-        assert_eq!(names(body), ["models: b", "models: c1", "fallbacks: d", "fallbacks: e", "tools: f"]);
+        let body = r#"{"model":"a","models":["b","c\u0031"],"fallbacks":[{"mod\u0065l":"d","max_tokens":5},"e"],
+            "tools":[{"type":"\u0061dvisor_20260301","model":"f"},{"type":"custom","model":"g","description":"advisor"},
+            {"type":"openrouter:advisor","parameters":{"model":"h"}}],"plugins":[{"id":"fusion","model":"openrouter/i"}]}"#;
+        let found = ["models: b", "models: c1", "fallbacks: d", "fallbacks: e", "tools: f", "tools: h"];
+        assert_eq!(names(body), [&found[..], &["plugins: openrouter/i"]].concat());
         for none in [r#"{"model":"a"}"#, r#"{"models":null,"fallbacks":"a","tools":{}}"#, r#"{"models":[1,{}]}"#] {
             assert_eq!(names(none), [""; 0], "{none}");
         }
-        assert!(may_answer(&Envelope::parse(br#"{"models":["b"]}"#).unwrap()));
-        assert!(!may_answer(&Envelope::parse(br#"{"models":null,"tools":[]}"#).unwrap()));
+        let of = |body: &str| others(&Envelope::parse(body.as_bytes()).unwrap());
+        assert_eq!(
+            of(r#"{"models":["b"],"fallbacks":[{"model":"c"}],"tools":[{"type":"advisor","model":"d"}]}"#),
+            ["b", "c"]
+        );
+        assert_eq!(of(r#"{"models":[],"fallbacks":5}"#), [""; 0]);
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for body in [
+            r#"{"fallbacks":[{"model":"a","model":"b"}]}"#,
+            r#"{"tools":[{"type":"custom","type":"advisor_20260301","model":"b"}]}"#,
+        ] {
+            let refused = named(&Envelope::parse(body.as_bytes()).unwrap()).unwrap_err();
+            assert_eq!(refused.kind(), Kind::InvalidJson, "{body}");
+        }
     }
 }

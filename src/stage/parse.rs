@@ -27,8 +27,8 @@ pub struct Parsed {
     pub stream: bool,
     /// The client asked for usage at the end of its stream.
     pub stream_usage: bool,
-    /// Another model may answer than the one that is asked.
-    pub may_be_other: bool,
+    /// Other models that may answer in place of the one that is asked.
+    pub others: Vec<String>,
     /// The client takes its stream as one array (Gemini without `alt=sse`).
     pub array: bool,
     /// Answers wanted.
@@ -150,7 +150,7 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         model,
         stream: generates && stream,
         stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage()?,
-        may_be_other: beside::may_answer(&envelope),
+        others: beside::others(&envelope),
         array: call.is_some() && stream && !asks_for_events(query),
         choices: bounds.choices,
         drafts: bounds.drafts,

@@ -213,7 +213,7 @@ fn unread(stream: bool) -> Parsed {
         model: String::new(),
         stream,
         stream_usage: true,
-        may_be_other: false,
+        others: Vec::new(),
         array: false,
         choices: 1,
         drafts: 1,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::config::attempts::AttemptRules;
-use crate::config::runtime::{ApiChoice, Deployment, Discovered, Key, ModelPattern, Route, RouteTarget, Runtime};
+use crate::config::runtime::{
+    ApiChoice, Deployment, Discovered, Key, ModelEntry, ModelPattern, Route, RouteTarget, Runtime,
+};
 use crate::error::{Error, Kind, Result};
 use crate::provider;
 use crate::route::vital::Vital;
@@ -112,8 +114,19 @@ fn known(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<M
     listed(deployment, name, &runtime.prices).or_else(|| discovered(deployment, name))
 }
 
+/// The configuration's entry for a model of a deployment, by its own name of it or by the provider's.
+pub fn entry<'d>(deployment: &'d Deployment, name: &str) -> Option<&'d ModelEntry> {
+    let by_upstream = || deployment.models.values().find(|entry| entry.upstream == name);
+    deployment.models.get(name).or_else(by_upstream)
+}
+
+/// What is known of a model under the provider's name of it.
+pub fn info(deployment: &Deployment, name: &str, runtime: &Runtime) -> Option<Arc<ModelInfo>> {
+    entry(deployment, name).map(|entry| Arc::clone(&entry.info)).or_else(|| known(deployment, name, runtime))
+}
+
 /// What the price table says of it.
-pub fn listed(deployment: &Deployment, name: &str, prices: &PriceTable) -> Option<Arc<ModelInfo>> {
+fn listed(deployment: &Deployment, name: &str, prices: &PriceTable) -> Option<Arc<ModelInfo>> {
     let catalogue = deployment.provider.catalogue;
     prices.find_in(&deployment.name, catalogue, deployment.var("region"), name).cloned()
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, chat, message};
+use crate::ask::{CHAT, MESSAGES, chat, message, with};
 use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, new_dir};
 use crate::support::upstream::Upstream;
 use crate::support::wait::until;
@@ -200,5 +200,59 @@ fn history_is_priced_again() {
         assert_eq!((&row["cost_pico_usd"], &row["cost_usd"]), (&json!(cost.0), &json!(cost.1)), "{row}");
         assert_eq!(row["price_version"], done["price_version"], "{row}");
         assert_ne!(row["price_version"], old, "{row}");
+    }
+}
+
+/// Whoever answers in place of the model that was asked is priced, where the request lets the provider choose or
+/// the provider does so unasked; what other answers call themselves changes nothing.
+#[test]
+fn who_answered_in_place_of_the_model_is_priced() {
+    let answer = |model: &str| {
+        json!({
+            "id": "c", "object": "chat.completion", "created": 1, "model": model,
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000},
+        })
+        .to_string()
+    };
+    let cost = |kind: &str, asked: &str, answered: &str, more: Value| {
+        let upstream = Upstream::json(200, answer(answered));
+        let provider =
+            format!("  {kind}: {{base_url: \"http://{}/v1\", api_key: \"k\", api: chat}}\ntenants:", upstream.address);
+        let text = config(upstream.address, upstream.address, "").replacen("tenants:", &provider, 1);
+        let gateway = Gateway::start(&text);
+        let got = gateway.post(CHAT, &with(chat(&format!("{kind}/{asked}"), "hi"), more));
+        assert_eq!(got.status(), 200, "{}", got.text());
+        got.header("x-weir-cost-usd").to_owned()
+    };
+    let plain = || json!({});
+    assert_eq!(cost("xai", "grok-3-mini", "grok-4.3", plain()), cost("xai", "grok-4.3", "grok-4.3", plain()));
+    assert_ne!(cost("xai", "grok-3-mini", "grok-3-mini", plain()), cost("xai", "grok-3-mini", "grok-4.3", plain()));
+    let (cheap, dear) = ("openai/gpt-4o-mini", "openai/gpt-4o");
+    let either = json!({"models": [cheap, dear]});
+    assert_eq!(cost("openrouter", cheap, dear, either), cost("openrouter", dear, dear, plain()));
+    assert_eq!(cost("openrouter", cheap, dear, plain()), cost("openrouter", cheap, cheap, plain()));
+    assert_ne!(cost("openrouter", cheap, cheap, plain()), cost("openrouter", dear, dear, plain()));
+}
+
+/// The operator's own prices hold for them too, and an empty list names nobody.
+#[test]
+fn who_answered_has_the_price_that_the_configuration_gives_it() {
+    let answer = json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "a/dear-2026-01-02",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000},
+    });
+    let upstream = Upstream::json(200, answer.to_string());
+    let models = r#"{"a/cheap": {price: {input: 1, output: 1}}, "a/dear": {price: {input: 100, output: 100}}}"#;
+    let provider = format!(
+        "  or: {{kind: openrouter, base_url: \"http://{}/v1\", api_key: k, models: {models}}}\ntenants:",
+        upstream.address
+    );
+    let text = config(upstream.address, upstream.address, "").replacen("tenants:", &provider, 1);
+    let gateway = Gateway::start(&text);
+    for (others, cost) in [(json!(["a/dear"]), "100"), (json!([]), "1"), (json!(["a/other"]), "1"), (json!(5), "1")] {
+        let body = with(chat("or/a/cheap", "hi"), json!({"models": others}));
+        assert_eq!(gateway.post(CHAT, &body).header("x-weir-cost-usd"), cost, "{others}");
     }
 }

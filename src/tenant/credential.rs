@@ -7,7 +7,9 @@
 //! empty, or an `authorization` of another kind, counts as absent. Keys in the query are refused: queries end up in logs.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
@@ -37,6 +39,13 @@ static PLAIN_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-goog-api-key"),
     HeaderName::from_static("api-key"),
 ];
+
+/// Stand before a credential, and are none.
+const SCHEMES: [&str; 3] = ["bearer", "basic", "digest"];
+
+/// Base64 with its padding or without.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// How browsers, which cannot set headers, send a key with a WebSocket.
 const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
@@ -106,12 +115,14 @@ impl Forwarded {
         const NAMES: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
         let mut forwarded = Self::default();
         for (name, value) in NAMES.into_iter().filter_map(|name| Some((name, headers.get(name)?))) {
-            let secrets = secrets_in(value);
-            let mut ours = false;
+            // What cannot be read cannot be told from a key of this gateway.
+            let Ok(text) = value.to_str() else { continue };
+            let secrets = secrets_in(text);
+            let mut ours = secrets.is_empty();
             for secret in &secrets {
                 ours = ours || is_ours(secret.expose().as_bytes())?;
             }
-            if !ours && !value.is_empty() {
+            if !ours {
                 forwarded.headers.push((name, value.clone()));
                 forwarded.secrets.extend(secrets);
             }
@@ -140,15 +151,18 @@ impl std::fmt::Debug for Forwarded {
     }
 }
 
-/// The secrets in a credential's header: as it stands, without its scheme, and as the user and the password of
-/// HTTP Basic.
-fn secrets_in(value: &HeaderValue) -> Vec<Secret> {
-    let Ok(value) = value.to_str() else { return Vec::new() };
-    let bare = value.split_once(' ').map_or(value, |(_, bare)| bare).trim();
-    let basic = STANDARD.decode(bare).ok().and_then(|plain| String::from_utf8(plain).ok());
-    let pair = basic.as_deref().and_then(|plain| plain.split_once(':'));
-    let mut secrets: Vec<_> = pair.into_iter().flat_map(|(user, password)| [user, password]).map(Secret::new).collect();
-    secrets.push(Secret::new(bare));
+/// The secrets in a credential's header, however it is written: each word but the name of a scheme, and what HTTP
+/// Basic would have it mean, the user and the password or the whole.
+fn secrets_in(value: &str) -> Vec<Secret> {
+    let mut secrets = Vec::new();
+    let is_scheme = |word: &str| SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(word));
+    let words = value.split(|c: char| c.is_whitespace() || matches!(c, ',' | '"' | '\''));
+    for word in words.filter(|word| !word.is_empty() && !is_scheme(word)) {
+        let plain = LENIENT.decode(word).ok().and_then(|plain| String::from_utf8(plain).ok());
+        let parts = plain.iter().flat_map(|plain| plain.splitn(2, ':'));
+        secrets.extend(parts.filter(|part| !part.is_empty()).map(Secret::new));
+        secrets.push(Secret::new(word));
+    }
     secrets
 }
 
@@ -267,6 +281,21 @@ mod tests {
         assert_eq!(of(&[("authorization", "Bearer ours"), ("x-api-key", "theirs")]), ["x-api-key"]);
         assert_eq!(of(&[("authorization", "Basic b3VyczpwYXNz"), ("x-api-key", "ours")]), [""; 0]);
         assert_eq!(of(&[("authorization", "ours"), ("x-api-key", "")]), [""; 0]);
+        for written in [
+            "Basic b3Vycw==",
+            "Basic b3Vycw",
+            "Basic b3Vyczo",
+            "Bearer\tours",
+            "Bearer \"ours\"",
+            "Bearer ours, Bearer x",
+        ] {
+            assert_eq!(of(&[("authorization", written)]), [""; 0], "{written}");
+        }
+        for nothing in ["Bearer", "bearer ", "Basic", " ", "Bearer \u{e9}"] {
+            assert_eq!(of(&[("authorization", nothing)]), [""; 0], "{nothing}");
+        }
+        assert_eq!(of(&[("authorization", "Bearer theirs")]), ["authorization"]);
+        assert_eq!(of(&[("authorization", "theirs")]), ["authorization"]);
         let away = |_: &[u8]| Err(missing_key());
         assert!(Forwarded::of(&headers(&[("api-key", "theirs")]), away).is_err(), "nobody can tell whose it is");
     }

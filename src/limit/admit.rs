@@ -402,6 +402,8 @@ impl Admission {
     pub fn leave(&mut self) {
         let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
         held.places.iter_mut().for_each(Place::leave);
+        #[cfg(feature = "proxy")]
+        held.leave_claims();
     }
 
     /// Puts real usage in the place of the estimate, and says which marks of budgets that passed. What
@@ -429,7 +431,10 @@ impl Admission {
         }
         let (_, spent) = all;
         #[cfg(feature = "proxy")]
-        held.settle_claims(part, spent);
+        {
+            held.settle_claims(part, spent);
+            held.leave_claims();
+        }
         held.reservation.settle(spent, |scope| part(scope).1, at.unix_ms)
     }
 }

@@ -216,6 +216,11 @@ impl Held {
         }
     }
 
+    /// Gives back the places under `concurrency`.
+    pub(super) fn leave_claims(&mut self) {
+        self.claims.all.iter_mut().for_each(|claim| claim.held.leave());
+    }
+
     /// Puts what was used in the place of what was taken.
     pub(super) fn settle_claims(&mut self, part: impl Fn(&Scope) -> (Load, Spend), all: Spend) {
         let mut paid: Vec<(Arc<Purse>, Unit, String)> = Vec::new();

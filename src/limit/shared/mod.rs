@@ -339,6 +339,22 @@ impl Held {
         }
     }
 
+    /// Gives back the places that it takes while it runs. Counts once.
+    pub fn leave(&mut self) {
+        let now_ms = self.shared.clock.now_ms();
+        let mut is_awaited = false;
+        for part in self.parts.iter_mut().filter(|part| part.counter.is_place) {
+            if !self.is_delivered || std::mem::replace(&mut part.is_settled, true) {
+                continue;
+            }
+            is_awaited |= part.counter.release(part.units - part.lacking, now_ms);
+            self.shared.list(&part.counter);
+        }
+        if is_awaited {
+            self.shared.wake.notify_one();
+        }
+    }
+
     /// Charges so many more of the need at this place than were taken.
     pub fn charge_more(&mut self, need: usize, units: u64) {
         let Some(part) = self.parts.get_mut(need).filter(|part| !part.is_settled) else { return };
@@ -367,7 +383,7 @@ impl Drop for Held {
         for part in &self.parts {
             let here = part.units - part.lacking;
             is_awaited |= match self.is_delivered {
-                true if part.counter.is_place => part.counter.release(here, now_ms),
+                true if part.counter.is_place && !part.is_settled => part.counter.release(here, now_ms),
                 false if !part.is_settled && here > 0 => part.counter.put_back(part.from, here, now_ms),
                 _ => continue,
             };

@@ -78,19 +78,24 @@ impl Originals {
     /// Keeps a text for a tenant and gives it its name; `None` where there is no room for it.
     pub fn keep(&self, tenant: &str, text: &str, now: Instant) -> Option<String> {
         let handle = handle(text);
+        self.keep_as(tenant, &handle, text, now).then_some(handle)
+    }
+
+    /// The same under a name that it has already; says whether there is room for it.
+    pub fn keep_as(&self, tenant: &str, handle: &str, text: &str, now: Instant) -> bool {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Kept { tenants, bytes } = &mut *kept;
         let shelf = tenants.entry(tenant.into()).or_default();
-        if let Some((_, since)) = shelf.texts.get_mut(&*handle) {
+        if let Some((_, since)) = shelf.texts.get_mut(handle) {
             if *since != now {
                 *since = now;
-                shelf.order.push_back((handle.as_str().into(), now));
+                shelf.order.push_back((handle.into(), now));
             }
             *bytes -= shelf.make_room(0, &self.bounds, now);
-            return Some(handle);
+            return true;
         }
         if text.len() > self.bounds.most_bytes_of_one {
-            return None;
+            return false;
         }
         *bytes -= shelf.make_room(text.len(), &self.bounds, now);
         if *bytes + text.len() > self.bounds.most_bytes {
@@ -99,14 +104,14 @@ impl Originals {
             tenants.retain(|_, shelf| !shelf.texts.is_empty());
         }
         if *bytes + text.len() > self.bounds.most_bytes {
-            return None;
+            return false;
         }
         let shelf = tenants.entry(tenant.into()).or_default();
-        shelf.texts.insert(handle.as_str().into(), (text.into(), now));
-        shelf.order.push_back((handle.as_str().into(), now));
+        shelf.texts.insert(handle.into(), (text.into(), now));
+        shelf.order.push_back((handle.into(), now));
         shelf.bytes += text.len();
         *bytes += text.len();
-        Some(handle)
+        true
     }
 
     /// The text of that name, if the tenant has one. With or without `weir:` before it.

@@ -44,6 +44,7 @@ pub(crate) mod probe;
 mod race;
 mod realtime;
 mod record;
+mod refer;
 mod registry;
 mod relay;
 mod repair;
@@ -121,6 +122,8 @@ pub(crate) struct Gateway {
     captures: Arc<Captures>,
     /// What the lossy tier of compression took away.
     originals: Arc<Originals>,
+    /// What clients of Responses refer to.
+    items: Originals,
     /// Answers that are given again.
     cache: Arc<Cache>,
     /// Who is told of other lists of tools.
@@ -309,7 +312,7 @@ impl Gateway {
             self.telemetry.throttled("none", "door_in_flight");
         })?;
         if !realtime::may_upgrade(head) {
-            refuse_tunnel(head)?;
+            realtime::refuse_tunnel(head)?;
             // Nobody has to agree to one, and clients that would rather speak HTTP/2 ask for it with every request.
             session.req_header_mut().remove_header(&http::header::UPGRADE);
         }
@@ -360,6 +363,7 @@ impl Gateway {
         x.clock.go();
         self.capture(session, x);
         open_ids(x)?;
+        refer::put_in(self, x);
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
         if let Some(guarded) = guard::of(x, endpoint) {
@@ -588,12 +592,4 @@ fn origin_of(session: &Session, trusted: &[IpNet]) -> Origin {
     let peer: Option<IpAddr> = session.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip);
     let caller = peer.and_then(|peer| authenticate::of_caller(peer, &session.req_header().headers, trusted));
     Origin { peer, caller }
-}
-
-/// Tunnels go past every check.
-fn refuse_tunnel(head: &RequestHeader) -> Result<()> {
-    match head.method == Method::CONNECT || head.method == Method::TRACE {
-        true => Err(Error::new(Kind::MethodNotAllowed, "this method is not supported")),
-        false => Ok(()),
-    }
 }

@@ -13,7 +13,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, Version, request, response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request, response};
 use pingora_proxy::Session;
 
 use super::context::{Attempt, Exchange};
@@ -57,6 +57,14 @@ impl Gateway {
 /// Whether the request asks for another protocol where one may be had.
 pub(super) fn may_upgrade(head: &request::Parts) -> bool {
     crate::stage::accept::call(head.uri.path()).is_some_and(|call| call.pass == crate::provider::Pass::Realtime)
+}
+
+/// Tunnels go past every check.
+pub(super) fn refuse_tunnel(head: &request::Parts) -> Result<()> {
+    match head.method == Method::CONNECT || head.method == Method::TRACE {
+        true => Err(Error::new(Kind::MethodNotAllowed, "this method is not supported")),
+        false => Ok(()),
+    }
 }
 
 /// The provider's handshake.

@@ -17,7 +17,7 @@ use super::attempt::{Begun, abandon, finish};
 use super::context::{Attempt, Deadline, Exchange};
 use super::line::Place;
 use super::shutdown::{self, Ticket};
-use super::{Gateway, cache, capture, edge, race, repair, stream};
+use super::{Gateway, cache, capture, edge, race, refer, repair, stream};
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock::whole_ms;
 use crate::record::Why;
@@ -326,6 +326,7 @@ pub(super) async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exch
     let head = super::hooks::whole_head(x, body.len())?;
     x.end.first_byte = Some(x.started.elapsed());
     x.clock.pause();
+    refer::keep(gateway, x, &body);
     gateway.seal(x);
     capture::head(x, &head);
     capture::out(x, &body);

@@ -436,6 +436,7 @@ fn gateway_service(
         alerts: Arc::clone(&shared.alerts),
         captures: Arc::clone(&shared.captures),
         originals: Arc::default(),
+        items: super::refer::items(),
         cache: Arc::clone(&shared.cache),
         followers: Followers::default(),
         log: shared.log.clone(),

@@ -13,7 +13,7 @@ use super::attempt::{Batch, Ended, next_batch, too_long};
 use super::connector::Leg;
 use super::context::{Attempt, Deadline, Exchange};
 use super::relay::{client_gone, gone};
-use super::{Gateway, cache, capture, hooks, shutdown};
+use super::{Gateway, cache, capture, hooks, refer, shutdown};
 use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
 use crate::limit::Admission;
@@ -96,6 +96,7 @@ async fn pass_on(
         }
         if batch.end {
             cache::keep(gateway, x, leg);
+            refer::keep(gateway, x, &batch.out);
             return last(gateway, session, x, batch.out).await;
         }
         if !batch.out.is_empty() {

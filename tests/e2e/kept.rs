@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::ask::{MESSAGES, chat_answer, message, with};
 use crate::support::client::Answer;
 use crate::support::gateway::{self, Gateway, KEY, PROVIDER_KEY};
+use crate::support::simulated::Simulated;
 use crate::support::upstream::{Conn, Request, Upstream};
 
 const OTHER_KEY: &str = "wk-other-canary-77aa";
@@ -422,4 +423,39 @@ fn a_thread_is_gone_on_with_by_who_has_it() {
     let begin = with(message("openai/m", "hi"), json!({"thread": {"type": "create"}}));
     let answer = gateway.post(MESSAGES, &begin);
     assert_eq!((answer.status(), answer.header("x-weir-dropped")), (200, "thread"), "{}", answer.text());
+}
+
+/// As the Vercel AI SDK sends what it has got: by its id, unless it is told `store: false`.
+#[test]
+fn items_are_put_in_the_place_of_references_to_them() {
+    let sim = Simulated::start();
+    let second = "  beta:\n    keys: [{id: b, secret: wk-beta-key}]\n";
+    let text = gateway::config(sim.address, sim.address, "").replacen("tenants:\n", &format!("tenants:\n{second}"), 1);
+    let gateway = Gateway::start(&text);
+    let ask = |body: &Value, key: &str| {
+        gateway.client().request("POST", "/v1/responses", &[("x-api-key", key)], body.to_string().as_bytes()).answer()
+    };
+    let question = |more: Value| with(json!({"model": "anthropic/sim-1", "input": "hello there"}), more);
+    let again = |id: &Value| {
+        let items = json!([{"role": "user", "content": "hello there"}, {"type": "item_reference", "id": id},
+            {"role": "user", "content": "and?"}]);
+        question(json!({"input": items}))
+    };
+    let whole = ask(&question(json!({})), KEY).json()["output"][0]["id"].clone();
+    let events = ask(&question(json!({"stream": true})), KEY).events();
+    let streamed = events.last().unwrap().json()["response"]["output"][0]["id"].clone();
+    for id in [&whole, &streamed] {
+        assert!(id.as_str().is_some_and(|id| id.starts_with("msg_")), "{id}");
+        let answer = ask(&again(id), KEY);
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        let sent: Value = serde_json::from_str(sim.last()["body"].as_str().unwrap()).unwrap();
+        assert_eq!(sent["messages"][1]["role"], "assistant", "{sent}");
+        assert!(sent["messages"][1].to_string().contains("You said: hello there"), "{sent}");
+        assert_eq!(ask(&again(id), "wk-beta-key").status(), 400, "another tenant has no such item");
+    }
+    let unknown = ask(&again(&json!("msg_of_nobody")), KEY);
+    assert_eq!(unknown.status(), 400);
+    assert!(unknown.text().contains("store: false"), "{}", unknown.text());
+    let forgotten = ask(&question(json!({"store": false})), KEY).json()["output"][0]["id"].clone();
+    assert_eq!(ask(&again(&forgotten), KEY).status(), 400);
 }

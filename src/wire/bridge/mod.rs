@@ -130,6 +130,11 @@ fn refuse_state(request: &Request<'_>) -> Result<()> {
             let text = "the provider of this model keeps no threads: send the whole conversation";
             Err(Error::new(Kind::NotFound, text).with_param("thread").with_code(THREAD_NOT_FOUND))
         }
+        Some(setting) if setting.name == "input" => {
+            let text =
+                "`input` refers to an item that nobody here knows any more: send the item itself (`store: false`)";
+            Err(Error::new(Kind::NotExpressible, text).with_param("input"))
+        }
         Some(setting) => {
             let message = format!("`{}` needs a provider that keeps state, and this one does not", setting.name);
             Err(Error::new(Kind::NotExpressible, message).with_param(setting.name.to_string()))

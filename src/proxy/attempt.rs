@@ -307,7 +307,7 @@ async fn read_error(attempt: &Attempt, leg: &mut Leg) -> Bytes {
     let mut body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
     // Nobody asked for a coding; some proxies in front of providers pack their errors all the same.
     if let Some(coding) = coding.ok().flatten() {
-        body = unpacked(coding, &body).await.unwrap_or_default();
+        body = unpacked(coding, &body).await.unwrap_or(body);
     }
     capture::piece(attempt, Some(&body));
     body

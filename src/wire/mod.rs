@@ -115,6 +115,8 @@ pub struct Quirks {
     pub reasoning_outside_completion: bool,
     /// Takes images as URLs; else only inline.
     pub image_urls: bool,
+    /// Answers requests for models that are no more with others, and charges for those.
+    pub redirects: bool,
     /// Takes ids of calls that are nine letters or digits, and no others.
     pub short_call_ids: bool,
     /// Goes on with a last message of the assistant's that is marked so, in OpenAI's format.
@@ -148,6 +150,7 @@ impl Quirks {
         parallel_tool_calls: true,
         reasoning_outside_completion: false,
         image_urls: true,
+        redirects: false,
         short_call_ids: false,
         prefill: None,
         call_ids: true,

@@ -78,15 +78,15 @@ fn chat_clients_get_pictures_and_send_them_back() {
     assert_eq!(images, [&json!({"images": said["images"]})]);
 
     // What the client keeps of it comes back as what it was, with the proof of its maker.
-    let mut again = body.clone();
+    let mut again = body;
     let user = |text: &str| json!({"role": "user", "content": text});
     again["messages"] = json!([user("Draw a dot."), said, user("Larger.")]);
     let answer = gateway.post(CHAT, &again);
     assert_eq!(answer.header("x-weir-dropped"), "");
     let parts = upstream.requests().pop().unwrap().json()["contents"][1]["parts"].clone();
     let parts = parts.as_array().unwrap();
-    assert!(parts.iter().any(|part| part["inlineData"] == json!({"mimeType": "image/png", "data": DATA})), "{parts:?}");
-    assert!(parts.iter().any(|part| part["thoughtSignature"] == "c2ln"), "{parts:?}");
+    let picture = json!({"inlineData": {"mimeType": "image/png", "data": DATA}, "thoughtSignature": "c2ln"});
+    assert_eq!(*parts, [json!({"text": "Here it is."}), picture]);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn pictures_of_chat_providers_reach_gemini_and_responses_clients() {
             ] {
                 conn.chunk(format!("data: {chunk}\n\n"));
             }
-            conn.chunk("data: [DONE]\n\n".to_owned());
+            conn.chunk("data: [DONE]\n\n");
             conn.end();
         } else {
             let message = json!({"role": "assistant", "content": "Here.", "images": images});

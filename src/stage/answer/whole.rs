@@ -313,6 +313,7 @@ impl Whole {
         // What was cut, and legacy completions: all that looks like text.
         let decoded = wire::decode_response(self.dialect, &json, &self.quirks);
         let written = decoded.ok().filter(|_| self.endpoint != Endpoint::Completions).map(|it| written(&it));
+        let written = written.filter(|text| !text.is_empty());
         written.unwrap_or_else(|| TextCount::of_json(&json)).tokens()
     }
 

@@ -6,7 +6,7 @@
 //! thinking, of which `output_tokens_details.thinking_tokens` tells the part. Of server tools
 //! (`server_tool_use`) searches cost something each, fetches only their tokens. The totals are the sum of those
 //! `iterations` that are messages of the model's (anthropic-messages-8641cef45e9a); what compacting the conversation
-//! took, and an advisor, stand beside them, and are charged for at the prices of the model that was asked.
+//! took stands beside them. So do the tokens of an advisor, which is another model: they are on no record here.
 //! `speed: fast` has prices of its own, as a service tier has. OpenRouter adds its
 //! `cost` in USD.
 
@@ -73,7 +73,7 @@ pub struct Merge {
     beside: Beside,
 }
 
-/// Tokens of iterations that are no messages of the model's.
+/// Tokens of iterations that compact the conversation.
 #[derive(Debug, Clone, Copy, Default)]
 struct Beside {
     input: u64,
@@ -88,7 +88,7 @@ impl Beside {
         let each = json::parse::<Vec<Json<'_>>>(iterations.get()).unwrap_or_default();
         let mut sum = Self::default();
         for it in each.into_iter().filter_map(|raw| json::parse::<Counts<'_>>(raw.get()).ok()) {
-            if !it.kind.is_some_and(|kind| matches!(kind.get(), "\"compaction\"" | "\"advisor_message\"")) {
+            if it.kind.is_none_or(|kind| kind.get() != "\"compaction\"") {
                 continue;
             }
             let long = it.creation.and_then(|raw| count(json::parse::<Creation<'_>>(raw.get()).ok()?.long));
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(usage.total_tokens(), 12 + 5 + 30 + 50);
     }
 
-    /// Of the vendor's own examples: messages, refused or not, are in the totals.
+    /// Of the vendor's own examples: messages, refused or not, are in the totals; an advisor is another model.
     #[test]
     fn what_the_totals_leave_out_is_counted() {
         let usage = |iterations: &str| {
@@ -269,8 +269,7 @@ mod tests {
         assert_eq!(usage(&format!("{message},{fallback}")), (4727, 0, 3391));
         let advisor = r#"{"type":"advisor_message","model":"m","input_tokens":2728,"output_tokens":3880}"#;
         let compaction = r#"{"type":"compaction","input_tokens":100,"cache_read_input_tokens":7,"output_tokens":10}"#;
-        let got = usage(&format!("{message},{advisor},{compaction}"));
-        assert_eq!(got, (4727 + 2728 + 100, 7, 3391 + 3880 + 10));
+        assert_eq!(usage(&format!("{message},{advisor},{compaction}")), (4727 + 100, 7, 3391 + 10));
     }
 
     /// Peers row 13.

@@ -189,6 +189,9 @@ fn set_down<'p>(parts: Vec<Part<'p>>, mut floating: Floating) -> Vec<Part<'p>> {
             while let Some((_, pieces)) = floating.next_if(|(place, _)| is_call && place.calls <= here.calls) {
                 out.extend(pieces);
             }
+            // Each picture has its own, and all that stand behind the same text are at the same place.
+            let is_picture = matches!(part.kind, PartKind::Image { .. });
+            out.extend(floating.next_if(|(place, _)| is_picture && *place <= here).into_iter().flat_map(|(_, it)| it));
             here.behind(&part.kind);
         }
         out.push(part);

@@ -13,6 +13,7 @@ use crate::wire::seal::{PACKED_MARK, Seal};
 use crate::wire_object;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use sha2::{Digest as _, Sha256};
 
 wire_object! {
     pub(super) struct Fields<'a> {
@@ -63,13 +64,14 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Of one answer: ids are unlike those of other answers.
-    pub(super) fn of(answer: Option<&Str<'_>>) -> Self {
+    /// Of one answer: ids are unlike those of other answers. `said` is what stands for the id of one that has none.
+    pub(super) fn of(answer: Option<&Str<'_>>, said: &str) -> Self {
         const MOST_BYTES: usize = 24;
         let id = answer.map(Str::text).unwrap_or_default();
         let plain = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').take(MOST_BYTES);
         let seed: String = plain.collect();
-        Self { seed: if seed.is_empty() { seed } else { format!("{seed}_") }, seen: Vec::new() }
+        let seed = if seed.is_empty() { hex::encode(Sha256::digest(said).get(..6).unwrap_or_default()) } else { seed };
+        Self { seed: format!("{seed}_"), seen: Vec::new() }
     }
 
     /// The id of the next call.

@@ -59,7 +59,7 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
         return Err(unreadable().with_detail("neither candidates nor feedback"));
     }
     let id = text(it.id);
-    let mut calls = Calls::of(id.as_ref());
+    let mut calls = Calls::of(id.as_ref(), body);
     let candidates = items(it.candidates).into_iter().filter_map(|raw| read::<Candidate<'a>>(Some(raw)));
     let mut choices: Vec<Choice<'a>> = candidates.map(|candidate| choice(&candidate, &mut calls)).collect();
     if choices.is_empty() {

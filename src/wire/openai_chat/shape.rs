@@ -106,12 +106,14 @@ impl Completion<'_> {
     }
 }
 
+/// DeepSeek's word for an answer that it had no more means to go on with.
+pub(super) const OUT_OF_RESOURCES: &str = "insufficient_system_resource";
+
 impl Choice<'_> {
     /// The error with which this answer broke off, if it did; `json` is all of it.
     pub(super) fn error(&self, json: &str) -> Option<Error> {
         let ended_in = |word| text(self.finish_reason).is_some_and(|own| own.is(word));
-        // DeepSeek's word for an answer that it had no more means to go on with.
-        if ended_in("insufficient_system_resource") {
+        if ended_in(OUT_OF_RESOURCES) {
             let text = "the provider broke its answer off for want of resources";
             return Some(Error::new(Kind::UpstreamOverloaded, text));
         }

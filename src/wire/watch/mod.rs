@@ -553,7 +553,8 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
     let is_error = error.is_some_and(says_error) || object == Some("\"error\"");
     let error = (usage.is_none() && is_error).then(|| decode_error_event(dialect, body));
     // One that broke off half-way may have been counted all the same.
-    let error = error.or_else(|| if dialect == Dialect::OpenAiChat { breaks_off(body) } else { None });
+    let error =
+        error.or_else(|| choices.filter(|_| dialect == Dialect::OpenAiChat).and_then(openai_chat::response::broken));
     // Anthropic names it beside its counts, OpenAI beside the answer.
     let service_tier = match dialect {
         Dialect::Gemini => super::gemini::usage::tier_in_body(body),

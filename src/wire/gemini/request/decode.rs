@@ -106,8 +106,36 @@ fn turns(value: Option<Listed<'_>>) -> Result<Vec<Turn<'_>>> {
         return Err(Error::invalid("contents", "`contents` must be a list of contents"));
     }
     let mut calls = Calls::default();
-    let contents = one_or_more(value).into_iter().enumerate();
-    contents.map(|(index, raw)| turn(index, raw, &mut calls)).collect()
+    let mut turns: Vec<Turn<'_>> = Vec::new();
+    for (index, raw) in one_or_more(value).into_iter().enumerate() {
+        let next = turn(index, raw, &mut calls)?;
+        match turns.last_mut().filter(|last| is_model(last) && is_model(&next)) {
+            Some(last) => next.parts.into_iter().for_each(|part| go_on(&mut last.parts, part)),
+            None => turns.push(next),
+        }
+    }
+    Ok(turns)
+}
+
+/// Whether it is the model's, and nothing else is known of it.
+fn is_model(turn: &Turn<'_>) -> bool {
+    turn.role == Role::Assistant && turn.rest.is_empty()
+}
+
+/// Adds a part of an answer that its client keeps in the pieces in which it was streamed, each a content of its own:
+/// a thought goes on where the last one was not signed.
+fn go_on<'a>(parts: &mut Vec<Part<'a>>, part: Part<'a>) {
+    if let (
+        Some(Part { kind: PartKind::Reasoning { text: said, signature: last @ None }, .. }),
+        PartKind::Reasoning { text, signature },
+    ) = (parts.last_mut(), &part.kind)
+        && !text.is_empty()
+    {
+        *said = Str::from_escaped(&format!("{}{}", said.escaped(), text.escaped()));
+        *last = signature.clone();
+        return;
+    }
+    parts.push(part);
 }
 
 fn turn<'a>(index: usize, raw: Json<'a>, calls: &mut Calls) -> Result<Turn<'a>> {

@@ -383,3 +383,29 @@ fn a_conversation_of_nothing_is_refused_and_one_of_instructions_is_not() {
     let empty = decode_request(Dialect::OpenAiChat, r#"{"model":"x","messages":[]}"#);
     assert!(empty.and_then(|request| written(&request, "m")).is_err());
 }
+
+/// As SDKs keep answers that were streamed: each piece a content of its own.
+#[test]
+fn an_answer_in_pieces_is_one_turn() {
+    let body = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]},
+        {"role":"model","parts":[{"text":"I thi","thought":true}]},{"role":"model","parts":[{"text":"nk","thought":true}]},
+        {"role":"model","parts":[{"text":"Let m"}]},{"role":"model","parts":[{"text":"e look."}]},
+        {"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},
+        {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"output":"x"}}}]}]}"#;
+    let request = decode(body).unwrap();
+    assert_eq!(request.turns.len(), 3);
+    let kinds: Vec<&str> = request.turns[1]
+        .parts
+        .iter()
+        .map(|part| match &part.kind {
+            PartKind::Reasoning { text, .. } => {
+                assert!(text.is("I think"), "{text:?}");
+                "thought"
+            }
+            PartKind::Text { .. } => "text",
+            PartKind::ToolCall { .. } => "call",
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kinds, ["thought", "text", "text", "call"]);
+}

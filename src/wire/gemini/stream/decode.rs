@@ -69,19 +69,19 @@ impl Decoder {
         Self::default()
     }
 
-    fn start(&mut self, body: &Body<'_>, sink: &mut Sink<'_>) {
+    fn start(&mut self, body: &Body<'_>, data: &str, sink: &mut Sink<'_>) {
         if self.phase != Phase::Before {
             return;
         }
         self.phase = Phase::Running;
         let id = text(body.id);
-        self.calls = Calls::of(id.as_ref());
+        self.calls = Calls::of(id.as_ref(), data);
         let (model, service_tier) = (text(body.model), usage::tier(body.usage));
         sink(&Event::Start { id, model, created: None, usage: usage::decode(body.usage), service_tier });
     }
 
-    fn chunk(&mut self, body: &Body<'_>, sink: &mut Sink<'_>) {
-        self.start(body, sink);
+    fn chunk(&mut self, body: &Body<'_>, data: &str, sink: &mut Sink<'_>) {
+        self.start(body, data, sink);
         self.usage = usage::decode(body.usage).or(self.usage);
         for raw in items(body.candidates) {
             if let Some(candidate) = read::<Candidate<'_>>(Some(raw)) {
@@ -310,7 +310,7 @@ impl Decode for Decoder {
         }
         match json::parse::<Body<'_>>(data) {
             Ok(body) if is_object(body.error) => self.fail(error::decode_in_band(data), sink),
-            Ok(body) => self.chunk(&body, sink),
+            Ok(body) => self.chunk(&body, data, sink),
             Err(e) => {
                 let error = Error::new(Kind::UpstreamFailed, "the provider's stream cannot be read");
                 self.fail(error.with_unreadable(&e), sink);

@@ -161,9 +161,15 @@ impl Writer<'_, '_> {
     fn assistant(&mut self, turn: &Turn<'_>) {
         let calls: Vec<&Part<'_>> = turn.parts.iter().filter(|p| matches!(p.kind, PartKind::ToolCall { .. })).collect();
         let said: Vec<Part<'_>> = turn.parts.iter().filter(|p| is_said(p, self.cx)).cloned().collect();
+        let refusals: Vec<Str<'_>> = turn.parts.iter().filter_map(|part| refusal_of(part, self.cx)).collect();
+        // Nothing of it can be told: some servers refuse a message without content.
+        let is_lost = |part: &Part<'_>| is_media(part) || matches!(part.kind, PartKind::Other { .. });
+        if !self.cx.same && !turn.parts.is_empty() && turn.parts.iter().all(is_lost) {
+            left_out(turn, self.cx.client, self.dropped);
+            return self.dropped.push_rest(turn.at, &turn.rest);
+        }
         let mut obj = self.list.obj();
         obj.text("role", "assistant");
-        let refusals: Vec<Str<'_>> = turn.parts.iter().filter_map(|part| refusal_of(part, self.cx)).collect();
         let has_more = !calls.is_empty() || !self.cx.same && !refusals.is_empty();
         let thoughts = if takes_thoughts(self.cx) { thoughts(turn) } else { Vec::new() };
         if !thoughts.is_empty() {

@@ -1,5 +1,9 @@
 //! An upstream's answer to its meaning.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::error::{Error, Kind, Result};
 use crate::wire::Quirks;
 use crate::wire::ir::{At, Choice, Part, PartKind, Response};
@@ -8,7 +12,6 @@ use crate::wire::json::{self, Json, Raw, Str};
 use super::super::shape::{self, Piece};
 use super::super::{error, finish, usage};
 use crate::wire::lenient::{count, filled, is_array, is_object, items, read, text};
-use crate::wire::scan;
 
 /// Padding, and what only the provider's own accounting reads: of no use to any client.
 const NOISE: &[&str] = &["obfuscation", "p", "padding", "name", "token_ids", "prompt_token_ids"];
@@ -42,18 +45,17 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
 
 /// The error with which one of a whole answer's choices broke off, which nobody has decoded.
 pub fn broken(choices: &str) -> Option<Error> {
+    // Built once. In the text of the model its quotes would be escaped.
+    static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+    static LACKING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(shape::OUT_OF_RESOURCES));
+    // The other word ends the only choice there is (DeepSeek).
+    const MOST_TAIL_BYTES: usize = 128;
+    let tail = choices.as_bytes().get(choices.len().saturating_sub(MOST_TAIL_BYTES)..).unwrap_or_default();
+    if ERROR.find(choices.as_bytes()).is_none() && LACKING.find(tail).is_none() {
+        return None;
+    }
     let list = json::parse::<Vec<Json<'_>>>(choices).unwrap_or_default();
-    let suspect = |raw: &&Json<'_>| {
-        let [error, reason] = scan::several(raw.get(), ["error", "finish_reason"]);
-        error.is_some_and(|error| error != "null") || reason.is_some_and(|reason| !is_usual(reason))
-    };
-    let is_broken = |raw: &Json<'_>| read::<shape::Choice<'_>>(Some(*raw)).is_some_and(|choice| choice.is_error());
-    list.iter().filter(suspect).find(|raw| is_broken(raw)).map(|raw| error::decode_in_band(raw.get()))
-}
-
-/// What most answers end with needs no second look.
-fn is_usual(reason: &str) -> bool {
-    matches!(reason, "null" | "\"stop\"" | "\"length\"" | "\"tool_calls\"" | "\"content_filter\"")
+    list.into_iter().find_map(|raw| read::<shape::Choice<'_>>(Some(raw))?.error(raw.get()))
 }
 
 fn choice<'a>(raw: Json<'a>, place: usize, seed: &str) -> Result<Choice<'a>> {

@@ -63,6 +63,7 @@ struct Choice {
     calls: u64,
     images: u64,
     details: usize,
+    annotations: Vec<Vec<u8>>,
     /// Characters of text so far: where a citation points.
     chars: usize,
     /// Where the open text began.
@@ -228,7 +229,7 @@ impl Encoder {
             Delta::ReasoningDetails(array) => self.reasoning_details(at, array, out),
             Delta::Arguments(json) => self.arguments(at, json, out),
             Delta::Input(text) => self.input(at, text, out),
-            Delta::Citation(citation) => self.citation(at, citation, out),
+            Delta::Citation(citation) => self.citation(at, citation),
             Delta::Logprobs(logprobs) => {
                 if let Some(part) = self.parts.get_mut(at) {
                     part.logprobs = Some(logprobs.reborrow().into_owned());
@@ -305,15 +306,13 @@ impl Encoder {
         });
     }
 
-    fn citation(&mut self, at: usize, citation: &Raw<'_>, out: &mut Vec<u8>) {
+    /// Sources are told at the end, all of them at once: SDKs that put a message together take one list, and no more.
+    fn citation(&mut self, at: usize, citation: &Raw<'_>) {
         let Some(number) = self.parts.get(at).map(|p| p.choice) else { return };
         let Some(choice) = self.choices.iter().find(|c| c.number == number) else { return };
         let made = citation.read::<Json<'_>>().and_then(|c| annotation(c, choice.text_start, choice.chars));
-        if let Some(annotation) = made {
-            self.chunk(number, None, None, out, |delta| {
-                delta.arr("annotations").item().extend_from_slice(&annotation);
-            });
-        }
+        let choice = self.choices.iter_mut().find(|c| c.number == number);
+        choice.into_iter().for_each(|choice| choice.annotations.extend(made.clone()));
     }
 
     fn part_end(&mut self, index: u32, out: &mut Vec<u8>) {
@@ -346,6 +345,13 @@ impl Encoder {
     fn stop(&mut self, number: u32, stop: &Stop<'_>, out: &mut Vec<u8>) {
         let at = self.open_choice(number, out);
         let calls = self.choices.get(at).is_some_and(|c| c.calls > 0);
+        let annotations = self.choices.get_mut(at).map(|c| std::mem::take(&mut c.annotations)).unwrap_or_default();
+        if !annotations.is_empty() {
+            self.chunk(number, None, None, out, |delta| {
+                let mut list = delta.arr("annotations");
+                annotations.iter().for_each(|annotation| list.item().extend_from_slice(annotation));
+            });
+        }
         self.chunk(number, None, Some(finish::encode(stop, calls)), out, |_| {});
         if let Some(executed) = &self.executed {
             out.truncate(out.len().saturating_sub(CHUNK_END.len()));

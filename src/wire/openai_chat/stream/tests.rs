@@ -384,14 +384,38 @@ fn what_has_no_slot_is_left_out_and_errors_end_without_done() {
         ],
     );
     let seen = deltas(&out);
-    assert_eq!(seen.len(), 3, "{out}");
+    assert_eq!(seen.len(), 2, "{out}");
     assert!(out.contains(r#""delta":{"content":"é"},"logprobs":{"content":[]}"#), "{out}");
-    assert_eq!(
-        seen[2],
-        r#"{"annotations":[{"type":"url_citation","url_citation":{"start_index":0,"end_index":1,"url":"u","title":""}}]}"#
-    );
     let last = out.trim_end().rsplit("\n\n").next().unwrap();
     assert!(last.contains(r#""message":"gone""#) && last.contains(r#""request_id":"0190""#), "{last}");
+}
+
+/// SDKs that put a message together take one list of them, and no more.
+#[test]
+fn sources_are_told_at_once_before_the_end() {
+    let cite =
+        |url: &str| Event::Delta { index: 1, delta: Delta::Citation(Raw::owned(format!(r#"{{"url":"{url}"}}"#))) };
+    let out = encoded(
+        false,
+        &[
+            start(),
+            part(1, PartStart::Text),
+            Event::Delta { index: 1, delta: Delta::Text(Str::from_text("é")) },
+            cite("u"),
+            cite("v"),
+            Event::PartEnd { index: 1 },
+            Event::Stop { choice: 0, stop: Stop::of(StopReason::EndTurn) },
+            Event::End,
+        ],
+    );
+    let seen = deltas(&out);
+    let one = |url: &str| {
+        format!(
+            r#"{{"type":"url_citation","url_citation":{{"start_index":0,"end_index":1,"url":"{url}","title":""}}}}"#
+        )
+    };
+    assert_eq!(seen[2], format!(r#"{{"annotations":[{},{}]}}"#, one("u"), one("v")));
+    assert_eq!(out.matches("annotations").count(), 1, "{out}");
 }
 
 #[test]

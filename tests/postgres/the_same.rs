@@ -396,9 +396,8 @@ fn a_short_stretch_is_added_up_from_its_rows() {
         assert_eq!(used(None, from + 1).output_tokens, 0, "they end later");
         let by = [By::Tenant, By::UpstreamModel];
         let rows = database.used_between(&vec![(By::Tenant, "acme".to_owned())], &by, from, late).unwrap();
-        assert!(rows.len() > 1 && rows.iter().all(|(names, _)| names.len() == 2), "{rows:?}");
-        assert!(rows.iter().all(|(names, _)| names[0].as_deref() == Some("acme")), "{rows:?}");
-        assert_eq!(rows.iter().map(|(_, used)| used.requests).sum::<u64>(), 20);
+        let shown: Vec<_> = rows.iter().map(|(names, used)| (names.as_slice(), used.requests)).collect();
+        assert_eq!(shown, [(&[Some("acme".to_owned()), Some("model-0".to_owned())][..], 20)]);
     });
 }
 

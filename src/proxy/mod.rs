@@ -258,6 +258,11 @@ impl ProxyHttp for Gateway {
         FailToProxy { error_code: ours.status(), can_reuse_downstream: false }
     }
 
+    /// What became of a request is said here already, where it is worth a line: a client that leaves is not.
+    fn suppress_error_log(&self, _session: &Session, x: &Self::CTX, _error: &pingora_core::Error) -> bool {
+        x.end.error.is_some()
+    }
+
     /// For the framework's log: without the query, which may hold a key.
     fn request_summary(&self, session: &Session, x: &Self::CTX) -> String {
         let head = session.req_header();

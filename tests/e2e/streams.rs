@@ -174,6 +174,7 @@ fn a_client_that_leaves_closes_the_upstream_and_is_accounted() {
         assert!(record["input_tokens"].as_u64().unwrap() > 0, "{record}");
         assert!(record["usage_source"] == "partial" || record["usage_source"] == "estimated", "{record}");
     }
+    assert!(!gateway.stderr().contains("ERROR"), "nothing is wrong: {}", gateway.stderr());
 }
 
 #[test]

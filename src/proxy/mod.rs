@@ -368,7 +368,7 @@ impl Gateway {
         x.clock.go();
         self.capture(session, x);
         open_ids(x)?;
-        refer::put_in(self, x);
+        refer::put_in(self, x)?;
         parse_body(session.req_header(), x, endpoint)?;
         self.route(session, x)?;
         if let Some(guarded) = guard::of(x, endpoint) {

@@ -11,8 +11,10 @@ use bytes::Bytes;
 use memchr::memmem;
 
 use super::Gateway;
+use super::body;
 use super::context::Exchange;
 use crate::compress::originals::{Bounds, Originals};
+use crate::error::Result;
 use crate::stage::accept::Endpoint;
 use crate::wire::envelope::Envelope;
 use crate::wire::json::{self, Arr, Json, Str};
@@ -29,32 +31,41 @@ pub(super) fn items() -> Originals {
     Originals::new(Bounds { most_bytes_of_one: 16 << 20, most_bytes: 128 << 20, time_to_live })
 }
 
-/// Puts what is remembered in the place of references. Others stay: the provider may know them.
-pub(super) fn put_in(gateway: &Gateway, x: &mut Exchange) {
-    if x.endpoint != Some(Endpoint::Responses) || memmem::find(&x.body, REFERENCE.as_bytes()).is_none() {
-        return;
-    }
-    if let Some(body) = resolved(gateway, x) {
+/// Puts what is remembered in the place of references. Others stay: the provider may know them. Many may be to one
+/// item, so what comes of a body is bounded as bodies are.
+pub(super) fn put_in(gateway: &Gateway, x: &mut Exchange) -> Result<()> {
+    if x.endpoint == Some(Endpoint::Responses)
+        && memmem::find(&x.body, REFERENCE.as_bytes()).is_some()
+        && let Some(body) = resolved(gateway, x).transpose()?
+    {
         x.body = body;
     }
+    Ok(())
 }
 
-fn resolved(gateway: &Gateway, x: &Exchange) -> Option<Bytes> {
+/// The body with what is known in it; nothing where there is nothing to put in.
+fn resolved(gateway: &Gateway, x: &Exchange) -> Option<Result<Bytes>> {
+    let limit_bytes = x.live.runtime.server.max_body_bytes;
     let (tenant, now) = (&x.caller.as_ref()?.key.tenant.id, Instant::now());
     let envelope = Envelope::parse(&x.body).ok()?;
     let list: Vec<Json<'_>> = json::parse(envelope.present("input")?).ok()?;
-    let (mut input, mut is_changed) = (Vec::new(), false);
+    let (mut input, mut is_changed, mut length) = (Vec::new(), false, x.body.len());
     {
         let mut input = Arr::new(&mut input);
         for item in list {
             let known = referred(item.get()).and_then(|id| gateway.items.get(tenant, &id, now));
-            is_changed |= known.is_some();
+            if let Some(known) = &known {
+                (is_changed, length) = (true, length + known.len());
+            }
+            if length > limit_bytes {
+                return Some(Err(body::too_large(limit_bytes)));
+            }
             input.raw(known.as_deref().unwrap_or_else(|| item.get()));
         }
     }
     let mut splice = Splice::new(&envelope);
     splice.replace("input", String::from_utf8(input).ok()?);
-    is_changed.then(|| Bytes::from(splice.write()))
+    is_changed.then(|| Ok(Bytes::from(splice.write())))
 }
 
 /// The id that a reference names.

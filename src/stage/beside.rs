@@ -15,10 +15,21 @@ use crate::wire::json::{self, Json, Str};
 /// Lists of names, or of objects with a `model`.
 const LISTS: [&str; 2] = ["models", "fallbacks"];
 
+/// As many models a request may name; providers take fewer.
+const MOST_NAMES: usize = 64;
+
 /// The models that may answer in place of the one that is asked.
-pub fn others(envelope: &Envelope<'_>) -> Vec<String> {
-    let lists = LISTS.into_iter().flat_map(|member| items(envelope.present(member)));
-    lists.filter_map(|item| name(item).ok().flatten()).map(|name| name.text().into_owned()).collect()
+pub fn others(envelope: &Envelope<'_>) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for member in LISTS {
+        for item in items(envelope.present(member)) {
+            names.extend(name(item).ok().flatten().map(|name| name.text().into_owned()));
+            if names.len() > MOST_NAMES {
+                return Err(Error::invalid(member, format!("`{member}` names more than {MOST_NAMES} models")));
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Refuses what key and tenant do not allow, at any provider that may be asked.
@@ -110,12 +121,23 @@ mod tests {
         for none in [r#"{"model":"a"}"#, r#"{"models":null,"fallbacks":"a","tools":{}}"#, r#"{"models":[1,{}]}"#] {
             assert_eq!(names(none), [""; 0], "{none}");
         }
-        let of = |body: &str| others(&Envelope::parse(body.as_bytes()).unwrap());
+        let of = |body: &str| others(&Envelope::parse(body.as_bytes()).unwrap()).unwrap();
         assert_eq!(
             of(r#"{"models":["b"],"fallbacks":[{"model":"c"}],"tools":[{"type":"advisor","model":"d"}]}"#),
             ["b", "c"]
         );
         assert_eq!(of(r#"{"models":[],"fallbacks":5}"#), [""; 0]);
+    }
+
+    #[test]
+    fn a_request_names_no_more_models_than_are_looked_up() {
+        let naming = |count: usize| {
+            format!(r#"{{"models":["a"{}],"fallbacks":[{{"model":"b"}}]}}"#, r#","c""#.repeat(count - 2))
+        };
+        let of = |count: usize| others(&Envelope::parse(naming(count).as_bytes()).unwrap());
+        assert_eq!(of(MOST_NAMES).unwrap().len(), MOST_NAMES);
+        let refused = of(MOST_NAMES + 1).unwrap_err();
+        assert_eq!((refused.kind(), refused.param()), (Kind::InvalidRequest, Some("fallbacks")));
     }
 
     #[test]

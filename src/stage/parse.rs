@@ -150,7 +150,7 @@ pub fn parse(endpoint: Endpoint, path: &str, query: Option<&str>, body: &[u8]) -
         model,
         stream: generates && stream,
         stream_usage: endpoint.dialect() != Dialect::OpenAiChat || envelope.stream_usage()?,
-        others: beside::others(&envelope),
+        others: beside::others(&envelope)?,
         array: call.is_some() && stream && !asks_for_events(query),
         choices: bounds.choices,
         drafts: bounds.drafts,

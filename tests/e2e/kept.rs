@@ -459,3 +459,20 @@ fn items_are_put_in_the_place_of_references_to_them() {
     let forgotten = ask(&question(json!({"store": false})), KEY).json()["output"][0]["id"].clone();
     assert_eq!(ask(&again(&forgotten), KEY).status(), 400);
 }
+
+/// A reference is small and what it stands for need not be.
+#[test]
+fn references_make_no_body_larger_than_bodies_may_be() {
+    let sim = Simulated::start();
+    let text = gateway::full_config("  max_body: 20KiB", sim.address, sim.address, "", "");
+    let gateway = Gateway::start(&text);
+    let ask = |input: Value| gateway.post("/v1/responses", &json!({"model": "anthropic/sim-1", "input": input}));
+    let id = ask(json!("long ".repeat(1000))).json()["output"][0]["id"].clone();
+    let naming = |times: usize| {
+        let references = std::iter::repeat_n(json!({"type": "item_reference", "id": id}), times);
+        ask(references.chain([json!({"role": "user", "content": "and?"})]).collect())
+    };
+    assert_eq!(naming(1).status(), 200);
+    let refused = naming(50);
+    assert_eq!((refused.status(), sim.log().len()), (413, 2), "{}", refused.text());
+}

@@ -76,7 +76,7 @@ impl Opener<'_> {
             let mut index = 0;
             kept.retain(|_| {
                 index += 1;
-                !shown_only.contains(&(index - 1))
+                shown_only.binary_search(&(index - 1)).is_err()
             });
         }
         turn.parts = set_down(kept, floating);
@@ -220,7 +220,7 @@ fn join_texts(parts: &mut Vec<Part<'_>>) {
         if let (true, PartKind::Text { text: more, .. }, PartKind::Text { text, .. }) =
             (are, &next.kind, &mut last.kind)
         {
-            *text = Str::from_escaped(&format!("{}{}", text.escaped(), more.escaped()));
+            text.append(more);
         }
         are
     });

@@ -50,6 +50,14 @@ impl<'a> Str<'a> {
         self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default()
     }
 
+    /// Puts another text behind this one; a text that is made of many pieces is copied once.
+    pub fn append(&mut self, more: &Str<'_>) {
+        let literal = self.0.to_mut();
+        literal.pop();
+        literal.push_str(more.escaped());
+        literal.push('"');
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.len() <= 2
     }
@@ -573,6 +581,15 @@ mod tests {
 
     wire_object! {
         struct Probe<'a> { kind: Str<'a> = "type", index: u64, list: Vec<Raw<'a>>, two: u64 = "inTwo" | "in_two" }
+    }
+
+    #[test]
+    fn texts_are_joined_as_they_are_escaped() {
+        let mut text = Str::from_raw(r#""a\n\ud83d""#).unwrap();
+        for more in [r#""\ude00""#, r#""""#, r#""\"b""#] {
+            text.append(&Str::from_raw(more).unwrap());
+        }
+        assert_eq!((text.raw(), &*text.text()), (r#""a\n\ud83d\ude00\"b""#, "a\n\u{1f600}\"b"));
     }
 
     #[test]

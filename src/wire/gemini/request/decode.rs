@@ -131,7 +131,7 @@ fn go_on<'a>(parts: &mut Vec<Part<'a>>, part: Part<'a>) {
     ) = (parts.last_mut(), &part.kind)
         && !text.is_empty()
     {
-        *said = Str::from_escaped(&format!("{}{}", said.escaped(), text.escaped()));
+        said.append(text);
         *last = signature.clone();
         return;
     }

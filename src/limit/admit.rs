@@ -116,8 +116,7 @@ impl Place {
         Self { gate, reserved, booked_ms, runs }
     }
 
-    /// It is over.
-    /// Counts once.
+    /// What held the place is over; counts once.
     pub(super) fn leave(&mut self) {
         if std::mem::take(&mut self.runs) {
             self.gate.post.leave();

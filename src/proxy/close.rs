@@ -52,7 +52,8 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
 pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Charge {
     let (target, answer) = (&attempt.target, &attempt.answer);
     let day = amount::day_of(x.started_at);
-    let info = other(x, attempt).or_else(|| target.info.clone());
+    let other = other(x, attempt);
+    let info = other.as_ref().or(target.info.as_ref());
     let charge = info.map(|it| it.charge(usage, answer.service_tier(), day, target.deployment.region.as_deref()));
     cache::share(attempt, charge.unwrap_or_else(|| Charge::default().or_said(usage)))
 }

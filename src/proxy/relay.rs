@@ -264,7 +264,13 @@ async fn attempt_once(
             cache::keep(gateway, x, &leg);
             whole(gateway, session, x, body).await
         }
-        Begun::Stream(first) => stream::run(gateway, session, x, alive, &mut leg, first).await,
+        Begun::Stream(first) => {
+            let passed = stream::run(gateway, session, x, alive, &mut leg, first).await;
+            if passed.as_ref().is_err_and(|error| error.kind() == Kind::ClientGone) {
+                stream::hear_out(gateway, x, &mut leg).await?;
+            }
+            passed
+        }
     };
     match &done {
         Ok(()) => finish(gateway, leg, x.attempt.as_ref().is_some_and(|attempt| attempt.answer.is_complete())).await,

@@ -31,39 +31,32 @@ const STOP_WITHIN: Duration = Duration::from_millis(250);
 /// Nor is more of it read for nobody.
 const MOST_UNHEARD_BYTES: usize = 256 * 1024;
 
-/// Passes the answer on until it ends; an error is an event of it, unless another target may go on
-/// with the answer: then the error is given back, and the stream is open.
-pub(super) async fn run(
-    gateway: &Gateway,
-    session: &mut Session,
-    x: &mut Exchange,
-    alive: &mut Alive<'_>,
-    leg: &mut Leg,
-    first: Batch,
-) -> Result<()> {
-    let passed = pass_on(gateway, session, x, alive, leg, first).await;
-    if passed.as_ref().is_err_and(|error| error.kind() == Kind::ClientGone) {
-        x.admission.iter_mut().for_each(Admission::leave);
-        hear_out(x.attempt_mut()?, leg).await;
-    }
-    passed
-}
-
 /// The client has left, maybe with all it wanted: what that has used the provider tells last.
-async fn hear_out(attempt: &mut Attempt, leg: &mut Leg) {
+pub(super) async fn hear_out(gateway: &Gateway, x: &mut Exchange, leg: &mut Leg) -> Result<()> {
+    x.admission.iter_mut().for_each(Admission::leave);
+    let attempt = x.attempt_mut()?;
     let (left_at, mut heard_bytes) = (Instant::now(), 0);
+    let over = gateway.in_flight.over();
+    tokio::pin!(over);
     while heard_bytes < MOST_UNHEARD_BYTES {
         let within = if attempt.answer.has_stopped() { COUNTS_WITHIN } else { STOP_WITHIN };
         let timer = sleep_until((left_at + within).into());
         tokio::pin!(timer);
-        match next_batch(attempt, leg, timer).await {
+        let next = tokio::select! {
+            next = next_batch(attempt, leg, timer) => next,
+            () = over.as_mut() => break,
+        };
+        match next {
             Ok(Batch { end: false, broken: None, out }) => heard_bytes += out.len(),
-            _ => return,
+            _ => break,
         }
     }
+    Ok(())
 }
 
-async fn pass_on(
+/// Passes the answer on until it ends; an error is an event of it, unless another target may go on
+/// with the answer: then the error is given back, and the stream is open.
+pub(super) async fn run(
     gateway: &Gateway,
     session: &mut Session,
     x: &mut Exchange,

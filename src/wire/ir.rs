@@ -169,6 +169,22 @@ impl Setting<'_> {
         let are_known = words.iter().all(|word| is(word, "text") || is(word, "image"));
         are_known.then(|| words.iter().any(|word| is(word, "image")))
     }
+
+    /// Whether it says no more than its absence, by OpenAI's defaults and Anthropic's.
+    pub fn is_default(&self) -> bool {
+        let value = self.value.get();
+        let number = || value.parse::<f64>().ok();
+        match self.kind {
+            _ if value == "null" => true,
+            SettingKind::FrequencyPenalty | SettingKind::PresencePenalty => number() == Some(0.0),
+            SettingKind::Temperature | SettingKind::TopP => number() == Some(1.0),
+            SettingKind::Logprobs | SettingKind::Store => value == "false",
+            SettingKind::LogitBias | SettingKind::Metadata => value == "{}",
+            SettingKind::Modalities => self.wants_images() == Some(false),
+            SettingKind::ServiceTier => value == "\"auto\"",
+            _ => false,
+        }
+    }
 }
 
 /// What a [`Setting`] means.

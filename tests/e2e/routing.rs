@@ -25,6 +25,11 @@ pub(crate) fn server(name: &str, upstream: &Upstream, more: &str) -> String {
     format!("  {name}: {{kind: openai-compatible, base_url: \"http://{}/v1\"{more}}}\n", upstream.address)
 }
 
+/// Of two providers, `bad` and `good`.
+fn of_two(bad: &Upstream, good: &Upstream, more: &str) -> Gateway {
+    start(&(server("bad", bad, "") + &server("good", good, "")), "", more)
+}
+
 /// Answers with its own name.
 pub(crate) fn named(name: &'static str) -> Upstream {
     Upstream::json(200, chat_answer(name))
@@ -57,11 +62,7 @@ fn an_answer_that_broke_off_is_asked_for_elsewhere() {
         "content":"half"},"finish_reason":"error","error":{"code":502,"message":"gone"}}],
         "usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}"#;
     let (bad, good) = (Upstream::json(200, half), named("good"));
-    let gateway = start(
-        &(server("bad", &bad, "") + &server("good", &good, "")),
-        "",
-        "routes: {r: {targets: [{model: bad/m}, {model: good/n}]}}",
-    );
+    let gateway = of_two(&bad, &good, "routes: {r: {targets: [{model: bad/m}, {model: good/n}]}}");
     let answer = gateway.post(CHAT, &chat("r", "hi"));
     assert_eq!((answer.status(), text(&answer.json())), (200, "good"));
     let record = gateway.record(1);
@@ -72,11 +73,7 @@ fn an_answer_that_broke_off_is_asked_for_elsewhere() {
 #[test]
 fn the_timeline_tells_what_was_tried() {
     let (bad, good) = (Upstream::json(503, r#"{"error":{"message":"busy"}}"#), named("good"));
-    let gateway = start(
-        &(server("bad", &bad, "") + &server("good", &good, "")),
-        "",
-        "routes: {r: {targets: [{model: bad/m}, {model: good/n}]}}",
-    );
+    let gateway = of_two(&bad, &good, "routes: {r: {targets: [{model: bad/m}, {model: good/n}]}}");
     let answer = gateway.post(CHAT, &chat("r", "hi"));
     assert_eq!((answer.status(), text(&answer.json())), (200, "good"));
     assert_eq!((answer.header("x-weir-attempts"), answer.header("x-weir-fallback-used")), ("2", "1"));
@@ -95,11 +92,7 @@ fn an_answer_that_ran_out_of_resources_is_asked_for_elsewhere() {
     assert!(half.contains("insufficient_system_resource"), "{half}");
     let bad = Upstream::json(200, half);
     let good = named("good");
-    let gateway = start(
-        &(server("bad", &bad, "") + &server("good", &good, "")),
-        "",
-        "routes: {r: {strategy: fallback, targets: [{model: bad/m}, {model: good/m}]}}",
-    );
+    let gateway = of_two(&bad, &good, "routes: {r: {strategy: fallback, targets: [{model: bad/m}, {model: good/m}]}}");
     let answer = gateway.post(MESSAGES, &message("r", "hi"));
     assert_eq!((answer.status(), text(&answer.json())), (200, "good"));
     assert_eq!(timeline(&gateway.record(1)), ["bad first overloaded", "good fallback ok"]);
@@ -137,11 +130,7 @@ fn weights_are_kept_and_failures_go_to_the_others() {
 fn a_route_passes_over_a_target_that_broke_and_finds_it_again() {
     let broken = Arc::new(AtomicBool::new(true));
     let (bad, good) = (failing_while(&broken), named("good"));
-    let gateway = start(
-        &(server("bad", &bad, "") + &server("good", &good, "")),
-        "",
-        "routes: {r: {targets: [{model: bad/m}, {model: good/m}]}}",
-    );
+    let gateway = of_two(&bad, &good, "routes: {r: {targets: [{model: bad/m}, {model: good/m}]}}");
     for _ in 0..12 {
         let answer = gateway.post(CHAT, &chat("r", "hi"));
         assert_eq!((answer.status(), text(&answer.json())), (200, "good"));
@@ -412,7 +401,7 @@ fn a_stream_that_begins_with_an_error_falls_back() {
         chunk(&json!({}), Some("stop")),
     ]));
     let more = "routes: {r: {targets: [{model: bad/m}, {model: good/m}]}}";
-    let gateway = start(&(server("bad", &bad, "") + &server("good", &good, "")), "", more);
+    let gateway = of_two(&bad, &good, more);
     let mut client = gateway.stream(CHAT, &streamed(chat("r", "hi")));
     let events: Vec<_> = client.events().collect();
     assert_eq!(crate::ask::stream_text(&events), "fine");

@@ -333,9 +333,9 @@ fn says_something(dialect: Dialect, json: &str) -> bool {
         // Read before anybody gets to see it.
         Dialect::Converse | Dialect::Cohere => return true,
     };
-    let values = names.iter().filter_map(|name| scan::member(json, name));
+    let mut values = names.iter().filter_map(|name| scan::member(json, name));
     let is_list_of_none = |value: &str| value.strip_prefix('[').is_some_and(|rest| rest.trim_start() == "]");
-    values.into_iter().any(|value| value != "null" && !(dialect == Dialect::OpenAiChat && is_list_of_none(value)))
+    values.any(|value| value != "null" && !(dialect == Dialect::OpenAiChat && is_list_of_none(value)))
 }
 
 /// What the model wrote, as streams are counted.

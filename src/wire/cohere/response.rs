@@ -185,6 +185,10 @@ mod tests {
             .collect()
     }
 
+    fn client(seal: &Seal) -> Client<'_> {
+        Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 0, request: "", seal }
+    }
+
     #[test]
     fn thoughts_plans_and_calls_come_in_order() {
         let body = r#"{"id":"m1","message":{"role":"assistant","tool_plan":"I will","content":[
@@ -196,15 +200,7 @@ mod tests {
         assert_eq!(response.choices[0].stop.as_ref().unwrap().reason, StopReason::ToolUse);
         assert_eq!(response.usage.unwrap().total_tokens(), 7);
         let seal = Seal::new("cohere", b"k");
-        let client = Client {
-            model: "m",
-            id: "i",
-            created: 1,
-            stream_usage: true,
-            input_estimate_tokens: 0,
-            request: "",
-            seal: &seal,
-        };
+        let client = client(&seal);
         let mut out = Vec::new();
         encode(&response, &client, &mut out);
         let again = String::from_utf8(out).unwrap();
@@ -228,15 +224,7 @@ mod tests {
     #[test]
     fn cited_texts_keep_their_place() {
         let seal = Seal::new("cohere", b"k");
-        let client = Client {
-            model: "m",
-            id: "i",
-            created: 1,
-            stream_usage: true,
-            input_estimate_tokens: 0,
-            request: "",
-            seal: &seal,
-        };
+        let client = client(&seal);
         let cited = r#"{"start":4,"end":8,"text":"Ruby","type":"TEXT_CONTENT","sources":[
             {"type":"tool","id":"https://e/x","tool_output":{"content":"c","title":"t","url":"https://e/x"}}]}"#;
         let body = format!(

@@ -4,7 +4,7 @@ use super::options::{self, Conversation, Tuning};
 use super::turns::{self, Arranged};
 use crate::error::{Error, Result};
 use crate::wire::anthropic::block::{self, Rests};
-use crate::wire::ir::{Dropped, Output, Request, Role, Setting, SettingKind, Tool, ToolChoice, ToolKind, Turn};
+use crate::wire::ir::{Dropped, Output, Request, Role, Setting, Tool, ToolChoice, ToolKind, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
 use crate::wire_object;
@@ -303,21 +303,5 @@ fn foreign_stop(request: &Request<'_>, body: &mut Obj<'_>, dropped: &mut Dropped
     }
     if request.stop.iter().any(visible) {
         encode_stop(body, request.stop.iter().filter(|s| visible(s)));
-    }
-}
-
-/// Whether a setting says no more than its absence.
-pub(in crate::wire) fn is_default(setting: &Setting<'_>) -> bool {
-    let value = setting.value.get();
-    let number = || value.parse::<f64>().ok();
-    match setting.kind {
-        _ if value == "null" => true,
-        SettingKind::FrequencyPenalty | SettingKind::PresencePenalty => number() == Some(0.0),
-        SettingKind::Temperature | SettingKind::TopP => number() == Some(1.0),
-        SettingKind::Logprobs | SettingKind::Store => value == "false",
-        SettingKind::LogitBias | SettingKind::Metadata => value == "{}",
-        SettingKind::Modalities => setting.wants_images() == Some(false),
-        SettingKind::ServiceTier => value == "\"auto\"",
-        _ => false,
     }
 }

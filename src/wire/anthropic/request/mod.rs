@@ -13,7 +13,6 @@ mod turns;
 
 pub use decode::decode;
 pub use encode::encode;
-pub(in crate::wire) use encode::is_default;
 pub(in crate::wire) use options::{Conversation, Thought, Tuning, samples, tune};
 
 #[cfg(test)]

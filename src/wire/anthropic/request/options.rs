@@ -15,7 +15,7 @@
 //! - Models after 4.6 refuse `temperature`, `top_p` and `top_k`, and those from 5 on think unasked
 //!   (seen 2026-11): there `reasoning_effort: none` becomes effort `low`.
 
-use super::encode::{DEFAULT_MAX_TOKENS, is_default};
+use super::encode::DEFAULT_MAX_TOKENS;
 use crate::wire::ir::{Dropped, Reasoning, Request, Setting, SettingKind, ToolChoice};
 use crate::wire::json::{Obj, Str};
 use crate::wire::{Target, Thinking};
@@ -166,7 +166,7 @@ pub(super) fn encode(
 ) {
     let mut user = None;
     let mut tempered = false;
-    for setting in request.options.iter().filter(|setting| !is_default(setting)) {
+    for setting in request.options.iter().filter(|setting| !setting.is_default()) {
         match setting.kind {
             SettingKind::Temperature if is_free(target, tuning) => {
                 tempered = true;
@@ -184,7 +184,7 @@ pub(super) fn encode(
             _ => dropped.push(&setting.name),
         }
     }
-    let top_p = request.options.iter().filter(|s| s.kind == SettingKind::TopP && !is_default(s));
+    let top_p = request.options.iter().filter(|s| s.kind == SettingKind::TopP && !s.is_default());
     top_p.for_each(|setting| encode_top_p(setting, tempered, target, tuning, body, dropped));
     user.iter().for_each(|user| _ = body.obj("metadata").raw("user_id", user));
 }

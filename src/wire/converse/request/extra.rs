@@ -10,7 +10,7 @@
 
 use super::encode::Serial;
 use super::turns::Arranged;
-use crate::wire::anthropic::request::{Conversation, Thought, Tuning, is_default, samples, tune};
+use crate::wire::anthropic::request::{Conversation, Thought, Tuning, samples, tune};
 use crate::wire::converse::model::{self, Family, family};
 use crate::wire::ir::{Dropped, Reasoning, Request, Setting, SettingKind};
 use crate::wire::json::{Obj, Raw, Str};
@@ -261,7 +261,7 @@ fn says_nothing(setting: &Setting<'_>, family: Family) -> bool {
     let own = setting.name.starts_with(INFERENCE);
     match sampling && (own || family != Family::Claude) {
         true => setting.value.is_null(),
-        false => is_default(setting),
+        false => setting.is_default(),
     }
 }
 

@@ -112,29 +112,22 @@ fn own(setting: &Setting<'_>, config: &mut Obj<'_>) {
 /// A setting of another format's.
 fn foreign(setting: &Setting<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
     let value = setting.value.get();
-    let is_zero = || value.parse::<f64>() == Ok(0.0);
     let name = match setting.kind {
         _ if value == "null" => return,
         SettingKind::Temperature => "temperature",
         SettingKind::TopP => "topP",
         SettingKind::TopK => "topK",
         SettingKind::Seed => "seed",
-        SettingKind::FrequencyPenalty | SettingKind::PresencePenalty if is_zero() => return,
+        _ if setting.is_default() => return,
         SettingKind::FrequencyPenalty => "frequencyPenalty",
         SettingKind::PresencePenalty => "presencePenalty",
-        SettingKind::Logprobs | SettingKind::Store if value == "false" => return,
         SettingKind::Logprobs => "responseLogprobs",
         SettingKind::TopLogprobs if value == "0" => return,
         SettingKind::TopLogprobs => "logprobs",
-        SettingKind::Modalities => match setting.wants_images() {
-            Some(true) => {
-                config.raw("responseModalities", "[\"TEXT\",\"IMAGE\"]");
-                return;
-            }
-            Some(false) => return,
-            None => return dropped.push(&setting.name),
-        },
-        SettingKind::LogitBias | SettingKind::Metadata if value == "{}" => return,
+        SettingKind::Modalities if setting.wants_images() == Some(true) => {
+            config.raw("responseModalities", "[\"TEXT\",\"IMAGE\"]");
+            return;
+        }
         // Stands beside the configuration.
         SettingKind::ServiceTier => return,
         _ => return dropped.push(&setting.name),

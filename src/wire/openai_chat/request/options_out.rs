@@ -25,7 +25,7 @@ pub(super) fn reasoning(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'
         dropped.push(format_args!("{}.{name}", reasoning.name));
     }
     if reasoning.disabled {
-        if cx.target.quirks.reasoning_effort && switch(cx).is_none() {
+        if cx.target.quirks.reasoning_effort && !has_switch(cx) {
             quiet::effort(reasoning, cx.target, dropped).iter().for_each(|word| _ = obj.text("reasoning_effort", word));
         }
         return;
@@ -38,9 +38,9 @@ pub(super) fn reasoning(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'
     }
 }
 
-/// How thinking is switched off, for a request of another format.
-fn switch(cx: &Context<'_>) -> Option<vendor::Models> {
-    cx.target.quirks.thinking_switch.filter(|models| !cx.same && models.hold(cx.target.model))
+/// Whether thinking is switched on and off, for a request of another format.
+fn has_switch(cx: &Context<'_>) -> bool {
+    !cx.same && cx.target.quirks.thinking_switch.is_some_and(|models| models.hold(cx.target.model))
 }
 
 /// Whether thinking is asked for.
@@ -56,12 +56,12 @@ fn switches_off(request: &Request<'_>, cx: &Context<'_>) -> bool {
         Some(reasoning) if asks(reasoning) => false,
         _ => vendor::forces_call(request),
     };
-    is_off && switch(cx).is_some()
+    is_off && has_switch(cx)
 }
 
 /// Whether a call is forced on a model that refuses this while it thinks, and is asked to think.
 pub(super) fn forces_thinker(request: &Request<'_>, cx: &Context<'_>) -> bool {
-    switch(cx).is_some() && vendor::forces_call(request) && !switches_off(request, cx)
+    has_switch(cx) && vendor::forces_call(request) && !switches_off(request, cx)
 }
 
 fn same_format(reasoning: &Reasoning<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
@@ -133,27 +133,17 @@ fn foreign(setting: &Setting<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
         SettingKind::Verbosity => "verbosity",
         SettingKind::Store => "store",
         // The vendor's own models answer with text.
-        SettingKind::Modalities => return setting.wants_images() == Some(false),
-        SettingKind::User if cx.refuses("user") => return setting.value.is_null(),
-        SettingKind::User => return user(setting, obj),
+        SettingKind::Modalities => return setting.is_default(),
+        SettingKind::User if !cx.refuses("user") => return user(setting, obj),
+        SettingKind::User => "user",
         SettingKind::ServiceTier => return service_tier(setting, cx, obj),
         SettingKind::TopK | SettingKind::Other => return false,
     };
     if cx.refuses(name) {
-        return says_nothing(setting);
+        return setting.is_default();
     }
     obj.raw(name, setting.value.get());
     true
-}
-
-/// Whether a setting says no more than its absence.
-fn says_nothing(setting: &Setting<'_>) -> bool {
-    match setting.kind {
-        SettingKind::Store | SettingKind::Logprobs => setting.value.get() == "false",
-        SettingKind::FrequencyPenalty | SettingKind::PresencePenalty => matches!(setting.value.get(), "0" | "0.0"),
-        SettingKind::LogitBias => setting.value.get() == "{}",
-        _ => false,
-    }
 }
 
 fn user(setting: &Setting<'_>, obj: &mut Obj<'_>) -> bool {

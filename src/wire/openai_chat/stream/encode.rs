@@ -309,10 +309,9 @@ impl Encoder {
     /// Sources are told at the end, all of them at once: SDKs that put a message together take one list, and no more.
     fn citation(&mut self, at: usize, citation: &Raw<'_>) {
         let Some(number) = self.parts.get(at).map(|p| p.choice) else { return };
-        let Some(choice) = self.choices.iter().find(|c| c.number == number) else { return };
+        let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) else { return };
         let made = citation.read::<Json<'_>>().and_then(|c| annotation(c, choice.text_start, choice.chars));
-        let choice = self.choices.iter_mut().find(|c| c.number == number);
-        choice.into_iter().for_each(|choice| choice.annotations.extend(made.clone()));
+        choice.annotations.extend(made);
     }
 
     fn part_end(&mut self, index: u32, out: &mut Vec<u8>) {

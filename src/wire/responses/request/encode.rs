@@ -216,12 +216,7 @@ fn settings(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped
             SettingKind::PromptCacheKey => "prompt_cache_key",
             // Said in `text`.
             SettingKind::Verbosity => continue,
-            // Nothing is ever stored for a client of another format.
-            SettingKind::Store if setting.value.get() == "false" => continue,
-            SettingKind::Logprobs if setting.value.get() == "false" => continue,
-            SettingKind::FrequencyPenalty | SettingKind::PresencePenalty if is_zero(setting) => continue,
-            SettingKind::LogitBias if setting.value.get() == "{}" => continue,
-            SettingKind::Modalities if setting.wants_images() == Some(false) => continue,
+            _ if setting.is_default() => continue,
             _ => {
                 dropped.push(&setting.name);
                 continue;
@@ -251,10 +246,6 @@ fn write(
 
 fn has(request: &Request<'_>, kind: SettingKind) -> bool {
     request.options.iter().any(|o| o.kind == kind)
-}
-
-fn is_zero(setting: &Setting<'_>) -> bool {
-    matches!(setting.value.get(), "0" | "0.0")
 }
 
 /// Tiers this format knows; others' words mean something else.

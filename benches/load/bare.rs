@@ -1,4 +1,4 @@
-//! What Pingora costs by itself: a proxy without a thought. Threads, pools and keep-alive are the gateway's.
+//! What Pingora costs by itself: a proxy without a thought. Pools and keep-alive are the gateway's.
 
 use std::time::Duration;
 
@@ -11,6 +11,25 @@ use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
 /// Seconds for which an idle client's connection stays open.
 const KEEPALIVE: u64 = 75;
+
+/// How it is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SetUp {
+    /// As the gateway is: with its allocator and no huge pages, and threads that take no work from each other.
+    Gateways,
+    /// As whoever takes the framework gets it.
+    Own,
+}
+
+impl SetUp {
+    /// As an argument.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateways => "gateways",
+            Self::Own => "own",
+        }
+    }
+}
 
 struct Bare {
     upstream: HttpPeer,
@@ -32,9 +51,14 @@ impl ProxyHttp for Bare {
     }
 }
 
-pub(crate) fn run(port: u16, upstream: u16) {
+pub(crate) fn run(port: u16, upstream: u16, set_up: &str) {
+    let is_own = set_up == SetUp::Own.as_str();
+    if is_own {
+        // It has it from the driver.
+        rustix::thread::disable_transparent_huge_pages(false).expect("a kernel that has them");
+    }
     let conf =
-        ServerConf { threads: 1, work_stealing: false, upstream_keepalive_pool_size: 256, ..ServerConf::default() };
+        ServerConf { threads: 1, work_stealing: is_own, upstream_keepalive_pool_size: 256, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     #[expect(clippy::disallowed_methods, reason = "an address needs no look-up")]

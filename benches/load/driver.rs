@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::bare::SetUp;
 use crate::cells::{Cell, Shown, Stream, cells};
 use crate::gateway::{Ground, Part, Store};
 use crate::generate::{Job, Outcome};
+use crate::nginx;
 use crate::rows::{Figures, Row, generator, per, rest};
 use crate::server::{Program, Server, free_port};
 use crate::syscalls::Counter;
@@ -105,16 +107,23 @@ pub(crate) fn mock(own: &Path, files: Option<u64>) -> Server {
     Program { files, ..Program::new(LOAD_CORE, own, &args) }.serve(port)
 }
 
-pub(crate) fn bare(own: &Path, mock: u16, counts: bool, files: Option<u64>) -> Server {
+pub(crate) fn bare(own: &Path, mock: u16, set_up: SetUp, counts: bool, files: Option<u64>) -> Server {
     let port = free_port();
-    let args = ["bare".to_owned(), port.to_string(), mock.to_string()];
-    Program { counts, files, ..Program::new(SERVER_CORE, own, &args) }.serve(port)
+    let args = ["bare".to_owned(), port.to_string(), mock.to_string(), set_up.as_str().to_owned()];
+    let has_systems_allocator = set_up == SetUp::Own;
+    Program { counts, files, has_systems_allocator, ..Program::new(SERVER_CORE, own, &args) }.serve(port)
 }
 
-/// Bare Pingora, and the gateway with one feature more in each row. Twins that count are of the first and last.
+/// What others are measured by, and the gateway with one feature more in each row. Twins that count are of bare
+/// Pingora and of the first and last gateway.
 fn servers(ground: &Ground<'_>, own: &Path, weir: &Path, in_full: bool) -> Vec<Row> {
-    let twin = in_full.then(|| bare(own, ground.mock, true, None));
-    let mut rows = vec![Row::full("bare Pingora", bare(own, ground.mock, false, None), twin)];
+    let twin = in_full.then(|| bare(own, ground.mock, SetUp::Gateways, true, None));
+    let mut rows = vec![
+        Row::full("bare Pingora", bare(own, ground.mock, SetUp::Gateways, false, None), twin),
+        Row::new("bare Pingora as it comes", bare(own, ground.mock, SetUp::Own, false, None)),
+    ];
+    rows.extend(nginx::start(ground).map(|server| Row::new("nginx", server)));
+    rows.iter_mut().for_each(|row| row.is_weir = false);
     for part in Part::ALL.into_iter().filter(|part| *part != Part::Shared || ground.store.is_some()) {
         let server = ground.start(part, weir, false, None);
         rows.push(match part {

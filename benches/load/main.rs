@@ -8,7 +8,8 @@
 //!
 //! One executable has all roles, each a process of its own:
 //! - `mock` answers every format from memory, whole and as streams of 100 events, at once, paced or held;
-//! - `bare` is a Pingora proxy that passes everything on and knows nothing;
+//! - `bare` is a Pingora proxy that passes everything on and knows nothing, set up as the gateway is or as the
+//!   framework comes;
 //! - `run` is the gateway once more, with an allocator that counts;
 //! - `generate` sends requests, closed loop (CPU per request) or at a fixed rate (latency), `hold` opens
 //!   many streams at once;
@@ -35,6 +36,7 @@ mod gateway;
 mod generate;
 mod hold;
 mod mock;
+mod nginx;
 mod rows;
 mod server;
 mod streams;
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
     let port = |at: usize| args[at].parse().expect("a port");
     match args.first().map(String::as_str) {
         Some("mock") => mock::run(port(1)),
-        Some("bare") => bare::run(port(1), port(2)),
+        Some("bare") => bare::run(port(1), port(2), &args[3]),
         Some("run") => return weir::cli::main(),
         Some("generate") => generate::run(&generate::Job::parse(&args[1..])),
         Some("hold") => hold::run(&hold::Job::parse(&args[1..])),

@@ -14,6 +14,7 @@ use crate::server::{Program, Server};
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) server: Server,
+    pub(crate) is_weir: bool,
     /// Its twin, which counts allocations.
     pub(crate) counted: Option<Server>,
     /// All is measured of it, not just its CPU.
@@ -53,6 +54,7 @@ impl Row {
         Self {
             name,
             server,
+            is_weir: true,
             counted: None,
             in_full: false,
             load_core,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const COUNTS: &str = "WEIR_BENCH_COUNTS";
 
 /// What to start, and where.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Program {
     /// None: wherever the system puts it.
     pub(crate) core: Option<u32>,
@@ -18,6 +18,8 @@ pub(crate) struct Program {
     pub(crate) args: Vec<String>,
     /// It counts its allocations; of this executable's roles only.
     pub(crate) counts: bool,
+    /// Its allocator is the system's; of this executable's roles only.
+    pub(crate) has_systems_allocator: bool,
     /// Files it may have open.
     pub(crate) files: Option<u64>,
 }
@@ -37,7 +39,7 @@ pub(crate) fn free_port() -> u16 {
 
 impl Program {
     pub(crate) fn new(core: impl Into<Option<u32>>, path: &Path, args: &[String]) -> Self {
-        Self { core: core.into(), path: path.to_owned(), args: args.to_vec(), counts: false, files: None }
+        Self { core: core.into(), path: path.to_owned(), args: args.to_vec(), ..Self::default() }
     }
 
     /// On its core, where `taskset` and that core are there.
@@ -66,6 +68,9 @@ impl Program {
         let mut command = self.command();
         if let Some(counts) = counts {
             command.env(COUNTS, counts.to_string());
+        }
+        if self.has_systems_allocator {
+            command.env(weir_counting::SYSTEM.to_str().expect("a name"), "1");
         }
         command.env("WEIR_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let mut server = Server { child: command.spawn().expect("the server starts"), port, counts };

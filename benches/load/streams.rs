@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use weir::wire::Dialect;
 
+use crate::bare::SetUp;
 use crate::cells::{Stream, cell, cells};
 use crate::driver::{LOAD_CORE, bare, machine, mock, programs};
 use crate::gateway::{Ground, Part};
@@ -97,7 +98,7 @@ struct Held {
 fn held(way: Way, streams: usize, ground: &Ground<'_>, [own, weir]: [&Path; 2], files: u64) -> Held {
     let server = match way {
         Way::Direct => None,
-        Way::Bare => Some(bare(own, ground.mock, false, Some(files))),
+        Way::Bare => Some(bare(own, ground.mock, SetUp::Gateways, false, Some(files))),
         Way::SameFormat | Way::Translated => Some(ground.start(Part::Budgets, weir, false, Some(files))),
     };
     let port = server.as_ref().map_or(ground.mock, |server| server.port);

@@ -3,12 +3,13 @@
 use crate::cells::{Cell, Stream};
 use crate::rows::{Figures, Row};
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "",
     "requests/s",
     "CPU µs/request",
     "more than the row before",
     "to bare",
+    "to bare as it comes",
     "first byte, p50 / p99 µs",
     "last byte, p50 / p99 µs",
     "system calls",
@@ -21,7 +22,7 @@ pub(crate) fn begin() {
     println!("|---|{}", "--:|".repeat(COLUMNS.len() - 1));
 }
 
-/// `rows` are the servers, bare Pingora first; `direct` is the upstream itself.
+/// `rows` are the servers, bare Pingora first and as it comes second; `direct` is the upstream itself.
 pub(crate) fn section(title: &str, cell: Option<&Cell>, direct: Option<&Figures>, rows: &[Row]) {
     let rate = cell.filter(|_| rows.iter().any(|row| row.figures.steady.is_some()));
     let rate = rate.map(|cell| format!(" (latencies at {}/s)", cell.rate()));
@@ -34,13 +35,17 @@ pub(crate) fn section(title: &str, cell: Option<&Cell>, direct: Option<&Figures>
             String::new(),
             String::new(),
             String::new(),
+            String::new(),
             shown(steady(first)),
             shown(steady(last)),
         ]);
     }
     for (at, row) in rows.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|before| rows[before].figures.cpu_us);
-        let (it, bare) = (&row.figures, rows[0].figures.cpu_us);
+        let before = at.checked_sub(1).map(|before| &rows[before]).filter(|before| before.is_weir);
+        let it = &row.figures;
+        let more = it.cpu_us.zip(before.and_then(|before| before.figures.cpu_us));
+        let to =
+            |other: &Row| shown(it.cpu_us.zip(other.figures.cpu_us).map(|(us, other)| format!("{:.2}", us / other)));
         let added = |pick: fn(&Figures) -> Option<[i64; 2]>| {
             let ([p50, p99], [direct_p50, direct_p99]) = (pick(it)?, direct.and_then(pick)?);
             Some(format!("{:+} / {:+}", p50 - direct_p50, p99 - direct_p99))
@@ -50,8 +55,9 @@ pub(crate) fn section(title: &str, cell: Option<&Cell>, direct: Option<&Figures>
             row.name.to_owned(),
             shown((it.requests_per_s > 0.0).then(|| format!("{:.0}", it.requests_per_s))),
             shown(it.cpu_us.map(|us| format!("{us:.1}"))),
-            shown(it.cpu_us.zip(before).filter(|_| at > 1).map(|(us, before)| format!("{:+.1}", us - before))),
-            shown(it.cpu_us.zip(bare).map(|(us, bare)| format!("{:.2}", us / bare))),
+            shown(more.map(|(us, before)| format!("{:+.1}", us - before))),
+            to(&rows[0]),
+            to(&rows[1]),
             shown(added(first)),
             // The mock's pauses add up to more than what is looked for.
             shown(added(last).filter(|_| !is_paced)),

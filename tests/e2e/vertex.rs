@@ -254,7 +254,8 @@ fn a_failing_endpoint_is_told_counted_and_tried_again() {
     );
     assert!(refused.text().contains("credential for the provider could not be fetched"), "{}", refused.text());
     assert!(upstream.requests().is_empty());
-    assert!(gateway.metric("weir_credential_refresh_failures_total", &["provider=\"vertex\""]) >= 1.0);
+    let failures = || gateway.metric("weir_credential_refresh_failures_total", &["provider=\"vertex\""]);
+    until("the failure to be counted", || (failures() >= 1.0).then_some(()));
     open.open();
     until("a token", || Some(()).filter(|()| gateway.post(CHAT, &chat(LLAMA, "hi")).status() == 200));
     assert_eq!(bearer(&upstream), "Bearer token-1");

@@ -178,9 +178,10 @@ fn a_reply_that_is_lost_costs_nobody_anything() {
             let id = format!("lost:{round}");
             let counter = fleet[0].counter(&id, TOTAL, OnStoreLoss::LastLease);
             assert_eq!(admitted(&fleet[0], &counter, 5), 5);
-            // The store grants it, and the replica never hears of it.
+            // The store grants it, and the replica never hears of it, once what it may have leased ahead is spent.
             between.delay(Duration::from_millis(700));
-            assert_eq!(admitted(&fleet[0], &counter, 4), 0);
+            let ahead = admitted(&fleet[0], &counter, 10);
+            assert!(ahead < 10, "the store is not needed");
             fleet[0].down();
             between.delay(Duration::ZERO);
             fleet[0].up();
@@ -188,9 +189,9 @@ fn a_reply_that_is_lost_costs_nobody_anything() {
             until("what was granted to nobody to come back", || {
                 let mut connection = server.connection();
                 let used: u64 = redis::cmd("HGET").arg(format!("weir:{id}")).arg("u").query(&mut connection).unwrap();
-                (used == 5).then_some(())
+                (used == 5 + ahead as u64).then_some(())
             });
-            assert_eq!(admitted(&fleet[1], &other, 60), 45);
+            assert_eq!(admitted(&fleet[1], &other, 60), 45 - ahead);
         }
     });
 }

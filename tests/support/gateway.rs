@@ -210,13 +210,17 @@ impl Gateway {
         hits.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// The access records so far.
+    /// The access records so far, in the order in which the requests began: a line may come after that of a
+    /// request which was sent when the answer was there. As the lines are where it asked itself.
     pub(crate) fn records(&self) -> Vec<Value> {
         let text = self.stdout();
-        text.lines()
-            .filter_map(|l| serde_json::from_str::<Value>(l).ok())
-            .filter(|r| r["request_id"].is_string())
-            .collect()
+        let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+        let mut records: Vec<Value> = records.filter(|r| r["request_id"].is_string()).collect();
+        let began = |record: &Value| record["started_at"].as_str().map(str::to_owned);
+        if records.iter().all(|record| record["for"].is_null()) {
+            records.sort_by_key(began);
+        }
+        records
     }
 
     /// Waits for that many access records.

@@ -100,7 +100,7 @@ pub struct Attempt {
     pub provider: String,
     pub endpoint: String,
     pub model: String,
-    /// `first`, `retry`, `fallback`, `hedge`, `continuation`.
+    /// As [`crate::record::Why`] has it.
     pub kind: String,
     pub at_ms: Box<RawValue>,
     pub duration_ms: Box<RawValue>,

@@ -1,6 +1,7 @@
 //! The end of an exchange: usage, money, limits settled, one record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Gateway;
 use super::context::{Attempt, Exchange};
@@ -11,12 +12,15 @@ use crate::error::{Error, Kind, Retry};
 use crate::limit::budget::{Crossed, Spend};
 use crate::limit::clock::unix_ms;
 use crate::limit::{Admission, Used};
-use crate::record::{OK, Outcome, Tried};
+use crate::record::{OK, Outcome, Tried, Why};
 use crate::route::cause::{Cause, Failure};
 use crate::stage::route;
 use crate::stage::translate::Turn;
 use crate::usage::price::{Charge, ModelInfo, PicoUsd, amount};
-use crate::usage::tokens::{MOST_TOKENS, Usage, UsageSource};
+use crate::usage::tokens::{Advice, MOST_TOKENS, Usage, UsageSource};
+
+/// The least that two moments of a record differ by.
+const TICK: Duration = Duration::from_micros(1);
 
 /// What an attempt used, as far as it is known: for one that failed, what its provider will charge.
 fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage, UsageSource)> {
@@ -65,12 +69,17 @@ fn other(x: &Exchange, attempt: &Attempt) -> Option<Arc<ModelInfo>> {
     if is_form_of(said, &target.model) {
         return None;
     }
-    let named = x.parsed.iter().flat_map(|parsed| &parsed.others).find(|other| is_form_of(said, other));
+    let named = named(x, said);
     let redirects = || {
         let is_own = route::entry(&target.deployment, &target.model).is_some();
         (target.deployment.quirks.redirects && !is_own).then_some(said)
     };
-    route::info(&target.deployment, named.map(String::as_str).or_else(redirects)?, &x.live.runtime)
+    route::info(&target.deployment, named.or_else(redirects)?, &x.live.runtime)
+}
+
+/// The model that calls itself so, as the request names it beside the one that it is for.
+fn named<'x>(x: &'x Exchange, said: &str) -> Option<&'x str> {
+    x.parsed.iter().flat_map(|parsed| &parsed.others).map(String::as_str).find(|other| is_form_of(said, other))
 }
 
 /// Whether an answer that calls itself so is of that model: under its name, or under one with a date behind it.
@@ -88,6 +97,39 @@ fn count(x: &mut Exchange) {
     x.end.usage_source = source;
 }
 
+/// Books what other models used that an attempt's has asked by itself: each as a step of its own, before the
+/// attempt's. May be called again.
+fn book_advice(x: &mut Exchange, attempt: &mut Attempt) {
+    if attempt.answer.advice().is_empty() || attempt.is_advice_booked || cache::is_hit(attempt) {
+        return;
+    }
+    attempt.is_advice_booked = true;
+    for Advice { model, usage } in attempt.answer.advice().iter().cloned() {
+        let deployment = Arc::clone(&attempt.target.deployment);
+        let info = route::info(&deployment, named(x, &model).unwrap_or(&model), &x.live.runtime);
+        let day = amount::day_of(x.started_at);
+        let charge = info.map(|info| info.charge(&usage, None, day, deployment.region.as_deref()));
+        let (at, why) = (x.since_start(attempt), attempt.why);
+        let is_own = |tried: &Tried| tried.at == at && tried.why == why;
+        let place = x.timeline.iter().position(is_own).unwrap_or(x.timeline.len());
+        let advice = Tried {
+            deployment,
+            model,
+            why: Why::Advice,
+            // When it was asked nobody says: some time behind the attempt's beginning, and none like another one.
+            at: x.timeline.get(..place).and_then(<[Tried]>::last).map_or(at, |last| last.at.max(at)) + TICK,
+            duration: Duration::ZERO,
+            outcome: OK,
+            status: None,
+            error: None,
+            usage: Some((usage, UsageSource::Reported)),
+            service_tier: None,
+            charge: charge.unwrap_or_else(|| Charge::default().or_said(&usage)),
+        };
+        x.timeline.insert(place, advice);
+    }
+}
+
 /// Books what an attempt used that is not the one to answer, beside the latest on the timeline, which is
 /// its own.
 fn book(x: &mut Exchange, attempt: &mut Attempt, error: &Error) {
@@ -98,6 +140,7 @@ fn book(x: &mut Exchange, attempt: &mut Attempt, error: &Error) {
         (tried.usage, tried.charge) = (used, charge);
         tried.service_tier = attempt.answer.service_tier().map(str::to_owned);
     }
+    book_advice(x, attempt);
 }
 
 /// Whether a client with little patience gave it less time than it has otherwise: that it was too slow
@@ -240,14 +283,15 @@ impl Gateway {
             (tried.usage, tried.charge) = (used, charge);
             tried.service_tier = attempt.answer.service_tier().map(str::to_owned);
         }
+        book_advice(x, &mut attempt);
         x.attempt = Some(attempt);
         used.map(|(usage, _)| usage).unwrap_or_default()
     }
 
     /// The attempt is the one to answer after all: what it used is the row's own.
     pub(super) fn unbook(&self, x: &mut Exchange) {
-        let Some(at) = x.attempt.as_ref().map(|attempt| x.since_start(attempt)) else { return };
-        let Some(tried) = x.timeline.iter_mut().rfind(|tried| tried.at == at) else { return };
+        let Some((at, why)) = x.attempt.as_ref().map(|attempt| (x.since_start(attempt), attempt.why)) else { return };
+        let Some(tried) = x.timeline.iter_mut().rfind(|tried| tried.at == at && tried.why == why) else { return };
         if let Some((usage, source)) = tried.usage.take() {
             (x.end.usage, x.end.usage_source) = (Some(usage), source);
             x.end.charge = std::mem::take(&mut tried.charge);
@@ -339,6 +383,10 @@ impl Gateway {
     /// counts.
     pub(super) fn settle(&self, x: &mut Exchange) {
         count(x);
+        if let Some(mut attempt) = x.attempt.take() {
+            book_advice(x, &mut attempt);
+            x.attempt = Some(attempt);
+        }
         if let Some(guarded) = &x.guards {
             x.decisions = guarded.board().lines();
         }

@@ -144,6 +144,8 @@ pub(crate) struct Attempt {
     pub(crate) work: Duration,
     /// What it used is booked beside it, on the timeline: no later count may see it.
     pub(crate) booked: bool,
+    /// What other models used that its model asked is.
+    pub(crate) is_advice_booked: bool,
     /// On record: what happens to it now is another's.
     pub(crate) recorded: bool,
     /// Its part of what is captured.
@@ -179,6 +181,7 @@ impl Attempt {
             sent: false,
             work: Duration::ZERO,
             booked: false,
+            is_advice_booked: false,
             recorded: false,
             capture: None,
             cached: None,

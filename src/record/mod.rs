@@ -87,11 +87,21 @@ pub enum Why {
     Tools,
     /// The answer was not the JSON that was asked for, and the model is told so.
     Repair,
+    /// No attempt of the gateway's: the model that answered has asked another one by itself.
+    Advice,
 }
 
 impl Why {
-    pub const ALL: [Self; 7] =
-        [Self::First, Self::Retry, Self::Fallback, Self::Hedge, Self::Continuation, Self::Tools, Self::Repair];
+    pub const ALL: [Self; 8] = [
+        Self::First,
+        Self::Retry,
+        Self::Fallback,
+        Self::Hedge,
+        Self::Continuation,
+        Self::Tools,
+        Self::Repair,
+        Self::Advice,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -102,6 +112,7 @@ impl Why {
             Self::Continuation => "continuation",
             Self::Tools => "tools",
             Self::Repair => "repair",
+            Self::Advice => "advice",
         }
     }
 }

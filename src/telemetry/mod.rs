@@ -309,7 +309,9 @@ impl Telemetry {
     /// what became of those beside and behind others.
     fn count_attempts(&self, record: &Record<'_>, labels: &Labels<&str>) {
         for step in record.timeline.iter() {
-            self.attempt(step.provider, step.outcome);
+            if step.why != Why::Advice {
+                self.attempt(step.provider, step.outcome);
+            }
             let is_choice = step.why == Why::First && record.route.is_some();
             if is_choice || step.usage.is_some() {
                 let handles = self.resolver.handles(&self.metrics, &labels.at(&step));

@@ -66,6 +66,13 @@ pub struct Usage {
     pub charged_pico_usd: u64,
 }
 
+/// What another model used, which the one that answers has asked by itself: it is in no count of the answer's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    pub model: String,
+    pub usage: Usage,
+}
+
 impl Usage {
     /// What the classes are called in rows and lines, in the order of [`Usage::classes`].
     pub const CLASSES: [&str; 16] = [

@@ -41,6 +41,7 @@ pub mod watch;
 pub mod websocket;
 
 use crate::error::{Error, Result};
+use crate::usage::tokens::Advice;
 
 /// A wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -334,6 +335,11 @@ pub trait Decode: Send + Sync {
     /// The service tier, where a format tells it only behind the answer.
     fn service_tier(&self) -> Option<&str> {
         None
+    }
+
+    /// What other models used that this one asked by itself.
+    fn advice(&self) -> &[Advice] {
+        &[]
     }
 
     /// Whether an event that gave nothing but a text leaves no trace here: one behind it that differs by

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::ask::{CHAT, MESSAGES, chat, message, with};
-use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, new_dir};
+use crate::ask::{CHAT, MESSAGES, chat, message, streamed, with};
+use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, full_config, new_dir};
 use crate::support::upstream::Upstream;
 use crate::support::wait::until;
 
@@ -255,4 +255,81 @@ fn who_answered_has_the_price_that_the_configuration_gives_it() {
         let body = with(chat("or/a/cheap", "hi"), json!({"models": others}));
         assert_eq!(gateway.post(CHAT, &body).header("x-weir-cost-usd"), cost, "{others}");
     }
+}
+
+/// Anthropic's advisor is another model than the one that answers, and its tokens are in no total of the answer's.
+#[test]
+fn whom_a_model_asks_by_itself_is_on_record_at_its_own_price() {
+    let iterations = json!([
+        {"type": "message", "input_tokens": 10, "output_tokens": 20},
+        {"type": "advisor_message", "model": "dear-2026-01-02", "input_tokens": 1000, "cache_read_input_tokens": 500,
+            "output_tokens": 300},
+        {"type": "advisor_message", "model": "dear-2026-01-02", "input_tokens": 1000, "output_tokens": 200},
+        {"type": "message", "input_tokens": 90, "output_tokens": 30},
+    ]);
+    let usage = json!({"input_tokens": 100, "output_tokens": 50, "iterations": iterations});
+    let content = json!([{"type": "text", "text": "hi"}]);
+    let whole = json!({"id": "m", "type": "message", "role": "assistant", "model": "cheap", "content": content,
+        "stop_reason": "end_turn", "stop_sequence": null, "usage": usage});
+    let events = [
+        json!({"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "cheap",
+            "content": [], "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 10, "output_tokens": 1}}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": usage}),
+        json!({"type": "message_stop"}),
+    ];
+    let stream = events.map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())).concat();
+    let upstream = Upstream::start(move |request, conn| match request.json()["stream"].as_bool() {
+        Some(true) => {
+            conn.sse_head();
+            _ = conn.chunk(&stream);
+            conn.end();
+        }
+        _ => conn.json(200, &whole.to_string()),
+    });
+    let prices = "anthropic/cheap: [{input: 1, output: 1}]\nanthropic/dear: [{input: 100, cached: 10, output: 500}]\n";
+    let more = "prices: {file: \"@DIR@/prices.json\"}\nguards:\n  hide: {kinds: [email], on: [output], action: mask}\n";
+    let advised = with(
+        message("anthropic/cheap", "hi"),
+        json!({"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "dear"}]}),
+    );
+    // As the bytes are, and read and written anew.
+    for guards in ["[]", "[hide]"] {
+        let dir = new_dir();
+        std::fs::write(dir.join("prices.json"), prices).unwrap();
+        let tenant = format!("    guards: {guards}\n    budgets: [{{tokens: 100000, per: day}}]");
+        let text = full_config("", upstream.address, upstream.address, &tenant, more);
+        let gateway = Gateway::start_in(dir, &text, &[]);
+        for (nth, body) in [advised.clone(), streamed(advised.clone())].iter().enumerate() {
+            assert_eq!(gateway.post(MESSAGES, body).status(), 200);
+            has_asked(&gateway.record(nth + 1));
+        }
+        let dear = until("the sums", || {
+            let sums = gateway.admin("GET", "/admin/v1/usage?by=upstream_model").json()["data"].clone();
+            let dear = sums.as_array()?.iter().find(|sum| sum["upstream_model"] == json!("dear-2026-01-02"))?.clone();
+            (dear["output_tokens"] == json!(1000)).then_some(dear)
+        });
+        assert_eq!((&dear["input_tokens"], &dear["requests"]), (&json!(5000), &json!(0)));
+        // Twice 150 of the model's own and 3000 of its advisor's.
+        let left = gateway.metric("weir_budget_remaining_ratio", &[]);
+        assert!((left - (1.0 - 6_300.0 / 100_000.0)).abs() < 1e-9, "{left}");
+        until("the last to be counted", || (gateway.metric("weir_attempts_total", &[]) == 2.0).then_some(()));
+    }
+}
+
+fn has_asked(record: &Value) {
+    assert_eq!((&record["attempts"], &record["fallback"]), (&json!(1), &json!(false)));
+    assert_eq!(
+        (&record["input_tokens"], &record["output_tokens"], &record["cost_pico_usd"]),
+        (&json!(100), &json!(50), &json!(150_000_000))
+    );
+    let [advice, own] = record["timeline"].as_array().unwrap().as_slice() else { panic!("{record}") };
+    assert_eq!((&own["kind"], &own["outcome"], &own["model"]), (&json!("first"), &json!("ok"), &json!("cheap")));
+    assert_eq!((&advice["kind"], &advice["model"]), (&json!("advice"), &json!("dear-2026-01-02")));
+    assert_eq!(advice["usage"], json!({"fresh_input": 2000, "cached": 500, "visible_output": 500}));
+    // 2000 at 100, 500 at 10 and 500 at 500 USD a million.
+    assert_eq!(advice["cost_pico_usd"], json!(455_000_000_000_u64));
+    assert!(advice["at_ms"].as_f64() > own["at_ms"].as_f64(), "{record}");
 }

@@ -15,7 +15,7 @@ use super::route::Target;
 use super::translate::Prepared;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::usage::tokens::{Usage, UsageSource};
+use crate::usage::tokens::{Advice, Usage, UsageSource};
 use crate::wire::bridge::Bridge;
 use crate::wire::edge::kept::Keeper;
 use crate::wire::edge::{Done, Own, Waits};
@@ -376,6 +376,15 @@ impl Answer {
     /// Whether a whole answer says that it is not complete, beyond what a bound on tokens cut.
     pub fn is_unfinished(&self) -> bool {
         matches!(&self.mode, Mode::Whole(whole) if whole.is_unfinished)
+    }
+
+    /// What other models used that this one asked by itself.
+    pub fn advice(&self) -> &[Advice] {
+        match &self.mode {
+            Mode::Whole(whole) => &whole.advice,
+            Mode::Stream(pipe) => &pipe.progress().advice,
+            _ => &[],
+        }
     }
 
     /// The tier the answer says it was served in.

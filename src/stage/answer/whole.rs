@@ -11,7 +11,7 @@ use crate::stage::accept::Endpoint;
 use crate::stage::guard::{self, Guarded, Looks};
 use crate::stage::translate::Turn;
 use crate::usage::estimate::TextCount;
-use crate::usage::tokens::{Usage, UsageSource};
+use crate::usage::tokens::{Advice, Usage, UsageSource};
 use crate::wire::bridge::Bridge;
 use crate::wire::edge::kept::Keeper;
 use crate::wire::edge::{self, Done, Own, Told, Waits};
@@ -42,6 +42,7 @@ pub(super) struct Whole {
     pub(super) usage: Option<(Usage, UsageSource)>,
     pub(super) service_tier: Option<String>,
     pub(super) model: Option<String>,
+    pub(super) advice: Vec<Advice>,
     /// Its provider has not said all of it: it was given up, or goes on elsewhere.
     pub(super) is_unfinished: bool,
 }
@@ -136,6 +137,7 @@ impl Whole {
             usage: None,
             service_tier: None,
             model: None,
+            advice: Vec::new(),
             is_unfinished: false,
         }
     }
@@ -178,7 +180,7 @@ impl Whole {
             Some(usage) => (usage, UsageSource::Reported),
             None => (self.estimate(text), UsageSource::Estimated),
         });
-        (self.service_tier, self.model) = (seen.service_tier, seen.model);
+        (self.service_tier, self.model, self.advice) = (seen.service_tier, seen.model, seen.advice);
         self.is_unfinished = self.dialect == Dialect::Responses && wire::responses::response::is_unfinished(text);
         if let Some(turned) = turned {
             return Ok(Bytes::from(turned));

@@ -6,11 +6,12 @@
 //! thinking, of which `output_tokens_details.thinking_tokens` tells the part. Of server tools
 //! (`server_tool_use`) searches cost something each, fetches only their tokens. The totals are the sum of those
 //! `iterations` that are messages of the model's (anthropic-messages-8641cef45e9a); what compacting the conversation
-//! took stands beside them. So do the tokens of an advisor, which is another model: they are on no record here.
+//! took stands beside them. So do the tokens of an advisor, which is another model, with prices of its own
+//! (<https://docs.claude.com/en/docs/agents-and-tools/tool-use/advisor-tool>, 2026-11).
 //! `speed: fast` has prices of its own, as a service tier has. OpenRouter adds its
 //! `cost` in USD.
 
-use crate::usage::tokens::Usage;
+use crate::usage::tokens::{Advice, Usage};
 use crate::wire::Quirks;
 use crate::wire::json::{self, Json, Obj, Str};
 use crate::wire::lenient::charged;
@@ -31,6 +32,7 @@ wire_object! {
         cost: Json<'a>,
         /// Of an iteration.
         kind: Json<'a> = "type",
+        model: Json<'a>,
         /// Of an event: where the counts are instead.
         usage: Json<'a>,
         message: Json<'a>,
@@ -58,7 +60,7 @@ fn count(raw: Option<Json<'_>>) -> Option<u64> {
 
 /// Counts of one answer, gathered from several places of its stream: of each member the value that
 /// came last holds.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Merge {
     input: Option<u64>,
     output: Option<u64>,
@@ -71,6 +73,27 @@ pub struct Merge {
     charged_pico_usd: Option<u64>,
     /// What the totals leave out.
     beside: Beside,
+    advice: Vec<Advice>,
+}
+
+/// Advisors of one answer.
+const MOST_ADVISORS: usize = 8;
+
+/// What advisors used: one entry for each of them, however often it was asked.
+fn advice(iterations: &[Counts<'_>]) -> Vec<Advice> {
+    let mut all: Vec<Advice> = Vec::new();
+    for it in iterations.iter().filter(|it| it.kind.is_some_and(|kind| kind.get() == "\"advisor_message\"")) {
+        let Some(model) = it.model.and_then(|raw| Str::from_raw(raw.get())) else { continue };
+        let mut merge = Merge::default();
+        merge.add(it);
+        let Some(usage) = merge.usage() else { continue };
+        if let Some(known) = all.iter_mut().find(|known| model.is(&known.model)) {
+            known.usage = known.usage.plus(&usage);
+        } else if all.len() < MOST_ADVISORS {
+            all.push(Advice { model: model.text().into_owned(), usage });
+        }
+    }
+    all
 }
 
 /// Tokens of iterations that compact the conversation.
@@ -84,13 +107,9 @@ struct Beside {
 }
 
 impl Beside {
-    fn of(iterations: Json<'_>) -> Self {
-        let each = json::parse::<Vec<Json<'_>>>(iterations.get()).unwrap_or_default();
+    fn of(iterations: &[Counts<'_>]) -> Self {
         let mut sum = Self::default();
-        for it in each.into_iter().filter_map(|raw| json::parse::<Counts<'_>>(raw.get()).ok()) {
-            if it.kind.is_none_or(|kind| kind.get() != "\"compaction\"") {
-                continue;
-            }
+        for it in iterations.iter().filter(|it| it.kind.is_some_and(|kind| kind.get() == "\"compaction\"")) {
             let long = it.creation.and_then(|raw| count(json::parse::<Creation<'_>>(raw.get()).ok()?.long));
             for (total, more) in [
                 (&mut sum.input, count(it.input)),
@@ -141,6 +160,11 @@ impl Merge {
         })
     }
 
+    /// What advisors used, as far as is known.
+    pub fn advice(&self) -> &[Advice] {
+        &self.advice
+    }
+
     fn take(&mut self, json: &str, depth: u8) {
         let Ok(counts) = json::parse::<Counts<'_>>(json) else { return };
         if let Some(inner) = counts.message.or(counts.usage)
@@ -148,6 +172,16 @@ impl Merge {
         {
             return self.take(inner.get(), depth - 1);
         }
+        self.add(&counts);
+        if let Some(iterations) = counts.iterations {
+            let each = json::parse::<Vec<Json<'_>>>(iterations.get()).unwrap_or_default();
+            let each: Vec<Counts<'_>> = each.into_iter().filter_map(|raw| json::parse(raw.get()).ok()).collect();
+            (self.beside, self.advice) = (Beside::of(&each), advice(&each));
+        }
+    }
+
+    /// Takes the counts that stand in this object itself.
+    fn add(&mut self, counts: &Counts<'_>) {
         let creation = counts.creation.and_then(|raw| json::parse::<Creation<'_>>(raw.get()).ok());
         let creation = creation.unwrap_or_default();
         let details = counts.details.and_then(|raw| json::parse::<Details<'_>>(raw.get()).ok());
@@ -160,16 +194,20 @@ impl Merge {
         self.thinking = count(details.unwrap_or_default().thinking).or(self.thinking);
         let tools = counts.tools.and_then(|raw| json::parse::<Tools<'_>>(raw.get()).ok());
         self.searches = count(tools.unwrap_or_default().searches).or(self.searches);
-        self.beside = counts.iterations.map_or(self.beside, Beside::of);
         self.charged_pico_usd = Some(charged(counts.cost, None)).filter(|pico| *pico > 0).or(self.charged_pico_usd);
     }
 }
 
 /// Reads a usage object; `None` where it holds no count.
 pub fn decode(json: &str, _quirks: &Quirks) -> Option<Usage> {
+    merged(json).usage()
+}
+
+/// All that a usage object tells.
+pub fn merged(json: &str) -> Merge {
     let mut merge = Merge::default();
     merge.start(json);
-    merge.usage()
+    merge
 }
 
 /// The `service_tier` in a usage object.
@@ -270,6 +308,13 @@ mod tests {
         let advisor = r#"{"type":"advisor_message","model":"m","input_tokens":2728,"output_tokens":3880}"#;
         let compaction = r#"{"type":"compaction","input_tokens":100,"cache_read_input_tokens":7,"output_tokens":10}"#;
         assert_eq!(usage(&format!("{message},{advisor},{compaction}")), (4727 + 100, 7, 3391 + 10));
+        let twice =
+            merged(&format!(r#"{{"input_tokens":1,"iterations":[{message},{advisor},{advisor},{compaction}]}}"#));
+        let asked = Usage { fresh_input_tokens: 2 * 2728, visible_output_tokens: 2 * 3880, ..Usage::default() };
+        assert_eq!(twice.advice(), [Advice { model: "m".to_owned(), usage: asked }]);
+        let many: Vec<String> = (0..20).map(|n| advisor.replace("\"m\"", &format!("\"{n}\""))).collect();
+        let many = merged(&format!(r#"{{"input_tokens":1,"iterations":[{}]}}"#, many.join(",")));
+        assert_eq!(many.advice().len(), MOST_ADVISORS);
     }
 
     /// Peers row 13.

@@ -34,7 +34,7 @@ use super::sse::Frame;
 use crate::error::{Error, Kind};
 use crate::guard::Watch;
 use crate::usage::estimate::TextCount;
-use crate::usage::tokens::{Usage, UsageSource};
+use crate::usage::tokens::{Advice, Usage, UsageSource};
 
 /// Bytes held back at most, before they are let go whatever they are.
 const MAX_HELD_BYTES: usize = 64 * 1024;
@@ -71,6 +71,8 @@ pub struct Progress {
     pub opening_usage: Option<Usage>,
     /// The latest counts of the answer.
     pub usage: Option<Usage>,
+    /// What other models used that this one asked by itself.
+    pub advice: Vec<Advice>,
     /// The tier the answer says it is served in: prices differ by it.
     pub service_tier: Option<String>,
     /// The model that the answer says it is of: what was asked for may be a name for it.

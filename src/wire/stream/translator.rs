@@ -269,6 +269,9 @@ impl Stage {
         {
             writer.progress.service_tier = Some(tier.to_owned());
         }
+        if writer.progress.has_stopped {
+            writer.progress.advice = decoder.advice().to_vec();
+        }
         last.alike.forget();
         if decoder.repeats() {
             last.learn(&frame, data, &seen);

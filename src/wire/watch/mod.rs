@@ -17,7 +17,7 @@ use super::stream::{Ending, HoldBack, Pipe, Progress, aside, cut_error};
 use super::{Dialect, Quirks, anthropic, cohere, converse, decode_error_event, encode_error_event, openai_chat, scan};
 use crate::error::{Error, Kind};
 use crate::usage::estimate::TextCount;
-use crate::usage::tokens::Usage;
+use crate::usage::tokens::{Advice, Usage};
 
 mod alike;
 mod gemini;
@@ -391,6 +391,7 @@ impl Eye {
     fn message_delta(&mut self, data: &str) {
         self.merge.delta(data);
         self.progress.usage = self.merge.usage().or(self.progress.usage);
+        self.progress.advice = self.merge.advice().to_vec();
         self.progress.has_stopped |= Glance::at(data).finished > 0;
     }
 }
@@ -532,6 +533,8 @@ pub struct Whole {
     pub service_tier: Option<String>,
     /// The same.
     pub model: Option<String>,
+    /// What other models used that this one asked by itself.
+    pub advice: Vec<Advice>,
     /// An error inside a 200.
     pub error: Option<Error>,
 }
@@ -542,9 +545,14 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
     let names = [usage_at, x_groq, choices, "error", "object", "speed", "service_tier", MODEL, gemini::MODEL];
     let [counts, x_groq, choices, error, object, speed, tier_beside, model, model_version] =
         scan::several_of_all(body, names)?;
+    let mut advice = Vec::new();
     let usage = match dialect {
         Dialect::OpenAiChat => openai_chat::usage::at(counts, x_groq, choices, quirks),
-        Dialect::Anthropic => counts.and_then(|json| anthropic::usage::decode(json, quirks)),
+        Dialect::Anthropic => counts.and_then(|json| {
+            let merged = anthropic::usage::merged(json);
+            advice = merged.advice().to_vec();
+            merged.usage()
+        }),
         Dialect::Responses => super::responses::usage::in_body(body, quirks),
         Dialect::Gemini => super::gemini::usage::in_body(body, quirks),
         Dialect::Converse => converse::usage::in_body(body, quirks),
@@ -566,7 +574,7 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
         Dialect::Converse | Dialect::Cohere => None,
         Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Responses => model_of(model),
     };
-    Some(Whole { usage, service_tier, model, error })
+    Some(Whole { usage, service_tier, model, advice, error })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! An upstream's stream, read.
 
 use crate::error::{Error, Kind};
+use crate::usage::tokens::Advice;
 use crate::wire::anthropic::response::{stop, string};
 use crate::wire::anthropic::{block, error, usage};
 use crate::wire::ir::{Arguments, At, Delta, Event, Part, PartKind, PartStart, Stop, StopReason};
@@ -228,6 +229,10 @@ impl Decode for Decoder {
                 self.fail(error.with_unreadable(&e), sink);
             }
         }
+    }
+
+    fn advice(&self) -> &[Advice] {
+        self.usage.advice()
     }
 
     fn repeats(&self) -> bool {

@@ -106,7 +106,7 @@ impl Claims {
                 // charged only where something was taken.
                 let wanted = match limited {
                     Limited::Concurrency if !place.runs => return,
-                    Limited::Rate(rate) => place.reserved.of(rate.what).max(1),
+                    Limited::Rate(rate) => place.reserved.of(rate.what).min(counter.kind().most_charged()).max(1),
                     Limited::Concurrency => 1,
                 };
                 let scope = place.gate.post.scope.clone();

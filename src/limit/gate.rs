@@ -252,7 +252,7 @@ impl Gate {
         let mut state = self.post.lock();
         state.changed = true;
         state.each(&self.rules, |rate, of, window| {
-            let (reserved, used) = (reserved.of(rate.what), used.of(rate.what));
+            let (reserved, used) = (reserved.of(rate.what).min(of.most_charged()), used.of(rate.what));
             let now_ms = window.advance(now_ms, of);
             match used.checked_sub(reserved) {
                 Some(0) => {}
@@ -269,7 +269,7 @@ impl Gate {
         state.changed = true;
         state.each(&self.rules, |rate, of, window| {
             window.advance(now_ms, of);
-            window.give_back(booked_ms, reserved.of(rate.what), of);
+            window.give_back(booked_ms, reserved.of(rate.what).min(of.most_charged()), of);
         });
     }
 

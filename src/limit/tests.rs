@@ -136,3 +136,24 @@ fn of_a_window_that_was_written_twice_the_first_counts_and_none_is_kept_beyond_i
     assert_eq!(earlier.rows(at(DAY_MS + 7_199_999)).len(), 1);
     assert!(earlier.rows(at(3 * DAY_MS)).is_empty());
 }
+
+/// A reservation beyond what a window can owe is charged in part: only that part is given back.
+#[test]
+fn what_a_request_used_stays_charged_however_much_it_asked_for() {
+    let accounts = Arc::new(Accounts::default());
+    let limits = Limits { tokens_per_minute: Some(100), ..Limits::default() };
+    let crowd = crowd(&limits, &[], &accounts);
+    let spend = |want: u64, used: u64, now_ms: u64| {
+        let limits = KeyLimits { users: Some(Arc::new(crowd.again())), ..KeyLimits::default() }.complete();
+        let want = Want { input_tokens: want, ..Want::default() };
+        let ask = Ask { model: "m", target: "p/m", user: Some("ada"), tags: &[], want };
+        let at = Moment { now_ms, unix_ms: now_ms };
+        let mut admission = limits.admit(&ask, at).ok()?;
+        admission.settle(&[Used { target: "p/m", input_tokens: used, ..Used::default() }], at);
+        Some(())
+    };
+    assert!(spend(5_000, 13, 0).is_some());
+    assert!(spend(5_000, 13, 1).is_none(), "it needs the window unused");
+    assert!(spend(88, 1, 2).is_none() && spend(87, 87, 3).is_some(), "13 are used");
+    assert!(spend(u64::MAX, 13, 60_003).is_some() && spend(88, 1, 60_004).is_none());
+}

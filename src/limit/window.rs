@@ -62,6 +62,11 @@ impl Measure {
     fn most_debt(self) -> u64 {
         self.limit.saturating_mul(most_owed(self.length_ms))
     }
+
+    /// What a single charge of a window that was unused can be: no more of it may be given back.
+    pub(super) fn most_charged(self) -> u64 {
+        self.limit.saturating_add(self.most_debt())
+    }
 }
 
 impl Window {

@@ -1,5 +1,7 @@
 //! What a counter of the store counts.
 
+use crate::limit::window::Measure;
+
 /// The longest that a lease lives; shorter windows have shorter ones.
 pub(super) const LEASE_MS: u64 = 1_000;
 const SHORTEST_LEASE_MS: u64 = 50;
@@ -19,6 +21,14 @@ impl Kind {
     pub const fn limit(self) -> u64 {
         match self {
             Self::Window { limit, .. } | Self::Total { limit, .. } | Self::Concurrency { limit } => limit,
+        }
+    }
+
+    /// So much of it a single request is charged with at most, however much it asks for.
+    pub(in crate::limit) fn most_charged(self) -> u64 {
+        match self {
+            Self::Window { limit, length_ms } => Measure { limit, length_ms }.most_charged(),
+            Self::Total { .. } | Self::Concurrency { .. } => u64::MAX,
         }
     }
 

@@ -72,12 +72,14 @@ impl Live {
         let callers = ArcSwap::from_pointee(Callers::new(&runtime, roster, limiter));
         let board = Board::bind(&runtime, old.map(|old| &old.board));
         let lines = |deployment: &Arc<Deployment>| {
-            // Those who wait keep their places, as long as the line is the same.
-            let known = old.and_then(|old| old.kept_lines(deployment)).cloned();
+            // Those who run or wait keep their places.
+            if let Some(known) = old.and_then(|old| old.lines.get(&deployment.id)) {
+                known.set(deployment);
+                return Some((deployment.id.clone(), Arc::clone(known)));
+            }
             let endpoint = board.endpoint(&deployment.id)?;
-            let lines =
-                known.unwrap_or_else(|| Arc::new(Lines::new(deployment, Arc::clone(&endpoint.endpoint), clock)));
-            Some((deployment.id.clone(), lines))
+            let lines = Lines::new(deployment, Arc::clone(&endpoint.endpoint), clock);
+            Some((deployment.id.clone(), Arc::new(lines)))
         };
         let lines = runtime.endpoints().filter_map(lines).collect();
         let tools = Toolbox::new(&runtime, super::web::connected, old.map(|old| &old.tools));
@@ -109,12 +111,6 @@ impl Live {
     /// The lines before an endpoint.
     pub(crate) fn lines(&self, deployment: &Deployment) -> Option<&Arc<Lines>> {
         self.lines.get(&deployment.id)
-    }
-
-    fn kept_lines(&self, new: &Deployment) -> Option<&Arc<Lines>> {
-        let old = self.runtime.endpoints().find(|old| old.id == new.id)?;
-        let same = (old.max_concurrency, old.queue) == (new.max_concurrency, new.queue);
-        self.lines.get(&new.id).filter(|_| same)
     }
 
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &Arc<Upstream>)> {

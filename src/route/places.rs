@@ -25,6 +25,11 @@ impl Places {
         Self { configured, learnt: None }
     }
 
+    /// What a reload changes; what was learnt stays.
+    pub fn set_configured(&mut self, configured: Option<u32>) {
+        self.configured = configured;
+    }
+
     /// Places there are; none is any number.
     pub fn most(&self) -> Option<u32> {
         let learnt = self.learnt.map(|learnt| learnt.places);

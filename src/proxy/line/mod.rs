@@ -2,7 +2,7 @@
 //! for how long at most. While an endpoint has no limit, known or learnt, nobody comes by here.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ const UNLIMITED: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Lines {
     whole: Arc<Line>,
-    queue: Queue,
+    /// Of lines to come.
+    queue: Mutex<Queue>,
     clock: Clock,
     /// There is one before a model.
     has_learnt: AtomicBool,
@@ -38,11 +39,20 @@ impl Lines {
         let (queue, places) = (deployment.queue, Places::new(deployment.max_concurrency));
         Self {
             whole: Arc::new(Line::new(Behind::Endpoint(endpoint), places, queue, clock)),
-            queue,
+            queue: Mutex::new(queue),
             clock,
             has_learnt: AtomicBool::new(false),
             models: Mutex::default(),
         }
+    }
+
+    /// Takes what a reload changes. Who runs or waits keeps the place, and what was learnt holds on.
+    pub(crate) fn set(&self, deployment: &Deployment) {
+        let (most, queue) = (deployment.max_concurrency, deployment.queue);
+        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = queue;
+        self.whole.set(most, queue);
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.values().for_each(|line| line.set(None, queue));
     }
 
     /// A place for a request of that model, at once or in turn; an error where it would take too long.
@@ -61,9 +71,9 @@ impl Lines {
             if models.len() >= MOST_MODELS && !models.contains_key(model) {
                 return;
             }
-            let new = || {
-                Arc::new(Line::new(Behind::Model(Arc::clone(run.vital())), Places::new(None), self.queue, self.clock))
-            };
+            let queue = *self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let new =
+                || Arc::new(Line::new(Behind::Model(Arc::clone(run.vital())), Places::new(None), queue, self.clock));
             Arc::clone(models.entry(model.to_owned()).or_insert_with(new))
         };
         self.has_learnt.store(true, Ordering::Relaxed);
@@ -123,7 +133,7 @@ impl Behind {
 #[derive(Debug)]
 struct Line {
     behind: Behind,
-    patience: Duration,
+    patience_ms: AtomicU64,
     clock: Clock,
     /// There is a limit.
     is_scarce: AtomicBool,
@@ -148,7 +158,7 @@ impl Line {
         let settings = Settings { capacity: places.most().unwrap_or(UNLIMITED), most_waiting: queue.waiting };
         Self {
             behind,
-            patience: queue.patience,
+            patience_ms: AtomicU64::new(whole_ms(queue.patience)),
             clock,
             is_scarce: AtomicBool::new(places.most().is_some()),
             state: Mutex::new(State { places, queue: FairQueue::new(settings), waiters: HashMap::new() }),
@@ -164,7 +174,7 @@ impl Line {
         if !self.is_scarce.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let patience = self.patience.min(within);
+        let patience = Duration::from_millis(self.patience_ms.load(Ordering::Relaxed)).min(within);
         let (ticket, turn) = match self.ask(tenant, patience) {
             Ok(Some(waiting)) => waiting,
             Ok(None) => return Ok(Some(Place { line: Arc::clone(self) })),
@@ -192,6 +202,14 @@ impl Line {
                 Ok(Some((ticket, turn)))
             }
         }
+    }
+
+    fn set(&self, most: Option<u32>, queue: Queue) {
+        self.patience_ms.store(whole_ms(queue.patience), Ordering::Relaxed);
+        let mut state = self.state();
+        state.places.set_configured(most);
+        state.queue.set_most_waiting(queue.waiting);
+        self.fit(&mut state);
     }
 
     /// It refused one for its limits that was sent at `sent_ms`.

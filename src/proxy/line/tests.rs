@@ -149,6 +149,24 @@ fn a_full_line_refuses_at_once() {
 }
 
 #[test]
+fn a_reload_changes_how_many_there_are_and_who_runs_stays_counted() {
+    let world = World::new(", max_concurrency: 2, queue: {waiting: 4, patience: 60s}");
+    let set = |most, waiting| world.line.set(most, Queue { waiting, patience: Duration::from_secs(30) });
+    let (first, second) = (world.enters(0), world.enters(0));
+    set(Some(1), 4);
+    let mut waiting = world.waits(0);
+    drop(first);
+    assert!(world.poll(&mut waiting).is_pending(), "one still runs");
+    drop(second);
+    let Poll::Ready(Ok(Some(third))) = world.poll(&mut waiting) else { panic!("it is free") };
+    set(Some(1), 0);
+    assert!(matches!(world.poll(&mut world.comes(0, LONG)), Poll::Ready(Err(_))), "nobody may wait any more");
+    set(Some(3), 0);
+    assert!(world.enters(0).is_some() && !world.is_full());
+    drop(third);
+}
+
+#[test]
 fn refusals_teach_how_many_places_there_are() {
     let world = World::new("");
     let runs: Vec<_> = (0..8).map(|_| world.endpoint.vital("m").begin(0)).collect();

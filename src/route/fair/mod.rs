@@ -185,6 +185,11 @@ impl FairQueue {
         admitted
     }
 
+    /// Those who wait already go on waiting.
+    pub fn set_most_waiting(&mut self, most_waiting: usize) {
+        self.settings.most_waiting = most_waiting;
+    }
+
     pub fn running(&self) -> u32 {
         self.running
     }

@@ -9,6 +9,7 @@
 //! Browsers cannot set headers and send their key as a subprotocol: it is taken as ours, and never
 //! sent on. <https://platform.openai.com/docs/guides/realtime-websocket>
 
+use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     TRANSFER_ENCODING, UPGRADE,
@@ -19,7 +20,7 @@ use pingora_proxy::Session;
 use super::context::{Attempt, Exchange};
 use super::{Gateway, hooks};
 use crate::error::{Error, Kind, Result};
-use crate::record::Why;
+use crate::record::{Outcome, Why};
 use crate::stage::answer::Answer;
 use crate::stage::{pass, respond};
 use crate::tenant::credential;
@@ -50,6 +51,23 @@ impl Gateway {
         attempt.run =
             x.plan.as_ref().and_then(|plan| plan.vitals.first()).map(|vital| vital.begin(self.clock.now_ms()));
         x.attempt = Some(attempt);
+        Ok(())
+    }
+}
+
+impl Gateway {
+    /// A piece of what the provider says in a session.
+    pub(super) fn session_chunk(&self, x: &mut Exchange, piece: &mut Option<Bytes>, end: bool) -> Result<()> {
+        let told = |x: &Exchange| x.attempt.as_ref().and_then(|attempt| attempt.answer.usage(0));
+        let before = told(x);
+        hooks::answer_chunk(x, piece, end)?;
+        // It may be open when the process ends: what it has used by then is charged all the same.
+        if told(x) != before {
+            self.note_progress(x);
+        }
+        if end {
+            x.end.outcome = Outcome::Finished;
+        }
         Ok(())
     }
 }

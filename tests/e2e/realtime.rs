@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use crate::ask::{MESSAGES, message};
 use crate::support::client::{Client, Head};
 use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, full_config};
 use crate::support::upstream::{Conn, Request, Upstream};
+use crate::support::wait::until;
 use crate::support::websocket::{asked, frame, read, said};
 
 const CLOSE: u8 = 8;
@@ -81,6 +83,38 @@ fn a_session_passes_both_ways_and_is_counted() {
     assert_eq!((&record["format"], &record["status"]), (&json!("realtime"), &json!(101)), "{record}");
     assert_eq!((&record["input_tokens"], &record["output_tokens"]), (&json!(40), &json!(20)), "{record}");
     assert_eq!((&record["outcome"], &record["model"]), (&json!("finished"), &json!("openai/gpt-realtime")), "{record}");
+}
+
+/// However the process ends: nobody can close a session for it.
+#[test]
+fn a_session_that_is_open_when_the_process_ends_is_charged_with_what_it_has_used() {
+    let answer = r#"{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"hi"}],
+        "stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let (upstream, other) = (Upstream::start(realtime), Upstream::json(200, answer));
+    for signal in ["KILL", "TERM"] {
+        let config = full_config("  grace_period: 1s", upstream.address, other.address, "", "");
+        let mut gateway = Gateway::start(&config);
+        let dir = gateway.dir.clone();
+        let bearer = format!("Bearer {KEY}");
+        let (mut client, head) =
+            open(&gateway, "/v1/realtime?model=openai/gpt-realtime", &[("authorization", bearer.as_str())]);
+        assert_eq!((head.status, text(&mut client).contains("session.created")), (101, true));
+        for _ in 0..2 {
+            client.send(asked("HELLO"));
+            assert!(text(&mut client) == "hello" && text(&mut client).contains("response.done"));
+        }
+        // Once a row that came later is folded, all before it is written.
+        assert_eq!(gateway.post(MESSAGES, &message("anthropic/m", "hi")).status(), 200);
+        until("a row to be folded", || (gateway.metric("weir_ledger_rows_total", &[]) >= 1.0).then_some(()));
+        gateway.signal(signal);
+        gateway.wait_exit();
+        let again = Gateway::start_in(dir, &config, &[]);
+        let row = until("the row", || {
+            let rows = again.admin("GET", "/admin/v1/requests").json()["data"].clone();
+            rows.as_array()?.iter().find(|row| row["outcome"] == json!("recovered")).cloned()
+        });
+        assert_eq!((&row["input_tokens"], &row["output_tokens"]), (&json!(40), &json!(20)), "{signal}: {row}");
+    }
 }
 
 #[test]

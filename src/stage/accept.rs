@@ -307,7 +307,7 @@ const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// speak, Google's have a version and a header of their own.
 pub fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
     match () {
-        () if headers.contains_key(ANTHROPIC_VERSION) => Dialect::Anthropic,
+        () if headers.contains_key(ANTHROPIC_VERSION) || path.starts_with("/v1/messages") => Dialect::Anthropic,
         () if path.starts_with("/v1beta") || headers.contains_key(GOOGLE_KEY) => Dialect::Gemini,
         () => Dialect::OpenAiChat,
     }

@@ -106,7 +106,7 @@ impl Plan {
 
 /// Whether this deployment may be asked for `name`.
 fn serves(deployment: &Deployment, name: &str) -> bool {
-    !deployment.models_only || deployment.models.contains_key(name)
+    !name.is_empty() && (!deployment.models_only || deployment.models.contains_key(name))
 }
 
 /// What is known of a model without an entry of its own.

@@ -264,3 +264,37 @@ fn strict_refuses_what_would_be_dropped() {
     assert!(said.contains("logit_bias"), "{said}");
     assert!(sim.log().is_empty(), "nothing was sent");
 }
+
+#[test]
+fn an_empty_refusal_is_told_in_words_and_a_failures_code_is_ours() {
+    let upstream = Upstream::start(|request, conn| match request.json()["model"].as_str() {
+        Some("empty") => conn.json(429, ""),
+        _ => conn.json(500, r#"{"error":{"message":"boom","type":"x","code":"invalid_api_key"}}"#),
+    });
+    let gateway = Gateway::with(upstream.address);
+    for (path, body) in [(CHAT, chat("openai/empty", "hi")), (MESSAGES, message("anthropic/empty", "hi"))] {
+        let answer = gateway.post(path, &body);
+        assert_eq!(answer.status(), 429, "{}", answer.text());
+        assert!(
+            answer.json()["error"]["message"].as_str().is_some_and(|text| text.contains("provider")),
+            "{}",
+            answer.text()
+        );
+    }
+    let failed = gateway.post(CHAT, &chat("openai/broken", "hi"));
+    assert_eq!((failed.status(), &failed.json()["error"]["code"]), (502, &json!("upstream_error")));
+}
+
+#[test]
+fn anthropics_paths_have_its_errors_whatever_the_method() {
+    let gateway = Gateway::with(Upstream::nobody());
+    for (method, path, status) in
+        [("GET", MESSAGES, 405), ("PUT", "/v1/messages/count_tokens", 405), ("POST", "/v1/messages/zz", 404)]
+    {
+        let answer = gateway.call(method, path, &json!({}));
+        assert_eq!((answer.status(), &answer.json()["error"]["type"]), (status, &json!("not_found_error")), "{path}");
+        assert!(answer.json()["type"] == "error" && !answer.header("request-id").is_empty());
+    }
+    let nameless = gateway.post(CHAT, &chat("openai/", "hi"));
+    assert_eq!((nameless.status(), &nameless.json()["error"]["code"]), (404, &json!("model_not_found")));
+}

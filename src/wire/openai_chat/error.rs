@@ -159,7 +159,8 @@ fn judge(status: u16, report: Report) -> Error {
     if (400..500).contains(&status) {
         error = error.with_status(status);
     }
-    if !told_by_kind && !report.code.is_empty() {
+    // Of a failure that is not the caller's, its word might be one of ours: `invalid_api_key`.
+    if !told_by_kind && !report.code.is_empty() && error.status() < 500 {
         error = error.with_code(report.code);
     }
     if report.param.is_empty() { error } else { error.with_param(report.param) }

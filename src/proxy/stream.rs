@@ -236,6 +236,14 @@ pub(super) async fn cut(gateway: &Gateway, session: &mut Session, x: &mut Exchan
     if passes || error.kind() == Kind::ClientGone {
         return Err(error);
     }
+    if x.attempt_mut()?.answer.has_stopped() {
+        // The model has said all there is: what is missing are counts, or a last word.
+        let (mut rest, answer) = (None, &mut x.attempt_mut()?.answer);
+        answer.chunk(&mut rest, true)?;
+        if answer.error().is_none() && !answer.waits() {
+            return last(gateway, session, x, rest.unwrap_or_default()).await;
+        }
+    }
     let event = x.attempt_mut()?.answer.fail(error.clone());
     if x.attempt_mut()?.answer.is_broken() {
         write(session, x, event, false).await?;

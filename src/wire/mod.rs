@@ -337,6 +337,11 @@ pub trait Decode: Send + Sync {
         None
     }
 
+    /// Whether the model has said all there is, where a stop is told only at the end.
+    fn has_stopped(&self) -> bool {
+        false
+    }
+
     /// What other models used that this one asked by itself.
     fn advice(&self) -> &[Advice] {
         &[]

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::ask::{CHAT, MESSAGES, both, chat, check_stream, chunk, message, stream_text, streamed, usage_chunk, with};
+use crate::ask::{
+    CHAT, MESSAGES, both, chat, check_stream, chunk, message, sse, stream_text, streamed, usage_chunk, with,
+};
 use crate::support::client::Event;
 use crate::support::gateway::{Gateway, config};
 use crate::support::simulated::Simulated;
@@ -204,6 +206,40 @@ fn a_stream_that_stalls_ends_at_the_idle_timeout() {
         let last = answer.events().into_iter().rfind(|e| e.data != "[DONE]").unwrap();
         assert!(last.json()["error"]["message"].is_string(), "{last:?}");
         assert_eq!(sim.last()["outcome"], "client_gone");
+    }
+}
+
+/// Only counts could still come: a provider that stalls or breaks there takes nothing from the answer.
+#[test]
+fn an_answer_whose_model_has_stopped_is_whole() {
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let held = gate.clone();
+    let events = sse(&[chunk(&json!({"content": "all of it"}), None), chunk(&json!({}), Some("stop"))]);
+    let events = events.replace("data: [DONE]\n\n", "");
+    let upstream = Upstream::start(move |request, conn| {
+        conn.sse_head();
+        _ = conn.chunk(&events);
+        if request.json()["model"] == "stalls" {
+            held.pass();
+        }
+        conn.close();
+    });
+    let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {timeouts: {idle: 1s}}\n"));
+    for model in ["openai/stalls", "openai/breaks"] {
+        for (path, body) in both(model, "hi") {
+            let answer = gateway.post(path, &streamed(body));
+            let text = answer.text();
+            assert!(text.contains("all of it") && !text.contains("error"), "{model}: {text}");
+        }
+    }
+    for record in gateway.wait_records(4) {
+        assert_eq!(
+            (&record["outcome"], &record["usage_source"]),
+            (&json!("finished"), &json!("estimated")),
+            "{record}"
+        );
+        assert!(record["output_tokens"].as_u64() > Some(0), "{record}");
     }
 }
 

@@ -269,6 +269,7 @@ impl Stage {
         {
             writer.progress.service_tier = Some(tier.to_owned());
         }
+        writer.progress.has_stopped |= decoder.has_stopped();
         if writer.progress.has_stopped {
             writer.progress.advice = decoder.advice().to_vec();
         }

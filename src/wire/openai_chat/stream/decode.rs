@@ -200,11 +200,15 @@ impl Decode for Decoder {
         true
     }
 
+    fn has_stopped(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
+    }
+
     fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {
         if self.phase == Phase::Ended {
             return;
         }
-        if !self.choices.is_empty() && self.choices.iter().all(|c| c.finished) {
+        if self.has_stopped() {
             return self.end(sink);
         }
         self.fail(Error::new(Kind::UpstreamFailed, "the provider cut its answer short"), sink);

@@ -18,6 +18,7 @@ use crate::stage::route;
 use crate::stage::translate::Turn;
 use crate::usage::price::{Charge, ModelInfo, PicoUsd, amount};
 use crate::usage::tokens::{Advice, MOST_TOKENS, Usage, UsageSource};
+use crate::wire::Dialect;
 
 /// The least that two moments of a record differ by.
 const TICK: Duration = Duration::from_micros(1);
@@ -240,6 +241,11 @@ impl Gateway {
         // that another one would see otherwise.
         if x.forwarded.is_some() && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
+        }
+        // It takes the credential, and not for everything: that is about what the request names.
+        let is_narrow = attempt.prepared.refusals() == Dialect::Anthropic && attempt.status == Some(403);
+        if is_narrow && failure.cause == Cause::Auth {
+            failure.cause = Cause::NotFound;
         }
         attempt.places = [None, None];
         if let Some(run) = attempt.run.take().filter(|_| !was_hurried(x, attempt, failure.cause)) {

@@ -70,7 +70,7 @@ pub(super) fn request_head(
     let asked = client.headers.get(ACCEPT).filter(|_| x.passage.is_some());
     head.headers.insert(ACCEPT, asked.cloned().unwrap_or_else(|| HeaderValue::from_static(accept)));
     if beside_body {
-        vendor_headers(&mut head, client);
+        vendor_headers(&mut head, client, x);
     }
     if prepared.dialect == Dialect::Anthropic && !all_in_body && !head.headers.contains_key(ANTHROPIC_VERSION) {
         head.headers.insert(ANTHROPIC_VERSION, ANTHROPIC_VERSION_SPOKEN);
@@ -149,10 +149,14 @@ fn bare_head(
     Ok(head)
 }
 
-/// `anthropic-*` and `openai-*`: versions, betas, organisations.
-fn vendor_headers(head: &mut request::Parts, client: &request::Parts) {
+/// Whose account is charged: for whoever brings a credential to say.
+const ACCOUNTS: [&str; 2] = ["openai-organization", "openai-project"];
+
+/// `anthropic-*` and `openai-*`: versions, betas.
+fn vendor_headers(head: &mut request::Parts, client: &request::Parts, x: &Exchange) {
     for (name, value) in &client.headers {
-        if name.as_str().starts_with("anthropic-") || name.as_str().starts_with("openai-") {
+        let is_vendors = name.as_str().starts_with("anthropic-") || name.as_str().starts_with("openai-");
+        if is_vendors && (x.forwarded.is_some() || !ACCOUNTS.contains(&name.as_str())) {
             head.headers.append(name.clone(), value.clone());
         }
     }
@@ -255,7 +259,8 @@ pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, bo
         Kind::UpstreamAuth => x.forwarded.is_some(),
         kind => kind.is_clients_own(),
     };
-    if attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && is_json && theirs {
+    let is_theirs = attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && theirs;
+    if is_theirs && is_json && !text.trim_ascii().is_empty() {
         attempt.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }
     error
@@ -494,7 +499,7 @@ pub(super) fn passing_head(
     let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("no attempt runs"))?;
     let deployment = &attempt.target.deployment;
     let mut head = bare_head(deployment, client.method.clone(), (&deployment.base.path, path), query, false)?;
-    vendor_headers(&mut head, client);
+    vendor_headers(&mut head, client, x);
     trace_context(&mut head, x, attempt);
     credentials(&mut head, deployment, &Pieces::default(), x)?;
     Ok(head)

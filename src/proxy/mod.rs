@@ -70,7 +70,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderName, Method, StatusCode, Version};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -165,7 +165,7 @@ impl ProxyHttp for Gateway {
                 if is_begun {
                     // Said to be answered, the framework would end half an answer as if it were whole. Who stopped
                     // reading may go on with that.
-                    if error.kind() != Kind::ClientGone {
+                    if !matches!(error.kind(), Kind::ClientGone | Kind::ShuttingDown) {
                         x.end.outcome = Outcome::UpstreamCut;
                     }
                     return Err(to_pingora(error));
@@ -224,11 +224,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         x: &mut Self::CTX,
     ) -> Pingora<Option<std::time::Duration>> {
-        hooks::answer_chunk(x, body, end).map_err(to_pingora)?;
-        if end {
-            x.end.outcome = Outcome::Finished;
-        }
-        Ok(None)
+        self.session_chunk(x, body, end).map(|()| None).map_err(to_pingora)
     }
 
     async fn fail_to_proxy(
@@ -572,11 +568,15 @@ fn parse_body(head: &RequestHeader, x: &mut Exchange, endpoint: Endpoint) -> Res
     Ok(())
 }
 
-/// Whether a head can be read in two ways: both a length and a coding, or a coding we do not speak. The
-/// framework drops the length before we see the headers, so the head is read as it came; only requests with a
-/// coding pay for that.
+/// Whether a head can be read in two ways: two lengths, a length and a coding, or a coding we do not speak. Beside a
+/// coding the framework drops the length before we see the headers: only then the head is read as it came.
 fn is_ambiguous(session: &Session) -> bool {
     let client = &session.downstream_session;
+    let lengths = client.req_header().headers.get_all(CONTENT_LENGTH).iter();
+    // Two that are alike, too: who is before us may have read one of them.
+    if lengths.flat_map(|value| value.as_bytes().split(|b| *b == b',')).count() > 1 {
+        return true;
+    }
     let Some(http1) = client.as_http1().filter(|_| client.req_header().headers.contains_key(TRANSFER_ENCODING)) else {
         return false;
     };

@@ -33,7 +33,7 @@ fn only_listed_headers_reach_the_upstream() {
     let seen = upstream.request();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/v1/chat/completions"));
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {PROVIDER_KEY}").as_str()));
-    assert_eq!(seen.header("openai-organization"), Some("org-1"));
+    assert_eq!(seen.header("openai-organization"), None, "whose account is charged is not the client's to say");
     assert_eq!(seen.header("openai-beta"), Some("assistants=v2"));
     assert_eq!(seen.header("host"), Some(upstream.address.to_string().as_str()));
     assert_eq!(seen.header("content-type"), Some("application/json"));
@@ -48,6 +48,13 @@ fn only_listed_headers_reach_the_upstream() {
     for (name, _) in &seen.headers {
         assert_eq!(seen.headers.iter().filter(|(n, _)| n == name).count(), 1, "{name} once");
     }
+    let own = [("x-weir-api-key", KEY), ("authorization", "Bearer sk-own"), ("openai-organization", "org-1")];
+    assert_eq!(gateway.client().request("POST", CHAT, &own, body.as_bytes()).answer().status(), 200);
+    assert_eq!(
+        upstream.requests()[1].header("openai-organization"),
+        Some("org-1"),
+        "with a credential of its own it is"
+    );
 }
 
 #[test]

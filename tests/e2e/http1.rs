@@ -29,6 +29,8 @@ fn ambiguous_requests_are_refused_and_the_connection_closed() {
     for (what, request) in [
         ("two lengths", format!("{head}content-length: {n}\r\ncontent-length: {}\r\n{close}{body}", n + 1)),
         ("a list of lengths", format!("{head}content-length: {n}, {}\r\n{close}{body}", n + 1)),
+        ("the same length twice", format!("{head}content-length: {n}\r\ncontent-length: {n}\r\n{close}{body}")),
+        ("a list of the same length", format!("{head}content-length: {n}, {n}\r\n{close}{body}")),
         ("length and chunks", format!("{head}content-length: {n}\r\ntransfer-encoding: chunked\r\n{close}{chunked}")),
         ("an unknown coding", format!("{head}transfer-encoding: xchunked\r\n{close}{chunked}")),
         ("gzip over chunks", format!("{head}transfer-encoding: gzip, chunked\r\n{close}{chunked}")),

@@ -128,6 +128,22 @@ impl Asked<'_> {
         let kept = matches!(self.call.pass, Pass::Files | Pass::Batches | Pass::MessageBatches | Pass::Conversations);
         !kept && self.call.id.is_none()
     }
+
+    /// The vendors take forms where files are sent, and JSON elsewhere. A form has no member that is held
+    /// against what is kept for others.
+    fn takes_form(&self) -> bool {
+        match self.call.pass {
+            Pass::Images => self.call.root != "/images/generations",
+            Pass::Files | Pass::Transcriptions => self.call.id.is_none(),
+            Pass::Speech
+            | Pass::Moderations
+            | Pass::Batches
+            | Pass::MessageBatches
+            | Pass::Responses
+            | Pass::Conversations
+            | Pass::Realtime => false,
+        }
+    }
 }
 
 /// Reads what routing and limits need.
@@ -147,7 +163,11 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
         characters: None,
     };
     let mut parsed = unread(pairs(asked.query).any(|pair| pair == ("stream", "true")));
-    if let Some(boundary) = asked.content_type.and_then(multipart::boundary) {
+    let boundary = asked.content_type.and_then(multipart::boundary);
+    if boundary.is_some() && !asked.takes_form() && !asked.body.is_empty() {
+        return Err(Error::new(Kind::InvalidRequest, format!("{} takes JSON, not a form", call.root)));
+    }
+    if let Some(boundary) = boundary.filter(|_| asked.takes_form()) {
         if asked.has_model() {
             let form = Form::parse(asked.body, boundary)?;
             form.model(asked.body).unwrap_or_default().clone_into(&mut parsed.model);
@@ -389,6 +409,43 @@ mod tests {
         let (call, method) = (accept::call(path).unwrap(), Method::POST);
         let content_type = Some(content_type);
         parse(&Asked { call, method: &method, content_type, query: None, body: body.as_bytes() }).unwrap().0
+    }
+
+    /// What a form says is not held against what is kept for other tenants.
+    #[test]
+    fn forms_are_taken_where_files_are_sent_and_nowhere_else() {
+        let form = "--XX\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nm\r\n--XX--\r\n";
+        let asks = |path: &str, body: &str| {
+            let (call, method) = (accept::call(path).unwrap(), Method::POST);
+            let content_type = Some("multipart/form-data; boundary=XX");
+            parse(&Asked { call, method: &method, content_type, query: None, body: body.as_bytes() }).map(|_| ())
+        };
+        for path in [
+            "/v1/files",
+            "/v1/images/edits",
+            "/v1/images/variations",
+            "/v1/audio/transcriptions",
+            "/v1/audio/translations",
+        ] {
+            asks(path, form).unwrap();
+        }
+        for path in [
+            "/v1/images/generations",
+            "/v1/audio/speech",
+            "/v1/moderations",
+            "/v1/batches",
+            "/v1/batches/b-1/cancel",
+            "/v1/messages/batches",
+            "/v1/responses/compact",
+            "/v1/responses/input_tokens",
+            "/v1/conversations",
+            "/v1/conversations/c-1/items",
+        ] {
+            for body in [form, r#"{"model":"m","input_file_id":"file-of-another"}"#] {
+                assert_eq!(asks(path, body).unwrap_err().kind(), Kind::InvalidRequest, "{path}");
+            }
+        }
+        asks("/v1/batches/b-1/cancel", "").unwrap();
     }
 
     /// What is billed by another unit than tokens is reserved by it.

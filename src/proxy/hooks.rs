@@ -55,7 +55,9 @@ pub(super) fn request_head(
     // What an Anthropic client says beside the body, Bedrock takes in it.
     let all_in_body = prepared.edits == Edits::AnthropicBedrock;
     let beside_body = same_format && !all_in_body;
-    let query = client.uri.query().filter(|_| beside_body).and_then(|query| beside(query, &prepared.path));
+    let is_generation = x.passage.is_none();
+    let query = client.uri.query().filter(|_| beside_body);
+    let query = query.and_then(|query| beside(query, &prepared.path, is_generation, prepared.dialect));
     let mut head =
         bare_head(deployment, client.method.clone(), (&deployment.base.path, &prepared.path), query.as_deref(), false)?;
     if !body.is_empty() || client.method == Method::POST {
@@ -99,15 +101,23 @@ fn content_type(x: &Exchange, client: &request::Parts) -> HeaderValue {
     form.cloned().unwrap_or(respond::JSON)
 }
 
-/// The client's parameters, without those that the path itself says (Gemini's `alt`, also `$alt`).
-fn beside<'q>(query: &'q str, path: &str) -> Option<Cow<'q, str>> {
-    let Some((_, own)) = path.split_once('?') else { return Some(Cow::Borrowed(query)) };
-    let name = |pair: &'q str| {
-        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-        name.strip_prefix('$').or_else(|| name.strip_prefix("%24")).unwrap_or(name)
-    };
+/// The parameters that vendors document for generation; Google's others leave out of an answer what counts, or say
+/// what headers do.
+const PARAMETERS: [&str; 2] = ["beta", "api-version"];
+
+/// The client's parameters that pass, without those that the path itself says. What is asked of a thing that a
+/// provider keeps may be anything.
+fn beside<'q>(query: &'q str, path: &str, is_generation: bool, dialect: Dialect) -> Option<Cow<'q, str>> {
+    if !is_generation {
+        return Some(Cow::Borrowed(query));
+    }
+    let own = path.split_once('?').map_or("", |(_, own)| own);
     let says = |name: &str| own.split('&').any(|pair| pair.split_once('=').is_some_and(|(said, _)| said == name));
-    let kept: Vec<&str> = query.split('&').filter(|pair| !says(name(pair))).collect();
+    let passes = |pair: &&str| {
+        let name = accept::percent_decode(pair.split_once('=').map_or(pair, |(name, _)| name));
+        dialect != Dialect::Gemini && PARAMETERS.contains(&&*name) && !says(&name)
+    };
+    let kept: Vec<&str> = query.split('&').filter(passes).collect();
     (!kept.is_empty()).then(|| Cow::Owned(kept.join("&")))
 }
 
@@ -528,4 +538,32 @@ pub(super) fn pass_answer_head(x: &mut Exchange, upstream: &response::Parts) -> 
     x.end.status = status;
     x.end.first_byte = Some(x.started.elapsed());
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_querys_parameters_only_known_ones_pass() {
+        let of = |query, path, dialect| beside(query, path, true, dialect).map(Cow::into_owned);
+        let gemini = |query| of(query, "/v1beta/models/m:generateContent", Dialect::Gemini);
+        for query in [
+            "fields=candidates",
+            "$fields=candidates",
+            "%24fields=candidates&alt=proto",
+            "$httpHeaders=a&$httpMethod=GET",
+            "oauth_token=x&%24key=y",
+            "beta=true",
+        ] {
+            assert_eq!(gemini(query), None, "{query}");
+        }
+        let messages = |query| of(query, "/v1/messages", Dialect::Anthropic);
+        assert_eq!(messages("beta=true&fields=x&b%65ta").as_deref(), Some("beta=true&b%65ta"));
+        assert_eq!(messages("fields=x&&="), None);
+        let azure = |query| of(query, "/responses?api-version=1", Dialect::Responses);
+        assert_eq!(azure("api-version=2&%61pi-version=3"), None);
+        let kept = beside("include[]=x&limit=2", "/responses/r", false, Dialect::Responses);
+        assert_eq!(kept.as_deref(), Some("include[]=x&limit=2"));
+    }
 }

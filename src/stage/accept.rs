@@ -290,7 +290,7 @@ pub fn model_id(path: &str) -> Cow<'_, str> {
 }
 
 /// Undoes percent-encoding; what is not valid UTF-8 afterwards stays as it was.
-pub(super) fn percent_decode(text: &str) -> Cow<'_, str> {
+pub fn percent_decode(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 

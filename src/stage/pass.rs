@@ -202,9 +202,13 @@ fn spoken(body: &str) -> Option<u64> {
     u64::try_from(input.text().chars().count()).ok()
 }
 
+/// Of a session's parameters those that pass beside its model. Not `deployment`, which names a model too, and not
+/// `call_id`, which may be the call of another tenant.
+const OF_SESSIONS: [&str; 2] = ["api-version", "intent"];
+
 /// A realtime session, from its query.
 pub fn session(query: Option<&str>) -> Result<(Parsed, Passage)> {
-    let mut named = pairs(query).filter(|(name, _)| *name == "model");
+    let mut named = pairs(query).filter(|(name, _)| accept::percent_decode(name) == "model");
     let model = named.next().map(|(_, model)| accept::percent_decode(model).into_owned()).unwrap_or_default();
     if named.next().is_some() {
         return Err(Error::invalid("model", "the parameter `model` appears more than once"));
@@ -213,13 +217,11 @@ pub fn session(query: Option<&str>) -> Result<(Parsed, Passage)> {
     Ok((parsed, Passage { path: "/realtime".to_owned(), ..Passage::default() }))
 }
 
-/// The query of a session with the provider's name of the model.
+/// The query of a session: the provider's name of the model, and what else is known.
 pub fn session_query(query: Option<&str>, model: &str) -> Option<String> {
-    let renamed = |(name, value)| match name {
-        "model" if !model.is_empty() => format!("model={}", translate::path_segment(model)),
-        _ => format!("{name}={value}"),
-    };
-    let pairs: Vec<String> = pairs(query).map(renamed).collect();
+    let model = (!model.is_empty()).then(|| format!("model={}", translate::path_segment(model)));
+    let known = pairs(query).filter(|(name, _)| OF_SESSIONS.contains(name));
+    let pairs: Vec<String> = model.into_iter().chain(known.map(|(name, value)| format!("{name}={value}"))).collect();
     (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
@@ -446,6 +448,21 @@ mod tests {
             }
         }
         asks("/v1/batches/b-1/cancel", "").unwrap();
+    }
+
+    #[test]
+    fn a_session_asks_for_the_model_that_was_looked_up_and_no_other() {
+        let model = |query| session(Some(query)).map(|(parsed, _)| parsed.model);
+        for query in ["model=openai/a", "mod%65l=openai/a", "x=1&%6Dodel=openai%2Fa&model"] {
+            assert_eq!(model(query).unwrap(), "openai/a", "{query}");
+            assert_eq!(session_query(Some(query), "a").as_deref(), Some("model=a"), "{query}");
+        }
+        for query in ["mod%65l=gpt-realtime&model=openai/a", "model=a&model=a"] {
+            assert_eq!(model(query).unwrap_err().param(), Some("model"), "{query}");
+        }
+        let known = "deployment=b&intent=transcription&call_id=rtc_1&x=1&mod%65l=c";
+        assert_eq!(session_query(Some(known), "a b").as_deref(), Some("model=a%20b&intent=transcription"));
+        assert_eq!(session_query(Some("x=1"), ""), None);
     }
 
     /// What is billed by another unit than tokens is reserved by it.

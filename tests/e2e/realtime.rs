@@ -62,7 +62,7 @@ fn a_session_passes_both_ways_and_is_counted() {
         ("cookie", "a=b"),
         ("sec-websocket-extensions", "permessage-deflate"),
     ];
-    let (mut client, head) = open(&gateway, "/v1/realtime?model=openai%2Fgpt-realtime&x=1", &more);
+    let (mut client, head) = open(&gateway, "/v1/realtime?x=1&intent=conversation&model=openai%2Fgpt-realtime", &more);
     assert_eq!((head.status, head.header("sec-websocket-accept")), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!((head.header("x-weir-provider"), head.header("x-weir-model")), ("openai", "gpt-realtime"));
     assert_eq!(text(&mut client), r#"{"type":"session.created"}"#);
@@ -75,7 +75,10 @@ fn a_session_passes_both_ways_and_is_counted() {
     assert_eq!(read(|count| client.take(count)).map(|(opcode, _)| opcode), Some(CLOSE));
     client.until_closed();
     let seen = upstream.request();
-    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/v1/realtime?model=gpt-realtime&x=1"));
+    assert_eq!(
+        (seen.method.as_str(), seen.path.as_str()),
+        ("GET", "/v1/realtime?model=gpt-realtime&intent=conversation")
+    );
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {PROVIDER_KEY}").as_str()));
     assert_eq!((seen.header("upgrade"), seen.header("openai-beta")), (Some("websocket"), Some("realtime=v1")));
     assert_eq!((seen.header("cookie"), seen.header("sec-websocket-extensions")), (None, None));

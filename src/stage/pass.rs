@@ -20,10 +20,8 @@ use crate::provider::Pass;
 use crate::usage::estimate::estimate_request;
 use crate::wire::Dialect;
 use crate::wire::envelope::{Envelope, Outline, amount};
-use crate::wire::json::Str;
 use crate::wire::multipart::{self, Form};
 use crate::wire::owned::{self, Taken};
-use crate::wire::scan;
 use crate::wire::seal::Seal;
 use crate::wire::splice::Splice;
 
@@ -186,7 +184,7 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
                 if passage.lists_images { envelope.present("n").and_then(amount).unwrap_or(1).max(1) } else { 0 };
         }
         if call.pass == Pass::Speech {
-            passage.characters = std::str::from_utf8(asked.body).ok().and_then(spoken);
+            passage.characters = spoken(&envelope);
             parsed.characters = passage.characters.unwrap_or(0);
         }
         parsed.outline = envelope.outline();
@@ -197,9 +195,8 @@ pub fn parse(asked: &Asked<'_>) -> Result<(Parsed, Passage)> {
 }
 
 /// How many characters are to be spoken.
-fn spoken(body: &str) -> Option<u64> {
-    let input = Str::from_raw(scan::member(body, "input")?)?;
-    u64::try_from(input.text().chars().count()).ok()
+fn spoken(body: &Envelope<'_>) -> Option<u64> {
+    u64::try_from(body.string("input")?.text().chars().count()).ok()
 }
 
 /// Of a session's parameters those that pass beside its model. Not `deployment`, which names a model too, and not
@@ -476,6 +473,7 @@ mod tests {
         assert_eq!(json("/v1/images/generations", r#"{"model":"m","prompt":"a cat","n":3}"#), (3, 0, 0));
         assert_eq!(json("/v1/images/generations", r#"{"model":"m","prompt":"a cat"}"#), (1, 0, 0));
         assert_eq!(json("/v1/audio/speech", r#"{"model":"m","input":"h\u00e9llo"}"#), (0, 5, 0));
+        assert_eq!(json("/v1/audio/speech", r#"{"model":"m","\u0069nput":"hello"}"#), (0, 5, 0));
         assert_eq!(json("/v1/moderations", r#"{"model":"m","input":"x","n":3}"#), (0, 0, 0));
         let form = |n: &str| {
             let field = |name: &str, value: &str| {

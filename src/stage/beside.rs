@@ -1,16 +1,20 @@
 //! Models that a request names beside its own: whom its provider may ask in place of that one (OpenRouter's
-//! `models` and `fallbacks`, Anthropic's `fallbacks`), and whom that one may ask itself (Anthropic's advisor).
+//! `models` and `fallbacks`, Anthropic's `fallbacks`), and whom that one may ask itself (Anthropic's advisor,
+//! OpenRouter's fusion, the model of images of OpenAI's tool).
 //!
 //! They pass untouched where the format stays, so the key has to be one that may use them.
 //!
 //! References: <https://openrouter.ai/docs/features/model-routing>,
-//! <https://docs.claude.com/en/docs/agents-and-tools/tool-use/advisor-tool>.
+//! <https://docs.claude.com/en/docs/agents-and-tools/tool-use/advisor-tool>,
+//! <https://openrouter.ai/docs/guides/features/server-tools/fusion>,
+//! <https://platform.openai.com/docs/guides/tools-image-generation>.
 
 use super::route::{Plan, Target, allowed};
 use crate::config::runtime::Key;
 use crate::error::{Error, Kind, Result};
 use crate::wire::envelope::{Envelope, Outline};
-use crate::wire::json::{self, Json, Str};
+use crate::wire::json::Str;
+use crate::wire::scan;
 
 /// Lists of names, or of objects with a `model`.
 const LISTS: [&str; 2] = ["models", "fallbacks"];
@@ -57,40 +61,48 @@ fn named<'a>(envelope: &Envelope<'a>) -> Result<Vec<(&'static str, Str<'a>)>> {
         }
     }
     // Most lists of tools have none that asks a model, and are long.
-    let may_ask = |list: &&str| ["advisor", "openrouter", "\\u"].iter().any(|word| list.contains(word));
+    let may_ask = |list: &&str| ASKING.iter().chain(&["\\u"]).any(|word| list.contains(word));
     for (member, list) in ["tools", "plugins"].map(|member| (member, envelope.present(member).filter(may_ask))) {
         for item in items(list) {
-            names.extend(asked(item).map_err(|error| error.with_param(member))?.map(|name| (member, name)));
+            names.extend(asked(item).map_err(|error| error.with_param(member))?.into_iter().map(|name| (member, name)));
         }
     }
     Ok(names)
 }
 
 /// A name, or the `model` of an object.
-fn name(item: Json<'_>) -> Result<Option<Str<'_>>> {
-    match Str::from_raw(item.get()) {
+fn name(item: &str) -> Result<Option<Str<'_>>> {
+    match Str::from_raw(item) {
         Some(name) => Ok(Some(name)),
-        None if item.get().starts_with('{') => Ok(object(item.get())?.string("model")),
+        None if item.starts_with('{') => Ok(object(item)?.string("model")),
         None => Ok(None),
     }
 }
 
-/// Whom a tool asks: Anthropic's advisor says it beside its type, OpenRouter's tools among their parameters.
-fn asked(item: Json<'_>) -> Result<Option<Str<'_>>> {
-    if !item.get().starts_with('{') {
-        return Ok(None);
+/// How the kinds of tools and plugins begin that ask a model.
+const ASKING: [&str; 4] = ["advisor", "openrouter:", "fusion", "image_generation"];
+
+/// Whom a tool asks: most say it beside their type, OpenRouter's tools among their parameters.
+fn asked(item: &str) -> Result<Vec<Str<'_>>> {
+    if !item.starts_with('{') {
+        return Ok(Vec::new());
     }
-    let tool = object(item.get())?;
-    let kind =
-        tool.string("type").or_else(|| tool.string("id")).map(|kind| kind.text().into_owned()).unwrap_or_default();
-    if !["advisor", "openrouter:", "fusion"].iter().any(|known| kind.starts_with(known)) {
-        return Ok(None);
-    }
-    if let Some(model) = tool.string("model") {
-        return Ok(Some(model));
+    let tool = object(item)?;
+    let asks = |kind: Str<'_>| ASKING.iter().any(|known| kind.text().starts_with(known));
+    if !["type", "id"].iter().any(|name| tool.string(name).is_some_and(asks)) {
+        return Ok(Vec::new());
     }
     let parameters = tool.present("parameters").filter(|parameters| parameters.starts_with('{'));
-    Ok(parameters.map(object).transpose()?.and_then(|parameters| parameters.string("model")))
+    let parameters = parameters.map(object).transpose()?;
+    let mut names = Vec::new();
+    for said in [Some(&tool), parameters.as_ref()].into_iter().flatten() {
+        names.extend(said.string("model"));
+        names.extend(items(said.present("analysis_models")).filter_map(Str::from_raw).take(MOST_NAMES + 1));
+        if names.len() > MOST_NAMES {
+            return Err(Error::new(Kind::InvalidRequest, format!("a tool names more than {MOST_NAMES} models")));
+        }
+    }
+    Ok(names)
 }
 
 fn object(json: &str) -> Result<Envelope<'_>> {
@@ -98,8 +110,8 @@ fn object(json: &str) -> Result<Envelope<'_>> {
         .map_err(|_| Error::new(Kind::InvalidJson, "a member of an object that names a model appears more than once"))
 }
 
-fn items(list: Option<&str>) -> Vec<Json<'_>> {
-    list.and_then(|list| json::parse(list).ok()).unwrap_or_default()
+fn items(list: Option<&str>) -> impl Iterator<Item = &str> {
+    list.into_iter().flat_map(scan::items)
 }
 
 #[cfg(test)]
@@ -115,9 +127,9 @@ mod tests {
     fn models_are_found_wherever_they_are_named() {
         let body = r#"{"model":"a","models":["b","c\u0031"],"fallbacks":[{"mod\u0065l":"d","max_tokens":5},"e"],
             "tools":[{"type":"\u0061dvisor_20260301","model":"f"},{"type":"custom","model":"g","description":"advisor"},
-            {"type":"openrouter:advisor","parameters":{"model":"h"}}],"plugins":[{"id":"fusion","model":"openrouter/i"}]}"#;
+            {"type":"openrouter:advisor","parameters":{"model":"h"}}],"plugins":[{"id":"fusion","model":"i/j"}]}"#;
         let found = ["models: b", "models: c1", "fallbacks: d", "fallbacks: e", "tools: f", "tools: h"];
-        assert_eq!(names(body), [&found[..], &["plugins: openrouter/i"]].concat());
+        assert_eq!(names(body), [&found[..], &["plugins: i/j"]].concat());
         for none in [r#"{"model":"a"}"#, r#"{"models":null,"fallbacks":"a","tools":{}}"#, r#"{"models":[1,{}]}"#] {
             assert_eq!(names(none), [""; 0], "{none}");
         }
@@ -127,6 +139,23 @@ mod tests {
             ["b", "c"]
         );
         assert_eq!(of(r#"{"models":[],"fallbacks":5}"#), [""; 0]);
+    }
+
+    #[test]
+    fn a_model_that_asks_others_names_all_of_them() {
+        let one = |item: &str| names(&format!(r#"{{"plugins":[{item}]}}"#)).join(" ").replace("plugins: ", "");
+        assert_eq!(one(r#"{"id":"fusion","model":"a/b","analysis_models":["c/d",5,"e/f"]}"#), "a/b c/d e/f");
+        assert_eq!(one(r#"{"type":"x","id":"fusion","model":"a/b"}"#), "a/b");
+        assert_eq!(one(r#"{"id":"\u0066usion","model":"a/b"}"#), "a/b");
+        let tool = r#"{"type":"openrouter:fusion","model":"a","parameters":{"model":"b","analysis_models":["c"]}}"#;
+        assert_eq!(one(tool), "a b c");
+        let images =
+            r#"{"tools":[{"type":"image_generation","model":"gpt-image-1"},{"type":"web_search","model":"a"}]}"#;
+        assert_eq!(names(images), ["tools: gpt-image-1"]);
+        let many =
+            format!(r#"{{"plugins":[{{"id":"fusion","analysis_models":["a"{}]}}]}}"#, r#","a""#.repeat(MOST_NAMES));
+        let refused = named(&Envelope::parse(many.as_bytes()).unwrap()).unwrap_err();
+        assert_eq!((refused.kind(), refused.param()), (Kind::InvalidRequest, Some("plugins")));
     }
 
     #[test]

@@ -3,8 +3,6 @@
 //! A client could name a small bound where we look and a large one where its provider does. So only members
 //! of the format itself count, and of several spellings or copies of one the largest.
 
-use serde_json::value::RawValue;
-
 use super::accept::Endpoint;
 use crate::wire::Dialect;
 use crate::wire::envelope::{Envelope, amount};
@@ -56,8 +54,7 @@ fn largest(envelope: &Envelope<'_>, names: &[&str]) -> Option<u64> {
 
 /// Each text of a list, and each list of tokens, is answered by itself.
 fn prompts(json: &str) -> u64 {
-    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(json) else { return 1 };
-    let prompts = list.iter().filter(|item| item.get().starts_with(['"', '[']));
+    let prompts = scan::items(json).filter(|item| item.starts_with(['"', '[']));
     u64::try_from(prompts.count()).unwrap_or(u64::MAX).max(1)
 }
 

@@ -371,6 +371,17 @@ pub fn members(json: &str) -> impl Iterator<Item = (&str, &str)> {
     std::iter::from_fn(move || object.as_mut()?.next(&mut ()).ok()??.texts(json))
 }
 
+/// The items of a list, found as [`members`] does; of what is no list there are none.
+pub fn items(json: &str) -> impl Iterator<Item = &str> {
+    let mut rest = blank(json.as_bytes()).strip_prefix(b"[").map(blank);
+    std::iter::from_fn(move || {
+        let from = rest.take().filter(|from| !from.starts_with(b"]"))?;
+        let behind = value(from, b"", 1, &mut ()).ok()?;
+        rest = blank(behind).strip_prefix(b",").map(blank);
+        json.get(json.len() - from.len()..json.len() - behind.len())
+    })
+}
+
 /// The values of some members of an object, found as [`members`] does, in one pass: of each name the first.
 pub fn several<'j, const N: usize>(json: &'j str, wanted: [&str; N]) -> [Option<&'j str>; N] {
     let mut found = [None; N];
@@ -585,6 +596,17 @@ null
         assert_eq!(member("[1]", "a"), None);
         assert_eq!(several(json, ["b", "x", "a"]), [Some(r#"{"a":[2]}"#), None, Some("1")]);
         assert_eq!(several(r#"{"a":1,"a":2}"#, ["a", "a"]), [Some("1"), Some("1")]);
+    }
+
+    #[test]
+    fn items_are_found_without_building() {
+        let of = |json| items(json).collect::<Vec<_>>();
+        assert_eq!(of(r#" [ 1 ,"a]",{"b":[2]} , [3] ] , 4"#), ["1", r#""a]""#, r#"{"b":[2]}"#, "[3]"]);
+        assert_eq!(of("[1, 2,, 3]"), ["1", "2"]);
+        assert_eq!(of("[1, nul]"), ["1"]);
+        for none in ["[]", "[ ]", "", "1", r#"{"a":[1]}"#, r#""[1]""#, "["] {
+            assert_eq!(of(none), [""; 0], "{none}");
+        }
     }
 
     #[test]

@@ -290,6 +290,11 @@ pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
     }
 }
 
+/// A good answer that came whole, for the client.
+pub(super) fn redacted_answer(x: &Exchange, body: Bytes) -> Bytes {
+    account::redact_answer(body, secrets(x, x.attempt.as_ref()))
+}
+
 /// What a provider that is asked has got to prove who asks: ours, or the client's own.
 fn secrets(x: &Exchange, attempt: Option<&Attempt>) -> Vec<Secret> {
     let mut secrets = attempt.map(|attempt| attempt.target.deployment.signer.secrets()).unwrap_or_default();

@@ -324,7 +324,7 @@ pub(super) fn begin(gateway: &Gateway, x: &Exchange, index: usize) -> Option<Run
 /// An answer that is not streamed.
 pub(super) async fn whole(gateway: &Gateway, session: &mut Session, x: &mut Exchange, body: Bytes) -> Result<()> {
     x.clock.go();
-    let body = edge::told(x, body);
+    let body = edge::told(x, super::hooks::redacted_answer(x, body));
     gateway.attempt_answered(x);
     let body = if x.guards.is_some() { Box::pin(gateway.guard_answer(x, body)).await? } else { body };
     gateway.settle(x);

@@ -204,6 +204,21 @@ fn a_client_that_leaves_takes_the_providers_work_with_it() {
 }
 
 #[test]
+fn a_good_answer_comes_without_our_key() {
+    let words = |member: &str| format!(r#"{{"id":"x","model":"m",{member},"note":"{PROVIDER_KEY}"}}"#);
+    let moderation = ("/v1/moderations", json!({"model": "openai/omni", "input": "x"}), r#""results":[]"#);
+    let said = r#""choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hi"}}]"#;
+    let chat =
+        ("/v1/chat/completions", json!({"model": "openai/m", "messages": [{"role": "user", "content": "x"}]}), said);
+    for (path, body, member) in [moderation, chat] {
+        let upstream = Upstream::json(200, words(member));
+        let got = Gateway::with(upstream.address).post(path, &body);
+        assert_eq!(got.status(), 200, "{path}: {}", got.text());
+        assert_eq!(got.json()["note"], "[redacted]", "{path}");
+    }
+}
+
+#[test]
 fn refusals_come_in_the_providers_words_without_our_key() {
     let words = format!(r#"{{"error":{{"message":"bad key {PROVIDER_KEY}","type":"invalid_request_error"}}}}"#);
     let upstream = Upstream::json(400, words);

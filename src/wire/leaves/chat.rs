@@ -1,7 +1,7 @@
 //! OpenAI Chat Completions: `messages`, `tools`, `choices`.
 
 use super::tape::Node;
-use super::{As, Walk, Who, is_opaque};
+use super::{As, Walk, Who, is_known, is_opaque};
 
 pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
     for (name, value) in body.members() {
@@ -43,8 +43,14 @@ fn message<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
         // Some servers know more roles, or any, and pass what they say to the model.
         _ => return said(walk, it, Who::User),
     };
-    let contents = it.members().filter(|(name, _)| name == "content");
-    contents.for_each(|(_, content)| walk.text_or_parts(content, is));
+    for (name, value) in it.members() {
+        match &*name {
+            "content" => walk.text_or_parts(value, is),
+            // Of results it is the tool's.
+            "name" if is.who == Who::System => walk.text(value, As::of(Who::Other)),
+            _ => {}
+        }
+    }
 }
 
 /// Whatever a message may hold.
@@ -61,7 +67,7 @@ fn said<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
             "tool_calls" => value.items().for_each(|item| call(walk, item)),
             "function_call" => called(walk, None, value),
             "audio" => walk.member_texts(value, "transcript", As::of(who)),
-            "name" => {}
+            "name" => walk.text(value, As::of(Who::Other)),
             // Where an answer is from, what Groq's own tools did for it, and whatever comes to be.
             other if !is_opaque(other) => walk.other_texts(value, Who::Other),
             _ => {}
@@ -72,15 +78,21 @@ fn said<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
 /// Text, or parts: Mistral's models think in parts of the type `thinking`.
 fn content<'b>(walk: &mut Walk<'b>, value: Node<'_, 'b>, who: Who) {
     walk.text(value, As::of(who));
-    walk.member_texts(value, "text", As::of(who));
-    for part in value.items() {
-        walk.text(part, As::of(who));
-        for (name, inner) in part.members() {
-            match &*name {
-                "text" | "refusal" => walk.text(inner, As::of(who)),
-                "thinking" => walk.text_or_parts(inner, As::of(Who::Reasoning)),
-                _ => {}
-            }
+    part(walk, value, who);
+    for item in value.items() {
+        walk.text(item, As::of(who));
+        part(walk, item, who);
+    }
+}
+
+fn part<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
+    let is_known = is_known(it);
+    for (name, inner) in it.members() {
+        match &*name {
+            "text" | "refusal" if inner.is_string() => walk.text(inner, As::of(who)),
+            "thinking" => walk.text_or_parts(inner, As::of(Who::Reasoning)),
+            other if !is_known && !is_opaque(other) => walk.other_texts(inner, Who::Other),
+            _ => {}
         }
     }
 }
@@ -94,5 +106,6 @@ fn called<'b>(walk: &mut Walk<'b>, id: Option<Node<'_, 'b>>, it: Node<'_, 'b>) {
     let Some(arguments) = it.member("arguments").or_else(|| it.member("input")) else { return };
     let call = walk.call(id.and_then(Node::text), it.word("name"), arguments.raw());
     let members = it.members().filter(|(name, _)| matches!(&**name, "arguments" | "input"));
-    members.for_each(|(_, value)| walk.text(value, As::arguments(call)));
+    // Some servers take an object as it is.
+    members.for_each(|(_, value)| walk.named_texts(value, As::arguments(call)));
 }

@@ -3,7 +3,7 @@
 //! Calls may have no ids: a result then answers the first call of its name that has none yet.
 
 use super::tape::Node;
-use super::{As, Walk, Who};
+use super::{As, Walk, Who, is_opaque};
 
 pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
     for (name, value) in body.members() {
@@ -75,17 +75,35 @@ fn part<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
             "functionResponse" | "function_response" => response(walk, value),
             "executableCode" | "executable_code" => walk.member_texts(value, "code", As::of(who)),
             "codeExecutionResult" | "code_execution_result" => walk.member_texts(value, "output", As::of(who)),
-            "toolCall" | "tool_call" | "toolResponse" | "tool_response" => walk.other_texts(value, Who::Other),
-            _ => {}
+            other => unknown(walk, other, value),
         }
+    }
+}
+
+/// A member of a part: work of Google's own tools, and whatever comes to be. Files are none.
+fn unknown<'b>(walk: &mut Walk<'b>, name: &str, value: Node<'_, 'b>) {
+    let is_file = matches!(name, "inlineData" | "inline_data" | "fileData" | "file_data");
+    let is_about_one = matches!(name, "videoMetadata" | "video_metadata" | "mediaResolution" | "media_resolution");
+    if !is_file && !is_about_one && !is_opaque(name) {
+        walk.other_texts(value, Who::Other);
     }
 }
 
 /// By convention a response has an `output` or an `error`, but may have anything.
 fn response<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     let call = walk.answered(it.word("id"), it.word("name"));
-    for (_, value) in it.members().filter(|(name, _)| name == "response") {
-        let failed = value.member("error").is_some_and(|error| !matches!(error.raw(), "null" | "false" | "\"\""));
-        walk.named_texts(value, As::result(Some(call), failed));
+    for (name, value) in it.members() {
+        match &*name {
+            "response" => {
+                let failed =
+                    value.member("error").is_some_and(|error| !matches!(error.raw(), "null" | "false" | "\"\""));
+                walk.named_texts(value, As::result(Some(call), failed));
+            }
+            "parts" => value.items().flat_map(Node::members).for_each(|(name, inner)| match &*name {
+                "text" => walk.text(inner, As::result(Some(call), false)),
+                other => unknown(walk, other, inner),
+            }),
+            _ => {}
+        }
     }
 }

@@ -78,7 +78,10 @@ fn block<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, who: Who) {
 
 fn member_others<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, names: &[&str]) {
     let members = it.members().filter(|(name, _)| names.contains(&&**name));
-    members.for_each(|(_, value)| walk.other_texts(value, Who::Other));
+    members.for_each(|(_, value)| match value.is_string() {
+        true => walk.text(value, As::of(Who::Other)),
+        false => walk.other_texts(value, Who::Other),
+    });
 }
 
 /// What a tool gave back: text, or blocks, of which documents and search results hold texts too.

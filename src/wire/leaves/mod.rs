@@ -275,8 +275,7 @@ impl<'b> Walk<'b> {
 
     /// Every string inside of what nobody here knows, but for those that are no texts by their names.
     fn other_texts(&mut self, node: Node<'_, 'b>, who: Who) {
-        // A file in its own address is none.
-        if !node.raw().starts_with("\"data:") {
+        if !is_file(node.raw()) {
             self.text(node, As::of(who));
         }
         node.items().for_each(|item| self.other_texts(item, who));
@@ -324,13 +323,25 @@ impl<'b> Walk<'b> {
         node.members().filter(|(found, _)| found == name).for_each(|(_, value)| self.text(value, is));
     }
 
-    /// A string, or a list of parts with a `text`, or one such part.
+    /// A string, or a list of parts, or one such part.
     fn text_or_parts(&mut self, node: Node<'_, 'b>, is: As) {
         self.text(node, is);
-        self.member_texts(node, "text", is);
+        self.part(node, is);
         for part in node.items() {
             self.text(part, is);
-            self.member_texts(part, "text", is);
+            self.part(part, is);
+        }
+    }
+
+    /// The text of a part, and whatever else may be one where its kind is not known.
+    fn part(&mut self, part: Node<'_, 'b>, is: As) {
+        let is_known = is_known(part);
+        for (name, value) in part.members() {
+            match &*name {
+                "text" if value.is_string() => self.text(value, is),
+                other if !is_known && !is_opaque(other) => self.other_texts(value, Who::Other),
+                _ => {}
+            }
         }
     }
 
@@ -376,6 +387,45 @@ impl<'b> Walk<'b> {
                 return Some(at);
             }
         }
+    }
+}
+
+/// Whether a part is of a kind of which it is known where its text stands, or that it has none.
+fn is_known(part: Node<'_, '_>) -> bool {
+    const KINDS: [&str; 20] = [
+        "text",
+        "input_text",
+        "output_text",
+        "summary_text",
+        "reasoning_text",
+        "refusal",
+        "thinking",
+        "image",
+        "image_url",
+        "image_embeds",
+        "input_image",
+        "audio_url",
+        "audio_embeds",
+        "input_audio",
+        "video_url",
+        "input_video",
+        "file",
+        "input_file",
+        "document_url",
+        "computer_screenshot",
+    ];
+    part.word("type").is_some_and(|kind| KINDS.contains(&&*kind))
+}
+
+/// Whether a literal is a file in its own address (`data:image/png;base64,AA==`), and no text that begins like one.
+fn is_file(literal: &str) -> bool {
+    let address = literal.strip_prefix("\"data:").and_then(|rest| rest.strip_suffix('"')?.split_once(','));
+    let Some((kind, data)) = address else { return false };
+    let is_kind = kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"/\\;=+-._".contains(&b));
+    match kind.ends_with(";base64") {
+        true => is_kind && data.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/\\=-_".contains(&b)),
+        // A text is one in its own address too.
+        false => is_kind && kind.contains('/') && !kind.starts_with("text") && !data.contains(' '),
     }
 }
 

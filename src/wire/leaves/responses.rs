@@ -4,7 +4,7 @@
 //! list of words, and edits by `custom_tool_call`, whose input is a text.
 
 use super::tape::Node;
-use super::{As, Walk, Who};
+use super::{As, Walk, Who, is_known};
 
 pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
     for (name, value) in body.members() {
@@ -20,7 +20,9 @@ pub(super) fn request<'b>(walk: &mut Walk<'b>, body: Node<'_, 'b>) {
             "text" => walk.schema(value),
             "prompt" => {
                 let variables = value.members().filter(|(name, _)| name == "variables");
-                variables.for_each(|(_, all)| walk.other_texts(all, Who::Other));
+                let values = variables.flat_map(|(_, all)| all.members());
+                // Their names are the client's own.
+                values.for_each(|(_, value)| walk.text_or_parts(value, As::of(Who::Other)));
             }
             _ => {}
         }
@@ -79,7 +81,8 @@ fn message<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     };
     for (_, content) in it.members().filter(|(name, _)| name == "content") {
         walk.text_or_parts(content, As::of(who));
-        for part in content.items() {
+        // Of others all has been found.
+        for part in content.items().filter(|part| is_known(*part)) {
             walk.member_texts(part, "refusal", As::of(who));
             let notes = part.members().filter(|(name, _)| name == "annotations");
             notes.for_each(|(_, note)| walk.other_texts(note, Who::Other));
@@ -91,7 +94,8 @@ fn call<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>, member: &str) {
     let Some(arguments) = it.member(member) else { return };
     let id = it.word("call_id").or_else(|| it.word("id"));
     let call = walk.call(id, it.word("name"), arguments.raw());
-    walk.member_texts(it, member, As::arguments(call));
+    let members = it.members().filter(|(name, _)| name == member);
+    members.for_each(|(_, value)| walk.named_texts(value, As::arguments(call)));
 }
 
 /// A call whose kind is its name, and whose arguments are an object.
@@ -107,14 +111,18 @@ fn output<'b>(walk: &mut Walk<'b>, it: Node<'_, 'b>) {
     let call = walk.answered(it.word("call_id").or_else(|| it.word("id")), None);
     let is_error = it.word("status").is_some_and(|status| matches!(&*status, "failed" | "incomplete"));
     for (_, value) in it.members().filter(|(name, _)| name == "output") {
-        walk.text_or_parts(value, As::result(Some(call), is_error));
+        walk.text(value, As::result(Some(call), is_error));
+        walk.part(value, As::result(Some(call), is_error));
         for part in value.items() {
             let failed = part
                 .member("outcome")
                 .is_some_and(|outcome| outcome.member("exit_code").is_none_or(|code| code.raw() != "0"));
             let is = As::result(Some(call), is_error || failed);
-            walk.member_texts(part, "stdout", is);
-            walk.member_texts(part, "stderr", is);
+            walk.text(part, is);
+            match part.member("stdout").or_else(|| part.member("stderr")) {
+                None => walk.part(part, is),
+                Some(_) => ["stdout", "stderr", "text"].iter().for_each(|name| walk.member_texts(part, name, is)),
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ fn messages_have_blocks() {
             {"type":"tool_result","tool_use_id":"t1","is_error":true,"content":[{"type":"text","text":"bad"},{"type":"tool_reference","tool_name":"odd"}]},
             {"type":"document","title":"name","source":{"type":"text","data":"doc"}},
             {"type":"image","source":{"type":"url","url":"https://p"}},{"type":"redacted_thinking","data":"zz"},
-            {"type":"unknown","text":"new","source":{"url":"data:,x","file_id":"f"}},{"text":"now","type":"text"}]},
+            {"type":"unknown","text":"new","source":{"url":"data:a/b,x","file_id":"f"}},{"text":"now","type":"text"}]},
         {"content":"nobody's"}],
         "tools":[{"name":"Bash","description":"runs","input_schema":{"type":"object"},"input_examples":[{"command":"ls"}]}]}"#;
     let list = [
@@ -249,8 +249,67 @@ fn members_of_a_message_that_are_not_known_may_hold_texts() {
     let chat = r#"{"choices":[{"message":{"role":"assistant","name":"n","content":"a","audio":{"data":"zz","transcript":"b"},
         "annotations":[{"type":"url_citation","url_citation":{"title":"c"}}],"novel":{"said":["d"],"id":"no","data":"no"}}}]}"#;
     let found = Leaves::of_answer(Dialect::OpenAiChat, chat).unwrap();
-    let list = [(Who::Assistant, "a", ""), (Who::Assistant, "b", ""), (Who::Other, "c", ""), (Who::Other, "d", "")];
+    let list = [
+        (Who::Other, "n", ""),
+        (Who::Assistant, "a", ""),
+        (Who::Assistant, "b", ""),
+        (Who::Other, "c", ""),
+        (Who::Other, "d", ""),
+    ];
     assert_eq!(told(chat, &found), expected(&list));
+}
+
+#[test]
+fn arguments_may_be_an_object_in_every_format() {
+    let list = [(Who::Arguments, "to", "f"), (Who::Arguments, "you", "f")];
+    let chat =
+        r#"{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"to":["you"]}}}]}]}"#;
+    assert_eq!(seen(Dialect::OpenAiChat, chat), expected(&list));
+    let responses = r#"{"input":[{"type":"function_call","call_id":"c","name":"f","arguments":{"to":"you"}}]}"#;
+    assert_eq!(seen(Dialect::Responses, responses), expected(&list));
+}
+
+#[test]
+fn parts_of_a_kind_that_is_not_known_may_hold_texts() {
+    let file = r#"{"type":"image_url","image_url":{"url":"https://x","detail":"auto"}}"#;
+    for (dialect, body) in [
+        (Dialect::OpenAiChat, r#"{"messages":[{"role":"user","name":"a","content":[FILE,PART]}]}"#),
+        (Dialect::OpenAiChat, r#"{"messages":[{"role":"system","name":"a","content":[PART]}]}"#),
+        (Dialect::OpenAiChat, r#"{"messages":[{"role":"tool","name":"f","content":["a",PART]}]}"#),
+        (Dialect::Responses, r#"{"input":[{"content":["a",FILE,PART]}]}"#),
+        (Dialect::Responses, r#"{"input":[{"type":"function_call_output","call_id":"c","output":["a",PART]}]}"#),
+        (Dialect::Responses, r#"{"prompt":{"variables":{"id":"a","b":PART,"data":FILE}}}"#),
+    ] {
+        for part in [r#"{"type":"document","document":{"text":"X"}}"#, r#"{"type":"new","id":"no","refusal":"X"}"#] {
+            let texts = seen(dialect, &body.replace("FILE", file).replace("PART", part));
+            assert_eq!(texts.iter().map(|(_, text, _)| text).collect::<Vec<_>>(), ["a", "X"], "{body} {part}");
+        }
+    }
+    let gemini = r#"{"contents":[{"parts":[{"newPart":{"words":"X"}},{"inlineData":{"mimeType":"a/b","data":"AA=="}},
+        {"functionResponse":{"name":"f","response":{},"parts":[{"text":"Y","inlineData":{"mimeType":"a/b"}}]}}]}]}"#;
+    assert_eq!(seen(Dialect::Gemini, gemini), expected(&[(Who::Other, "X", ""), (Who::ToolResult, "Y", "f")]));
+}
+
+#[test]
+fn only_a_file_in_its_own_address_is_one() {
+    for file in [r#""data:image/png;base64,AA==""#, r#""data:;base64,A_-""#, r#""data:image\/svg+xml,%3Csvg""#] {
+        assert!(is_file(file), "{file}");
+    }
+    for text in [
+        r#""data: mine, yours""#,
+        r#""data:a@b.example""#,
+        r#""data:image/png,of mine""#,
+        r#""data:text/plain,a@b.example""#,
+        r#""data:;base64,a@b.example""#,
+        r#""data:,x""#,
+        r#""see data:image/png;base64,AA==""#,
+    ] {
+        assert!(!is_file(text), "{text}");
+    }
+    let title =
+        r#"{"messages":[{"content":[{"type":"document","title":"data:image/png;base64,AA==","context":"data: c"}]}]}"#;
+    let list = [(Who::Other, "data:image/png;base64,AA==", ""), (Who::Other, "data: c", "")];
+    assert_eq!(seen(Dialect::Anthropic, title), expected(&list));
 }
 
 #[test]

@@ -152,6 +152,28 @@ fn results_are_texts_and_documents_and_images_follow() {
 }
 
 #[test]
+fn images_of_results_in_messages_of_their_own_follow_the_last_of_them() {
+    let call = |id: &str| json!({"id":id,"type":"function","function":{"name":"f","arguments":"{}"}});
+    let (got, _) = from_chat(&json!({"model":"m","messages":[
+        {"role":"user","content":"x"},
+        {"role":"assistant","content":null,"tool_calls":[call("t1"), call("t2")]},
+        {"role":"tool","tool_call_id":"t1","content":[
+            {"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]},
+        {"role":"tool","tool_call_id":"t2","content":"files"},
+        {"role":"user","content":"so?"}]}));
+    assert_eq!(
+        got["messages"].as_array().unwrap()[2..],
+        [
+            json!({"role":"tool","tool_call_id":"t1","content":"see"}),
+            json!({"role":"tool","tool_call_id":"t2","content":"files"}),
+            json!({"role":"user","content":[{"type":"text","text":"Returned by tool call t1:"},
+                {"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]}),
+            json!({"role":"user","content":"so?"}),
+        ]
+    );
+}
+
+#[test]
 fn documents_to_be_cited_stand_beside_the_conversation() {
     let document = |text: &str, enabled: bool| {
         json!({"type":"document","title":"n","source":{"type":"text","media_type":"text/plain","data":text},

@@ -3,7 +3,7 @@
 //! - Instructions before the first turn become one system message, which has to be the first; later
 //!   ones stay where they are, as a text of the user's between `<system>` tags.
 //! - A result has a message of its own, right behind the calls. It holds texts and documents; what else
-//!   a tool gave follows in a message of the user's.
+//!   a tool gave follows in a message of the user's, behind the last result of its round.
 //! - What is said beside calls is their `tool_plan`.
 //! - Documents to be cited stand in `documents`, numbered as clients number them (`doc:0`); others are
 //!   texts in their place.
@@ -50,13 +50,18 @@ pub(super) fn encode(
     };
     first.iter().for_each(|turn| writer.members(turn));
     writer.system(request.system.iter().chain(first.iter().flat_map(|turn| &turn.parts)), hint);
+    let mut beside = Vec::new();
     for turn in turns {
         writer.members(turn);
         match turn.role {
-            Role::Assistant => writer.assistant(turn),
-            _ => writer.said_to_it(turn)?,
+            Role::Assistant => {
+                writer.shown(&mut beside);
+                writer.assistant(turn);
+            }
+            _ => writer.said_to_it(turn, &mut beside)?,
         }
     }
+    writer.shown(&mut beside);
     drop(writer);
     if messages == b"[]" {
         return Err(Error::invalid("messages", "messages: at least one message is required"));
@@ -149,23 +154,41 @@ impl Writer<'_> {
         self.rest(part.at, &part.rest);
     }
 
-    /// A turn of anyone's but the model's.
-    fn said_to_it(&mut self, turn: &Turn<'_>) -> Result<()> {
-        let mut pieces = Vec::new();
-        let mut has_result = false;
-        for part in turn.parts.iter().filter(|part| matches!(part.kind, PartKind::ToolResult { .. })) {
-            has_result = true;
-            self.result(part, &mut pieces)?;
+    /// A turn of anyone's but the model's. What its results leave `beside` waits where more of them may follow.
+    fn said_to_it<'p>(&mut self, turn: &'p Turn<'p>, beside: &mut Vec<Piece<'p>>) -> Result<()> {
+        let (results, others): (Vec<&Part<'_>>, Vec<&Part<'_>>) =
+            turn.parts.iter().partition(|part| matches!(part.kind, PartKind::ToolResult { .. }));
+        if results.is_empty() {
+            self.shown(beside);
         }
-        for part in turn.parts.iter().filter(|part| !matches!(part.kind, PartKind::ToolResult { .. })) {
+        for part in &results {
+            self.result(part, beside)?;
+        }
+        if others.is_empty() && !results.is_empty() {
+            return Ok(());
+        }
+        let mut pieces = std::mem::take(beside);
+        for part in others {
             pieces.extend(self.piece(turn, part)?);
         }
-        if !(has_result && pieces.is_empty()) {
-            let mut message = self.list.obj();
-            message.text("role", "user");
-            content(&pieces, message.key("content"));
+        if results.is_empty() || !pieces.is_empty() {
+            self.users(&pieces);
         }
         Ok(())
+    }
+
+    /// What results gave that their messages cannot hold.
+    fn shown(&mut self, beside: &mut Vec<Piece<'_>>) {
+        if !beside.is_empty() {
+            self.users(&std::mem::take(beside));
+        }
+    }
+
+    /// A message of the user's.
+    fn users(&mut self, pieces: &[Piece<'_>]) {
+        let mut message = self.list.obj();
+        message.text("role", "user");
+        content(pieces, message.key("content"));
     }
 
     /// What a part is in the content of a message.

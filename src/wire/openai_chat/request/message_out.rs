@@ -1,7 +1,8 @@
 //! A meaning to the request a chat upstream takes: the messages.
 //!
 //! Chat gives tool results a message each, behind the calls they answer and before anything else;
-//! such a message holds text only, so what else a result holds follows in a message of the user's.
+//! such a message holds text only, so what else a result holds follows in a message of the user's,
+//! behind the last result of its round.
 
 use crate::error::{Error, Result};
 use crate::wire::Dialect;
@@ -16,12 +17,17 @@ use super::encode::{Context, nested, outer};
 pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) {
     let mut writer = Writer { cx, list: Arr::new(out), dropped };
     writer.system(&request.system, hint(&request.output, cx));
+    let mut beside = Vec::new();
     for turn in &request.turns {
         match turn.role {
-            Role::Assistant => writer.assistant(turn),
-            Role::System | Role::Developer | Role::User | Role::Tool => writer.said_to_it(turn),
+            Role::Assistant => {
+                writer.shown(&mut beside);
+                writer.assistant(turn);
+            }
+            Role::System | Role::Developer | Role::User | Role::Tool => writer.said_to_it(turn, &mut beside),
         }
     }
+    writer.shown(&mut beside);
 }
 
 /// A picture or a document that cannot be told to this target must not go missing: the model would
@@ -102,16 +108,29 @@ impl Writer<'_, '_> {
         self.dropped.push_rest(part.at, &part.rest);
     }
 
-    /// A turn of anyone's but the model's.
-    fn said_to_it(&mut self, turn: &Turn<'_>) {
-        let results = turn.parts.iter().filter(|p| matches!(p.kind, PartKind::ToolResult { .. }));
-        let mut beside = Vec::new();
-        for part in results {
-            self.result(turn, part, &mut beside);
+    /// What results gave that their messages cannot hold.
+    fn shown(&mut self, beside: &mut Vec<Part<'_>>) {
+        if !beside.is_empty() {
+            let mut obj = self.list.obj();
+            obj.text("role", "user");
+            content(&std::mem::take(beside), self.cx, &mut obj, self.dropped);
         }
-        let rest: Vec<&Part<'_>> =
-            turn.parts.iter().filter(|p| !matches!(p.kind, PartKind::ToolResult { .. })).collect();
-        if rest.is_empty() && beside.is_empty() && !turn.parts.is_empty() {
+    }
+
+    /// A turn of anyone's but the model's. What its results leave `beside` waits where more of them may follow.
+    fn said_to_it<'p>(&mut self, turn: &'p Turn<'_>, beside: &mut Vec<Part<'p>>) {
+        let (results, rest): (Vec<&Part<'_>>, Vec<&Part<'_>>) =
+            turn.parts.iter().partition(|p| matches!(p.kind, PartKind::ToolResult { .. }));
+        if results.is_empty() {
+            self.shown(beside);
+        }
+        for part in &results {
+            self.result(turn, part, beside);
+        }
+        if rest.is_empty() && !results.is_empty() {
+            if !self.cx.same {
+                self.dropped.push_rest(turn.at, &turn.rest);
+            }
             return;
         }
         let role = match turn.role {
@@ -119,7 +138,7 @@ impl Writer<'_, '_> {
             Role::System | Role::Developer => "system",
             _ => "user",
         };
-        let parts: Vec<Part<'_>> = beside.into_iter().chain(rest.into_iter().cloned()).collect();
+        let parts: Vec<Part<'_>> = std::mem::take(beside).into_iter().chain(rest.into_iter().cloned()).collect();
         let mut obj = self.list.obj();
         obj.text("role", role);
         content(&parts, self.cx, &mut obj, self.dropped);

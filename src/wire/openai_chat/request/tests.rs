@@ -217,6 +217,31 @@ fn tool_results_come_first_and_their_images_follow() {
     );
 }
 
+/// "An assistant message with 'tool_calls' must be followed by tool messages": nothing may stand between them.
+#[test]
+fn images_of_results_in_turns_of_their_own_follow_the_last_of_them() {
+    let body = r#"{"model":"m","max_tokens":5,"messages":[
+        {"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"f","input":{}},{"type":"tool_use","id":"t2","name":"f","input":{}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[
+            {"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA=="}}]}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"t2","content":"files"}]},
+        {"role":"assistant","content":"ok"}]}"#;
+    let (out, _) = foreign_out(body, &Quirks::NONE);
+    let results = concat!(
+        r#"{"role":"tool","tool_call_id":"t1","content":""},{"role":"tool","tool_call_id":"t2","content":"files"},"#,
+        r#"{"role":"user","content":[{"type":"text","text":"Returned by tool call t1:"},"#,
+        r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]},{"role":"assistant","content":"ok"}]"#,
+    );
+    assert!(out.contains(results), "{out}");
+    let responses = r#"{"model":"m","input":[{"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},
+        {"type":"function_call","call_id":"c2","name":"f","arguments":"{}"},
+        {"type":"function_call_output","call_id":"c1","output":[{"type":"input_image","image_url":"data:image/png;base64,AA=="}]},
+        {"type":"function_call_output","call_id":"c2","output":"files"}]}"#;
+    let (out, _) = write(&crate::wire::decode_request(Dialect::Responses, responses).unwrap(), &Quirks::NONE);
+    let of = |text: &str| out.find(text).unwrap_or_else(|| panic!("{text} in {out}"));
+    assert!(of(r#""tool_call_id":"c2""#) < of("Returned by tool call c1:"), "{out}");
+}
+
 #[test]
 fn what_chat_has_no_word_for_is_named() {
     let body = r#"{"model":"m","max_tokens":5,"top_k":3,"stop_sequences":["1","2","3","4","5"],

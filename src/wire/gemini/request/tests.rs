@@ -360,6 +360,25 @@ fn results_with_images_are_told_apart_by_the_model() {
     );
 }
 
+/// Inside a result the API has room for inline media alone.
+#[test]
+fn texts_of_results_are_their_output_and_images_by_url_stand_beside_them() {
+    let image = json!({"type":"image","source":{"type":"url","url":"https://x.test/a.png"}});
+    let document = json!({"type":"document","source":{"type":"text","media_type":"text/plain","data":"b"}});
+    let body = json!({"model":"x","max_tokens":9,"messages":[{"role":"user","content":"a"},
+        {"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[
+            {"type":"text","text":"a"}, document, image]}]}]});
+    for model in ["gemini-2.5-flash", "gemini-3-flash-preview"] {
+        let (got, _) = from(Dialect::Anthropic, &body, model);
+        assert_eq!(
+            got["contents"][2]["parts"],
+            json!([{"functionResponse":{"id":"t","name":"f","response":{"output":"a\nb"}}},
+                {"fileData":{"mimeType":"image/png","fileUri":"https://x.test/a.png"}}])
+        );
+    }
+}
+
 #[test]
 fn thoughts_go_back_if_they_are_signed() {
     let body = json!({"contents":[{"role":"user","parts":[{"text":"a"}]},

@@ -339,7 +339,7 @@ impl Writer<'_> {
         self.close(part, &mut it);
     }
 
-    /// Writes a result; gives back the media that go beside it.
+    /// Writes a result; gives back the media that go beside it: inside it, where it holds any, are inline ones only.
     fn result<'p>(
         &mut self,
         part: &'p Part<'p>,
@@ -349,7 +349,9 @@ impl Writer<'_> {
     ) -> Result<Vec<&'p Part<'p>>> {
         let PartKind::ToolResult { content, is_error, .. } = &part.kind else { return Ok(Vec::new()) };
         let (texts, media): (Vec<&Part<'_>>, Vec<&Part<'_>>) = content.iter().partition(|part| text_of(part).is_some());
-        let takes_media = self.cx.same || is_3_or_later(self.cx.target.model);
+        let takes_media = is_3_or_later(self.cx.target.model);
+        let (inside, beside): (Vec<&Part<'_>>, Vec<&Part<'_>>) =
+            media.into_iter().partition(|part| self.cx.same || takes_media && !is_by_url(part));
         let mut it = list.obj();
         {
             let mut result = it.obj("functionResponse");
@@ -360,16 +362,19 @@ impl Writer<'_> {
             result.text("name", name);
             let said: Vec<&str> = texts.iter().filter_map(|part| text_of(part)).collect();
             said_of(&Str::from_escaped(&said.join("\\n")), *is_error, self.cx.same, result.key("response"));
-            if takes_media && !media.is_empty() {
+            if !inside.is_empty() {
                 let mut list = result.arr("parts");
-                for part in &media {
+                for part in &inside {
                     self.media(part, &mut list)?;
                 }
             }
         }
-        texts.iter().for_each(|part| self.note(part));
+        for part in texts {
+            self.beside_media(part);
+            self.note(part);
+        }
         self.close(part, &mut it);
-        Ok(if takes_media { Vec::new() } else { media })
+        Ok(beside)
     }
 
     fn plain(&mut self, part: &Part<'_>, slot: &mut Slot, list: &mut Arr<'_>) -> Result<()> {
@@ -434,12 +439,7 @@ impl Writer<'_> {
     /// An image, a sound or a document of the user's.
     fn media(&mut self, part: &Part<'_>, list: &mut Arr<'_>) -> Result<()> {
         self.beside_media(part);
-        let by_url = matches!(
-            &part.kind,
-            PartKind::Image { media, .. } | PartKind::Document { media, .. } | PartKind::Audio { media, .. }
-                if matches!(media, Media::Url(_)) && media.inline().is_none()
-        );
-        if by_url && !self.cx.target.quirks.image_urls {
+        if is_by_url(part) && !self.cx.target.quirks.image_urls {
             return Err(refused(part.at, "this model takes images, sounds and documents inline only"));
         }
         match &part.kind {
@@ -482,9 +482,17 @@ fn refused(at: At, why: &str) -> Error {
     Error::invalid(at.to_string(), format!("{at}: {why}"))
 }
 
+fn is_by_url(part: &Part<'_>) -> bool {
+    matches!(
+        &part.kind,
+        PartKind::Image { media, .. } | PartKind::Document { media, .. } | PartKind::Audio { media, .. }
+            if matches!(media, Media::Url(_)) && media.inline().is_none()
+    )
+}
+
 fn text_of<'p>(part: &'p Part<'_>) -> Option<&'p str> {
     match &part.kind {
-        PartKind::Text { text, .. } => Some(text.escaped()),
+        PartKind::Text { text, .. } | PartKind::Document { media: Media::Text(text), .. } => Some(text.escaped()),
         _ => None,
     }
 }

@@ -6,10 +6,16 @@ use crate::wire::ir::{Arguments, At, Dropped, Media, Part, PartKind, Request, Ro
 use crate::wire::json::{Arr, Obj, Str};
 use crate::wire::scan;
 
+/// A conversation of instructions alone: this format refuses one without items.
+const FILLER: &str = r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"."}]}"#;
+
 /// Writes `instructions` and `input`.
 pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) -> Result<()> {
     instructions(&request.system, cx, body, dropped);
     let mut writer = Writer { cx, list: body.arr("input"), dropped, custom: Vec::new() };
+    if request.turns.is_empty() && !request.system.is_empty() && !cx.same {
+        writer.list.raw(FILLER);
+    }
     for turn in &request.turns {
         match turn.role {
             Role::Assistant => writer.models(turn)?,

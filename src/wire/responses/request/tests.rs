@@ -30,6 +30,18 @@ fn chat(members: &Value) -> Value {
     body
 }
 
+/// "One of `input`, `previous_response_id`, `prompt` or `conversation` must be provided."
+#[test]
+fn instructions_alone_get_something_to_answer() {
+    let body = json!({"model": "m", "messages": [{"role": "system", "content": "Say hi."}]});
+    let (got, _) = sent(Dialect::OpenAiChat, &body, "m", Thinking::Unknown);
+    let dot = json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "."}]}]);
+    assert_eq!((&got["instructions"], &got["input"]), (&json!("Say hi."), &dot));
+    let own = json!({"model": "m", "instructions": "Say hi.", "prompt": {"id": "p"}, "input": []});
+    let (got, _) = sent(Dialect::Responses, &own, "m", Thinking::Unknown);
+    assert_eq!(got["input"], json!([]));
+}
+
 /// "Encrypted content is not supported with this model." (seen 2026-11)
 #[test]
 fn a_model_that_does_not_think_is_asked_for_nothing_about_it() {

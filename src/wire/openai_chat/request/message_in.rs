@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::wire::ir::{At, Media, Part, PartKind, Role, Turn, data_url};
+use crate::wire::ir::{Arguments, At, Media, Part, PartKind, Role, Turn, data_url};
 use crate::wire::json::{self, Json, Listed, Raw, Rest, Str};
 use crate::wire::seal::Seal;
 use crate::wire_object;
@@ -197,7 +197,7 @@ fn call(at: At, raw: Json<'_>) -> Result<Part<'_>> {
     let arguments = match custom {
         Some(whole) => {
             rest.push((Cow::Borrowed("custom"), Raw::new(whole.get())));
-            shape::custom_arguments(named.input)
+            Arguments::Text(text(named.input).unwrap_or_else(|| Str::from_text("")))
         }
         None => {
             rest.extend(nested("function", named.rest));

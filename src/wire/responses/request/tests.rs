@@ -42,6 +42,18 @@ fn instructions_alone_get_something_to_answer() {
     assert_eq!(got["input"], json!([]));
 }
 
+#[test]
+fn calls_of_custom_tools_and_their_results_stay_what_they_are() {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"},
+        {"role": "assistant", "tool_calls": [
+            {"id": "call_9", "type": "custom", "custom": {"name": "g", "input": "raw text"}}]},
+        {"role": "tool", "tool_call_id": "call_9", "content": "ok"}]});
+    let (got, _) = sent(Dialect::OpenAiChat, &body, "m", Thinking::Unknown);
+    let call = json!({"type": "custom_tool_call", "call_id": "call_9", "name": "g", "input": "raw text"});
+    let result = json!({"type": "custom_tool_call_output", "call_id": "call_9", "output": "ok"});
+    assert_eq!(got["input"].as_array().unwrap()[1..], [call, result]);
+}
+
 /// "Encrypted content is not supported with this model." (seen 2026-11)
 #[test]
 fn a_model_that_does_not_think_is_asked_for_nothing_about_it() {

@@ -11,6 +11,7 @@ use crate::wire::gemini::schema;
 use crate::wire::ir::{At, Output, Part, PartKind, Request, Role, Setting, SettingKind, Turn};
 use crate::wire::json::{self, Json, Listed, Raw, Rest, Str};
 use crate::wire::lenient::{Value, count, items, read, text};
+use crate::wire::scan;
 use crate::wire_object;
 
 wire_object! {
@@ -49,8 +50,8 @@ pub fn decode(body: &str) -> Result<Request<'_>> {
     let mut options = Vec::new();
     let output = output(&config, &mut options);
     let reasoning = config.thinking.and_then(thinking::decode);
-    settings(config.rest, Some("generationConfig"), &mut options);
-    settings(body.rest, None, &mut options);
+    settings(config.rest, Some("generationConfig"), &mut options)?;
+    settings(body.rest, None, &mut options)?;
     let tool_choice = tools::decode_config(body.tool_config, &mut options)?;
     Ok(Request {
         dialect: Dialect::Gemini,
@@ -181,7 +182,7 @@ fn output<'a>(config: &Config<'a>, options: &mut Vec<Setting<'a>>) -> Output<'a>
 }
 
 /// Everything without a field of its own, but for what says no more than its absence.
-fn settings<'a>(rest: Rest<'a>, parent: Option<&str>, options: &mut Vec<Setting<'a>>) {
+fn settings<'a>(rest: Rest<'a>, parent: Option<&str>, options: &mut Vec<Setting<'a>>) -> Result<()> {
     for (name, value) in rest {
         let says_nothing = matches!(
             (&*name, value.get()),
@@ -195,7 +196,27 @@ fn settings<'a>(rest: Rest<'a>, parent: Option<&str>, options: &mut Vec<Setting<
         }
         let kind = setting_kind(parent.is_some(), &name);
         let name = parent.map_or_else(|| name.clone(), |parent| Cow::Owned(format!("{parent}.{name}")));
+        let value = if is_numeric(kind) { numeric(&name, value)? } else { value };
         options.push(Setting { kind, name, value });
+    }
+    Ok(())
+}
+
+fn is_numeric(kind: SettingKind) -> bool {
+    use SettingKind::{FrequencyPenalty, PresencePenalty, Seed, Temperature, TopK, TopLogprobs, TopP};
+    matches!(kind, Temperature | TopP | TopK | Seed | FrequencyPenalty | PresencePenalty | TopLogprobs)
+}
+
+/// A number. In this format it may stand in a string, which no other takes.
+fn numeric<'a>(name: &str, value: Raw<'a>) -> Result<Raw<'a>> {
+    let inside = value.as_str().map(|text| text.text().into_owned());
+    let number = inside.as_deref().unwrap_or_else(|| value.get());
+    if !number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) || !scan::is_json(number) {
+        return Err(Error::invalid(name.to_owned(), format!("`{name}` must be a number")));
+    }
+    match inside {
+        Some(number) => Ok(Raw::owned(number)),
+        None => Ok(value),
     }
 }
 

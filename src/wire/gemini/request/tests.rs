@@ -176,10 +176,23 @@ fn shapes_that_nobody_can_serve_are_named() {
         (json!({"tools":[{"functionDeclarations":[{}]}]}), "tools[0].functionDeclarations[0]"),
         (json!({"generationConfig":1}), "generationConfig"),
         (json!({"generationConfig":{"maxOutputTokens":-1}}), "generationConfig.maxOutputTokens"),
+        (json!({"generationConfig":{"temperature":"hot"}}), "generationConfig.temperature"),
+        (json!({"generationConfig":{"topP":[1]}}), "generationConfig.topP"),
+        (json!({"generationConfig":{"top_k":"1 2"}}), "generationConfig.top_k"),
         (json!({"toolConfig":[]}), "toolConfig"),
     ] {
         assert_eq!(decode(&body.to_string()).unwrap_err().param(), Some(param), "{body}");
     }
+}
+
+#[test]
+fn numbers_in_strings_are_numbers() {
+    let (got, _) = in_chat(&json!({"contents":[{"parts":[{"text":"a"}]}], "generationConfig":{"temperature":"0.3",
+        "topP":"0.5","seed":"-7","presencePenalty":"1e-1","frequencyPenalty":0.2,"maxOutputTokens":"77","candidateCount":"2",
+        "responseLogprobs":true,"logprobs":"3"}}));
+    assert_eq!((&got["temperature"], &got["top_p"], &got["seed"]), (&json!(0.3), &json!(0.5), &json!(-7)));
+    assert_eq!((&got["presence_penalty"], &got["frequency_penalty"]), (&json!(0.1), &json!(0.2)));
+    assert_eq!((&got["max_tokens"], &got["n"], &got["top_logprobs"]), (&json!(77), &json!(2), &json!(3)));
 }
 
 #[test]

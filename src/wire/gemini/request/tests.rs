@@ -353,6 +353,11 @@ fn media_of_other_formats() {
     let source = file.to_string();
     let error = written(&decode_request(Dialect::OpenAiChat, &source).unwrap(), "gemini-2.5-flash").unwrap_err();
     assert_eq!(error.param(), Some("messages[0].content[0]"));
+    let drawing = json!({"model":"x","messages":[{"role":"user","content":[image("data:image/svg+xml,%3Csvg%3E")]}]});
+    let source = drawing.to_string();
+    let error = written(&decode_request(Dialect::OpenAiChat, &source).unwrap(), "gemini-2.5-flash").unwrap_err();
+    let words = "messages[0].content[0]: the URL of an image begins with https:// or data:";
+    assert_eq!((error.param(), error.public()), (Some("messages[0].content[0]"), words));
 }
 
 #[test]

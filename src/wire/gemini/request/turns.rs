@@ -439,6 +439,12 @@ impl Writer<'_> {
     /// An image, a sound or a document of the user's.
     fn media(&mut self, part: &Part<'_>, list: &mut Arr<'_>) -> Result<()> {
         self.beside_media(part);
+        if let PartKind::Image { media: media @ Media::Url(url), .. } = &part.kind
+            && media.inline().is_none()
+            && url.text().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+        {
+            return Err(refused(part.at, "the URL of an image begins with https:// or data:"));
+        }
         if is_by_url(part) && !self.cx.target.quirks.image_urls {
             return Err(refused(part.at, "this model takes images, sounds and documents inline only"));
         }

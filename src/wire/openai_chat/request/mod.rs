@@ -12,4 +12,4 @@ mod tests;
 
 pub use decode::decode;
 pub use encode::encode;
-pub(in crate::wire) use options_out::opaque_user;
+pub(in crate::wire) use options_out::{RETENTION, is_retention, opaque_user};

@@ -4,10 +4,17 @@ use sha2::{Digest as _, Sha256};
 
 use crate::wire::ir::{Dropped, Reasoning, Request, Setting, SettingKind};
 use crate::wire::json::{Obj, Str};
-use crate::wire::{Thinking, vendor};
+use crate::wire::{Dialect, Thinking, vendor};
 
 use super::encode::Context;
 use super::quiet;
+
+/// How long a prompt stays in the cache: OpenAI's two formats have it alike, and no other has it.
+pub(in crate::wire) const RETENTION: &str = "prompt_cache_retention";
+
+pub(in crate::wire) fn is_retention(setting: &Setting<'_>, client: Dialect) -> bool {
+    setting.name == RETENTION && matches!(client, Dialect::OpenAiChat | Dialect::Responses)
+}
 
 /// Longest `user` OpenAI takes; Claude Code's is longer.
 const USER_CHARS_MAX: usize = 64;
@@ -137,6 +144,8 @@ fn foreign(setting: &Setting<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
         SettingKind::User if !cx.refuses("user") => return user(setting, obj),
         SettingKind::User => "user",
         SettingKind::ServiceTier => return service_tier(setting, cx, obj),
+        // Vendors refuse what they do not know: it goes to those alone that keep to OpenAI's own words.
+        SettingKind::Other if is_retention(setting, cx.client) && cx.target.quirks.developer_role => RETENTION,
         SettingKind::TopK | SettingKind::Other => return false,
     };
     if cx.refuses(name) {

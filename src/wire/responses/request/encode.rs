@@ -4,7 +4,7 @@ use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
-use crate::wire::openai_chat::request::{opaque_user, quiet};
+use crate::wire::openai_chat::request::{RETENTION, is_retention, opaque_user, quiet};
 use crate::wire::{Dialect, Target, Thinking, vendor};
 
 /// What every function has that declares no parameters.
@@ -214,6 +214,7 @@ fn settings(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped
             SettingKind::SafetyIdentifier => "safety_identifier",
             SettingKind::Metadata => "metadata",
             SettingKind::PromptCacheKey => "prompt_cache_key",
+            SettingKind::Other if is_retention(setting, cx.client) => RETENTION,
             // Said in `text`.
             SettingKind::Verbosity => continue,
             _ if setting.is_default() => continue,

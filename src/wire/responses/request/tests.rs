@@ -6,20 +6,17 @@ use serde_json::{Value, json};
 use super::encode;
 use crate::wire::ir::Dropped;
 use crate::wire::seal::Seal;
-use crate::wire::{Abilities, Dialect, Quirks, Target, Thinking, decode_request};
+use crate::wire::{Abilities, Dialect, Quirks, Target, Thinking, decode_request, encode_request};
+
+fn target<'t>(model: &'t str, thinking: Thinking, seal: &'t Seal) -> Target<'t> {
+    Target { model, quirks: &Quirks::NONE, max_output_tokens: None, thinking, abilities: Abilities::UNKNOWN, seal }
+}
 
 /// A request of a client's as an upstream gets it, and what was dropped.
 fn sent(client: Dialect, body: &Value, model: &str, thinking: Thinking) -> (Value, Vec<String>) {
     let (source, seal) = (body.to_string(), Seal::new("t", b"k"));
-    let target = Target {
-        model,
-        quirks: &Quirks::NONE,
-        max_output_tokens: None,
-        thinking,
-        abilities: Abilities::UNKNOWN,
-        seal: &seal,
-    };
     let (mut out, mut dropped) = (Vec::new(), Dropped::default());
+    let target = target(model, thinking, &seal);
     encode(&decode_request(client, &source).unwrap(), &target, &mut out, &mut dropped).unwrap();
     (serde_json::from_slice(&out).unwrap(), dropped.paths().to_vec())
 }
@@ -40,6 +37,22 @@ fn instructions_alone_get_something_to_answer() {
     let own = json!({"model": "m", "instructions": "Say hi.", "prompt": {"id": "p"}, "input": []});
     let (got, _) = sent(Dialect::Responses, &own, "m", Thinking::Unknown);
     assert_eq!(got["input"], json!([]));
+}
+
+#[test]
+fn how_long_a_prompt_stays_cached_is_carried_both_ways() {
+    let body = chat(&json!({"prompt_cache_key": "k", "prompt_cache_retention": "24h"}));
+    let (got, dropped) = sent(Dialect::OpenAiChat, &body, "m", Thinking::Unknown);
+    assert_eq!((&got["prompt_cache_key"], &got["prompt_cache_retention"]), (&json!("k"), &json!("24h")));
+    assert_eq!(dropped, Vec::<String>::new());
+    let own = json!({"model": "m", "input": "a", "prompt_cache_retention": "in_memory"}).to_string();
+    let (mut out, mut dropped, seal) = (Vec::new(), Dropped::default(), Seal::new("t", b"k"));
+    let request = decode_request(Dialect::Responses, &own).unwrap();
+    let quirks = Quirks { developer_role: true, ..Quirks::NONE };
+    let target = Target { quirks: &quirks, ..target("m", Thinking::Unknown, &seal) };
+    encode_request(Dialect::OpenAiChat, &request, &target, &mut out, &mut dropped).unwrap();
+    let got: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((&got["prompt_cache_retention"], dropped.paths()), (&json!("in_memory"), &[][..]));
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub fn decode(body: &str) -> Result<Request<'_>> {
         .ok_or_else(|| Error::invalid("messages", "a request needs a list of messages"))?;
     let (system, turns) = message_in::decode(&messages)?;
     let stream_options: StreamOptions<'_> = read(body.stream_options).unwrap_or_default();
-    let mut options = settings(body.rest);
+    let mut options = settings(body.rest)?;
     let reasoning = reasoning((body.reasoning_effort, body.reasoning, body.thinking), &mut options)?;
     for (name, value) in stream_options.rest {
         options.push(other(Cow::Owned(format!("stream_options.{name}")), value));
@@ -137,10 +137,10 @@ fn flag(value: Value<'_>, name: &'static str) -> Result<Option<bool>> {
 }
 
 fn number(value: Value<'_>, name: &'static str) -> Result<Option<u64>> {
-    if value.is_none() {
-        return Ok(None);
-    }
-    match count(value) {
+    let Some(raw) = value else { return Ok(None) };
+    // `9.0` is whole; `9.5` is not, and `"9"` no number.
+    let is_whole = raw.get().split_once('.').is_none_or(|(_, fraction)| fraction.bytes().all(|b| b == b'0'));
+    match count(value).filter(|_| is_whole && !raw.get().starts_with('"')) {
         Some(n) => Ok(Some(n)),
         None => Err(Error::invalid(name, format!("`{name}` must be a whole number that is not negative"))),
     }
@@ -167,11 +167,22 @@ fn other<'a>(name: Cow<'a, str>, value: Raw<'a>) -> Setting<'a> {
 }
 
 /// Everything without a field of its own; `null` is the same as absent.
-fn settings(rest: Rest<'_>) -> Vec<Setting<'_>> {
-    rest.into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| Setting { kind: setting_kind(&name), name, value })
+fn settings(rest: Rest<'_>) -> Result<Vec<Setting<'_>>> {
+    let given = rest.into_iter().filter(|(_, value)| !value.is_null());
+    given
+        .map(|(name, value)| {
+            let kind = setting_kind(&name);
+            if is_numeric(kind) && !value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+                return Err(Error::invalid(name.to_string(), format!("`{name}` must be a number")));
+            }
+            Ok(Setting { kind, name, value })
+        })
         .collect()
+}
+
+fn is_numeric(kind: SettingKind) -> bool {
+    use SettingKind::{FrequencyPenalty, PresencePenalty, Seed, Temperature, TopK, TopLogprobs, TopP};
+    matches!(kind, Temperature | TopP | TopK | Seed | FrequencyPenalty | PresencePenalty | TopLogprobs)
 }
 
 fn setting_kind(name: &str) -> SettingKind {

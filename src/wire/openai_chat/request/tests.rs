@@ -176,6 +176,12 @@ fn what_nobody_could_serve_names_its_member() {
         (r#"{"model":"m"}"#, Kind::InvalidRequest, Some("messages")),
         (r#"{"model":"m","messages":[],"stream":"yes"}"#, Kind::InvalidRequest, Some("stream")),
         (r#"{"model":"m","messages":[],"max_tokens":-1}"#, Kind::InvalidRequest, Some("max_tokens")),
+        (r#"{"model":"m","messages":[],"max_tokens":9.5}"#, Kind::InvalidRequest, Some("max_tokens")),
+        (r#"{"model":"m","messages":[],"max_tokens":"9"}"#, Kind::InvalidRequest, Some("max_tokens")),
+        (r#"{"model":"m","messages":[],"temperature":"hot"}"#, Kind::InvalidRequest, Some("temperature")),
+        (r#"{"model":"m","messages":[],"temperature":"0.3"}"#, Kind::InvalidRequest, Some("temperature")),
+        (r#"{"model":"m","messages":[],"temperature":{}}"#, Kind::InvalidRequest, Some("temperature")),
+        (r#"{"model":"m","messages":[],"top_p":[1]}"#, Kind::InvalidRequest, Some("top_p")),
         (r#"{"model":"m","messages":[{"role":"robot","content":""}]}"#, Kind::InvalidRequest, Some("messages[0].role")),
         (
             r#"{"model":"m","messages":[{"role":"user","content":5}]}"#,

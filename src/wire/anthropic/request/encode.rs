@@ -1,9 +1,11 @@
 //! A request written for an upstream of this format.
 
 use super::options::{self, Conversation, Tuning};
+use super::schema;
 use super::turns::{self, Arranged};
 use crate::error::{Error, Result};
 use crate::wire::anthropic::block::{self, Rests};
+use crate::wire::bridge::schema_name;
 use crate::wire::ir::{Dropped, Output, Request, Role, Setting, Tool, ToolChoice, ToolKind, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
@@ -282,8 +284,12 @@ fn foreign_output(request: &Request<'_>, tuning: &Tuning, body: &mut Obj<'_>, dr
     }
     let mut config = body.obj("output_config");
     tuning.effort.iter().for_each(|effort| _ = config.text("effort", effort));
-    if has_format {
-        encode_format(&request.output, &mut config);
+    if let Output::JsonSchema { schema, .. } = &request.output {
+        let (schema, is_told) = schema::closed(schema.get());
+        config.obj("format").text("type", "json_schema").raw("schema", &schema);
+        if is_told {
+            dropped.push(schema_name(request.dialect));
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 mod decode;
 mod encode;
 mod options;
+mod schema;
 mod turns;
 
 pub use decode::decode;

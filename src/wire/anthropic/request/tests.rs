@@ -149,6 +149,22 @@ fn the_older_output_format_is_read() {
 }
 
 #[test]
+fn a_schema_of_another_format_is_closed() {
+    let format = json!({"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object",
+        "properties":{"a":{"type":"integer","minimum":1}}}}});
+    let body = json!({"model":"m","messages":[{"role":"user","content":"hi"}],"response_format":format}).to_string();
+    let request = crate::wire::decode_request(Dialect::OpenAiChat, &body).unwrap();
+    let seal = seal();
+    let (got, dropped) = written(&request, &target(&seal, Thinking::Unknown, None));
+    let schema = json!({"type":"object","properties":{"a":{"type":"integer","description":"{minimum: 1}"}},
+        "additionalProperties":false});
+    assert_eq!(
+        (&got["output_config"]["format"]["schema"], dropped),
+        (&schema, vec!["response_format.json_schema".to_owned()])
+    );
+}
+
+#[test]
 fn what_cannot_be_served_is_named() {
     let ok = json!([{"role":"user","content":"hi"}]);
     let cases = [

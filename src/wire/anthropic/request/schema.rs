@@ -1,5 +1,5 @@
 //! The schema of an answer, as this provider takes it
-//! (<https://platform.claude.com/docs/en/build-with-claude/structured-outputs>, seen 2026-11):
+//! (<https://platform.claude.com/docs/en/build-with-claude/structured-outputs>):
 //!
 //! - every object says `additionalProperties: false`;
 //! - bounds of numbers, texts and lists are refused, but for `minItems` of 0 and 1. They are told in the

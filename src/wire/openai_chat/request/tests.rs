@@ -223,7 +223,7 @@ fn tool_results_come_first_and_their_images_follow() {
     );
 }
 
-/// "An assistant message with 'tool_calls' must be followed by tool messages": nothing may stand between them.
+/// OpenAI refuses anything between a turn with calls and the last of their results.
 #[test]
 fn images_of_results_in_turns_of_their_own_follow_the_last_of_them() {
     let body = r#"{"model":"m","max_tokens":5,"messages":[

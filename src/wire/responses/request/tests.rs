@@ -27,7 +27,7 @@ fn chat(members: &Value) -> Value {
     body
 }
 
-/// "One of `input`, `previous_response_id`, `prompt` or `conversation` must be provided."
+/// OpenAI refuses an empty `input`.
 #[test]
 fn instructions_alone_get_something_to_answer() {
     let body = json!({"model": "m", "messages": [{"role": "system", "content": "Say hi."}]});

@@ -7,11 +7,13 @@
 use crate::error::{Error, Kind};
 use crate::wire::bridge::THREAD_NOT_FOUND;
 use crate::wire::json::{self, Json, Obj, Str};
+use crate::wire::lenient::{filled, read};
+use crate::wire::openai_chat::error::excerpt;
 use crate::wire::{cause, gemini};
 use crate::wire_object;
 
 wire_object! {
-    struct Body<'a> { error: Inner<'a>, message: Str<'a> }
+    struct Body<'a> { error: Json<'a>, message: Str<'a> }
 }
 
 wire_object! {
@@ -22,13 +24,18 @@ wire_object! {
 /// caller; other refusals keep the upstream's status and words.
 pub fn decode(status: u16, body: &str) -> Error {
     let text = body;
-    let body: Body<'_> = json::parse(text).unwrap_or_default();
-    let inner = body.error.unwrap_or_default();
+    let Ok(body) = json::parse::<Body<'_>>(text) else { return of(status, "", excerpt(text)) };
+    let inner: Inner<'_> = read(body.error).unwrap_or_default();
     if inner.status.is_some() && inner.kind.is_none() {
         return gemini::error::decode(status, text);
     }
     let word = inner.kind.as_ref().map(Str::text).unwrap_or_default();
-    let message = inner.message.or(body.message).map(|m| m.text().into_owned()).unwrap_or_default();
+    let message = inner
+        .message
+        .or_else(|| filled(body.error))
+        .or(body.message)
+        .map(|m| m.text().into_owned())
+        .unwrap_or_default();
     let over_its_tier = inner.details.is_some_and(|details| details.get().contains("enforced_spend_limit_reached"));
     if over_its_tier && !message.is_empty() {
         return Error::new(Kind::UpstreamQuota, message);
@@ -61,6 +68,12 @@ fn of(status: u16, word: &str, message: String) -> Error {
 fn kind(status: u16, word: &str, message: &str) -> Kind {
     match word {
         "invalid_request_error" if message.starts_with("This organization has been disabled") => Kind::UpstreamAuth,
+        // Some servers have one word for all that goes wrong.
+        "invalid_request_error" | "request_too_large" | "conflict_error" | "not_found_error"
+            if is_not_the_clients(status) =>
+        {
+            by_status(status, message)
+        }
         "invalid_request_error" => cause::of_rejection(message),
         "request_too_large" | "conflict_error" => Kind::UpstreamRejected,
         "authentication_error" | "permission_error" => Kind::UpstreamAuth,
@@ -73,8 +86,15 @@ fn kind(status: u16, word: &str, message: &str) -> Kind {
     }
 }
 
+/// Whether a status tells of the gateway's credential, of a limit or of the provider's own trouble.
+fn is_not_the_clients(status: u16) -> bool {
+    matches!(status, 401..=403 | 429 | 500..)
+}
+
 fn by_status(status: u16, message: &str) -> Kind {
     match status {
+        403 if cause::is_refused_content(message) => Kind::UpstreamRefusedContent,
+        403 | 429 if cause::is_spent(message) => Kind::UpstreamQuota,
         401 | 403 => Kind::UpstreamAuth,
         402 => Kind::UpstreamQuota,
         404 => Kind::UpstreamNotFound,
@@ -158,6 +178,41 @@ mod tests {
         }
         assert_eq!(decode_event(&body("overloaded_error", "Overloaded")).kind(), Kind::UpstreamOverloaded);
         assert_eq!(decode(502, "<html>bad gateway</html>").kind(), Kind::UpstreamFailed);
+    }
+
+    #[test]
+    fn a_status_that_is_not_the_clients_outweighs_the_word_for_a_bad_request() {
+        for (status, kind, shown) in [
+            (401, Kind::UpstreamAuth, 502),
+            (403, Kind::UpstreamAuth, 502),
+            (429, Kind::UpstreamRateLimited, 429),
+            (500, Kind::UpstreamFailed, 502),
+            (503, Kind::UpstreamOverloaded, 503),
+            (529, Kind::UpstreamOverloaded, 503),
+        ] {
+            for word in ["invalid_request_error", "request_too_large", "not_found_error"] {
+                let error = decode(status, &body(word, "m"));
+                assert_eq!((error.kind(), error.status()), (kind, shown), "{status} {word}");
+            }
+        }
+        let of = |status, message| decode(status, &body("invalid_request_error", message)).kind();
+        assert_eq!(of(403, "Output blocked by content filtering policy"), Kind::UpstreamRefusedContent);
+        assert_eq!(of(429, "Your credit balance is too low"), Kind::UpstreamQuota);
+        assert_eq!(of(422, "m"), Kind::UpstreamRejected);
+    }
+
+    #[test]
+    fn words_without_the_shape_are_kept() {
+        for text in
+            ["max_tokens: too large", r#"{"error":"max_tokens: too large"}"#, r#"{"message":"max_tokens: too large"}"#]
+        {
+            let error = decode(400, text);
+            assert_eq!((error.status(), error.public()), (400, "max_tokens: too large"), "{text}");
+        }
+        assert_eq!(decode(400, "prompt is too long").kind(), Kind::UpstreamContextTooLong);
+        assert_eq!(decode(400, "<html>bad request</html>").public(), "the provider refused the request");
+        let long = "x".repeat(1000);
+        assert_eq!(decode(400, &long).public().len(), 400);
     }
 
     #[test]

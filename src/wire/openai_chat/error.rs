@@ -124,7 +124,7 @@ fn complaints(detail: Value<'_>) -> Option<String> {
 }
 
 /// What of a body that is no JSON may be shown: a line of text, but never a page of HTML.
-fn excerpt(body: &str) -> String {
+pub(in crate::wire) fn excerpt(body: &str) -> String {
     const MOST_CHARS: usize = 400;
     let body = body.trim();
     if body.starts_with('<') { String::new() } else { body.chars().take(MOST_CHARS).collect() }

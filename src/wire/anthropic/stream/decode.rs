@@ -49,6 +49,7 @@ struct Open {
     ours: u32,
     /// Of a type unknown here: its deltas pass as they are.
     opaque: bool,
+    is_call: bool,
 }
 
 /// Where the stream is.
@@ -123,11 +124,18 @@ impl Decoder {
 
     fn begin(&mut self, theirs: u64, opaque: bool, part: PartStart<'_>, sink: &mut Sink<'_>) -> u32 {
         self.ensure_start(sink);
-        // This format has one block open at a time; one that was never ended is ended here.
-        self.close_all(sink);
+        let is_call = matches!(part, PartStart::ToolCall { .. });
+        // Calls may overlap (servers with this format do); any other block that was never ended is ended here.
+        self.open.retain(|open| {
+            let goes_on = is_call && open.is_call && open.theirs != theirs;
+            if !goes_on {
+                sink(&Event::PartEnd { index: open.ours });
+            }
+            goes_on
+        });
         let ours = self.next_index;
         self.next_index = ours.saturating_add(1);
-        self.open.push(Open { theirs, ours, opaque });
+        self.open.push(Open { theirs, ours, opaque, is_call });
         sink(&Event::PartStart { index: ours, choice: 0, part });
         ours
     }

@@ -438,6 +438,34 @@ fn two_starts_and_reused_indexes_are_one_answer() {
 }
 
 #[test]
+fn calls_that_overlap_keep_their_arguments() {
+    let begin = |index: u32, id: &str| json!({"type":"content_block_start","index":index,"content_block":{"type":"tool_use","id":id,"name":"f","input":{}}});
+    let fragment = |index: u32, s: &str| json!({"type":"content_block_delta","index":index,"delta":{"type":"input_json_delta","partial_json":s}});
+    let end = |index: u32| json!({"type":"content_block_stop","index":index});
+    let mut list = vec![message_start(), begin(0, "a"), begin(1, "b")];
+    list.extend([fragment(0, "{\"a\":"), fragment(1, "{\"b\":1}"), fragment(0, "1}"), end(0), end(1)]);
+    // One that was never ended, and a number used again.
+    list.extend([begin(2, "c"), begin(2, "d"), fragment(2, "{\"d\":1}")]);
+    list.extend(block(3, &json!({"type":"text","text":"t"}), &[]));
+    list.extend(closing("tool_use"));
+    let message = assemble(&again(&sse(&list)));
+    assert_eq!(
+        message["content"],
+        json!([
+            {"type":"tool_use","id":"a","name":"f","input":{"a":1}},
+            {"type":"tool_use","id":"b","name":"f","input":{"b":1}},
+            {"type":"tool_use","id":"c","name":"f","input":{}},
+            {"type":"tool_use","id":"d","name":"f","input":{"d":1}},
+            {"type":"text","text":"t"},
+        ])
+    );
+    let seen = decode(&sse(&list));
+    let text_starts = seen.iter().position(|event| event.contains("PartStart") && event.contains("Text")).unwrap();
+    let ends = |list: &[String]| list.iter().filter(|event| event.starts_with("PartEnd")).count();
+    assert_eq!((ends(&seen[..text_starts]), ends(&seen)), (4, 5), "{seen:?}");
+}
+
+#[test]
 fn an_error_event_ends_the_stream_with_its_kind() {
     let list = [
         message_start(),

@@ -79,7 +79,7 @@ enum Going {
 #[derive(Debug, Default)]
 pub struct Decoder {
     phase: Phase,
-    open: Option<Open>,
+    open: Vec<Open>,
     called: bool,
     next_index: u32,
 }
@@ -98,22 +98,29 @@ impl Decoder {
 
     fn begin(&mut self, kind: Going, theirs: u64, part: PartStart<'_>, sink: &mut Sink<'_>) -> u32 {
         self.start(None, sink);
-        self.close(sink);
+        // Only calls may overlap.
+        self.open.retain(|open| {
+            let goes_on = kind == Going::Call && open.kind == Going::Call && open.theirs != theirs;
+            if !goes_on {
+                sink(&Event::PartEnd { index: open.ours });
+            }
+            goes_on
+        });
         let ours = self.next_index;
         self.next_index = ours.saturating_add(1);
-        self.open = Some(Open { ours, kind, theirs });
+        self.open.push(Open { ours, kind, theirs });
         sink(&Event::PartStart { index: ours, choice: 0, part });
         ours
     }
 
     fn close(&mut self, sink: &mut Sink<'_>) {
-        if let Some(open) = self.open.take() {
+        for open in self.open.drain(..) {
             sink(&Event::PartEnd { index: open.ours });
         }
     }
 
     fn going(&self, kind: Going, theirs: u64) -> Option<u32> {
-        self.open.filter(|open| open.kind == kind && open.theirs == theirs).map(|open| open.ours)
+        self.open.iter().find(|open| open.kind == kind && open.theirs == theirs).map(|open| open.ours)
     }
 
     /// A piece of text or thinking; it begins its part where that has not begun.
@@ -175,7 +182,7 @@ impl Decoder {
 
     /// Of a text that is open: what is cited elsewhere has no slot anywhere.
     fn citation(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
-        let Some(Open { ours, kind: Going::Text, .. }) = self.open else { return };
+        let Some(Open { ours, kind: Going::Text, .. }) = self.open.last().copied() else { return };
         let Some(citations) = message_of(data).and_then(|message| message.citations) else { return };
         if !citation::is_of_text(citations.get()) {
             return;
@@ -186,8 +193,10 @@ impl Decoder {
     }
 
     fn end(&mut self, theirs: u64, kinds: [Going; 2], sink: &mut Sink<'_>) {
-        if self.open.is_some_and(|open| open.theirs == theirs && kinds.contains(&open.kind)) {
-            self.close(sink);
+        let is_it = |open: &Open| open.theirs == theirs && kinds.contains(&open.kind);
+        if let Some(at) = self.open.iter().position(is_it) {
+            let open = self.open.remove(at);
+            sink(&Event::PartEnd { index: open.ours });
         }
     }
 

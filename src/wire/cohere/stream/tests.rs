@@ -134,6 +134,24 @@ fn a_plan_is_a_text_before_the_calls() {
 }
 
 #[test]
+fn calls_that_overlap_keep_their_arguments() {
+    let begin = |id: &str| json!({"id":id,"type":"function","function":{"name":"f","arguments":""}});
+    let fragment = |text: &str| json!({"function":{"arguments":text}});
+    let got = decode(&[
+        start(),
+        plan("I"),
+        call("tool-call-start", 0, &begin("f_1")),
+        call("tool-call-start", 1, &begin("f_2")),
+        call("tool-call-delta", 0, &fragment("{}")),
+        call("tool-call-delta", 1, &fragment("[]")),
+        json!({"type":"tool-call-end","index":0}),
+        json!({"type":"tool-call-end","index":1}),
+        end("TOOL_CALL"),
+    ]);
+    assert_eq!(got[3..10], ["-0", "+1 call f_1 f", "+2 call f_2 f", "1 {}", "2 []", "-1", "-2"]);
+}
+
+#[test]
 fn what_is_missing_is_made_up_for() {
     let got = decode(&[
         content("content-delta", 0, &json!({"text":"a"})),

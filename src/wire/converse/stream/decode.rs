@@ -56,9 +56,15 @@ struct Open {
 #[derive(Debug)]
 enum State {
     /// A part with this number.
-    Part { ours: u32, opaque: bool },
+    Part { ours: u32, opaque: bool, is_call: bool },
     /// Thinking that only its maker can read: a part has all of it from the start on, so it is gathered.
     Redacted(String),
+}
+
+impl Open {
+    fn is_call(&self) -> bool {
+        matches!(self.state, State::Part { is_call: true, .. })
+    }
 }
 
 /// Where the stream is.
@@ -76,7 +82,7 @@ enum Phase {
 pub struct Decoder {
     service_tier: Option<String>,
     phase: Phase,
-    open: Option<Open>,
+    open: Vec<Open>,
     next_index: u32,
 }
 
@@ -113,10 +119,17 @@ impl Decoder {
 
     fn begin(&mut self, theirs: u64, opaque: bool, part: PartStart<'_>, sink: &mut Sink<'_>) -> u32 {
         self.ensure_start(sink);
-        self.close(sink);
+        let is_call = matches!(part, PartStart::ToolCall { .. });
+        // Only calls may overlap.
+        self.close_where(|open| !(is_call && open.is_call() && open.theirs != theirs), sink);
+        let ours = self.part(part, sink);
+        self.open.push(Open { theirs, state: State::Part { ours, opaque, is_call } });
+        ours
+    }
+
+    fn part(&mut self, part: PartStart<'_>, sink: &mut Sink<'_>) -> u32 {
         let ours = self.next_index;
         self.next_index = self.next_index.saturating_add(1);
-        self.open = Some(Open { theirs, state: State::Part { ours, opaque } });
         sink(&Event::PartStart { index: ours, choice: 0, part });
         ours
     }
@@ -129,9 +142,9 @@ impl Decoder {
             return self.redacted(theirs, redacted, sink);
         }
         let known = known(&delta);
-        let state = self.open.as_ref().filter(|open| open.theirs == theirs).map(|open| &open.state);
+        let state = self.open.iter().find(|open| open.theirs == theirs).map(|open| &open.state);
         match (state, known) {
-            (Some(State::Part { ours, opaque: true }), _) => {
+            (Some(State::Part { ours, opaque: true, .. }), _) => {
                 sink(&Event::Delta { index: *ours, delta: Delta::Other(Raw::new(raw.get())) });
             }
             (Some(State::Part { ours, .. }), Some(delta)) => give(*ours, delta, sink),
@@ -147,33 +160,34 @@ impl Decoder {
 
     fn redacted(&mut self, theirs: u64, data: Json<'_>, sink: &mut Sink<'_>) {
         let Some(data) = Str::from_raw(data.get()) else { return };
-        match &mut self.open {
-            Some(Open { theirs: open, state: State::Redacted(held) }) if *open == theirs => join(held, &data.text()),
-            _ => {
-                self.ensure_start(sink);
-                self.close(sink);
-                self.open = Some(Open { theirs, state: State::Redacted(data.text().into_owned()) });
-            }
+        let open = self.open.iter_mut().find(|open| open.theirs == theirs).map(|open| &mut open.state);
+        if let Some(State::Redacted(held)) = open {
+            return join(held, &data.text());
         }
+        self.ensure_start(sink);
+        self.close(sink);
+        self.open.push(Open { theirs, state: State::Redacted(data.text().into_owned()) });
     }
 
     fn close(&mut self, sink: &mut Sink<'_>) {
-        match self.open.take().map(|open| open.state) {
-            None => {}
-            Some(State::Part { ours, .. }) => sink(&Event::PartEnd { index: ours }),
-            Some(State::Redacted(data)) => {
-                let data = Str::from_text(&data);
-                let ours = self.begin(0, false, PartStart::RedactedReasoning { data }, sink);
-                self.open = None;
-                sink(&Event::PartEnd { index: ours });
-            }
+        self.close_where(|_| true, sink);
+    }
+
+    fn close_where(&mut self, ends: impl Fn(&Open) -> bool, sink: &mut Sink<'_>) {
+        let (ended, open) = std::mem::take(&mut self.open).into_iter().partition::<Vec<Open>, _>(ends);
+        self.open = open;
+        for open in ended {
+            let ours = match open.state {
+                State::Part { ours, .. } => ours,
+                State::Redacted(data) => self.part(PartStart::RedactedReasoning { data: Str::from_text(&data) }, sink),
+            };
+            sink(&Event::PartEnd { index: ours });
         }
     }
 
     fn block_stop(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
-        if self.open.as_ref().is_some_and(|open| open.theirs == index(data)) {
-            self.close(sink);
-        }
+        let theirs = index(data);
+        self.close_where(|open| open.theirs == theirs, sink);
     }
 
     fn message_stop(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
@@ -307,5 +321,93 @@ fn join(held: &mut String, more: &str) {
             *held = STANDARD.encode(bytes);
         }
         _ => held.push_str(more),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_types, reason = "tests look at JSON as a tree")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn decode(events: &[(&str, Value)]) -> Vec<String> {
+        let mut seen = Vec::new();
+        let mut decoder = Decoder::new(&Quirks::NONE);
+        let mut sink = |event: &Event<'_>| seen.push(short(event));
+        events.iter().for_each(|(name, data)| decoder.event(name, &data.to_string(), &mut sink));
+        decoder.finish(&mut sink);
+        seen
+    }
+
+    /// An event in few words.
+    fn short(event: &Event<'_>) -> String {
+        match event {
+            Event::PartStart { index, part: PartStart::ToolCall { id, .. }, .. } => {
+                format!("+{index} call {}", id.text())
+            }
+            Event::PartStart { index, part, .. } => format!("+{index} {part:?}"),
+            Event::Delta { index, delta: Delta::Text(s) | Delta::Arguments(s) } => format!("{index} {}", s.text()),
+            Event::PartEnd { index } => format!("-{index}"),
+            Event::Stop { stop, .. } => format!("stop {:?}", stop.reason),
+            Event::Usage(usage) => format!("usage {}+{}", usage.input_tokens(), usage.output_tokens()),
+            Event::Error(error) => format!("error {:?} {}", error.kind(), error.public()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn start() -> (&'static str, Value) {
+        ("messageStart", json!({"role":"assistant"}))
+    }
+
+    fn delta(index: u32, delta: &Value) -> (&'static str, Value) {
+        ("contentBlockDelta", json!({"contentBlockIndex":index,"delta":delta}))
+    }
+
+    fn end(index: u32) -> (&'static str, Value) {
+        ("contentBlockStop", json!({"contentBlockIndex":index}))
+    }
+
+    fn stopped(word: &str) -> (&'static str, Value) {
+        ("messageStop", json!({"stopReason":word}))
+    }
+
+    fn metadata() -> (&'static str, Value) {
+        ("metadata", json!({"usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5}}))
+    }
+
+    #[test]
+    fn calls_that_overlap_keep_their_arguments() {
+        let begin = |index: u32, id: &str| {
+            ("contentBlockStart", json!({"contentBlockIndex":index,"start":{"toolUse":{"toolUseId":id,"name":"f"}}}))
+        };
+        let seen = decode(&[
+            start(),
+            delta(0, &json!({"text":"I"})),
+            begin(1, "a"),
+            begin(2, "b"),
+            delta(1, &json!({"toolUse":{"input":"{}"}})),
+            delta(2, &json!({"toolUse":{"input":"[]"}})),
+            end(1),
+            end(2),
+            stopped("tool_use"),
+            metadata(),
+        ]);
+        let expected = [
+            "+0 Text",
+            "0 I",
+            "-0",
+            "+1 call a",
+            "+2 call b",
+            "1 {}",
+            "2 []",
+            "-1",
+            "-2",
+            "stop ToolUse",
+            "usage 3+2",
+            "End",
+        ];
+        assert_eq!(seen[1..], expected);
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
 use crate::wire::json::{self, Arr, Json, Obj, Str};
 use crate::wire::lenient::Value;
+use crate::wire::openai_chat::error::broke_off;
 use crate::wire::{Client, Quirks};
 use crate::wire_object;
 
@@ -44,13 +45,17 @@ wire_object! {
 /// Reads an answer.
 ///
 /// # Errors
-/// An error body behind a 200 is what it says; anything else without a message is `UpstreamFailed`.
+/// An error body behind a 200 is what it says; a broken answer, and anything else without a message, is
+/// `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer cannot be read");
     let it: Body<'a> = json::parse(body).map_err(|e| unreadable().with_unreadable(&e))?;
     let Some(message) = it.output.and_then(|output| output.message) else {
         return Err(if it.message.or(it.kind).is_some() { error::decode_in_band(body) } else { unreadable() });
     };
+    if let Some(error) = string(it.stop_reason).and_then(|word| broken(&word)) {
+        return Err(error);
+    }
     let choice = Choice {
         parts: block::decode_list(message.content, |index| At::item("content", index)),
         stop: string(it.stop_reason).map(|word| stop(word, sequence(it.extra))),
@@ -73,6 +78,12 @@ fn string(raw: Option<Json<'_>>) -> Option<Str<'_>> {
 pub(super) fn sequence(extra: Value<'_>) -> Option<Str<'static>> {
     let extra: Extra<'_> = json::parse(extra?.get()).ok()?;
     extra.sequence.or_else(|| extra.delta?.sequence).map(Str::into_owned)
+}
+
+/// The error of an answer that broke off, by this format's word.
+pub(super) fn broken(word: &Str<'_>) -> Option<Error> {
+    let word = ["malformed_model_output", "malformed_tool_use"].into_iter().find(|own| word.is(own))?;
+    Some(broke_off(word, None))
 }
 
 /// The reason behind this format's word.
@@ -152,5 +163,23 @@ fn encode_parts(parts: &[Part<'_>], client: &Client<'_>, out: &mut Vec<u8>) {
             PartKind::Other { tag, json } if tag.is(block::tag(json.get()).0) => _ = list.raw(json.get()),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_broke_off_is_an_error() {
+        let of = |word: &str| {
+            let body =
+                format!(r#"{{"output":{{"message":{{"role":"assistant","content":[]}}}},"stopReason":"{word}"}}"#);
+            decode(&body, &Quirks::NONE).map(|_| ()).map_err(|e| (e.kind(), e.public().to_owned()))
+        };
+        for word in ["malformed_model_output", "malformed_tool_use"] {
+            assert_eq!(of(word), Err((Kind::UpstreamFailed, format!("the model's answer broke off: {word}"))));
+        }
+        assert_eq!(of("brand_new"), Ok(()));
     }
 }

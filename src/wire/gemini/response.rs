@@ -9,11 +9,15 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::ir::{At, Choice, Part, PartKind, Response, Stop, StopReason};
 use crate::wire::json::{self, Arr, Json, Listed, Obj, Raw, Rest, Str};
 use crate::wire::lenient::{Value, filled, is_object, items, read, text};
+use crate::wire::openai_chat::error::broke_off;
 use crate::wire::{Client, Quirks};
 use crate::wire_object;
 
 /// The part that holds what a candidate has beyond its content.
 pub(super) const CANDIDATE: &str = "candidate";
+
+/// The word for a call of a tool that was not declared.
+const UNEXPECTED_TOOL_CALL: &str = "UNEXPECTED_TOOL_CALL";
 
 wire_object! {
     pub(super) struct Body<'a> {
@@ -48,7 +52,7 @@ wire_object! {
 /// Reads an answer.
 ///
 /// # Errors
-/// An error behind a 200 is what it says; what is no answer is `UpstreamFailed`.
+/// An error behind a 200 is what it says; what is no answer, or a broken one, is `UpstreamFailed`.
 pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let unreadable = || Error::new(Kind::UpstreamFailed, "the provider's answer could not be read");
     let it: Body<'a> = json::parse(body).map_err(|e| unreadable().with_unreadable(&e))?;
@@ -61,7 +65,8 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let id = text(it.id);
     let mut calls = Calls::of(id.as_ref(), body);
     let candidates = items(it.candidates).into_iter().filter_map(|raw| read::<Candidate<'a>>(Some(raw)));
-    let mut choices: Vec<Choice<'a>> = candidates.map(|candidate| choice(&candidate, &mut calls)).collect();
+    let mut choices: Vec<Choice<'a>> =
+        candidates.map(|candidate| choice(&candidate, &mut calls)).collect::<Result<_>>()?;
     if choices.is_empty() {
         // Nothing said is an answer too: clients take its first choice without looking.
         let nothing = || Choice { parts: Vec::new(), stop: Some(Stop::of(StopReason::EndTurn)), logprobs: None };
@@ -78,14 +83,34 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     })
 }
 
-fn choice<'a>(candidate: &Candidate<'a>, calls: &mut Calls) -> Choice<'a> {
+fn choice<'a>(candidate: &Candidate<'a>, calls: &mut Calls) -> Result<Choice<'a>> {
     let mut parts = Vec::new();
     for raw in content_parts(candidate.content) {
         decode_part(raw, calls, &mut parts);
     }
-    let stop = stop_of(candidate.reason, parts.iter().any(is_call));
+    let called = parts.iter().any(is_call);
+    if let Some(error) = broken(candidate, called) {
+        return Err(error);
+    }
+    let stop = stop_of(candidate.reason, called);
     parts.extend(aside(&candidate.rest));
-    Choice { parts, stop, logprobs: logprobs::decode(&candidate.rest) }
+    Ok(Choice { parts, stop, logprobs: logprobs::decode(&candidate.rest) })
+}
+
+/// The error with which a candidate broke off, if it did.
+pub(super) fn broken(candidate: &Candidate<'_>, called: bool) -> Option<Error> {
+    const WORDS: [&str; 5] = [
+        "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "MISSING_THOUGHT_SIGNATURE",
+        "TOO_MANY_TOOL_CALLS",
+        UNEXPECTED_TOOL_CALL,
+    ];
+    let own = text(candidate.reason)?;
+    let word = WORDS.into_iter().find(|word| own.is(word)).filter(|word| !called || *word != UNEXPECTED_TOOL_CALL)?;
+    let message = candidate.rest.iter().find(|(name, _)| matches!(&**name, "finishMessage" | "finish_message"));
+    let message = message.and_then(|(_, value)| Str::from_raw(value.get()));
+    Some(broke_off(word, message.as_ref().map(Str::text).as_deref()))
 }
 
 /// One part of an answer.
@@ -148,7 +173,7 @@ pub(super) fn stop_of(value: Value<'_>, called: bool) -> Option<Stop<'_>> {
     let reason = match word.as_ref().map_or_else(|| raw.get(), Str::escaped) {
         "FINISH_REASON_UNSPECIFIED" | "0" | "" => return None,
         // Calls end with `STOP` too, and one of an undeclared function is still a call.
-        "STOP" | "UNEXPECTED_TOOL_CALL" | "1" if called => StopReason::ToolUse,
+        "STOP" | UNEXPECTED_TOOL_CALL | "1" if called => StopReason::ToolUse,
         "STOP" | "1" => StopReason::EndTurn,
         "MAX_TOKENS" | "2" => StopReason::MaxTokens,
         "SAFETY"
@@ -428,10 +453,34 @@ mod tests {
             ("2", StopReason::MaxTokens),
             ("1", StopReason::EndTurn),
             ("\"RECITATION\"", StopReason::Refusal),
-            ("\"MALFORMED_FUNCTION_CALL\"", StopReason::Other),
+            ("\"OTHER\"", StopReason::Other),
         ] {
             assert_eq!(reason(&format!("{{\"candidates\":[{{\"finishReason\":{word}}}]}}")).0, expected, "{word}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_an_error() {
+        for word in
+            ["MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS"]
+        {
+            let error =
+                decode(&format!(r#"{{"candidates":[{{"finishReason":"{word}"}}]}}"#), &Quirks::NONE).unwrap_err();
+            assert_eq!(error.kind(), Kind::UpstreamFailed);
+            assert_eq!(error.public(), format!("the model's answer broke off: {word}"));
+        }
+        let told = r#"{"candidates":[{"content":{},"finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"Malformed function call: f("}]}"#;
+        let error = decode(told, &Quirks::NONE).unwrap_err();
+        let expected = "the model's answer broke off: MALFORMED_FUNCTION_CALL: Malformed function call: f(";
+        assert_eq!(error.public(), expected);
+        let unexpected = |parts: &str| {
+            let body = format!(
+                r#"{{"candidates":[{{"content":{{"parts":[{parts}]}},"finishReason":"UNEXPECTED_TOOL_CALL"}}]}}"#
+            );
+            decode(&body, &Quirks::NONE).map(|it| it.choices[0].stop.as_ref().unwrap().reason).map_err(|e| e.kind())
+        };
+        assert_eq!(unexpected(r#"{"text":"a"}"#), Err(Kind::UpstreamFailed));
+        assert_eq!(unexpected(r#"{"functionCall":{"name":"f"}}"#), Ok(StopReason::ToolUse));
     }
 
     #[test]

@@ -130,6 +130,12 @@ pub(in crate::wire) fn excerpt(body: &str) -> String {
     if body.starts_with('<') { String::new() } else { body.chars().take(MOST_CHARS).collect() }
 }
 
+/// The error of an answer that the model did not bring to an end: its provider's word, and what it says beside it.
+pub(in crate::wire) fn broke_off(word: &str, message: Option<&str>) -> Error {
+    let said = message.map(excerpt).filter(|said| !said.is_empty()).map(|said| format!(": {said}"));
+    Error::new(Kind::UpstreamFailed, format!("the model's answer broke off: {word}{}", said.unwrap_or_default()))
+}
+
 fn judge(status: u16, report: Report) -> Error {
     let kind = kind(status, &report);
     let is_above_limit = kind == Kind::UpstreamContextTooLong && is_above_limit(&report);

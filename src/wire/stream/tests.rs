@@ -62,6 +62,9 @@ fn an_answer_that_has_not_begun_commits_to_nothing() {
     let (out, pipe) = run(&["start"]);
     assert_eq!(out, "");
     assert!(matches!(&pipe.progress().ending, Some(Ending::Cut(_))));
+    let (out, pipe) = run(&["start", "usage", "error"]);
+    assert_eq!((out.as_str(), pipe.is_committed()), ("", false));
+    assert_eq!(pipe.progress().account(7).0.total_tokens(), 7);
     let (out, pipe) = run(&[]);
     assert_eq!(out, "");
     assert!(matches!(&pipe.progress().ending, Some(Ending::Cut(_))));
@@ -72,7 +75,7 @@ fn an_answer_that_has_begun_ends_properly() {
     assert_eq!(run(&["start", "part", "hi", "stop", "usage", "end", "hi"]).0, "<(...>");
     assert_eq!(run(&["start", "part", "error", "hi", "end"]).0, "<(!");
     assert_eq!(run(&["start", "part", "hi"]).0, "<(.!");
-    for first in ["part", "usage", "stop", "end"] {
+    for first in ["part", "stop", "end"] {
         assert!(run(&["start", first]).1.is_committed(), "{first}");
     }
     let (_, pipe) = run(&["start", "part", "hi", "stop", "end"]);

@@ -484,7 +484,11 @@ impl Writer {
             ir::Event::PartStart { .. } => progress.has_content = true,
             ir::Event::Delta { delta, .. } => count(delta, &mut progress.output),
             ir::Event::PartEnd { .. } => {}
-            ir::Event::Usage(usage) => progress.usage = Some(*usage),
+            // By itself it begins nothing: an answer that broke off at once may have its counts.
+            ir::Event::Usage(usage) => {
+                progress.usage = Some(*usage);
+                return false;
+            }
             ir::Event::Stop { .. } => progress.has_stopped = true,
             ir::Event::Error(error) => {
                 progress.fail(error.clone());

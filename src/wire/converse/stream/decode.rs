@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Kind};
 use crate::wire::converse::block::{self, ToolUse};
-use crate::wire::converse::response::{sequence, stop};
+use crate::wire::converse::response::{broken, sequence, stop};
 use crate::wire::converse::{citation, error, usage};
 use crate::wire::ir::{Delta, Event, PartStart, Stop};
 use crate::wire::json::{self, Json, Raw, Str};
@@ -84,6 +84,8 @@ pub struct Decoder {
     phase: Phase,
     open: Vec<Open>,
     next_index: u32,
+    /// What the answer broke off with; the counts still follow.
+    broken: Option<Error>,
 }
 
 impl Decoder {
@@ -192,10 +194,17 @@ impl Decoder {
 
     fn message_stop(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
         self.ensure_start(sink);
+        let word = string(data.stop_reason);
+        if self.phase == Phase::Running
+            && let Some(error) = word.as_ref().and_then(broken)
+        {
+            self.phase = Phase::Stopped;
+            self.broken = Some(error);
+            return;
+        }
         self.close(sink);
         if self.phase == Phase::Running {
             self.phase = Phase::Stopped;
-            let word = data.stop_reason.and_then(|raw| Str::from_raw(raw.get()));
             let stop = word.map_or_else(|| Stop::of(crate::wire::ir::StopReason::EndTurn), |word| stop(word, None));
             sink(&Event::Stop { choice: 0, stop: Stop { sequence: sequence(data.extra), ..stop } });
         }
@@ -203,7 +212,12 @@ impl Decoder {
 
     fn metadata(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
         self.ensure_start(sink);
-        if let Some(usage) = data.usage.and_then(|raw| usage::decode(raw.get())) {
+        let counts = data.usage.and_then(|raw| usage::decode(raw.get()));
+        if let Some(error) = self.broken.take() {
+            counts.iter().for_each(|usage| sink(&Event::Usage(*usage)));
+            return self.fail(error, sink);
+        }
+        if let Some(usage) = counts {
             // Parts are closed before their counts come.
             self.close(sink);
             sink(&Event::Usage(usage));
@@ -261,10 +275,13 @@ impl Decode for Decoder {
     fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {
         match self.phase {
             Phase::Over => {}
-            Phase::Stopped => {
-                self.phase = Phase::Over;
-                sink(&Event::End);
-            }
+            Phase::Stopped => match self.broken.take() {
+                Some(error) => self.fail(error, sink),
+                None => {
+                    self.phase = Phase::Over;
+                    sink(&Event::End);
+                }
+            },
             Phase::Before | Phase::Running => {
                 self.fail(Error::new(Kind::UpstreamFailed, "the provider cut the stream"), sink);
             }
@@ -409,5 +426,14 @@ mod tests {
             "End",
         ];
         assert_eq!(seen[1..], expected);
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_an_error_behind_its_counts() {
+        let said = || [start(), delta(0, &json!({"text":"a"})), stopped("malformed_tool_use")];
+        let error = "error UpstreamFailed the model's answer broke off: malformed_tool_use";
+        let [one, two, three] = said();
+        assert_eq!(decode(&[one, two, three, metadata()])[3..], ["usage 3+2", error]);
+        assert_eq!(decode(&said())[3..], [error]);
     }
 }

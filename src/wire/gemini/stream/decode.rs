@@ -1,7 +1,7 @@
 //! An upstream's stream, read.
 
 use super::partial;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::usage::tokens::Usage;
 use crate::wire::gemini::part::{self, CallFields, Calls, Fields};
 use crate::wire::gemini::response::{self, Body, CANDIDATE, Candidate};
@@ -84,8 +84,11 @@ impl Decoder {
         self.start(body, data, sink);
         self.usage = usage::decode(body.usage).or(self.usage);
         for raw in items(body.candidates) {
-            if let Some(candidate) = read::<Candidate<'_>>(Some(raw)) {
-                self.candidate(&candidate, sink);
+            if let Some(candidate) = read::<Candidate<'_>>(Some(raw))
+                && let Err(error) = self.candidate(&candidate, sink)
+            {
+                self.usage.iter().for_each(|usage| sink(&Event::Usage(*usage)));
+                return self.fail(error, sink);
             }
         }
         if let Some((stop, message)) = response::block(body.feedback).filter(|_| self.candidates.is_empty()) {
@@ -101,11 +104,11 @@ impl Decoder {
         }
     }
 
-    fn candidate(&mut self, candidate: &Candidate<'_>, sink: &mut Sink<'_>) {
+    fn candidate(&mut self, candidate: &Candidate<'_>, sink: &mut Sink<'_>) -> Result<()> {
         let choice = count(candidate.index).and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
         let known = self.candidates.iter().position(|state| state.choice == choice);
         if known.is_none() && self.candidates.len() == MAX_CANDIDATES {
-            return;
+            return Ok(());
         }
         // Taken out while its parts are read, for they need the decoder too.
         let mut state = known.map_or_else(|| State::new(choice), |at| self.candidates.swap_remove(at));
@@ -113,11 +116,15 @@ impl Decoder {
         for raw in response::content_parts(candidate.content) {
             self.part(raw, &mut state, sink);
         }
+        if let Some(error) = response::broken(candidate, state.called) {
+            return Err(error);
+        }
         if let Some(stop) = response::stop_of(candidate.reason, state.called) {
             state.stop = Some(owned(&stop));
         }
         state.note(&candidate.rest);
         self.candidates.push(state);
+        Ok(())
     }
 
     fn part(&mut self, raw: Json<'_>, state: &mut State, sink: &mut Sink<'_>) {

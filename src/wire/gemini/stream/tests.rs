@@ -103,6 +103,16 @@ fn texts_thoughts_and_signatures_are_parts() {
 }
 
 #[test]
+fn an_answer_that_broke_off_is_an_error_behind_its_counts() {
+    let broken =
+        decode(&[chunk(&json!([{"text":"a"}])), last(&json!([]), "MALFORMED_FUNCTION_CALL"), chunk(&json!([]))]);
+    assert_eq!(broken[2..], ["0 a", "usage 5+3", "error UpstreamFailed"]);
+    let call = json!([{"functionCall":{"name":"f","args":{}}}]);
+    assert_eq!(decode(&[last(&call, "UNEXPECTED_TOOL_CALL")]).last().unwrap(), "end");
+    assert_eq!(decode(&[last(&json!([]), "UNEXPECTED_TOOL_CALL")]).last().unwrap(), "error UpstreamFailed");
+}
+
+#[test]
 fn a_signed_text_and_a_signed_call_follow_their_signature() {
     let seen = decode(&[
         chunk(&json!([{"text":"a","thoughtSignature":"s1"},{"text":"b"}])),

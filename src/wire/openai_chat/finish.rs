@@ -39,7 +39,9 @@ pub(super) fn encode(stop: &Stop<'_>, calls: bool) -> &'static str {
     match stop.reason {
         StopReason::MaxTokens | StopReason::ContextFull => "length",
         // A refusal in words ends with `stop`; only a filter says otherwise.
-        StopReason::Refusal if stop.native.as_ref().is_some_and(|n| n.is("stop")) => "stop",
+        StopReason::Refusal if stop.native.as_ref().is_some_and(|n| meaning(&n.text()) == StopReason::EndTurn) => {
+            "stop"
+        }
         StopReason::Refusal => "content_filter",
         StopReason::ToolUse => "tool_calls",
         StopReason::EndTurn | StopReason::StopSequence | StopReason::Pause | StopReason::Other => {
@@ -79,6 +81,12 @@ mod tests {
     fn a_refusal_in_words_and_a_matched_sequence_are_told_apart() {
         let refused = decode(Some(Str::from_text("stop")), None, false, true);
         assert_eq!((refused.reason, encode(&refused, false)), (StopReason::Refusal, "stop"));
+        for (native, word) in
+            [("completed", "stop"), ("content_filter", "content_filter"), ("refusal", "content_filter")]
+        {
+            let stop = Stop { native: Some(Str::from_text(native)), ..Stop::of(StopReason::Refusal) };
+            assert_eq!(encode(&stop, false), word, "{native}");
+        }
         let matched = decode(Some(Str::from_text("stop")), Some(Str::from_text("ZEBRA")), false, false);
         assert_eq!(matched.reason, StopReason::StopSequence);
         assert_eq!(matched.sequence.unwrap().text(), "ZEBRA");

@@ -104,7 +104,9 @@ pub(in crate::wire::responses) fn stop_of<'a>(
         (_, _, true) => StopReason::Refusal,
         _ => StopReason::EndTurn,
     };
-    Stop { reason: stop, sequence: None, native: reason }
+    // A refusal in words ends as any answer does: nothing cut it.
+    let native = reason.or_else(|| (stop == StopReason::Refusal).then(|| Str::from_text("completed")));
+    Stop { reason: stop, sequence: None, native }
 }
 
 /// The parts of an item.

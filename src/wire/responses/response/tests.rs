@@ -97,3 +97,30 @@ fn failed_answers_are_errors_and_incomplete_ones_are_not() {
     assert_eq!(stop.reason, StopReason::MaxTokens);
     assert!(!is_unfinished(cut) && !is_unfinished(r#"{"output":[{"status":"cancelled"}],"status":"completed"}"#));
 }
+
+#[test]
+fn a_refusal_in_words_stops_a_chat_answer_and_a_filter_cuts_it() {
+    let chat = |status: &str| {
+        let answer = format!(
+            r#"{{"id":"r",{status},"output":[{{"type":"message","content":[{{"type":"refusal","refusal":"no"}}]}}]}}"#
+        );
+        let seal = Seal::new("t", b"");
+        let client = Client {
+            model: "m",
+            id: "0190",
+            created: 1,
+            stream_usage: true,
+            input_estimate_tokens: 0,
+            request: "",
+            seal: &seal,
+        };
+        let mut out = Vec::new();
+        let answer = decode(&answer, &Quirks::NONE).unwrap();
+        crate::wire::openai_chat::response::encode(&answer, &client, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let out = chat(r#""status":"completed""#);
+    assert!(out.contains(r#""refusal":"no""#) && out.contains(r#""finish_reason":"stop""#), "{out}");
+    let out = chat(r#""status":"incomplete","incomplete_details":{"reason":"content_filter"}"#);
+    assert!(out.contains(r#""finish_reason":"content_filter""#), "{out}");
+}

@@ -297,6 +297,18 @@ fn calls_are_told_once_whoever_tells_their_arguments() {
 }
 
 #[test]
+fn a_refusal_in_words_stops_a_chat_stream() {
+    let refusal = json!({"type":"message","id":"m","content":[{"type":"refusal","refusal":"no"}]});
+    let mut encoder = with_client(crate::wire::openai_chat::stream::Encoder::new);
+    let (mut decoder, mut out) = (Decoder::new(&Quirks::NONE), Vec::new());
+    for data in [created(), item("done", 0, &refusal), completed(&json!([refusal]))] {
+        decoder.event("", &data.to_string(), &mut |event| encoder.event(event, &mut out));
+    }
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains(r#""refusal":"no""#) && out.contains(r#""finish_reason":"stop""#), "{out}");
+}
+
+#[test]
 fn failures_and_cuts_are_errors() {
     let failed = json!({"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"broke"}}});
     let seen = decode(&[created(), failed, completed(&json!([]))]);

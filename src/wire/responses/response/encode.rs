@@ -137,10 +137,15 @@ pub(in crate::wire::responses) fn is_cut(stop: &Stop<'_>) -> bool {
 /// How an answer that stopped is called. A refusal in words is a complete one.
 pub(in crate::wire::responses) fn status_of(stop: Option<StopReason>, in_words: bool) -> Status<'static> {
     match stop {
-        Some(StopReason::MaxTokens | StopReason::ContextFull) => Status::Incomplete("max_output_tokens"),
+        _ if is_at_limit(stop) => Status::Incomplete("max_output_tokens"),
         Some(StopReason::Refusal) if !in_words => Status::Incomplete("content_filter"),
         _ => Status::Completed,
     }
+}
+
+/// Whether an answer that stopped was cut by a limit: its last item is not whole then.
+pub(in crate::wire::responses) fn is_at_limit(stop: Option<StopReason>) -> bool {
+    matches!(stop, Some(StopReason::MaxTokens | StopReason::ContextFull))
 }
 
 /// Writes a whole answer.
@@ -156,35 +161,41 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
     let status = status_of(stop, refused && !is_cut);
     let mut items = Vec::new();
+    let mut last = None;
     for part in parts {
-        let mut item = Vec::new();
-        if write(part, &format!("{}_{}", client.id, items.len()), &known, &mut item) {
+        let (id, mut item) = (format!("{}_{}", client.id, items.len()), Vec::new());
+        if write(part, &id, State::Done, &known, &mut item) {
             items.push(item);
+            last = Some((part, id));
         }
+    }
+    if let (true, Some((part, id)), Some(item)) = (is_at_limit(stop), last, items.last_mut()) {
+        item.clear();
+        write(part, &id, State::Cut, &known, item);
     }
     let usage = response.usage.unwrap_or_default();
     head.write(status, &items, Some(&usage), &mut Obj::new(out));
 }
 
 /// Writes one part as an item; says whether it is one.
-fn write(part: &Part<'_>, id: &str, known: &Known, out: &mut Vec<u8>) -> bool {
+fn write(part: &Part<'_>, id: &str, state: State, known: &Known, out: &mut Vec<u8>) -> bool {
     let message = format!("msg_{id}");
     match &part.kind {
         PartKind::Text { text, citations } => {
             let annotations = item::annotations(citations.as_ref(), text);
             let said = Said { escaped: text.escaped(), refusal: false, annotations: &annotations, logprobs: "[]" };
-            item::message(&message, State::Done, Some(said), out);
+            item::message(&message, state, Some(said), out);
         }
         PartKind::Refusal { text } => {
             let said = Said { escaped: text.escaped(), refusal: true, annotations: "[]", logprobs: "[]" };
-            item::message(&message, State::Done, Some(said), out);
+            item::message(&message, state, Some(said), out);
         }
         PartKind::Reasoning { text, signature } => {
             let proof = signature.as_ref().map(Str::text);
-            item::reasoning(&format!("rs_{id}"), State::Done, text.escaped(), proof.as_deref(), out);
+            item::reasoning(&format!("rs_{id}"), state, text.escaped(), proof.as_deref(), out);
         }
         PartKind::RedactedReasoning { data } => {
-            item::reasoning(&format!("rs_{id}"), State::Done, "", Some(&data.text()), out);
+            item::reasoning(&format!("rs_{id}"), state, "", Some(&data.text()), out);
         }
         PartKind::ToolCall { id: call_id, name, arguments } => {
             let (call_id, name) = (call_id.text(), name.text());
@@ -193,11 +204,11 @@ fn write(part: &Part<'_>, id: &str, known: &Known, out: &mut Vec<u8>) -> bool {
             let prefix = if custom { "ctc" } else { "fc" };
             let item_id = format!("{prefix}_{id}");
             let called = Called { item_id: &item_id, call_id: &call_id, name: &name, custom, literal: &literal };
-            item::call(called, State::Done, known, out);
+            item::call(called, state, known, out);
         }
         PartKind::Image { media, .. } => {
             let Some((mime, data)) = media.inline() else { return false };
-            item::picture(&format!("ig_{id}"), State::Done, Some((&mime, &data)), out);
+            item::picture(&format!("ig_{id}"), state, Some((&mime, &data)), out);
         }
         _ => return false,
     }

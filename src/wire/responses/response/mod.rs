@@ -9,4 +9,4 @@ mod tests;
 pub(super) use decode::{Item, call_id, name, parts_of, stop_of, thought};
 pub use decode::{decode, is_unfinished};
 pub use encode::encode;
-pub(super) use encode::{Head, Status, is_cut, status_of};
+pub(super) use encode::{Head, Status, is_at_limit, is_cut, status_of};

@@ -12,6 +12,10 @@ const ANSWER: &str = r#"{"id":"resp_1","object":"response","created_at":7,"statu
 "usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":16}}"#;
 
 fn written(request: &str) -> String {
+    encoded(&decode(ANSWER, &Quirks::NONE).unwrap(), request)
+}
+
+fn encoded(answer: &crate::wire::ir::Response<'_>, request: &str) -> String {
     let seal = Seal::new("t", b"");
     let client = Client {
         model: "m",
@@ -23,7 +27,7 @@ fn written(request: &str) -> String {
         seal: &seal,
     };
     let mut out = Vec::new();
-    encode(&decode(ANSWER, &Quirks::NONE).unwrap(), &client, &mut out);
+    encode(answer, &client, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -123,4 +127,16 @@ fn a_refusal_in_words_stops_a_chat_answer_and_a_filter_cuts_it() {
     assert!(out.contains(r#""refusal":"no""#) && out.contains(r#""finish_reason":"stop""#), "{out}");
     let out = chat(r#""status":"incomplete","incomplete_details":{"reason":"content_filter"}"#);
     assert!(out.contains(r#""finish_reason":"content_filter""#), "{out}");
+}
+
+#[test]
+fn the_last_item_of_an_answer_that_a_limit_cut_is_incomplete() {
+    let mut it = decode(ANSWER, &Quirks::NONE).unwrap();
+    assert!(!encoded(&it, "{}").contains("incomplete\""));
+    it.choices[0].stop.as_mut().unwrap().reason = StopReason::MaxTokens;
+    let out = encoded(&it, "{}");
+    assert_eq!(out.matches(r#""status":"incomplete""#).count(), 2, "the answer and one item: {out}");
+    // What its provider ran is no item here.
+    assert!(out.contains(r#""type":"function_call","status":"incomplete","call_id":"call_2""#), "{out}");
+    assert!(out.contains(r#""type":"message","status":"completed""#), "{out}");
 }

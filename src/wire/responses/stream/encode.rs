@@ -6,7 +6,7 @@
 
 use super::super::namespace::Known;
 use super::super::response::item::{self, Called, Said, State, input_of, write_said};
-use super::super::response::{Head, Status, is_cut, status_of};
+use super::super::response::{Head, Status, is_at_limit, is_cut, status_of};
 use crate::error::{Error, Kind};
 use crate::usage::tokens::Usage;
 use crate::wire::ir::{Arguments, Delta, Event, PartStart, StopReason};
@@ -30,6 +30,8 @@ pub struct Encoder {
     open: Vec<Item>,
     /// Items as they ended, by their number.
     output: Vec<Vec<u8>>,
+    /// The one of them that began last: a limit cut it, if one cut the answer.
+    last: Option<Item>,
     usage: Option<Usage>,
     /// A list of the gateway's tools that were run.
     executed: Option<String>,
@@ -87,6 +89,7 @@ impl Encoder {
             sequence: 0,
             open: Vec::new(),
             output: Vec::new(),
+            last: None,
             usage: None,
             executed: None,
             stop: None,
@@ -325,6 +328,9 @@ impl Encoder {
             }
         }
         self.item_event("response.output_item.done", &item, state, out);
+        if self.last.as_ref().is_none_or(|last| last.number < item.number) {
+            self.last = Some(item);
+        }
     }
 
     fn arguments_done(&mut self, item: &Item, out: &mut Vec<u8>) {
@@ -350,6 +356,14 @@ impl Encoder {
     fn end(&mut self, out: &mut Vec<u8>) {
         self.start(None, None, None, None, out);
         self.close_all(State::Done, out);
+        if is_at_limit(self.stop)
+            && let Some(last) = &self.last
+            && let Some(item) = self.output.get_mut(last.number)
+        {
+            // Its event is out already; the answer tells.
+            item.clear();
+            last.write(State::Cut, &self.known, item);
+        }
         match status_of(self.stop, self.refused) {
             Status::Incomplete(reason) => self.answer("response.incomplete", Status::Incomplete(reason), out),
             status => self.answer("response.completed", status, out),

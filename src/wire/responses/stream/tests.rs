@@ -214,6 +214,11 @@ fn endings_have_their_event() {
     let said = || vec![part(0, PartStart::Text), delta(0, Delta::Text(text("a"))), Event::PartEnd { index: 0 }];
     let cut = answer(said(), StopReason::MaxTokens);
     assert_eq!(cut["incomplete_details"]["reason"], "max_output_tokens");
+    assert_eq!(cut["output"][0]["status"], "incomplete");
+    let calls =
+        vec![call(0, "get", false), call(1, "get", false), Event::PartEnd { index: 1 }, Event::PartEnd { index: 0 }];
+    let cut = answer(calls, StopReason::MaxTokens);
+    assert_eq!((&cut["output"][0]["status"], &cut["output"][1]["status"]), (&json!("completed"), &json!("incomplete")));
     let filtered = answer(said(), StopReason::Refusal);
     assert_eq!(filtered["incomplete_details"]["reason"], "content_filter");
     let refusal = vec![part(0, PartStart::Refusal), delta(0, Delta::Refusal(text("no"))), Event::PartEnd { index: 0 }];

@@ -93,7 +93,7 @@ impl Progress {
     /// prompt, for upstreams that never say.
     pub fn account(&self, input_tokens: u64) -> (Usage, UsageSource) {
         let complete = matches!(self.ending, Some(Ending::Complete)) || self.has_stopped;
-        match (self.usage, self.opening_usage) {
+        match (self.counted(), self.told(self.opening_usage)) {
             (Some(usage), _) if complete => (usage, UsageSource::Reported),
             (Some(usage), _) | (None, Some(usage)) => (self.at_least_what_was_sent(usage), UsageSource::Partial),
             (None, None) => {
@@ -102,6 +102,16 @@ impl Progress {
                 (self.at_least_what_was_sent(input), UsageSource::Estimated)
             }
         }
+    }
+
+    /// The latest counts of the answer, if they say anything.
+    pub(super) fn counted(&self) -> Option<Usage> {
+        self.told(self.usage)
+    }
+
+    /// Some servers have zeros where they have not counted: beside a text they are none.
+    fn told(&self, usage: Option<Usage>) -> Option<Usage> {
+        usage.filter(|usage| *usage != Usage::default() || self.output.tokens() == 0)
     }
 
     fn at_least_what_was_sent(&self, usage: Usage) -> Usage {

@@ -20,6 +20,7 @@ impl Decode for Words {
             "ping" => ir::Event::Ping,
             "part" => ir::Event::PartStart { index: 0, choice: 0, part: ir::PartStart::Text },
             "usage" => ir::Event::Usage(usage),
+            "zeros" => ir::Event::Usage(Usage::default()),
             "stop" => ir::Event::Stop { choice: 0, stop: ir::Stop::of(ir::StopReason::EndTurn) },
             "error" => ir::Event::Error(Error::new(Kind::UpstreamOverloaded, "busy")),
             "end" => ir::Event::End,
@@ -124,6 +125,14 @@ fn counts_are_never_zero_by_silence() {
     assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (3, 4, UsageSource::Reported));
     let (usage, source) = account(&["start", "part", "twelve chars", "stop", "end"]);
     assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (7, 3, UsageSource::Estimated));
+    for zeros in [["zeros", "part", "twelve chars", "stop", "end"], ["part", "twelve chars", "stop", "zeros", "end"]] {
+        let (usage, source) = account(&zeros);
+        assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (7, 3, UsageSource::Estimated));
+    }
+    let (usage, source) = account(&["zeros", "part", "twelve chars", "stop", "usage", "end"]);
+    assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (3, 4, UsageSource::Reported));
+    let (usage, source) = account(&["start", "stop", "zeros", "end"]);
+    assert_eq!((usage.total_tokens(), source), (0, UsageSource::Reported));
     let long = "x".repeat(400);
     let (usage, source) = account(&["start+usage", "part", &long]);
     assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (3, 100, UsageSource::Partial));

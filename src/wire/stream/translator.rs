@@ -368,7 +368,7 @@ impl Writer {
             self.hold.commit(out);
         }
         // Never zero by silence: what the upstream did not count is counted here.
-        if matches!(event, ir::Event::End) && self.progress.usage.is_none() {
+        if matches!(event, ir::Event::End) && self.progress.counted().is_none() {
             let (usage, _) = self.progress.account(self.input_estimate_tokens);
             self.encode(&ir::Event::Usage(usage), out);
         }

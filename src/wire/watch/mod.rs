@@ -547,7 +547,11 @@ pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
         scan::several_of_all(body, names)?;
     let mut advice = Vec::new();
     let usage = match dialect {
-        Dialect::OpenAiChat => openai_chat::usage::at(counts, x_groq, choices, quirks),
+        // Zeros beside a text are not what it used.
+        Dialect::OpenAiChat => openai_chat::usage::at(counts, x_groq, choices, quirks).filter(|usage| {
+            *usage != Usage::default()
+                || !openai_chat::response::decode(body, quirks).is_ok_and(|it| it.usage.is_none())
+        }),
         Dialect::Anthropic => counts.and_then(|json| {
             let merged = anthropic::usage::merged(json);
             advice = merged.advice().to_vec();

@@ -351,6 +351,31 @@ fn an_end_before_which_nothing_is_said_is_no_answer() {
     }
 }
 
+#[test]
+fn zeros_beside_a_text_are_no_counts() {
+    let zeros = r#""usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
+    let told = |choices: &str| {
+        whole(Dialect::OpenAiChat, &format!(r#"{{"choices":{choices},{zeros}}}"#), &Quirks::NONE).unwrap().usage
+    };
+    assert_eq!(told(r#"[{"message":{"content":"twelve chars"},"finish_reason":"stop"}]"#), None);
+    assert_eq!(told(r#"[{"message":{"content":""},"finish_reason":"stop"}]"#), Some(Usage::default()));
+    assert_eq!(told("[]"), Some(Usage::default()));
+    let chunk = |delta: &str, finish: &str, more: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]{more}}}\n\n")
+    };
+    let of = |last: &str| {
+        let mut stream = chunk("{\"role\":\"assistant\"}", "null", &format!(",{zeros}"));
+        stream += &chunk("{\"content\":\"twelve chars\"}", "null", &format!(",{zeros}"));
+        stream += &chunk("{}", "\"stop\"", last);
+        let (_, it) = watch("chat", (stream + "data: [DONE]\n\n").as_bytes(), false, 1);
+        it.progress().account(9)
+    };
+    let (usage, source) = of(&format!(",{zeros}"));
+    assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (9, 3, UsageSource::Estimated));
+    let (usage, source) = of(r#","usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}"#);
+    assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (5, 2, UsageSource::Reported));
+}
+
 /// Where each format says it.
 #[test]
 fn the_tier_of_a_whole_answer_is_told() {

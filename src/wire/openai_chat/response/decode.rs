@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use crate::error::{Error, Kind, Result};
+use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
 use crate::wire::ir::{At, Choice, Part, PartKind, Response};
 use crate::wire::json::{self, Json, Raw, Str};
@@ -35,12 +36,21 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
     Ok(Response {
         model: filled(completion.model),
         created: count(completion.created).filter(|c| *c > 0),
+        usage: usage::find(completion.usage, completion.x_groq, &list, quirks).filter(|usage| counts(usage, &choices)),
         choices,
-        usage: usage::find(completion.usage, completion.x_groq, &list, quirks),
         service_tier: filled(completion.service_tier),
         rest: completion.rest.into_iter().filter(|(name, _)| !NOISE.contains(&&**name)).collect(),
         id,
     })
+}
+
+/// Whether counts say anything: some servers have zeros where they have not counted.
+fn counts(usage: &Usage, choices: &[Choice<'_>]) -> bool {
+    let says = |part: &Part<'_>| match &part.kind {
+        PartKind::Text { text, .. } | PartKind::Refusal { text } | PartKind::Reasoning { text, .. } => !text.is_empty(),
+        kind => matches!(kind, PartKind::ToolCall { .. }),
+    };
+    *usage != Usage::default() || !choices.iter().any(|choice| choice.parts.iter().any(says))
 }
 
 /// The error with which one of a whole answer's choices broke off, which nobody has decoded.

@@ -117,6 +117,19 @@ fn refusals_and_several_choices_go_through() {
 }
 
 #[test]
+fn zeros_beside_a_text_are_no_counts() {
+    let usage = |message: &str| {
+        let body = format!(
+            r#"{{"choices":[{{"message":{message}}}],"usage":{{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}}}"#
+        );
+        decode(&body, &Quirks::NONE).unwrap().usage.is_some()
+    };
+    assert!(!usage(r#"{"content":"a"}"#));
+    assert!(!usage(r#"{"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}"#));
+    assert!(usage(r#"{"content":""}"#));
+}
+
+#[test]
 fn an_error_in_an_answers_place_is_an_error() {
     for (body, kind) in [
         (r#"{"error":{"message":"m","code":"content_filter","status":400}}"#, Kind::UpstreamRefusedContent),

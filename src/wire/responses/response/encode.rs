@@ -160,13 +160,18 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     let parts = choice.map(|choice| choice.parts.as_slice()).unwrap_or_default();
     let refused = parts.iter().any(|part| matches!(part.kind, PartKind::Refusal { .. }));
     let status = status_of(stop, refused && !is_cut);
+    let logprobs = choice.and_then(|choice| choice.logprobs.as_ref()).map(item::logprobs).unwrap_or_default();
+    let logprobs = format!("[{logprobs}]");
+    // They are told of an answer's text, of whatever parts it is: they go with the first.
+    let told = parts.iter().position(|part| matches!(part.kind, PartKind::Text { .. }));
     let mut items = Vec::new();
     let mut last = None;
-    for part in parts {
+    for (at, part) in parts.iter().enumerate() {
+        let logprobs = if told == Some(at) { logprobs.as_str() } else { "[]" };
         let (id, mut item) = (format!("{}_{}", client.id, items.len()), Vec::new());
-        if write(part, &id, State::Done, &known, &mut item) {
+        if write((part, logprobs), &id, State::Done, &known, &mut item) {
             items.push(item);
-            last = Some((part, id));
+            last = Some(((part, logprobs), id));
         }
     }
     if let (true, Some((part, id)), Some(item)) = (is_at_limit(stop), last, items.last_mut()) {
@@ -177,13 +182,13 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     head.write(status, &items, Some(&usage), &mut Obj::new(out));
 }
 
-/// Writes one part as an item; says whether it is one.
-fn write(part: &Part<'_>, id: &str, state: State, known: &Known, out: &mut Vec<u8>) -> bool {
+/// Writes one part, with its log probabilities, as an item; says whether it is one.
+fn write((part, logprobs): (&Part<'_>, &str), id: &str, state: State, known: &Known, out: &mut Vec<u8>) -> bool {
     let message = format!("msg_{id}");
     match &part.kind {
         PartKind::Text { text, citations } => {
             let annotations = item::annotations(citations.as_ref(), text);
-            let said = Said { escaped: text.escaped(), refusal: false, annotations: &annotations, logprobs: "[]" };
+            let said = Said { escaped: text.escaped(), refusal: false, annotations: &annotations, logprobs };
             item::message(&message, state, Some(said), out);
         }
         PartKind::Refusal { text } => {

@@ -1,7 +1,7 @@
 //! The items of an answer, as a client reads them.
 
 use crate::wire::ir::Arguments;
-use crate::wire::json::{Json, Obj, Raw, Str};
+use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::openai_chat::response::Source;
 use crate::wire::responses::namespace::Known;
 use crate::wire::scan;
@@ -54,6 +54,14 @@ pub(in crate::wire::responses) fn message(id: &str, state: State, said: Option<S
     item.text("id", id).text("type", "message").text("status", state.word()).text("role", "assistant");
     let mut content = item.arr("content");
     said.into_iter().for_each(|said| write_said(said, content.obj()));
+}
+
+/// The entries of log probabilities as chat has them, which are this format's too: without brackets.
+pub(in crate::wire::responses) fn logprobs(chat: &Raw<'_>) -> String {
+    let entries: Vec<Json<'_>> =
+        scan::member(chat.get(), "content").and_then(|list| json::parse(list).ok()).unwrap_or_default();
+    let entries: Vec<&str> = entries.into_iter().map(Json::get).collect();
+    entries.join(",")
 }
 
 /// The sources of a text that this format has a place for, as a list.

@@ -140,3 +140,16 @@ fn the_last_item_of_an_answer_that_a_limit_cut_is_incomplete() {
     assert!(out.contains(r#""type":"function_call","status":"incomplete","call_id":"call_2""#), "{out}");
     assert!(out.contains(r#""type":"message","status":"completed""#), "{out}");
 }
+
+#[test]
+fn log_probabilities_of_a_chat_answer_are_told_of_its_text() {
+    let entry = r#"{"token":"hi","logprob":-0.1,"bytes":[104,105],"top_logprobs":[]}"#;
+    let mut it = decode(ANSWER, &Quirks::NONE).unwrap();
+    assert!(encoded(&it, "{}").contains(r#""logprobs":[]"#));
+    let told = format!(r#"{{"content":[{entry}],"refusal":null}}"#);
+    it.choices[0].logprobs = Some(crate::wire::json::Raw::owned(told));
+    assert!(encoded(&it, "{}").contains(&format!(r#""logprobs":[{entry}]"#)));
+    // None of them is null.
+    it.choices[0].logprobs = Some(crate::wire::json::Raw::new(r#"{"content":null}"#));
+    assert!(encoded(&it, "{}").contains(r#""logprobs":[]"#));
+}

@@ -54,6 +54,8 @@ struct Item {
     /// Sources: a list, and how many.
     annotations: String,
     cited: u64,
+    /// A list of log probabilities.
+    logprobs: String,
     proof: String,
 }
 
@@ -244,6 +246,7 @@ impl Encoder {
     fn take(&mut self, item: &mut Item, delta: &Delta<'_>, out: &mut Vec<u8>) {
         match (&item.kind, delta) {
             (What::Message { .. }, Delta::Citation(citation)) => self.citation(item, citation, out),
+            (What::Message { refusal: false }, Delta::Logprobs(chat)) => item.add_logprobs(chat),
             (What::Thought, Delta::Signature(fragment)) => item.proof.push_str(&fragment.text()),
             (What::Message { refusal: false }, Delta::Text(s)) => self.said("response.output_text.delta", item, s, out),
             (What::Message { refusal: true }, Delta::Refusal(s)) => self.said("response.refusal.delta", item, s, out),
@@ -305,7 +308,7 @@ impl Encoder {
                 match refusal {
                     true => self.about("response.refusal.done", &item, out, |event| _ = event.str("refusal", &said)),
                     false => self.about("response.output_text.done", &item, out, |event| {
-                        event.str("text", &said).raw("logprobs", "[]");
+                        event.str("text", &said).raw("logprobs", &item.logprobs);
                     }),
                 }
                 self.piece_event("response.content_part.done", &item, out);
@@ -415,12 +418,24 @@ impl Encode for Encoder {
 
 impl Item {
     fn new(part: u32, number: usize, id: String, kind: What) -> Self {
-        let (said, annotations, proof) = (String::new(), "[]".to_owned(), String::new());
-        Self { part, number, id, kind, said, annotations, cited: 0, proof }
+        let (said, annotations, logprobs, proof) = (String::new(), "[]".to_owned(), "[]".to_owned(), String::new());
+        Self { part, number, id, kind, said, annotations, cited: 0, logprobs, proof }
+    }
+
+    /// Kept for the events that hold all of the text.
+    fn add_logprobs(&mut self, chat: &Raw<'_>) {
+        let entries = item::logprobs(chat);
+        if entries.is_empty() {
+            return;
+        }
+        self.logprobs.pop();
+        self.logprobs.push_str(if self.logprobs.len() == 1 { "" } else { "," });
+        self.logprobs.push_str(&entries);
+        self.logprobs.push(']');
     }
 
     fn as_said(&self, refusal: bool) -> Said<'_> {
-        Said { escaped: &self.said, refusal, annotations: &self.annotations, logprobs: "[]" }
+        Said { escaped: &self.said, refusal, annotations: &self.annotations, logprobs: &self.logprobs }
     }
 
     /// The literal of a call's arguments or input so far.

@@ -210,6 +210,23 @@ fn a_custom_tool_gets_its_text_however_it_comes() {
 }
 
 #[test]
+fn log_probabilities_stand_where_the_whole_text_does() {
+    let entry = |token: &str| format!(r#"{{"token":"{token}","logprob":-0.1,"bytes":null,"top_logprobs":[]}}"#);
+    let told = |token: &str| Delta::Logprobs(Raw::owned(format!(r#"{{"content":[{}],"refusal":null}}"#, entry(token))));
+    let mut list = vec![start(), part(0, PartStart::Text)];
+    for token in ["a", "b"] {
+        list.extend([delta(0, told(token)), delta(0, Delta::Text(text(token)))]);
+    }
+    list.push(Event::PartEnd { index: 0 });
+    list.extend(closing(StopReason::EndTurn));
+    let out = encode(&list);
+    let all = format!(r#""logprobs":[{},{}]"#, entry("a"), entry("b"));
+    // The text's own event, its part's, its item's and the answer's.
+    assert_eq!(out.matches(&all).count(), 4, "{out}");
+    assemble(&out);
+}
+
+#[test]
 fn endings_have_their_event() {
     let said = || vec![part(0, PartStart::Text), delta(0, Delta::Text(text("a"))), Event::PartEnd { index: 0 }];
     let cut = answer(said(), StopReason::MaxTokens);

@@ -275,13 +275,13 @@ impl Decode for Decoder {
     fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {
         match self.phase {
             Phase::Over => {}
-            Phase::Stopped => match self.broken.take() {
-                Some(error) => self.fail(error, sink),
-                None => {
-                    self.phase = Phase::Over;
-                    sink(&Event::End);
+            Phase::Stopped => {
+                if let Some(error) = self.broken.take() {
+                    return self.fail(error, sink);
                 }
-            },
+                self.phase = Phase::Over;
+                sink(&Event::End);
+            }
             Phase::Before | Phase::Running => {
                 self.fail(Error::new(Kind::UpstreamFailed, "the provider cut the stream"), sink);
             }

@@ -276,6 +276,21 @@ fn the_schema_and_completions_are_printed() {
     assert_eq!(shell.weir(&["completions", "cmd"]).0, 2);
 }
 
+/// A key's secret is shown once: whoever could not keep it must not believe that it is kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_a_full_disk_takes_is_a_failure() {
+    let shell = Shell::new();
+    for arguments in [&["schema"][..], &["models", "--json"], &["keys", "create", "--state", ".", "--json"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        let output = command.args(arguments).current_dir(&shell.directory).env_clear().stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("the output cannot be written"), "{arguments:?}: {said}");
+    }
+}
+
 const FLEET: &str = "
 providers:
   openai: {api_key: a, region: us}

@@ -1,8 +1,8 @@
 //! What reaches the terminal: results on stdout, all else on stderr. A reader that has gone
-//! (`weir models | head`) is no error.
+//! (`weir models | head`) is no error; a disk that is full is one, and ends the command.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use serde::Serialize;
 
@@ -10,8 +10,19 @@ use crate::config::env::{Env as _, System};
 
 /// A result, with its line end.
 pub(crate) fn out(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    if let Err(error) = written(&mut io::stdout().lock(), text) {
+        note(&format!("weir: the output cannot be written: {error}"));
+        // Whoever asked must not take this for done: a key's secret is shown only once.
+        std::process::exit(1);
+    }
+}
+
+/// Fails where the text is lost to somebody who still reads.
+fn written(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// A result as JSON.
@@ -21,12 +32,12 @@ pub(crate) fn json(value: &impl Serialize) {
 
 /// A word to the person, not part of the result.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Whether stderr takes colours: a terminal, without `NO_COLOR` (<https://no-color.org>).
 pub(crate) fn colour() -> bool {
-    std::io::stderr().is_terminal() && System.var("NO_COLOR").is_none_or(|set| set.is_empty())
+    io::stderr().is_terminal() && System.var("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
 /// A name that somebody else chose, without what a terminal would take for a command.
@@ -51,4 +62,29 @@ pub(crate) fn table(rows: &[Vec<String>]) {
         text.push('\n');
     }
     out(text.trim_end());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A place that takes nothing, for this reason.
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_a_reader_that_has_gone_is_no_error() {
+        let failed = |kind| written(&mut Broken(kind), "text").map_err(|error| error.kind());
+        assert_eq!(failed(ErrorKind::BrokenPipe), Ok(()));
+        assert_eq!(failed(ErrorKind::StorageFull), Err(ErrorKind::StorageFull));
+    }
 }

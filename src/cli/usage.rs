@@ -1,6 +1,5 @@
 //! `weir usage`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::stored::{Stored, Wrong, moment};
@@ -159,7 +158,7 @@ fn csv(by: &[By], rows: &[UsageRow]) -> Result<(), Wrong> {
         out.write_record(names.chain(cells(row))).map_err(failed)?;
     }
     let text = out.into_inner().map_err(|error| Wrong::Failed(error.to_string()))?;
-    let _ = std::io::stdout().lock().write_all(&text);
+    print::out(String::from_utf8_lossy(&text).trim_end_matches('\n'));
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! `weir ledger export`: all rows of a stretch, the oldest first, a page at a time.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ pub(super) struct Args {
     /// Only of this tenant
     #[arg(long)]
     tenant: Option<String>,
-    /// Where to [default: stdout]
+    /// Where to; - is stdout [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -63,14 +64,35 @@ fn written(args: &Args) -> Result<u64, Wrong> {
         tenant: args.tenant.clone(),
     };
     let database = args.stored.open()?;
-    let Some(path) = &args.output else {
-        return write(&database, &span, args.format, Box::new(io::stdout())).or_else(reader_gone);
+    let all = |out: Box<dyn Write + Send>| write(&database, &span, args.format, out);
+    match args.output.as_deref().filter(|path| *path != Path::new("-")) {
+        Some(path) => into(path, all),
+        None => all(Box::new(io::stdout())).or_else(reader_gone),
+    }
+}
+
+/// A file of requests is for its owner's eyes, unless the one before it was for others too.
+const OWNERS: u32 = 0o600;
+
+/// Writes a file under another name until it is whole. What is no file of its own (a pipe, a device, a link to
+/// something) stays what it is, and is written to.
+fn into<T>(path: &Path, write: impl FnOnce(Box<dyn Write + Send>) -> Result<T, Wrong>) -> Result<T, Wrong> {
+    let failed = |path: &Path, error: io::Error| Wrong::Failed(format!("{}: {error}", path.display()));
+    let mode = match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => there.permissions().mode() & 0o777,
+        Err(error) if error.kind() == ErrorKind::NotFound => OWNERS,
+        Ok(_) => {
+            let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNERS).open(path);
+            return write(Box::new(opened.map_err(|error| failed(path, error))?));
+        }
+        Err(error) => return Err(failed(path, error)),
     };
-    // Under another name until it is whole.
     let part = part(path);
-    let file = File::create(&part).map_err(|error| Wrong::Failed(format!("{}: {error}", part.display())))?;
-    let rows = write(&database, &span, args.format, Box::new(file)).inspect_err(|_| _ = fs::remove_file(&part))?;
-    fs::rename(&part, path)?;
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNERS).open(&part);
+    let file: File = opened.map_err(|error| failed(&part, error))?;
+    let done = file.set_permissions(Permissions::from_mode(mode)).map_err(|error| failed(&part, error));
+    let rows = done.and_then(|()| write(Box::new(file))).inspect_err(|_| _ = fs::remove_file(&part))?;
+    fs::rename(&part, path).map_err(|error| failed(path, error))?;
     Ok(rows)
 }
 
@@ -151,4 +173,67 @@ impl Sink {
 
 fn failed(error: impl std::fmt::Display) -> Wrong {
     Wrong::Failed(format!("the export cannot be written: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt as _, symlink};
+
+    use super::*;
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("weir-export-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn export_into(path: &Path) {
+        into(path, |mut out| Ok(out.write_all(b"rows")?)).unwrap();
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_its_owners_or_for_whom_it_was() {
+        let directory = Directory::new("mode");
+        let file = directory.0.join("rows.csv");
+        export_into(&file);
+        assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("rows", 0o600));
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        export_into(&file);
+        assert_eq!((mode(&file), fs::read_dir(&directory.0).unwrap().count()), (0o640, 1));
+        let broken = into(&file, |_| Err::<(), _>(Wrong::Failed("no".to_owned())));
+        assert!(broken.is_err() && fs::read_to_string(&file).unwrap() == "rows");
+    }
+
+    #[test]
+    fn a_pipe_and_a_link_stay_what_they_are() {
+        let directory = Directory::new("kinds");
+        let (link, file, pipe) = (directory.0.join("link"), directory.0.join("file"), directory.0.join("pipe"));
+        fs::write(&file, "longer than what comes").unwrap();
+        symlink(&file, &link).unwrap();
+        export_into(&link);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "rows");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        export_into(&pipe);
+        assert_eq!(reader.join().unwrap(), "rows");
+        assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+    }
 }

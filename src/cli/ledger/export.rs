@@ -26,6 +26,9 @@ pub(super) struct Args {
     stored: Stored,
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// Requests that began then or later: 7d, 2026-11-28, 2026-11-28T22:54:00Z
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
@@ -47,6 +50,12 @@ enum Format {
     Parquet,
 }
 
+impl Args {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
 pub(super) fn export(args: &Args) -> ExitCode {
     match written(args) {
         Ok(rows) => {
@@ -64,7 +73,7 @@ fn written(args: &Args) -> Result<u64, Wrong> {
         tenant: args.tenant.clone(),
     };
     let database = args.stored.open()?;
-    let all = |out: Box<dyn Write + Send>| write(&database, &span, args.format, out);
+    let all = |out: Box<dyn Write + Send>| write(&database, &span, args.format(), out);
     match args.output.as_deref().filter(|path| *path != Path::new("-")) {
         Some(path) => into(path, all),
         None => all(Box::new(io::stdout())).or_else(reader_gone),
@@ -179,7 +188,25 @@ fn failed(error: impl std::fmt::Display) -> Wrong {
 mod tests {
     use std::os::unix::fs::{FileTypeExt as _, symlink};
 
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn json_has_an_option_of_its_own_as_elsewhere() {
+        let format = |words: &[&str]| {
+            let line = Line::try_parse_from([&["export"], words].concat());
+            line.map(|line| line.args.format()).map_err(|error| error.kind())
+        };
+        assert_eq!((format(&[]), format(&["--json"])), (Ok(Format::Csv), Ok(Format::Json)));
+        assert_eq!(format(&["--json", "--format", "csv"]), Err(clap::error::ErrorKind::ArgumentConflict));
+    }
 
     struct Directory(PathBuf);
 

@@ -1,7 +1,7 @@
 //! `tenants`.
 
 use super::{Budget, Caching, Compression, EdgeTools, OnStoreLossWord, Promise};
-use crate::config::read::{At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
+use crate::config::read::{Allowed, At, Day, Map, Name, Network, SecretText, Sha256Hex, settings};
 
 settings! {
     /// A customer, a team, an application: whoever is limited and accounted on its own.
@@ -10,7 +10,7 @@ settings! {
         keys: Vec<Key>,
         /// Models it may use: names of routes and models, where `*` stands for any text
         /// (`openai/*`). Default: all.
-        models: Vec<At<String>> = "[]",
+        models: Allowed<At<String>> = "[]",
         /// Limits on all its keys together.
         limits: Limits = "{}",
         /// Limits on one model, by its name or a pattern.
@@ -28,9 +28,9 @@ settings! {
         /// Refuse what the chosen provider cannot express. Default: `defaults.strict`.
         strict: bool,
         /// Providers that may serve it, whatever the model or route. Default: all.
-        providers: Vec<At<String>> = "[]",
+        providers: Allowed<At<String>> = "[]",
         /// Regions that it may be served in (`eu-*`), by the `region` of providers. Default: all.
-        regions: Vec<At<String>> = "[]",
+        regions: Allowed<At<String>> = "[]",
         /// What providers that serve it must promise: `no_training`, `zero_retention`.
         require: Vec<At<Promise>> = "[]",
         /// Its share of the places at an endpoint where requests wait for one.
@@ -59,13 +59,13 @@ settings! {
         /// `false` switches it off.
         active: bool = "true",
         /// Narrows the tenant's models. Default: nothing is narrowed.
-        models: Vec<At<String>> = "[]",
+        models: Allowed<At<String>> = "[]",
         /// Limits on this key alone.
         limits: Limits = "{}",
         /// Budgets of this key alone.
         budgets: Vec<Budget> = "[]",
         /// Addresses that it may be used from: `10.0.0.0/8`, `::1`. Default: all.
-        allowed_addresses: Vec<At<Network>> = "[]",
+        allowed_addresses: Allowed<At<Network>> = "[]",
         /// What the client sent before the secret was changed, honoured for a while.
         previous: PreviousSecret,
         /// Fewer tokens in what tools gave back, in place of what the route and the tenant say.

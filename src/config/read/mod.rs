@@ -86,6 +86,34 @@ impl<T: Read> Read for OneOrMore<T> {
     }
 }
 
+/// What is allowed, all where nothing is said. Who writes an empty list means nothing, and would get everything.
+#[derive(Debug, Clone)]
+pub struct Allowed<T>(Vec<T>);
+
+impl<T> Deref for Allowed<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Read> Read for Allowed<T> {
+    fn read(node: &Node, cx: &mut Context<'_>) -> Option<Self> {
+        if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            cx.say(node.place, "an empty list").label(ALLOW_ALL);
+            return None;
+        }
+        Vec::read(node, cx).map(Self)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        <Vec<T> as Read>::schema(generator)
+    }
+}
+
+/// What is said of an empty list of what is allowed.
+pub const ALLOW_ALL: &str = "expected at least one entry; leave it out to allow all";
+
 /// Names the operator chose, each with its settings, in the order of the file.
 #[derive(Debug, Clone)]
 pub struct Map<T> {

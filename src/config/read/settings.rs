@@ -150,7 +150,8 @@ impl<'n> Given<'n> {
         }
         let kind = match default {
             "{}" => Kind::Map(Vec::new()),
-            "[]" => Kind::List(Vec::new()),
+            // Nothing is an empty list; one that somebody writes may be a mistake ([`super::Allowed`]).
+            "[]" => Kind::Null,
             text => Kind::Scalar(text.to_owned()),
         };
         let node = Node { place: self.place, kind };

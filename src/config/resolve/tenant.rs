@@ -185,7 +185,7 @@ impl Book {
         let own = Found::read(&raw.limits, &raw.budgets, cx);
         own.within(tenants, cx);
         let models = reach.patterns(&raw.models, cx);
-        for (pattern, text) in models.iter().zip(&raw.models.value) {
+        for (pattern, text) in models.iter().zip(raw.models.iter()) {
             narrower(pattern, text, tenant, cx);
         }
         let hash = written(raw).hash("a key", "secret", cx);
@@ -279,5 +279,34 @@ fn narrower(pattern: &ModelPattern, text: &At<String>, tenant: &Tenant, cx: &mut
     if literal && !tenant.models.is_empty() && !tenant.models.iter().any(|m| m.matches(&pattern.0)) {
         cx.say(text.place, format!("the tenant may not use `{}`", text.value))
             .label("expected one of the tenant's models: a key narrows them");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::env::Table;
+    use crate::config::load::from_text;
+
+    /// What is wrong with a tenant and its key.
+    fn said(tenant: &str, key: &str) -> String {
+        let text = format!(
+            "providers: {{simulator: {{base_url: 'http://h'}}}}\ntenants: {{t: {{{tenant}keys: [{{id: k, secret: kkkk{key}}}]}}}}\n"
+        );
+        from_text(&text, "x", &Table::default()).map_or_else(|report| report.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn an_empty_list_of_what_is_allowed_is_no_list_of_everything() {
+        for (tenant, key) in [
+            ("models: [], ", ""),
+            ("providers: [], ", ""),
+            ("regions: [], ", ""),
+            ("", ", models: []"),
+            ("", ", allowed_addresses: []"),
+        ] {
+            let said = said(tenant, key);
+            assert!(said.contains("an empty list") && said.contains("leave it out to allow all"), "{said}");
+        }
+        assert_eq!(said("models: null, providers: ~, regions: , ", ", models: null, allowed_addresses: ~"), "");
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::{PreviousSecret, StoredKey};
 use crate::config::access::JWT;
 use crate::config::load;
-use crate::config::read::{Name, Period, Scalar as _};
+use crate::config::read::{ALLOW_ALL, Name, Period, Scalar as _};
 use crate::limit::clock::whole_ms;
 use crate::secret::{Secret, minted};
 use crate::tenant::audit::Change;
@@ -91,6 +91,7 @@ pub fn key(mut asked: Members, new: &New, now_ms: u64) -> Result<StoredKey, Stri
         return Err("`id`: expected one that does not begin with `jwt:`, as those of tokens do".to_owned());
     }
     asked.retain(|_, value| value.get() != "null");
+    asked.iter().try_for_each(|(name, value)| plain(name, value))?;
     Ok(StoredKey {
         id,
         tenant,
@@ -111,6 +112,7 @@ pub fn merged(settings_before: &str, asked: Members) -> Result<String, String> {
         if matches!(name.as_str(), "id" | "tenant") {
             return Err(format!("`{name}` of a key cannot be changed"));
         }
+        plain(&name, &value)?;
         if value.get() == "null" {
             all.remove(&name)
         } else {
@@ -161,6 +163,16 @@ pub fn change(action: &'static str, who: &str, key: &StoredKey, now_ms: u64) -> 
         target: key.id.clone(),
         detail: String::from_utf8_lossy(&detail).into_owned(),
     }
+}
+
+/// What would be stored as it stands and means something else to who wrote it: an empty list allows everything.
+/// Keys that were made when it was no mistake stay what they are.
+fn plain(name: &str, value: &RawValue) -> Result<(), String> {
+    let is_list = matches!(name, "models" | "allowed_addresses");
+    if is_list && serde_json::from_str::<Vec<&RawValue>>(value.get()).is_ok_and(|items| items.is_empty()) {
+        return Err(format!("`{name}`: an empty list: {ALLOW_ALL}"));
+    }
+    Ok(())
 }
 
 /// One text, and one that can be read.
@@ -229,6 +241,18 @@ mod tests {
         assert_eq!(merge("{}").unwrap(), r#"{"limits":{"concurrency":2},"note":"a"}"#);
         assert!(merge(r#"{"id": "other"}"#).unwrap_err().contains("cannot be changed"));
         assert!(merge(r#"{"limits": {"concurrency": 0}}"#).unwrap_err().contains("refuses everything"));
+    }
+
+    #[test]
+    fn an_empty_list_of_what_is_allowed_is_no_list_of_everything() {
+        for member in [r#""models": []"#, r#""models": [ ]"#, r#""allowed_addresses": []"#] {
+            let error = made(&format!(r#"{{"tenant": "acme", {member}}}"#)).unwrap_err();
+            assert!(error.contains("leave it out to allow all"), "{member}: {error}");
+            assert!(merged("{}", members(format!("{{{member}}}").as_bytes()).unwrap()).is_err(), "{member}");
+        }
+        let before = r#"{"models":[]}"#;
+        assert_eq!(merged(before, members(br#"{"models": null}"#).unwrap()).unwrap(), "{}");
+        assert!(merged(before, members(br#"{"note": "x"}"#).unwrap()).is_ok(), "it was made before");
     }
 
     #[test]

@@ -242,8 +242,8 @@ fn settings_for_clients_are_lines_of_a_shell() {
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["ANTHROPIC_API_KEY"], "YOUR-WEIR-KEY");
     let (code, out, _) = shell.weir(&["env", "codex", "--key", "weir-k"]);
-    let alias = r#"alias codex='codex -c model_provider="weir" -c model_providers.weir={name="Weir",base_url="http://127.0.0.1:8080/v1",env_key="WEIR_API_KEY",wire_api="responses"}'"#;
-    assert!(code == 0 && out.starts_with("export WEIR_API_KEY=weir-k\n") && out.contains(alias), "{out}");
+    let function = r#"codex() { command codex -c 'model_provider="weir"' -c 'model_providers.weir={name="Weir",base_url="http://127.0.0.1:8080/v1",env_key="WEIR_API_KEY",wire_api="responses"}' "$@"; }"#;
+    assert!(code == 0 && out.starts_with("export WEIR_API_KEY=weir-k\n") && out.contains(function), "{out}");
     assert_eq!(shell.weir(&["env", "openai", "--url", "gate.test"]).0, 2);
 }
 

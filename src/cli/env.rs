@@ -88,17 +88,17 @@ fn variables(client: Client, root: &str, key: &str) -> Vec<Variable> {
 /// The variable that Codex is told to read its key from.
 const CODEX_KEY: &str = "WEIR_API_KEY";
 
-/// Codex takes its providers from a file, or from options: an alias needs no file.
+/// Codex takes its providers from a file, or from options: a function of the shell needs no file. What stands in
+/// braces is one argument only in quotes, which an alias has none left for.
 fn codex(root: &str) -> String {
     let provider = format!(r#"{{name="Weir",base_url="{root}/v1",env_key="{CODEX_KEY}",wire_api="responses"}}"#);
-    let options = format!(r#"codex -c model_provider="weir" -c model_providers.weir={provider}"#);
+    let value = quoted(&format!("model_providers.weir={provider}"));
     format!(
-        "alias codex={}\n\
+        "codex() {{ command codex -c 'model_provider=\"weir\"' -c {value} \"$@\"; }}\n\
          # The same in ~/.codex/config.toml:\n\
          # model_provider = \"weir\"\n\
          # [model_providers]\n\
-         # weir = {provider}",
-        quoted(&options)
+         # weir = {provider}"
     )
 }
 
@@ -108,5 +108,32 @@ fn quoted(value: &str) -> String {
     match !value.is_empty() && value.chars().all(plain) {
         true => value.to_owned(),
         false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell, with a Codex that says what it is given.
+    #[test]
+    fn codex_gets_its_options_whole() {
+        let directory = std::env::temp_dir().join(format!("weir-codex-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let script = directory.join("codex");
+        std::fs::write(&script, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&script, mode).unwrap();
+        let lines = format!("PATH=\"$0:$PATH\"\n{}\ncodex exec 'two words'\n", codex("http://h:1"));
+        for shell in ["sh", "bash"] {
+            let output = std::process::Command::new(shell).arg("-c").arg(&lines).arg(&directory).output();
+            // Not everybody has both.
+            let Ok(output) = output else { continue };
+            let provider = r#"{name="Weir",base_url="http://h:1/v1",env_key="WEIR_API_KEY",wire_api="responses"}"#;
+            let expected =
+                format!("-c\nmodel_provider=\"weir\"\n-c\nmodel_providers.weir={provider}\nexec\ntwo words\n");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{shell}: {output:?}");
+        }
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -124,7 +124,7 @@ pub(super) fn welcome(urls: &[String], admin_url: &str, key: &Secret, generated:
     let key = if generated { key.expose() } else { "$WEIR_API_KEY" };
     let why = if generated { "  (made up for this run; set WEIR_API_KEY to keep one)" } else { "" };
     format!(
-        "\n  key       {key}{why}\n  try       curl {url}/v1/chat/completions -H 'authorization: Bearer {key}' \\\n              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'\n  OpenAI SDK      export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}\n  Anthropic SDK   export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}\n  Claude Code     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}\n  Gemini CLI, SDK export GOOGLE_GEMINI_BASE_URL={url} GEMINI_API_KEY={key}\n  Codex           eval \"$(weir env codex --url {url} --key {key})\"\n  dashboard {admin_url}/\n  metrics   curl {admin_url}/metrics\n"
+        "\n  key       {key}{why}\n  try       curl {url}/v1/chat/completions -H \"authorization: Bearer {key}\" \\\n              -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'\n  OpenAI SDK      export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}\n  Anthropic SDK   export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}\n  Claude Code     export ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key}\n  Gemini CLI, SDK export GOOGLE_GEMINI_BASE_URL={url} GEMINI_API_KEY={key}\n  Codex           eval \"$(weir env codex --url {url} --key {key})\"\n  dashboard {admin_url}/\n  metrics   curl {admin_url}/metrics\n"
     )
 }
 
@@ -136,4 +136,18 @@ pub(super) fn refused(report: &Report) -> ExitCode {
 pub(super) fn failed(error: &str) -> ExitCode {
     print::note(&format!("weir: {error}"));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In single quotes the variable's name would be sent.
+    #[test]
+    fn what_is_to_be_pasted_sends_the_key() {
+        let urls = ["http://h:1".to_owned()];
+        let shown = |generated| welcome(&urls, "http://h:2", &Secret::new("weir_k"), generated, "m");
+        assert!(shown(false).contains(r#"-H "authorization: Bearer $WEIR_API_KEY""#), "{}", shown(false));
+        assert!(shown(true).contains(r#"-H "authorization: Bearer weir_k""#), "{}", shown(true));
+    }
 }

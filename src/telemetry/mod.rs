@@ -35,6 +35,7 @@ mod store;
 mod tools;
 pub mod trace;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -48,7 +49,7 @@ pub use otlp::Exported;
 use prometheus::proto::MetricFamily;
 
 use crate::config::runtime::Runtime;
-use crate::config::telemetry::Fraction;
+use crate::config::telemetry::{AccessLog as Target, Fraction};
 use crate::limit::budget::{Balance, Crossed};
 use crate::record::trace::SpanId;
 use crate::record::{OK, Record, Step, Why};
@@ -86,8 +87,8 @@ impl Telemetry {
     /// Fails if the access log cannot be opened.
     pub fn new(runtime: &Runtime) -> Result<Self, String> {
         let metrics = Metrics::new().map_err(|e| format!("metrics: {e}"))?;
-        let access_log = AccessLog::start(&runtime.telemetry.access_log, metrics.access_log_dropped.clone())
-            .map_err(|e| format!("access log: {e}"))?;
+        let (target, dropped) = (&runtime.telemetry.access_log, metrics.access_log_dropped.clone());
+        let access_log = opened(target, || AccessLog::start(target, dropped))?;
         let (resolver, records) = (Resolver::new(runtime), AtomicU32::new(runtime.telemetry.records.0));
         let (running, throttled) = (Arc::default(), AtomicU64::new(0));
         let telemetry = Self { metrics, resolver, access_log, running, records, throttled };
@@ -99,7 +100,8 @@ impl Telemetry {
     pub fn bind(&self, runtime: &Runtime) -> Result<(), String> {
         self.resolver.bind(runtime);
         self.records.store(runtime.telemetry.records.0, Ordering::Relaxed);
-        self.access_log.switch(&runtime.telemetry.access_log).map_err(|e| format!("access log: {e}"))
+        let target = &runtime.telemetry.access_log;
+        opened(target, || self.access_log.switch(target))
     }
 
     /// The configuration in force.
@@ -356,6 +358,18 @@ impl Telemetry {
     pub fn flush(&self, timeout: Duration) -> bool {
         self.access_log.flush(timeout)
     }
+}
+
+/// Opens the access log. Its directory is made where there is none, as that of the state is; an error says which
+/// file it is about.
+fn opened<T>(target: &Target, open: impl FnOnce() -> io::Result<T>) -> Result<T, String> {
+    let path = match target {
+        Target::File(path, _) => Some(path),
+        Target::Off | Target::Stdout => None,
+    };
+    let made = path.and_then(|path| path.parent()).map_or(Ok(()), std::fs::create_dir_all);
+    let named = path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+    made.and_then(|()| open()).map_err(|error| format!("access log: {named}{error}"))
 }
 
 /// Whether an access record is written and sent, where only a part of those that tell of no failure is.

@@ -8,7 +8,7 @@ use super::names::Metric;
 use super::*;
 use crate::config::budget::{Budget, Per, Period, Unit};
 use crate::config::runtime::{Deployment, ModelEntry, Tenant};
-use crate::config::telemetry::{self as configured, AccessLog as Target};
+use crate::config::telemetry as configured;
 use crate::limit::Scope;
 use crate::limit::shared::Watch as _;
 use crate::provider::{Provider, simulator};
@@ -41,6 +41,20 @@ fn finish(telemetry: &Telemetry, record: &Record<'_>) {
 
 fn telemetry() -> Telemetry {
     Telemetry::new(&runtime(Target::Off)).unwrap()
+}
+
+#[test]
+fn the_directory_of_the_access_log_is_made_and_an_error_names_the_file() {
+    let root = std::env::temp_dir().join(format!("weir-log-{}", Uuid::now_v7()));
+    let target = |path: std::path::PathBuf| runtime(Target::File(path, None));
+    let telemetry = Telemetry::new(&target(root.join("state/logs/access.jsonl"))).unwrap();
+    assert!(root.join("state/logs/access.jsonl").is_file());
+    let below_a_file = root.join("state/logs/access.jsonl/more.jsonl");
+    let shown = below_a_file.display().to_string();
+    assert!(Telemetry::new(&target(below_a_file.clone())).unwrap_err().contains(&shown));
+    assert!(telemetry.bind(&target(below_a_file)).unwrap_err().contains(&shown));
+    drop(telemetry);
+    std::fs::remove_dir_all(root).unwrap();
 }
 
 fn usage() -> Usage {

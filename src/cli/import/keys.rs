@@ -197,6 +197,10 @@ impl Tenants {
         let is_open = shared(&mut fields, &mut map, &what, node, cx);
         let mut metadata = fields.take("metadata").map_or_else(|| Fields::of(node), Fields::of);
         model_limits(&mut metadata, &mut map, &what, cx);
+        if let Some(node) = metadata.take("guardrails").filter(|node| says_something(node)) {
+            let why = super::notes::reason("guardrails");
+            cx.notes.lost(cx.source, node.place, format!("{what}: guardrails"), why);
+        }
         let tenant = map.clone();
         if let Some(Yaml::Map(models)) = map.get_mut("model_limits") {
             models.maps_mut().for_each(|limits| reachable(limits, &tenant, &what, node, cx));

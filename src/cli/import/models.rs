@@ -114,15 +114,10 @@ impl Models {
             notes.changed(source, node.place, format!("model_list: {group}: rpm"), why);
         }
         let order = params.text("order").and_then(|t| t.parse().ok()).unwrap_or(0);
-        params.skip(&[
-            "drop_params",
-            "max_retries",
-            "num_retries",
-            "merge_reasoning_content_in_choices",
-            "stream_options",
-        ]);
-        // Of what is known of a model, nothing but its price is missed.
-        let unused = info.rest().filter(|entry| node_info.is_some() && litellm::is_pricelike(&entry.name));
+        params.skip(&["drop_params", "num_retries", "merge_reasoning_content_in_choices", "stream_options"]);
+        // Of what is known of a model, nothing but its price and whose it is is missed.
+        let is_missed = |name: &str| name == "team_id" || litellm::is_pricelike(name);
+        let unused = info.rest().filter(|entry| node_info.is_some() && is_missed(&entry.name));
         for entry in params.rest().chain(unused) {
             let what = format!("model_list: {group}: {}", entry.name);
             notes.lost(source, entry.place, what, reason(&entry.name));

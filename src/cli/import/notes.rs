@@ -65,6 +65,8 @@ pub(super) fn reason(name: &str) -> &'static str {
         "retry_policy" | "model_group_retry_policy" => {
             "what is tried again follows from the cause of a failure; there is one number, `retries`"
         }
+        "max_retries" => "how often is tried again is `retries` of `defaults` and of routes",
+        "team_id" => "a model of one team: here every tenant that has no list of `models` may use it",
         "content_policy_fallbacks" => "a refusal by content goes to no other model",
         "mock_response" => "use a provider of kind `simulator`",
         "pass_through_endpoints" => "other paths are passed by their own rules",

@@ -189,6 +189,22 @@ model_list:
     assert_eq!(told(&imported).matches("output_cost_per_video_per_second").count(), 1, "{}", told(&imported));
 }
 
+/// What narrowed or guarded something is never dropped in silence.
+#[test]
+fn what_holds_no_more_is_listed() {
+    let config = "model_list:\n- {model_name: m, litellm_params: {model: openai/m, api_key: k, max_retries: 5}, model_info: {id: x, team_id: t}}\n";
+    let teams = r#"[{"team_id": "t", "team_alias": "T", "models": [], "metadata": {"guardrails": ["pii"]}}]"#;
+    let key = format!("[{{\"token\": \"{TOKEN}\", \"team_id\": \"t\", \"models\": []}}]");
+    let imported = imported(&[("c", config), ("teams", teams), ("keys", &key)]);
+    is_good(&imported.configuration);
+    assert!(!imported.configuration.contains("[]"), "{}", imported.configuration);
+    let told = told(&imported);
+    for lost in ["model_list: m: max_retries: ", "model_list: m: team_id: a model of one team", "team T: guardrails: "]
+    {
+        assert_eq!(told.split_once("\nlost\n").unwrap().1.matches(lost).count(), 1, "{lost}: {told}");
+    }
+}
+
 /// There are credentials in it.
 #[test]
 fn the_new_file_is_its_owners_to_read() {

@@ -228,6 +228,21 @@ fn keys_are_kept_in_the_database_beside_a_configuration() {
 }
 
 #[test]
+fn a_directory_without_a_database_has_no_keys_and_one_that_is_made_is_told_of() {
+    let shell = Shell::new();
+    for args in [&["list"][..], &["rotate", "ci"], &["revoke", "ci"]] {
+        let (code, out, said) = shell.weir(&[&["keys"], args, &["--state", "nope"]].concat());
+        assert!(code == 1 && out.is_empty() && said.contains("there is no database at"), "{args:?}: {code} {said}");
+    }
+    assert!(!shell.directory.join("nope").exists(), "to look makes nothing");
+    let create = |id| shell.weir(&["keys", "create", "--id", id, "--state", "new"]);
+    let (code, _, said) = create("a");
+    assert!(code == 0 && said.contains("there is no database at") && said.contains("it is made now"), "{code} {said}");
+    let (code, _, said) = create("b");
+    assert!(code == 0 && !said.contains("it is made now"), "{code} {said}");
+}
+
+#[test]
 fn settings_for_clients_are_lines_of_a_shell() {
     let shell = Shell::new();
     let (code, out, _) = shell.weir(&["env", "openai", "--url", "https://gate.test/v1/", "--key", "it's"]);

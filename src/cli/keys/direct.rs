@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::{Done, Failed, Wish};
+use crate::cli::print;
 use crate::config::env::{Env as _, System};
 use crate::config::load;
 use crate::config::runtime::{Runtime, State};
@@ -31,6 +32,7 @@ impl Direct {
 
     pub(super) fn ask(&self, wish: Wish<'_>) -> Done {
         let refused = |why: String| Failed::Refused(why);
+        self.there(wish)?;
         if let Wish::List(tenant) = wish {
             return self.list(tenant);
         }
@@ -53,6 +55,21 @@ impl Direct {
         };
         let (key, secret) = done.map_err(|failure| refused(failure.to_string()))?;
         Ok(self.shown(key, secret.as_ref()))
+    }
+
+    /// A directory may be mistyped: nothing is looked for where no database is, and one that is made is told of.
+    fn there(&self, wish: Wish<'_>) -> Result<(), Failed> {
+        if self.runtime.is_some() {
+            return Ok(());
+        }
+        match (Database::open_to_read(&self.state), wish) {
+            (Err(error), Wish::Create(_)) if error.fault() == Fault::Missing => {
+                print::note(&format!("weir: {error}: it is made now"));
+                Ok(())
+            }
+            (Err(error), _) if error.fault() == Fault::Missing => Err(Failed::Refused(error.to_string())),
+            (Ok(_) | Err(_), _) => Ok(()),
+        }
     }
 
     /// A key of a tenant that there is, with an id of its own.

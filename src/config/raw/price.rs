@@ -24,6 +24,11 @@ impl Read for PriceList {
             Err(error) => Err(error.without_snippet().to_string().split(" at line ").next().unwrap_or_default().into()),
         };
         match prices {
+            // It would take the built-in price away, and leave none.
+            Ok(prices) if prices.is_empty() => {
+                cx.say(node.place, "no price").label("expected at least one; leave it out for the built-in price");
+                None
+            }
             Ok(prices) => Some(Self(prices)),
             Err(message) => {
                 cx.say(node.place, "invalid price").label(message);
@@ -67,4 +72,22 @@ fn render(node: &Node, cx: &mut Context<'_>, out: &mut String) -> Option<()> {
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::env::Table;
+    use crate::config::load::from_text;
+
+    #[test]
+    fn a_list_of_no_prices_is_an_error() {
+        let load = |price: &str| {
+            let text = format!(
+                "providers: {{openai: {{api_key: k, models: {{gpt-5-mini: {{price: {price}}}}}}}}}\ntenants: {{t: {{keys: [{{id: k, secret: kkkk}}]}}}}\n"
+            );
+            from_text(&text, "x", &Table::default()).map(drop).map_err(|report| report.to_string())
+        };
+        assert!(load("[]").unwrap_err().contains("leave it out for the built-in price"));
+        assert_eq!((load("{input: 1, output: 2}"), load("~")), (Ok(()), Ok(())));
+    }
 }

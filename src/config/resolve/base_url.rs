@@ -10,11 +10,17 @@ pub(super) fn filled(own: &str, vars: &[(&'static str, String)]) -> Option<Strin
     (!filled.contains('{')).then_some(filled)
 }
 
+/// Ends of an address that a client was told to post to: they are put behind a base URL.
+const APIS: [&str; 3] = ["/chat/completions", "/v1/messages", "/v1/responses"];
+
 /// Takes a base URL apart and brings its path into the form that the provider's paths go below.
 /// The error says what was expected.
 pub(super) fn parse(text: &str, provider: &Provider) -> Result<BaseUrl, String> {
     let mut url = split(text)?;
     let path = url.path.trim_end_matches('/');
+    if let Some(api) = APIS.iter().find(|api| path.ends_with(*api)) {
+        return Err(format!("a URL without the path of an API: leave `{api}` out"));
+    }
     let stands_for_v1 = provider.base_url.is_none_or(|own| own.trim_end_matches('/').ends_with("/v1"));
     url.path = match provider.dialect() {
         Dialect::OpenAiChat | Dialect::Responses if path.is_empty() && stands_for_v1 => "/v1".to_owned(),
@@ -168,6 +174,9 @@ mod tests {
             "http://h:1:2",
             "http://\u{fc}.test",
             "https://h/\n",
+            "http://h/v1/chat/completions",
+            "http://h/v1/messages/",
+            "http://h/v1/responses",
         ] {
             assert!(parse(text, &own).is_err(), "{text}");
         }

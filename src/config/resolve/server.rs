@@ -50,6 +50,12 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a == b && a.port() != 0
 }
 
+/// Whether both cannot be listened on: an address that stands for all of its family takes the port from each.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let is_everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
+    clash(a, b) || (is_everywhere && a.is_ipv4() == b.is_ipv4() && a.port() == b.port() && a.port() != 0)
+}
+
 fn one_listen(entry: &At<raw::Listen>, cx: &mut Context<'_>) -> Option<Listen> {
     match &entry.value {
         Either::Plain(address) => Some(Listen { address: address.0, tls: None }),
@@ -133,7 +139,7 @@ fn store_url(url: &str) -> Result<(), &'static str> {
 
 pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
     let listen = raw.listen.0;
-    if server.listen.iter().any(|l| clash(l.address, listen)) {
+    if server.listen.iter().any(|l| overlap(l.address, listen)) {
         cx.say(raw.listen.place, "the admin address is also a public one")
             .label("expected an address of its own")
             .help("metrics and the admin API never share a port with clients");
@@ -184,7 +190,18 @@ fn ledger(raw: &raw::Ledger, threads: usize, cx: &mut Context<'_>) -> LedgerRule
 
 #[cfg(test)]
 mod tests {
-    use super::store_url;
+    use super::{overlap, store_url};
+
+    #[test]
+    fn an_address_that_stands_for_all_takes_the_port_from_each() {
+        let both = |a: &str, b: &str| overlap(a.parse().unwrap(), b.parse().unwrap());
+        for (a, b) in [("0.0.0.0:80", "127.0.0.1:80"), ("127.0.0.1:80", "0.0.0.0:80"), ("[::]:80", "[::1]:80")] {
+            assert!(both(a, b), "{a} {b}");
+        }
+        for (a, b) in [("0.0.0.0:80", "127.0.0.1:81"), ("0.0.0.0:0", "127.0.0.1:0"), ("10.0.0.1:80", "127.0.0.1:80")] {
+            assert!(!both(a, b), "{a} {b}");
+        }
+    }
 
     #[test]
     fn a_store_that_could_not_be_asked_is_none() {

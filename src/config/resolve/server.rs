@@ -144,7 +144,8 @@ pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, 
             .label("expected an address of its own")
             .help("metrics and the admin API never share a port with clients");
     }
-    let has_tokens = raw.token.is_some() || !raw.tokens.is_empty();
+    // One that could not be read has been reported, and is no missing one.
+    let has_tokens = raw.written.contains(&"token") || !raw.tokens.is_empty();
     if !has_tokens && !listen.ip().is_loopback() {
         cx.say(raw.listen.place, "the admin API is reachable from other machines and has no token")
             .label("expected a loopback address, or a token")
@@ -191,6 +192,17 @@ fn ledger(raw: &raw::Ledger, threads: usize, cx: &mut Context<'_>) -> LedgerRule
 #[cfg(test)]
 mod tests {
     use super::{overlap, store_url};
+    use crate::config::env::Table;
+    use crate::config::load::from_text;
+
+    #[test]
+    fn a_token_that_cannot_be_read_is_not_missing_too() {
+        let text = "admin: {listen: '0.0.0.0:8081', token: '${NOT_SET}'}\nproviders: {simulator: {base_url: 'http://h'}}\n\
+                    tenants: {t: {keys: [{id: k, secret: kkkk}]}}\n";
+        let report = from_text(text, "x", &Table::default()).unwrap_err();
+        assert_eq!(report.len(), 1, "{report}");
+        assert!(report.to_string().contains("`NOT_SET` is not set"), "{report}");
+    }
 
     #[test]
     fn an_address_that_stands_for_all_takes_the_port_from_each() {

@@ -117,6 +117,9 @@ pub(super) fn create(asked: &Asked<'_>) -> Answer {
     {
         return Answer::error(StatusCode::CONFLICT, "key_exists", "the configuration has a key of this id");
     }
+    if let Err(why) = made::reaching(&members, &tenant, &runtime) {
+        return invalid(&why);
+    }
     members.insert("tenant".to_owned(), quoted(&tenant));
     match asked.backend.create_key(&asked.asker.name, members) {
         Ok(made) => with_secret(StatusCode::CREATED, asked, made),
@@ -128,6 +131,13 @@ pub(super) fn create(asked: &Asked<'_>) -> Answer {
 pub(super) fn change(asked: &Asked<'_>) -> Answer {
     if let Err(refused) = own(asked) {
         return refused;
+    }
+    let stored_keys = asked.backend.stored_keys();
+    let tenant = stored_keys.iter().find(|held| held.row.id == asked.name).map(|held| held.row.tenant.as_str());
+    if let Some(tenant) = tenant
+        && let Err(why) = made::reaching(&members_of(asked.body), tenant, &asked.backend.runtime())
+    {
+        return invalid(&why);
     }
     match asked.backend.change_key(&asked.asker.name, asked.name, asked.body) {
         Ok(key) => stored(StatusCode::OK, asked, key, None),

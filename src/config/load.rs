@@ -62,6 +62,17 @@ pub fn stored_key(text: &str) -> Result<Key, Report> {
     }
 }
 
+/// Whether the `models` of such a key lead anywhere, and are some that its tenant may use.
+pub fn stored_models(text: &str, tenant: &str, runtime: &Runtime) -> Result<(), Report> {
+    let mut cx = Context::new(&Nothing);
+    let mut report = Report::default();
+    if let Some(raw) = yaml::parse(text, &mut cx).and_then(|node| StoredKey::read(&node, &mut cx)) {
+        resolve::stored_models(&raw, tenant, runtime, &mut cx);
+    }
+    cx.finish("the key", text, &mut report);
+    if report.is_empty() { Ok(()) } else { Err(report) }
+}
+
 fn read(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let root = yaml::parse(text, cx);
     match root.as_ref().map(|node| &node.kind) {

@@ -79,6 +79,7 @@ impl Direct {
         if !runtime.tenants.iter().any(|known| known.id == tenant) {
             return Err(Failed::Usage(format!("the configuration has no tenant `{tenant}`")));
         }
+        made::reaching(&asked, &tenant, runtime).map_err(|why| Failed::Refused(why.trim_end().to_owned()))?;
         let id = made::text(&mut asked, "id").map_err(Failed::Usage)?;
         match id.filter(|id| runtime.keys.values().any(|key| key.id == *id)) {
             Some(id) => Err(Failed::Usage(format!("the configuration has a key `{id}` already"))),

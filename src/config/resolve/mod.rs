@@ -78,3 +78,8 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
 pub(super) fn stored_key(raw: &StoredKey, cx: &mut Context<'_>) -> Key {
     tenant::stored_key(raw, cx)
 }
+
+/// Its `models`, held against what there is.
+pub(super) fn stored_models(raw: &StoredKey, tenant: &str, runtime: &Runtime, cx: &mut Context<'_>) {
+    tenant::stored_models(raw, tenant, runtime, cx);
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::raw::Config;
 use crate::config::read::{At, Context, nearest};
-use crate::config::runtime::{Deployment, ModelPattern};
+use crate::config::runtime::{Deployment, ModelPattern, Runtime};
 use crate::usage::price::PriceTable;
 
 #[derive(Debug)]
@@ -38,6 +38,15 @@ impl<'r> Reach<'r> {
         }
         let lost = raw.providers_lost() || raw.routes_lost();
         Self { names, open, lost, deployments, prices, known: HashMap::new() }
+    }
+
+    /// Of a configuration that is in force.
+    pub(super) fn of(runtime: &'r Runtime) -> Self {
+        let deployments = runtime.deployments.as_slice();
+        let listed = deployments.iter().flat_map(|d| d.models.keys().map(|model| format!("{}/{model}", d.name)));
+        let names = runtime.routes.keys().cloned().chain(listed).collect();
+        let open = deployments.iter().filter(|d| !d.models_only).map(|d| format!("{}/", d.name)).collect();
+        Self { names, open, lost: false, deployments, prices: &runtime.prices, known: HashMap::new() }
     }
 
     /// Whether any name matches.

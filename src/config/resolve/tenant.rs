@@ -14,7 +14,7 @@ use crate::config::budget::Budget;
 use crate::config::guards::Guarding;
 use crate::config::raw::{self, Config};
 use crate::config::read::{At, Context, Name, nearest};
-use crate::config::runtime::{Key, Limits, ModelPattern, Share, Tenant};
+use crate::config::runtime::{Key, Limits, ModelPattern, Runtime, Share, Tenant};
 
 use crate::config::yaml::Place;
 
@@ -258,7 +258,7 @@ fn written(raw: &raw::Key) -> Written<'_> {
     Written { token: raw.secret.as_ref(), sha256: raw.sha256.as_ref(), written: &raw.written, place: raw.place }
 }
 
-/// What a key that is made at run time may do. Patterns need not lead anywhere: models come and go.
+/// What a key that is made at run time may do. Patterns need not lead anywhere any more: models come and go.
 pub(super) fn stored_key(raw: &raw::StoredKey, cx: &mut Context<'_>) -> Key {
     let own = Found::read(&raw.limits, &raw.budgets, cx);
     Key {
@@ -270,6 +270,15 @@ pub(super) fn stored_key(raw: &raw::StoredKey, cx: &mut Context<'_>) -> Key {
         allowed_addresses: raw.allowed_addresses.iter().map(|network| network.value.0).collect(),
         compression: compression::rules(raw.compression.as_ref(), cx),
         ..Key::default()
+    }
+}
+
+/// When such a key is made, its patterns are those of a key of the file.
+pub(super) fn stored_models(raw: &raw::StoredKey, tenant: &str, runtime: &Runtime, cx: &mut Context<'_>) {
+    let models = Reach::of(runtime).patterns(&raw.models, cx);
+    let Some(tenant) = runtime.tenants.iter().find(|known| known.id == tenant) else { return };
+    for (pattern, text) in models.iter().zip(raw.models.iter()) {
+        narrower(pattern, text, tenant, cx);
     }
 }
 

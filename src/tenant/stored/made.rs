@@ -13,6 +13,7 @@ use super::{PreviousSecret, StoredKey};
 use crate::config::access::JWT;
 use crate::config::load;
 use crate::config::read::{ALLOW_ALL, Name, Period, Scalar as _};
+use crate::config::runtime::Runtime;
 use crate::limit::clock::whole_ms;
 use crate::secret::{Secret, minted};
 use crate::tenant::audit::Change;
@@ -165,14 +166,48 @@ pub fn change(action: &'static str, who: &str, key: &StoredKey, now_ms: u64) -> 
     }
 }
 
-/// What would be stored as it stands and means something else to who wrote it: an empty list allows everything.
-/// Keys that were made when it was no mistake stay what they are.
+/// What would be stored as it stands, and means something else to who wrote it: an empty list allows everything, and
+/// to who reads it back `"false"` is true. Keys that were made when it was no mistake stay what they are.
 fn plain(name: &str, value: &RawValue) -> Result<(), String> {
-    let is_list = matches!(name, "models" | "allowed_addresses");
-    if is_list && serde_json::from_str::<Vec<&RawValue>>(value.get()).is_ok_and(|items| items.is_empty()) {
-        return Err(format!("`{name}`: an empty list: {ALLOW_ALL}"));
+    let members = || serde_json::from_str::<Members>(value.get()).unwrap_or_default();
+    match name {
+        "models" | "allowed_addresses" => {
+            let items = serde_json::from_str::<Vec<&RawValue>>(value.get());
+            match items.is_ok_and(|items| items.is_empty()) {
+                true => Err(format!("`{name}`: an empty list: {ALLOW_ALL}")),
+                false => Ok(()),
+            }
+        }
+        "limits" => members().iter().try_for_each(|(name, value)| typed(name, value)),
+        "budgets" => {
+            let budgets = serde_json::from_str::<Vec<Members>>(value.get()).unwrap_or_default();
+            budgets.iter().flatten().try_for_each(|(name, value)| typed(name, value))
+        }
+        _ => typed(name, value),
     }
-    Ok(())
+}
+
+/// The file knows no types; JSON does.
+fn typed(name: &str, value: &RawValue) -> Result<(), String> {
+    let expected = match name {
+        "active" | "soft" | "stop" => "`true` or `false`",
+        "concurrency" | "tokens" | "reset" => "a whole number",
+        name if name.contains("_per_") => "a whole number",
+        _ => return Ok(()),
+    };
+    match value.get().starts_with('"') {
+        true => Err(format!("`{name}`: expected {expected}, not a text")),
+        false => Ok(()),
+    }
+}
+
+/// A pattern that matches no model, or what the tenant may not use, is a mistake as it is in the file.
+pub fn reaching(asked: &Members, tenant: &str, runtime: &Runtime) -> Result<(), String> {
+    let Some(models) = asked.get("models").filter(|models| models.get() != "null") else { return Ok(()) };
+    let mut text = Vec::new();
+    Obj::new(&mut text).raw("models", models.get());
+    let text = String::from_utf8(text).map_err(|error| error.to_string())?;
+    load::stored_models(&text, tenant, runtime).map_err(|report| report.to_string())
 }
 
 /// One text, and one that can be read.
@@ -192,6 +227,7 @@ fn settings(all: &Members) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::env::Table;
 
     fn made(body: &str) -> Result<StoredKey, String> {
         key(members(body.as_bytes())?, &New::mint()?, 1_000)
@@ -253,6 +289,40 @@ mod tests {
         let before = r#"{"models":[]}"#;
         assert_eq!(merged(before, members(br#"{"models": null}"#).unwrap()).unwrap(), "{}");
         assert!(merged(before, members(br#"{"note": "x"}"#).unwrap()).is_ok(), "it was made before");
+    }
+
+    #[test]
+    fn a_text_is_no_number_and_no_truth() {
+        for (member, said) in [
+            (r#""active": "false""#, "`active`: expected `true` or `false`"),
+            (r#""limits": {"requests_per_minute": "600"}"#, "`requests_per_minute`: expected a whole number"),
+            (r#""limits": {"concurrency": "2"}"#, "`concurrency`: expected a whole number"),
+            (r#""budgets": [{"tokens": "9", "per": "day"}]"#, "`tokens`: expected a whole number"),
+            (r#""budgets": [{"usd": 9, "per": "day", "soft": "true"}]"#, "`soft`: expected `true` or `false`"),
+        ] {
+            let error = made(&format!(r#"{{"tenant": "acme", {member}}}"#)).unwrap_err();
+            assert!(error.contains(said), "{member}: {error}");
+            assert!(merged("{}", members(format!("{{{member}}}").as_bytes()).unwrap()).is_err(), "{member}");
+        }
+        assert!(made(r#"{"tenant": "acme", "budgets": [{"usd": "0.15", "per": "day"}]}"#).is_ok(), "exact");
+    }
+
+    #[test]
+    fn models_of_a_key_are_some_that_it_can_reach() {
+        let text = "providers: {simulator: {base_url: 'http://h'}, openai: {api_key: k}}\n\
+                    routes: {fast: {targets: [{model: simulator/a}]}}\n\
+                    tenants: {acme: {keys: [{id: k, secret: kkkk}]}, few: {models: [fast], keys: [{id: l, secret: llll}]}}\n";
+        let runtime = load::from_text(text, "x", &Table::default()).unwrap();
+        let reached = |tenant: &str, models: &str| {
+            reaching(&members(format!("{{\"models\": {models}}}").as_bytes()).unwrap(), tenant, &runtime)
+        };
+        for good in ["null", r#"["fast"]"#, r#"["simulator/*", "openai/any"]"#, r#"["*"]"#] {
+            assert_eq!(reached("acme", good), Ok(()), "{good}");
+        }
+        assert!(reached("acme", r#"["nope/*"]"#).unwrap_err().contains("`nope/*` matches no model"));
+        assert!(reached("few", r#"["simulator/a"]"#).unwrap_err().contains("the tenant may not use `simulator/a`"));
+        assert_eq!(reached("few", r#"["fast"]"#), Ok(()));
+        assert_eq!(reaching(&Members::new(), "acme", &runtime), Ok(()));
     }
 
     #[test]

@@ -45,8 +45,14 @@ impl Which {
         self.config.as_deref().map(|path: &Path| load::from_file(path, &System))
     }
 
+    /// Where the configuration has it listen, whatever else is wrong in it.
+    pub(super) fn listen(&self, runtime: Option<&Runtime>) -> Option<SocketAddr> {
+        let of_file = || load::whereabouts(self.config.as_deref()?, &System).admin;
+        runtime.map(|runtime| runtime.admin.listen).or_else(of_file)
+    }
+
     pub(super) fn instance(&self, runtime: Option<&Runtime>) -> Instance {
-        let of_file = runtime.map(|runtime| format!("http://{}", reachable(runtime.admin.listen)));
+        let of_file = self.listen(runtime).map(|listen| format!("http://{}", reachable(listen)));
         let url = self.url.clone().or(of_file).unwrap_or_else(|| USUAL.to_owned());
         let token = token_of(self.token.as_ref());
         Instance { url: url.trim_end_matches('/').to_owned(), token, calls: Calls::new() }
@@ -62,6 +68,15 @@ pub(super) fn token(text: &str) -> Result<Secret, Infallible> {
 pub(super) fn token_of(option: Option<&Secret>) -> Option<Secret> {
     let of_environment = || System.var("WEIR_ADMIN_TOKEN").map(Secret::new);
     option.cloned().or_else(of_environment).filter(|token| !token.expose().is_empty())
+}
+
+/// Why the operator's side of a gateway was not reached: calls are made as to a provider, which this is none.
+pub(super) fn unreached(why: &str) -> String {
+    match why {
+        why if !why.contains("the provider could not be reached") => why.to_owned(),
+        why if why.contains("ConnectRefused") => "the gateway's admin address refuses the connection".to_owned(),
+        _ => "the gateway's admin address cannot be reached".to_owned(),
+    }
 }
 
 /// Where one connects to what listens everywhere.
@@ -89,7 +104,7 @@ impl Instance {
             Some(token) => call.with_header("authorization", format!("Bearer {}", token.expose())),
             None => call,
         };
-        self.ask(call).await
+        self.ask(call).await.map_err(|why| unreached(&why))
     }
 
     /// A GET of any address, without the token.
@@ -117,6 +132,24 @@ mod tests {
             [to("0.0.0.0:1"), to("[::]:2"), to("10.0.0.1:3")],
             ["127.0.0.1:1", "[::1]:2", "10.0.0.1:3"].map(str::to_owned)
         );
+    }
+
+    #[test]
+    fn a_broken_file_still_says_where_it_is() {
+        let file = std::env::temp_dir().join(format!("weir-where-{}.yaml", std::process::id()));
+        std::fs::write(&file, "admin: {listen: '0.0.0.0:4', token: '${WEIR_TEST_NOT_SET}'}\nodd: 1\n").unwrap();
+        let which = Which { config: Some(file.clone()), ..Which::default() };
+        assert!(which.runtime().unwrap().is_err());
+        assert_eq!(which.instance(None).url, "http://127.0.0.1:4");
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_where_nobody_is_refuses_in_plain_words() {
+        // Port 1 is nobody's.
+        let url = "http://127.0.0.1:1".to_owned();
+        let why = Instance { url, token: None, calls: Calls::new() }.get("/livez").await.unwrap_err();
+        assert_eq!(why, "the gateway's admin address refuses the connection");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which database a command looks into.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::print;
 use crate::config::env::System;
@@ -59,9 +59,7 @@ impl Stored {
         }
         let usual = || super::check::USUAL.iter().map(PathBuf::from).find(|path| path.exists());
         match self.config.clone().or_else(usual) {
-            Some(file) => load::from_file(&file, &System)
-                .map(|runtime| runtime.state)
-                .map_err(|report| Wrong::Usage(format!("{} is not right:\n{report}", file.display()))),
+            Some(file) => state_of(&file),
             None => Ok(State { dir: USUAL.into(), ..State::default() }),
         }
     }
@@ -83,6 +81,19 @@ impl Stored {
     }
 }
 
+/// Of a file in which something else may be wrong: who reads the database need not have the providers' keys.
+fn state_of(file: &Path) -> Result<State, Wrong> {
+    let report = match load::from_file(file, &System) {
+        Ok(runtime) => return Ok(runtime.state),
+        Err(report) => report,
+    };
+    let state = load::whereabouts(file, &System).state;
+    let state = state.ok_or_else(|| Wrong::Usage(format!("{} is not right:\n{report}", file.display())))?;
+    let first = report.problems.first().map_or_else(String::new, |problem| problem.message.clone());
+    print::note(&format!("weir: {} is not right ({first}): its `state` is taken all the same", file.display()));
+    Ok(state)
+}
+
 /// A moment of an option.
 pub(super) fn moment(option: &str, text: Option<&str>) -> Result<Option<i64>, Wrong> {
     let expected = || {
@@ -90,4 +101,19 @@ pub(super) fn moment(option: &str, text: Option<&str>) -> Result<Option<i64>, Wr
         Wrong::Usage(format!("--{option}: {text}"))
     };
     text.map(|text| moment_ms(text, unix_ms()).ok_or_else(expected)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_still_says_where_the_state_is() {
+        let file = std::env::temp_dir().join(format!("weir-state-{}.yaml", std::process::id()));
+        std::fs::write(&file, "state: {dir: /d, secret: '${WEIR_TEST_NOT_SET}'}\nodd: 1\n").unwrap();
+        assert_eq!(state_of(&file).unwrap().dir, PathBuf::from("/d"));
+        std::fs::write(&file, "state: {dir: [1]}\n").unwrap();
+        assert!(matches!(state_of(&file), Err(Wrong::Usage(_))));
+        std::fs::remove_file(file).unwrap();
+    }
 }

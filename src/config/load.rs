@@ -11,8 +11,8 @@ use super::raw::{Config, StoredKey};
 use super::read::{Context, Read as _};
 use super::report::Report;
 use super::resolve::{self, resolve};
-use super::runtime::{Key, Runtime};
-use super::yaml::{self, Kind, Place};
+use super::runtime::{Key, Runtime, State};
+use super::yaml::{self, Kind, Node, Place};
 use crate::provider::{PROVIDERS, Provider};
 use crate::secret::{Secret, minted};
 
@@ -45,6 +45,39 @@ pub fn from_text(text: &str, file: &str, env: &dyn Env) -> Result<Runtime, Repor
         None if !failed && report.is_empty() => Err(Report::plain(file, "the configuration cannot be read", None)),
         _ => Err(report),
     }
+}
+
+/// Where a gateway listens for its operator and keeps its state, of a file in which something else may be wrong:
+/// who looks for what is broken need not have every variable. `None` for what cannot be read.
+#[derive(Debug, Default)]
+pub struct Whereabouts {
+    pub admin: Option<SocketAddr>,
+    pub state: Option<State>,
+}
+
+/// Reads no more of a file than that.
+pub fn whereabouts(path: &Path, env: &dyn Env) -> Whereabouts {
+    let text = env.read(path).unwrap_or_default();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    match yaml::parse(text, &mut Context::new(env)) {
+        Some(root) if matches!(root.kind, Kind::Map(_)) => Whereabouts {
+            admin: resolve::admin_address(&part(&root, "admin", &["listen"]), env),
+            state: resolve::where_state_is(&part(&root, "state", &["dir", "database"]), env),
+        },
+        Some(_) | None => Whereabouts::default(),
+    }
+}
+
+/// Some settings of a section, as if nothing else were written.
+fn part(root: &Node, section: &str, members: &[&str]) -> Node {
+    let find = |node: &Node| match &node.kind {
+        Kind::Map(entries) => entries.clone(),
+        Kind::Null | Kind::Scalar(_) | Kind::List(_) => Vec::new(),
+    };
+    let section = find(root).into_iter().find(|entry| entry.name == section).map(|entry| entry.value);
+    let mut entries = section.as_ref().map(find).unwrap_or_default();
+    entries.retain(|entry| members.contains(&entry.name.as_str()));
+    Node { place: root.place, kind: Kind::Map(entries) }
 }
 
 /// What a key that is made at run time may do, from a JSON object with the members of a key in the file.
@@ -214,4 +247,27 @@ fn unfiled(providers: &str, tenant: &str, listen: &str, admin: &str, env: &dyn E
 /// The `sha256` of a key, as a configuration holds it.
 pub fn hash_of(key: &str) -> String {
     hex::encode(Sha256::digest(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::env::Table;
+    use super::*;
+
+    #[test]
+    fn where_a_gateway_is_can_be_read_of_a_file_with_something_else_wrong() {
+        let of = |text: &str| {
+            let found = whereabouts(Path::new("w"), &Table::of(&[("PORT", "9")]).with_file("w", text));
+            (found.admin.map(|at| at.to_string()), found.state.map(|state| state.dir.display().to_string()))
+        };
+        let some = |admin: &str, dir: &str| (Some(admin.to_owned()), Some(dir.to_owned()));
+        let wrong = "admin: {listen: '127.0.0.1:${PORT}', token: '${NOT_SET}', odd: 1}\n\
+                     state: {dir: /d, secret: '${NOT_SET}'}\nproviders: {openai: {api_key: '${NOT_SET}'}}\n";
+        assert!(from_text(wrong, "w", &Table::of(&[("PORT", "9")])).is_err());
+        assert_eq!(of(wrong), some("127.0.0.1:9", "/d"));
+        assert_eq!(of("unknown: 1\n"), some("127.0.0.1:8081", "./data"));
+        let unread = of("admin: {listen: '${NOT_SET}'}\nstate: {dir: /d, database: '${NOT_SET}'}\n");
+        assert_eq!(unread, (None, None));
+        assert_eq!((of(""), of("- a\n"), of("a: [\n")), ((None, None), (None, None), (None, None)));
+    }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Done, Failed, Wish};
+use crate::cli::instance::unreached;
 use crate::provider::sign::call::{Call, Caller as _, encoded};
 use crate::proxy::credentials::Calls;
 use crate::secret::Secret;
@@ -87,7 +88,7 @@ impl Remote {
         let runtime = runtime.map_err(|error| Failed::Refused(error.to_string()))?;
         let answered = runtime.block_on(async { tokio::time::timeout(WITHIN, Calls::new().call(call)).await });
         let reply = answered.map_err(|_| refused("no answer".to_owned()))?;
-        let reply = reply.map_err(|error| refused(error.detail().unwrap_or("no answer").to_owned()))?;
+        let reply = reply.map_err(|error| refused(unreached(error.detail().unwrap_or("no answer"))))?;
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         match reply.status {
             200..=299 => Ok(text),

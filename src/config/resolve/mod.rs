@@ -26,13 +26,16 @@ mod telemetry;
 mod tenant;
 mod tools;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::raw::{Config, StoredKey};
-use super::read::Context;
+use super::env::Env;
+use super::raw::{self, Config, StoredKey};
+use super::read::{Context, Read as _};
 use super::report::Report;
-use super::runtime::{Key, Runtime};
+use super::runtime::{Key, Runtime, State};
+use super::yaml::Node;
 
 /// Builds the runtime. `None`, or problems in `cx` or `report`: the configuration is refused.
 /// Problems of files that the configuration names go to `report`, its own to `cx`.
@@ -72,6 +75,21 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
         alerts: Arc::new(alerts::alerts(raw, cx)),
         tools: tools::tools(raw, cx),
     })
+}
+
+/// The operator's address, where it can be read.
+pub(super) fn admin_address(node: &Node, env: &dyn Env) -> Option<SocketAddr> {
+    let mut cx = Context::new(env);
+    let admin = raw::Admin::read(node, &mut cx)?;
+    (!cx.failed()).then_some(admin.listen.0)
+}
+
+/// Where the state is, where that can be read.
+pub(super) fn where_state_is(node: &Node, env: &dyn Env) -> Option<State> {
+    let mut cx = Context::new(env);
+    let raw = raw::State::read(node, &mut cx)?;
+    let state = server::state(&raw, 1, &mut cx);
+    (!cx.failed()).then_some(state)
 }
 
 /// What a key that is made at run time may do. Whose it is, and what it is called, others know.

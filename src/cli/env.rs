@@ -120,11 +120,9 @@ mod tests {
     fn codex_gets_its_options_whole() {
         let directory = std::env::temp_dir().join(format!("weir-codex-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let script = directory.join("codex");
-        std::fs::write(&script, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(&script, mode).unwrap();
-        let lines = format!("PATH=\"$0:$PATH\"\n{}\ncodex exec 'two words'\n", codex("http://h:1"));
+        // The shell writes it: what this process has open for writing may not be run.
+        let script = r##"printf '#!/bin/sh\nprintf "%%s\\n" "$@"\n' >"$0/codex"; chmod +x "$0/codex""##;
+        let lines = format!("{script}\nPATH=\"$0:$PATH\"\n{}\ncodex exec 'two words'\n", codex("http://h:1"));
         for shell in ["sh", "bash"] {
             let output = std::process::Command::new(shell).arg("-c").arg(&lines).arg(&directory).output();
             // Not everybody has both.

@@ -90,8 +90,10 @@ fn into<T>(path: &Path, write: impl FnOnce(Box<dyn Write + Send>) -> Result<T, W
     let mode = match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() => there.permissions().mode() & 0o777,
         Err(error) if error.kind() == ErrorKind::NotFound => OWNERS,
-        Ok(_) => {
-            let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNERS).open(path);
+        Ok(there) => {
+            // Only behind a link may nothing be yet.
+            let is_made = there.is_symlink();
+            let opened = OpenOptions::new().write(true).create(is_made).truncate(true).mode(OWNERS).open(path);
             return write(Box::new(opened.map_err(|error| failed(path, error))?));
         }
         Err(error) => return Err(failed(path, error)),

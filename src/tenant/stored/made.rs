@@ -191,8 +191,7 @@ fn plain(name: &str, value: &RawValue) -> Result<(), String> {
 fn typed(name: &str, value: &RawValue) -> Result<(), String> {
     let expected = match name {
         "active" | "soft" | "stop" => "`true` or `false`",
-        "concurrency" | "tokens" | "reset" => "a whole number",
-        name if name.contains("_per_") => "a whole number",
+        name if matches!(name, "concurrency" | "tokens" | "reset") || name.contains("_per_") => "a whole number",
         _ => return Ok(()),
     };
     match value.get().starts_with('"') {

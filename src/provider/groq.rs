@@ -42,6 +42,7 @@ pub static PROVIDER: Provider = Provider {
             models: Models::ALL,
             members: &[
                 "prompt_cache_key",
+                "prompt_cache_retention",
                 "safety_identifier",
                 "verbosity",
                 "logit_bias",

@@ -214,7 +214,7 @@ fn a_stream_that_stalls_ends_at_the_idle_timeout() {
 fn an_answer_whose_model_has_stopped_is_whole() {
     let gate = Gate::default();
     let _opens = Opens(gate.clone());
-    let held = gate.clone();
+    let held = gate;
     let events = sse(&[chunk(&json!({"content": "all of it"}), None), chunk(&json!({}), Some("stop"))]);
     let events = events.replace("data: [DONE]\n\n", "");
     let upstream = Upstream::start(move |request, conn| {

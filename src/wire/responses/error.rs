@@ -43,7 +43,14 @@ fn typed(error: &Failure<'_>) -> String {
         "rate_limit_exceeded" => "rate_limit_error",
         "insufficient_quota" => "insufficient_quota",
         "server_is_overloaded" | "slow_down" => "overloaded_error",
-        "" | "server_error" | "vector_store_timeout" => "server_error",
+        // The last ones are a gateway's, should one be upstream.
+        ""
+        | "server_error"
+        | "vector_store_timeout"
+        | "upstream_error"
+        | "upstream_timeout"
+        | "no_healthy_upstream"
+        | "shutting_down" => "server_error",
         _ => "invalid_request_error",
     };
     let mut body = Vec::new();
@@ -96,6 +103,7 @@ mod tests {
         let event = r#"{"type":"error","code":"server_error","message":"it broke","param":null,"sequence_number":3}"#;
         assert_eq!(decode_in_band(event).public(), "it broke");
         assert_eq!(decode_in_band(event).kind(), Kind::UpstreamFailed);
+        assert_eq!(decode_in_band(&event.replace("server_error", "upstream_error")).kind(), Kind::UpstreamFailed);
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Dropped {
 
     pub fn push(&mut self, path: impl fmt::Display) {
         let mut path = path.to_string();
+        // A client's own name for a member has to fit into a header, and into a list with commas.
+        if path.contains(breaks_a_list) {
+            let one = |c: char| if breaks_a_list(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+            path = path.chars().map(one).collect();
+        }
         if path.len() > Self::MOST_PATH_BYTES {
             path.truncate(path.floor_char_boundary(Self::MOST_PATH_BYTES));
             path.push_str("...");
@@ -111,6 +116,10 @@ impl Dropped {
     pub fn header(&self) -> String {
         self.paths.join(", ")
     }
+}
+
+fn breaks_a_list(c: char) -> bool {
+    c.is_control() || c == ','
 }
 
 /// A generation request.
@@ -176,12 +185,15 @@ impl Setting<'_> {
         let number = || value.parse::<f64>().ok();
         match self.kind {
             _ if value == "null" => true,
-            SettingKind::FrequencyPenalty | SettingKind::PresencePenalty => number() == Some(0.0),
+            SettingKind::FrequencyPenalty | SettingKind::PresencePenalty | SettingKind::TopLogprobs => {
+                number() == Some(0.0)
+            }
             SettingKind::Temperature | SettingKind::TopP => number() == Some(1.0),
             SettingKind::Logprobs | SettingKind::Store => value == "false",
             SettingKind::LogitBias | SettingKind::Metadata => value == "{}",
             SettingKind::Modalities => self.wants_images() == Some(false),
             SettingKind::ServiceTier => value == "\"auto\"",
+            SettingKind::Verbosity => value == "\"medium\"",
             _ => false,
         }
     }
@@ -577,4 +589,23 @@ pub enum Delta<'a> {
     Citation(Raw<'a>),
     Logprobs(Raw<'a>),
     Other(Raw<'a>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_break_the_header_are_escaped() {
+        let mut dropped = Dropped::default();
+        ["seed", "a\nb", "c,d", "caf\u{e9}"].iter().for_each(|path| dropped.push(path));
+        assert_eq!(dropped.header(), "seed, a\\u000ab, c\\u002cd, caf\u{e9}");
+    }
+
+    #[test]
+    fn what_says_no_more_than_its_absence_is_no_loss() {
+        let says = |kind, value| Setting { kind, name: "x".into(), value: Raw::new(value) }.is_default();
+        assert!(says(SettingKind::TopLogprobs, "0") && !says(SettingKind::TopLogprobs, "1"));
+        assert!(says(SettingKind::Verbosity, "\"medium\"") && !says(SettingKind::Verbosity, "\"low\""));
+    }
 }

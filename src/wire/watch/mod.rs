@@ -181,9 +181,11 @@ enum Verdict {
 
 impl Eye {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
-        // Comments behind the end are part of the bytes; anything behind an error is not.
-        if matches!(self.progress.ending, Some(Ending::Error(_) | Ending::Cut(_))) {
-            return;
+        // Comments behind the end are part of the bytes; another answer, or anything behind an error, is not.
+        match self.progress.ending {
+            Some(Ending::Complete) if frame.data.is_none() => {}
+            Some(_) => return,
+            None => {}
         }
         let verdict = match frame.data {
             None => Verdict::Opening,

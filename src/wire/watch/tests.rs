@@ -76,6 +76,20 @@ fn bytes_pass_as_they_are_and_are_accounted_for() {
 }
 
 #[test]
+fn nothing_follows_the_end_of_an_answer() {
+    for name in ["chat-text.sse", "messages-text.sse"] {
+        let whole = fixture(name);
+        let (alone, _) = watch(name, &whole, false, 1);
+        let twice = [&whole[..], b": comment\n\n", &whole, b"data: {\"error\":{\"message\":\"late\"}}\n\n"].concat();
+        for size in [7, twice.len()] {
+            let (out, it) = watch_in(size, name, &twice, false, 1);
+            assert_eq!(out, alone.clone() + ": comment\n\n", "{name}");
+            assert!(matches!(it.progress().ending, Some(Ending::Complete)), "{name}");
+        }
+    }
+}
+
+#[test]
 fn text_of_the_model_is_counted_and_nothing_else() {
     let counted = |name: &str| run(name).1.progress().output;
     let of = |texts: &[&str]| {

@@ -5,6 +5,7 @@ use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::openai_chat::response::Source;
 use crate::wire::responses::namespace::Known;
 use crate::wire::scan;
+use crate::wire_object;
 
 /// What an item is when it is opened, and when it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +57,36 @@ pub(in crate::wire::responses) fn message(id: &str, state: State, said: Option<S
     said.into_iter().for_each(|said| write_said(said, content.obj()));
 }
 
-/// The entries of log probabilities as chat has them, which are this format's too: without brackets.
+wire_object! {
+    /// A token with its probability.
+    struct Entry<'a> { token: Json<'a>, logprob: Json<'a>, bytes: Json<'a>, others: Json<'a> = "top_logprobs" }
+}
+
+/// The entries of chat's log probabilities in this format, without brackets. It has the same, but always the bytes.
 pub(in crate::wire::responses) fn logprobs(chat: &Raw<'_>) -> String {
     let entries: Vec<Json<'_>> =
         scan::member(chat.get(), "content").and_then(|list| json::parse(list).ok()).unwrap_or_default();
-    let entries: Vec<&str> = entries.into_iter().map(Json::get).collect();
+    let entries: Vec<String> = entries.into_iter().filter_map(|entry| written(entry, true)).collect();
     entries.join(",")
+}
+
+fn written(entry: Json<'_>, has_others: bool) -> Option<String> {
+    let it: Entry<'_> = json::parse(entry.get()).ok()?;
+    let token = Str::from_raw(it.token?.get())?;
+    let told = it.bytes.map(Json::get).filter(|bytes| bytes.starts_with('['));
+    let bytes = || format!("[{}]", token.text().bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(","));
+    let mut out = Vec::new();
+    {
+        let mut o = Obj::new(&mut out);
+        o.str("token", &token).raw("logprob", it.logprob.map_or("0", Json::get));
+        o.raw("bytes", &told.map_or_else(bytes, str::to_owned));
+        if has_others {
+            let others = it.others.and_then(|list| json::parse::<Vec<Json<'_>>>(list.get()).ok()).unwrap_or_default();
+            let mut list = o.arr("top_logprobs");
+            others.into_iter().filter_map(|other| written(other, false)).for_each(|other| _ = list.raw(&other));
+        }
+    }
+    String::from_utf8(out).ok()
 }
 
 /// The sources of a text that this format has a place for, as a list.

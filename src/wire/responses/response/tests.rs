@@ -150,6 +150,12 @@ fn log_probabilities_of_a_chat_answer_are_told_of_its_text() {
     it.choices[0].logprobs = Some(crate::wire::json::Raw::owned(told));
     assert!(encoded(&it, "{}").contains(&format!(r#""logprobs":[{entry}]"#)));
     // None of them is null.
+    // Not everybody tells the bytes, which this format's clients expect.
+    let other = r#"{"token":"\u00e9","logprob":-1,"bytes":null}"#;
+    let told = format!(r#"{{"content":[{{"token":"h","logprob":-0.5,"top_logprobs":[{other}]}}]}}"#);
+    it.choices[0].logprobs = Some(crate::wire::json::Raw::owned(told));
+    let entry = r#"{"token":"h","logprob":-0.5,"bytes":[104],"top_logprobs":[{"token":"\u00e9","logprob":-1,"bytes":[195,169]}]}"#;
+    assert!(encoded(&it, "{}").contains(&format!(r#""logprobs":[{entry}]"#)));
     it.choices[0].logprobs = Some(crate::wire::json::Raw::new(r#"{"content":null}"#));
     assert!(encoded(&it, "{}").contains(r#""logprobs":[]"#));
 }

@@ -181,9 +181,11 @@ enum Verdict {
 
 impl Eye {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
-        // Comments behind the end are part of the bytes; another answer, or anything behind an error, is not.
+        // Comments behind the end are part of the bytes, in other formats than chat also a last word (`[DONE]` behind
+        // a Responses answer); another answer, or anything behind an error, is not.
+        let ends = self.dialect == Dialect::OpenAiChat && frame.data.is_some();
         match self.progress.ending {
-            Some(Ending::Complete) if frame.data.is_none() => {}
+            Some(Ending::Complete) if !ends => {}
             Some(_) => return,
             None => {}
         }

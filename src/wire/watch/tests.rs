@@ -76,16 +76,14 @@ fn bytes_pass_as_they_are_and_are_accounted_for() {
 }
 
 #[test]
-fn nothing_follows_the_end_of_an_answer() {
-    for name in ["chat-text.sse", "messages-text.sse"] {
-        let whole = fixture(name);
-        let (alone, _) = watch(name, &whole, false, 1);
-        let twice = [&whole[..], b": comment\n\n", &whole, b"data: {\"error\":{\"message\":\"late\"}}\n\n"].concat();
-        for size in [7, twice.len()] {
-            let (out, it) = watch_in(size, name, &twice, false, 1);
-            assert_eq!(out, alone.clone() + ": comment\n\n", "{name}");
-            assert!(matches!(it.progress().ending, Some(Ending::Complete)), "{name}");
-        }
+fn nothing_follows_the_end_of_a_chat_answer() {
+    let (name, whole) = ("chat-text.sse", fixture("chat-text.sse"));
+    let (alone, _) = watch(name, &whole, false, 1);
+    let twice = [&whole[..], b": comment\n\n", &whole, b"data: {\"error\":{\"message\":\"late\"}}\n\n"].concat();
+    for size in [7, twice.len()] {
+        let (out, it) = watch_in(size, name, &twice, false, 1);
+        assert_eq!(out, alone.clone() + ": comment\n\n");
+        assert!(matches!(it.progress().ending, Some(Ending::Complete)));
     }
 }
 

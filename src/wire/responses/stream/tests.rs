@@ -211,7 +211,10 @@ fn a_custom_tool_gets_its_text_however_it_comes() {
 
 #[test]
 fn log_probabilities_stand_where_the_whole_text_does() {
-    let entry = |token: &str| format!(r#"{{"token":"{token}","logprob":-0.1,"bytes":null,"top_logprobs":[]}}"#);
+    let entry = |token: &str| {
+        let byte = token.as_bytes()[0];
+        format!(r#"{{"token":"{token}","logprob":-0.1,"bytes":[{byte}],"top_logprobs":[]}}"#)
+    };
     let told = |token: &str| Delta::Logprobs(Raw::owned(format!(r#"{{"content":[{}],"refusal":null}}"#, entry(token))));
     let mut list = vec![start(), part(0, PartStart::Text)];
     for token in ["a", "b"] {

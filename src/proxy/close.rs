@@ -18,7 +18,6 @@ use crate::stage::route;
 use crate::stage::translate::Turn;
 use crate::usage::price::{Charge, ModelInfo, PicoUsd, amount};
 use crate::usage::tokens::{Advice, MOST_TOKENS, Usage, UsageSource};
-use crate::wire::Dialect;
 
 /// The least that two moments of a record differ by.
 const TICK: Duration = Duration::from_micros(1);
@@ -56,11 +55,20 @@ fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage
 
 pub(super) fn price(x: &Exchange, attempt: &Attempt, usage: &Usage) -> Charge {
     let (target, answer) = (&attempt.target, &attempt.answer);
-    let day = amount::day_of(x.started_at);
     let other = other(x, attempt);
     let info = other.as_ref().or(target.info.as_ref());
-    let charge = info.map(|it| it.charge(usage, answer.service_tier(), day, target.deployment.region.as_deref()));
-    cache::share(attempt, charge.unwrap_or_else(|| Charge::default().or_said(usage)))
+    cache::share(attempt, charged(x, &target.deployment, info, (usage, answer.service_tier())))
+}
+
+/// By what is known of a model; else by what its provider says.
+fn charged(
+    x: &Exchange,
+    at: &Deployment,
+    info: Option<&Arc<ModelInfo>>,
+    (usage, tier): (&Usage, Option<&str>),
+) -> Charge {
+    let by_table = info.map(|info| info.charge(usage, tier, amount::day_of(x.started_at), at.region.as_deref()));
+    by_table.unwrap_or_else(|| Charge::default().or_said(usage))
 }
 
 /// The price of the model that answered in place of the one that was asked: one that the request names as well, or
@@ -108,8 +116,7 @@ fn book_advice(x: &mut Exchange, attempt: &mut Attempt) {
     for Advice { model, usage } in attempt.answer.advice().iter().cloned() {
         let deployment = Arc::clone(&attempt.target.deployment);
         let info = route::info(&deployment, named(x, &model).unwrap_or(&model), &x.live.runtime);
-        let day = amount::day_of(x.started_at);
-        let charge = info.map(|info| info.charge(&usage, None, day, deployment.region.as_deref()));
+        let charge = charged(x, &deployment, info.as_ref(), (&usage, None));
         let (at, why) = (x.since_start(attempt), attempt.why);
         let is_own = |tried: &Tried| tried.at == at && tried.why == why;
         let place = x.timeline.iter().position(is_own).unwrap_or(x.timeline.len());
@@ -125,7 +132,7 @@ fn book_advice(x: &mut Exchange, attempt: &mut Attempt) {
             error: None,
             usage: Some((usage, UsageSource::Reported)),
             service_tier: None,
-            charge: charge.unwrap_or_else(|| Charge::default().or_said(&usage)),
+            charge,
         };
         x.timeline.insert(place, advice);
     }
@@ -239,13 +246,10 @@ impl Gateway {
         cache::let_go(attempt);
         // The client's own credential, limit or money: nothing to blame the endpoint for, and nothing
         // that another one would see otherwise.
-        if x.forwarded.is_some() && matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota) {
+        let is_accounts = error.shown() == Kind::UpstreamAuth
+            || matches!(failure.cause, Cause::Auth | Cause::RateLimited | Cause::Quota);
+        if x.forwarded.is_some() && is_accounts {
             (failure.cause, failure.retry) = (Cause::Rejected, Retry::No);
-        }
-        // It takes the credential, and not for everything: that is about what the request names.
-        let is_narrow = attempt.prepared.refusals() == Dialect::Anthropic && attempt.status == Some(403);
-        if is_narrow && failure.cause == Cause::Auth {
-            failure.cause = Cause::NotFound;
         }
         attempt.places = [None, None];
         if let Some(run) = attempt.run.take().filter(|_| !was_hurried(x, attempt, failure.cause)) {

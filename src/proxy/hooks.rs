@@ -292,13 +292,21 @@ pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
 
 /// A good answer that came whole, for the client.
 pub(super) fn redacted_answer(x: &Exchange, body: Bytes) -> Bytes {
-    account::redact_answer(body, secrets(x, x.attempt.as_ref()))
+    let (attempt, mut said) = (x.attempt.as_ref(), false);
+    each_secret(x, attempt, |secret| said |= account::is_in_answer(secret, &body));
+    if said { account::redact_answer(&body, secrets(x, attempt)) } else { body }
 }
 
 /// What a provider that is asked has got to prove who asks: ours, or the client's own.
+fn each_secret(x: &Exchange, attempt: Option<&Attempt>, mut give: impl FnMut(&Secret)) {
+    attempt.iter().for_each(|attempt| attempt.target.deployment.signer.each_secret(&mut give));
+    x.forwarded.secrets().iter().for_each(give);
+}
+
+/// Copies of them.
 fn secrets(x: &Exchange, attempt: Option<&Attempt>) -> Vec<Secret> {
-    let mut secrets = attempt.map(|attempt| attempt.target.deployment.signer.secrets()).unwrap_or_default();
-    secrets.extend(x.forwarded.secrets().iter().cloned());
+    let mut secrets = Vec::new();
+    each_secret(x, attempt, |secret| secrets.push(secret.clone()));
     secrets
 }
 

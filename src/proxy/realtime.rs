@@ -53,9 +53,7 @@ impl Gateway {
         x.attempt = Some(attempt);
         Ok(())
     }
-}
 
-impl Gateway {
     /// A piece of what the provider says in a session.
     pub(super) fn session_chunk(&self, x: &mut Exchange, piece: &mut Option<Bytes>, end: bool) -> Result<()> {
         let told = |x: &Exchange| x.attempt.as_ref().and_then(|attempt| attempt.answer.usage(0));

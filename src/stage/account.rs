@@ -38,15 +38,15 @@ pub fn redact<'t>(text: &'t str, secrets: &[Secret]) -> Cow<'t, str> {
 }
 
 /// The same of a good answer that came whole, whose escapes are many and are left alone.
-pub fn redact_answer(answer: Bytes, mut secrets: Vec<Secret>) -> Bytes {
-    secrets.retain(|secret| {
-        let secret = secret.expose().as_bytes();
-        secret.len() >= LEAST_BYTES_IN_ANSWERS && memmem::find(&answer, secret).is_some()
-    });
-    match secrets.is_empty() {
-        true => answer,
-        false => Bytes::from(without(&String::from_utf8_lossy(&answer), &secrets).into_owned()),
-    }
+pub fn redact_answer(answer: &[u8], mut secrets: Vec<Secret>) -> Bytes {
+    secrets.retain(|secret| is_in_answer(secret, answer));
+    Bytes::from(without(&String::from_utf8_lossy(answer), &secrets).into_owned())
+}
+
+/// Whether a good answer says a secret.
+pub fn is_in_answer(secret: &Secret, answer: &[u8]) -> bool {
+    let secret = secret.expose().as_bytes();
+    secret.len() >= LEAST_BYTES_IN_ANSWERS && memmem::find(answer, secret).is_some()
 }
 
 /// What servers of one's own have for a key (`ollama`) is a word that a good answer may say.
@@ -115,6 +115,7 @@ mod tests {
         assert_eq!(redact("key sk-secret is wrong, token too", &secrets), "key [redacted] is wrong, [redacted] too");
         assert_eq!(redact("nothing here", &secrets), "nothing here");
     }
+
     #[test]
     fn an_echoed_credential_is_known_in_any_spelling() {
         let secrets = [Secret::new("sk/secret+1")];
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn a_good_answer_loses_credentials_and_no_words() {
         let clean = |answer: &'static str| {
-            redact_answer(Bytes::from(answer), vec![Secret::new("ollama"), Secret::new("sk-secret-of-ours-1")])
+            redact_answer(answer.as_bytes(), vec![Secret::new("ollama"), Secret::new("sk-secret-of-ours-1")])
         };
         assert_eq!(clean(r#"{"a":"sk-secret-of-ours-1 of ollama"}"#), r#"{"a":"[redacted] of ollama"}"#);
         assert_eq!(clean(r#"{"a":"sk-secret"}"#), r#"{"a":"sk-secret"}"#);

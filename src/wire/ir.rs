@@ -82,8 +82,9 @@ impl Dropped {
     pub fn push(&mut self, path: impl fmt::Display) {
         let mut path = path.to_string();
         // A client's own name for a member has to fit into a header, and into a list with commas.
-        if path.contains(breaks_a_list) {
-            let one = |c: char| if breaks_a_list(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+        let breaks = |c: char| c.is_control() || c == ',';
+        if path.contains(breaks) {
+            let one = |c: char| if breaks(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
             path = path.chars().map(one).collect();
         }
         if path.len() > Self::MOST_PATH_BYTES {
@@ -116,10 +117,6 @@ impl Dropped {
     pub fn header(&self) -> String {
         self.paths.join(", ")
     }
-}
-
-fn breaks_a_list(c: char) -> bool {
-    c.is_control() || c == ','
 }
 
 /// A generation request.
@@ -228,6 +225,14 @@ pub enum SettingKind {
     State,
     /// No meaning outside its own format.
     Other,
+}
+
+impl SettingKind {
+    /// Whether its value is a number in every format that has it.
+    pub fn is_number(self) -> bool {
+        use SettingKind::{FrequencyPenalty, PresencePenalty, Seed, Temperature, TopK, TopLogprobs, TopP};
+        matches!(self, Temperature | TopP | TopK | Seed | FrequencyPenalty | PresencePenalty | TopLogprobs)
+    }
 }
 
 /// How hard to think.

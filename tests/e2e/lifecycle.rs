@@ -288,3 +288,21 @@ fn what_runs_at_the_end_of_the_grace_period_is_told_and_recorded() {
         assert!(record["input_tokens"].as_u64().is_some_and(|n| n > 0), "{record}");
     }
 }
+
+/// What passes has no word for it; that the gateway ended it is on record all the same.
+#[test]
+fn speech_that_the_end_of_the_grace_period_cuts_is_not_its_providers_doing() {
+    let upstream = Upstream::start(|_, conn| {
+        conn.raw("HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfirs\r\n");
+        conn.take(1);
+    });
+    let mut gateway = Gateway::start(&full_config("  grace_period: 1s", upstream.address, upstream.address, "", ""));
+    let (mut client, bearer) = (gateway.client(), format!("Bearer {KEY}"));
+    let body = json!({"model": "openai/tts-1", "input": "hello", "voice": "alloy"}).to_string();
+    client.request("POST", "/v1/audio/speech", &[("authorization", &bearer)], body.as_bytes());
+    assert_eq!(client.any_head().status, 200);
+    gateway.signal("TERM");
+    assert!(gateway.wait_exit().success());
+    let record = gateway.record(1);
+    assert_eq!((&record["outcome"], &record["error"]), (&json!("failed"), &json!("shutting_down")), "{record}");
+}

@@ -288,6 +288,22 @@ fn a_place_that_comes_free_goes_to_the_tenant_that_has_had_less() {
 }
 
 #[test]
+fn a_reload_of_the_line_hands_out_no_place_twice() {
+    let narrow = &narrow("");
+    narrow.while_full(|scope| {
+        let file = std::fs::read_to_string(narrow.gateway.dir.join("weir.yaml")).unwrap();
+        let changed = file.replace("max_concurrency: 1", "max_concurrency: 1, queue: {waiting: 9, patience: 50s}");
+        assert_ne!(file, changed);
+        narrow.gateway.write_config(&changed);
+        assert_eq!(narrow.gateway.admin("POST", "/admin/v1/reload").status(), 200);
+        scope.spawn(|| narrow.is_served(KEY, "second"));
+        narrow.in_line(1.0);
+        assert_eq!(narrow.upstream.requests().len(), 1, "the first still runs");
+    });
+    assert_eq!(narrow.upstream.requests().len(), 2);
+}
+
+#[test]
 fn a_wait_longer_than_patience_is_refused_and_says_when_to_come_back() {
     let narrow = narrow(", queue: {waiting: 8, patience: 400ms}");
     narrow.while_full(|_| {

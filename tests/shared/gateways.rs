@@ -144,6 +144,28 @@ fn gateways_keep_to_one_limit_of_tokens() {
     });
 }
 
+/// What a request asks for beyond what a limit can owe is not charged, so it is not given back either.
+#[test]
+fn a_large_bound_leaves_what_was_used_charged() {
+    on_each(|server| {
+        let used = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2});
+        let mut said: Value = serde_json::from_str(&answer()).unwrap();
+        said["usage"] = used;
+        let upstream = Upstream::json(200, said.to_string());
+        let fleet = fleet(&server.url(), &upstream, "    limits: {tokens_per_hour: 10}", 2);
+        assert_eq!(patient(&fleet[0], "u"), 200);
+        until("the rest to be given back", || {
+            // Whoever asks has it called back.
+            assert_eq!(patient(&fleet[1], "u"), 429);
+            let mut asks = redis::cmd("HMGET");
+            asks.arg("weir:acme/tenant/tokens_per_hour").arg("u").arg("d");
+            let [used, owed]: [u64; 2] = asks.query(&mut server.connection()).unwrap();
+            ((used, owed) == (2, 0)).then_some(())
+        });
+        assert_eq!(upstream.requests().len(), 1);
+    });
+}
+
 #[test]
 fn gateways_run_no_more_at_a_time_than_all_of_them_may() {
     on_each(|server| {

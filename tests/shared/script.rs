@@ -108,11 +108,15 @@ impl Open {
     fn give_back(&mut self, slot: u64, units: u64) {
         match self.entry.kind {
             Kind::Total { .. } => self.base = self.base.saturating_sub(units),
-            Kind::Window { .. } if slot >= self.first && slot <= self.slot => {
-                let there = self.counter.slots.entry(slot).or_default();
-                *there -= units.min(*there);
+            Kind::Window { .. } => {
+                let forgiven = units.min(self.counter.debt);
+                self.counter.debt -= forgiven;
+                if slot >= self.first && slot <= self.slot {
+                    let there = self.counter.slots.entry(slot).or_default();
+                    *there -= (units - forgiven).min(*there);
+                }
             }
-            _ => {}
+            Kind::Concurrency { .. } => {}
         }
     }
 

@@ -208,10 +208,15 @@ end
 local function give_back(c, slot, units)
   if c.kind == 't' then
     c.used = max(0, c.used - units)
-  elseif c.kind == 'w' and slot >= c.first and slot <= c.slot then
-    local back = min(units, slot_value(c, slot))
-    set_slot(c, slot, slot_value(c, slot) - back)
-    c.used = c.used - back
+  elseif c.kind == 'w' then
+    -- What was too much for the window is owed, and is the first to be forgiven.
+    local forgiven = min(units, c.debt)
+    c.debt = c.debt - forgiven
+    if slot >= c.first and slot <= c.slot then
+      local back = min(units - forgiven, slot_value(c, slot))
+      set_slot(c, slot, slot_value(c, slot) - back)
+      c.used = c.used - back
+    end
   end
 end
 

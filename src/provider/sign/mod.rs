@@ -123,14 +123,21 @@ impl Signer {
 
     /// What goes out on requests, or is what they are signed with: to be taken out of whatever comes back.
     pub fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = Vec::new();
+        self.each_secret(|secret| secrets.push(secret.clone()));
+        secrets
+    }
+
+    /// The same, one by one and where they are.
+    pub fn each_secret(&self, mut give: impl FnMut(&Secret)) {
         match self {
-            Self::None => Vec::new(),
-            Self::Bearer(key) | Self::Header(_, key) => vec![key.clone()],
-            Self::SigV4(signer) => signer.secrets(),
+            Self::None => {}
+            Self::Bearer(key) | Self::Header(_, key) => give(key),
+            Self::SigV4(signer) => signer.secrets().iter().for_each(give),
             #[cfg(feature = "gcp")]
-            Self::Google(google) => google.last().map(|token| Secret::clone(&token)).into_iter().collect(),
+            Self::Google(google) => google.last().iter().for_each(|token| give(token)),
             #[cfg(feature = "azure")]
-            Self::Entra(entra) => entra.last().map(|token| Secret::clone(&token)).into_iter().collect(),
+            Self::Entra(entra) => entra.last().iter().for_each(|token| give(token)),
         }
     }
 

@@ -54,11 +54,15 @@ pub(super) fn decode_event(data: &str) -> Error {
 }
 
 fn of(status: u16, word: &str, message: String) -> Error {
+    const REFUSED: &str = "the provider refused the gateway's credential";
     match kind(status, word, &message) {
+        // It takes the credential, and not for everything: others' requests may name something else.
+        _ if word == "permission_error" && status == 403 => {
+            Error::new(Kind::UpstreamNotFound, REFUSED).with_detail(message).shown_as(Kind::UpstreamAuth)
+        }
         kind if kind.is_clients_own() || kind == Kind::UpstreamNotFound => rejected(kind, status, message),
         kind @ (Kind::UpstreamAuth | Kind::UpstreamQuota) => {
-            let error = Error::new(kind, "the provider refused the gateway's credential");
-            error.with_detail(message).shown_as(Kind::UpstreamAuth)
+            Error::new(kind, REFUSED).with_detail(message).shown_as(Kind::UpstreamAuth)
         }
         kind if message.is_empty() => Error::new(kind, "the provider failed to answer"),
         kind => Error::new(kind, message),
@@ -163,7 +167,7 @@ mod tests {
             (401, "authentication_error", Kind::UpstreamAuth),
             (402, "billing_error", Kind::UpstreamQuota),
             (402, "new_error", Kind::UpstreamQuota),
-            (403, "permission_error", Kind::UpstreamAuth),
+            (403, "permission_error", Kind::UpstreamNotFound),
             (404, "not_found_error", Kind::UpstreamNotFound),
             (413, "request_too_large", Kind::UpstreamRejected),
             (429, "rate_limit_error", Kind::UpstreamRateLimited),
@@ -176,6 +180,8 @@ mod tests {
         for (status, word, kind) in table {
             assert_eq!(decode(status, &body(word, "m")).kind(), kind, "{status} {word}");
         }
+        let narrow = decode(403, &body("permission_error", "no permission to use the specified resource"));
+        assert_eq!((narrow.shown(), narrow.status()), (Kind::UpstreamAuth, 502), "no more is told than of a wrong key");
         assert_eq!(decode_event(&body("overloaded_error", "Overloaded")).kind(), Kind::UpstreamOverloaded);
         assert_eq!(decode(502, "<html>bad gateway</html>").kind(), Kind::UpstreamFailed);
     }

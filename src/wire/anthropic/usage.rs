@@ -76,8 +76,8 @@ pub struct Merge {
     advice: Vec<Advice>,
 }
 
-/// Advisors of one answer.
-const MOST_ADVISORS: usize = 8;
+/// Advisors of one answer: as many models as a request may name.
+const MOST_ADVISORS: usize = 64;
 
 /// What advisors used: one entry for each of them, however often it was asked.
 fn advice(iterations: &[Counts<'_>]) -> Vec<Advice> {
@@ -312,7 +312,7 @@ mod tests {
             merged(&format!(r#"{{"input_tokens":1,"iterations":[{message},{advisor},{advisor},{compaction}]}}"#));
         let asked = Usage { fresh_input_tokens: 2 * 2728, visible_output_tokens: 2 * 3880, ..Usage::default() };
         assert_eq!(twice.advice(), [Advice { model: "m".to_owned(), usage: asked }]);
-        let many: Vec<String> = (0..20).map(|n| advisor.replace("\"m\"", &format!("\"{n}\""))).collect();
+        let many: Vec<String> = (0..100).map(|n| advisor.replace("\"m\"", &format!("\"{n}\""))).collect();
         let many = merged(&format!(r#"{{"input_tokens":1,"iterations":[{}]}}"#, many.join(",")));
         assert_eq!(many.advice().len(), MOST_ADVISORS);
     }

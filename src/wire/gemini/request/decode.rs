@@ -196,15 +196,10 @@ fn settings<'a>(rest: Rest<'a>, parent: Option<&str>, options: &mut Vec<Setting<
         }
         let kind = setting_kind(parent.is_some(), &name);
         let name = parent.map_or_else(|| name.clone(), |parent| Cow::Owned(format!("{parent}.{name}")));
-        let value = if is_numeric(kind) { numeric(&name, value)? } else { value };
+        let value = if kind.is_number() { numeric(&name, value)? } else { value };
         options.push(Setting { kind, name, value });
     }
     Ok(())
-}
-
-fn is_numeric(kind: SettingKind) -> bool {
-    use SettingKind::{FrequencyPenalty, PresencePenalty, Seed, Temperature, TopK, TopLogprobs, TopP};
-    matches!(kind, Temperature | TopP | TopK | Seed | FrequencyPenalty | PresencePenalty | TopLogprobs)
 }
 
 /// A number. In this format it may stand in a string, which no other takes.

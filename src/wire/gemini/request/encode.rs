@@ -122,7 +122,6 @@ fn foreign(setting: &Setting<'_>, config: &mut Obj<'_>, dropped: &mut Dropped) {
         SettingKind::FrequencyPenalty => "frequencyPenalty",
         SettingKind::PresencePenalty => "presencePenalty",
         SettingKind::Logprobs => "responseLogprobs",
-        SettingKind::TopLogprobs if value == "0" => return,
         SettingKind::TopLogprobs => "logprobs",
         SettingKind::Modalities if setting.wants_images() == Some(true) => {
             config.raw("responseModalities", "[\"TEXT\",\"IMAGE\"]");

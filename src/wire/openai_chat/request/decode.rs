@@ -172,17 +172,12 @@ fn settings(rest: Rest<'_>) -> Result<Vec<Setting<'_>>> {
     given
         .map(|(name, value)| {
             let kind = setting_kind(&name);
-            if is_numeric(kind) && !value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            if kind.is_number() && !value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
                 return Err(Error::invalid(name.to_string(), format!("`{name}` must be a number")));
             }
             Ok(Setting { kind, name, value })
         })
         .collect()
-}
-
-fn is_numeric(kind: SettingKind) -> bool {
-    use SettingKind::{FrequencyPenalty, PresencePenalty, Seed, Temperature, TopK, TopLogprobs, TopP};
-    matches!(kind, Temperature | TopP | TopK | Seed | FrequencyPenalty | PresencePenalty | TopLogprobs)
 }
 
 fn setting_kind(name: &str) -> SettingKind {

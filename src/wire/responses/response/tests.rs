@@ -15,19 +15,14 @@ fn written(request: &str) -> String {
     encoded(&decode(ANSWER, &Quirks::NONE).unwrap(), request)
 }
 
+fn client<'c>(request: &'c str, seal: &'c Seal) -> Client<'c> {
+    Client { model: "m", id: "0190", created: 1, stream_usage: true, input_estimate_tokens: 0, request, seal }
+}
+
 fn encoded(answer: &crate::wire::ir::Response<'_>, request: &str) -> String {
     let seal = Seal::new("t", b"");
-    let client = Client {
-        model: "m",
-        id: "0190",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 0,
-        request,
-        seal: &seal,
-    };
     let mut out = Vec::new();
-    encode(answer, &client, &mut out);
+    encode(answer, &client(request, &seal), &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -109,18 +104,9 @@ fn a_refusal_in_words_stops_a_chat_answer_and_a_filter_cuts_it() {
             r#"{{"id":"r",{status},"output":[{{"type":"message","content":[{{"type":"refusal","refusal":"no"}}]}}]}}"#
         );
         let seal = Seal::new("t", b"");
-        let client = Client {
-            model: "m",
-            id: "0190",
-            created: 1,
-            stream_usage: true,
-            input_estimate_tokens: 0,
-            request: "",
-            seal: &seal,
-        };
         let mut out = Vec::new();
         let answer = decode(&answer, &Quirks::NONE).unwrap();
-        crate::wire::openai_chat::response::encode(&answer, &client, &mut out);
+        crate::wire::openai_chat::response::encode(&answer, &client("", &seal), &mut out);
         String::from_utf8(out).unwrap()
     };
     let out = chat(r#""status":"completed""#);
@@ -149,13 +135,13 @@ fn log_probabilities_of_a_chat_answer_are_told_of_its_text() {
     let told = format!(r#"{{"content":[{entry}],"refusal":null}}"#);
     it.choices[0].logprobs = Some(crate::wire::json::Raw::owned(told));
     assert!(encoded(&it, "{}").contains(&format!(r#""logprobs":[{entry}]"#)));
-    // None of them is null.
     // Not everybody tells the bytes, which this format's clients expect.
     let other = r#"{"token":"\u00e9","logprob":-1,"bytes":null}"#;
     let told = format!(r#"{{"content":[{{"token":"h","logprob":-0.5,"top_logprobs":[{other}]}}]}}"#);
     it.choices[0].logprobs = Some(crate::wire::json::Raw::owned(told));
     let entry = r#"{"token":"h","logprob":-0.5,"bytes":[104],"top_logprobs":[{"token":"\u00e9","logprob":-1,"bytes":[195,169]}]}"#;
     assert!(encoded(&it, "{}").contains(&format!(r#""logprobs":[{entry}]"#)));
+    // None of them is null.
     it.choices[0].logprobs = Some(crate::wire::json::Raw::new(r#"{"content":null}"#));
     assert!(encoded(&it, "{}").contains(r#""logprobs":[]"#));
 }

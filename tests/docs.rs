@@ -404,8 +404,8 @@ in the body (`request_id`) and in the header `x-request-id` (on Anthropic's path
   provider's account.
 - What is retried at the next target needs a route with another one, or a provider with another endpoint; the same target
   is asked again only where it surely did no work. [routing.md](routing.md) has the rules.
-- The code is also the `error` of the access record. A provider's own is taken for it only if it is a short word: at most 64
-  letters, digits, `_`, `.` and `-`. Attempts have words of their own, the same in the record's
+- The code is also the `error` of the access record. A provider's own is taken for it only of what the client can mend or wait for
+  (a status below 500), and if it is a short word: at most 64 letters, digits, `_`, `.` and `-`. Attempts have words of their own, the same in the record's
   `timeline` and in `weir_attempts_total`.
 
 ";

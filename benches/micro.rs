@@ -136,6 +136,7 @@ impl Input {
             stream_usage: true,
             input_estimate_tokens: 1,
             request: "",
+            completes: false,
             seal: &self.seal,
         };
         Translator::new(

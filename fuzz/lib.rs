@@ -107,6 +107,7 @@ fn framed(upstream: Dialect, framing: Framing, bytes: &[u8], sizes: &[u8], which
         stream_usage: true,
         input_estimate_tokens: 3,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let client = Dialect::CLIENTS[usize::from(which % 4)];

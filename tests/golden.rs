@@ -42,6 +42,7 @@ fn client(seal: &Seal) -> Client<'_> {
         stream_usage: true,
         input_estimate_tokens: 11,
         request: "",
+        completes: false,
         seal,
     }
 }

@@ -28,7 +28,16 @@ fn seal() -> Seal {
 }
 
 fn client(seal: &Seal) -> Client<'_> {
-    Client { model: "m", id: "r", created: 1, stream_usage: true, input_estimate_tokens: 9, request: "", seal }
+    Client {
+        model: "m",
+        id: "r",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 9,
+        request: "",
+        completes: false,
+        seal,
+    }
 }
 
 fn framing(upstream: Dialect) -> Framing {

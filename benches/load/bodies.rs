@@ -59,6 +59,7 @@ fn with_client<T>(then: impl FnOnce(&Client<'_>, &Seal) -> T) -> T {
         stream_usage: true,
         input_estimate_tokens: 512,
         request: "",
+        completes: false,
         seal: &seal,
     };
     then(&client, &seal)

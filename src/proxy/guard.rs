@@ -198,6 +198,7 @@ impl Gateway {
                 stream_usage: true,
                 input_estimate_tokens: 0,
                 request: "",
+                completes: false,
                 seal: &attempt.target.deployment.seal,
             };
             let quirks = &attempt.target.deployment.quirks;

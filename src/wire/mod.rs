@@ -251,6 +251,8 @@ pub struct Client<'t> {
     /// The client's own request, for formats whose answers repeat members of it; empty where it is
     /// not at hand.
     pub request: &'t str,
+    /// It asked for a completion, in OpenAI's older format, and gets one.
+    pub completes: bool,
     pub seal: &'t seal::Seal,
 }
 
@@ -312,6 +314,7 @@ pub fn decode_response<'a>(dialect: Dialect, body: &'a str, quirks: &Quirks) -> 
 /// Writes a whole answer.
 pub fn encode_response(dialect: Dialect, response: &ir::Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     match dialect {
+        Dialect::OpenAiChat if client.completes => openai_chat::completions::encode(response, client, out),
         Dialect::OpenAiChat => openai_chat::response::encode(response, client, out),
         Dialect::Anthropic => anthropic::response::encode(response, client, out),
         Dialect::Responses => responses::response::encode(response, client, out),
@@ -378,6 +381,7 @@ pub fn stream_decoder(dialect: Dialect, quirks: &Quirks) -> Box<dyn Decode> {
 /// An encoder for a stream of this dialect.
 pub fn stream_encoder(dialect: Dialect, client: &Client<'_>) -> Box<dyn Encode> {
     match dialect {
+        Dialect::OpenAiChat if client.completes => Box::new(openai_chat::completions::Encoder::new(client)),
         Dialect::OpenAiChat => Box::new(openai_chat::stream::Encoder::new(client)),
         Dialect::Anthropic => Box::new(anthropic::stream::Encoder::new(client)),
         Dialect::Responses => Box::new(responses::stream::Encoder::new(client)),

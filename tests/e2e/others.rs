@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ask::message;
+use crate::ask::{message, with};
 use crate::support::gateway::{Gateway, PROVIDER_KEY, full_config};
 use crate::support::simulated::Simulated;
 use crate::support::upstream::Upstream;
@@ -30,6 +30,66 @@ fn completions_answer_and_stream() {
     for record in records {
         assert_eq!((&record["input_tokens"], &record["output_tokens"]), (&json!(2), &json!(4)), "{record}");
     }
+}
+
+/// Of models that have no such API, a chat is asked, and what it says is the completion.
+#[test]
+fn completions_come_from_models_of_every_format() {
+    let sim = Simulated::start();
+    let more = ["gemini", "cohere", "groq"].map(|kind| {
+        format!("  {kind}: {{base_url: \"http://{}{}\", api_key: \"{PROVIDER_KEY}\"}}\n", sim.address, base(kind))
+    });
+    let config = full_config("", sim.address, sim.address, "", "");
+    let gateway = Gateway::start(&config.replacen("tenants:", &(more.concat() + "tenants:"), 1));
+    let providers = ["anthropic", "gemini", "cohere", "groq"];
+    for provider in providers {
+        let body = json!({"model": format!("{provider}/sim-1"), "prompt": ["one two"], "suffix": "x"});
+        let answer = gateway.post("/v1/completions", &body);
+        assert_eq!(answer.status(), 200, "{provider}: {}", answer.text());
+        assert_eq!(answer.header("x-weir-dropped"), "suffix");
+        let answer = answer.json();
+        assert_eq!(
+            (&answer["object"], &answer["choices"][0]["text"]),
+            (&json!("text_completion"), &json!("You said: one two"))
+        );
+        assert_eq!((&answer["usage"]["prompt_tokens"], &answer["usage"]["completion_tokens"]), (&json!(2), &json!(4)));
+        let body = with(body, json!({"stream": true, "stream_options": {"include_usage": true}}));
+        let events = gateway.post("/v1/completions", &body).events();
+        let (end, chunks) = events.split_last().unwrap();
+        assert_eq!(end.data, "[DONE]");
+        let chunks: Vec<_> = chunks.iter().map(|it| it.json()).collect();
+        assert!(chunks.iter().all(|it| it["object"] == "text_completion"), "{provider}: {chunks:?}");
+        let text: String = chunks.iter().filter_map(|it| it["choices"][0]["text"].as_str()).collect();
+        assert_eq!(text, "You said: one two", "{provider}");
+        assert_eq!(chunks.last().unwrap()["usage"]["total_tokens"], 6);
+        let strict = gateway.call_with("POST", "/v1/completions", &[("x-weir-strict", "true")], &body);
+        assert_eq!((strict.status(), strict.json()["error"]["param"].as_str()), (400, Some("suffix")));
+    }
+    let records = gateway.wait_records(providers.len() * 3);
+    for record in records.iter().filter(|record| record["outcome"] == "finished") {
+        assert_eq!((&record["format"], &record["input_tokens"]), (&json!("completions"), &json!(2)), "{record}");
+        assert_eq!((&record["output_tokens"], &record["usage_source"]), (&json!(4), &json!("reported")), "{record}");
+    }
+    let several = json!({"model": "anthropic/sim-1", "prompt": ["one", "two"]});
+    let refused = gateway.post("/v1/completions", &several);
+    assert_eq!((refused.status(), refused.json()["error"]["param"].as_str()), (400, Some("prompt")));
+}
+
+fn base(kind: &str) -> &'static str {
+    if kind == "groq" { "/v1" } else { "" }
+}
+
+/// Chats that break go on elsewhere, for which they are read: a completion is not one.
+#[test]
+fn a_completion_streams_also_where_answers_may_go_on_elsewhere() {
+    let sim = Simulated::start();
+    let routes = "routes:\n  fast: {targets: [{model: openai/sim-1}, {model: anthropic/sim-1}], continuation: true}\n";
+    let gateway = Gateway::start(&full_config("", sim.address, sim.address, "", routes));
+    let body = json!({"model": "fast", "prompt": "one two", "stream": true});
+    let events = gateway.post("/v1/completions", &body).events();
+    let chunks = events.iter().filter(|it| it.data != "[DONE]").map(|it| it.json());
+    let text: String = chunks.filter_map(|it| Some(it["choices"][0]["text"].as_str()?.to_owned())).collect();
+    assert_eq!(text, "You said: one two");
 }
 
 #[test]

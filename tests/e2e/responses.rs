@@ -217,3 +217,27 @@ fn chat_and_messages_clients_reach_an_upstream_that_speaks_only_responses() {
     }
     assert!(upstream.requests().iter().all(|request| request.path == "/v1/responses"));
 }
+
+/// The newest SDKs require it, and most providers do not say.
+#[test]
+fn what_was_written_to_a_cache_is_in_every_usage() {
+    let usage = r#"{"input_tokens":7,"input_tokens_details":{"cached_tokens":2},"output_tokens":3,"total_tokens":10}"#;
+    let answer = format!(r#"{{"id":"resp_1","object":"response","status":"completed","output":[],"usage":{usage}}}"#);
+    let told = answer.replace("{\"cached", "{\"cache_write_tokens\":0,\"cached");
+    let event = |answer: &str| {
+        format!("event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":{answer}}}\n\n")
+    };
+    let streamed = event(&answer);
+    let upstream = Upstream::start(move |request, conn| match request.json()["stream"].as_bool() {
+        Some(true) => {
+            conn.sse_head();
+            conn.chunk(&streamed);
+            conn.end();
+        }
+        _ => conn.json(200, &answer),
+    });
+    let gateway = Gateway::with(upstream.address);
+    let body = with(ask("openai/gpt-5", "hi"), json!({"store": false}));
+    assert_eq!(gateway.post(RESPONSES, &body).text(), told);
+    assert_eq!(gateway.post(RESPONSES, &with(body, json!({"stream": true}))).text(), event(&told));
+}

@@ -49,7 +49,16 @@ fn seal() -> Seal {
 }
 
 fn client(seal: &Seal) -> Client<'_> {
-    Client { model: "m", id: "0190", created: 7, stream_usage: true, input_estimate_tokens: 3, request: "", seal }
+    Client {
+        model: "m",
+        id: "0190",
+        created: 7,
+        stream_usage: true,
+        input_estimate_tokens: 3,
+        request: "",
+        completes: false,
+        seal,
+    }
 }
 
 fn quirks(provider: &str) -> Quirks {

@@ -91,6 +91,7 @@ fn client(seal: &Seal) -> Client<'_> {
         stream_usage: true,
         input_estimate_tokens: 512,
         request: "",
+        completes: false,
         seal,
     }
 }

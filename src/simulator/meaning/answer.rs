@@ -32,6 +32,7 @@ impl Said<'_> {
             stream_usage: true,
             input_estimate_tokens: 0,
             request: self.body,
+            completes: false,
             seal: &seal,
         })
     }

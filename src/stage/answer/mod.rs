@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use self::whole::Whole;
+use super::accept::Endpoint;
 use super::account;
 use super::guard::Guarded;
 use super::parse::Parsed;
@@ -100,7 +101,9 @@ impl Answer {
         let (prepared, parsed, target) = (context.prepared, context.parsed, context.target);
         let (quirks, seal) = (&target.deployment.quirks, &target.deployment.seal);
         // Behind the id of a kept answer is only what its provider said of it.
-        let recorded = context.resumable && parsed.choices == 1 && context.owner.is_none() && context.own.is_none();
+        let is_recordable =
+            prepared.endpoint.generation().is_some() && context.owner.is_none() && context.own.is_none();
+        let recorded = context.resumable && parsed.choices == 1 && is_recordable;
         let plain = || Arc::new(Bridge::plain(prepared.dialect, prepared.dialect, seal));
         let watch = context.guards.and_then(Guarded::of_answer);
         let is_formed = context.own.is_some_and(|own| own.form.is_some());
@@ -113,6 +116,7 @@ impl Answer {
                 stream_usage: parsed.stream_usage,
                 input_estimate_tokens: parsed.input_estimate_tokens,
                 request: simdutf8::basic::from_utf8(context.body).unwrap_or_default(),
+                completes: prepared.endpoint == Endpoint::Completions,
                 seal,
             };
             let translator = Translator::new(bridge, prepared.framing, quirks, &client);

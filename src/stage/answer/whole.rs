@@ -17,7 +17,8 @@ use crate::wire::edge::kept::Keeper;
 use crate::wire::edge::{self, Done, Own, Told, Waits};
 use crate::wire::ir::{Arguments, PartKind, Response};
 use crate::wire::owned::Owner;
-use crate::wire::{self, Client, Dialect, scan, watch};
+use crate::wire::watch::{self, Amend};
+use crate::wire::{self, Client, Dialect, scan};
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -196,7 +197,7 @@ impl Whole {
                 Told::Same | Told::Changed => return Ok(self.encoded(to, &response, body.len())),
             }
         }
-        let told = self.told(text);
+        let told = self.told(text).or_else(|| self.amended(text, seen.amend));
         let text = told.as_deref().unwrap_or(text);
         let sealed = self.owner.as_ref().and_then(|owner| owner.close(text));
         Ok(sealed.map(Bytes::from).or_else(|| told.map(Bytes::from)).unwrap_or(body))
@@ -207,6 +208,11 @@ impl Whole {
         let (usage, _) = self.usage.as_ref().filter(|(_, source)| *source == UsageSource::Estimated)?;
         let told = if self.generates() { watch::with_usage(self.dialect, text, usage)? } else { return None };
         String::from_utf8(told).ok()
+    }
+
+    /// The same answer with what clients of Responses count on in its counts.
+    fn amended(&self, text: &str, amend: Option<Amend>) -> Option<String> {
+        amend.filter(|_| self.endpoint == Endpoint::Responses).map(|amend| amend.written(text))
     }
 
     fn generates(&self) -> bool {
@@ -254,6 +260,7 @@ impl Whole {
             stream_usage: true,
             input_estimate_tokens: self.input_estimate_tokens,
             request: simdutf8::basic::from_utf8(&to.request).unwrap_or_default(),
+            completes: self.endpoint == Endpoint::Completions,
             seal: &to.seal,
         };
         let mut out = Vec::with_capacity(usual_bytes + 512);
@@ -277,6 +284,7 @@ impl Whole {
                     stream_usage: true,
                     input_estimate_tokens: self.input_estimate_tokens,
                     request: "",
+                    completes: false,
                     seal: &watching.seal,
                 };
                 guard::refusal(watching.looks, text, &message, (&self.quirks, &client)).map(Bytes::from)
@@ -312,9 +320,10 @@ impl Whole {
             return 0;
         }
         let json = String::from_utf8_lossy(json);
-        // What was cut, and legacy completions: all that looks like text.
+        // What was cut, and completions as they come: all that looks like text.
+        let is_read = self.endpoint != Endpoint::Completions || self.reencode.is_some();
         let decoded = wire::decode_response(self.dialect, &json, &self.quirks);
-        let written = decoded.ok().filter(|_| self.endpoint != Endpoint::Completions).map(|it| written(&it));
+        let written = decoded.ok().filter(|_| is_read).map(|it| written(&it));
         let written = written.filter(|text| !text.is_empty());
         written.unwrap_or_else(|| TextCount::of_json(&json)).tokens()
     }

@@ -150,6 +150,7 @@ fn a_refusal_keeps_what_was_used() {
         stream_usage: true,
         input_estimate_tokens: 1,
         request: "{}",
+        completes: false,
         seal: &seal,
     };
     let refused = refusal(Looks::At(Dialect::OpenAiChat), answer, "not this", (&quirks, &client)).unwrap();

@@ -19,6 +19,7 @@ use crate::wire::frames::Framing;
 use crate::wire::ir::Dropped;
 use crate::wire::json::Str;
 use crate::wire::lane::{self, Lane};
+use crate::wire::openai_chat::completions;
 use crate::wire::pieces::Pieces;
 use crate::wire::resume;
 use crate::wire::seal::Seal;
@@ -142,7 +143,7 @@ fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Resul
         client,
         upstream: dialect,
         edits: edits != Edits::None || !splice.is_empty(),
-        reshape: said.is_some() || source.extra.is_some() || may_change(source, target),
+        reshape: said.is_some() || source.extra.is_some() || completes(source, target) || may_change(source, target),
     });
     let mut dropped = Dropped::default();
     let (body, bridge) = match lane {
@@ -189,22 +190,24 @@ fn way(source: Source<'_>, target: &Target) -> Result<Way> {
     let plain = |path: Option<&'static str>, dialect| {
         path.map(|path| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits: Edits::None })
     };
+    let asked = |client| {
+        let api = api(client, target)?;
+        let stream_path = api.stream_path.filter(|_| source.parsed.stream);
+        Some(Way {
+            dialect: api.dialect,
+            path: rendered(stream_path.unwrap_or(api.path), target),
+            framing: if source.parsed.stream { api.framing } else { Framing::Sse },
+            edits: api.edits,
+        })
+    };
     let found = match source.endpoint {
         Endpoint::MessagesCount | Endpoint::GenerateCount => {
             let dialect = source.endpoint.dialect();
             let count = target.deployment.provider.count(dialect, &target.model);
             count.map(|(path, edits)| Way { dialect, path: rendered(path, target), framing: Framing::Sse, edits })
         }
-        Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat),
-        endpoint => endpoint.generation().and_then(|client| api(client, target)).map(|api| {
-            let stream_path = api.stream_path.filter(|_| source.parsed.stream);
-            Way {
-                dialect: api.dialect,
-                path: rendered(stream_path.unwrap_or(api.path), target),
-                framing: if source.parsed.stream { api.framing } else { Framing::Sse },
-                edits: api.edits,
-            }
-        }),
+        Endpoint::Completions => plain(paths.completions, Dialect::OpenAiChat).or_else(|| asked(Dialect::OpenAiChat)),
+        endpoint => endpoint.generation().and_then(asked),
     };
     found.ok_or_else(|| no_endpoint(source, target))
 }
@@ -320,7 +323,11 @@ fn translate(
     said: Option<&Said>,
     dropped: &mut Dropped,
 ) -> Result<(Vec<u8>, Bridge)> {
-    let mut request = wire::decode_request(source.endpoint.dialect(), body)?;
+    let chat = match source.endpoint {
+        Endpoint::Completions => Some(completions::request(&Envelope::parse_str(body)?, dropped)?),
+        _ => None,
+    };
+    let mut request = wire::decode_request(source.endpoint.dialect(), chat.as_deref().unwrap_or(body))?;
     // Some formats say these beside the body.
     request.stream = source.parsed.stream;
     request.stream_usage = source.parsed.stream_usage;
@@ -339,6 +346,11 @@ fn translate(
         out = mark.write(&out)?;
     }
     Ok((out, bridge))
+}
+
+/// Whether a chat is asked for a completion.
+fn completes(source: Source<'_>, target: &Target) -> bool {
+    source.endpoint == Endpoint::Completions && target.deployment.provider.paths.completions.is_none()
 }
 
 /// Whether the body has to be looked at whole, though the format stays.

@@ -230,6 +230,7 @@ mod tests {
             stream_usage: true,
             input_estimate_tokens: 42,
             request: "",
+            completes: false,
             seal: &seal,
         };
         let mut out = Vec::new();

@@ -186,7 +186,16 @@ mod tests {
     }
 
     fn client(seal: &Seal) -> Client<'_> {
-        Client { model: "m", id: "i", created: 1, stream_usage: true, input_estimate_tokens: 0, request: "", seal }
+        Client {
+            model: "m",
+            id: "i",
+            created: 1,
+            stream_usage: true,
+            input_estimate_tokens: 0,
+            request: "",
+            completes: false,
+            seal,
+        }
     }
 
     #[test]

@@ -34,7 +34,16 @@ fn target(seal: &Seal) -> Target<'_> {
 }
 
 fn client(seal: &Seal) -> Client<'_> {
-    Client { model: "m", id: "0a", created: 1, stream_usage: true, input_estimate_tokens: 1, request: "", seal }
+    Client {
+        model: "m",
+        id: "0a",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 1,
+        request: "",
+        completes: false,
+        seal,
+    }
 }
 
 fn offers() -> Vec<Offer> {

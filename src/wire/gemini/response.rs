@@ -398,6 +398,7 @@ mod tests {
             stream_usage: true,
             input_estimate_tokens: 0,
             request: "",
+            completes: false,
             seal: &seal,
         };
         let mut out = Vec::new();

@@ -20,6 +20,7 @@
 //!
 //! Own choices: thinking goes to clients as `reasoning_content`, its proof as `reasoning_details`.
 
+pub mod completions;
 mod details;
 pub mod error;
 mod finish;

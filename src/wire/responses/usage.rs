@@ -79,11 +79,22 @@ pub(super) fn decode(value: Value<'_>) -> Option<Usage> {
 
 /// The counts of an answer, of which `usage` is that member.
 pub(super) fn of_answer(usage: Value<'_>, answer: &str) -> Option<Usage> {
-    let usage = decode(usage)?;
-    let tools: Tools<'_> =
-        scan::member(answer, "tool_usage").and_then(|json| json::parse(json).ok()).unwrap_or_default();
+    Some(with_tools(decode(usage)?, scan::member(answer, TOOLS)))
+}
+
+/// The members of an answer that its counts are in.
+pub(in crate::wire) const PLACES: [&str; 2] = ["usage", TOOLS];
+const TOOLS: &str = "tool_usage";
+
+/// The counts of an answer that has these values there.
+pub(in crate::wire) fn at(usage: Option<&str>, tools: Option<&str>) -> Option<Usage> {
+    Some(with_tools(decode(json::parse(usage?).ok())?, tools))
+}
+
+fn with_tools(usage: Usage, tools: Option<&str>) -> Usage {
+    let tools: Tools<'_> = tools.and_then(|json| json::parse(json).ok()).unwrap_or_default();
     let search: Tools<'_> = read(tools.web_search).unwrap_or_default();
-    Some(Usage { web_searches: usage.web_searches.max(count(search.num_requests).unwrap_or(0)), ..usage })
+    Usage { web_searches: usage.web_searches.max(count(search.num_requests).unwrap_or(0)), ..usage }
 }
 
 /// A second that has begun counts whole.
@@ -94,9 +105,12 @@ fn whole_seconds(value: Value<'_>) -> Option<u64> {
 
 /// The counts of a whole answer, or of an event that holds one.
 pub fn in_body(body: &str, _quirks: &Quirks) -> Option<Usage> {
-    let of = |answer| Some((answer, scan::member(answer, "usage")?));
-    let (answer, json) = of(body).or_else(|| of(scan::member(body, "response")?))?;
-    of_answer(json::parse(json).ok(), answer)
+    let of = |answer| {
+        let [usage, tools] = scan::several(answer, PLACES);
+        usage.map(|usage| (usage, tools))
+    };
+    let (usage, tools) = of(body).or_else(|| of(scan::member(body, "response")?))?;
+    at(Some(usage), tools)
 }
 
 /// Writes a `usage` object with every member the SDKs require.

@@ -162,6 +162,7 @@ fn every_way(from: Dialect, to: Dialect, stream: &str) -> [(String, TextCount, u
         stream_usage: true,
         input_estimate_tokens: 1,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let decoder = || stream_decoder(from, &Quirks::NONE);

@@ -14,20 +14,21 @@ use super::json::Str;
 use super::scan::Escapes;
 use super::sse::{Frame, Sink};
 use super::stream::{Ending, HoldBack, Pipe, Progress, aside, cut_error};
-use super::{Dialect, Quirks, anthropic, cohere, converse, decode_error_event, encode_error_event, openai_chat, scan};
+use super::{Dialect, Quirks, anthropic, decode_error_event, encode_error_event, openai_chat, scan};
 use crate::error::{Error, Kind};
 use crate::usage::estimate::TextCount;
-use crate::usage::tokens::{Advice, Usage};
 
 mod alike;
 mod gemini;
 mod responses;
 mod tell;
+mod whole;
 
 pub(super) use self::alike::Alike;
 use self::alike::{Counts, Holes};
 use self::tell::LastChunk;
-pub use self::tell::with_usage;
+pub use self::tell::{Amend, with_usage};
+pub use self::whole::{Whole, whole};
 
 /// Frames of data held back at most, in wait for one that is known to begin the answer.
 const MAX_HELD_FRAMES: u32 = 32;
@@ -173,6 +174,8 @@ impl Sink for Looking<'_> {
 enum Verdict {
     /// The answer has begun: let it through, and all that waits.
     Begun,
+    /// The same, with counts that it lacks.
+    Amended(Amend),
     /// Part of the opening.
     Opening,
     /// Not for the client.
@@ -198,7 +201,7 @@ impl Eye {
         };
         match verdict {
             Verdict::Strip => return,
-            Verdict::Begun => self.hold.commit(out),
+            Verdict::Begun | Verdict::Amended(_) => self.hold.commit(out),
             Verdict::Opening if frame.data.is_some() => self.held_frames = self.held_frames.saturating_add(1),
             Verdict::Opening => {}
         }
@@ -206,7 +209,10 @@ impl Eye {
             self.hold.commit(out);
         }
         self.tell_counts(out);
-        self.hold.target(out).extend_from_slice(frame.raw);
+        match verdict {
+            Verdict::Amended(amend) => amend.write(&frame, self.hold.target(out)),
+            _ => self.hold.target(out).extend_from_slice(frame.raw),
+        }
         self.hold.commit_if_full(out);
     }
 
@@ -526,63 +532,6 @@ pub(super) fn name(text: &Str<'_>) -> Option<String> {
 
 fn has_no_choice(data: &str) -> bool {
     scan::member(data, "choices").is_none_or(|list| list.strip_prefix('[').is_some_and(|l| l.trim_ascii_start() == "]"))
-}
-
-/// What accounting needs of an answer that came whole.
-#[derive(Debug)]
-pub struct Whole {
-    /// `None`: the upstream did not say.
-    pub usage: Option<Usage>,
-    /// As far as the answer says.
-    pub service_tier: Option<String>,
-    /// The same.
-    pub model: Option<String>,
-    /// What other models used that this one asked by itself.
-    pub advice: Vec<Advice>,
-    /// An error inside a 200.
-    pub error: Option<Error>,
-}
-
-/// Reads a whole answer without building anything of it; `None`: it is not JSON.
-pub fn whole(dialect: Dialect, body: &str, quirks: &Quirks) -> Option<Whole> {
-    let [usage_at, x_groq, choices] = openai_chat::usage::PLACES;
-    let names = [usage_at, x_groq, choices, "error", "object", "speed", "service_tier", MODEL, gemini::MODEL];
-    let [counts, x_groq, choices, error, object, speed, tier_beside, model, model_version] =
-        scan::several_of_all(body, names)?;
-    let mut advice = Vec::new();
-    let usage = match dialect {
-        // Zeros beside a text are not what it used.
-        Dialect::OpenAiChat => openai_chat::usage::at(counts, x_groq, choices, quirks).filter(|usage| {
-            *usage != Usage::default()
-                || !openai_chat::response::decode(body, quirks).is_ok_and(|it| it.usage.is_none())
-        }),
-        Dialect::Anthropic => counts.and_then(|json| {
-            let merged = anthropic::usage::merged(json);
-            advice = merged.advice().to_vec();
-            merged.usage()
-        }),
-        Dialect::Responses => super::responses::usage::in_body(body, quirks),
-        Dialect::Gemini => super::gemini::usage::in_body(body, quirks),
-        Dialect::Converse => converse::usage::in_body(body, quirks),
-        Dialect::Cohere => cohere::usage::in_body(body, quirks),
-    };
-    let is_error = error.is_some_and(says_error) || object == Some("\"error\"");
-    let error = (usage.is_none() && is_error).then(|| decode_error_event(dialect, body));
-    // One that broke off half-way may have been counted all the same.
-    let error =
-        error.or_else(|| choices.filter(|_| dialect == Dialect::OpenAiChat).and_then(openai_chat::response::broken));
-    // Anthropic names it beside its counts, OpenAI beside the answer.
-    let service_tier = match dialect {
-        Dialect::Gemini => super::gemini::usage::tier_in_body(body),
-        Dialect::Converse => converse::usage::tier_in_body(body),
-        _ => tier_of(speed, tier_beside).or_else(|| tier(counts?)),
-    };
-    let model = match dialect {
-        Dialect::Gemini => model_of(model_version),
-        Dialect::Converse | Dialect::Cohere => None,
-        Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Responses => model_of(model),
-    };
-    Some(Whole { usage, service_tier, model, advice, error })
 }
 
 #[cfg(test)]

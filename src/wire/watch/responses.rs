@@ -1,6 +1,7 @@
 //! OpenAI Responses.
 
-use super::{Eye, Glance, MODEL, Verdict, literal, model, scan, tier};
+use super::tell::Amend;
+use super::{Eye, Glance, MODEL, Verdict, literal, model_of, scan, tier_of};
 use crate::wire::responses;
 use crate::wire::sse::Frame;
 
@@ -16,12 +17,9 @@ impl Eye {
         }
         match kind {
             "response.completed" | "response.incomplete" | "response.cancelled" => {
-                self.progress.usage = responses::usage::in_body(data, &self.quirks);
-                let response = scan::member(data, "response");
-                self.progress.service_tier = response.and_then(tier);
-                self.progress.model = response.and_then(|response| model(response, MODEL));
                 self.progress.has_stopped = true;
                 self.progress.complete();
+                return self.ends(data);
             }
             "response.failed" => {
                 // A failed answer may have cost something already.
@@ -53,6 +51,19 @@ impl Eye {
             _ => self.progress.has_content = true,
         }
         Verdict::Begun
+    }
+
+    /// The event that holds the whole answer.
+    fn ends(&mut self, data: &str) -> Verdict {
+        let [usage, tools] = responses::usage::PLACES;
+        let response = scan::member(data, "response").unwrap_or_default();
+        let [counts, tools, speed, tier, model] =
+            scan::several(response, [usage, tools, "speed", "service_tier", MODEL]);
+        let usage = responses::usage::at(counts, tools);
+        self.progress.usage = usage.or_else(|| responses::usage::in_body(data, &self.quirks));
+        self.progress.service_tier = tier_of(speed, tier);
+        self.progress.model = model_of(model);
+        usage.and_then(|_| Amend::of(data, counts?)).map_or(Verdict::Begun, Verdict::Amended)
     }
 }
 

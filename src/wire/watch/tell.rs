@@ -3,6 +3,7 @@
 
 use super::super::envelope::Envelope;
 use super::super::splice::Splice;
+use super::super::sse::Frame;
 use super::super::{Dialect, anthropic, gemini, openai_chat, responses, scan};
 use super::has_no_choice;
 use crate::usage::tokens::Usage;
@@ -34,6 +35,60 @@ pub fn with_usage(dialect: Dialect, body: &str, usage: &Usage) -> Option<Vec<u8>
     let mut splice = Splice::new(&envelope);
     splice.set(name, String::from_utf8(counts).ok()?);
     Some(splice.write())
+}
+
+/// What Responses have to say of what was written to a cache, which not all providers do: the newest SDKs require
+/// it. A part of the answer, and what stands in its place then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amend {
+    start: usize,
+    end: usize,
+    text: &'static str,
+}
+
+impl Amend {
+    /// Of an answer, or an event that holds one, whose counts are those.
+    pub(super) fn of(json: &str, counts: &str) -> Option<Self> {
+        const NAME: &str = "cache_write_tokens";
+        let start_of = |part: &str| part.as_ptr().addr().checked_sub(json.as_ptr().addr());
+        let instead_of =
+            |part: &str, text| Some(Self { start: start_of(part)?, end: start_of(part)? + part.len(), text });
+        let first_in = |object: &str, text| instead_of(object.get(1..1)?, text);
+        match scan::member(counts, "input_tokens_details") {
+            Some(details) if details.starts_with('{') => match scan::member(details, NAME) {
+                Some("null") => instead_of(scan::member(details, NAME)?, "0"),
+                Some(_) => None,
+                None if scan::members(details).next().is_none() => first_in(details, "\"cache_write_tokens\":0"),
+                None => first_in(details, "\"cache_write_tokens\":0,"),
+            },
+            Some(none) => instead_of(none, "{\"cached_tokens\":0,\"cache_write_tokens\":0}"),
+            None => first_in(counts, "\"input_tokens_details\":{\"cached_tokens\":0,\"cache_write_tokens\":0},"),
+        }
+    }
+
+    /// The answer with it.
+    pub fn written(&self, json: &str) -> String {
+        let part = |range| json.get(range).unwrap_or_default();
+        [part(0..self.start), self.text, part(self.end..json.len())].concat()
+    }
+
+    /// The event with it; as it came, where its data stand in several lines.
+    pub(super) fn write(&self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        let data = frame.data.unwrap_or_default();
+        let from = data.as_ptr().addr().checked_sub(frame.raw.as_ptr().addr());
+        let parts = from.and_then(|from| {
+            let (before, behind) = (frame.raw.get(..from + self.start)?, frame.raw.get(from + self.end..)?);
+            frame.raw.get(from..)?.starts_with(data.as_bytes()).then_some((before, behind))
+        });
+        match parts {
+            Some((before, behind)) => {
+                out.extend_from_slice(before);
+                out.extend_from_slice(self.text.as_bytes());
+                out.extend_from_slice(behind);
+            }
+            None => out.extend_from_slice(frame.raw),
+        }
+    }
 }
 
 /// The last chunk of a stream of Chat Completions whose client asked for counts.
@@ -97,6 +152,35 @@ mod tests {
             let seen = whole(dialect, &told, &Quirks::NONE).unwrap().usage.unwrap();
             assert_eq!((seen.input_tokens(), seen.output_tokens()), (7, 3), "{told}");
             assert!(told.starts_with(body.split(",\"usage\"").next().unwrap().trim_end_matches('}')), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_to_a_cache_is_told_where_it_is_not() {
+        const BOTH: &str = r#"{"cached_tokens":0,"cache_write_tokens":0}"#;
+        for (details, expected) in [
+            ("", format!(r#""input_tokens_details":{BOTH},"#)),
+            (r#""input_tokens_details":null,"#, format!(r#""input_tokens_details":{BOTH},"#)),
+            (r#""input_tokens_details":{},"#, r#""input_tokens_details":{"cache_write_tokens":0},"#.to_owned()),
+            (
+                r#""input_tokens_details": {"cached_tokens": 2},"#,
+                r#""input_tokens_details": {"cache_write_tokens":0,"cached_tokens": 2},"#.to_owned(),
+            ),
+            (
+                r#""input_tokens_details":{"cache_write_tokens":null},"#,
+                r#""input_tokens_details":{"cache_write_tokens":0},"#.to_owned(),
+            ),
+        ] {
+            let answer = |details: &str| {
+                format!(r#"{{"x":1e400,"output":[],"usage":{{{details}"input_tokens":7,"output_tokens":3}},"y":"ü"}}"#)
+            };
+            let amend = whole(Dialect::Responses, &answer(details), &Quirks::NONE).unwrap().amend.unwrap();
+            let told = amend.written(&answer(details));
+            assert_eq!(told, answer(&expected), "{details}");
+            assert_eq!(whole(Dialect::Responses, &told, &Quirks::NONE).unwrap().amend, None, "{told}");
+        }
+        for none in [r#"{"output":[],"usage":null}"#, r#"{"output":[]}"#] {
+            assert_eq!(whole(Dialect::Responses, none, &Quirks::NONE).unwrap().amend, None, "{none}");
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Kind;
-use crate::usage::tokens::UsageSource;
+use crate::usage::tokens::{Usage, UsageSource};
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/streams").join(name);
@@ -400,4 +400,26 @@ fn the_tier_of_a_whole_answer_is_told() {
     assert_eq!(tier(Dialect::Converse, converse).as_deref(), Some("flex"));
     let chat = r#"{"choices":[],"service_tier":"default","usage":{"prompt_tokens":1}}"#;
     assert_eq!(tier(Dialect::OpenAiChat, chat).as_deref(), Some("default"));
+}
+
+/// In one line of data, as all vendors send it; what stands in several passes as it is.
+#[test]
+fn the_last_event_of_responses_tells_what_was_written_to_a_cache() {
+    let event = |details: &str| {
+        format!(
+            "event: response.completed\r\nid: 7\r\ndata: {{\"type\":\"response.completed\",\"response\":{{\"output\":[],\"usage\":{{\"input_tokens\":7,\
+             \"input_tokens_details\":{{{details}\"cached_tokens\":2}},\"output_tokens\":3}}}}}}\r\n\r\n"
+        )
+    };
+    let told = event("\"cache_write_tokens\":0,");
+    let folded = event("").replace(",\"response\"", ",\r\ndata: \"response\"");
+    for (sent, expected) in [(event(""), &told), (told.clone(), &told), (folded.clone(), &folded)] {
+        for size in [1, 7, sent.len()] {
+            let (out, it) = watch_in(size, "responses", sent.as_bytes(), false, 1);
+            assert_eq!(&out, expected, "in pieces of {size}");
+            let usage = it.progress().usage.unwrap();
+            assert_eq!((usage.input_tokens(), usage.cached_tokens, usage.output_tokens()), (7, 2, 3));
+            assert!(matches!(it.progress().ending, Some(Ending::Complete)));
+        }
+    }
 }

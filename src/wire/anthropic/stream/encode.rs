@@ -108,6 +108,7 @@ impl Encoder {
             stream_usage: true,
             input_estimate_tokens: self.input_estimate_tokens,
             request: "",
+            completes: false,
             seal: &self.seal,
         }
     }

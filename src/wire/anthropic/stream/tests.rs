@@ -27,6 +27,7 @@ fn encode(list: &[Event<'_>]) -> String {
         stream_usage: true,
         input_estimate_tokens: 42,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let mut encoder = Encoder::new(&client);
@@ -97,6 +98,7 @@ fn again(sse: &str) -> String {
         stream_usage: true,
         input_estimate_tokens: 42,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let (mut decoder, mut encoder, mut out) = (Decoder::new(&Quirks::NONE), Encoder::new(&client), Vec::new());

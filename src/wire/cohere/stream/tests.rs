@@ -190,6 +190,7 @@ fn what_is_written_reads_back() {
         stream_usage: true,
         input_estimate_tokens: 0,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let text = |s: &str| Str::from_text(s);

@@ -19,6 +19,7 @@ fn client(seal: &Seal) -> Client<'_> {
         stream_usage: true,
         input_estimate_tokens: 42,
         request: "",
+        completes: false,
         seal,
     }
 }

@@ -15,6 +15,7 @@ fn written(response: &Response<'_>) -> String {
         stream_usage: false,
         input_estimate_tokens: 0,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let mut out = Vec::new();

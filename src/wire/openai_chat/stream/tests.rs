@@ -284,8 +284,16 @@ fn usage_is_the_last_one_wherever_it_is() {
 
 fn encoded(stream_usage: bool, events: &[Event<'_>]) -> String {
     let seal = Seal::new("test", b"key");
-    let client =
-        Client { model: "m", id: "0190", created: 7, stream_usage, input_estimate_tokens: 0, request: "", seal: &seal };
+    let client = Client {
+        model: "m",
+        id: "0190",
+        created: 7,
+        stream_usage,
+        input_estimate_tokens: 0,
+        request: "",
+        completes: false,
+        seal: &seal,
+    };
     let mut encoder = Encoder::new(&client);
     let mut out = Vec::new();
     events.iter().for_each(|e| encoder.event(e, &mut out));
@@ -428,6 +436,7 @@ fn an_error_has_the_request_id_that_callers_know() {
         stream_usage: false,
         input_estimate_tokens: 0,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let mut out = Vec::new();

@@ -16,7 +16,16 @@ fn written(request: &str) -> String {
 }
 
 fn client<'c>(request: &'c str, seal: &'c Seal) -> Client<'c> {
-    Client { model: "m", id: "0190", created: 1, stream_usage: true, input_estimate_tokens: 0, request, seal }
+    Client {
+        model: "m",
+        id: "0190",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 0,
+        request,
+        completes: false,
+        seal,
+    }
 }
 
 fn encoded(answer: &crate::wire::ir::Response<'_>, request: &str) -> String {

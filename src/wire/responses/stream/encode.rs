@@ -118,6 +118,7 @@ impl Encoder {
             stream_usage: true,
             input_estimate_tokens: 0,
             request: &self.request,
+            completes: false,
             seal: &self.seal,
         };
         self.head = Some(Head::new(id, model, created, tier, &client));

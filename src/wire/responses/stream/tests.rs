@@ -25,6 +25,7 @@ fn with_client<T>(then: impl FnOnce(&Client<'_>) -> T) -> T {
         stream_usage: true,
         input_estimate_tokens: 0,
         request: REQUEST,
+        completes: false,
         seal: &seal,
     })
 }

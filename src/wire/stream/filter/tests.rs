@@ -61,6 +61,7 @@ fn through(client: Dialect, watch: &Watch, pieces: [&[u8]; 2]) -> String {
         stream_usage: true,
         input_estimate_tokens: 1,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let mut pipe = Translator::new(&bridge, Framing::Sse, &quirks, &about).guarded(watch.of_answer());
@@ -173,6 +174,7 @@ fn through_restoring(client: Dialect, watch: &Watch, pieces: [&[u8]; 2]) -> Stri
         stream_usage: true,
         input_estimate_tokens: 1,
         request: "",
+        completes: false,
         seal: &seal,
     };
     let mut pipe = Translator::new(&bridge, Framing::Sse, &quirks, &about).guarded(watch.clone());

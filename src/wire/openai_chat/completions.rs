@@ -202,6 +202,7 @@ impl Encode for Encoder {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "what is written is compared as a whole")]
 mod tests {
     use super::*;
     use crate::wire::seal::Seal;

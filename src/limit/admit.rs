@@ -44,7 +44,7 @@ pub(super) enum TagRule {
 pub struct Ask<'a> {
     /// The name of the model that the client used.
     pub model: &'a str,
-    /// `provider/model` of the target that is asked first.
+    /// `provider/model` of the target that is asked first: one name a line, where it has several.
     pub target: &'a str,
     pub user: Option<&'a str>,
     pub tags: &'a [String],
@@ -61,6 +61,11 @@ pub struct Want {
     pub most_output_tokens: u64,
     /// Of that.
     pub cost: PicoUsd,
+}
+
+/// Whether a pattern is of a target that has these names, one a line.
+fn stands_on(pattern: &str, names: &str) -> bool {
+    names.lines().any(|name| pattern_matches(pattern, name))
 }
 
 /// What was used at one target.
@@ -208,7 +213,7 @@ impl KeyLimits {
         gates.extend(self.tenant.iter().cloned());
         // What asks for no model has nothing to do with theirs, also where they stand for all.
         let models = self.models.iter().filter(|_| !ask.model.is_empty());
-        for (_, seat) in models.filter(|(it, _)| it.matches(ask.model) || it.matches(ask.target)) {
+        for (_, seat) in models.filter(|(it, _)| it.matches(ask.model) || stands_on(&it.0, ask.target)) {
             gates.extend(seat.gate.iter().cloned());
             purses.extend(seat.purse.iter().cloned());
         }
@@ -333,7 +338,7 @@ impl Admission {
     pub fn also(&self, limits: &KeyLimits, target: &str, want: Want, at: Moment) -> Result<(), Refusal> {
         let mut held = self.held();
         let Held { places, whole, reservation, .. } = &mut *held;
-        let seats = || limits.models.iter().filter(|(pattern, _)| pattern.matches(target)).map(|(_, seat)| seat);
+        let seats = || limits.models.iter().filter(|(pattern, _)| stands_on(&pattern.0, target)).map(|(_, seat)| seat);
         let is_new = |gate: &&Arc<Gate>| !places.iter().any(|place| place.gate.is_same(gate));
         let gates = seats().filter_map(|seat| seat.gate.as_ref()).filter(is_new).cloned();
         let more: Vec<Place> = gates.map(|gate| Place::new(gate, want.load(), at.now_ms, whole)).collect();
@@ -343,9 +348,7 @@ impl Admission {
             return Err(Refusal::Limit(Denial::new(&gate.post.scope, short, self.standing)));
         }
         let part = |scope: &Scope| match scope {
-            Scope::Model { pattern, .. }
-                if !pattern_matches(pattern, &self.model) && !pattern_matches(pattern, target) =>
-            {
+            Scope::Model { pattern, .. } if !pattern_matches(pattern, &self.model) && !stands_on(pattern, target) => {
                 Spend::default()
             }
             _ => want.spend(),
@@ -375,8 +378,8 @@ impl Admission {
         let (_, all) = sum(parts, |_| true);
         let part = |scope: &Scope| match scope {
             Scope::Model { pattern, .. } if !pattern_matches(pattern, &self.model) => {
-                let is_served = pattern_matches(pattern, target);
-                sum(parts, |part| is_served && pattern_matches(pattern, part.target)).1
+                let is_served = stands_on(pattern, target);
+                sum(parts, |part| is_served && stands_on(pattern, part.target)).1
             }
             _ => all,
         };
@@ -418,7 +421,7 @@ impl Admission {
         let model = &self.model;
         let part = |scope: &Scope| match scope {
             Scope::Model { pattern, .. } if !pattern_matches(pattern, model) => {
-                sum(parts, |part| pattern_matches(pattern, part.target))
+                sum(parts, |part| stands_on(pattern, part.target))
             }
             _ => all,
         };

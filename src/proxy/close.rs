@@ -26,6 +26,10 @@ const TICK: Duration = Duration::from_micros(1);
 fn used(x: &Exchange, attempt: &Attempt, error: Option<&Error>) -> Option<(Usage, UsageSource)> {
     // Refused before anything of an answer came: nobody charges for that, in whatever dress it came.
     let is_blank = x.end.first_byte.is_none() || attempt.is_unheard || !attempt.answer.has_begun();
+    // One that counts itself was worked on.
+    let is_counted =
+        || matches!(attempt.answer.usage(0), Some((usage, UsageSource::Reported)) if usage.total_tokens() > 0);
+    let is_blank = is_blank && (attempt.is_unheard || !is_counted());
     if is_blank && error.is_some_and(Error::is_unbilled) && attempt.earlier.is_empty() {
         return None;
     }
@@ -123,6 +127,7 @@ fn book_advice(x: &mut Exchange, attempt: &mut Attempt) {
         let advice = Tried {
             deployment,
             model,
+            alias: None,
             why: Why::Advice,
             // When it was asked nobody says: some time behind the attempt's beginning, and none like another one.
             at: x.timeline.get(..place).and_then(<[Tried]>::last).map_or(at, |last| last.at.max(at)) + TICK,
@@ -170,15 +175,13 @@ type AtTarget = (String, Usage, Charge);
 
 /// What attempts used that were lost, and the last one.
 fn by_target(x: &Exchange, last: Option<(&Attempt, Usage, Charge)>, is_named: bool) -> Vec<AtTarget> {
-    let name = |deployment: &Deployment, model: &str| match is_named {
-        true => [&*deployment.name, "/", model].concat(),
-        false => String::new(),
-    };
+    let named = |names: &dyn Fn() -> String| if is_named { names() } else { String::new() };
     let lost = x.timeline.iter().filter_map(|tried| {
         let (usage, _) = tried.usage?;
-        Some((name(&tried.deployment, &tried.model), usage, tried.charge))
+        let names = || route::known_as(&tried.deployment, &tried.model, tried.alias.as_deref());
+        Some((named(&names), usage, tried.charge))
     });
-    let last = last.map(|(it, usage, charge)| (name(&it.target.deployment, &it.target.model), usage, charge));
+    let last = last.map(|(it, usage, charge)| (named(&|| it.target.names()), usage, charge));
     lost.chain(last).collect()
 }
 
@@ -219,6 +222,7 @@ impl Gateway {
         x.timeline.push(Tried {
             deployment: Arc::clone(&attempt.target.deployment),
             model: attempt.target.model.clone(),
+            alias: attempt.target.alias.clone(),
             why: attempt.why,
             at: x.since_start(attempt),
             duration: attempt.began.elapsed(),
@@ -373,7 +377,7 @@ impl Gateway {
             return None;
         }
         let all = by_target(x, runs.map(|(usage, cost)| (attempt, usage, cost)), true);
-        let exhausted = admission.keep_up(&attempt.target.name(), &parts(&all), self.clock.moment()).err()?;
+        let exhausted = admission.keep_up(&attempt.target.names(), &parts(&all), self.clock.moment()).err()?;
         let tenant = exhausted.scope.tenant();
         self.telemetry.throttled(tenant, &exhausted.label());
         Some(exhausted.to_stop())

@@ -20,9 +20,9 @@ impl Gateway {
         let (Some(caller), Some(plan)) = (&x.caller, &x.plan) else { return Err(Error::internal("nothing to limit")) };
         // Limits on a model hold for a route to it too.
         let target = plan.targets.first().filter(|_| !caller.limits.are_none());
-        let name = target.map(Target::name).unwrap_or_default();
-        let (user, want) = (x.user.as_deref(), want(x, target, &name));
-        let ask = Ask { model: &plan.public, target: &name, user, tags: &x.tags, want };
+        let names = target.map(Target::names).unwrap_or_default();
+        let (user, want) = (x.user.as_deref(), want(x, target, &names));
+        let ask = Ask { model: &plan.public, target: &names, user, tags: &x.tags, want };
         let at = self.clock.moment();
         let admitted = caller.limits.admit_within(&ask, whole, at);
         self.admitted(x, admitted, at).await
@@ -69,14 +69,14 @@ impl Gateway {
     pub(super) async fn limit_also(&self, x: &Exchange, index: usize) -> Result<()> {
         let (Some(caller), Some(admission), 1..) = (&x.caller, &x.admission, index) else { return Ok(()) };
         let target = x.plan.as_ref().and_then(|plan| plan.targets.get(index));
-        let name = target.map(Target::name).unwrap_or_default();
+        let names = target.map(Target::names).unwrap_or_default();
         let at = self.clock.moment();
-        let mut also = admission.also(&caller.limits, &name, want(x, target, &name), at);
+        let mut also = admission.also(&caller.limits, &names, want(x, target, &names), at);
         if let (Ok(()), Some(shared)) = (&also, &self.shared) {
             also = admission.share(shared, at).await;
         }
         also.map_err(|refusal| {
-            tracing::debug!(request_id = %x.request_id, target = name, limit = refusal.label(), "a target has no room");
+            tracing::debug!(request_id = %x.request_id, target = names, limit = refusal.label(), "a target has no room");
             refusal.to_error()
         })
     }

@@ -125,6 +125,8 @@ pub const OK: &str = "ok";
 pub struct Tried {
     pub deployment: Arc<Deployment>,
     pub model: String,
+    /// What the configuration calls the model, where that is another name.
+    pub alias: Option<String>,
     pub why: Why,
     /// From the request's beginning.
     pub at: Duration,

@@ -325,7 +325,14 @@ fn provider(call: Call<'_>, owner: Option<&Arc<Deployment>>, ask: Ask<'_>) -> Re
 /// A plan of one provider, whatever its models.
 fn at(deployment: &Arc<Deployment>, runtime: &Runtime) -> Plan {
     let attempts = AttemptRules { retries: 0, ..runtime.attempts };
-    let target = Target { deployment: Arc::clone(deployment), model: String::new(), info: None, api: None, place: 0 };
+    let target = Target {
+        deployment: Arc::clone(deployment),
+        model: String::new(),
+        alias: None,
+        info: None,
+        api: None,
+        place: 0,
+    };
     Plan::single(format!("{}/*", deployment.name), target, attempts)
 }
 

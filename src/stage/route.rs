@@ -16,6 +16,8 @@ use crate::usage::price::{ModelInfo, PriceTable};
 pub struct Target {
     pub deployment: Arc<Deployment>,
     pub model: String,
+    /// What the configuration calls the model, where that is another name.
+    pub alias: Option<String>,
     pub info: Option<Arc<ModelInfo>>,
     /// Where the model's entry says which API is used.
     pub api: Option<ApiChoice>,
@@ -29,6 +31,7 @@ impl Target {
             Some(entry) => Self {
                 deployment: Arc::clone(deployment),
                 model: entry.upstream.clone(),
+                alias: (entry.upstream != name).then(|| name.to_owned()),
                 info: Some(Arc::clone(&entry.info)),
                 api: entry.api,
                 place: 0,
@@ -63,13 +66,22 @@ impl Target {
         target
     }
 
-    /// `provider/model`, as limits see it.
-    pub fn name(&self) -> String {
-        [&*self.deployment.name, "/", &self.model].concat()
+    /// What limits know it by.
+    pub fn names(&self) -> String {
+        known_as(&self.deployment, &self.model, self.alias.as_deref())
     }
 
     fn plain(deployment: &Arc<Deployment>, name: &str, info: Option<Arc<ModelInfo>>) -> Self {
-        Self { deployment: Arc::clone(deployment), model: name.to_owned(), info, api: None, place: 0 }
+        Self { deployment: Arc::clone(deployment), model: name.to_owned(), alias: None, info, api: None, place: 0 }
+    }
+}
+
+/// `provider/model`, one a line: what the configuration calls the model, and what its provider does.
+pub fn known_as(deployment: &Deployment, model: &str, alias: Option<&str>) -> String {
+    let provider = &*deployment.name;
+    match alias {
+        None => [provider, "/", model].concat(),
+        Some(alias) => [provider, "/", alias, "\n", provider, "/", model].concat(),
     }
 }
 
@@ -195,7 +207,7 @@ fn resolve(model: &str, key: &Key, runtime: &Runtime) -> Option<Plan> {
     if let Some(any) = runtime.any.as_ref().filter(|any| any.name == model) {
         let mut plan = by_route(any, runtime);
         // Where the key says which models, these are what `auto` is about.
-        plan.targets.retain(|target| allowed(key, &format!("{}/{}", target.deployment.name, target.model)));
+        plan.targets.retain(|target| target.names().lines().next().is_some_and(|name| allowed(key, name)));
         return (!plan.targets.is_empty()).then_some(plan);
     }
     by_name(model, runtime)

@@ -344,6 +344,7 @@ fn timeline() -> [Tried; 3] {
     let tried = |provider: &str, why, outcome| Tried {
         deployment: deployment(provider),
         model: "echo".into(),
+        alias: None,
         why,
         at: Duration::ZERO,
         duration: Duration::ZERO,

@@ -10,6 +10,7 @@ mod cause;
 pub mod chunked;
 pub mod cohere;
 pub mod converse;
+mod dropped;
 pub mod edge;
 pub mod embeddings;
 pub mod envelope;
@@ -335,7 +336,7 @@ pub trait Decode: Send + Sync {
     /// `Error` of kind `UpstreamFailed` (cut).
     fn finish(&mut self, sink: &mut dyn FnMut(&ir::Event<'_>));
 
-    /// The service tier, where a format tells it only behind the answer.
+    /// The service tier that was named last, where a format names it behind the beginning too.
     fn service_tier(&self) -> Option<&str> {
         None
     }

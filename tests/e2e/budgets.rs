@@ -659,3 +659,33 @@ fn a_count_that_nobody_can_have_meant_is_cut() {
     assert_eq!(ask(&gateway).status(), 200);
     assert_eq!(budget(&gateway)["spent"].as_f64(), Some(1_000_000.0), "{}", budget(&gateway));
 }
+
+/// By whatever name a model is asked for, what stands on it holds.
+#[test]
+fn a_budget_on_a_renamed_model_holds_for_routes_to_it() {
+    for pattern in ["openai/small", "openai/gpt-*"] {
+        let upstream = answering();
+        let tenant = format!("    model_budgets: {{\"{pattern}\": [{{tokens: 30, per: month}}]}}");
+        let routes = "routes:\n  fast: {targets: [{model: openai/small}]}\n  spare: {targets: [{model: anthropic/x}, {model: openai/small}]}\n";
+        let text = full_config("", upstream.address, Upstream::nobody(), &tenant, routes);
+        let plain = format!("\"http://{}/v1\", api_key: \"{PROVIDER_KEY}\"", upstream.address);
+        let text = text.replace(&plain, &format!("{plain}, models: {{small: gpt-small}}"));
+        let gateway = Gateway::start(&text);
+        let ask = |model: &str| gateway.post(CHAT, &with(chat(model, "hi"), json!({"max_tokens": 5}))).status();
+        assert_eq!((ask("fast"), budget(&gateway)["spent"].as_u64()), (200, Some(USED_TOKENS)), "{pattern}");
+        assert_eq!((ask("spare"), budget(&gateway)["spent"].as_u64()), (200, Some(2 * USED_TOKENS)), "{pattern}");
+        assert_eq!((ask("fast"), ask("openai/small")), (429, 429), "{pattern}");
+    }
+}
+
+/// The provider has worked on it, and says how much.
+#[test]
+fn an_answer_that_broke_off_and_was_counted_is_charged() {
+    let broken = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"error","error":{"code":429,"message":"slow down"}}],"usage":{"prompt_tokens":900,"completion_tokens":30,"total_tokens":930}}"#;
+    let upstream = Upstream::json(200, broken);
+    let gateway = Gateway::start(&with_tenant(&upstream, "    budgets: [{tokens: 100000, per: month}]"));
+    assert_ne!(ask(&gateway).status(), 200);
+    let record = gateway.record(1);
+    assert_eq!((&record["input_tokens"], &record["output_tokens"]), (&json!(900), &json!(30)), "{record}");
+    assert!(budget(&gateway)["spent"].as_u64().unwrap() >= 930);
+}

@@ -241,3 +241,60 @@ fn what_was_written_to_a_cache_is_in_every_usage() {
     assert_eq!(gateway.post(RESPONSES, &body).text(), told);
     assert_eq!(gateway.post(RESPONSES, &with(body, json!({"stream": true}))).text(), event(&told));
 }
+
+/// A turn that Claude answered leaves a seal in the conversation. OpenAI must not see it, and all else is as the
+/// client sent it; what OpenAI says goes on as it came.
+#[test]
+fn what_another_provider_sealed_leaves_the_rest_of_a_conversation_as_it_was() {
+    let thought = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use",
+        "content": [{"type": "thinking", "thinking": "T", "signature": "S"}, {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}],
+        "usage": {"input_tokens": 5, "output_tokens": 2}});
+    let claude = Upstream::json(200, thought.to_string());
+    let said = r#"{"id":"resp_1","object":"response","status":"completed","output":[{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"ENC"},{"id":"ws_1","type":"web_search_call","status":"completed"},{"id":"msg_1","type":"message","role":"assistant","phase":"final_answer","content":[{"type":"output_text","text":"hi","annotations":[],"logprobs":[]}]}],"usage":{"input_tokens":1,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":1,"total_tokens":2},"new":1e400}"#;
+    let openai = Upstream::json(200, said);
+    let gateway = Gateway::start(&full_config("", openai.address, claude.address, "", ""));
+    let question = json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi", "prompt_cache_breakpoint": true}]});
+    let extra = json!({"store": false, "include": ["reasoning.encrypted_content"], "instructions": "be brief", "tools": [
+        {"type": "namespace", "name": "n", "description": "d", "tools": [{"type": "function", "name": "x", "parameters": {}}]},
+        {"type": "function", "name": "f", "parameters": {}}]});
+    let ask = |model: &str, input: &[Value]| with(json!({"model": model, "input": input}), extra.clone());
+
+    let first = gateway.post(RESPONSES, &ask("anthropic/claude-sonnet-4-5", std::slice::from_ref(&question)));
+    let items = first.json()["output"].as_array().unwrap().clone();
+    let (sealed, call) = (&items[0], &items[1]);
+    assert!(sealed["encrypted_content"].as_str().unwrap().starts_with("weirseal1-"), "{sealed}");
+    let later = [
+        call.clone(),
+        json!({"type": "function_call_output", "call_id": call["call_id"], "output": "r"}),
+        json!({"type": "reasoning", "id": "rs_0", "summary": [], "encrypted_content": "ENC0"}),
+        json!({"type": "message", "id": "msg_0", "status": "completed", "phase": "commentary", "role": "assistant",
+            "content": [{"type": "output_text", "text": "a", "annotations": [], "logprobs": []}, {"type": "output_text", "text": "b", "annotations": []}]}),
+        json!({"type": "function_call", "id": "fc_0", "call_id": "call_0", "namespace": "n", "name": "x", "arguments": "{}", "status": "completed"}),
+        json!({"type": "function_call_output", "call_id": "call_0", "output": [{"type": "input_text", "text": "r", "new": 1}]}),
+    ];
+    let conversation: Vec<Value> = [&question, sealed].into_iter().chain(&later).cloned().collect();
+    let answer = gateway.post(RESPONSES, &ask("openai/gpt-5", &conversation));
+    assert_eq!((answer.status(), answer.text().as_str()), (200, said), "{}", answer.text());
+    assert_eq!(answer.head.find("x-weir-dropped"), None);
+    let seen = openai.request().json();
+    let kept: Vec<Value> = std::iter::once(&question).chain(&later).cloned().collect();
+    assert_eq!(seen["input"], Value::Array(kept));
+    for name in ["store", "include", "instructions", "tools"] {
+        assert_eq!(seen[name], extra[name], "{name}");
+    }
+}
+
+/// A word that looks like a seal is none, and changes nothing.
+#[test]
+fn a_request_in_which_nothing_has_to_change_keeps_its_bytes() {
+    let openai = Upstream::json(200, r#"{"id":"resp_1","output":[],"usage":null}"#);
+    let gateway = Gateway::with(openai.address);
+    let body = r#"{"model": "openai/gpt-5", "input": "what is weirseal1-?",  "include": [], "new": 1e400}"#;
+    let answer = gateway
+        .client()
+        .request("POST", RESPONSES, &[("x-api-key", crate::support::gateway::KEY)], body.as_bytes())
+        .answer();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let seen = String::from_utf8(openai.request().body).unwrap();
+    assert_eq!(seen, body.replace("openai/gpt-5", "gpt-5"));
+}

@@ -178,6 +178,10 @@ impl Whole {
         }
         let (counted, turned) = self.turned.as_ref().map_or(Ok((None, None)), |it| self.turn(it, text))?;
         self.usage = Some(match counted.or(seen.usage) {
+            // No request is of nothing: some servers count only what they had not read before.
+            Some(usage) if self.generates() && usage.input_tokens() == 0 && usage.output_tokens() > 0 => {
+                (Usage { fresh_input_tokens: self.input_estimate_tokens, ..usage }, UsageSource::Estimated)
+            }
             Some(usage) => (usage, UsageSource::Reported),
             None => (self.estimate(text), UsageSource::Estimated),
         });
@@ -245,7 +249,7 @@ impl Whole {
     /// The answer as the client is to read it, but for what is not the client's of it.
     fn decoded<'a>(&self, to: &Reencode, text: &'a str) -> Result<Response<'a>> {
         let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
-        if response.usage.is_none() {
+        if response.usage.is_none_or(|usage| usage.input_tokens() == 0) {
             response.usage = self.usage.map(|(usage, _)| usage);
         }
         to.bridge.response(&mut response);

@@ -146,22 +146,25 @@ fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Resul
         reshape: said.is_some() || source.extra.is_some() || completes(source, target) || may_change(source, target),
     });
     let mut dropped = Dropped::default();
-    let (body, bridge) = match lane {
-        Lane::Pass => (source.body.clone().into(), None),
-        Lane::Splice => {
-            as_vendor(edits, &mut splice, source, &mut dropped);
-            (splice.write_around(source.body), None)
-        }
-        Lane::Translate => {
-            let (mut body, bridge) = translate(source, dialect, envelope.body(), target, said, &mut dropped)?;
+    let translated = match lane {
+        Lane::Translate => translate(source, dialect, envelope.body(), target, said, &mut dropped)?,
+        Lane::Pass | Lane::Splice => None,
+    };
+    let (lane, body, bridge) = match translated {
+        Some((mut body, bridge)) => {
             if edits != Edits::None {
                 let envelope = Envelope::parse(&body)?;
                 let mut splice = Splice::new(&envelope);
                 as_vendor(edits, &mut splice, source, &mut dropped);
                 body = splice.write();
             }
-            (body.into(), Some(Arc::new(bridge)))
+            (Lane::Translate, body.into(), bridge.map(Arc::new))
         }
+        None if edits != Edits::None || !splice.is_empty() => {
+            as_vendor(edits, &mut splice, source, &mut dropped);
+            (Lane::Splice, splice.write_around(source.body), None)
+        }
+        None => (Lane::Pass, source.body.clone().into(), None),
     };
     Ok(Prepared {
         edits,
@@ -315,6 +318,8 @@ fn edit(splice: &mut Splice<'_, '_>, source: Source<'_>, target: &Target, dialec
     Ok(())
 }
 
+/// The request as its target takes it, and the bridge that its answer comes back over, if it needs one; `None` where
+/// the client's own bytes will do after all.
 fn translate(
     source: Source<'_>,
     upstream: Dialect,
@@ -322,7 +327,7 @@ fn translate(
     target: &Target,
     said: Option<&Said>,
     dropped: &mut Dropped,
-) -> Result<(Vec<u8>, Bridge)> {
+) -> Result<Option<(Vec<u8>, Option<Bridge>)>> {
     let chat = match source.endpoint {
         Endpoint::Completions => Some(completions::request(&Envelope::parse_str(body)?, dropped)?),
         _ => None,
@@ -340,12 +345,17 @@ fn translate(
         None => None,
     };
     let bridge = Bridge::request(&mut request, upstream, &wire_target, dropped)?;
+    // Answers of the client's format are the client's, whatever of the request had to change.
+    let keeps = bridge.client == upstream && said.is_none() && source.extra.is_none() && chat.is_none();
+    if keeps && bridge.leaves_all {
+        return Ok(None);
+    }
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 256);
     wire::encode_request(upstream, &request, &wire_target, &mut out, dropped)?;
     if let Some(mark) = mark {
         out = mark.write(&out)?;
     }
-    Ok((out, bridge))
+    Ok(Some((out, (!keeps).then_some(bridge))))
 }
 
 /// Whether a chat is asked for a completion.

@@ -100,7 +100,7 @@ fn known(json: &str, at: At) -> Option<Part<'_>> {
         _ => return None,
     };
     let cache = take(&mut f.cache_control);
-    Some(Part { at, kind, cache, rest: leftover(f) })
+    Some(Part { cache, rest: leftover(f), ..Part::new(at, kind) })
 }
 
 /// What the block has beyond the members of its type.

@@ -6,14 +6,15 @@ use crate::wire::ir::{At, Dropped, Media, Output, Part, PartKind, Request, Role,
 use crate::wire::json::Str;
 use crate::wire::{Abilities, Dialect, Target};
 
-/// Fits a request.
+/// Fits a request; says whether it has changed.
 ///
 /// # Errors
 /// Content or tools that the model does not take. Another target may.
-pub(super) fn fit(request: &mut Request<'_>, target: &Target<'_>, dropped: &mut Dropped) -> Result<()> {
+pub(super) fn fit(request: &mut Request<'_>, target: &Target<'_>, dropped: &mut Dropped) -> Result<bool> {
     let can = target.abilities;
+    let mut is_changed = false;
     if can == Abilities::UNKNOWN {
-        return Ok(());
+        return Ok(is_changed);
     }
     for part in request.turns.iter().filter(|turn| turn.role != Role::Assistant).flat_map(|turn| &turn.parts) {
         check(part, target)?;
@@ -22,18 +23,19 @@ pub(super) fn fit(request: &mut Request<'_>, target: &Target<'_>, dropped: &mut 
         return Err(refused(At::member("tools"), target, "calls no tools"));
     }
     if can.parallel_tools == Some(false) && !request.tools.is_empty() {
-        serial(request, target);
+        is_changed |= serial(request, target);
     }
     if can.json_schema == Some(false) {
-        describe_schema(request, dropped);
+        is_changed |= describe_schema(request, dropped);
     }
     if can.developer_role == Some(false) {
-        request.turns.iter_mut().filter(|turn| turn.role == Role::Developer).for_each(|turn| turn.role = Role::System);
+        let developers = request.turns.iter_mut().filter(|turn| turn.role == Role::Developer);
+        developers.for_each(|turn| is_changed |= become_of(turn, Role::System));
     }
     if can.system == Some(false) {
-        tell_the_user(request);
+        is_changed |= tell_the_user(request);
     }
-    Ok(())
+    Ok(is_changed)
 }
 
 /// Whether a body of the client's format may have to change for a model of these abilities: cheap, and
@@ -82,18 +84,19 @@ fn is_text(media: &Media<'_>) -> bool {
 
 /// One call at a time. A target without the flag needs none: nothing is to be named for what the
 /// client did not say.
-fn serial(request: &mut Request<'_>, target: &Target<'_>) {
-    let has_flag = target.quirks.parallel_tool_calls;
-    request.parallel_tools = if has_flag { Some(false) } else { None };
+fn serial(request: &mut Request<'_>, target: &Target<'_>) -> bool {
+    let flag = target.quirks.parallel_tool_calls.then_some(false);
+    std::mem::replace(&mut request.parallel_tools, flag) != flag
 }
 
-fn describe_schema(request: &mut Request<'_>, dropped: &mut Dropped) {
-    let Output::JsonSchema { schema, .. } = &request.output else { return };
+fn describe_schema(request: &mut Request<'_>, dropped: &mut Dropped) -> bool {
+    let Output::JsonSchema { schema, .. } = &request.output else { return false };
     let told = schema_hint(schema.get());
     let at = At::member(schema_name(request.dialect));
     dropped.push(at);
     request.system.push(Part::new(at, PartKind::Text { text: Str::from_text(&told), citations: None }));
     request.output = Output::JsonObject;
+    true
 }
 
 /// What stands in for a schema that the target cannot be given.
@@ -112,19 +115,26 @@ pub(in crate::wire) fn schema_name(client: Dialect) -> &'static str {
     }
 }
 
+/// Gives a turn to another role; says whether it was another's.
+fn become_of(turn: &mut Turn<'_>, role: Role) -> bool {
+    turn.parts.iter_mut().for_each(|part| part.item = None);
+    std::mem::replace(&mut turn.role, role) != role
+}
+
 /// Puts all instructions into turns of the user's: those before the first turn into the first.
-fn tell_the_user(request: &mut Request<'_>) {
+fn tell_the_user(request: &mut Request<'_>) -> bool {
+    let mut is_changed = false;
     for turn in &mut request.turns {
         if matches!(turn.role, Role::System | Role::Developer) {
-            turn.role = Role::User;
+            is_changed |= become_of(turn, Role::User);
         }
     }
     let mut system = std::mem::take(&mut request.system);
     if system.is_empty() {
-        return;
+        return is_changed;
     }
     // Unknown members of instructions mean nothing in a user's turn.
-    system.iter_mut().for_each(|part| part.rest.clear());
+    system.iter_mut().for_each(|part| (part.rest, part.item) = (Vec::new(), None));
     match request.turns.first_mut() {
         Some(first) if first.role == Role::User => _ = first.parts.splice(0..0, system),
         _ => {
@@ -132,4 +142,5 @@ fn tell_the_user(request: &mut Request<'_>) {
             request.turns.insert(0, Turn { role: Role::User, at, parts: system, name: None, rest: Vec::new() });
         }
     }
+    true
 }

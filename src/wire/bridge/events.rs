@@ -127,6 +127,8 @@ impl Events {
             }
             (Kind::Thought(thought), Delta::Signature(piece)) => thought.signature.push_str(piece.escaped()),
             (Kind::Thought(thought), Delta::ReasoningDetails(list)) => thought.details.push(list.clone().into_owned()),
+            // Which item it is at its own provider.
+            (Kind::Thought(_), Delta::Other(_)) => {}
             (Kind::Thought(thought), delta) => {
                 if !std::mem::replace(&mut thought.is_begun, true) {
                     sink(&Event::PartStart { index, choice: open.choice, part: PartStart::Reasoning });

@@ -57,10 +57,11 @@ impl Rule {
     }
 }
 
-/// Replaces the ids that the target refuses.
-pub(super) fn fit(request: &mut Request<'_>, rule: Rule) {
+/// Replaces the ids that the target refuses; says whether there were any.
+pub(super) fn fit(request: &mut Request<'_>, rule: Rule) -> bool {
+    let mut is_changed = false;
     if rule == Rule::Any {
-        return;
+        return is_changed;
     }
     for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
         if let PartKind::ToolCall { id, .. } | PartKind::ToolResult { id, .. } = &mut part.kind {
@@ -70,9 +71,11 @@ pub(super) fn fit(request: &mut Request<'_>, rule: Rule) {
             };
             if let Some(made) = made {
                 *id = Str::from_text(&made);
+                is_changed = true;
             }
         }
     }
+    is_changed
 }
 
 /// Whether a body of Gemini's format may have ids on its calls. Cheap, and never wrong with `false`

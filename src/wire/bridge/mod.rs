@@ -38,6 +38,8 @@ pub struct Bridge {
     maker: Maker,
     seal: Seal,
     tools: Tools,
+    /// The format stays, and nothing in the request had to change.
+    pub leaves_all: bool,
 }
 
 impl Bridge {
@@ -57,8 +59,10 @@ impl Bridge {
             refuse_state(request)?;
         }
         let maker = Maker::of(upstream, target.model);
-        Opener { client, upstream, maker, seal: target.seal }.request(request);
-        abilities::fit(request, target, dropped)?;
+        // Ids that a vendor does not know are left out by its encoder.
+        let mut is_changed = client != upstream || !target.quirks.call_ids;
+        is_changed |= Opener { client, upstream, maker, seal: target.seal }.request(request);
+        is_changed |= abilities::fit(request, target, dropped)?;
         let mut tools = Tools::default();
         if client != upstream {
             history::forget_repetitions(request);
@@ -68,9 +72,9 @@ impl Bridge {
         }
         let short_ids = target.quirks.short_call_ids;
         if client != upstream || short_ids {
-            ids::fit(request, ids::Rule::of(upstream, short_ids));
+            is_changed |= ids::fit(request, ids::Rule::of(upstream, short_ids));
         }
-        Ok(Self { client, upstream, maker, seal: target.seal.clone(), tools })
+        Ok(Self { client, upstream, maker, seal: target.seal.clone(), tools, leaves_all: !is_changed })
     }
 
     /// Whether a body that could pass as it is may have to go over the bridge all the same: state sealed
@@ -85,7 +89,8 @@ impl Bridge {
 
     /// For answers to requests that were not translated here (benches, tests).
     pub fn plain(client: Dialect, upstream: Dialect, seal: &Seal) -> Self {
-        Self { client, upstream, maker: Maker::of(upstream, ""), seal: seal.clone(), tools: Tools::default() }
+        let maker = Maker::of(upstream, "");
+        Self { client, upstream, maker, seal: seal.clone(), tools: Tools::default(), leaves_all: true }
     }
 
     /// Fits a whole answer to the client.

@@ -23,19 +23,22 @@ pub(super) struct Opener<'o> {
 type Floating = Vec<(Place, Vec<Part<'static>>)>;
 
 impl Opener<'_> {
-    /// Opens all of a request.
-    pub(super) fn request(&self, request: &mut Request<'_>) {
+    /// Opens all of a request; says whether there was anything to open.
+    pub(super) fn request(&self, request: &mut Request<'_>) -> bool {
+        let mut is_changed = false;
         request.turns.retain_mut(|turn| {
             let was_empty = turn.parts.is_empty();
             match turn.role {
-                Role::Assistant => self.turn(turn),
-                _ => turn.parts.iter_mut().for_each(plain_id),
+                Role::Assistant => is_changed |= self.turn(turn),
+                _ => turn.parts.iter_mut().for_each(|part| is_changed |= plain_id(part)),
             }
             was_empty || !turn.parts.is_empty()
         });
+        is_changed
     }
 
-    fn turn(&self, turn: &mut Turn<'_>) {
+    fn turn(&self, turn: &mut Turn<'_>) -> bool {
+        let mut is_changed = false;
         let (mut kept, mut shown_only) = (Vec::with_capacity(turn.parts.len()), Vec::new());
         let (mut floating, mut behind_ids) = (Floating::new(), Floating::new());
         let mut is_proven = false;
@@ -46,7 +49,7 @@ impl Opener<'_> {
             }
             match self.slot(&part) {
                 Slot::Holds(entries) => {
-                    is_proven = true;
+                    (is_proven, is_changed) = (true, true);
                     for entry in entries {
                         match entry.place {
                             Some(place) => floating.push((place, entry.parts(part.at, text_of(&part)))),
@@ -55,10 +58,12 @@ impl Opener<'_> {
                     }
                 }
                 Slot::Unproven => {
+                    is_changed = true;
                     shown_only.push(kept.len());
                     kept.extend(self.unproven(part));
                 }
                 Slot::Untouched => {
+                    is_changed |= is_sealed(&part);
                     behind_ids.extend(self.behind_id(&mut part));
                     if matches!(part.kind, PartKind::Reasoning { signature: None, .. }) {
                         shown_only.push(kept.len());
@@ -83,6 +88,7 @@ impl Opener<'_> {
         if self.client == Dialect::Gemini && !self.is_same() {
             join_texts(&mut turn.parts);
         }
+        is_changed
     }
 
     fn is_same(&self) -> bool {
@@ -91,9 +97,9 @@ impl Opener<'_> {
 
     /// What is sealed behind the id of a call, which becomes the upstream's own again.
     fn behind_id(&self, part: &mut Part<'_>) -> Floating {
-        let at = part.at;
+        let (at, is_sealed) = (part.at, is_sealed(part));
         let PartKind::ToolCall { id, .. } = &mut part.kind else { return Floating::new() };
-        if !Seal::may_be_in(id.raw().as_bytes()) {
+        if !is_sealed {
             return Floating::new();
         }
         let whole = id.text().into_owned();
@@ -157,12 +163,21 @@ fn is_empty_text(part: &Part<'_>) -> bool {
     matches!(&part.kind, PartKind::Text { text, .. } if text.is_empty())
 }
 
-fn plain_id(part: &mut Part<'_>) {
+/// Whether something is sealed behind the id of a call or of its result.
+fn is_sealed(part: &Part<'_>) -> bool {
+    let (PartKind::ToolCall { id, .. } | PartKind::ToolResult { id, .. }) = &part.kind else { return false };
+    Seal::may_be_in(id.raw().as_bytes())
+}
+
+fn plain_id(part: &mut Part<'_>) -> bool {
+    let is_sealed = is_sealed(part);
     if let PartKind::ToolResult { id, .. } = &mut part.kind
-        && Seal::may_be_in(id.raw().as_bytes())
+        && is_sealed
     {
         *id = Str::from_text(Seal::plain_id(&id.text()));
+        return true;
     }
+    false
 }
 
 /// Puts each piece where it stood, between two texts too that the client has joined.

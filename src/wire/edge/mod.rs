@@ -22,11 +22,12 @@ use self::form::{Again, Judged};
 use self::kept::Keeper;
 pub use self::stream::Rounds;
 use super::ir::{
-    Arguments, At, Choice, Part, PartKind, Request, Response, Role, Stop, StopReason, Tool, ToolChoice, ToolKind, Turn,
+    Arguments, At, Choice, Part, PartKind, Request, Response, Role, Setting, SettingKind, Stop, StopReason, Tool,
+    ToolChoice, ToolKind, Turn,
 };
 use super::json::{Raw, Rest, Str};
-use super::resume;
 use super::seal::Seal;
+use super::{Dialect, resume};
 use crate::guard::Form;
 use crate::usage::tokens::Usage;
 
@@ -147,6 +148,7 @@ pub fn request<'a>(request: &mut Request<'a>, extra: &Extra<'a>, seal: &'a Seal)
     for round in extra.rounds {
         turns(request, round);
     }
+    prove(request);
     if let Some(again) = extra.again {
         resume::append(request, Role::Assistant, &again.said);
         resume::append(request, Role::User, &again.complaint);
@@ -160,6 +162,21 @@ pub fn request<'a>(request: &mut Request<'a>, extra: &Extra<'a>, seal: &'a Seal)
             request.tool_choice = Some(ToolChoice::Auto);
         }
         false => {}
+    }
+}
+
+/// Reasoning of an answer that nobody keeps has to come back with the next round, which its own format gives only
+/// who asks for it.
+fn prove(request: &mut Request<'_>) {
+    const ASKED: &str = "[\"reasoning.encrypted_content\"]";
+    let is = |kind| move |option: &&Setting<'_>| option.kind == kind;
+    let is_kept = request.options.iter().find(is(SettingKind::Store)).is_none_or(|store| store.value.get() != "false");
+    if request.dialect == Dialect::Responses
+        && !is_kept
+        && !request.options.iter().any(|it| is(SettingKind::Include)(&it))
+    {
+        let (name, value) = ("include".into(), Raw::new(ASKED));
+        request.options.push(Setting { kind: SettingKind::Include, name, value });
     }
 }
 
@@ -182,7 +199,7 @@ fn tool(offer: &Offer) -> Tool<'_> {
         schema: Some(Raw::new(&offer.schema)),
         strict: None,
     };
-    Tool { at: At::member(MEMBER), kind, cache: None, rest: Rest::new() }
+    Tool { at: At::member(MEMBER), kind, cache: None, rest: Rest::new(), item: None }
 }
 
 fn turns<'a>(request: &mut Request<'a>, round: &'a Round) {
@@ -311,7 +328,7 @@ fn owned(part: &Part<'_>) -> Option<Part<'static>> {
         PartKind::Image { media, .. } => PartKind::Image { media: media.clone().into_owned(), detail: None },
         PartKind::Document { .. } | PartKind::Audio { .. } | PartKind::ToolResult { .. } => return None,
     };
-    Some(Part::new(part.at, kind))
+    Some(Part { item: part.item.clone().map(Raw::into_owned), ..Part::new(part.at, kind) })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Tools inside a `namespace`: other formats know one flat list, so the namespace becomes a prefix of
 //! the name, and the prefix a namespace again in the answer.
 
-use crate::wire::json::{self, Json};
+use crate::wire::ir;
+use crate::wire::json::{self, Json, Str};
 use crate::wire::lenient::{Value, items, read, text};
 use crate::wire::scan;
 use crate::wire_object;
@@ -22,6 +23,14 @@ pub(super) fn joined(namespace: &str, name: &str) -> String {
     format!("{namespace}{JOINT}{name}")
 }
 
+/// The namespace and the name in it, of the name that one list knows a tool by.
+pub(super) fn split(tools: &[ir::Tool<'_>], flat: &Str<'_>) -> Option<(String, String)> {
+    let mut known = Known::default();
+    known.add_all(tools.iter().filter_map(|tool| tool.item.as_ref()).map(|item| Json::new(item.get())));
+    let flat = flat.text();
+    known.split(&flat).map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
+}
+
 /// What of the client's tools an answer has to be written by.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Known {
@@ -36,15 +45,19 @@ impl Known {
         let mut it = Self::default();
         let Some(tools) = scan::member(request, "tools") else { return it };
         let tools: Vec<Json<'_>> = json::parse(tools).unwrap_or_default();
+        it.add_all(tools);
+        it
+    }
+
+    fn add_all<'a>(&mut self, tools: impl IntoIterator<Item = Json<'a>>) {
         for tool in tools.into_iter().filter_map(|raw| read::<Tool<'_>>(Some(raw))) {
             let name = plain(tool.name);
             match plain(tool.kind).as_str() {
-                "custom" => it.custom.push(name),
-                "namespace" => it.add(&name, tool.tools),
+                "custom" => self.custom.push(name),
+                "namespace" => self.add(&name, tool.tools),
                 _ => {}
             }
         }
-        it
     }
 
     fn add(&mut self, namespace: &str, tools: Value<'_>) {

@@ -1,10 +1,11 @@
 use super::*;
 use crate::usage::estimate::TextCount;
+use crate::usage::tokens::UsageSource;
 use crate::wire::frames::Frames;
 use crate::wire::json::Str;
 use crate::wire::seal::Seal;
 use crate::wire::sse::Framer;
-use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder};
+use crate::wire::{Client, Decode, Dialect, Encode, Quirks, ir, stream_decoder, stream_encoder, watch};
 
 /// Reads one word per event, so that what is tested is the pipe and not a dialect.
 struct Words;
@@ -237,4 +238,94 @@ fn an_event_that_is_not_read_gives_what_reading_it_gives() {
         assert_eq!(read, as_they_stand, "{from:?} to {to:?}");
         assert_eq!(read, in_pieces, "{from:?} to {to:?}");
     }
+}
+
+/// To clients of another format, ended or not.
+fn translated(from: Dialect, stream: &str) -> Translator {
+    let seal = Seal::new("counts", b"key");
+    let client = Client {
+        model: "m",
+        id: "0197f0c0d0e07000800000000000000a",
+        created: 1,
+        stream_usage: true,
+        input_estimate_tokens: 9,
+        request: "",
+        completes: false,
+        seal: &seal,
+    };
+    let to = if from == Dialect::Anthropic { Dialect::OpenAiChat } else { Dialect::Anthropic };
+    let mut pipe =
+        Translator::of(Framer::new(1000).into(), stream_decoder(from, &Quirks::NONE), stream_encoder(to, &client));
+    let mut out = Vec::new();
+    pipe.push(stream.as_bytes(), &mut out);
+    pipe.finish(&mut out);
+    pipe
+}
+
+/// Gemini counts in each chunk all so far; what nobody was shown is among it.
+#[test]
+fn what_was_counted_before_a_stream_broke_off_is_known() {
+    let chunk = |text: &str, thoughts: u64, said: u64| {
+        format!(
+            "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}]}}}}],\"usageMetadata\":{{\"promptTokenCount\":5,\
+             \"thoughtsTokenCount\":{thoughts},\"candidatesTokenCount\":{said},\"serviceTier\":\"priority\"}}}}\n\n"
+        )
+    };
+    let pipe = translated(Dialect::Gemini, &(chunk("a", 3000, 1) + &chunk("b", 3000, 140)));
+    let (usage, source) = pipe.progress().account(9);
+    assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (5, 3140, UsageSource::Partial));
+    assert_eq!(pipe.progress().service_tier.as_deref(), Some("priority"));
+    let failed = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"service_tier\":\"auto\"}}\n\n\
+        data: {\"type\":\"response.failed\",\"response\":{\"id\":\"r\",\"service_tier\":\"priority\",\"error\":{\"code\":\"server_error\",\"message\":\"m\"},\
+        \"usage\":{\"input_tokens\":100,\"output_tokens\":90,\"output_tokens_details\":{\"reasoning_tokens\":20}}}}\n\n";
+    let pipe = translated(Dialect::Responses, failed);
+    let (usage, source) = pipe.progress().account(9);
+    assert_eq!((usage.input_tokens(), usage.output_tokens(), usage.reasoning_tokens), (100, 90, 20));
+    assert_eq!((source, pipe.progress().service_tier.as_deref()), (UsageSource::Partial, Some("priority")));
+}
+
+/// Vendors name it at the beginning, in each chunk, in the last, or in all but that.
+#[test]
+fn the_service_tier_is_the_last_that_is_named() {
+    let chat = |first: &str, last: &str| {
+        let chunk = |tier: &str, rest: &str| format!("data: {{\"id\":\"c\"{tier},{rest}}}\n\n");
+        chunk(first, "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]")
+            + &chunk(first, "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]")
+            + &chunk(last, "\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}")
+            + "data: [DONE]\n\n"
+    };
+    let (auto, flex) = (",\"service_tier\":\"auto\"", ",\"service_tier\":\"flex\"");
+    for (first, last) in [(flex, ""), ("", flex), (auto, flex), (flex, flex)] {
+        let stream = chat(first, last);
+        let pipe = translated(Dialect::OpenAiChat, &stream);
+        assert_eq!(pipe.progress().service_tier.as_deref(), Some("flex"), "translated: {stream}");
+        let mut watch = watch::StreamWatch::new(&watch::Watch {
+            dialect: Dialect::OpenAiChat,
+            framing: crate::wire::frames::Framing::Sse,
+            quirks: &Quirks::NONE,
+            strip_usage_chunk: false,
+            choices: 1,
+            request_id: "r",
+        });
+        watch.push(stream.as_bytes(), &mut Vec::new());
+        assert_eq!(watch.progress().service_tier.as_deref(), Some("flex"), "watched: {stream}");
+    }
+    let responses = |first: &str, last: &str| {
+        let event = |kind: &str, tier: &str| {
+            format!("data: {{\"type\":\"response.{kind}\",\"response\":{{\"id\":\"r\",\"output\":[]{tier}}}}}\n\n")
+        };
+        event("created", first) + &event("completed", last)
+    };
+    for (first, last) in [(flex, ""), (auto, flex)] {
+        let pipe = translated(Dialect::Responses, &responses(first, last));
+        assert_eq!(pipe.progress().service_tier.as_deref(), Some("flex"));
+    }
+}
+
+#[test]
+fn no_request_is_of_nothing() {
+    let stream = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],\
+        \"usage\":{\"prompt_tokens\":0,\"completion_tokens\":4,\"total_tokens\":4}}\n\ndata: [DONE]\n\n";
+    let (usage, source) = translated(Dialect::OpenAiChat, stream).progress().account(9);
+    assert_eq!((usage.input_tokens(), usage.output_tokens(), source), (9, 4, UsageSource::Estimated));
 }

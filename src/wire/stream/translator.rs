@@ -264,8 +264,8 @@ impl Stage {
             seen.note(event);
             give(events, writer, event, out);
         });
-        if writer.progress.ending.is_some()
-            && let Some(tier) = decoder.service_tier()
+        // The last that is named is the one that holds.
+        if let Some(tier) = decoder.service_tier().filter(|tier| writer.progress.service_tier.as_deref() != Some(tier))
         {
             writer.progress.service_tier = Some(tier.to_owned());
         }

@@ -319,6 +319,10 @@ impl Eye {
             self.finished = self.finished.saturating_add(glance.finished);
             self.progress.has_stopped = self.finished >= self.choices;
         }
+        // Some name it in each chunk, some in the last alone, some in all others.
+        if glance.names_tier {
+            self.progress.service_tier = tier(data).or(self.progress.service_tier.take());
+        }
         let has_usage = glance.names_usage && self.chat_usage(data);
         if glance.finished == 0 && !has_usage {
             self.alike.learn_in(frame.raw, data, &glance);
@@ -345,7 +349,6 @@ impl Eye {
         let usage = if may_be { openai_chat::usage::in_body(data, &self.quirks) } else { None };
         self.progress.usage = usage.or(self.progress.usage);
         if usage.is_some() {
-            self.progress.service_tier = tier(data);
             self.progress.model = model(data, MODEL);
         }
         usage.is_some()
@@ -420,6 +423,7 @@ pub(super) struct Glance {
     has_part: bool,
     names_error: bool,
     names_usage: bool,
+    names_tier: bool,
     /// In what the model did not write just now: sources, or the whole message so far beside the
     /// delta (Perplexity).
     aside: bool,
@@ -454,6 +458,7 @@ impl scan::Tally for Glance {
                 self.holes.add(escaped, Counts::Piece);
             }
             b"obfuscation" => self.holes.add(escaped, Counts::No),
+            b"service_tier" => self.names_tier = true,
             b"data" | b"transcript" => self.has_part = true,
             b"finish_reason" | b"stop_reason" if !escaped.is_empty() => self.finished += 1,
             _ => {}

@@ -5,6 +5,9 @@ use super::{Eye, Glance, MODEL, Verdict, literal, model_of, scan, tier_of};
 use crate::wire::responses;
 use crate::wire::sse::Frame;
 
+/// What an answer says beside its counts.
+const BESIDE: [&str; 3] = ["speed", "service_tier", MODEL];
+
 impl Eye {
     pub(super) fn responses(&mut self, frame: &Frame<'_>, data: &str) -> Verdict {
         let kind = match frame.name {
@@ -24,10 +27,15 @@ impl Eye {
             "response.failed" => {
                 // A failed answer may have cost something already.
                 self.progress.usage = responses::usage::in_body(data, &self.quirks);
+                self.opens(data);
                 return self.error(data);
             }
             "error" => return self.error(data),
-            "response.created" | "response.in_progress" | "response.queued" => return Verdict::Opening,
+            "response.created" => {
+                self.opens(data);
+                return Verdict::Opening;
+            }
+            "response.in_progress" | "response.queued" => return Verdict::Opening,
             kind if kind.ends_with(".delta") => {
                 self.progress.has_content = true;
                 self.progress.output += self.alike.text(data).unwrap_or_else(|| {
@@ -53,16 +61,23 @@ impl Eye {
         Verdict::Begun
     }
 
+    /// What an event says of an answer that may never come to its end.
+    fn opens(&mut self, data: &str) {
+        let [speed, tier, model] = scan::several(scan::member(data, "response").unwrap_or_default(), BESIDE);
+        self.progress.service_tier = tier_of(speed, tier).or(self.progress.service_tier.take());
+        self.progress.model = model_of(model).or(self.progress.model.take());
+    }
+
     /// The event that holds the whole answer.
     fn ends(&mut self, data: &str) -> Verdict {
         let [usage, tools] = responses::usage::PLACES;
         let response = scan::member(data, "response").unwrap_or_default();
-        let [counts, tools, speed, tier, model] =
-            scan::several(response, [usage, tools, "speed", "service_tier", MODEL]);
+        let [speed, tier, model] = BESIDE;
+        let [counts, tools, speed, tier, model] = scan::several(response, [usage, tools, speed, tier, model]);
         let usage = responses::usage::at(counts, tools);
         self.progress.usage = usage.or_else(|| responses::usage::in_body(data, &self.quirks));
-        self.progress.service_tier = tier_of(speed, tier);
-        self.progress.model = model_of(model);
+        self.progress.service_tier = tier_of(speed, tier).or(self.progress.service_tier.take());
+        self.progress.model = model_of(model).or(self.progress.model.take());
         usage.and_then(|_| Amend::of(data, counts?)).map_or(Verdict::Begun, Verdict::Amended)
     }
 }

@@ -208,12 +208,12 @@ fn tool<'a>((index, raw): (usize, Json<'a>)) -> Result<Tool<'a>> {
     match (fields.kind, fields.name) {
         (Some(tag), _) if !tag.is("custom") => {
             let kind = ToolKind::Other { tag, json: Raw::new(raw.get()) };
-            Ok(Tool { at, kind, cache: None, rest: Vec::new() })
+            Ok(Tool { at, kind, cache: None, rest: Vec::new(), item: None })
         }
         (_, Some(name)) => {
             let (description, schema, strict) = (fields.description, fields.input_schema, fields.strict);
             let kind = ToolKind::Function { name, description, schema, strict };
-            Ok(Tool { at, kind, cache: fields.cache_control, rest: fields.rest })
+            Ok(Tool { at, kind, cache: fields.cache_control, rest: fields.rest, item: None })
         }
         (_, None) => Err(wrong()),
     }

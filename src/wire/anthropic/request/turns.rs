@@ -271,7 +271,7 @@ fn document<'r>(part: &'r Part<'_>, media: &'r Media<'_>) -> Result<Piece<'r>> {
 
 /// The same part with another content. The clone of `part` is cheap: its content is replaced.
 fn remade<'r>(part: &'r Part<'_>, kind: PartKind<'r>) -> Piece<'r> {
-    Cow::Owned(Part { at: part.at, kind, cache: part.cache.clone(), rest: part.rest.clone() })
+    Cow::Owned(Part { cache: part.cache.clone(), rest: part.rest.clone(), ..Part::new(part.at, kind) })
 }
 
 fn is_http(url: &Str<'_>) -> bool {

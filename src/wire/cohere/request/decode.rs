@@ -107,7 +107,7 @@ fn tools(list: Value<'_>, strict: Option<bool>) -> Vec<Tool<'_>> {
             tag: read::<ToolItem<'_>>(Some(raw)).and_then(|it| text(it.kind)).unwrap_or_else(|| Str::from_text("")),
             json: Raw::new(raw.get()),
         });
-        Tool { at: At::item("tools", index), kind, cache: None, rest: Vec::new() }
+        Tool { at: At::item("tools", index), kind, cache: None, rest: Vec::new(), item: None }
     };
     let items: Vec<Json<'_>> = read(list).unwrap_or_default();
     items.into_iter().enumerate().map(tool).collect()

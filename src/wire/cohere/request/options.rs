@@ -136,6 +136,7 @@ fn says_nothing(setting: &Setting<'_>) -> bool {
         SettingKind::Modalities => setting.wants_images() == Some(false),
         SettingKind::LogitBias | SettingKind::Metadata => value == "{}",
         SettingKind::ServiceTier => matches!(value, "\"auto\"" | "\"default\"" | "\"standard_only\""),
+        SettingKind::Include => setting.is_default(),
         _ => false,
     }
 }

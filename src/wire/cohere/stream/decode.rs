@@ -205,6 +205,7 @@ impl Decoder {
         let word = text(it.finish_reason).unwrap_or_else(|| Str::from_text("COMPLETE"));
         let usage = it.usage.and_then(|raw| usage::decode(raw.get()));
         if let Some(error) = error::unfinished(word.escaped(), text(it.error).as_ref()) {
+            usage.iter().for_each(|usage| sink(&Event::Usage(*usage)));
             return self.fail(error, sink);
         }
         self.start(None, sink);

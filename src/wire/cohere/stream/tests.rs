@@ -172,7 +172,10 @@ fn what_is_missing_is_made_up_for() {
 fn a_failure_is_an_error_wherever_it_stands() {
     let failed = json!({"type":"message-end","delta":{"error":"NETWORK_ERROR","finish_reason":"ERROR"}});
     assert_eq!(decode(&[start(), failed]).last().unwrap(), "error UpstreamFailed NETWORK_ERROR");
-    assert_eq!(decode(&[end("TIMEOUT")]), ["error UpstreamTimeout the provider answered with status 504"]);
+    assert_eq!(
+        decode(&[end("TIMEOUT")]),
+        ["usage 11+7", "error UpstreamTimeout the provider answered with status 504"]
+    );
     assert_eq!(decode(&[json!({"id":"x","message":"bad"})]), ["error UpstreamFailed bad"]);
     assert_eq!(decode(&[start()])[1..], ["error UpstreamFailed the provider cut the stream"]);
     assert_eq!(decode(&[json!("odd")]), ["error UpstreamFailed the provider's stream cannot be read"]);

@@ -159,7 +159,7 @@ fn tool<'a>(at: At, item: Json<'a>) -> Tool<'a> {
     let whole = || ToolKind::Other { tag: Str::from_text(block::tag(item.get()).0), json: Raw::new(item.get()) };
     let spec = json::parse::<ToolItem<'a>>(item.get()).ok().and_then(|it| it.spec);
     let kind = spec.and_then(function).unwrap_or_else(whole);
-    Tool { at, kind, cache: None, rest: Vec::new() }
+    Tool { at, kind, cache: None, rest: Vec::new(), item: None }
 }
 
 fn function<'a>(spec: ToolSpec<'a>) -> Option<ToolKind<'a>> {

@@ -56,7 +56,7 @@ pub(super) fn decode(value: Option<Listed<'_>>) -> Result<Vec<Tool<'_>>> {
             Obj::new(&mut json).raw(&name, value.get());
             let json = Raw::owned(String::from_utf8(json).unwrap_or_default());
             let kind = ToolKind::Other { tag: Str::from_text(&name), json };
-            all.push(Tool { at, kind, cache: None, rest: Vec::new() });
+            all.push(Tool { at, kind, cache: None, rest: Vec::new(), item: None });
         }
     }
     Ok(all)
@@ -67,7 +67,7 @@ fn function(at: At, raw: Json<'_>) -> Result<Tool<'_>> {
     let name = text(it.name).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` needs a `name`")))?;
     let schema = it.json_schema.or_else(|| it.parameters.map(schema::from_openapi));
     let kind = ToolKind::Function { name, description: text(it.description), schema, strict: None };
-    Ok(Tool { at, kind, cache: None, rest: it.rest })
+    Ok(Tool { at, kind, cache: None, rest: it.rest, item: None })
 }
 
 /// Reads `toolConfig`.

@@ -33,6 +33,8 @@ pub struct Decoder {
     calls: Calls,
     candidates: Vec<State>,
     usage: Option<Usage>,
+    /// The last that was named.
+    tier: Option<String>,
 }
 
 /// One answer of the stream.
@@ -82,12 +84,18 @@ impl Decoder {
 
     fn chunk(&mut self, body: &Body<'_>, data: &str, sink: &mut Sink<'_>) {
         self.start(body, data, sink);
-        self.usage = usage::decode(body.usage).or(self.usage);
+        // Each chunk counts all so far: what is known when a stream breaks off.
+        if let Some(usage) = usage::decode(body.usage).filter(|usage| self.usage != Some(*usage)) {
+            self.usage = Some(usage);
+            sink(&Event::Usage(usage));
+        }
+        if let Some(tier) = usage::tier(body.usage).filter(|tier| self.tier.as_deref() != Some(tier.escaped())) {
+            self.tier = Some(tier.text().into_owned());
+        }
         for raw in items(body.candidates) {
             if let Some(candidate) = read::<Candidate<'_>>(Some(raw))
                 && let Err(error) = self.candidate(&candidate, sink)
             {
-                self.usage.iter().for_each(|usage| sink(&Event::Usage(*usage)));
                 return self.fail(error, sink);
             }
         }
@@ -265,7 +273,6 @@ impl Decoder {
             }
             sink(&Event::Stop { choice: state.choice, stop });
         }
-        self.usage.iter().for_each(|usage| sink(&Event::Usage(*usage)));
         sink(&Event::End);
     }
 }
@@ -325,6 +332,10 @@ impl Decode for Decoder {
         }
     }
 
+    fn service_tier(&self) -> Option<&str> {
+        self.tier.as_deref()
+    }
+
     fn finish(&mut self, sink: &mut dyn FnMut(&Event<'_>)) {
         if self.phase == Phase::Over {
             return;
@@ -333,7 +344,6 @@ impl Decode for Decoder {
         if has_stopped {
             return self.end(sink);
         }
-        self.usage.iter().for_each(|usage| sink(&Event::Usage(*usage)));
         self.fail(Error::new(Kind::UpstreamFailed, "the provider cut the stream"), sink);
     }
 }

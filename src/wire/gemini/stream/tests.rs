@@ -92,12 +92,12 @@ fn texts_thoughts_and_signatures_are_parts() {
             "+1/0 Text",
             "1 Hel",
             "1 lo",
+            "usage 5+3",
             "-1",
             "+2/0 Reasoning",
             "2 signed sig",
             "-2",
             "stop 0 EndTurn",
-            "usage 5+3",
             "end"
         ]
     );
@@ -134,6 +134,7 @@ fn a_signed_text_and_a_signed_call_follow_their_signature() {
             "-1",
             "+2/0 Text",
             "2 b",
+            "usage 5+3",
             "-2",
             "+3/0 Reasoning",
             "3 signed s2",
@@ -145,7 +146,6 @@ fn a_signed_text_and_a_signed_call_follow_their_signature() {
             "5 {}",
             "-5",
             "stop 0 ToolUse",
-            "usage 5+3",
             "end"
         ]
     );
@@ -171,8 +171,8 @@ fn arguments_in_pieces_are_one_call() {
             "+2/0 call call_r_1 g",
             "2 {}",
             "-2",
-            "stop 0 ToolUse",
             "usage 5+3",
+            "stop 0 ToolUse",
             "end"
         ]
     );

@@ -23,7 +23,8 @@ pub(super) fn decode<'a>(at: At, custom: Value<'a>, cache: Option<Raw<'a>>, mut 
     let it: Custom<'a> = read(custom)?;
     let (name, description) = (text(it.name)?, text(it.description));
     rest.extend(nested("custom", it.rest));
-    Some(Tool { at, kind: ToolKind::Custom { name, description, format: it.format.map(flat) }, cache, rest })
+    let kind = ToolKind::Custom { name, description, format: it.format.map(flat) };
+    Some(Tool { at, kind, cache, rest, item: None })
 }
 
 /// The members of `grammar` beside the type.

@@ -301,7 +301,7 @@ fn tool(at: At, raw: Json<'_>) -> Result<Tool<'_>> {
     }
     let tag = kind.unwrap_or_else(|| Str::from_text("function"));
     let kind = ToolKind::Other { tag, json: Raw::new(raw.get()) };
-    Ok(Tool { at, kind, cache: None, rest: Vec::new() })
+    Ok(Tool { at, kind, cache: None, rest: Vec::new(), item: None })
 }
 
 fn function_tool<'a>(at: At, function: Function<'a>, cache: Option<Raw<'a>>, mut rest: Rest<'a>) -> Result<Tool<'a>> {
@@ -315,7 +315,7 @@ fn function_tool<'a>(at: At, function: Function<'a>, cache: Option<Raw<'a>>, mut
         schema: function.parameters.map(|p| Raw::new(p.get())),
         strict: function.strict.and_then(|s| s.get().parse().ok()),
     };
-    Ok(Tool { at, kind, cache, rest })
+    Ok(Tool { at, kind, cache, rest, item: None })
 }
 
 /// Members of an object inside an element, under the path they have from there.

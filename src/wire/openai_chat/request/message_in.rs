@@ -205,7 +205,7 @@ fn call(at: At, raw: Json<'_>) -> Result<Part<'_>> {
         }
     };
     let rest = strangers(rest);
-    Ok(Part { at, kind: PartKind::ToolCall { id, name, arguments }, cache: call.cache_control, rest })
+    Ok(Part { cache: call.cache_control, rest, ..Part::new(at, PartKind::ToolCall { id, name, arguments }) })
 }
 
 /// Thinking that a client gives back, under whichever names it keeps it. Where it stood is its `at`:
@@ -286,7 +286,7 @@ fn part(at: At, raw: Json<'_>) -> Part<'_> {
     let mut rest = std::mem::take(&mut item.rest);
     let kind = known(&tag.text(), &item, &mut rest);
     match kind {
-        Some(kind) => Part { at, kind, cache: item.cache_control, rest: strangers(rest) },
+        Some(kind) => Part { cache: item.cache_control, rest: strangers(rest), ..Part::new(at, kind) },
         None => Part::new(at, PartKind::Other { tag, json: Raw::new(raw.get()) }),
     }
 }

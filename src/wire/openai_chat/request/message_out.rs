@@ -8,10 +8,11 @@ use crate::error::{Error, Result};
 use crate::wire::Dialect;
 use crate::wire::bridge::schema_hint;
 use crate::wire::ir::{Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
-use crate::wire::json::{Arr, Json, Obj, Str, write_text};
+use crate::wire::json::{Arr, Json, Obj, Str};
 
 use super::super::details;
 use super::encode::{Context, nested, outer};
+use super::media_out;
 
 /// Writes the list of messages.
 pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) {
@@ -93,7 +94,7 @@ impl Writer<'_, '_> {
             match &part.kind {
                 PartKind::Text { text, .. } => texts.push(text.reborrow()),
                 PartKind::Document { media: Media::Text(text), title, context, .. } => {
-                    texts.push(document_text(text, title.as_ref(), context.as_ref()));
+                    texts.push(media_out::document_text(text, title.as_ref(), context.as_ref()));
                 }
                 _ => self.dropped.push(part.at),
             }
@@ -315,7 +316,7 @@ fn whole_message_members(parts: &[Part<'_>], obj: &mut Obj<'_>) {
 }
 
 /// Joins texts into one string; `escaped` stands between them.
-fn join(texts: &[Str<'_>], escaped: &str, out: &mut Vec<u8>) {
+pub(super) fn join(texts: &[Str<'_>], escaped: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     for (index, text) in texts.iter().enumerate() {
         if index > 0 {
@@ -328,7 +329,7 @@ fn join(texts: &[Str<'_>], escaped: &str, out: &mut Vec<u8>) {
 
 /// Writes the content: a lone text as a string, which every server takes, else a list.
 fn content(parts: &[Part<'_>], cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mut Dropped) {
-    if let [Part { kind: PartKind::Text { text, .. }, cache, rest, at }] = parts
+    if let [Part { kind: PartKind::Text { text, .. }, cache, rest, at, .. }] = parts
         && (!cx.same || at.inner_list().is_none() || (cache.is_none() && rest.is_empty()))
     {
         if !cx.same {
@@ -391,11 +392,10 @@ fn write_kind(part: &Part<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
     match &part.kind {
         PartKind::Text { text, .. } => _ = obj.text("type", "text").str("text", text),
         PartKind::Refusal { text } => _ = obj.text("type", "refusal").str("refusal", text),
-        PartKind::Image { media, detail } => return image(part, media, detail.as_ref(), cx, obj),
-        PartKind::Document { media: Media::Text(text), title, context, .. } => {
-            obj.text("type", "text").str("text", &document_text(text, title.as_ref(), context.as_ref()));
+        PartKind::Image { media, detail } => return media_out::image(part, media, detail.as_ref(), cx, obj),
+        PartKind::Document { media, title, context, .. } => {
+            return media_out::document(part, media, (title.as_ref(), context.as_ref()), cx, obj);
         }
-        PartKind::Document { media, title, .. } => return file(part, media, title.as_ref(), cx, obj),
         PartKind::Audio { media: Media::Base64 { mime, data }, format } => {
             obj.text("type", "input_audio");
             let mut it = obj.obj("input_audio");
@@ -413,64 +413,6 @@ fn write_kind(part: &Part<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
         _ => return false,
     }
     true
-}
-
-fn image(part: &Part<'_>, media: &Media<'_>, detail: Option<&Str<'_>>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
-    let url = match media {
-        Media::Base64 { mime, data } => data_url(mime, data),
-        Media::Url(url) if cx.same || cx.target.quirks.image_urls => url.raw().as_bytes().to_vec(),
-        _ => return false,
-    };
-    obj.text("type", "image_url");
-    let mut it = obj.obj("image_url");
-    it.key("url").extend_from_slice(&url);
-    if let Some(detail) = detail {
-        it.str("detail", detail);
-    }
-    if cx.same {
-        nested("image_url.", &part.rest, &mut it);
-    }
-    true
-}
-
-/// What clients call base64 may be anything: it is escaped like any text.
-fn data_url(mime: &str, data: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len() + 64);
-    write_text(&mut out, &format!("data:{mime};base64,{data}"));
-    out
-}
-
-fn file(part: &Part<'_>, media: &Media<'_>, title: Option<&Str<'_>>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
-    let data = match media {
-        Media::Base64 { mime, data } => data_url(mime, data),
-        Media::File(_) | Media::Url(_) if cx.same => Vec::new(),
-        _ => return false,
-    };
-    obj.text("type", "file");
-    let mut it = obj.obj("file");
-    match (title, media) {
-        (Some(title), _) => _ = it.str("filename", title),
-        (None, Media::Base64 { .. }) if !cx.same => _ = it.text("filename", "document.pdf"),
-        _ => {}
-    }
-    match media {
-        Media::File(id) => _ = it.str("file_id", id),
-        Media::Url(url) => _ = it.str("file_data", url),
-        _ => it.key("file_data").extend_from_slice(&data),
-    }
-    if cx.same {
-        nested("file.", &part.rest, &mut it);
-    }
-    true
-}
-
-/// A document that is text, with what is known of it before it.
-fn document_text(text: &Str<'_>, title: Option<&Str<'_>>, context: Option<&Str<'_>>) -> Str<'static> {
-    let mut out = Vec::new();
-    let before: Vec<Str<'_>> = [title, context, Some(text)].into_iter().flatten().map(Str::reborrow).collect();
-    join(&before, "\\n\\n", &mut out);
-    let literal = String::from_utf8(out).unwrap_or_default();
-    Str::from_raw(&literal).map_or_else(|| Str::from_text(""), Str::into_owned)
 }
 
 fn encode_call(part: &Part<'_>, cx: &Context<'_>, mut obj: Obj<'_>, dropped: &mut Dropped) {

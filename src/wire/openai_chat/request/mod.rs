@@ -3,6 +3,7 @@
 mod custom;
 mod decode;
 mod encode;
+mod media_out;
 mod message_in;
 mod message_out;
 mod options_out;

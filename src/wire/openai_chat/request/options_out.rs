@@ -140,7 +140,7 @@ fn foreign(setting: &Setting<'_>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {
         SettingKind::Verbosity => "verbosity",
         SettingKind::Store => "store",
         // The vendor's own models answer with text.
-        SettingKind::Modalities => return setting.is_default(),
+        SettingKind::Modalities | SettingKind::Include => return setting.is_default(),
         SettingKind::User if !cx.refuses("user") => return user(setting, obj),
         SettingKind::User => "user",
         SettingKind::ServiceTier => return service_tier(setting, cx, obj),

@@ -26,6 +26,8 @@ pub struct Decoder {
     next_index: u32,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// The last service tier that was named.
+    tier: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -90,6 +92,7 @@ impl Decoder {
             next_index: 0,
             choices: Vec::new(),
             usage: None,
+            tier: None,
         }
     }
 
@@ -115,6 +118,9 @@ impl Decoder {
     }
 
     fn chunk(&mut self, chunk: &shape::Completion<'_>, sink: &mut dyn FnMut(&Event<'_>)) {
+        if let Some(tier) = filled(chunk.service_tier).filter(|tier| self.tier.as_deref() != Some(tier.escaped())) {
+            self.tier = Some(tier.text().into_owned());
+        }
         let choices = items(chunk.choices);
         // The first chunk of Azure has no choice, and no id yet either.
         if !choices.is_empty() {
@@ -194,6 +200,10 @@ impl Decode for Decoder {
                 sink,
             ),
         }
+    }
+
+    fn service_tier(&self) -> Option<&str> {
+        self.tier.as_deref()
     }
 
     fn repeats(&self) -> bool {

@@ -123,13 +123,8 @@ fn other(name: String, value: Raw<'_>) -> Setting<'_> {
 fn settings(rest: Rest<'_>) -> Result<Vec<Setting<'_>>> {
     let mut all = Vec::new();
     for (name, value) in rest {
-        let says_nothing = matches!(
-            (&*name, value.get()),
-            (_, "null")
-                | ("background", "false")
-                | ("truncation", "\"disabled\"")
-                | ("include", "[]" | "[\"reasoning.encrypted_content\"]")
-        );
+        let says_nothing =
+            matches!((&*name, value.get()), (_, "null") | ("background", "false") | ("truncation", "\"disabled\""));
         if !says_nothing {
             let kind = setting_kind(&name);
             all.push(Setting { kind, name, value });
@@ -149,6 +144,7 @@ fn setting_kind(name: &str) -> SettingKind {
         "prompt_cache_key" => SettingKind::PromptCacheKey,
         "safety_identifier" => SettingKind::SafetyIdentifier,
         "store" => SettingKind::Store,
+        "include" => SettingKind::Include,
         // What runs in the background is fetched later, by an id.
         "previous_response_id" | "conversation" | "prompt" | "background" => SettingKind::State,
         _ => SettingKind::Other,
@@ -201,8 +197,12 @@ fn tools(value: Option<Listed<'_>>) -> Result<Vec<Tool<'_>>> {
         let definition: Definition<'_> =
             read(Some(raw)).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;
         match text(definition.kind).as_ref().map(Str::escaped) {
-            Some("namespace") => all.extend(namespaced(at, &definition)),
-            _ => all.push(tool(at, raw, definition, None)),
+            Some("namespace") => {
+                let mut inner = namespaced(at, &definition);
+                inner.iter_mut().take(1).for_each(|tool| tool.item = Some(Raw::new(raw.get())));
+                all.extend(inner);
+            }
+            _ => all.push(Tool { item: Some(Raw::new(raw.get())), ..tool(at, raw, definition, None) }),
         }
     }
     Ok(all)
@@ -238,7 +238,7 @@ fn tool<'a>(at: At, raw: Json<'a>, it: Definition<'a>, prefix: Option<&str>) -> 
         }
         _ => (ToolKind::Other { tag, json: Raw::new(raw.get()) }, Vec::new()),
     };
-    Tool { at, kind, cache: None, rest }
+    Tool { at, kind, cache: None, rest, item: None }
 }
 
 fn tool_choice(value: Value<'_>) -> Result<Option<ToolChoice<'_>>> {

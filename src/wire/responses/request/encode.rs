@@ -1,5 +1,6 @@
 //! A meaning to the request a Responses upstream takes: the top-level members.
 
+use super::super::namespace;
 use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
@@ -64,8 +65,18 @@ fn tools(tools: &[Tool<'_>], cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut
         return false;
     }
     let mut list = body.arr("tools");
+    // The namespace that was written last: the tools in it are written with it.
+    let mut namespace = None;
     for one in kept {
-        tool(one, cx, &mut list, dropped);
+        let is_inside = one.item.is_none() && one.at.inner_list().is_some();
+        match one.item.as_ref().filter(|_| cx.same) {
+            Some(item) => {
+                list.raw(item.get());
+                namespace = Some(one.at);
+            }
+            None if is_inside && cx.same && namespace.is_some_and(|at| one.at.same_item(at)) => {}
+            None => tool(one, cx, &mut list, dropped),
+        }
     }
     true
 }
@@ -121,7 +132,12 @@ fn choice(request: &Request<'_>, has_tools: bool, cx: &Context<'_>, body: &mut O
         Some(ToolChoice::Required) => _ = body.text("tool_choice", "required"),
         Some(ToolChoice::Named(name)) => {
             let kind = if custom(name) { "custom" } else { "function" };
-            body.obj("tool_choice").text("type", kind).str("name", name);
+            let mut it = body.obj("tool_choice");
+            it.text("type", kind);
+            match namespace::split(&request.tools, name).filter(|_| cx.same) {
+                Some((namespace, name)) => it.text("name", &name).text("namespace", &namespace),
+                None => it.str("name", name),
+            };
         }
     }
 }

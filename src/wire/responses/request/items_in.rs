@@ -88,29 +88,30 @@ impl<'a> Reader<'a, '_> {
         let item: Item<'a> =
             read(Some(raw)).ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` must be an object")))?;
         let tag = text(item.kind);
+        let whole = Some(Raw::new(raw.get()));
         match tag.as_ref().map(Str::escaped) {
-            None | Some("message") => self.message(at, item)?,
+            None | Some("message") => self.message(at, item, Raw::new(raw.get()))?,
             Some("function_call") => {
                 let arguments = match item.arguments.and_then(|raw| Str::from_raw(raw.get())) {
                     Some(text) => Arguments::Encoded(text),
                     None => Arguments::Object(Raw::new(item.arguments.map_or("{}", Json::get))),
                 };
                 let kind = PartKind::ToolCall { id: call_id(at, &item)?, name: called(at, &item)?, arguments };
-                self.models(Part { at, kind, cache: None, rest: item.rest });
+                self.models(Part { rest: item.rest, item: whole, ..Part::new(at, kind) });
             }
             Some("custom_tool_call") => {
                 let arguments = Arguments::Text(text(item.input).unwrap_or_else(|| Str::from_text("")));
                 let kind = PartKind::ToolCall { id: call_id(at, &item)?, name: called(at, &item)?, arguments };
-                self.models(Part { at, kind, cache: None, rest: item.rest });
+                self.models(Part { rest: item.rest, item: whole, ..Part::new(at, kind) });
             }
             Some("function_call_output" | "custom_tool_call_output") => {
                 let id = call_id(at, &item)?;
                 let content = pieces(at, "output", item.output);
                 let kind = PartKind::ToolResult { id, content, is_error: false };
-                let part = Part { at, kind, cache: None, rest: item.rest };
+                let part = Part { rest: item.rest, item: whole, ..Part::new(at, kind) };
                 self.turns.push(Turn { role: Role::Tool, at, parts: vec![part], name: None, rest: Vec::new() });
             }
-            Some("reasoning") => self.models(reasoning(at, &item)),
+            Some("reasoning") => self.models(Part { item: whole, ..reasoning(at, &item) }),
             Some("image_generation_call") if filled(item.result).is_some() => {
                 let format =
                     text(item.output_format).map_or_else(|| "png".to_owned(), |format| format.text().into_owned());
@@ -119,7 +120,8 @@ impl<'a> Reader<'a, '_> {
                 let mut rest = item.rest;
                 rest.extend(item.id.map(|id| (Cow::Borrowed("id"), Raw::new(id.get()))));
                 rest.extend(item.status.map(|status| (Cow::Borrowed("status"), Raw::new(status.get()))));
-                self.models(Part { at, kind: PartKind::Image { media, detail: None }, cache: None, rest });
+                let kind = PartKind::Image { media, detail: None };
+                self.models(Part { rest, item: whole, ..Part::new(at, kind) });
             }
             // Stands for an item that only its provider has.
             Some("item_reference") => {
@@ -135,10 +137,13 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
-    fn message(&mut self, at: At, item: Item<'a>) -> Result<()> {
+    fn message(&mut self, at: At, item: Item<'a>, whole: Raw<'a>) -> Result<()> {
         let word = text(item.role)
             .ok_or_else(|| Error::invalid(at.to_string(), format!("`{at}` needs a `type`, or a `role`")))?;
-        let parts = pieces(at, "content", item.content);
+        let mut parts = pieces(at, "content", item.content);
+        if let Some(part) = parts.first_mut() {
+            part.item = Some(whole);
+        }
         let role = match word.escaped() {
             "user" => Role::User,
             "assistant" => {
@@ -269,7 +274,7 @@ fn piece(at: At, raw: Json<'_>) -> Part<'_> {
         _ => whole(),
     };
     let rest: Rest<'_> = if matches!(kind, PartKind::Other { .. }) { Vec::new() } else { it.rest };
-    Part { at, kind, cache: None, rest }
+    Part { rest, ..Part::new(at, kind) }
 }
 
 fn media<'a>(url: Value<'a>, file_id: Value<'a>) -> Option<Media<'a>> {

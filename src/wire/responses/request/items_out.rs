@@ -11,8 +11,16 @@ const FILLER: &str = r#"{"type":"message","role":"user","content":[{"type":"inpu
 
 /// Writes `instructions` and `input`.
 pub(super) fn encode(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) -> Result<()> {
-    instructions(&request.system, cx, body, dropped);
-    let mut writer = Writer { cx, list: body.arr("input"), dropped, custom: Vec::new() };
+    // Behind what stands in a member of its own are items that need not be joined with it.
+    let items = request.system.iter().position(|part| cx.same && part.item.is_some());
+    let (joined, items) = request.system.split_at(items.unwrap_or(request.system.len()));
+    instructions(joined, cx, body, dropped);
+    let mut writer = Writer { cx, list: body.arr("input"), dropped, custom: Vec::new(), covered: None };
+    for part in items {
+        if !writer.as_it_came(part) {
+            writer.instruction(part);
+        }
+    }
     if request.turns.is_empty() && !request.system.is_empty() && !cx.same {
         writer.list.raw(FILLER);
     }
@@ -55,19 +63,50 @@ struct Writer<'w, 'o> {
     dropped: &'w mut Dropped,
     /// Calls of custom tools so far: their results are items of another type.
     custom: Vec<String>,
+    /// The item that was written last, if it was written whole.
+    covered: Option<At>,
 }
 
 impl Writer<'_, '_> {
+    /// Writes the item that a part is the first of as the client of the same format sent it, if nothing of it has
+    /// changed; says whether the part is written with that.
+    fn as_it_came(&mut self, part: &Part<'_>) -> bool {
+        if self.covered.is_some_and(|at| part.item.is_none() && at.same_item(part.at)) {
+            return true;
+        }
+        let item = part.item.as_ref().filter(|item| self.cx.same && is_as_it_came(part, item.get()));
+        self.covered = item.map(|item| {
+            self.list.raw(item.get());
+            part.at
+        });
+        if let PartKind::ToolCall { id, arguments: Arguments::Text(_), .. } = &part.kind {
+            self.custom.push(id.text().into_owned());
+        }
+        item.is_some()
+    }
+
+    /// Instructions that stand behind others that are an item.
+    fn instruction(&mut self, part: &Part<'_>) {
+        note(part, self.cx, self.dropped);
+        match &part.kind {
+            PartKind::Text { text, .. } => {
+                self.list.obj().text("type", "message").text("role", "developer").str("content", text);
+            }
+            _ => self.dropped.push(part.at),
+        }
+    }
+
     /// A turn of anyone's but the model's: results first, each an item, then a message.
     fn others(&mut self, turn: &Turn<'_>) -> Result<()> {
         self.members(turn);
+        let mut said: Vec<&Part<'_>> = Vec::new();
         for part in &turn.parts {
-            if let PartKind::ToolResult { id, content, is_error } = &part.kind {
-                self.result(part, id, content, *is_error)?;
+            match &part.kind {
+                _ if self.as_it_came(part) => {}
+                PartKind::ToolResult { id, content, is_error } => self.result(part, id, content, *is_error)?,
+                _ => said.push(part),
             }
         }
-        let said: Vec<&Part<'_>> =
-            turn.parts.iter().filter(|part| !matches!(part.kind, PartKind::ToolResult { .. })).collect();
         if said.is_empty() {
             return Ok(());
         }
@@ -124,11 +163,14 @@ impl Writer<'_, '_> {
         self.members(turn);
         let mut parts = turn.parts.iter().peekable();
         while let Some(part) = parts.next() {
+            if self.as_it_came(part) {
+                continue;
+            }
             note(part, self.cx, self.dropped);
             match &part.kind {
                 PartKind::Text { .. } | PartKind::Refusal { .. } => {
                     let mut said = vec![part];
-                    while let Some(next) = parts.next_if(|p| is_said(p)) {
+                    while let Some(next) = parts.next_if(|p| is_said(p) && p.item.is_none()) {
                         note(next, self.cx, self.dropped);
                         said.push(next);
                     }
@@ -182,7 +224,6 @@ impl Writer<'_, '_> {
         let mut item = self.list.obj();
         match arguments {
             Arguments::Text(input) => {
-                self.custom.push(id.to_owned());
                 item.text("type", "custom_tool_call").text("call_id", id).str("name", name).str("input", input);
             }
             arguments => {
@@ -218,6 +259,16 @@ impl Writer<'_, '_> {
             }
         }
         encrypted.iter().for_each(|e| _ = item.raw("encrypted_content", e));
+    }
+}
+
+/// Whether a part says what its item does: calls and results may have got other ids.
+pub(in crate::wire::responses) fn is_as_it_came(part: &Part<'_>, item: &str) -> bool {
+    match &part.kind {
+        PartKind::ToolCall { id, .. } | PartKind::ToolResult { id, .. } => {
+            scan::member(item, "call_id").is_some_and(|known| known == id.raw())
+        }
+        _ => true,
     }
 }
 

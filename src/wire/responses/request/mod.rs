@@ -10,3 +10,4 @@ mod tests;
 pub use decode::decode;
 pub use encode::encode;
 pub(super) use items_in::proof;
+pub(super) use items_out::is_as_it_came;

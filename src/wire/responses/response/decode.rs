@@ -69,8 +69,12 @@ pub fn decode<'a>(body: &'a str, _quirks: &Quirks) -> Result<Response<'a>> {
     let output: Vec<Item<'a>> = items(it.output).into_iter().filter_map(|raw| read(Some(raw))).collect();
     let raws = items(it.output);
     let mut parts = Vec::new();
-    for (item, raw) in output.iter().zip(raws) {
-        parts.extend(parts_of(item, raw));
+    for ((item, raw), index) in output.iter().zip(raws).zip(0..) {
+        let at = At::item("output", index);
+        let mut said = parts_of(item, raw);
+        said.iter_mut().for_each(|part| part.at = at);
+        said.iter_mut().take(1).for_each(|part| part.item = Some(Raw::new(raw.get())));
+        parts.extend(said);
     }
     let reason = read::<Incomplete<'a>>(it.incomplete_details).and_then(|i| text(i.reason));
     let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall { .. }));

@@ -7,6 +7,7 @@ use crate::usage::tokens::Usage;
 use crate::wire::ir::{Part, PartKind, Response, Stop, StopReason};
 use crate::wire::json::{Obj, Str};
 use crate::wire::openai_chat::response::known_tier;
+use crate::wire::responses::request::is_as_it_came;
 use crate::wire::{Client, scan};
 
 /// Members of the request that its answer repeats, with what stands where the request says nothing.
@@ -165,8 +166,19 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     // They are told of an answer's text, of whatever parts it is: they go with the first.
     let told = parts.iter().position(|part| matches!(part.kind, PartKind::Text { .. }));
     let mut items = Vec::new();
-    let mut last = None;
+    let (mut last, mut covered) = (None, None);
     for (at, part) in parts.iter().enumerate() {
+        if covered.is_some_and(|at| part.item.is_none() && part.at.same_item(at)) {
+            continue;
+        }
+        // What a provider of this format said goes on as it came.
+        let item = part.item.as_ref().filter(|item| is_as_it_came(part, item.get()));
+        covered = item.map(|_| part.at);
+        if let Some(item) = item {
+            items.push(item.get().as_bytes().to_vec());
+            last = None;
+            continue;
+        }
         let logprobs = if told == Some(at) { logprobs.as_str() } else { "[]" };
         let (id, mut item) = (format!("{}_{}", client.id, items.len()), Vec::new());
         if write((part, logprobs), &id, State::Done, &known, &mut item) {

@@ -127,15 +127,26 @@ pub(in crate::wire::responses) fn reasoning(
     proof: Option<&str>,
     out: &mut Vec<u8>,
 ) {
+    // Of its own format it is what its provider needs of the item; a seal is nobody else's to read.
+    let own = proof.filter(|proof| proof.starts_with('{')).map(|json| scan::several(json, ["id", "encrypted_content"]));
+    let [own_id, encrypted] = own.unwrap_or_default();
     let mut item = Obj::new(out);
-    item.text("id", id).text("type", "reasoning");
+    match own_id {
+        Some(own) => item.raw("id", own),
+        None => item.text("id", id),
+    };
+    item.text("type", "reasoning");
     {
         let mut summary = item.arr("summary");
         if !escaped.is_empty() {
             summary.obj().text("type", "summary_text").str("text", &Str::from_escaped(escaped));
         }
     }
-    proof.into_iter().for_each(|proof| _ = item.text("encrypted_content", proof));
+    match (proof, own) {
+        (_, Some(_)) => encrypted.into_iter().for_each(|json| _ = item.raw("encrypted_content", json)),
+        (Some(proof), None) => _ = item.text("encrypted_content", proof),
+        (None, None) => {}
+    }
     if state != State::Done {
         item.text("status", state.word());
     }

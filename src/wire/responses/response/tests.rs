@@ -12,7 +12,16 @@ const ANSWER: &str = r#"{"id":"resp_1","object":"response","created_at":7,"statu
 "usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":16}}"#;
 
 fn written(request: &str) -> String {
-    encoded(&decode(ANSWER, &Quirks::NONE).unwrap(), request)
+    encoded(&of_another(), request)
+}
+
+/// The same answer as one that came in another format.
+fn of_another() -> crate::wire::ir::Response<'static> {
+    let mut it = decode(ANSWER, &Quirks::NONE).unwrap();
+    let parts = &mut it.choices[0].parts;
+    parts.retain(|part| !matches!(part.kind, PartKind::Other { .. }));
+    parts.iter_mut().for_each(|part| part.item = None);
+    it
 }
 
 fn client<'c>(request: &'c str, seal: &'c Seal) -> Client<'c> {
@@ -67,6 +76,25 @@ fn an_answer_repeats_what_the_request_said() {
         r#""type":"custom_tool_call","status":"completed","call_id":"call_2","name":"patch","input":"*** Begin""#
     ));
     assert!(out.contains("\"cache_write_tokens\":0"));
+}
+
+#[test]
+fn what_a_provider_of_the_format_said_goes_on_as_it_came() {
+    let mut it = decode(ANSWER, &Quirks::NONE).unwrap();
+    let of = |answer: &str| scan::member(answer, "output").unwrap().replace(",\n", ",");
+    assert_eq!(of(&encoded(&it, "{}")), of(ANSWER));
+    // A call whose id is another now is written anew, and so is reasoning that came in a stream.
+    for part in &mut it.choices[0].parts {
+        match &mut part.kind {
+            PartKind::ToolCall { id, .. } => *id = crate::wire::json::Str::from_text("call_9"),
+            PartKind::Reasoning { .. } => part.item = None,
+            _ => {}
+        }
+    }
+    let out = encoded(&it, "{}");
+    assert_eq!(out.matches(r#""call_id":"call_9""#).count(), 2, "{out}");
+    let reasoning = r#"{"id":"rs_1","type":"reasoning","summary":[{"type":"summary_text","text":"a\n\nb"}],"encrypted_content":"ENC"}"#;
+    assert!(out.contains(reasoning), "{out}");
 }
 
 #[test]
@@ -126,12 +154,11 @@ fn a_refusal_in_words_stops_a_chat_answer_and_a_filter_cuts_it() {
 
 #[test]
 fn the_last_item_of_an_answer_that_a_limit_cut_is_incomplete() {
-    let mut it = decode(ANSWER, &Quirks::NONE).unwrap();
+    let mut it = of_another();
     assert!(!encoded(&it, "{}").contains("incomplete\""));
     it.choices[0].stop.as_mut().unwrap().reason = StopReason::MaxTokens;
     let out = encoded(&it, "{}");
     assert_eq!(out.matches(r#""status":"incomplete""#).count(), 2, "the answer and one item: {out}");
-    // What its provider ran is no item here.
     assert!(out.contains(r#""type":"function_call","status":"incomplete","call_id":"call_2""#), "{out}");
     assert!(out.contains(r#""type":"message","status":"completed""#), "{out}");
 }
@@ -139,7 +166,7 @@ fn the_last_item_of_an_answer_that_a_limit_cut_is_incomplete() {
 #[test]
 fn log_probabilities_of_a_chat_answer_are_told_of_its_text() {
     let entry = r#"{"token":"hi","logprob":-0.1,"bytes":[104,105],"top_logprobs":[]}"#;
-    let mut it = decode(ANSWER, &Quirks::NONE).unwrap();
+    let mut it = of_another();
     assert!(encoded(&it, "{}").contains(r#""logprobs":[]"#));
     let told = format!(r#"{{"content":[{entry}],"refusal":null}}"#);
     it.choices[0].logprobs = Some(crate::wire::json::Raw::owned(told));

@@ -77,6 +77,10 @@ pub struct Decoder {
     next_index: u32,
     /// Items and parts of which something has been given out already: what closes them repeats it.
     told: Vec<(u64, u64)>,
+    /// The item of reasoning that was opened last: its number and its id, as JSON.
+    thinking: Option<(u64, String)>,
+    /// The last service tier that was named.
+    tier: Option<String>,
     has_call: bool,
     has_refusal: bool,
 }
@@ -87,6 +91,8 @@ impl Decoder {
     }
 
     fn start(&mut self, answer: Option<&Answer<'_>>, sink: &mut Sink<'_>) {
+        self.tier =
+            answer.and_then(|it| text(it.service_tier)).map(|tier| tier.text().into_owned()).or(self.tier.take());
         if std::mem::replace(&mut self.started, true) {
             return;
         }
@@ -115,6 +121,10 @@ impl Decoder {
         sink(&Event::PartStart { index: ours, choice: 0, part });
         self.open.push(Open { item, piece, ours, what, said: false });
         self.tell(item, piece);
+        if let Some((_, id)) = self.thinking.as_ref().filter(|(of, _)| what == What::Thought && *of == item) {
+            // Its own format has to call it so: what proves it is tied to that.
+            sink(&Event::Delta { index: ours, delta: Delta::Other(Raw::owned(format!("{{\"id\":{id}}}"))) });
+        }
         self.open.len() - 1
     }
 
@@ -194,11 +204,16 @@ impl Decoder {
         let custom = match text(item.kind).as_ref().map(Str::escaped) {
             Some("function_call") => false,
             Some("custom_tool_call") => true,
+            Some("reasoning") => return self.thinks(number(data.output_index), &item),
             _ => return,
         };
         let part = PartStart::ToolCall { id: call_id(&item), name: name(&item), custom };
         self.begin((number(data.output_index), 0), What::Call { custom }, part, sink);
         self.has_call = true;
+    }
+
+    fn thinks(&mut self, theirs: u64, item: &Item<'_>) {
+        self.thinking = filled(item.id).map(|id| (theirs, id.raw().to_owned()));
     }
 
     fn call_fragment(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
@@ -232,6 +247,7 @@ impl Decoder {
     }
 
     fn thought_done(&mut self, theirs: u64, item: &Item<'_>, sink: &mut Sink<'_>) {
+        self.thinks(theirs, item);
         let proof = proof(filled(item.id), filled(item.encrypted_content));
         let said = thought(item).filter(|_| !self.was_told(theirs));
         if let Some(said) = said {
@@ -320,6 +336,15 @@ impl Decoder {
         sink(&Event::End);
     }
 
+    /// It failed, and may have counts all the same.
+    fn failed(&mut self, data: &Data<'_>, raw: &str, sink: &mut Sink<'_>) {
+        let answer: Answer<'_> = read(data.response).unwrap_or_default();
+        self.start(Some(&answer), sink);
+        let text = data.response.map_or("", |response| response.get());
+        usage::of_answer(answer.usage, text).into_iter().for_each(|usage| sink(&Event::Usage(usage)));
+        self.fail(error::decode_in_band(raw), sink);
+    }
+
     fn fail(&mut self, error: Error, sink: &mut Sink<'_>) {
         self.over = true;
         sink(&Event::Error(error));
@@ -347,7 +372,8 @@ impl Decoder {
                 self.call_fragment(data, sink);
             }
             "response.completed" | "response.incomplete" | "response.cancelled" => self.end(data, sink),
-            "response.failed" | "error" => self.fail(error::decode_in_band(raw), sink),
+            "response.failed" => self.failed(data, raw, sink),
+            "error" => self.fail(error::decode_in_band(raw), sink),
             // Parts are opened by what they say; tools of the provider's are told by their item.
             _ => {}
         }
@@ -371,6 +397,10 @@ impl Decode for Decoder {
                 self.fail(error.with_unreadable(&e), sink);
             }
         }
+    }
+
+    fn service_tier(&self) -> Option<&str> {
+        self.tier.as_deref()
     }
 
     fn repeats(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::wire::ir::{Arguments, Delta, Event, PartStart, StopReason};
 use crate::wire::json::{Obj, Raw, Str};
 use crate::wire::seal::Seal;
 use crate::wire::stream::aside;
-use crate::wire::{Client, Dialect, Encode, edge};
+use crate::wire::{Client, Dialect, Encode, edge, scan};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ struct Item {
     /// A list of log probabilities.
     logprobs: String,
     proof: String,
+    /// The client knows of it. Reasoning waits for its id.
+    is_told: bool,
 }
 
 #[derive(Debug)]
@@ -199,12 +201,14 @@ impl Encoder {
                 }
                 None => return,
             },
-            PartStart::Other { .. } => return,
+            PartStart::Other { tag, json } => return self.whole(tag, json, out),
         };
         self.refused |= matches!(kind, What::Message { refusal: true });
         let mut item = Item::new(part, number, id, kind);
         self.output.push(Vec::new());
-        self.item_event("response.output_item.added", &item, State::Open, out);
+        if !matches!(item.kind, What::Thought) {
+            self.tell(&mut item, out);
+        }
         match (&item.kind, start) {
             (What::Message { .. }, _) => self.piece_event("response.content_part.added", &item, out),
             (What::Picture { .. }, _) => {
@@ -215,6 +219,24 @@ impl Encoder {
             _ => {}
         }
         self.open.push(item);
+    }
+
+    fn tell(&mut self, item: &mut Item, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut item.is_told, true) {
+            self.item_event("response.output_item.added", item, State::Open, out);
+        }
+    }
+
+    /// An item of the provider's own, which came whole: in this format alone it has a name.
+    fn whole(&mut self, tag: &Str<'_>, json: &Raw<'_>, out: &mut Vec<u8>) {
+        if tag.is_empty() || !json.is_object() {
+            return;
+        }
+        let number = as_number(self.output.len());
+        for name in ["response.output_item.added", "response.output_item.done"] {
+            self.emit(name, out, |event| _ = event.num("output_index", number).raw("item", json.get()));
+        }
+        self.output.push(json.get().as_bytes().to_vec());
     }
 
     /// An event that holds the item as it is now.
@@ -240,6 +262,12 @@ impl Encoder {
     fn delta(&mut self, part: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
         let Some(at) = self.open.iter().position(|item| item.part == part) else { return };
         let mut item = self.open.swap_remove(at);
+        if let (What::Thought, Delta::Other(json)) = (&item.kind, delta)
+            && let Some(id) = scan::member(json.get(), "id").and_then(Str::from_raw)
+        {
+            item.id = id.text().into_owned();
+        }
+        self.tell(&mut item, out);
         self.take(&mut item, delta, out);
         self.open.push(item);
     }
@@ -303,6 +331,7 @@ impl Encoder {
     }
 
     fn close(&mut self, mut item: Item, state: State, out: &mut Vec<u8>) {
+        self.tell(&mut item, out);
         match item.kind {
             What::Message { refusal } => {
                 let said = Str::from_escaped(&item.said);
@@ -420,7 +449,7 @@ impl Encode for Encoder {
 impl Item {
     fn new(part: u32, number: usize, id: String, kind: What) -> Self {
         let (said, annotations, logprobs, proof) = (String::new(), "[]".to_owned(), "[]".to_owned(), String::new());
-        Self { part, number, id, kind, said, annotations, cited: 0, logprobs, proof }
+        Self { part, number, id, kind, said, annotations, cited: 0, logprobs, proof, is_told: false }
     }
 
     /// Kept for the events that hold all of the text.
@@ -454,7 +483,7 @@ impl Item {
                 item::message(&self.id, state, said, out);
             }
             What::Thought => {
-                let proof = (!self.proof.is_empty()).then_some(self.proof.as_str());
+                let proof = (!self.proof.is_empty() && state != State::Open).then_some(self.proof.as_str());
                 item::reasoning(&self.id, state, &self.said, proof, out);
             }
             What::Picture { mime, data } => {

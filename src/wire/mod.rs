@@ -236,6 +236,13 @@ pub struct Target<'t> {
     pub seal: &'t seal::Seal,
 }
 
+impl Target<'_> {
+    /// So many tokens of output, at most those the model has: more of them are refused.
+    pub(in crate::wire) fn bounded(&self, tokens: u64) -> u64 {
+        self.max_output_tokens.map_or(tokens, |ceiling| tokens.min(ceiling))
+    }
+}
+
 /// Whom an answer is encoded for.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'t> {

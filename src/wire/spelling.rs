@@ -58,6 +58,16 @@ impl Request<'_> {
         }
     }
 
+    /// The client's spelling of the member that holds [`Self::max_tokens`]; chat's older one, of two.
+    pub fn max_tokens_name(&self) -> &'static str {
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::Anthropic | Dialect::Cohere => "max_tokens",
+            Dialect::Responses => "max_output_tokens",
+            Dialect::Gemini => "generationConfig.maxOutputTokens",
+            Dialect::Converse => "inferenceConfig.maxTokens",
+        }
+    }
+
     /// The client's spelling of the member that holds [`Self::choices`].
     pub fn choices_name(&self) -> &'static str {
         if self.dialect == Dialect::Gemini { "generationConfig.candidateCount" } else { "n" }

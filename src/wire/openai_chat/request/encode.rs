@@ -38,7 +38,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
         stream(request, &cx, &mut obj);
     }
     if let Some(max) = request.max_tokens {
-        obj.num(target.quirks.max_tokens, max);
+        obj.num(target.quirks.max_tokens, if cx.same { max } else { target.bounded(max) });
     }
     let has_tools = tools(&request.tools, &cx, &mut obj, dropped);
     tool_choice(request, &cx, has_tools, &mut obj, dropped);
@@ -160,8 +160,8 @@ wire_object! {
     struct Schema<'a> { kind: Json<'a> = "type", properties: Json<'a> }
 }
 
-/// OpenAI refuses an object schema without `properties`.
-fn with_properties(schema: Option<&Raw<'_>>, out: &mut Vec<u8>) {
+/// The parameters of a function: OpenAI refuses an object schema without `properties`, in both its formats.
+pub(in crate::wire) fn with_properties(schema: Option<&Raw<'_>>, out: &mut Vec<u8>) {
     let json = schema.map_or("{}", Raw::get);
     let known: Schema<'_> = json::parse(json).unwrap_or_default();
     let is_object = known.kind.is_none_or(|k| k.get() == "\"object\"");

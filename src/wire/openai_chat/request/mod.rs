@@ -13,4 +13,5 @@ mod tests;
 
 pub use decode::decode;
 pub use encode::encode;
+pub(in crate::wire) use encode::with_properties;
 pub(in crate::wire) use options_out::{RETENTION, is_retention, opaque_user};

@@ -451,3 +451,27 @@ fn nothing_in_inline_data_adds_members() {
     });
     assert_eq!((image, file), (format!("data:image/png;base64,{text}"), format!("data:application/pdf;base64,{text}")));
 }
+
+/// "max_tokens is too large: 64000. This model supports at most 16384 completion tokens" (seen 2026-11).
+#[test]
+fn no_more_output_is_asked_for_than_the_model_has() {
+    let seal = seal();
+    let most = |request: &Request<'_>, ceiling| {
+        let (quirks, mut out) = (crate::provider::openai::PROVIDER.quirks, Vec::new());
+        let target = Target {
+            model: "gpt-4o",
+            quirks: &quirks,
+            max_output_tokens: ceiling,
+            thinking: Thinking::None,
+            abilities: Abilities::UNKNOWN,
+            seal: &seal,
+        };
+        encode(request, &target, &mut out, &mut Dropped::default()).unwrap();
+        let most = crate::wire::scan::member(std::str::from_utf8(&out).unwrap(), "max_completion_tokens");
+        most.unwrap().parse::<u64>().unwrap()
+    };
+    let messages = foreign(r#"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":"a"}]}"#);
+    assert_eq!((most(&messages, Some(16_384)), most(&messages, None)), (16_384, 64_000));
+    let own = decode(r#"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":"a"}]}"#).unwrap();
+    assert_eq!(most(&own, Some(16_384)), 64_000);
+}

@@ -5,11 +5,13 @@ use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
-use crate::wire::openai_chat::request::{RETENTION, is_retention, opaque_user, quiet};
+use crate::wire::openai_chat::request::{RETENTION, is_retention, opaque_user, quiet, with_properties};
 use crate::wire::{Dialect, Target, Thinking, vendor};
 
 /// What every function has that declares no parameters.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+/// "Expected a value >= 16" (seen 2026-11).
+const LEAST_OUTPUT_TOKENS: u64 = 16;
 
 /// What every writer of a request needs.
 pub(super) struct Context<'c> {
@@ -35,9 +37,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
     if request.stream {
         body.bool("stream", true);
     }
-    if let Some(max) = request.max_tokens {
-        body.num("max_output_tokens", max);
-    }
+    bound(request, &cx, &mut body, dropped);
     if !request.stop.is_empty() {
         dropped.push(request.stop_name());
     }
@@ -55,6 +55,19 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
         }
     }
     Ok(())
+}
+
+/// How long the answer may be, within what this format and the model take.
+fn bound(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) {
+    let Some(most) = request.max_tokens else { return };
+    if cx.same {
+        body.num("max_output_tokens", most);
+        return;
+    }
+    if most < LEAST_OUTPUT_TOKENS {
+        dropped.push(request.max_tokens_name());
+    }
+    body.num("max_output_tokens", cx.target.bounded(most).max(LEAST_OUTPUT_TOKENS));
 }
 
 fn tools(tools: &[Tool<'_>], cx: &Context<'_>, body: &mut Obj<'_>, dropped: &mut Dropped) -> bool {
@@ -94,7 +107,10 @@ fn tool(tool: &Tool<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &mut Dro
             let mut it = list.obj();
             it.text("type", "function").str("name", name);
             description.iter().for_each(|d| _ = it.str("description", d));
-            it.raw("parameters", schema.as_ref().map_or(NO_PARAMETERS, |s| s.get()));
+            match schema {
+                schema if cx.same => _ = it.raw("parameters", schema.as_ref().map_or(NO_PARAMETERS, |s| s.get())),
+                schema => with_properties(schema.as_ref(), it.key("parameters")),
+            }
             it.bool("strict", strict.unwrap_or(false));
             it
         }

@@ -91,11 +91,47 @@ fn no_thinking_is_the_least_that_a_model_takes() {
     assert_eq!(effort(Dialect::OpenAiChat, &none, "gpt-5.1"), said("none", ""));
     assert_eq!(effort(Dialect::OpenAiChat, &none, "gpt-5-pro"), (None, "reasoning_effort".to_owned()));
     assert_eq!(effort(Dialect::OpenAiChat, &none, "gpt-4o"), (None, String::new()));
-    let messages = json!({"model": "m", "max_tokens": 9, "thinking": {"type": "disabled"},
+    let messages = json!({"model": "m", "max_tokens": 99, "thinking": {"type": "disabled"},
         "messages": [{"role": "user", "content": "a"}]});
     assert_eq!(effort(Dialect::Anthropic, &messages, "o3"), said("low", "thinking"));
     let gemini = json!({"contents": [{"parts": [{"text": "a"}]}],
         "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}});
     let name = "generationConfig.thinkingConfig";
     assert_eq!(effort(Dialect::Gemini, &gemini, "gpt-5-nano"), said("minimal", name));
+}
+
+/// "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16" (seen 2026-11), and
+/// "max_tokens is too large".
+#[test]
+fn the_bound_of_an_answer_is_one_that_is_taken() {
+    let (seal, body) = (Seal::new("t", b"k"), |most: u64| chat(&json!({"max_tokens": most})).to_string());
+    let target = Target { max_output_tokens: Some(16_384), ..target("gpt-4o", Thinking::None, &seal) };
+    for (most, expected, named) in [(5, 16, "max_tokens"), (16, 16, ""), (900, 900, ""), (64_000, 16_384, "")] {
+        let (source, mut out, mut dropped) = (body(most), Vec::new(), Dropped::default());
+        encode(&decode_request(Dialect::OpenAiChat, &source).unwrap(), &target, &mut out, &mut dropped).unwrap();
+        let got: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((got["max_output_tokens"].as_u64(), &*dropped.header()), (Some(expected), named));
+    }
+    // Its own clients say what they mean.
+    for most in [5, 64_000] {
+        let own = json!({"model": "m", "input": "a", "max_output_tokens": most}).to_string();
+        let (mut out, mut dropped) = (Vec::new(), Dropped::default());
+        encode(&decode_request(Dialect::Responses, &own).unwrap(), &target, &mut out, &mut dropped).unwrap();
+        let got: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&got["max_output_tokens"], dropped.paths()), (&json!(most), &[][..]));
+    }
+}
+
+/// "Invalid schema for function 'f': In context=(), object schema missing properties." (seen 2026-11)
+#[test]
+fn an_object_schema_has_properties() {
+    let body = json!({"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "a"}],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}, {"name": "g", "input_schema": {}}]});
+    let (got, _) = sent(Dialect::Anthropic, &body, "m", Thinking::Unknown);
+    for tool in got["tools"].as_array().unwrap() {
+        assert_eq!(tool["parameters"], json!({"type": "object", "properties": {}}));
+    }
+    let own = json!({"model": "m", "input": "a", "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}]});
+    let (got, _) = sent(Dialect::Responses, &own, "m", Thinking::Unknown);
+    assert_eq!(got["tools"][0]["parameters"], json!({"type": "object"}));
 }

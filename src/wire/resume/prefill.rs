@@ -42,6 +42,15 @@ impl Prefill {
         if is_native { Self::Native } else { Self::Instructed }
     }
 
+    /// Whether a conversation that ends with the assistant is refused.
+    pub fn is_refused_by(model: &str) -> bool {
+        model.contains("claude") && !claude_goes_on(model)
+    }
+
+    /// What the user says behind such an end, where it is not the gateway that goes on: to models that take
+    /// no beginning of an answer the assistant's turn is one like any other.
+    pub const GO_ON: &'static str = "Continue.";
+
     /// Whether the answer repeats what it was begun with, however short.
     pub fn echoes(quirks: &Quirks) -> bool {
         quirks.prefill == Some(Mark::Prefix)
@@ -108,6 +117,7 @@ mod tests {
             "claude",
         ] {
             assert!(!claude_goes_on(model), "{model}");
+            assert_eq!(Prefill::is_refused_by(model), model.contains("claude"), "{model}");
         }
         assert!(gemini_goes_on("gemini-2.5-flash") && gemini_goes_on("gemini-3-pro-preview"));
         assert!(!gemini_goes_on("gemini-3.5-flash-lite") && !gemini_goes_on("gemini-flash-latest"));

@@ -138,6 +138,36 @@ fn claude_does_not_think_about_what_is_begun() {
     }
 }
 
+/// "This model does not support assistant message prefill. The conversation must end with a user message."
+#[test]
+fn a_conversation_ends_with_the_user_where_models_insist() {
+    let ended = json!({"reasoning_effort": "high",
+        "messages": [{"role": "user", "content": "Go"}, {"role": "assistant", "content": "Well "}]});
+    let written = |upstream, model, thinking| {
+        let to = To { upstream, model, thinking, ..To::default() };
+        rest(Dialect::OpenAiChat, &ended, "", &to).unwrap()
+    };
+    for (upstream, model) in [
+        (Dialect::Anthropic, "claude-opus-4-6"),
+        (Dialect::Anthropic, "claude-sonnet-5"),
+        (Dialect::Converse, "us.anthropic.claude-opus-4-6-v1"),
+    ] {
+        let body = written(upstream, model, Thinking::Adaptive);
+        let said: Vec<(String, String)> = turns(upstream, &body);
+        assert_eq!(said.last().unwrap(), &("user".to_owned(), "Continue.".to_owned()), "{model}");
+        assert!(body.to_string().contains("\"effort\":\"high\""), "nothing is begun, so it may think: {body}");
+    }
+    for (upstream, model) in [
+        (Dialect::Anthropic, "claude-sonnet-4-5"),
+        (Dialect::Anthropic, "kimi-k2"),
+        (Dialect::Converse, "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        (Dialect::Converse, "amazon.nova-pro-v1:0"),
+    ] {
+        let said = turns(upstream, &written(upstream, model, Thinking::Budget));
+        assert_eq!(said.last().unwrap(), &("assistant".to_owned(), "Well".to_owned()), "{model}");
+    }
+}
+
 #[test]
 fn what_was_said_counts_towards_the_bound() {
     let long = "word ".repeat(400);

@@ -7,7 +7,8 @@
 //! - Turns of one side in a row are one turn; tool results come first in theirs.
 //! - Texts without a visible character are left out, the end of a prefilled answer is trimmed.
 //! - A user's turn without content, and a conversation that would not begin with the user, get the
-//!   text `.`: the least that is accepted.
+//!   text `.`: the least that is accepted. One that would end with the assistant, where the model does not
+//!   take that, gets `Continue.`.
 //! - Ids of calls are made unique and cut to `[a-zA-Z0-9_-]`, the same on call and result. A result
 //!   without its call becomes plain content; a call without its result gets the text `no
 //!   result`, marked as an error.
@@ -24,6 +25,7 @@ use crate::wire::anthropic::block::{self, Rests};
 use crate::wire::anthropic::thinking;
 use crate::wire::ir::{At, Dropped, Media, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Rest, Str};
+use crate::wire::resume::Prefill;
 use crate::wire::{Dialect, Target};
 
 const FILLER: &str = ".";
@@ -65,7 +67,8 @@ enum Block<'r> {
     Missing {
         id: String,
     },
-    Filler,
+    /// A text of our own.
+    Filler(&'static str),
 }
 
 impl Arranged<'_> {
@@ -123,8 +126,9 @@ pub(super) fn arrange<'r>(
         append(&mut messages, turn.role != Role::Assistant, blocks);
     }
     if messages.first().is_none_or(|first: &Message<'_>| !first.is_user) {
-        messages.insert(0, Message { is_user: true, blocks: vec![Block::Filler] });
+        messages.insert(0, Message { is_user: true, blocks: vec![Block::Filler(FILLER)] });
     }
+    end_with_the_user(&mut messages, target.model);
     trim_prefill(&mut messages);
     pair(&mut messages);
     Ok(Arranged { system, messages })
@@ -163,7 +167,7 @@ fn sort<'r>(turn: &'r Turn<'_>, client: Dialect, target: &Target<'_>, dropped: &
         }
     }
     if blocks.is_empty() && turn.role == Role::User {
-        blocks.push(Block::Filler);
+        blocks.push(Block::Filler(FILLER));
     }
     Ok(blocks)
 }
@@ -290,6 +294,14 @@ fn append<'r>(messages: &mut Vec<Message<'r>>, is_user: bool, blocks: Vec<Block<
     }
 }
 
+/// Claude from 4.6 on refuses a conversation that ends with the assistant; calls get their results.
+fn end_with_the_user(messages: &mut Vec<Message<'_>>, model: &str) {
+    let ends = |last: &Message<'_>| !last.is_user && !last.blocks.iter().any(|it| matches!(it, Block::Call { .. }));
+    if messages.last().is_some_and(ends) && Prefill::is_refused_by(model) {
+        messages.push(Message { is_user: true, blocks: vec![Block::Filler(Prefill::GO_ON)] });
+    }
+}
+
 /// A prefilled answer must not end in white space.
 fn trim_prefill(messages: &mut [Message<'_>]) {
     let Some(Message { is_user: false, blocks }) = messages.last_mut() else { return };
@@ -368,7 +380,7 @@ fn answer(message: &mut Message<'_>, mut open: Vec<(String, String)>) {
     results.extend(open.into_iter().map(|(_, id)| Block::Missing { id }));
     results.append(&mut others);
     if results.is_empty() {
-        results.push(Block::Filler);
+        results.push(Block::Filler(FILLER));
     }
     message.blocks = results;
 }
@@ -422,7 +434,7 @@ fn encode_block(block: &Block<'_>, out: &mut Vec<u8>) {
             let content = Part::new(At::default(), text);
             block::encode_result(&mut Obj::new(out), quote(id, &mut quoted), &[&content], true, Rests::Leave);
         }
-        Block::Filler => _ = Obj::new(out).text("type", "text").text("text", FILLER),
+        Block::Filler(said) => _ = Obj::new(out).text("type", "text").text("text", said),
     }
 }
 

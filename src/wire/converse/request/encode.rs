@@ -19,7 +19,7 @@ pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dro
         let name = request.choices_name();
         return Err(Error::invalid(name, format!("{name}: this model gives one answer a request")));
     }
-    let arranged = turns::arrange(request, dropped)?;
+    let arranged = turns::arrange(request, target, dropped)?;
     let tools = tools(request, target, &arranged, dropped);
     let plan = extra::plan(request, target, &arranged, dropped);
     let mut body = Obj::new(out);

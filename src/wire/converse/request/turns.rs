@@ -1,7 +1,8 @@
 //! The conversation, arranged so that this format takes it.
 //!
 //! - Turns of one side in a row are one turn; the first is the user's. A user's turn without content,
-//!   and one that would have a document alone, get the text `.`: the least that is accepted.
+//!   and one that would have a document alone, get the text `.`: the least that is accepted. One that would
+//!   end with the assistant, where the model does not take that, gets `Continue.`.
 //! - Instructions in mid-conversation stay where they are, as a text in the user's turn between
 //!   `<system>` tags.
 //! - Every call has its result in the next turn, before anything else there. A result without its call
@@ -15,10 +16,11 @@ use std::collections::HashSet;
 
 use super::source;
 use crate::error::{Error, Result};
-use crate::wire::Dialect;
 use crate::wire::converse::{media, model};
 use crate::wire::ir::{Arguments, At, Dropped, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::{Arr, Obj, Raw, Rest, Str};
+use crate::wire::resume::Prefill;
+use crate::wire::{Dialect, Target};
 use crate::wire_object;
 
 const FILLER: &str = ".";
@@ -60,7 +62,8 @@ enum Block<'r> {
     Missing {
         id: String,
     },
-    Filler,
+    /// A text of our own.
+    Filler(&'static str),
 }
 
 impl Arranged<'_> {
@@ -101,7 +104,11 @@ impl Arranged<'_> {
 }
 
 /// Arranges the conversation of `request`.
-pub(super) fn arrange<'r>(request: &'r Request<'_>, dropped: &mut Dropped) -> Result<Arranged<'r>> {
+pub(super) fn arrange<'r>(
+    request: &'r Request<'_>,
+    target: &Target<'_>,
+    dropped: &mut Dropped,
+) -> Result<Arranged<'r>> {
     let leading = request.turns.iter().take_while(|turn| is_instruction(turn)).count();
     let (first, rest) = request.turns.split_at_checked(leading).unwrap_or_default();
     let mut system: Vec<&Part<'_>> = Vec::new();
@@ -123,8 +130,9 @@ pub(super) fn arrange<'r>(request: &'r Request<'_>, dropped: &mut Dropped) -> Re
         append(&mut messages, turn.role != Role::Assistant, blocks);
     }
     if messages.first().is_none_or(|first: &Message<'_>| !first.is_user) {
-        messages.insert(0, Message { is_user: true, blocks: vec![Block::Filler] });
+        messages.insert(0, Message { is_user: true, blocks: vec![Block::Filler(FILLER)] });
     }
+    end_with_the_user(&mut messages, target.model);
     trim_prefill(&mut messages);
     pair(&mut messages);
     messages.iter_mut().for_each(accompany);
@@ -172,7 +180,7 @@ fn sort<'r>(turn: &'r Turn<'_>, client: Dialect, dropped: &mut Dropped) -> Resul
         }
     }
     if blocks.is_empty() && turn.role == Role::User {
-        blocks.push(Block::Filler);
+        blocks.push(Block::Filler(FILLER));
     }
     Ok(blocks)
 }
@@ -249,6 +257,14 @@ fn append<'r>(messages: &mut Vec<Message<'r>>, is_user: bool, blocks: Vec<Block<
     match messages.last_mut() {
         Some(last) if last.is_user == is_user => last.blocks.extend(blocks),
         _ => messages.push(Message { is_user, blocks }),
+    }
+}
+
+/// Claude from 4.6 on refuses a conversation that ends with the assistant; calls get their results.
+fn end_with_the_user(messages: &mut Vec<Message<'_>>, model: &str) {
+    let ends = |last: &Message<'_>| !last.is_user && !last.blocks.iter().any(|it| matches!(it, Block::Call { .. }));
+    if messages.last().is_some_and(ends) && Prefill::is_refused_by(model) {
+        messages.push(Message { is_user: true, blocks: vec![Block::Filler(Prefill::GO_ON)] });
     }
 }
 
@@ -331,7 +347,7 @@ fn answer(message: &mut Message<'_>, mut open: Vec<(String, String)>) {
     results.extend(open.into_iter().map(|(_, id)| Block::Missing { id }));
     results.append(&mut others);
     if results.is_empty() {
-        results.push(Block::Filler);
+        results.push(Block::Filler(FILLER));
     }
     message.blocks = results;
 }
@@ -344,12 +360,12 @@ fn is_blank(part: &Part<'_>) -> bool {
 fn accompany(message: &mut Message<'_>) {
     let is_text = |block: &Block<'_>| match block {
         Block::Plain(part) => matches!(part.kind, PartKind::Text { .. } | PartKind::Refusal { .. }),
-        Block::Trimmed(..) | Block::Instruction(..) | Block::Filler => true,
+        Block::Trimmed(..) | Block::Instruction(..) | Block::Filler(_) => true,
         _ => false,
     };
     let documents = |block: &Block<'_>| matches!(block, Block::Plain(part) if media::is_document(part));
     if message.blocks.iter().any(documents) && !message.blocks.iter().any(is_text) {
-        message.blocks.push(Block::Filler);
+        message.blocks.push(Block::Filler(FILLER));
     }
 }
 
@@ -423,8 +439,8 @@ impl Writer {
                 result.text("status", "error");
                 return;
             }
-            Block::Filler => {
-                list.obj().text("text", FILLER);
+            Block::Filler(said) => {
+                list.obj().text("text", said);
                 return;
             }
         };

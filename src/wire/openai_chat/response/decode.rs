@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::usage::tokens::Usage;
 use crate::wire::Quirks;
 use crate::wire::ir::{At, Choice, Part, PartKind, Response};
-use crate::wire::json::{self, Json, Raw, Str};
+use crate::wire::json::{self, Json, Raw, Rest, Str};
 
 use super::super::shape::{self, Piece};
 use super::super::{error, finish, usage};
@@ -16,6 +16,9 @@ use crate::wire::lenient::{count, filled, is_array, is_object, items, read, text
 
 /// Padding, and what only the provider's own accounting reads: of no use to any client.
 const NOISE: &[&str] = &["obfuscation", "p", "padding", "name", "token_ids", "prompt_token_ids"];
+
+/// The member that says what an answer is.
+pub(super) const OBJECT: (&str, &str) = ("object", "\"chat.completion\"");
 
 /// Reads a whole answer. An error in an answer's place is an error, whatever the status was.
 pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
@@ -39,9 +42,16 @@ pub fn decode<'a>(body: &'a str, quirks: &Quirks) -> Result<Response<'a>> {
         usage: usage::find(completion.usage, completion.x_groq, &list, quirks).filter(|usage| counts(usage, &choices)),
         choices,
         service_tier: filled(completion.service_tier),
-        rest: completion.rest.into_iter().filter(|(name, _)| !NOISE.contains(&&**name)).collect(),
+        rest: members(completion.rest),
         id,
     })
+}
+
+/// The members without a field, and what tells the encoder of this format that they are of it.
+fn members(rest: Rest<'_>) -> Rest<'_> {
+    let is_known = |name: &str| name == OBJECT.0 || NOISE.contains(&name);
+    let own = rest.into_iter().filter(|(name, _)| !is_known(name));
+    own.chain([(OBJECT.0.into(), Raw::new(OBJECT.1))]).collect()
 }
 
 /// Whether counts say anything: some servers have zeros where they have not counted.

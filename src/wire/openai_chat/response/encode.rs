@@ -6,13 +6,13 @@ use crate::wire::json::{Arr, Json, Obj, Raw, Rest, Str};
 use crate::wire_object;
 
 use super::super::{details, finish, usage};
-use super::decode::MEMBER;
+use super::decode::{MEMBER, OBJECT};
 use crate::wire::lenient::{count, filled, read, text};
 
 /// The tiers the official models know; any other word fails their validation.
 const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority"];
 
-/// Top-level members that are written here, or mean something else in a chat answer.
+/// Top-level members that are written here, or that answers of this format do not have.
 const RESERVED: &[&str] = &[
     "id",
     "object",
@@ -60,7 +60,9 @@ pub fn encode(response: &Response<'_>, client: &Client<'_>, out: &mut Vec<u8>) {
     if let Some(tier) = response.service_tier.as_ref().and_then(known_tier) {
         obj.text("service_tier", tier);
     }
-    for (name, value) in &response.rest {
+    // Those of another format say something else here: a Responses answer repeats its whole request.
+    let is_own = response.rest.iter().any(|(name, value)| (&**name, value.get()) == OBJECT);
+    for (name, value) in response.rest.iter().filter(|_| is_own) {
         let fits = &**name != "system_fingerprint" || value.is_string() || value.is_null();
         if fits && !RESERVED.contains(&&**name) {
             obj.raw(name, value.get());

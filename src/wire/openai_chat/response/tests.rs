@@ -208,3 +208,19 @@ fn citations_with_an_address_become_annotations() {
         "{out}"
     );
 }
+
+/// A Responses answer repeats its request: instructions, tools that the gateway added, and all.
+#[test]
+fn nothing_of_another_formats_answer_is_left_in_it() {
+    let body = r#"{"id":"resp_1","object":"response","created_at":5,"status":"completed","model":"m",
+        "instructions":"secret","tools":[{"type":"function","name":"weir_calculate"}],"text":{"format":{"type":"text"}},
+        "metadata":{},"truncation":"disabled","output":[{"type":"message","content":[{"type":"output_text","text":"a"}]}]}"#;
+    let response = crate::wire::decode_response(crate::wire::Dialect::Responses, body, &Quirks::NONE).unwrap();
+    assert_eq!(
+        written(&response),
+        concat!(
+            r#"{"id":"resp_1","object":"chat.completion","created":5,"model":"m","choices":[{"index":0,"#,
+            r#""message":{"role":"assistant","content":"a","refusal":null},"logprobs":null,"finish_reason":"stop"}]}"#
+        )
+    );
+}

@@ -3,6 +3,7 @@
 
 use super::ir::{Reasoning, Request, ToolChoice};
 use super::json::Str;
+use super::openai_chat::request::thinker::Thinker;
 use super::{Quirks, Target};
 
 /// Budgets below these are low and medium effort; any above is high.
@@ -112,8 +113,11 @@ pub(in crate::wire) fn wish<'r>(reasoning: &'r Reasoning<'_>) -> Option<Str<'r>>
 pub(in crate::wire) fn effort<'w>(wish: Str<'w>, target: &Target<'_>) -> Option<Str<'w>> {
     match target.quirks.efforts(target.model) {
         Some(efforts) => efforts.nearest(&wish.text()).map(Str::from_text),
-        None if wish.is("max") || wish.is("xhigh") => Some(Str::from_text("high")),
-        None => Some(wish),
+        None => match Thinker::of(target.model) {
+            Some(thinker) => thinker.nearest(&wish.text()).map(Str::from_text),
+            None if wish.is("max") || wish.is("xhigh") => Some(Str::from_text("high")),
+            None => Some(wish),
+        },
     }
 }
 

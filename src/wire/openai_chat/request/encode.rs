@@ -7,7 +7,7 @@ use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
 use crate::wire_object;
 
-use super::{custom, message_out, options_out};
+use super::{custom, message_out, options_out, thinker};
 
 /// Most stop sequences OpenAI takes.
 const STOPS_MAX: usize = 4;
@@ -214,7 +214,7 @@ fn stop(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mu
     if request.stop.is_empty() {
         return;
     }
-    if cx.refuses("stop") {
+    if cx.refuses("stop") || !cx.same && thinker::refuses_stops(request, cx.target) {
         return dropped.push(request.stop_name());
     }
     let most = if cx.same { usize::MAX } else { STOPS_MAX };

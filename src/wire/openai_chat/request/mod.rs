@@ -10,6 +10,7 @@ mod options_out;
 pub(in crate::wire) mod quiet;
 #[cfg(test)]
 mod tests;
+pub(in crate::wire) mod thinker;
 
 pub use decode::decode;
 pub use encode::encode;

@@ -1,13 +1,16 @@
 //! No thinking wanted: models of OpenAI's that think unless told otherwise are told the least they take
 //! (<https://platform.openai.com/docs/guides/reasoning>, seen 2026-11).
 //!
-//! - From GPT-5.1 on `none` is taken; GPT-5 takes `minimal` as the least, its Codex and the o models `low`.
+//! - From GPT-5.1 on `none` is taken; GPT-5 takes `minimal` as the least, its Codex and the o models `low`
+//!   ([`Thinker`]).
 //! - Models of other vendors take what their vendor's record says ([`Efforts`]).
-//! - Those that take one effort only (Pro, chat, deep research) and the first o1 models are told nothing.
+//! - Those that take one effort only (GPT-5 Pro, chat, deep research) and the first o1 models are told nothing.
 
 use crate::wire::ir::{Dropped, Reasoning};
 use crate::wire::vendor::Efforts;
 use crate::wire::{Target, Thinking};
+
+use super::thinker::Thinker;
 
 /// What a model takes for no thinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,24 +57,11 @@ fn least_of(efforts: &Efforts) -> Least {
 }
 
 fn least(model: &str) -> Least {
-    // Some vendors put the maker before the name.
-    let name = model.rsplit('/').next().unwrap_or_default();
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
-        return match has(&["-pro", "-deep-research", "o1-mini", "o1-preview"]) {
-            true => Least::All,
-            false => Least::Word("low"),
-        };
-    }
-    let generation = name.strip_prefix("gpt-").and_then(|rest| rest.split('-').next()).unwrap_or_default();
-    if !generation.parse::<f64>().is_ok_and(|generation| generation >= 5.0) || has(&["-search", "-image"]) {
-        return Least::Unsaid;
-    }
-    match () {
-        () if has(&["-pro", "-chat"]) => Least::All,
-        () if has(&["-codex"]) => Least::Word("low"),
-        () if generation == "5" => Least::Word("minimal"),
-        () => Least::Off,
+    match Thinker::of(model).map(|thinker| thinker.words) {
+        None => Least::Unsaid,
+        Some([] | [_]) => Least::All,
+        Some(["none", ..]) => Least::Off,
+        Some([word, ..]) => Least::Word(word),
     }
 }
 

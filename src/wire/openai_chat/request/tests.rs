@@ -475,3 +475,33 @@ fn no_more_output_is_asked_for_than_the_model_has() {
     let own = decode(r#"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":"a"}]}"#).unwrap();
     assert_eq!(most(&own, Some(16_384)), 64_000);
 }
+
+/// "Unsupported parameter: 'temperature' is not supported with this model." (seen 2026-11)
+#[test]
+fn models_that_think_are_not_told_how_to_sample() {
+    let body = |more: &str| {
+        format!(
+            r#"{{"model":"m","max_tokens":9,"temperature":0,"top_p":0.9,"stop_sequences":["a"]{more},"messages":[{{"role":"user","content":"a"}}]}}"#
+        )
+    };
+    let all = "stop_sequences, temperature, top_p";
+    let low = r#","output_config":{"effort":"low"}"#;
+    for (model, more, expected) in [
+        ("gpt-5", "", all),
+        ("openai/gpt-5-mini", "", all),
+        ("o3-mini", "", "temperature, top_p"),
+        ("gpt-5.4", "", ""),
+        ("gpt-5.4", low, all),
+        ("gpt-5.6", "", all),
+        ("gpt-5.6", r#","thinking":{"type":"disabled"}"#, ""),
+        ("gpt-4.1", "", ""),
+    ] {
+        let (out, dropped) = write_for(model, Thinking::Unknown, &foreign(&body(more)), &Quirks::NONE);
+        assert_eq!(dropped, expected, "{model} {more}");
+        assert_eq!(out.contains("temperature"), expected.is_empty(), "{out}");
+    }
+    let asked = r#"{"model":"m","input":"a","top_logprobs":3}"#;
+    let request = crate::wire::decode_request(Dialect::Responses, asked).unwrap();
+    let (out, dropped) = write_for("gpt-5", Thinking::Unknown, &request, &Quirks::NONE);
+    assert_eq!((out.contains("logprobs"), &*dropped), (false, "top_logprobs"));
+}

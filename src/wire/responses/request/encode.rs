@@ -5,7 +5,7 @@ use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
-use crate::wire::openai_chat::request::{RETENTION, is_retention, opaque_user, quiet, with_properties};
+use crate::wire::openai_chat::request::{RETENTION, is_retention, opaque_user, quiet, thinker, with_properties};
 use crate::wire::{Dialect, Target, Thinking, vendor};
 
 /// What every function has that declares no parameters.
@@ -267,6 +267,12 @@ fn write(
     body: &mut Obj<'_>,
     dropped: &mut Dropped,
 ) {
+    if !cx.same && thinker::refuses(setting.kind, request, cx.target) {
+        if !setting.is_default() {
+            dropped.push(&setting.name);
+        }
+        return;
+    }
     let twice = !cx.same && setting.kind == SettingKind::User && has(request, SettingKind::SafetyIdentifier);
     let fits = cx.same || setting.kind != SettingKind::ServiceTier || is_tier(setting);
     let user = setting.value.as_str().filter(|_| !cx.same && setting.kind == SettingKind::User);

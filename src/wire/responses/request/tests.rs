@@ -135,3 +135,46 @@ fn an_object_schema_has_properties() {
     let (got, _) = sent(Dialect::Responses, &own, "m", Thinking::Unknown);
     assert_eq!(got["tools"][0]["parameters"], json!({"type": "object"}));
 }
+
+/// "Unsupported parameter: 'temperature' is not supported with this model." (openai-responses-043004ea45a9)
+#[test]
+fn models_that_think_are_not_told_how_to_sample() {
+    let body = |effort: &Value| {
+        chat(&json!({"temperature": 0, "top_p": 0.9, "frequency_penalty": 1, "reasoning_effort": effort}))
+    };
+    let got = |model: &str, effort: Value| {
+        let (got, dropped) = sent(Dialect::OpenAiChat, &body(&effort), model, Thinking::Unknown);
+        assert_eq!(got.get("temperature").is_some(), !dropped.contains(&"temperature".to_owned()));
+        (got.get("temperature").is_some(), got.get("top_p").is_some())
+    };
+    for (model, effort, expected) in [
+        ("gpt-5", Value::Null, false),
+        ("o3", json!("low"), false),
+        ("gpt-5.4-nano", Value::Null, true),
+        ("gpt-5.4", json!("none"), true),
+        ("gpt-5.4", json!("low"), false),
+        ("gpt-5.6", Value::Null, false),
+        ("gpt-5.6", json!("none"), true),
+        ("gpt-4o", Value::Null, true),
+        ("my-deployment", json!("low"), true),
+    ] {
+        assert_eq!(got(model, effort.clone()), (expected, expected), "{model} {effort}");
+    }
+    // What says no more than its absence is no loss.
+    let plain = chat(&json!({"temperature": 1, "top_p": 1.0}));
+    let (got, dropped) = sent(Dialect::OpenAiChat, &plain, "gpt-5", Thinking::Unknown);
+    assert_eq!((got.get("temperature"), got.get("top_p"), dropped), (None, None, Vec::new()));
+}
+
+#[test]
+fn an_effort_goes_in_the_words_that_the_model_takes() {
+    let effort = |model: &str, word: &str| {
+        let (got, dropped) =
+            sent(Dialect::OpenAiChat, &chat(&json!({"reasoning_effort": word})), model, Thinking::Unknown);
+        assert_eq!(dropped, Vec::<String>::new());
+        got["reasoning"]["effort"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((effort("gpt-5.6", "max"), effort("gpt-5.4", "xhigh")), ("max".into(), "xhigh".into()));
+    assert_eq!((effort("gpt-5", "xhigh"), effort("gpt-5.1", "minimal")), ("high".into(), "low".into()));
+    assert_eq!(effort("my-deployment", "xhigh"), "high");
+}

@@ -68,6 +68,12 @@ struct Open {
     said: bool,
 }
 
+impl Open {
+    fn is_call(&self) -> bool {
+        matches!(self.what, What::Call { .. })
+    }
+}
+
 /// Reads the events of one stream.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -83,6 +89,8 @@ pub struct Decoder {
     tier: Option<String>,
     has_call: bool,
     has_refusal: bool,
+    /// What is said while a call is unfinished waits until it is whole: events, each with its kind.
+    held: Vec<(String, String)>,
 }
 
 impl Decoder {
@@ -228,6 +236,43 @@ impl Decoder {
         self.give(at, delta, sink);
     }
 
+    /// The whole input of a call: nothing more of it follows, but its item, perhaps much later.
+    fn call_whole(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
+        let theirs = number(data.output_index);
+        let Some(at) = self.open.iter().position(|open| open.item == theirs && open.is_call()) else { return };
+        let Some(open) = self.open.get(at).copied() else { return };
+        let custom = open.what == What::Call { custom: true };
+        match filled(if custom { data.input } else { data.arguments }) {
+            _ if open.said => {}
+            Some(input) if custom => self.give(at, Delta::Input(input), sink),
+            Some(json) => self.give(at, Delta::Arguments(json), sink),
+            None => return,
+        }
+        self.close(|open| open.item == theirs, sink);
+    }
+
+    /// Whether an event has to wait: only calls may overlap, and nothing follows the end of one.
+    fn must_wait(&self, kind: &str, data: &Data<'_>) -> bool {
+        let is_prose = match kind.strip_prefix("response.") {
+            Some("output_item.done") => read::<Item<'_>>(data.item).is_some_and(|item| !is_call(&item)),
+            Some(rest) => ["output_text.", "refusal.", "reasoning_"].iter().any(|begin| rest.starts_with(begin)),
+            None => false,
+        };
+        is_prose && self.open.iter().any(Open::is_call)
+    }
+
+    /// Takes what waited, once no call is open any more.
+    fn take_held(&mut self, sink: &mut Sink<'_>) {
+        if self.open.iter().any(Open::is_call) {
+            return;
+        }
+        for (kind, raw) in std::mem::take(&mut self.held) {
+            if let Ok(data) = json::parse::<Data<'_>>(&raw) {
+                self.dispatch(&kind, &raw, &data, sink);
+            }
+        }
+    }
+
     /// An item is complete: gives what was not told of it, and closes it.
     fn item_done(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
         let Some(raw) = data.item else { return };
@@ -320,6 +365,8 @@ impl Decoder {
     fn end(&mut self, data: &Data<'_>, sink: &mut Sink<'_>) {
         let answer: Answer<'_> = read(data.response).unwrap_or_default();
         self.start(Some(&answer), sink);
+        self.close(Open::is_call, sink);
+        self.take_held(sink);
         // Some servers say nothing before.
         if self.told.is_empty() {
             for (index, raw) in items(answer.output).into_iter().enumerate() {
@@ -371,6 +418,9 @@ impl Decoder {
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.call_fragment(data, sink);
             }
+            "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
+                self.call_whole(data, sink);
+            }
             "response.completed" | "response.incomplete" | "response.cancelled" => self.end(data, sink),
             "response.failed" => self.failed(data, raw, sink),
             "error" => self.fail(error::decode_in_band(raw), sink),
@@ -390,7 +440,11 @@ impl Decode for Decoder {
             Ok(fields) => {
                 let kind = filled(fields.kind);
                 let kind = kind.as_ref().map_or(name, Str::escaped);
+                if self.must_wait(kind, &fields) {
+                    return self.held.push((kind.to_owned(), text.to_owned()));
+                }
                 self.dispatch(kind, text, &fields, sink);
+                self.take_held(sink);
             }
             Err(e) => {
                 let error = Error::new(Kind::UpstreamFailed, "the provider's stream cannot be read");
@@ -412,6 +466,10 @@ impl Decode for Decoder {
             self.fail(Error::new(Kind::UpstreamFailed, "the provider cut the stream"), sink);
         }
     }
+}
+
+fn is_call(item: &Item<'_>) -> bool {
+    matches!(text(item.kind).as_ref().map(Str::escaped), Some("function_call" | "custom_tool_call"))
 }
 
 fn number(value: Value<'_>) -> u64 {

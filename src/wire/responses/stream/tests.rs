@@ -384,3 +384,36 @@ fn a_ping_is_a_comment() {
     let _ = write!(line, "{}", String::from_utf8_lossy(&out));
     assert_eq!(line, ": keep-alive\n\n");
 }
+
+/// A message between the fragments of a call: nothing else may be open beside it, so it comes behind.
+#[test]
+fn a_text_between_the_fragments_of_a_call_waits_for_its_end() {
+    let call = |at: u64, delta: &str| json!({"type": "response.function_call_arguments.delta", "output_index": at, "delta": delta});
+    let added = json!({"type": "response.output_item.added", "output_index": 0,
+        "item": {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": ""}});
+    let said = |delta: &str| json!({"type": "response.output_text.delta", "output_index": 1, "content_index": 0, "delta": delta});
+    let item = json!({"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{\"a\":1}"});
+    let message = json!({"type": "message", "content": [{"type": "output_text", "text": "hello"}]});
+    let done = |at: u64, item: &Value| json!({"type": "response.output_item.done", "output_index": at, "item": item});
+    let completed =
+        json!({"type": "response.completed", "response": {"status": "completed", "output": [item, message]}});
+    let list = |rest: &[Value]| {
+        let mut list = vec![added.clone(), call(0, "{\"a\""), said("hel"), call(0, ":1}")];
+        list.extend(rest.iter().cloned());
+        let (mut decoder, mut encoder, mut out) = (Decoder::new(&Quirks::NONE), with_client(Encoder::new), Vec::new());
+        for data in list {
+            decoder.event("", &data.to_string(), &mut |event| encoder.event(event, &mut out));
+        }
+        let got = assemble(&String::from_utf8(out).unwrap());
+        (got["output"][0]["arguments"].clone(), got["output"][1]["content"][0]["text"].clone(), got["status"].clone())
+    };
+    let expected = (json!("{\"a\":1}"), json!("hello"), json!("completed"));
+    let (whole, behind) = (
+        json!({"type": "response.function_call_arguments.done", "output_index": 0, "arguments": "{\"a\":1}"}),
+        said("lo"),
+    );
+    assert_eq!(list(&[whole, behind.clone(), done(0, &item), done(1, &message), completed.clone()]), expected);
+    assert_eq!(list(&[done(0, &item), behind.clone(), done(1, &message), completed.clone()]), expected);
+    // Items that never end are whole at the end of the answer.
+    assert_eq!(list(&[behind, completed]), expected);
+}

@@ -38,6 +38,8 @@ struct Part {
     kind: Kind,
     /// Waits for the text it belongs to.
     logprobs: Option<Raw<'static>>,
+    /// Sources: some formats tell them before the text that they are for.
+    cites: Vec<Raw<'static>>,
 }
 
 #[derive(Debug)]
@@ -178,7 +180,7 @@ impl Encoder {
                 Kind::Skipped
             }
         };
-        self.parts.push(Part { index, choice: number, kind, logprobs: None });
+        self.parts.push(Part { index, choice: number, kind, logprobs: None, cites: Vec::new() });
     }
 
     fn image(&mut self, at: usize, number: u32, media: &Media<'_>, out: &mut Vec<u8>) {
@@ -229,7 +231,11 @@ impl Encoder {
             Delta::ReasoningDetails(array) => self.reasoning_details(at, array, out),
             Delta::Arguments(json) => self.arguments(at, json, out),
             Delta::Input(text) => self.input(at, text, out),
-            Delta::Citation(citation) => self.citation(at, citation),
+            Delta::Citation(citation) => {
+                if let Some(part) = self.parts.get_mut(at) {
+                    part.cites.push(citation.reborrow().into_owned());
+                }
+            }
             Delta::Logprobs(logprobs) => {
                 if let Some(part) = self.parts.get_mut(at) {
                     part.logprobs = Some(logprobs.reborrow().into_owned());
@@ -307,16 +313,17 @@ impl Encoder {
     }
 
     /// Sources are told at the end, all of them at once: SDKs that put a message together take one list, and no more.
-    fn citation(&mut self, at: usize, citation: &Raw<'_>) {
-        let Some(number) = self.parts.get(at).map(|p| p.choice) else { return };
-        let Some(choice) = self.choices.iter_mut().find(|c| c.number == number) else { return };
-        let made = citation.read::<Json<'_>>().and_then(|c| annotation(c, choice.text_start, choice.chars));
+    fn cite(&mut self, part: &Part) {
+        let Some(choice) = self.choices.iter_mut().find(|c| c.number == part.choice) else { return };
+        let (start, end) = (choice.text_start, choice.chars);
+        let made = part.cites.iter().filter_map(|citation| annotation(citation.read::<Json<'_>>()?, start, end));
         choice.annotations.extend(made);
     }
 
     fn part_end(&mut self, index: u32, out: &mut Vec<u8>) {
         let Some(at) = self.parts.iter().position(|p| p.index == index) else { return };
         let part = self.parts.swap_remove(at);
+        self.cite(&part);
         match part.kind {
             Kind::Call { number, has_arguments: false } => {
                 self.call_arguments(part.choice, number, &Str::from_text("{}"), out);

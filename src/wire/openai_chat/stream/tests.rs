@@ -474,3 +474,25 @@ fn what_is_written_is_what_a_client_puts_together() {
     assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{\"x\":1}");
     assert_eq!(answer["usage"]["prompt_tokens"], 3);
 }
+
+/// Anthropic tells a citation before the text that it is for.
+#[test]
+fn a_source_told_before_its_text_stands_for_all_of_it() {
+    let text = |index: u32, said: &str| Event::Delta { index, delta: Delta::Text(Str::from_text(said)) };
+    let out = encoded(
+        false,
+        &[
+            start(),
+            part(0, PartStart::Text),
+            text(0, "Intro. "),
+            Event::PartEnd { index: 0 },
+            part(1, PartStart::Text),
+            Event::Delta { index: 1, delta: Delta::Citation(Raw::new(r#"{"url":"u"}"#)) },
+            text(1, "Ruby"),
+            Event::PartEnd { index: 1 },
+            Event::Stop { choice: 0, stop: Stop::of(StopReason::EndTurn) },
+            Event::End,
+        ],
+    );
+    assert!(out.contains(r#""start_index":7,"end_index":11,"url":"u""#), "{out}");
+}

@@ -54,6 +54,8 @@ struct Item {
     /// Sources: a list, and how many.
     annotations: String,
     cited: u64,
+    /// Sources wait for the end: some formats tell them before the text that they are for.
+    cites: Vec<Raw<'static>>,
     /// A list of log probabilities.
     logprobs: String,
     proof: String,
@@ -274,7 +276,7 @@ impl Encoder {
 
     fn take(&mut self, item: &mut Item, delta: &Delta<'_>, out: &mut Vec<u8>) {
         match (&item.kind, delta) {
-            (What::Message { .. }, Delta::Citation(citation)) => self.citation(item, citation, out),
+            (What::Message { .. }, Delta::Citation(citation)) => item.cites.push(citation.reborrow().into_owned()),
             (What::Message { refusal: false }, Delta::Logprobs(chat)) => item.add_logprobs(chat),
             (What::Thought, Delta::Signature(fragment)) => item.proof.push_str(&fragment.text()),
             (What::Message { refusal: false }, Delta::Text(s)) => self.said("response.output_text.delta", item, s, out),
@@ -334,6 +336,9 @@ impl Encoder {
         self.tell(&mut item, out);
         match item.kind {
             What::Message { refusal } => {
+                for citation in std::mem::take(&mut item.cites) {
+                    self.citation(&mut item, &citation, out);
+                }
                 let said = Str::from_escaped(&item.said);
                 match refusal {
                     true => self.about("response.refusal.done", &item, out, |event| _ = event.str("refusal", &said)),
@@ -449,7 +454,8 @@ impl Encode for Encoder {
 impl Item {
     fn new(part: u32, number: usize, id: String, kind: What) -> Self {
         let (said, annotations, logprobs, proof) = (String::new(), "[]".to_owned(), "[]".to_owned(), String::new());
-        Self { part, number, id, kind, said, annotations, cited: 0, logprobs, proof, is_told: false }
+        let cites = Vec::new();
+        Self { part, number, id, kind, said, annotations, cited: 0, cites, logprobs, proof, is_told: false }
     }
 
     /// Kept for the events that hold all of the text.

@@ -417,3 +417,20 @@ fn a_text_between_the_fragments_of_a_call_waits_for_its_end() {
     // Items that never end are whole at the end of the answer.
     assert_eq!(list(&[behind, completed]), expected);
 }
+
+/// Anthropic tells a citation before the text that it is for.
+#[test]
+fn a_source_told_before_its_text_stands_for_all_of_it() {
+    let citation = r#"{"type":"web_search_result_location","url":"https://x","title":"X"}"#;
+    let got = answer(
+        vec![
+            part(0, PartStart::Text),
+            delta(0, Delta::Citation(Raw::new(citation))),
+            delta(0, Delta::Text(text("Ruby"))),
+            Event::PartEnd { index: 0 },
+        ],
+        StopReason::EndTurn,
+    );
+    let annotation = &got["output"][0]["content"][0]["annotations"][0];
+    assert_eq!((&annotation["start_index"], &annotation["end_index"]), (&json!(0), &json!(4)));
+}

@@ -25,6 +25,14 @@ impl Request<'_> {
         }
     }
 
+    /// The same for [`Self::parallel_tools`].
+    pub fn parallel_tools_name(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Anthropic => "tool_choice.disable_parallel_tool_use",
+            _ => "parallel_tool_calls",
+        }
+    }
+
     /// The stop sequences for a target that takes so many and no empty ones; others are named as dropped.
     pub fn stops(&self, most: usize, dropped: &mut Dropped) -> Vec<&Str<'_>> {
         let mut taken = Vec::new();

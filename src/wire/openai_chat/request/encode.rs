@@ -184,6 +184,10 @@ pub(in crate::wire) fn with_properties(schema: Option<&Raw<'_>>, out: &mut Vec<u
 fn tool_choice(request: &Request<'_>, cx: &Context<'_>, has_tools: bool, obj: &mut Obj<'_>, dropped: &mut Dropped) {
     // Both are refused where there is no tool.
     if !has_tools && !cx.same {
+        let is_wish = |choice: &ToolChoice<'_>| !matches!(choice, ToolChoice::Auto | ToolChoice::None);
+        if request.tool_choice.as_ref().is_some_and(is_wish) {
+            dropped.push(request.tool_choice_name());
+        }
         return;
     }
     match &request.tool_choice {
@@ -204,8 +208,7 @@ fn tool_choice(request: &Request<'_>, cx: &Context<'_>, has_tools: bool, obj: &m
     }
     match request.parallel_tools {
         Some(parallel) if cx.target.quirks.parallel_tool_calls => _ = obj.bool("parallel_tool_calls", parallel),
-        Some(false) if cx.same => dropped.push("parallel_tool_calls"),
-        Some(false) => dropped.push("tool_choice.disable_parallel_tool_use"),
+        Some(false) => dropped.push(request.parallel_tools_name()),
         _ => {}
     }
 }

@@ -505,3 +505,17 @@ fn models_that_think_are_not_told_how_to_sample() {
     let (out, dropped) = write_for("gpt-5", Thinking::Unknown, &request, &Quirks::NONE);
     assert_eq!((out.contains("logprobs"), &*dropped), (false, "top_logprobs"));
 }
+
+#[test]
+fn a_choice_that_has_no_tool_left_is_named() {
+    let hosted = r#""tools":[{"type":"web_search"}],"parallel_tool_calls":false"#;
+    let lost =
+        |body: &str, quirks: &Quirks| write(&crate::wire::decode_request(Dialect::Responses, body).unwrap(), quirks).1;
+    let required = format!(r#"{{"model":"m","input":"a","tool_choice":"required",{hosted}}}"#);
+    assert_eq!(lost(&required, &Quirks::NONE), "tools[0], tool_choice");
+    let auto = format!(r#"{{"model":"m","input":"a","tool_choice":"auto",{hosted}}}"#);
+    assert_eq!(lost(&auto, &Quirks::NONE), "tools[0]");
+    // In the client's own spelling.
+    let one = r#"{"model":"m","input":"a","parallel_tool_calls":false,"tools":[{"type":"function","name":"f","parameters":{}}]}"#;
+    assert_eq!(lost(one, &Quirks { parallel_tool_calls: false, ..Quirks::NONE }), "parallel_tool_calls");
+}

@@ -141,8 +141,8 @@ fn choice(request: &Request<'_>, has_tools: bool, cx: &Context<'_>, body: &mut O
         None => {}
         Some(ToolChoice::Other(json)) if cx.same => _ = body.raw("tool_choice", json.get()),
         Some(ToolChoice::Other(_)) => dropped.push("tool_choice"),
-        Some(ToolChoice::Auto) if !has_tools && !cx.same => {}
-        Some(_) if !has_tools && !cx.same => dropped.push("tool_choice"),
+        Some(ToolChoice::Auto | ToolChoice::None) if !has_tools && !cx.same => {}
+        Some(_) if !has_tools && !cx.same => dropped.push(request.tool_choice_name()),
         Some(ToolChoice::Auto) => _ = body.text("tool_choice", "auto"),
         Some(ToolChoice::None) => _ = body.text("tool_choice", "none"),
         Some(ToolChoice::Required) => _ = body.text("tool_choice", "required"),
@@ -267,7 +267,9 @@ fn write(
     body: &mut Obj<'_>,
     dropped: &mut Dropped,
 ) {
-    if !cx.same && thinker::refuses(setting.kind, request, cx.target) {
+    // What comes of it has no way back to a client of another format.
+    let is_lost = setting.kind == SettingKind::TopLogprobs || thinker::refuses(setting.kind, request, cx.target);
+    if !cx.same && is_lost {
         if !setting.is_default() {
             dropped.push(&setting.name);
         }

@@ -178,3 +178,19 @@ fn an_effort_goes_in_the_words_that_the_model_takes() {
     assert_eq!((effort("gpt-5", "xhigh"), effort("gpt-5.1", "minimal")), ("high".into(), "low".into()));
     assert_eq!(effort("my-deployment", "xhigh"), "high");
 }
+
+#[test]
+fn what_is_named_is_what_is_lost() {
+    let hosted = json!([{"type": "web_search_20250305", "name": "web_search"}]);
+    let messages = |choice: &str, tools: &Value| {
+        let body = json!({"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "a"}],
+            "tools": tools, "tool_choice": {"type": choice}});
+        sent(Dialect::Anthropic, &body, "m", Thinking::Unknown).1
+    };
+    assert_eq!(messages("none", &json!([])), Vec::<String>::new());
+    assert_eq!(messages("any", &hosted), ["tools[0]", "tool_choice"]);
+    // The answer's log probabilities do not reach clients of other formats.
+    let (got, dropped) =
+        sent(Dialect::OpenAiChat, &chat(&json!({"logprobs": true, "top_logprobs": 2})), "m", Thinking::Unknown);
+    assert_eq!((got.get("top_logprobs"), dropped.join(" ")), (None, "logprobs top_logprobs".to_owned()));
+}

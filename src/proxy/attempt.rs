@@ -24,8 +24,8 @@ use crate::stage::respond;
 use crate::wire::pieces::Pieces;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// An error answer longer than this is not one.
-const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// An error answer longer than this is not one. Some throw back a whole prompt.
+const MAX_ERROR_BYTES: usize = 1024 * 1024;
 /// A pooled connection that was dead says so within a round trip. One that breaks later was alive, and
 /// what the provider did until then it may bill.
 const STALE_WITHIN: Duration = Duration::from_millis(500);
@@ -273,7 +273,7 @@ pub(super) async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) ->
         return Err(refusal(x, attempt, leg).await);
     }
     if hooks::is_no_stream(x, head) {
-        let body = read_error(attempt, leg).await;
+        let (body, _) = read_error(attempt, leg).await;
         return Err(hooks::no_stream(attempt, &body));
     }
     let note = match attempt.why {
@@ -296,21 +296,21 @@ pub(super) async fn judge(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) ->
 async fn refusal(x: &Exchange, attempt: &mut Attempt, leg: &mut Leg) -> Error {
     let Some(head) = leg.head() else { return Error::internal("an answer without a head") };
     let refusal = Refusal::of(head);
-    let body = read_error(attempt, leg).await;
-    hooks::refused(x, attempt, &refusal, &body)
+    let (body, is_whole) = read_error(attempt, leg).await;
+    hooks::refused(x, attempt, &refusal, (&body, is_whole))
 }
 
-/// The body of an answer that is none, as far as it comes in time.
-async fn read_error(attempt: &Attempt, leg: &mut Leg) -> Bytes {
+/// The body of an answer that is none, as far as it comes in time, and whether that is all of it.
+async fn read_error(attempt: &Attempt, leg: &mut Leg) -> (Bytes, bool) {
     let until = Instant::now() + attempt.timeouts.idle.min(left(attempt.deadline));
     let coding = leg.head().map_or(Ok(None), |head| Coding::of(&head.headers));
-    let mut body = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await.unwrap_or_default();
+    let (mut body, is_whole) = read_up_to(leg, MAX_ERROR_BYTES, until.into()).await;
     // Nobody asked for a coding; some proxies in front of providers pack their errors all the same.
     if let Some(coding) = coding.ok().flatten() {
         body = unpacked(coding, &body).await.unwrap_or(body);
     }
     capture::piece(attempt, Some(&body));
-    body
+    (body, is_whole)
 }
 
 async fn unpacked(coding: Coding, body: &[u8]) -> Result<Bytes> {
@@ -319,21 +319,18 @@ async fn unpacked(coding: Coding, body: &[u8]) -> Result<Bytes> {
     unpack.finish()
 }
 
-async fn read_up_to(leg: &mut Leg, limit: usize, until: tokio::time::Instant) -> Option<Bytes> {
+/// What comes until then, up to the limit, and whether it ended with that.
+async fn read_up_to(leg: &mut Leg, limit: usize, until: tokio::time::Instant) -> (Bytes, bool) {
     let mut body = BytesMut::new();
-    loop {
-        let piece = tokio::time::timeout_at(until, leg.read_body()).await.ok()?;
-        match piece {
-            Ok(Some(bytes)) => {
-                let room = limit.saturating_sub(body.len()).min(bytes.len());
-                body.extend_from_slice(bytes.get(..room).unwrap_or_default());
-                if room < bytes.len() {
-                    return Some(body.freeze());
-                }
-            }
-            Ok(None) | Err(_) => return Some(body.freeze()),
+    while let Ok(Ok(piece)) = tokio::time::timeout_at(until, leg.read_body()).await {
+        let Some(bytes) = piece else { return (body.freeze(), true) };
+        let room = limit.saturating_sub(body.len()).min(bytes.len());
+        body.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        if room < bytes.len() {
+            break;
         }
     }
+    (body.freeze(), false)
 }
 
 /// The answer to one of several bodies, as it came.

@@ -31,7 +31,7 @@ use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::owned::{self, Owner};
 use crate::wire::pieces::Pieces;
-use crate::wire::{self, Dialect, multipart, watch};
+use crate::wire::{self, Dialect, multipart, scan, watch};
 
 /// As many as most requests have, and more.
 const USUAL_HEADERS: usize = 16;
@@ -244,9 +244,18 @@ pub(super) fn own_head(
 }
 
 /// An answer that refuses: what it means, and whether another target may do better.
-pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, body: &[u8]) -> Error {
+/// Beside the body: whether it is all there.
+pub(super) fn refused(
+    x: &Exchange,
+    attempt: &mut Attempt,
+    refusal: &Refusal,
+    (body, is_whole): (&[u8], bool),
+) -> Error {
     let text = String::from_utf8_lossy(body);
     let text = account::redact(&text, &secrets(x, Some(attempt)));
+    let is_json = scan::is_json(&text);
+    // Half a body may end within a credential, and is nobody's to read.
+    let text = if is_whole || is_json { text } else { Cow::Borrowed("") };
     let mut error = match refusal.status {
         300..400 => Error::new(Kind::UpstreamFailed, "the provider answered with a redirect"),
         status => match refusal.error_type.as_ref().and_then(|name| name.to_str().ok()) {
@@ -263,14 +272,14 @@ pub(super) fn refused(x: &Exchange, attempt: &mut Attempt, refusal: &Refusal, bo
         error = error.with_retry_after(after);
     }
     // Same format: the vendor's own words are worth more than ours, and clients match on them.
-    let is_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
+    let says_json = refusal.content_type.as_ref().is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
     let theirs = match error.shown() {
         Kind::UpstreamRateLimited | Kind::UpstreamQuota | Kind::UpstreamNotFound => true,
         Kind::UpstreamAuth => x.forwarded.is_some(),
         kind => kind.is_clients_own(),
     };
     let is_theirs = attempt.prepared.kept && attempt.prepared.refusals() == attempt.prepared.dialect && theirs;
-    if is_theirs && is_json && !text.trim_ascii().is_empty() {
+    if is_theirs && says_json && is_json && is_whole {
         attempt.verbatim = Some((refusal.status, Bytes::from(text.into_owned())));
     }
     error

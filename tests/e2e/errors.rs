@@ -298,3 +298,30 @@ fn anthropics_paths_have_its_errors_whatever_the_method() {
     let nameless = gateway.post(CHAT, &chat("openai/", "hi"));
     assert_eq!((nameless.status(), &nameless.json()["error"]["code"]), (404, &json!("model_not_found")));
 }
+
+/// An error body reaches the client whole or not at all: a long one as it is, one that the provider cuts or that is no
+/// JSON, whatever it is called, as an error of the gateway's.
+#[test]
+fn an_error_body_reaches_the_client_whole_or_not_at_all() {
+    let long = json!({"detail": [{"type": "x", "msg": "bad", "input": "m".repeat(200_000)}]}).to_string();
+    let cut = "HTTP/1.1 400 B\r\ncontent-type: application/json\r\ncontent-length: 300\r\n\r\n{\"error\": {\"message\": \"half";
+    let halves = "HTTP/1.1 400 B\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n8\r\n{\"error\"\r\n";
+    let page = "<html><body>Bad gateway</body></html>";
+    for script in 0..4 {
+        let whole = long.clone();
+        let upstream = Upstream::start(move |_, conn| match script {
+            0 => conn.json(422, &whole),
+            1 => _ = (conn.raw(cut), conn.close()),
+            2 => _ = (conn.raw(halves), conn.close()),
+            _ => conn.json(400, page),
+        });
+        let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {retries: 0}\n"));
+        let answer = gateway.post(CHAT, &chat("openai/gpt-4o-mini", "hi"));
+        if script == 0 {
+            assert_eq!((answer.status(), answer.text()), (422, long.clone()));
+            continue;
+        }
+        let said = check(&answer, CHAT, 400, ("invalid_request_error", "invalid_request"), "");
+        assert_eq!(said, "the provider answered with status 400", "{script}");
+    }
+}

@@ -27,6 +27,7 @@ use crate::stage::answer::{Answer, Context};
 use crate::stage::compress::COMPRESSION;
 use crate::stage::passed::{self, Passed};
 use crate::stage::{account, pass, respond};
+use crate::tenant::credential::secrets_of;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::owned::{self, Owner};
@@ -301,14 +302,18 @@ pub(super) fn redacted(x: &Exchange, bytes: Bytes) -> Bytes {
 
 /// A good answer that came whole, for the client.
 pub(super) fn redacted_answer(x: &Exchange, body: Bytes) -> Bytes {
-    let (attempt, mut said) = (x.attempt.as_ref(), false);
+    let (attempt, mut said) = (x.attempt.as_ref(), account::has_letters_escaped(&body));
     each_secret(x, attempt, |secret| said |= account::is_in_answer(secret, &body));
     if said { account::redact_answer(&body, secrets(x, attempt)) } else { body }
 }
 
-/// What a provider that is asked has got to prove who asks: ours, or the client's own.
+/// What a provider that is asked has got to prove who asks: ours, what the operator's headers say, or the client's own.
 fn each_secret(x: &Exchange, attempt: Option<&Attempt>, mut give: impl FnMut(&Secret)) {
-    attempt.iter().for_each(|attempt| attempt.target.deployment.signer.each_secret(&mut give));
+    if let Some(deployment) = attempt.map(|attempt| &attempt.target.deployment) {
+        deployment.signer.each_secret(&mut give);
+        let operators = deployment.headers.iter();
+        operators.flat_map(|(name, value)| secrets_of(name, value.expose())).for_each(|secret| give(&secret));
+    }
     x.forwarded.secrets().iter().for_each(give);
 }
 
@@ -330,7 +335,7 @@ pub(super) fn answer_begins(x: &Exchange, attempt: &mut Attempt, head: &response
     let parsed = x.parsed.as_ref().ok_or_else(|| Error::internal("an answer to nothing"))?;
     if let Some(passage) = &x.passage {
         let passed = Passed::new(passage, head.status.as_u16(), &head.headers, owner, max_bytes);
-        attempt.answer = Answer::passed(passed);
+        attempt.answer = Answer::passed(passed.without(secrets(x, Some(attempt))));
         return Ok(());
     }
     let (request_id, id) = (x.request_id.hyphenated().to_string(), x.request_id.simple().to_string());

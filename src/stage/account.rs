@@ -9,7 +9,6 @@ use memchr::memmem;
 
 use crate::secret::Secret;
 use crate::wire::json::Str;
-use crate::wire::scan::{self, Escapes, Tally};
 use crate::wire::wait;
 
 /// Seconds (or a fraction of one) or a date in `retry-after`, or milliseconds in `retry-after-ms`, which
@@ -25,22 +24,37 @@ pub fn retry_after(plain: Option<&HeaderValue>, ms: Option<&HeaderValue>, now: S
     by_ms.or_else(by_text).map(|after| after.min(wait::LONGEST))
 }
 
-/// Providers have been seen to repeat the credential in their errors, also with JSON's escapes in it.
+/// Providers have been seen to repeat the credential in their errors, also with JSON's escapes in it. The text may be
+/// JSON, events with JSON in them, a part of either, or anything else.
 pub fn redact<'t>(text: &'t str, secrets: &[Secret]) -> Cow<'t, str> {
     let clean = without(text, secrets);
-    if !clean.contains('\\') {
-        return clean;
+    match spelled_out(&clean, secrets) {
+        Some(clean) => Cow::Owned(clean),
+        None => clean,
     }
-    let mut spelled = Spelled { secrets, found: Vec::new() };
-    // What is no JSON has no escapes that a client would undo.
-    let _ = scan::value(scan::blank(clean.as_bytes()), b"", 0, &mut spelled);
-    spelled.found.iter().fold(clean, |clean, (literal, with)| Cow::Owned(clean.replace(literal, with)))
 }
 
-/// The same of a good answer that came whole, whose escapes are many and are left alone.
-pub fn redact_answer(answer: &[u8], mut secrets: Vec<Secret>) -> Bytes {
-    secrets.retain(|secret| is_in_answer(secret, answer));
-    Bytes::from(without(&String::from_utf8_lossy(answer), &secrets).into_owned())
+/// The same of a good answer that came whole.
+pub fn redact_answer(answer: &Bytes, secrets: Vec<Secret>) -> Bytes {
+    let secrets = unmistakable(secrets);
+    match redact(&String::from_utf8_lossy(answer), &secrets) {
+        Cow::Owned(clean) if *clean.as_bytes() != **answer => Bytes::from(clean),
+        _ => answer.clone(),
+    }
+}
+
+/// Those that are no words that a good answer may say.
+pub fn unmistakable(mut secrets: Vec<Secret>) -> Vec<Secret> {
+    secrets.retain(|secret| secret.expose().len() >= LEAST_BYTES_IN_ANSWERS);
+    secrets
+}
+
+/// Whether letters of a key may be written with escapes in there: most escapes are ends of lines and quotes.
+pub fn has_letters_escaped(answer: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', answer).any(|at| {
+        let behind = answer.get(at + 1..).unwrap_or_default();
+        matches!(behind, [b'/', ..] | [b'u', b'0', b'0', b'2'..=b'7', ..])
+    })
 }
 
 /// Whether a good answer says a secret.
@@ -62,34 +76,42 @@ fn without<'t>(text: &'t str, secrets: &[Secret]) -> Cow<'t, str> {
     clean
 }
 
-/// Literals that say a secret once their escapes are undone, and what stands for them.
-struct Spelled<'s> {
-    secrets: &'s [Secret],
-    found: Vec<(String, String)>,
+/// Without secrets that texts between quotes say once their escapes are undone. No such text goes over the end of a
+/// line, neither of JSON nor of an event; so a stray quote in one line takes nothing from the next.
+fn spelled_out(text: &str, secrets: &[Secret]) -> Option<String> {
+    memchr::memchr(b'\\', text.as_bytes())?;
+    let mut clean = String::new();
+    let (mut from, mut kept) = (0, 0);
+    while from < text.len() {
+        let rest = text.get(from..).unwrap_or_default();
+        let escaped = rest.get(..end_of_text(rest.as_bytes())).unwrap_or_default();
+        if escaped.contains('\\')
+            && let Cow::Owned(said) = without(&Str::from_escaped(escaped).text(), secrets)
+        {
+            clean.push_str(text.get(kept..from).unwrap_or_default());
+            clean.push_str(Str::from_text(&said).escaped());
+            kept = from + escaped.len();
+        }
+        from += escaped.len() + 1;
+    }
+    if kept == 0 {
+        return None;
+    }
+    clean.push_str(text.get(kept..).unwrap_or_default());
+    Some(clean)
 }
 
-impl Spelled<'_> {
-    fn look(&mut self, escaped: &[u8]) {
-        let Ok(escaped) = std::str::from_utf8(escaped) else { return };
-        let literal = Str::from_escaped(escaped);
-        if let Cow::Owned(clean) = without(&literal.text(), self.secrets) {
-            self.found.push((literal.raw().to_owned(), Str::from_text(&clean).raw().to_owned()));
+/// Where the next quote is that no escape hides, or the line ends.
+fn end_of_text(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(next) = text.get(at..).and_then(|rest| memchr::memchr3(b'"', b'\\', b'\n', rest)) {
+        at += next;
+        if text.get(at) != Some(&b'\\') {
+            return at;
         }
+        at += 2;
     }
-}
-
-impl Tally for Spelled<'_> {
-    fn text(&mut self, _: &[u8], escaped: &[u8], escapes: Escapes) {
-        if escapes.any() {
-            self.look(escaped);
-        }
-    }
-
-    fn name(&mut self, escaped: &[u8]) {
-        if escaped.contains(&b'\\') {
-            self.look(escaped);
-        }
-    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -126,14 +148,36 @@ mod tests {
         let other = r#"{"error":{"message":"no sk\/other\n"}}"#;
         assert_eq!(redact(other, &secrets), other);
         assert_eq!(redact(r"\ sk/secret+1", &secrets), r"\ [redacted]");
+        assert_eq!(redact(r"no \u0073k\/secret+1 here", &secrets), "no [redacted] here");
+    }
+
+    #[test]
+    fn an_echoed_credential_is_known_in_any_event() {
+        let secrets = [Secret::new("sk/secret+1")];
+        let said = |text: &str| {
+            let error = format!(r#"{{"error":{{"message":"a \"bad\" key {text}"}}}}"#);
+            let later = format!("data: {{\"t\":\"\\n\"}}\n\n: it\"s\nevent: error\ndata: {error}\n\ndata: [DONE]\n\n");
+            [later, format!(",\r\n{error}]"), format!("{{}}\n{error}\n{error}"), format!("{{\"half\": {error}")]
+        };
+        for spelled in [r"sk\/secret+1", r"sk\u002Fsecret\u002b1", r"\u0073k\/secret+1"] {
+            for (said, clean) in said(spelled).into_iter().zip(said("[redacted]")) {
+                assert_eq!(redact(&said, &secrets), clean);
+            }
+        }
     }
 
     #[test]
     fn a_good_answer_loses_credentials_and_no_words() {
         let clean = |answer: &'static str| {
-            redact_answer(answer.as_bytes(), vec![Secret::new("ollama"), Secret::new("sk-secret-of-ours-1")])
+            redact_answer(&Bytes::from(answer), vec![Secret::new("ollama"), Secret::new("sk-secret-of-ours-1")])
         };
         assert_eq!(clean(r#"{"a":"sk-secret-of-ours-1 of ollama"}"#), r#"{"a":"[redacted] of ollama"}"#);
         assert_eq!(clean(r#"{"a":"sk-secret"}"#), r#"{"a":"sk-secret"}"#);
+        assert_eq!(clean(r#"{"a":"\n\u0073k-secret-of-ours-1\t"}"#), r#"{"a":"\n[redacted]\t"}"#);
+        assert_eq!(clean(r#"{"a":"ol\u006Cama \/ \n"}"#), r#"{"a":"ol\u006Cama \/ \n"}"#);
+        let binary = Bytes::from_static(b"\xff\\/");
+        assert_eq!(redact_answer(&binary, vec![Secret::new("sk-secret-of-ours-1")]), binary);
+        assert!(has_letters_escaped(br"a\/") && has_letters_escaped(br"\n\u0041"));
+        assert!(!has_letters_escaped(br#"\n\u00e9\u2019\""#));
     }
 }

@@ -19,6 +19,7 @@ pub mod models;
 pub mod parse;
 pub mod pass;
 pub mod passed;
+pub mod redact;
 pub mod respond;
 pub mod route;
 pub mod select;

@@ -1,7 +1,10 @@
 //! The answer to what passes: its bytes as they come, and what is read or sealed of them.
 
+use super::account;
 use super::pass::Passage;
+use super::redact::Lines;
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::usage::tokens::{Usage, UsageSource};
 use crate::wire::json::{self, Json};
 use crate::wire::owned::{Events, Owner};
@@ -31,6 +34,8 @@ pub struct Passed {
     usage: Option<Usage>,
     /// What is known of it without the answer's word.
     assumed: Option<Usage>,
+    /// Events on their way to the client, where they are looked at for credentials.
+    lines: Option<Lines>,
 }
 
 #[derive(Debug)]
@@ -60,7 +65,20 @@ impl Passed {
         let head = Head { status, content_type: get(CONTENT_TYPE), disposition: get(CONTENT_DISPOSITION), length };
         let characters = passage.characters.filter(|_| (200..300).contains(&status));
         let assumed = characters.map(|characters| Usage { characters, ..Usage::default() });
-        Self { head, mode, counts: passage.counts, lists_images: passage.lists_images, usage: None, assumed }
+        let (counts, lists_images) = (passage.counts, passage.lists_images);
+        Self { head, mode, counts, lists_images, usage: None, assumed, lines: None }
+    }
+
+    /// Takes these out of the head and of events, should the provider say them there.
+    pub fn without(mut self, secrets: Vec<Secret>) -> Self {
+        let secrets = account::unmistakable(secrets);
+        for said in [&mut self.head.content_type, &mut self.head.disposition] {
+            said.take_if(|value| secrets.iter().any(|secret| account::is_in_answer(secret, value.as_bytes())));
+        }
+        if matches!(self.mode, Mode::Events { .. }) && !secrets.is_empty() {
+            self.lines = Some(Lines::new(secrets));
+        }
+        self
     }
 
     pub fn head(&self) -> &Head {
@@ -102,6 +120,11 @@ impl Passed {
                     if end {
                         events.finish(&mut out);
                     }
+                    *chunk = (!out.is_empty()).then(|| Bytes::from(out));
+                }
+                if let Some(lines) = &mut self.lines {
+                    let mut out = Vec::with_capacity(chunk.as_ref().map_or(0, Bytes::len));
+                    lines.push(chunk.as_deref().unwrap_or_default(), end, &mut out);
                     *chunk = (!out.is_empty()).then(|| Bytes::from(out));
                 }
             }

@@ -168,6 +168,65 @@ fn an_echoed_key_is_redacted_wherever_the_error_stands() {
     assert!(answer.text().contains("bad key [redacted]"), "{}", answer.text());
 }
 
+/// A key that JSON spells with escapes, in an event in the middle of a stream and in a whole answer.
+#[test]
+fn an_echoed_key_is_redacted_however_it_is_spelled() {
+    let spelled = PROVIDER_KEY.replacen('s', "\\u0073", 1);
+    let error = format!(r#"{{"error":{{"message":"bad key {spelled}","type":"server_error"}}}}"#);
+    let piece = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"hi"},"finish_reason":null}]}"#;
+    let whole = crate::ask::chat_answer("SAID").replace("SAID", &format!("my key is {spelled}"));
+    for upstream in [
+        Upstream::sse(format!("data: {piece}\n\ndata: {error}\n\n")),
+        Upstream::json(200, whole),
+        Upstream::json(400, error),
+    ] {
+        let gateway = Gateway::start(&config(upstream.address, upstream.address, "defaults: {retries: 0}\n"));
+        for (path, request) in both("openai/gpt-4o-mini", "hi") {
+            for request in [request.clone(), streamed(request)] {
+                let text = gateway.post(path, &request).text();
+                assert!(!text.contains(&spelled) && !text.contains(PROVIDER_KEY), "{path}: {text}");
+            }
+        }
+    }
+}
+
+/// A credential that the operator set as a header is as secret as `api_key`.
+#[test]
+fn an_echoed_credential_of_the_operators_headers_is_redacted() {
+    const SET: &str = "hd-operators-canary-41";
+    let upstream = Upstream::start(|request, conn| {
+        let shown = request.header("authorization").unwrap().to_owned();
+        match request.number % 4 {
+            0 | 1 => conn.json(200, &crate::ask::chat_answer(&format!("my key is {shown}"))),
+            2 => conn.json(
+                400,
+                &json!({"error": {"message": format!("bad {shown}"), "type": "invalid_request_error", "code": SET}})
+                    .to_string(),
+            ),
+            _ => {
+                conn.json(500, &json!({"error": {"message": format!("bad {SET}"), "type": "server_error"}}).to_string())
+            }
+        }
+    });
+    let text = config(upstream.address, upstream.address, "defaults: {retries: 0}\n").replacen(
+        "/v1\", api_key",
+        &format!(
+            "/v1\", headers: {{authorization: \"Bearer {SET}\", http-referer: \"https://team.example.com\"}}, api_key"
+        ),
+        1,
+    );
+    let gateway = Gateway::start(&text);
+    let bodies = both("openai/gpt-4o-mini", "hi");
+    for (path, body) in bodies.iter().cycle().take(8) {
+        let said = gateway.post(path, body).text();
+        assert!(!said.contains(SET), "{path}: {said}");
+    }
+    gateway.wait_records(8);
+    let said = gateway.stderr() + &gateway.stdout() + &gateway.admin("GET", "/admin/v1/requests").text();
+    let found = said.find(SET).map(|at| said.get(at.saturating_sub(300)..at + 60).unwrap_or("").to_owned());
+    assert_eq!(found, None);
+}
+
 /// A client's own credential is as secret as ours, whatever a provider says of it, and where.
 #[test]
 fn a_clients_own_credential_that_is_thrown_back_is_in_no_log_and_no_record() {

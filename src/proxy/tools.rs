@@ -17,6 +17,8 @@ use crate::limit::clock::Clock;
 use crate::limit::shared::{Kind, Need, Refused};
 use crate::limit::{CounterId, Who};
 use crate::record::Called;
+use crate::stage::account;
+use crate::tenant::credential::secrets_of;
 use crate::tenant::keys::Caller as Known;
 use crate::tools::{Caller, Outcome, Tool};
 use crate::wire::json::Obj;
@@ -114,7 +116,7 @@ impl Gateway {
     ) -> (Outcome, Duration) {
         let began = Instant::now();
         let outcome = match self.counted_by_all(tool, &caller.tenant).await {
-            Ok(()) => tool.call(arguments, caller, within).await,
+            Ok(()) => without_credentials(tool, tool.call(arguments, caller, within).await),
             Err(wait) => tool.limited(wait),
         };
         let took = began.elapsed();
@@ -146,6 +148,18 @@ impl Gateway {
         let originals = move |handle: &str| originals.get(&whose, handle, Instant::now());
         Caller { tenant, key, request_id, usage: Some(Arc::new(usage)), originals: Some(Arc::new(originals)) }
     }
+}
+
+/// What a tool answered, without what it was called with, should its server repeat that.
+fn without_credentials(tool: &Tool, outcome: Outcome) -> Outcome {
+    let sent = tool.sent();
+    let secrets = sent.iter().flat_map(|(name, value)| secrets_of(name, value.expose())).collect();
+    let secrets = if outcome.is_error { secrets } else { account::unmistakable(secrets) };
+    if secrets.is_empty() {
+        return outcome;
+    }
+    let clean = |text: String| account::redact(&text, &secrets).into_owned();
+    Outcome { text: clean(outcome.text), verbatim: outcome.verbatim.map(clean), ..outcome }
 }
 
 /// What the key and its tenant used, and what is left of their limits and budgets: of `GET /v1/usage` and

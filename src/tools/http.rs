@@ -11,13 +11,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::value::RawValue;
 
 use super::web::{self, Request, Web};
-use super::{Caller, Outcome, Spec};
-use crate::config::tools::{Arguments, HttpTool, Place};
-use crate::secret::signature;
+use super::{Caller, Outcome, Sent, Spec};
+use crate::config::tools::{Arguments, HttpTool, Place, ToolUrl};
+use crate::secret::{Secret, signature};
 use crate::wire::json::Str;
 
 /// What stands in a path or a query as it is.
@@ -47,6 +47,11 @@ impl HttpCall {
     pub(super) fn spec(&self, name: &str) -> Spec {
         let (description, schema) = (self.tool.description.clone(), self.tool.schema.clone());
         Spec { name: name.to_owned(), description, schema }
+    }
+
+    /// What goes out with each call.
+    pub(super) fn sent(&self) -> Sent<'_> {
+        (Some(&self.tool.url), &self.tool.headers)
     }
 
     pub(super) async fn call(&self, arguments: &str, caller: &Caller) -> Outcome {
@@ -158,6 +163,15 @@ fn plain(value: &RawValue) -> Cow<'_, str> {
     }
 }
 
+/// The parameters that an address has from the operator, as they are written and as they are meant.
+pub(super) fn parameters(url: &ToolUrl) -> impl Iterator<Item = (&str, Secret)> {
+    let query = url.whole.expose().split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter_map(|pair| pair.split_once('=')).flat_map(|(name, value)| {
+        let meant = percent_decode_str(value).decode_utf8_lossy();
+        [(name, Secret::new(value)), (name, Secret::new(&*meant))]
+    })
+}
+
 /// What follows the host.
 pub(super) fn path_of(url: &str) -> &str {
     let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
@@ -176,8 +190,7 @@ fn unix_s() -> u64 {
 mod tests {
     use super::*;
     use crate::config::runtime::BaseUrl;
-    use crate::config::tools::{Parameter, ToolUrl};
-    use crate::secret::Secret;
+    use crate::config::tools::Parameter;
 
     #[derive(Debug)]
     struct Nowhere;

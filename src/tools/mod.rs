@@ -26,6 +26,8 @@ use self::http::HttpCall;
 use self::mcp::Server;
 use self::meter::Meter;
 pub use self::toolbox::Toolbox;
+use crate::config::tools::ToolUrl;
+use crate::secret::Secret;
 
 /// Arguments of a call that are longer are refused: no model writes that much to a tool on purpose.
 const MOST_ARGUMENT_BYTES: usize = 1 << 20;
@@ -136,6 +138,9 @@ pub struct Tool {
     limit: Option<(u32, Arc<Meter>)>,
 }
 
+/// An address, and headers or variables by name.
+type Sent<'t> = (Option<&'t ToolUrl>, &'t [(String, Secret)]);
+
 /// What a tool does.
 #[derive(Debug)]
 enum Work {
@@ -184,6 +189,17 @@ impl Tool {
     pub fn calls_per_minute(&self) -> Option<(&str, u32)> {
         let name = self.listed.split_once('/').map_or(self.listed.as_str(), |(server, _)| server);
         self.limit.as_ref().map(|(most, _)| (name, *most))
+    }
+
+    /// What the operator has said that goes out with each call, by its name; some of it is a credential.
+    pub fn sent(&self) -> Vec<(&str, Secret)> {
+        let (url, said) = match &self.work {
+            Work::BuiltIn(_) | Work::Fetch(_) => (None, [].as_slice()),
+            Work::Http(http) => http.sent(),
+            Work::Mcp { server, .. } => server.sent(),
+        };
+        let said = said.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        said.chain(url.into_iter().flat_map(http::parameters)).collect()
     }
 
     /// What is told instead of a call that is one too many.

@@ -130,6 +130,34 @@ fn a_request_is_signed_and_an_operation_filled_in() {
     }
 }
 
+/// What a tool's server is sent is not for models and clients, whatever the server says of it.
+#[test]
+fn a_tools_server_that_echoes_its_credentials_tells_them_to_nobody() {
+    const KEY: &str = "tool-query-canary-51";
+    let server = Upstream::start(|request, conn| {
+        let shown = request.header("authorization").unwrap_or_default().to_owned();
+        let key = request.path.split_once("key=").map_or("", |(_, key)| key);
+        let status = if request.path.starts_with("/bad") { 401 } else { 200 };
+        let spelled = key.replace('t', "\\u0074");
+        conn.json(status, &format!(r#"{{"shown":"{shown}","path":"{}","key":"{spelled}"}}"#, request.path));
+    });
+    let tool = |name: &str| {
+        format!(
+            "  {name}:\n    description: x\n    url: \"http://{}/{name}?key={KEY}\"\n    \
+             schema: {{type: object}}\n    headers: {{authorization: \"Bearer {SECRET}\"}}\n",
+            server.address
+        )
+    };
+    let gateway = start(&server, &(tool("good") + &tool("bad")));
+    for name in ["good", "bad"] {
+        let (text, is_error) = call(&gateway, name, &json!({}));
+        assert_eq!(is_error, name == "bad", "{text}");
+        let expected = format!(r#"{{"shown":"[redacted]","path":"/{name}?key=[redacted]","key":"[redacted]"}}"#);
+        assert!(text.ends_with(&expected), "{text}");
+        assert!(!text.contains(KEY) && !text.contains(SECRET), "{text}");
+    }
+}
+
 #[test]
 fn an_account_can_be_asked_for() {
     let upstream = Upstream::json(200, chat_answer("hi"));

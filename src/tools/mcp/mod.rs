@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use super::name::fitting;
 use super::web::Web;
-use super::{Outcome, Spec};
+use super::{Outcome, Sent, Spec};
 use crate::config::runtime::pattern_matches;
 use crate::config::tools::{BETWEEN, McpServer, McpWay};
 
@@ -113,6 +113,14 @@ impl Server {
     pub(super) fn new(name: &str, settings: McpServer, most_bytes: usize, web: Arc<dyn Web>) -> Self {
         let (state, busy) = (Mutex::default(), tokio::sync::Mutex::default());
         Self { name: name.to_owned(), settings, most_bytes, web, state, busy }
+    }
+
+    /// What goes out with each call, or its process has got.
+    pub(super) fn sent(&self) -> Sent<'_> {
+        match &self.settings.way {
+            McpWay::Http { url, headers } => (Some(url), headers),
+            McpWay::Command { env, .. } => (None, env),
+        }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {

@@ -11,7 +11,7 @@ use crate::wire::owned::{Events, Owner};
 use crate::wire::sse::Framer;
 use crate::wire::{Quirks, openai_chat, responses, scan};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
 /// What the provider's head says that the client gets too.
@@ -61,7 +61,9 @@ impl Passed {
         } else {
             Mode::Bytes
         };
-        let length = get(CONTENT_LENGTH).filter(|_| matches!(mode, Mode::Bytes));
+        // Chunks win over a length, which may be another.
+        let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+        let length = get(CONTENT_LENGTH).filter(|_| matches!(mode, Mode::Bytes) && !is_chunked);
         let head = Head { status, content_type: get(CONTENT_TYPE), disposition: get(CONTENT_DISPOSITION), length };
         let characters = passage.characters.filter(|_| (200..300).contains(&status));
         let assumed = characters.map(|characters| Usage { characters, ..Usage::default() });

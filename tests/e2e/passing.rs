@@ -69,6 +69,42 @@ fn images_go_by_their_model_and_their_count_is_booked() {
 }
 
 #[test]
+fn a_sound_in_chunks_is_whole_whatever_its_length_says() {
+    let upstream = Upstream::start(|_, conn| {
+        conn.raw(
+            "HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+        );
+        conn.chunk("A".repeat(50));
+        conn.end();
+    });
+    let gateway = Gateway::with(upstream.address);
+    let answer = gateway.post(SPEECH, &json!({"model": "openai/tts-1", "input": "x", "voice": "alloy"}));
+    assert_eq!((answer.status(), answer.text()), (200, "A".repeat(50)));
+}
+
+/// A stream that passes as it comes, and a head, that repeat the provider's key.
+#[test]
+fn an_echoed_key_is_taken_out_of_what_passes() {
+    let upstream = Upstream::start(|_, conn| {
+        conn.raw(format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-disposition: inline; filename={PROVIDER_KEY}\r\ntransfer-encoding: chunked\r\n\r\n"));
+        conn.chunk("event: image_generation.partial_image\ndata: {\"b64_json\":\"AAAA\"}\n\nevent: error\n");
+        let (head, tail) = PROVIDER_KEY.split_at(9);
+        conn.chunk(format!("data: {{\"error\":{{\"message\":\"bad {head}"));
+        conn.chunk(format!("{tail} or {}\"}}}}\n\n", PROVIDER_KEY.replacen('s', "\\u0073", 1)));
+        conn.end();
+    });
+    let gateway = Gateway::with(upstream.address);
+    let answer = gateway.post(IMAGES, &json!({"model": "openai/gpt-image-1", "prompt": "x", "stream": true}));
+    assert!(
+        answer.text().ends_with("data: {\"error\":{\"message\":\"bad [redacted] or [redacted]\"}}\n\n"),
+        "{}",
+        answer.text()
+    );
+    assert!(answer.text().contains("data: {\"b64_json\":\"AAAA\"}\n\n"));
+    assert_eq!(answer.head.find("content-disposition"), None);
+}
+
+#[test]
 fn who_may_use_a_model_may_draw_with_it_and_nobody_else() {
     let upstream = Upstream::json(200, r#"{"data":[]}"#);
     let gateway = narrow(&upstream);

@@ -1,14 +1,18 @@
 //! Models that a request names beside its own: whom its provider may ask in place of that one (OpenRouter's
 //! `models` and `fallbacks`, Anthropic's `fallbacks`), and whom that one may ask itself (Anthropic's advisor,
-//! OpenRouter's fusion, the model of images of OpenAI's tool).
+//! OpenRouter's fusion and its router's list, the model of images of OpenAI's tool, the models of Groq's systems).
 //!
 //! They pass untouched where the format stays, so the key has to be one that may use them.
 //!
 //! References: <https://openrouter.ai/docs/features/model-routing>,
 //! <https://docs.claude.com/en/docs/agents-and-tools/tool-use/advisor-tool>,
 //! <https://openrouter.ai/docs/guides/features/server-tools/fusion>,
-//! <https://platform.openai.com/docs/guides/tools-image-generation>.
+//! <https://platform.openai.com/docs/guides/tools-image-generation>,
+//! <https://console.groq.com/docs/compound>.
 
+use memchr::memmem;
+
+use super::account::has_letters_escaped;
 use super::route::{Plan, Target, allowed};
 use crate::config::runtime::Key;
 use crate::error::{Error, Kind, Result};
@@ -61,13 +65,44 @@ fn named<'a>(envelope: &Envelope<'a>) -> Result<Vec<(&'static str, Str<'a>)>> {
         }
     }
     // Most lists of tools have none that asks a model, and are long.
-    let may_ask = |list: &&str| ASKING.iter().chain(&["\\u"]).any(|word| list.contains(word));
+    let may_ask = |list: &&str| may_have(list, &ASKING);
     for (member, list) in ["tools", "plugins"].map(|member| (member, envelope.present(member).filter(may_ask))) {
         for item in items(list) {
             names.extend(asked(item).map_err(|error| error.with_param(member))?.into_iter().map(|name| (member, name)));
         }
     }
+    names.extend(brought(envelope).map_err(|error| error.with_param("input"))?.into_iter().map(|name| ("input", name)));
+    names.extend(of_system(envelope)?.into_iter().map(|name| ("compound_custom", name)));
     Ok(names)
+}
+
+/// Whether JSON may have one of these words; one that is found may be something else all the same.
+fn may_have(json: &str, words: &[&str]) -> bool {
+    let has = |word: &&str| memmem::find(json.as_bytes(), word.as_bytes()).is_some();
+    words.iter().any(has) || has_letters_escaped(json.as_bytes())
+}
+
+/// Whom tools ask that a conversation of the Responses format brings along the way. It is long, and few do.
+fn brought<'a>(envelope: &Envelope<'a>) -> Result<Vec<Str<'a>>> {
+    let may_bring = |json: &&str| may_have(json, &["\"tools\""]) && may_have(json, &ASKING);
+    let mut names = Vec::new();
+    for item in items(envelope.present("input").filter(may_bring)).filter(|item| item.starts_with('{')) {
+        if may_bring(&item) {
+            for tool in items(object(item)?.present("tools")) {
+                names.extend(asked(tool)?);
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// The models of which Groq makes a system.
+fn of_system<'a>(envelope: &Envelope<'a>) -> Result<Vec<Str<'a>>> {
+    let object = |json: &'a str| object(json).map_err(|error| error.with_param("compound_custom"));
+    let custom = envelope.present("compound_custom").filter(|custom| custom.starts_with('{'));
+    let custom = custom.map(object).transpose()?;
+    let models = custom.as_ref().and_then(|custom| custom.present("models")).unwrap_or_default();
+    Ok(scan::members(models).filter_map(|(_, name)| Str::from_raw(name)).collect())
 }
 
 /// A name, or the `model` of an object.
@@ -80,7 +115,7 @@ fn name(item: &str) -> Result<Option<Str<'_>>> {
 }
 
 /// How the kinds of tools and plugins begin that ask a model.
-const ASKING: [&str; 4] = ["advisor", "openrouter:", "fusion", "image_generation"];
+const ASKING: [&str; 5] = ["advisor", "openrouter:", "fusion", "auto-router", "image_generation"];
 
 /// Whom a tool asks: most say it beside their type, OpenRouter's tools among their parameters.
 fn asked(item: &str) -> Result<Vec<Str<'_>>> {
@@ -97,7 +132,9 @@ fn asked(item: &str) -> Result<Vec<Str<'_>>> {
     let mut names = Vec::new();
     for said in [Some(&tool), parameters.as_ref()].into_iter().flatten() {
         names.extend(said.string("model"));
-        names.extend(items(said.present("analysis_models")).filter_map(Str::from_raw).take(MOST_NAMES + 1));
+        for list in ["analysis_models", "allowed_models"] {
+            names.extend(items(said.present(list)).filter_map(Str::from_raw).take(MOST_NAMES + 1));
+        }
         if names.len() > MOST_NAMES {
             return Err(Error::new(Kind::InvalidRequest, format!("a tool names more than {MOST_NAMES} models")));
         }
@@ -156,6 +193,28 @@ mod tests {
             format!(r#"{{"plugins":[{{"id":"fusion","analysis_models":["a"{}]}}]}}"#, r#","a""#.repeat(MOST_NAMES));
         let refused = named(&Envelope::parse(many.as_bytes()).unwrap()).unwrap_err();
         assert_eq!((refused.kind(), refused.param()), (Kind::InvalidRequest, Some("plugins")));
+    }
+
+    #[test]
+    fn models_are_found_in_a_conversation_in_a_system_and_in_a_routers_list() {
+        let brought = r#"{"input":[{"role":"user","content":"a \"tools\" of image_generation"},{"type":"additional_tools",
+            "tools":[{"type":"image_generation","model":"a"},{"type":"function","model":"b"}]},
+            {"t\u006fols":[{"type":"\u0069mage_generation","model":"c"}]},"text",5]}"#;
+        assert_eq!(names(brought), ["input: a", "input: c"]);
+        let system =
+            r#"{"compound_custom":{"models":{"answering_model":"a","reasoning_model":"b","x":null},"tools":{}}}"#;
+        assert_eq!(names(system), ["compound_custom: a", "compound_custom: b"]);
+        let router =
+            r#"{"plugins":[{"id":"auto-router","allowed_models":["a/*","b/c"]},{"id":"web","allowed_models":["d"]}]}"#;
+        assert_eq!(names(router), ["plugins: a/*", "plugins: b/c"]);
+        for none in [
+            r#"{"input":"image_generation \"tools\""}"#,
+            r#"{"input":[{"tools":"image_generation"},"tools",["tools"]]}"#,
+            r#"{"compound_custom":"models"}"#,
+            r#"{"compound_custom":{"models":["a"]}}"#,
+        ] {
+            assert_eq!(names(none), [""; 0], "{none}");
+        }
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn bare_head(
 }
 
 /// Whose account is charged: for whoever brings a credential to say.
-const ACCOUNTS: [&str; 2] = ["openai-organization", "openai-project"];
+const ACCOUNTS: [&str; 3] = ["openai-organization", "openai-project", "anthropic-workspace-id"];
 
 /// `anthropic-*` and `openai-*`: versions, betas.
 fn vendor_headers(head: &mut request::Parts, client: &request::Parts, x: &Exchange) {

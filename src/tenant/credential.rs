@@ -51,7 +51,8 @@ const LENIENT: GeneralPurpose =
 const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
 
 /// Query parameters that would hold a key.
-const QUERY_KEYS: [&str; 6] = ["key", "api_key", "api-key", "apikey", "x-api-key", "access_token"];
+const QUERY_KEYS: [&str; 8] =
+    ["key", "api_key", "api-key", "apikey", "x-api-key", "x-weir-api-key", "x-goog-api-key", "access_token"];
 
 /// A credential as shown; cleared from memory when it goes.
 pub struct Credential {

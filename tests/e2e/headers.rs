@@ -22,6 +22,7 @@ fn only_listed_headers_reach_the_upstream() {
         ("referer", "http://intranet/"),
         ("proxy-authorization", "Basic leak"),
         ("openai-organization", "org-1"),
+        ("anthropic-workspace-id", "wrkspc_1"),
         ("openai-beta", "assistants=v2"),
         ("accept-encoding", "gzip, br"),
         ("connection", "keep-alive, x-hop"),
@@ -33,7 +34,9 @@ fn only_listed_headers_reach_the_upstream() {
     let seen = upstream.request();
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/v1/chat/completions"));
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {PROVIDER_KEY}").as_str()));
-    assert_eq!(seen.header("openai-organization"), None, "whose account is charged is not the client's to say");
+    for account in ["openai-organization", "anthropic-workspace-id"] {
+        assert_eq!(seen.header(account), None, "whose account is charged is not the client's to say: {account}");
+    }
     assert_eq!(seen.header("openai-beta"), Some("assistants=v2"));
     assert_eq!(seen.header("host"), Some(upstream.address.to_string().as_str()));
     assert_eq!(seen.header("content-type"), Some("application/json"));

@@ -93,6 +93,10 @@ fn a_tenants_policy_binds_every_attempt() {
                 false => is_forbidden(&answer),
             }
         }
+        for name in ["plain", "eu", "strict"] {
+            let one = gateway.call("GET", &format!("/v1/models/{name}/m"), &Value::Null);
+            assert_eq!(one.status(), if serves.contains(&name) { 200 } else { 404 }, "{policy} {name}");
+        }
         let mut expected: Vec<String> = serves.iter().map(|name| format!("{name}/m")).collect();
         expected.push("r".to_owned());
         let mut listed = listed(&gateway);

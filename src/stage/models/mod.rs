@@ -55,11 +55,16 @@ fn entries(mut list: Arr<'_>, dialect: Dialect, names: &[String], key: &Key, run
 
 /// One model, by any name the key may ask for it.
 pub fn one(dialect: Dialect, id: &str, key: &Key, runtime: &Runtime) -> Result<Bytes> {
+    // Whether a model exists that this key may not use is nobody's business here.
+    let unknown = || Error::new(Kind::UnknownModel, "no such model").with_param("model");
     let plan = route::route(id, key, runtime).map_err(|error| match error.kind() {
-        // Whether a model exists that this key may not use is nobody's business here.
-        Kind::ModelNotAllowed => Error::new(Kind::UnknownModel, "no such model").with_param("model"),
+        Kind::ModelNotAllowed => unknown(),
         _ => error,
     })?;
+    let mut endpoints = plan.targets.iter().flat_map(|target| target.deployment.endpoints());
+    if !endpoints.any(|endpoint| key.tenant.permits(endpoint)) {
+        return Err(unknown());
+    }
     let mut out = Vec::with_capacity(256);
     entry(Obj::new(&mut out), dialect, &plan.public, key, runtime);
     Ok(Bytes::from(out))

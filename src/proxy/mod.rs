@@ -397,7 +397,7 @@ impl Gateway {
                         self.telemetry.throttled("none", "door_bad_keys");
                     }
                 })?;
-        x.strict = known.caller.key.tenant.strict || parse::strict(&head.headers);
+        x.strict = parse::strict(&head.headers)? || known.caller.key.tenant.strict;
         x.betas = head.headers.get_all(ANTHROPIC_BETA).iter().cloned().collect();
         x.forwarded = known.forwarded;
         x.caller = Some(known.caller);

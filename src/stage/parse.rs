@@ -179,8 +179,14 @@ fn asks_for_events(query: Option<&str>) -> bool {
 }
 
 /// Whether this request asks for refusal where a member cannot be expressed.
-pub fn strict(headers: &HeaderMap) -> bool {
-    headers.get(STRICT).is_some_and(|v| v == "true" || v == "1")
+pub fn strict(headers: &HeaderMap) -> Result<bool> {
+    let Some(value) = headers.get(STRICT) else { return Ok(false) };
+    let said = value.to_str().unwrap_or_default().trim();
+    let is = |words: [&str; 2]| words.iter().any(|word| word.eq_ignore_ascii_case(said));
+    match (is(["true", "1"]), is(["false", "0"])) {
+        (false, false) => Err(Error::invalid("x-weir-strict", "expected `true` or `false`")),
+        (strict, _) => Ok(strict),
+    }
 }
 
 /// `x-weir-timeout`: `30s`, `500ms`, a number of seconds; or several by name, `total=30s,

@@ -266,6 +266,27 @@ fn strict_refuses_what_would_be_dropped() {
 }
 
 #[test]
+fn strictness_is_asked_for_in_any_case_and_nothing_else_is_read_as_no() {
+    let sim = Simulated::start();
+    let gateway = Gateway::with(sim.address);
+    let body = with(chat("anthropic/sim-1", "hi"), json!({"logit_bias": {"50256": -100}}));
+    let of = |said: &str| gateway.call_with("POST", CHAT, &[("x-weir-strict", said)], &body);
+    for yes in ["true", "True", "TRUE", "1"] {
+        assert_eq!((of(yes).status(), &of(yes).json()["error"]["param"]), (400, &json!("logit_bias")), "{yes}");
+    }
+    for no in ["false", "FALSE", "0"] {
+        assert_eq!(of(no).status(), 200, "{no}");
+    }
+    for wrong in ["yes", "on", ""] {
+        assert_eq!(
+            (of(wrong).status(), &of(wrong).json()["error"]["param"]),
+            (400, &json!("x-weir-strict")),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn an_empty_refusal_is_told_in_words_and_a_failures_code_is_ours() {
     let upstream = Upstream::start(|request, conn| match request.json()["model"].as_str() {
         Some("empty") => conn.json(429, ""),
@@ -305,7 +326,8 @@ fn anthropics_paths_have_its_errors_whatever_the_method() {
 fn an_error_body_reaches_the_client_whole_or_not_at_all() {
     let long = json!({"detail": [{"type": "x", "msg": "bad", "input": "m".repeat(200_000)}]}).to_string();
     let cut = "HTTP/1.1 400 B\r\ncontent-type: application/json\r\ncontent-length: 300\r\n\r\n{\"error\": {\"message\": \"half";
-    let halves = "HTTP/1.1 400 B\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n8\r\n{\"error\"\r\n";
+    let halves =
+        "HTTP/1.1 400 B\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n8\r\n{\"error\"\r\n";
     let page = "<html><body>Bad gateway</body></html>";
     for script in 0..4 {
         let whole = long.clone();

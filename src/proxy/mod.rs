@@ -321,7 +321,7 @@ impl Gateway {
             session.set_keepalive(None);
             return Err(Error::new(
                 Kind::InvalidRequest,
-                "the body's length is ambiguous: send a content-length, or transfer-encoding: chunked",
+                "the head is ambiguous: expected one target, and a content-length or transfer-encoding: chunked",
             ));
         }
         let head = session.req_header();
@@ -568,19 +568,19 @@ fn parse_body(head: &RequestHeader, x: &mut Exchange, endpoint: Endpoint) -> Res
     Ok(())
 }
 
-/// Whether a head can be read in two ways: two lengths, a length and a coding, or a coding we do not speak. Beside a
-/// coding the framework drops the length before we see the headers: only then the head is read as it came.
+/// Whether a head can be read in two ways: two lengths, a length and a coding, a coding we do not speak, a second space.
+/// Beside a coding the framework drops the length before we see it: only then the head is read as it came.
 fn is_ambiguous(session: &Session) -> bool {
     let client = &session.downstream_session;
-    let lengths = client.req_header().headers.get_all(CONTENT_LENGTH).iter();
-    // Two that are alike, too: who is before us may have read one of them.
-    if lengths.flat_map(|value| value.as_bytes().split(|b| *b == b',')).count() > 1 {
+    let head = client.req_header();
+    // Two lengths that are alike count, too: who is before us may have read one of them. A space that is one too many
+    // before the target the framework writes as an escape.
+    let lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    if head.raw_path().starts_with(b"%20") || lengths.flat_map(|v| v.as_bytes().split(|b| *b == b',')).count() > 1 {
         return true;
     }
-    let Some(http1) = client.as_http1().filter(|_| client.req_header().headers.contains_key(TRANSFER_ENCODING)) else {
-        return false;
-    };
-    let mut codings = client.req_header().headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(http1) = client.as_http1().filter(|_| head.headers.contains_key(TRANSFER_ENCODING)) else { return false };
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let is_chunked = codings.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if !is_chunked || codings.next().is_some() {
         return true;

@@ -40,6 +40,16 @@ fn ambiguous_requests_are_refused_and_the_connection_closed() {
         ("a space before the colon", format!("{head}content-length : {n}\r\n{close}{body}")),
         ("a line without a colon", format!("{head}nonsense\r\ncontent-length: {n}\r\n{close}{body}")),
         (
+            "spaces before the target",
+            format!(
+                "POST   {CHAT} HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {KEY}\r\ncontent-length: {n}\r\n\r\n{body}"
+            ),
+        ),
+        (
+            "spaces before a target without a body",
+            format!("GET  /v1/limits HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {KEY}\r\n\r\n"),
+        ),
+        (
             "chunks on 1.0",
             format!(
                 "POST {CHAT} HTTP/1.0\r\nhost: g\r\nauthorization: Bearer {KEY}\r\ntransfer-encoding: chunked\r\n\r\n{chunked}"

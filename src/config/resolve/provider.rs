@@ -225,7 +225,8 @@ fn base(
     match base_url::parse(&text, provider) {
         Ok(base) => Some(base),
         Err(expected) => {
-            if text.contains('@') {
+            // A password before the host, or a key in the query.
+            if text.contains(['@', '?', '#']) {
                 cx.hide(place);
             }
             cx.say(place, "invalid base_url").label(format!("expected {expected}"));

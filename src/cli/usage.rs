@@ -146,7 +146,7 @@ fn cells(row: &UsageRow) -> Vec<String> {
         used.cache_write_tokens,
         used.reasoning_tokens,
     ];
-    counts.iter().map(u64::to_string).chain([row.cost_usd()]).collect()
+    counts.iter().map(u64::to_string).chain([row.cost_usd().unwrap_or_default()]).collect()
 }
 
 fn csv(by: &[By], rows: &[UsageRow]) -> Result<(), Wrong> {

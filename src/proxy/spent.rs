@@ -29,7 +29,7 @@ pub(super) async fn answer(gateway: &Gateway, x: &Exchange, query: &str) -> Resu
 
 fn own(x: &Exchange, query: &str) -> Result<UsageQuery> {
     let caller = x.caller.as_ref().ok_or_else(|| Error::internal("no caller"))?;
-    let mut query = UsageQuery::read(query).map_err(|why| Error::invalid("query", why))?;
+    let mut query = UsageQuery::read_own(query).map_err(|why| Error::invalid("query", why))?;
     if let Some((by, _)) = query.filters.iter().find(|(by, _)| matches!(by, By::Tenant | By::Key)) {
         return Err(Error::invalid(by.as_str(), "a key sees its own usage only"));
     }

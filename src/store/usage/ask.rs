@@ -39,6 +39,15 @@ impl UsageQuery {
     /// `by=tenant,model&since=7d&until=2026-11-28&tenant=acme&limit=100&cursor=100`. What is not grouped by
     /// anything is one sum.
     pub(crate) fn read(query: &str) -> Result<Self, String> {
+        Self::read_with(query, |_| true)
+    }
+
+    /// The same of what one key used: others are no filters, and are not offered as such.
+    pub(crate) fn read_own(query: &str) -> Result<Self, String> {
+        Self::read_with(query, |by| !matches!(by, By::Tenant | By::Key))
+    }
+
+    fn read_with(query: &str, offers: fn(By) -> bool) -> Result<Self, String> {
         let mut asked = Self { limit: USUAL, ..Self::default() };
         for (name, value) in members(query)? {
             let wrong = |expected: &str| format!("`{name}`: expected {expected}");
@@ -61,7 +70,7 @@ impl UsageQuery {
                 }
                 _ => match By::ALL.into_iter().find(|by| by.as_str() == name && !by.is_time()) {
                     Some(by) => asked.filters.push((by, value)),
-                    None => return Err(unknown(name)),
+                    None => return Err(unknown(name, offers)),
                 },
             }
         }
@@ -92,8 +101,9 @@ impl UsageQuery {
     }
 }
 
-fn unknown(name: &str) -> String {
-    let filters = By::ALL.into_iter().filter(|by| !by.is_time()).map(By::as_str).collect::<Vec<_>>().join(", ");
+fn unknown(name: &str, offers: fn(By) -> bool) -> String {
+    let filters =
+        By::ALL.into_iter().filter(|by| !by.is_time() && offers(*by)).map(By::as_str).collect::<Vec<_>>().join(", ");
     format!("`{name}` is not known: by, since, until, limit, cursor, {filters}")
 }
 
@@ -104,7 +114,15 @@ impl Used {
         out.num("input_tokens", self.input_tokens).num("output_tokens", self.output_tokens);
         out.num("cached_tokens", self.cached_tokens).num("cache_write_tokens", self.cache_write_tokens);
         out.num("reasoning_tokens", self.reasoning_tokens);
-        out.raw("cost_pico_usd", &self.cost.0.to_string()).raw("cost_usd", &usd_text(self.cost.0));
+        match self.known_cost() {
+            Some(cost) => out.raw("cost_pico_usd", &cost.to_string()).raw("cost_usd", &usd_text(cost)),
+            None => out.null("cost_pico_usd").null("cost_usd"),
+        };
+    }
+
+    /// `None` where nothing of it has a price and something has none: that is no zero.
+    fn known_cost(&self) -> Option<i128> {
+        (self.cost.0 != 0 || self.unpriced == 0).then_some(self.cost.0)
     }
 }
 
@@ -120,15 +138,16 @@ impl UsageRow {
         self.used.write(out);
     }
 
-    /// As an exact decimal.
-    pub(crate) fn cost_usd(&self) -> String {
-        usd_text(self.used.cost.0)
+    /// As an exact decimal, where it is known.
+    pub(crate) fn cost_usd(&self) -> Option<String> {
+        self.used.known_cost().map(usd_text)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::price::PicoUsd;
 
     #[test]
     fn a_query_is_read() {
@@ -154,5 +173,30 @@ mod tests {
         ] {
             assert!(UsageQuery::read(bad).unwrap_err().contains(part), "{bad}");
         }
+        assert!(
+            UsageQuery::read("x=1")
+                .unwrap_err()
+                .ends_with("cursor, tenant, key, user, tag, route, model, provider, upstream_model")
+        );
+        assert!(
+            UsageQuery::read_own("x=1")
+                .unwrap_err()
+                .ends_with("cursor, user, tag, route, model, provider, upstream_model")
+        );
+    }
+
+    #[test]
+    fn a_cost_that_nobody_knows_is_no_zero() {
+        let shown = |requests: u64, unpriced: u64, pico: i128| {
+            let used = Used { requests, unpriced, cost: PicoUsd(pico), ..Used::default() };
+            let mut out = Vec::new();
+            used.write(&mut Obj::new(&mut out));
+            let text = String::from_utf8(out).unwrap();
+            let cost = text.split_once("\"cost_pico_usd\":").unwrap().1.to_owned();
+            (cost, UsageRow { names: Vec::new(), used }.cost_usd())
+        };
+        assert_eq!(shown(2, 2, 0), ("null,\"cost_usd\":null}".to_owned(), None));
+        assert_eq!(shown(2, 0, 0).1.as_deref(), Some("0.0"), "what is free is known");
+        assert_eq!(shown(2, 1, 1_000_000).1.as_deref(), Some("0.000001"));
     }
 }

@@ -24,6 +24,7 @@ export function usd(value) {
 
 /** Pico-dollars, whole, as dollars to the last digit: for files, not for people. */
 export function exactUsd(pico) {
+  if (absent(pico)) return "";
   const sign = pico < 0n ? "-" : "";
   const digits = (pico < 0n ? -pico : pico).toString().padStart(13, "0");
   const fraction = digits.slice(-12).replace(/0+$/, "");

@@ -72,7 +72,7 @@ fn keeper(request: &Request, conn: &mut Conn) {
 
 fn response(previous: &Value) -> String {
     format!(
-        r#"{{"id":"resp_1", "object":"response","previous_response_id":{previous},"status":"completed","output":[{{"id":"msg_1","type":"message","role":"assistant","content":[{{"type":"output_text","text":"hi","annotations":[]}}]}}],"usage":{{"input_tokens":3,"output_tokens":1,"total_tokens":4}}}}"#
+        r#"{{"id":"resp_1", "object":"response","previous_response_id":{previous},"status":"completed","output":[{{"id":"msg_1","type":"message","role":"assistant","content":[{{"type":"output_text","text":"hi","annotations":[]}}]}}],"usage":{{"input_tokens":3,"input_tokens_details":{{"cached_tokens":0,"cache_write_tokens":0}},"output_tokens":1,"total_tokens":4}}}}"#
     )
 }
 

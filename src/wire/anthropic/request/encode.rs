@@ -180,7 +180,7 @@ fn declared_tools(request: &Request<'_>, arranged: &Arranged<'_>, dropped: &mut 
             ToolKind::Other { .. } | ToolKind::Custom { .. } => dropped.push(tool.at),
             ToolKind::Function { .. } => {
                 any = true;
-                foreign_tool(tool, list.item(), dropped);
+                foreign_tool(tool, request.dialect, list.item(), dropped);
             }
         }
     }
@@ -200,14 +200,21 @@ wire_object! {
     struct Schema<'a> { kind: &'a serde_json::value::RawValue = "type" }
 }
 
-fn foreign_tool(tool: &Tool<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) {
+fn foreign_tool(tool: &Tool<'_>, client: Dialect, out: &mut Vec<u8>, dropped: &mut Dropped) {
     let ToolKind::Function { name, description, schema, strict } = &tool.kind else { return };
     let mut o = Obj::new(out);
     o.str("name", name);
     description.iter().for_each(|d| _ = o.str("description", d));
-    encode_schema(schema.as_ref(), o.key("input_schema"));
     if *strict == Some(true) {
-        o.bool("strict", true);
+        let mut open = Vec::new();
+        encode_schema(schema.as_ref(), &mut open);
+        let (closed, is_told) = schema::closed(std::str::from_utf8(&open).unwrap_or(EMPTY_SCHEMA));
+        o.raw("input_schema", &closed).bool("strict", true);
+        if is_told {
+            dropped.push(tool.spelled(client, "parameters"));
+        }
+    } else {
+        encode_schema(schema.as_ref(), o.key("input_schema"));
     }
     tool.cache.iter().for_each(|c| _ = o.raw("cache_control", c.get()));
     turns::drop_rest(tool.at, &tool.rest, dropped);

@@ -1,15 +1,30 @@
 //! The schema of an answer, as this provider takes it
 //! (<https://platform.claude.com/docs/en/build-with-claude/structured-outputs>):
 //!
-//! - every object says `additionalProperties: false`;
-//! - bounds of numbers, texts and lists are refused, but for `minItems` of 0 and 1. They are told in the
-//!   description instead, as Anthropic's own SDKs have it.
+//! - every object says `additionalProperties: false`, and no other is taken;
+//! - bounds of numbers, texts, lists and objects, patterns, most formats and what combines schemas are
+//!   refused, but for `minItems` of 0 and 1. They are told in the description instead, as Anthropic's own
+//!   SDKs have it; `oneOf` is an `anyOf`.
 
 use crate::wire::json::{self, Arr, Json, Obj, Str};
 use crate::wire::scan;
 
 /// Bodies were checked for depth before; this bounds what a caller without that check can do.
 const MAX_DEPTH: u32 = 128;
+
+/// The formats of texts that are enforced.
+const FORMATS: [&str; 10] = [
+    "\"date-time\"",
+    "\"time\"",
+    "\"date\"",
+    "\"duration\"",
+    "\"email\"",
+    "\"hostname\"",
+    "\"uri\"",
+    "\"ipv4\"",
+    "\"ipv6\"",
+    "\"uuid\"",
+];
 
 /// The schema, and whether any bound of it is only told.
 pub(super) fn closed(schema: &str) -> (String, bool) {
@@ -22,8 +37,9 @@ fn write(json: &str, depth: u32, out: &mut Vec<u8>, told: &mut bool) {
     if depth == 0 || !json.starts_with('{') {
         return out.extend_from_slice(json.as_bytes());
     }
+    let has_any = scan::member(json, "anyOf").is_some();
     let bounds: Vec<String> = scan::members(json)
-        .filter(|(name, value)| is_refused(name, value))
+        .filter(|(name, value)| is_refused(name, value) || *name == "oneOf" && has_any)
         .map(|(name, value)| format!("{name}: {value}"))
         .collect();
     *told |= !bounds.is_empty();
@@ -33,6 +49,9 @@ fn write(json: &str, depth: u32, out: &mut Vec<u8>, told: &mut bool) {
         let key = Str::from_escaped(name).text().into_owned();
         match name {
             name if is_refused(name, value) => {}
+            "additionalProperties" if value != "false" => {}
+            "oneOf" if has_any => {}
+            "oneOf" => one_or_more(value, depth - 1, schema.key("anyOf"), told),
             "description" => {
                 match (description.take(), Str::from_raw(value)) {
                     (Some(bounds), Some(said)) => {
@@ -44,14 +63,14 @@ fn write(json: &str, depth: u32, out: &mut Vec<u8>, told: &mut bool) {
                 };
             }
             "properties" | "$defs" | "definitions" => named(value, depth - 1, schema.key(&key), told),
-            "items" | "anyOf" | "oneOf" | "allOf" | "prefixItems" => {
+            "items" | "anyOf" | "allOf" => {
                 one_or_more(value, depth - 1, schema.key(&key), told);
             }
             _ => _ = schema.raw(&key, value),
         }
     }
     description.iter().for_each(|bounds| _ = schema.str("description", bounds));
-    if is_object(json) && scan::member(json, "additionalProperties").is_none() {
+    if is_object(json) && scan::member(json, "additionalProperties") != Some("false") {
         schema.bool("additionalProperties", false);
     }
 }
@@ -59,8 +78,36 @@ fn write(json: &str, depth: u32, out: &mut Vec<u8>, told: &mut bool) {
 fn is_refused(name: &str, value: &str) -> bool {
     match name {
         "minItems" => !matches!(value, "0" | "1"),
-        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" | "minLength" | "maxLength"
-        | "maxItems" => true,
+        // What says no more than its absence is left out.
+        "additionalProperties" => !matches!(value, "false" | "true"),
+        "format" => !FORMATS.contains(&value),
+        "minimum"
+        | "maximum"
+        | "exclusiveMinimum"
+        | "exclusiveMaximum"
+        | "multipleOf"
+        | "minLength"
+        | "maxLength"
+        | "pattern"
+        | "maxItems"
+        | "uniqueItems"
+        | "prefixItems"
+        | "contains"
+        | "minContains"
+        | "maxContains"
+        | "minProperties"
+        | "maxProperties"
+        | "patternProperties"
+        | "propertyNames"
+        | "dependentRequired"
+        | "dependentSchemas"
+        | "if"
+        | "then"
+        | "else"
+        | "not"
+        | "unevaluatedItems"
+        | "unevaluatedProperties"
+        | "discriminator" => true,
         _ => false,
     }
 }
@@ -114,11 +161,40 @@ mod tests {
     fn what_is_taken_stays() {
         for json in [
             r#"{"type":"object","properties":{"l":{"type":"array","minItems":1}},"additionalProperties":false}"#,
-            r#"{"type":"object","additionalProperties":true}"#,
+            r#"{"type":"string","format":"uri","default":"a"}"#,
             r#"{"enum":[{"minimum":1}],"const":{"type":"object"},"properties\"":1,"type":"string"}"#,
             "true",
         ] {
             assert_eq!(closed(json), (json.to_owned(), false));
+        }
+    }
+
+    #[test]
+    fn what_is_refused_besides_bounds_is_told() {
+        for (schema, expected, is_told) in [
+            (
+                r#"{"type":"object","additionalProperties":true}"#,
+                r#"{"type":"object","additionalProperties":false}"#,
+                false,
+            ),
+            (
+                r#"{"type":"object","additionalProperties":{"type":"string"}}"#,
+                r#"{"type":"object","description":"{additionalProperties: {\"type\":\"string\"}}","additionalProperties":false}"#,
+                true,
+            ),
+            (
+                r#"{"oneOf":[{"type":"string"},{"properties":{}}]}"#,
+                r#"{"anyOf":[{"type":"string"},{"properties":{},"additionalProperties":false}]}"#,
+                false,
+            ),
+            (
+                r#"{"type":"string","format":"color","pattern":"a"}"#,
+                r#"{"type":"string","description":"{format: \"color\", pattern: \"a\"}"}"#,
+                true,
+            ),
+            (r#"{"type":"array","uniqueItems":true}"#, r#"{"type":"array","description":"{uniqueItems: true}"}"#, true),
+        ] {
+            assert_eq!(closed(schema), (expected.to_owned(), is_told));
         }
     }
 }

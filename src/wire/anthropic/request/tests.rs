@@ -547,3 +547,20 @@ fn cache_markers_stay_on_every_block_tool_and_instruction() {
     got["model"] = body["model"].clone();
     assert_eq!((got, dropped), (body, Vec::new()));
 }
+
+/// "For 'integer' type, properties maximum, minimum are not supported" (seen 2026-11).
+#[test]
+fn a_strict_function_has_a_schema_that_can_be_enforced() {
+    let parameters = json!({"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}});
+    let tool = |strict: bool| json!({"type": "function", "function": {"name": "f", "parameters": parameters, "strict": strict}});
+    let body =
+        json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "tools": [tool(true), tool(false)]});
+    let (text, seal) = (body.to_string(), seal());
+    let request = crate::wire::decode_request(Dialect::OpenAiChat, &text).unwrap();
+    let (got, dropped) = written(&request, &target(&seal, Thinking::Unknown, None));
+    let closed = json!({"type": "object", "properties": {"n": {"type": "integer", "description": "{minimum: 1}"}},
+        "additionalProperties": false});
+    assert_eq!((&got["tools"][0]["input_schema"], &got["tools"][0]["strict"]), (&closed, &json!(true)));
+    assert_eq!((&got["tools"][1]["input_schema"], got["tools"][1].get("strict")), (&parameters, None));
+    assert_eq!(dropped, ["tools[0].function.parameters"]);
+}

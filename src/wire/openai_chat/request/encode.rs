@@ -7,7 +7,7 @@ use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
 use crate::wire_object;
 
-use super::{custom, message_out, options_out, thinker};
+use super::{custom, message_out, options_out, strict, thinker};
 
 /// Most stop sequences OpenAI takes.
 const STOPS_MAX: usize = 4;
@@ -21,6 +21,12 @@ pub(super) struct Context<'c> {
 }
 
 impl Context<'_> {
+    /// Whether a function of another vendor's client cannot be enforced here.
+    fn is_refused_strictly(&self, schema: Option<&Raw<'_>>) -> bool {
+        let is_openais = matches!(self.client, Dialect::OpenAiChat | Dialect::Responses);
+        !is_openais && !schema.is_some_and(|schema| strict::conforms(schema.get()))
+    }
+
     /// Whether the target refuses a request of another format's client that has this member.
     pub(super) fn refuses(&self, member: &str) -> bool {
         !self.same && self.target.quirks.refuses(self.target.model, member)
@@ -100,7 +106,7 @@ type Function<'f> = (&'f Str<'f>, Option<&'f Str<'f>>, Option<&'f Raw<'f>>, Opti
 
 fn encode_function(
     tool: &Tool<'_>,
-    (name, description, schema, strict): Function<'_>,
+    (name, description, schema, is_strict): Function<'_>,
     cx: &Context<'_>,
     mut obj: Obj<'_>,
     dropped: &mut Dropped,
@@ -117,8 +123,9 @@ fn encode_function(
             None if cx.same => {}
             schema => with_properties(schema, function.key("parameters")),
         }
-        match strict {
-            Some(strict) if cx.target.quirks.strict_tools => _ = function.bool("strict", strict),
+        match is_strict {
+            Some(true) if cx.is_refused_strictly(schema) => dropped.push(tool.spelled(cx.client, "strict")),
+            Some(is_strict) if cx.target.quirks.strict_tools => _ = function.bool("strict", is_strict),
             // Not strict is what it is without the member.
             Some(true) => dropped.push(tool.spelled(cx.client, "strict")),
             _ => {}
@@ -239,7 +246,10 @@ fn output(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &
             obj.obj("response_format").text("type", "json_object");
             dropped.push(schema_name(request.dialect));
         }
-        Output::JsonSchema { name, description, schema, strict } => {
+        Output::JsonSchema { name, description, schema, strict: said } => {
+            // Vendors refuse what they do not know: it goes to those alone that keep to OpenAI's own words.
+            let is_openais = cx.target.quirks.developer_role;
+            let is_strict = if is_openais { strict::of_output(request, dropped) } else { *said };
             let mut format = obj.obj("response_format");
             format.text("type", "json_schema");
             let mut it = format.obj("json_schema");
@@ -251,8 +261,8 @@ fn output(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &
                 it.str("description", description);
             }
             it.raw("schema", schema.get());
-            if let Some(strict) = strict {
-                it.bool("strict", *strict);
+            if let Some(is_strict) = is_strict {
+                it.bool("strict", is_strict);
             }
         }
         Output::Other(raw) if cx.same => _ = obj.raw("response_format", raw.get()),

@@ -8,6 +8,7 @@ mod message_in;
 mod message_out;
 mod options_out;
 pub(in crate::wire) mod quiet;
+pub(in crate::wire) mod strict;
 #[cfg(test)]
 mod tests;
 pub(in crate::wire) mod thinker;

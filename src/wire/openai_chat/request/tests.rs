@@ -519,3 +519,26 @@ fn a_choice_that_has_no_tool_left_is_named() {
     let one = r#"{"model":"m","input":"a","parallel_tool_calls":false,"tools":[{"type":"function","name":"f","parameters":{}}]}"#;
     assert_eq!(lost(one, &Quirks { parallel_tool_calls: false, ..Quirks::NONE }), "parallel_tool_calls");
 }
+
+/// "'required' is required to be supplied and to be an array including every key in properties."
+#[test]
+fn what_cannot_be_enforced_is_not_strict() {
+    let object = |required: &str| {
+        format!(
+            r#"{{"type":"object","properties":{{"a":{{"type":"string"}}}},"required":{required},"additionalProperties":false}}"#
+        )
+    };
+    let sent = |required: &str, quirks: &Quirks| {
+        let schema = object(required);
+        let body = format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"a"}}],"tools":[{{"name":"f","strict":true,"input_schema":{schema}}}],"output_config":{{"format":{{"type":"json_schema","schema":{schema}}}}}}}"#
+        );
+        let (out, dropped) = foreign_out(&body, quirks);
+        (out.matches(r#""strict":true"#).count(), dropped)
+    };
+    let openai = Quirks { developer_role: true, ..Quirks::NONE };
+    assert_eq!(sent(r#"["a"]"#, &openai), (2, String::new()));
+    assert_eq!(sent("[]", &openai), (0, "tools[0].strict, output_config.format.schema".to_owned()));
+    // Others enforce it their own way.
+    assert_eq!(sent(r#"["a"]"#, &Quirks::NONE), (1, String::new()));
+}

@@ -5,7 +5,9 @@ use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
-use crate::wire::openai_chat::request::{RETENTION, is_retention, opaque_user, quiet, thinker, with_properties};
+use crate::wire::openai_chat::request::{
+    RETENTION, is_retention, opaque_user, quiet, strict, thinker, with_properties,
+};
 use crate::wire::{Dialect, Target, Thinking, vendor};
 
 /// What every function has that declares no parameters.
@@ -103,7 +105,7 @@ fn tool(tool: &Tool<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &mut Dro
             list.raw(json.get());
             return;
         }
-        ToolKind::Function { name, description, schema, strict } => {
+        ToolKind::Function { name, description, schema, strict: is_strict } => {
             let mut it = list.obj();
             it.text("type", "function").str("name", name);
             description.iter().for_each(|d| _ = it.str("description", d));
@@ -111,7 +113,12 @@ fn tool(tool: &Tool<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &mut Dro
                 schema if cx.same => _ = it.raw("parameters", schema.as_ref().map_or(NO_PARAMETERS, |s| s.get())),
                 schema => with_properties(schema.as_ref(), it.key("parameters")),
             }
-            it.bool("strict", strict.unwrap_or(false));
+            let is_openais = matches!(cx.client, Dialect::OpenAiChat | Dialect::Responses);
+            let may_be = is_openais || schema.as_ref().is_some_and(|schema| strict::conforms(schema.get()));
+            if *is_strict == Some(true) && !may_be {
+                dropped.push(tool.spelled(cx.client, "strict"));
+            }
+            it.bool("strict", may_be && is_strict.unwrap_or(false));
             it
         }
         ToolKind::Custom { name, description, format } => {
@@ -211,7 +218,7 @@ fn form(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &m
         Output::Other(json) if cx.same => _ = text.raw("format", json.get()),
         Output::Text | Output::Other(_) => {}
         Output::JsonObject => _ = text.obj("format").text("type", "json_object"),
-        Output::JsonSchema { name, description, schema, strict } => {
+        Output::JsonSchema { name, description, schema, .. } => {
             let mut format = text.obj("format");
             format.text("type", "json_schema");
             match name {
@@ -220,7 +227,7 @@ fn form(request: &Request<'_>, cx: &Context<'_>, body: &mut Obj<'_>, dropped: &m
             };
             description.iter().for_each(|d| _ = format.str("description", d));
             format.raw("schema", schema.get());
-            strict.iter().for_each(|s| _ = format.bool("strict", *s));
+            strict::of_output(request, dropped).iter().for_each(|is_strict| _ = format.bool("strict", *is_strict));
         }
     }
     match verbosity {

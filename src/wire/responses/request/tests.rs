@@ -194,3 +194,19 @@ fn what_is_named_is_what_is_lost() {
         sent(Dialect::OpenAiChat, &chat(&json!({"logprobs": true, "top_logprobs": 2})), "m", Thinking::Unknown);
     assert_eq!((got.get("top_logprobs"), dropped.join(" ")), (None, "logprobs top_logprobs".to_owned()));
 }
+
+/// "'required' is required to be supplied and to be an array including every key in properties."
+#[test]
+fn what_cannot_be_enforced_is_not_strict() {
+    let object = |required: &Value| json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": required, "additionalProperties": false});
+    let sent = |required: Value| {
+        let body = json!({"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "a"}],
+            "tools": [{"name": "f", "strict": true, "input_schema": object(&required)}],
+            "output_config": {"format": {"type": "json_schema", "schema": object(&required)}}});
+        let (got, dropped) = sent(Dialect::Anthropic, &body, "m", Thinking::Unknown);
+        (got["tools"][0]["strict"].clone(), got["text"]["format"]["strict"].clone(), dropped.join(" "))
+    };
+    assert_eq!(sent(json!(["a"])), (json!(true), json!(true), String::new()));
+    let named = "tools[0].strict output_config.format.schema";
+    assert_eq!(sent(json!([])), (json!(false), Value::Null, named.to_owned()));
+}

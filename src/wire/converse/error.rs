@@ -101,9 +101,17 @@ fn by_model(status: u64) -> Kind {
     }
 }
 
-/// A name of a model that does not exist is a validation error here.
+/// A name of a model that does not exist is a validation error here, and so is one that is retired or that the
+/// account may not ask in this way (seen 2025-08 to 2026-09; with a straight apostrophe or a curly one).
 fn invalid(message: &str) -> Kind {
-    match message.starts_with("The provided model identifier is invalid") {
+    let no_such_model = [
+        "The provided model identifier is invalid",
+        "This model version has reached the end of its life",
+        "This action doesn't support the model that you provided",
+    ];
+    let is_not_on_demand = message.contains("on-demand throughput")
+        && ["Invocation of model ID ", "The provided model doesn"].iter().any(|words| message.starts_with(words));
+    match is_not_on_demand || no_such_model.iter().any(|words| message.starts_with(words)) {
         true => Kind::UpstreamNotFound,
         false => cause::of_rejection(message),
     }
@@ -202,6 +210,26 @@ mod tests {
             ("ValidationException", 400, "Input is too long for requested model.", Kind::UpstreamContextTooLong),
             ("ValidationException", 400, "blocked by our content filters.", Kind::UpstreamRefusedContent),
             ("ValidationException", 400, "'x model identifier is invalid'", Kind::UpstreamRejected),
+            (
+                "ValidationException",
+                400,
+                "Invocation of model ID m with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model.",
+                Kind::UpstreamNotFound,
+            ),
+            (
+                "ValidationException",
+                400,
+                "The provided model doesn't support on-demand throughput.",
+                Kind::UpstreamNotFound,
+            ),
+            ("", 400, "This model version has reached the end of its life.", Kind::UpstreamNotFound),
+            (
+                "ValidationException",
+                400,
+                "This action doesn't support the model that you provided. Try again with a supported text or chat model.",
+                Kind::UpstreamNotFound,
+            ),
+            ("ValidationException", 400, "'Invocation of model ID on-demand throughput'", Kind::UpstreamRejected),
             ("", 500, "m", Kind::UpstreamFailed),
         ];
         for (name, status, message, kind) in table {

@@ -6,7 +6,9 @@
 //! OpenRouter's own with the upstream's text in `metadata.raw`, and text that is not JSON. The kind
 //! follows from the status and the body together: xAI says 400 for a wrong key and 403 for content
 //! and for an empty account, Fireworks 412 for the latter, Mistral, OpenRouter, Voyage and xAI 400 for an
-//! unknown model, Groq 413 for a limit of tokens, and a 200 may hold any of these.
+//! unknown model (as do DeepSeek, SiliconFlow, Z.ai, Groq, Together, Hugging Face and Copilot for one that is retired
+//! or not for this account, each in its own words), Hugging Face 410, Groq 413 for a limit of tokens and 498 for a full
+//! flex tier, and a 200 may hold any of these.
 
 use std::time::Duration;
 
@@ -190,6 +192,10 @@ fn kind(status: u16, report: &Report) -> Kind {
         403 if is_unknown_model(report) => Kind::UpstreamNotFound,
         403 => Kind::UpstreamAuth,
         404 => Kind::UpstreamNotFound,
+        // A file may be gone too, and that is the client's own affair.
+        410 if report.message.to_ascii_lowercase().contains("model") => Kind::UpstreamNotFound,
+        // Groq's flex tier is full; the request was not worked on.
+        498 => Kind::UpstreamOverloaded,
         429 if is_overloaded(report) => Kind::UpstreamOverloaded,
         429 => Kind::UpstreamRateLimited,
         408 | 504 | 524 => Kind::UpstreamTimeout,
@@ -206,6 +212,7 @@ fn of_bad_request(report: &Report) -> Kind {
         () if is_wrong_key(report) => Kind::UpstreamAuth,
         () if is_unknown_model(report) => Kind::UpstreamNotFound,
         () if report.code == "rate_limit_exceeded" => Kind::UpstreamRateLimited,
+        () if is_overloaded(report) => Kind::UpstreamOverloaded,
         () if is_too_long(report) => Kind::UpstreamContextTooLong,
         () if is_refused_content(report) => Kind::UpstreamRefusedContent,
         () => cause::of_rejection(&report.message),
@@ -220,12 +227,30 @@ fn is_wrong_key(report: &Report) -> bool {
         || ["incorrect api key", "invalid api key"].iter().any(|words| message.starts_with(words))
 }
 
-/// OpenRouter, xAI and Voyage say it in a sentence, and OpenAI of a model that the account may not use.
+/// No such model, or not for this account. OpenRouter, xAI, DeepSeek, SiliconFlow, Z.ai and Voyage say it in a
+/// sentence, and OpenAI of a model that the account may not use. What stands in the middle of a sentence may be the
+/// client's own words.
 fn is_unknown_model(report: &Report) -> bool {
+    // OpenAI; Groq; Hugging Face, Copilot; Together.
+    let codes = [
+        "model_not_found",
+        "model_decommissioned",
+        "model_terms_required",
+        "model_not_supported",
+        "model_not_available",
+        "dedicated_endpoint_not_running",
+    ];
     let message = report.message.to_ascii_lowercase();
-    report.code == "model_not_found"
+    codes.contains(&report.code.as_str())
         || report.kind == "invalid_model"
+        || message == "model not exist"
+        || message.starts_with("the supported api model names are ")
         || message.starts_with("model not found")
+        || message.starts_with("model does not exist")
+        || message.starts_with("unknown model, please check the model code")
+        || message.starts_with("the requested model is not supported")
+        || (message.starts_with("the requested model '")
+            && message.ends_with("is not supported by any provider you have enabled."))
         || message.ends_with("is not a valid model id")
         || (message.starts_with("model ") && message.contains(" is not supported. supported models are"))
         || (message.starts_with("you are not allowed to ") && message.ends_with(" from this model"))
@@ -251,9 +276,10 @@ fn is_billing(report: &Report) -> bool {
     words.contains(&report.code.as_str()) || words.contains(&report.kind.as_str())
 }
 
-/// OpenAI's and Moonshot's words, beside Anthropic's, which many have taken over.
+/// OpenAI's, Moonshot's and Groq's words, beside Anthropic's, which many have taken over.
 fn is_overloaded(report: &Report) -> bool {
-    let words = ["overloaded_error", "engine_overloaded_error", "server_is_overloaded", "slow_down"];
+    let words =
+        ["overloaded_error", "engine_overloaded_error", "server_is_overloaded", "slow_down", "capacity_exceeded"];
     words.contains(&report.kind.as_str()) || words.contains(&report.code.as_str())
 }
 
@@ -575,9 +601,124 @@ mod tests {
         ),
     ];
 
+    /// A model that is retired, or not for this account, and a tier without capacity: another target may serve.
+    const ELSEWHERE: &[(u16, &str, Kind, u16, &str)] = &[
+        (
+            400,
+            r#"{"error":{"message":"The model `m` has been decommissioned and is no longer supported.","type":"invalid_request_error","code":"model_decommissioned"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_decommissioned",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The model `m` requires terms acceptance.","type":"invalid_request_error","code":"model_terms_required"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_terms_required",
+        ),
+        (
+            498,
+            r#"{"error":{"message":"Flex tier capacity exceeded","type":"capacity_exceeded"}}"#,
+            Kind::UpstreamOverloaded,
+            498,
+            "upstream_error",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"m","code":"capacity_exceeded"}}"#,
+            Kind::UpstreamOverloaded,
+            400,
+            "capacity_exceeded",
+        ),
+        // DeepSeek.
+        (
+            400,
+            r#"{"error":{"message":"Model Not Exist","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "invalid_request_error",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The supported API model names are a or b, but you passed m.","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "invalid_request_error",
+        ),
+        // Hugging Face, Copilot.
+        (
+            400,
+            r#"{"error":{"message":"The requested model 'a/m' is not supported by any provider you have enabled.","type":"invalid_request_error"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_found",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"m","param":"model","code":"model_not_supported"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_supported",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The requested model is not supported.","type":"invalid_request_error"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_found",
+        ),
+        (
+            410,
+            r#"{"error":"The requested model is deprecated and no longer supported by provider hf-inference."}"#,
+            Kind::UpstreamNotFound,
+            410,
+            "model_not_found",
+        ),
+        (410, r#"{"error":"The file is gone"}"#, Kind::UpstreamRejected, 410, "invalid_request"),
+        // Together.
+        (
+            400,
+            r#"{"error":{"message":"Unable to access non-serverless model m.","type":"invalid_request_error","code":"model_not_available"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_available",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The dedicated endpoint for m is not running.","type":"invalid_request_error","code":"dedicated_endpoint_not_running"}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "dedicated_endpoint_not_running",
+        ),
+        // SiliconFlow, Z.ai.
+        (
+            400,
+            r#"{"code":20012,"message":"Model does not exist. Please check it carefully.","data":null}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_found",
+        ),
+        (
+            400,
+            r#"{"error":{"code":"1211","message":"Unknown Model, please check the model code."}}"#,
+            Kind::UpstreamNotFound,
+            400,
+            "model_not_found",
+        ),
+        // The client's own words thrown back at it.
+        (
+            400,
+            r#"{"error":{"message":"Invalid value: 'Model Not Exist'. Model does not exist.","code":"invalid_value"}}"#,
+            Kind::UpstreamRejected,
+            400,
+            "invalid_value",
+        ),
+    ];
+
     #[test]
     fn every_cause_is_known_and_keeps_its_face() {
-        for (status, body, kind, shown, code) in CAUSES {
+        for (status, body, kind, shown, code) in CAUSES.iter().chain(ELSEWHERE) {
             let error = decode(*status, body);
             assert_eq!((error.kind(), error.status(), error.code()), (*kind, *shown, *code), "{body}");
         }

@@ -16,6 +16,7 @@ use super::connector::{self, Leg, Upstream};
 use super::context::{Attempt, Deadline, Exchange};
 use super::unpack::{Coding, Unpack};
 use super::{Gateway, cache, capture, hooks};
+use crate::config::runtime::Timeouts;
 use crate::error::{Error, Kind, Result};
 use crate::limit::clock;
 use crate::record::Why;
@@ -127,8 +128,7 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
     if let Some(leg) = &attempt.capture {
         leg.sent((&head.method, &head.uri, &head.headers), &part.body.whole());
     }
-    // An image or a sound begins when it is ready.
-    let patience = if x.passage.is_some() { attempt.timeouts.total } else { attempt.timeouts.first_token };
+    let patience = until_head(x, attempt.timeouts);
     match send_and_wait(attempt, &mut leg, head, part.body, patience).await {
         Ok(()) => {
             learn(gateway, x, attempt, &leg);
@@ -140,6 +140,18 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
             Err(Broken { is_stale, ..broken })
         }
     }
+}
+
+/// How long an answer's head may take. What is not streamed (an answer, an image, a sound) begins when it is
+/// ready, and a model may think for minutes: then `first_token` counts where the route or the client said one.
+pub(super) fn until_head(x: &Exchange, timeouts: Timeouts) -> Duration {
+    let passes = x.passage.is_some();
+    let streams = x.parsed.as_ref().is_some_and(|parsed| parsed.stream);
+    let is_said = || {
+        let routes = x.plan.as_ref().and_then(|plan| plan.attempts.timeouts.first_token);
+        x.patience.first_token.or(routes).is_some()
+    };
+    if !passes && (streams || is_said()) { timeouts.first_token } else { timeouts.total }
 }
 
 async fn connect(gateway: &Gateway, x: &Exchange, attempt: &Attempt, upstream: &Upstream) -> Result<Leg> {
@@ -386,16 +398,22 @@ async fn next_piece(deadline: Deadline, leg: &mut Leg, timer: Pin<&mut Sleep>) -
     }
 }
 
-/// Reads until the first event proves good.
+/// Reads until the answer has begun. That it will, each event tells anew: models that think open a stream
+/// long before its first words.
 async fn beginning(attempt: &mut Attempt, leg: &mut Leg) -> Result<Batch> {
-    let first = Instant::now() + attempt.timeouts.first_token.min(left(attempt.deadline));
+    let Timeouts { first_token, idle, .. } = attempt.timeouts;
+    let first = Instant::now() + first_token.min(left(attempt.deadline));
+    let (mut events, mut is_open) = (attempt.answer.events_so_far(), false);
     let timer = sleep_until(first.into());
     tokio::pin!(timer);
     loop {
         let batch = match next_batch(attempt, leg, timer.as_mut()).await {
             Err(Ended::Late) if left(attempt.deadline).is_zero() => return Err(too_long(attempt.deadline)),
             Err(Ended::Late) => {
-                let text = "the provider did not send a first event in time (first_token timeout)";
+                let text = match is_open {
+                    true => "the provider opened its stream and stalled before its answer began (idle timeout)",
+                    false => "the provider did not send a first event in time (first_token timeout)",
+                };
                 return Err(Error::new(Kind::UpstreamTimeout, text));
             }
             Err(Ended::Error(error)) => return Err(error),
@@ -412,6 +430,12 @@ async fn beginning(attempt: &mut Attempt, leg: &mut Leg) -> Result<Batch> {
         }
         if batch.end {
             return Err(Error::new(Kind::UpstreamFailed, "the provider ended its stream without an answer"));
+        }
+        let so_far = attempt.answer.events_so_far();
+        if so_far != events {
+            (events, is_open) = (so_far, true);
+            let next = Instant::now() + idle.max(first_token).min(left(attempt.deadline));
+            timer.as_mut().reset(next.into());
         }
     }
 }

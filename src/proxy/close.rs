@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Gateway;
+use super::attempt::until_head;
 use super::context::{Attempt, Exchange};
 use super::{cache, hooks, record, thrown};
 use crate::alert;
@@ -160,7 +161,7 @@ fn book(x: &mut Exchange, attempt: &mut Attempt, error: &Error) {
 /// for that says nothing against it, or one client could take it from all others.
 fn was_hurried(x: &Exchange, attempt: &Attempt, cause: Cause) -> bool {
     let own = attempt.target.deployment.timeouts;
-    let is_early = x.end.first_byte.is_some() || attempt.began.elapsed() < own.first_token;
+    let is_early = x.end.first_byte.is_some() || attempt.began.elapsed() < until_head(x, own);
     cause == Cause::Timeout && is_early && x.patience.is_shorter(own)
 }
 

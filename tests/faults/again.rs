@@ -232,7 +232,7 @@ fn ask_route(gateway: &Gateway) -> Answer {
 #[test]
 fn a_routes_total_holds_for_all_attempts() {
     let upstream = Upstream::start(|_, conn| Fault::StallBeforeHead.play(Voice::Chat, false, conn));
-    let route = "targets: [{model: it/a}, {model: it/b}, {model: it/c}], timeouts: {total: 1s}";
+    let route = "targets: [{model: it/a}, {model: it/b}, {model: it/c}], timeouts: {first_token: 700ms, total: 1s}";
     let gateway = Gateway::start(&routed(&upstream, route, DEFAULTS));
     let answer = ask_route(&gateway);
     assert_eq!(answer.status(), 504, "{}", answer.text());

@@ -463,3 +463,43 @@ fn events_without_words_keep_a_stream_alive() {
         assert!(told.is_whole && told.errors.is_empty(), "{format:?}: {}", answer.text());
     }
 }
+
+/// Models that think open a stream long before its first words, and begin a whole answer when it is ready:
+/// neither is too late for `first_token`.
+#[test]
+fn answers_that_are_thought_about_are_waited_for() {
+    let patient = "timeouts: {connect: 2s, first_token: 1s, idle: 20s, total: 60s}, retries: 0";
+    let thinking = Duration::from_millis(2_000);
+    std::thread::scope(|scope| {
+        for voice in FOUR {
+            scope.spawn(move || {
+                let upstream = Upstream::start(move |request, conn| {
+                    if !is_stream(voice, request) {
+                        std::thread::sleep(thinking);
+                        return conn.json(200, &voice.whole(&PIECES.concat()));
+                    }
+                    stream_head(voice, conn);
+                    // What opens a stream of Google's is content already.
+                    if !voice.opening().is_empty() {
+                        conn.chunk(voice.opening());
+                        std::thread::sleep(thinking);
+                    }
+                    conn.chunk(voice.first(&PIECES.concat()));
+                    conn.chunk(voice.closing(&PIECES.concat()));
+                    conn.end();
+                });
+                let gateway = Gateway::start(&one_provider(voice, upstream.address, patient));
+                for (format, stream) in FORMATS.into_iter().flat_map(|format| [(format, false), (format, true)]) {
+                    let answer = ask(&gateway, format, stream).answer();
+                    let cell = format!("{voice:?} to {format:?}, stream {stream}");
+                    assert_eq!(answer.status(), 200, "{cell}: {}", answer.text());
+                    assert!(
+                        !stream || format.read(&answer).is_ok_and(|told| told.is_whole),
+                        "{cell}: {}",
+                        answer.text()
+                    );
+                }
+            });
+        }
+    });
+}

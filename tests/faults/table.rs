@@ -249,7 +249,7 @@ impl Case {
     }
 
     fn check_deadline(&self, answer: &Answer) -> Checked {
-        let named = self.fault.deadline(self.stream).unwrap_or_default();
+        let named = self.fault.deadline(self.voice, self.stream).unwrap_or_default();
         ensure(answer.text().contains(named), || format!("does not name the {named}"))
     }
 
@@ -303,7 +303,7 @@ impl Case {
         } else if self.fate() == Fate::Begun {
             let is_counted = matches!(source, Some("partial" | "estimated")) && output.is_some_and(|n| n > 0);
             ensure(is_counted, || format!("used {source:?} {output:?}"))?;
-        } else if self.fault.deadline(self.stream).is_some() {
+        } else if self.fault.deadline(self.voice, self.stream).is_some() {
             // It was left alone with the request, and has read it.
             let is_counted = record["input_tokens"].as_u64().is_some_and(|n| n > 0);
             ensure(is_counted, || "what the provider has read is not counted".to_owned())?;
@@ -327,7 +327,7 @@ impl Case {
             };
             ensure(attempt["kind"] == kind, || format!("attempt {at} is no {kind}"))?;
             // What was left alone with the request, or broke in its answer, has used something.
-            let has_used = self.falls_over() && !is_spare && self.fault.deadline(self.stream).is_some();
+            let has_used = self.falls_over() && !is_spare && self.fault.deadline(self.voice, self.stream).is_some();
             let is_booked = attempt["input_tokens"].as_u64().is_some_and(|n| n > 0)
                 && matches!(attempt["usage_source"].as_str(), Some("estimated" | "partial"));
             ensure(!has_used || is_booked, || format!("attempt {at} used nothing"))?;

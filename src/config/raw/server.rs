@@ -159,10 +159,11 @@ settings! {
     Timeouts in "`timeouts`" {
         /// To connect, TLS included.
         connect: Period,
-        /// To the first byte of an answer, or the first event of a stream.
+        /// To the first event of a stream. An answer that is not streamed begins when it is ready: it has `total`,
+        /// unless its route's `timeouts` or `x-weir-timeout` say this one.
         first_token: Period,
-        /// Between two pieces of an answer. A stream of which nothing but pings comes ends after the longer
-        /// of this and `first_token`.
+        /// Between two pieces of an answer. A stream of which nothing but pings comes, or nothing behind the events
+        /// that open it, ends after the longer of this and `first_token`.
         idle: Period,
         /// For the whole exchange.
         total: Period,

@@ -249,14 +249,12 @@ impl Drop for Watch {
     }
 }
 
-/// Sockets, threads and directories are set up once: the old values stay, with a word about it.
+/// Sockets, threads and directories are set up once: the old values stay, with a word about it. A listener's
+/// certificate may come from other files.
 fn keep_what_needs_a_restart(new: &mut Runtime, old: &Runtime) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |what: &str| warnings.push(format!("`{what}` changed: it takes effect at the next start"));
-    let places = |listen: &[Listen]| {
-        let one = |l: &Listen| (l.address, l.tls.as_ref().map(|t| (t.cert.clone(), t.key.clone())));
-        listen.iter().map(one).collect::<Vec<_>>()
-    };
+    let places = |listen: &[Listen]| listen.iter().map(|one| (one.address, one.tls.is_some())).collect::<Vec<_>>();
     if places(&new.server.listen) != places(&old.server.listen) {
         warn("server.listen");
         new.server.listen.clone_from(&old.server.listen);

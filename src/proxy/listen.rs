@@ -3,12 +3,18 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, IntoRawFd as _, RawFd};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use super::handover::Inherited;
@@ -25,8 +31,84 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 pub(crate) struct Bound {
     /// As bound: port 0 is resolved.
     pub(crate) address: SocketAddr,
-    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) tls: Option<Arc<Certificate>>,
     socket: Socket,
+}
+
+/// What a listener shows to clients: each handshake takes the one that was read last.
+#[derive(Debug)]
+pub(crate) struct Certificate(ArcSwap<CertifiedKey>);
+
+impl Certificate {
+    fn new(files: &TlsFiles) -> Result<Arc<Self>, String> {
+        let read = certified(files).map_err(|e| e.to_string(files))?;
+        Ok(Arc::new(Self(ArcSwap::from_pointee(read))))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// Why there is no certificate.
+enum Unfit {
+    Unread(pem::Error),
+    Wrong(rustls::Error),
+}
+
+impl Unfit {
+    fn to_string(&self, files: &TlsFiles) -> String {
+        let (cert, key) = (files.cert.display(), files.key.display());
+        match self {
+            Self::Unread(error) => format!("cannot read the certificate `{cert}` and its key `{key}`: {error}"),
+            Self::Wrong(error) => format!("the certificate `{cert}` cannot be used with the key `{key}`: {error}"),
+        }
+    }
+
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Unread(pem::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
+fn certified(files: &TlsFiles) -> Result<CertifiedKey, Unfit> {
+    let chain = CertificateDer::pem_file_iter(&files.cert).and_then(Iterator::collect).map_err(Unfit::Unread)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(Unfit::Unread)?;
+    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(Unfit::Wrong)
+}
+
+/// Those of all listeners, in the order of `server.listen`.
+pub(crate) struct Certificates(Vec<Option<Arc<Certificate>>>);
+
+impl Certificates {
+    pub(crate) fn of(bound: &[Bound]) -> Self {
+        Self(bound.iter().map(|one| one.tls.clone()).collect())
+    }
+
+    /// Reads them again. Nothing is changed before what this gives back is put to work.
+    pub(crate) fn read(&self, listen: &[Listen]) -> Result<Renewed, String> {
+        let mut renewed = Vec::new();
+        for (old, listen) in self.0.iter().zip(listen) {
+            let (Some(old), Some(files)) = (old, &listen.tls) else { continue };
+            match certified(files) {
+                Ok(new) => renewed.push((Arc::clone(old), Arc::new(new))),
+                // What the file names has just been looked at: this is of a listener that goes with the next start.
+                Err(unfit) if unfit.is_missing() => {}
+                Err(unfit) => return Err(unfit.to_string(files)),
+            }
+        }
+        Ok(Renewed(renewed))
+    }
+}
+
+/// Certificates that were read and are good.
+pub(crate) struct Renewed(Vec<(Arc<Certificate>, Arc<CertifiedKey>)>);
+
+impl Renewed {
+    pub(crate) fn put_to_work(self) {
+        self.0.into_iter().for_each(|(place, new)| place.0.store(new));
+    }
 }
 
 #[derive(Debug)]
@@ -38,7 +120,8 @@ enum Socket {
 
 impl Bound {
     pub(crate) fn new(listen: &Listen, inherited: &Inherited) -> Result<Self, String> {
-        let (address, tls) = (listen.address, listen.tls.clone());
+        let address = listen.address;
+        let tls = listen.tls.as_ref().map(Certificate::new).transpose()?;
         if let Some(fd) = inherited.get(&address.to_string()) {
             return Ok(Self { address, tls, socket: Socket::Inherited(fd) });
         }
@@ -66,10 +149,10 @@ impl Bound {
         let read_buffer_bytes = if self.tls.is_some() { TLS_READ_BUFFER_BYTES } else { 0 };
         let config = ListenerConfig::tcp(self.address.to_string())
             .l4_buffer(L4BufferSettings::new(read_buffer_bytes, WRITE_BUFFER_BYTES));
-        let Some(files) = &self.tls else { return Ok(config) };
-        let text = |path: &std::path::Path| path.to_str().map(str::to_owned).ok_or("a TLS path is not UTF-8");
-        let mut settings =
-            TlsSettings::intermediate(&text(&files.cert)?, &text(&files.key)?).map_err(|e| e.to_string())?;
+        let Some(certificate) = &self.tls else { return Ok(config) };
+        // Without files: the framework would read them once, and panic where it cannot.
+        let mut settings = TlsSettings::intermediate("", "").map_err(|e| e.to_string())?;
+        settings.set_cert_resolver(Arc::<Certificate>::clone(certificate));
         settings.enable_h2();
         Ok(config.tls(settings))
     }

@@ -30,7 +30,7 @@ use super::follow::Followers;
 use super::handover::{Inherited, Old, Sockets};
 use super::keep::{Keep, Keeper};
 use super::ledger::{self, Beat, Fold, Folding};
-use super::listen::{Bound, OnBound};
+use super::listen::{Bound, Certificates, OnBound};
 use super::live::Live;
 #[cfg(feature = "otlp")]
 use super::otlp::{self, Export};
@@ -132,7 +132,7 @@ pub(crate) fn prepare(
     server.bootstrap();
     let conf = Arc::clone(&server.configuration);
     let runtime = Arc::new(runtime);
-    let shared = Shared::new(runtime, file, env)?;
+    let shared = Shared::new(runtime, file, env, Certificates::of(&bound))?;
     let watch = match shared.reloader.watch() {
         Ok(watch) => Some(watch),
         Err(error) => {
@@ -270,10 +270,9 @@ impl Shared {
         }
     }
 
-    fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Result<Self, String> {
+    fn new(runtime: Arc<Runtime>, file: Option<PathBuf>, env: Arc<dyn Env>, tls: Certificates) -> Result<Self, String> {
         let (limiter, clock) = (Arc::new(Limiter::new()), Clock::start());
-        let systemd = Arc::new(Systemd::new(env.as_ref()));
-        let telemetry = Arc::new(Telemetry::new(&runtime)?);
+        let (systemd, telemetry) = (Arc::new(Systemd::new(env.as_ref())), Arc::new(Telemetry::new(&runtime)?));
         let alerts = Arc::new(Alerts::new(Arc::clone(&runtime.alerts), clock));
         let told = Arc::clone(&alerts);
         telemetry.follow(move |record, _| told.settled(record));
@@ -314,6 +313,7 @@ impl Shared {
             otlp: Arc::clone(&otlp),
             captures: Arc::clone(&captures),
             store: store.clone(),
+            certificates: tls,
             clock,
         };
         let observe = observer(&telemetry, &registry, &alerts, &systemd);
@@ -392,11 +392,13 @@ struct Applier {
     otlp: Arc<Otlp>,
     captures: Arc<Captures>,
     store: Option<Arc<Store>>,
+    certificates: Certificates,
     clock: Clock,
 }
 
 impl Applier {
     fn apply(&self, runtime: &Arc<Runtime>) -> Result<(), String> {
+        let renewed = self.certificates.read(&runtime.server.listen)?;
         let Self { live, telemetry, registry, alerts, captures, store, clock, .. } = self;
         let shelf = registry.shelf();
         let old = live.load();
@@ -407,6 +409,7 @@ impl Applier {
         telemetry.bind(runtime)?;
         let has_budgets = next.has_budgets();
         live.store(Arc::new(next));
+        renewed.put_to_work();
         if let Some(store) = store {
             store.set_on_loss(runtime.state.on_store_loss);
         }

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::ask::{CHAT, MESSAGES, chat, message, streamed};
 use crate::support::gateway::{Gateway, KEY, PROVIDER_KEY, config, new_dir};
-use crate::support::h2::{calls, certificate};
+use crate::support::h2::{calls, certificate, is_certified};
 use crate::support::simulated::Simulated;
+use crate::support::wait::until;
 
 fn post(path: &str, body: &Value) -> (http::Request<()>, Bytes) {
     let request = http::Request::post(format!("https://localhost{path}"))
@@ -73,4 +74,43 @@ fn a_providers_certificate_is_verified() {
     let answer = front("").post(CHAT, &chat("openai/openai/sim-1", "hello"));
     assert_eq!((answer.status(), answer.json()["error"]["code"].as_str()), (502, Some("upstream_error")));
     assert_eq!(provider.records().len(), asked, "no request reaches a server that cannot be verified");
+}
+
+/// A renewed certificate is shown without a restart; one that does not go with its key, or is none, changes nothing.
+#[test]
+fn a_renewed_certificate_is_shown_from_the_next_handshake_on() {
+    let sim = Simulated::start();
+    let (dir, made) = (new_dir(), new_dir());
+    certificate(&dir);
+    let text = config(sim.address, sim.address, "").replace(
+        "listen: 127.0.0.1:0\n  threads",
+        "listen: [{address: 127.0.0.1:0, cert: \"@DIR@/tls.crt\", key: \"@DIR@/tls.key\"}]\n  threads",
+    );
+    let gateway = Gateway::start_in(dir.clone(), &text, &[]);
+    let first = std::fs::read(dir.join("tls.crt")).unwrap();
+    let trusted = made.join("trusted.crt");
+    let is_shown = |cert: &[u8]| {
+        std::fs::write(&trusted, cert).unwrap();
+        is_certified(gateway.address, &trusted)
+    };
+    assert!(is_shown(&first));
+    certificate(&made);
+    let second = std::fs::read(made.join("tls.crt")).unwrap();
+    let failures = || gateway.metric("weir_config_reload_failures_total", &[]);
+    std::fs::rename(made.join("tls.crt"), dir.join("tls.crt")).unwrap();
+    until("a reload that fails", || (failures() > 0.0).then_some(()));
+    assert!(gateway.stderr().contains("cannot be used with the key"), "{}", gateway.stderr());
+    assert!(is_shown(&first), "the old one goes with the key");
+    std::fs::rename(made.join("tls.key"), dir.join("tls.key")).unwrap();
+    until("the new certificate", || is_shown(&second).then_some(()));
+    assert!(!is_shown(&first));
+    let failed = failures();
+    std::fs::write(dir.join("tls.crt"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    until("a reload that fails again", || (failures() > failed).then_some(()));
+    assert!(is_shown(&second));
+    // Other files for the same listener.
+    certificate(&made);
+    let third = std::fs::read(made.join("tls.crt")).unwrap();
+    gateway.write_config(&text.replace("@DIR@/tls", &format!("{}/tls", made.display())));
+    until("the certificate of other files", || is_shown(&third).then_some(()));
 }

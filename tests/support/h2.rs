@@ -30,6 +30,20 @@ pub(crate) fn certificate(dir: &Path) -> (PathBuf, PathBuf) {
     (cert, key)
 }
 
+/// Whether who listens there shows a certificate that this one vouches for.
+pub(crate) fn is_certified(to: SocketAddr, cert: &Path) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(cert).unwrap()).unwrap();
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let run = async {
+        let tcp = tokio::net::TcpStream::connect(to).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.is_ok()
+    };
+    runtime.block_on(async { tokio::time::timeout(DEADLINE, run).await.expect("a handshake in time") })
+}
+
 /// Several requests at once on one connection: status and body of each, and the protocol agreed on.
 pub(crate) fn calls(
     to: SocketAddr,

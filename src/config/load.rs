@@ -95,12 +95,13 @@ pub fn stored_key(text: &str) -> Result<Key, Report> {
     }
 }
 
-/// Whether the `models` of such a key lead anywhere, and are some that its tenant may use.
-pub fn stored_models(text: &str, tenant: &str, runtime: &Runtime) -> Result<(), Report> {
+/// Whether the `models` of such a key lead anywhere, and are some that its tenant may use; and whether its limits and
+/// budgets can be reached within its tenant's.
+pub fn stored_fits(text: &str, tenant: &str, runtime: &Runtime) -> Result<(), Report> {
     let mut cx = Context::new(&Nothing);
     let mut report = Report::default();
     if let Some(raw) = yaml::parse(text, &mut cx).and_then(|node| StoredKey::read(&node, &mut cx)) {
-        resolve::stored_models(&raw, tenant, runtime, &mut cx);
+        resolve::stored_fits(&raw, tenant, runtime, &mut cx);
     }
     cx.finish("the key", text, &mut report);
     if report.is_empty() { Ok(()) } else { Err(report) }

@@ -6,6 +6,7 @@ use crate::config::budget::Budget;
 use crate::config::limits::{Limited, Limits, Share, What};
 use crate::config::raw;
 use crate::config::read::{At, Context};
+use crate::config::runtime::Tenant;
 use crate::config::yaml::Place;
 
 /// `on_store_loss` where there is no store does nothing.
@@ -50,6 +51,12 @@ impl Found {
         let (limits, limits_at) = read(limits, cx);
         let (budgets, budgets_at) = budget::budgets(budgets, cx);
         Self { limits, budgets, limits_at, budgets_at }
+    }
+
+    /// Those of a tenant that is in force: nothing of them is said to be wrong.
+    pub(super) fn of(tenant: &Tenant) -> Self {
+        let (limits, budgets) = (tenant.limits, tenant.budgets.clone());
+        Self { limits, budgets, limits_at: Vec::new(), budgets_at: Vec::new() }
     }
 
     pub(super) fn limits(raw: &raw::Limits, cx: &mut Context<'_>) -> Self {

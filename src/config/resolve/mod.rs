@@ -97,7 +97,10 @@ pub(super) fn stored_key(raw: &StoredKey, cx: &mut Context<'_>) -> Key {
     tenant::stored_key(raw, cx)
 }
 
-/// Its `models`, held against what there is.
-pub(super) fn stored_models(raw: &StoredKey, tenant: &str, runtime: &Runtime, cx: &mut Context<'_>) {
+/// Its `models`, held against what there is, and its limits and budgets against its tenant's.
+pub(super) fn stored_fits(raw: &StoredKey, tenant: &str, runtime: &Runtime, cx: &mut Context<'_>) {
     tenant::stored_models(raw, tenant, runtime, cx);
+    if let Some(tenant) = runtime.tenants.iter().find(|known| known.id == tenant) {
+        limits::Found::read(&raw.limits, &raw.budgets, cx).within(&limits::Found::of(tenant), cx);
+    }
 }

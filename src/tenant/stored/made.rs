@@ -200,13 +200,19 @@ fn typed(name: &str, value: &RawValue) -> Result<(), String> {
     }
 }
 
-/// A pattern that matches no model, or what the tenant may not use, is a mistake as it is in the file.
+/// A pattern that matches no model, or what the tenant may not use, is a mistake as it is in the file; so is a limit or
+/// a budget above the tenant's.
 pub fn reaching(asked: &Members, tenant: &str, runtime: &Runtime) -> Result<(), String> {
-    let Some(models) = asked.get("models").filter(|models| models.get() != "null") else { return Ok(()) };
+    let held = |name: &str| matches!(name, "models" | "limits" | "budgets");
     let mut text = Vec::new();
-    Obj::new(&mut text).raw("models", models.get());
+    {
+        let mut object = Obj::new(&mut text);
+        for (name, value) in asked.iter().filter(|(name, value)| held(name) && value.get() != "null") {
+            object.raw(name, value.get());
+        }
+    }
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;
-    load::stored_models(&text, tenant, runtime).map_err(|report| report.to_string())
+    load::stored_fits(&text, tenant, runtime).map_err(|report| report.to_string())
 }
 
 /// One text, and one that can be read.
@@ -322,6 +328,25 @@ mod tests {
         assert!(reached("few", r#"["simulator/a"]"#).unwrap_err().contains("the tenant may not use `simulator/a`"));
         assert_eq!(reached("few", r#"["fast"]"#), Ok(()));
         assert_eq!(reaching(&Members::new(), "acme", &runtime), Ok(()));
+    }
+
+    #[test]
+    fn limits_and_budgets_of_a_key_are_within_its_tenants() {
+        let text = "providers: {simulator: {base_url: 'http://h'}}\n\
+                    tenants: {acme: {limits: {requests_per_minute: 100}, budgets: [{usd: 1, per: day}], keys: [{id: k, secret: kkkk}]}}\n";
+        let runtime = load::from_text(text, "x", &Table::default()).unwrap();
+        let reached = |body: &str| reaching(&members(body.as_bytes()).unwrap(), "acme", &runtime);
+        for good in [
+            r#"{"limits": {"requests_per_minute": 100}, "budgets": [{"usd": 1, "per": "day"}]}"#,
+            r#"{"limits": {"tokens_per_minute": 9000}, "budgets": [{"usd": 5, "per": "month"}]}"#,
+            r#"{"limits": null, "budgets": null, "note": "x"}"#,
+        ] {
+            assert_eq!(reached(good), Ok(()), "{good}");
+        }
+        let error = reached(r#"{"limits": {"requests_per_minute": 1000}}"#).unwrap_err();
+        assert!(error.contains("a limit that is never reached") && error.contains("at most 100"), "{error}");
+        let error = reached(r#"{"budgets": [{"usd": 5, "per": "day"}]}"#).unwrap_err();
+        assert!(error.contains("a budget that is never used up"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use weir::config::raw::Config;
 use weir::config::read::{Context, Settings};
 use weir::config::telemetry::{AccessLog, Otlp};
-use weir::config::{schema, yaml};
+use weir::config::{load, schema, yaml};
 
 use crate::world::{bless, good, root, world, yaml_files};
 
@@ -19,6 +19,26 @@ fn every_file_loads() {
             panic!("{report}");
         }
     }
+}
+
+/// Who copies an example with the hash of a word has a gateway that opens to that word.
+#[test]
+fn hashes_that_are_shown_are_of_nothing_that_anybody_knows() {
+    let words = "foo bar baz qux test secret password passw0rd admin root token key changeme default example hello \
+                 hello world 123 1234 12345 123456 12345678 weir acme acme-dev acme-prod demo dev prod \
+                 prometheus viewer sk-1234 sk-test weir-secret my-secret my-key";
+    let known: Vec<String> = words.split_whitespace().chain(["", "hello world"]).map(load::hash_of).collect();
+    let folders =
+        ["docs", "conf", "conf/examples", "deploy", "deploy/kubernetes", "."].map(|folder| root().join(folder));
+    let paths = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let mut seen = 0;
+    for path in paths.filter(|path| path.extension().is_some_and(|e| e == "md" || e == "yaml")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let found = known.iter().find(|hash| text.contains(*hash));
+        assert_eq!(found, None, "{} has the hash of a word", path.display());
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen} files: the search for them is broken");
 }
 
 #[test]

@@ -274,7 +274,7 @@ fn a_dump_has_everything_and_no_secret() {
         "admin-token",
         "state-secret",
         "acme-dev-key",
-        "9f86d0818",
+        "3d5950a7b",
         "team-4711",
         "url-secret",
         "signing-secret",

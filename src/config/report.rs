@@ -57,9 +57,8 @@ impl Draft {
         self
     }
 
-    pub(super) fn blind(&mut self) -> &mut Self {
+    pub(super) fn blind(&mut self) {
         self.blind = true;
-        self
     }
 }
 
@@ -253,10 +252,9 @@ fn mask_by_looks(line: &str) -> Vec<char> {
     const TELLING: [&str; 7] = ["key", "secret", "token", "password", "auth", "header", "cookie"];
     let mut shown: Vec<char> = line.chars().map(visible).collect();
     let lower = line.to_ascii_lowercase();
-    let told = TELLING.iter().filter_map(|word| lower.find(word)).min();
-    let from = told
-        .and_then(|at| lower.get(at..).and_then(|rest| rest.find(':')).map(|colon| at + colon + 1))
-        .filter(|at| !lower.get(*at..).is_some_and(is_reference));
+    let told = TELLING.iter().flat_map(|word| lower.match_indices(word));
+    let values = told.filter_map(|(at, _)| lower.get(at..)?.find(':').map(|colon| at + colon + 1));
+    let from = values.filter(|at| !lower.get(*at..).is_some_and(is_reference)).min();
     let from = from.map_or(usize::MAX, |at| lower.get(..at).map_or(0, |before| before.chars().count()));
     let token = |c: &char| c.is_ascii_alphanumeric() || "+/=_-".contains(*c);
     for run in shown.chunk_by_mut(|a, b| token(a) == token(b)) {

@@ -95,7 +95,11 @@ pub fn parse(text: &str, cx: &mut Context<'_>) -> Option<Node> {
     };
     let events = Parser::new_from_str_with_options(text, options);
     let mut builder = Builder { text, events, cx, anchors: HashMap::new(), nodes: 0, deepest: 0 };
-    builder.document().unwrap_or_default()
+    let root = builder.document();
+    if root.is_err() {
+        cx.without_tree();
+    }
+    root.unwrap_or_default()
 }
 
 impl<'t> Builder<'t, '_, '_> {
@@ -204,7 +208,7 @@ impl<'t> Builder<'t, '_, '_> {
                 Kind::Scalar(name) => {
                     if let Some(first) = seen.get(&name) {
                         self.cx.duplicate(&name, key.place, *first);
-                        self.cx.hide_all(&value);
+                        self.cx.hide_under(&name, None, &value);
                         continue;
                     }
                     seen.insert(name.clone(), key.place);

@@ -20,7 +20,9 @@ fn every_bad_file_fails_with_the_report_at_its_end() {
         } else if shown != expected {
             wrong.push(format!("{}:\n{report}", path.display()));
         }
-        for secret in ["sk-very-secret", "hunter22", "abcdefgh-", "ijklmnop-", "password", "not a url", "one\ntwo"] {
+        for secret in
+            ["sk-very-secret", "hunter22", "hunt3r", "abcdefgh-", "ijklmnop-", "password", "not a url", "one\ntwo"]
+        {
             assert!(!report.to_string().contains(secret), "{} shows a secret:\n{report}", path.display());
         }
     }

@@ -9,14 +9,21 @@ use crate::config::yaml::{Kind, Node, Place};
 /// Problems past this number are not kept: a broken file of a million lines has said enough.
 const MOST_DRAFTS: usize = 1_000;
 
-/// A misplaced value shorter than this is shown in messages: it is a number or a word.
+/// A misplaced value shorter than this is shown in messages: it is a number or a word. Not under one of
+/// [`TELLING`].
 const SHORTEST_SECRET: usize = 8;
+
+/// What stands under a name that ends so, or in headers, is hidden at any length where it is misplaced.
+const TELLING: [&str; 9] =
+    ["key", "secret", "token", "password", "passphrase", "authorization", "cookie", "headers", "credentials"];
 
 /// One file being read.
 pub struct Context<'e> {
     pub env: &'e dyn Env,
     drafts: Vec<Draft>,
     hidden: Vec<Place>,
+    /// What is read stands under one of [`TELLING`].
+    is_telling: bool,
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -27,7 +34,7 @@ impl std::fmt::Debug for Context<'_> {
 
 impl<'e> Context<'e> {
     pub fn new(env: &'e dyn Env) -> Self {
-        Self { env, drafts: Vec::new(), hidden: Vec::new() }
+        Self { env, drafts: Vec::new(), hidden: Vec::new(), is_telling: false }
     }
 
     /// Notes a problem; the caller adds what was expected and what helps.
@@ -55,10 +62,15 @@ impl<'e> Context<'e> {
 
     /// The text is no YAML.
     pub fn syntax(&mut self, place: Place, info: &str, line: &str) {
-        let draft = self.say(place, format!("invalid YAML: {info}")).blind();
+        let draft = self.say(place, format!("invalid YAML: {info}"));
         if info.contains("flow") && line.contains("${") {
             draft.help("inside `{...}` and `[...]` write variables in quotes: \"${NAME}\"");
         }
+    }
+
+    /// What was said so far is all there will be: where secrets stand nobody will find out.
+    pub fn without_tree(&mut self) {
+        self.drafts.iter_mut().for_each(Draft::blind);
     }
 
     /// A key that is there twice.
@@ -80,13 +92,33 @@ impl<'e> Context<'e> {
 
     /// Hides all scalars below: nobody knows what they are.
     pub fn hide_all(&mut self, node: &Node) {
+        self.hide_below(node, self.is_telling);
+    }
+
+    /// The same for what stands under this name, or was meant to stand under the other.
+    pub fn hide_under(&mut self, name: &str, meant: Option<&str>, node: &Node) {
+        self.hide_below(node, self.is_telling || is_telling(name) || meant.is_some_and(is_telling));
+    }
+
+    fn hide_below(&mut self, node: &Node, telling: bool) {
         match &node.kind {
             Kind::Null => {}
-            Kind::Scalar(text) if is_reference(text) || text.len() < SHORTEST_SECRET => {}
+            Kind::Scalar(text) if is_reference(text) => {}
+            Kind::Scalar(text) if text.len() < SHORTEST_SECRET && !telling => {}
             Kind::Scalar(_) => self.hide(node.place),
-            Kind::List(items) => items.iter().for_each(|item| self.hide_all(item)),
-            Kind::Map(entries) => entries.iter().for_each(|entry| self.hide_all(&entry.value)),
+            Kind::List(items) => items.iter().for_each(|item| self.hide_below(item, telling)),
+            Kind::Map(entries) => {
+                entries.iter().for_each(|entry| self.hide_below(&entry.value, telling || is_telling(&entry.name)));
+            }
         }
+    }
+
+    /// Reads what stands under a name that is known.
+    pub fn under<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.is_telling, is_telling(name));
+        let found = read(self);
+        self.is_telling = before;
+        found
     }
 
     /// Whether anything is wrong so far.
@@ -168,6 +200,12 @@ impl<'e> Context<'e> {
         }
         found
     }
+}
+
+/// Also one that is mistyped in its case, or of another software: `apiKey`, `x-api-key`.
+fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(&*name, "keys" | "tokens" | "secrets") || TELLING.iter().any(|word| name.ends_with(word))
 }
 
 /// Text that only says where the value is.

@@ -139,7 +139,7 @@ impl<'n> Given<'n> {
         if matches!(entry.value.kind, Kind::Null) {
             return None;
         }
-        At::read(&entry.value, cx)
+        cx.under(name, |cx| At::read(&entry.value, cx))
     }
 
     /// The same, or the default. `None` only if the default itself cannot be read (a test sees to
@@ -163,12 +163,13 @@ fn unknown<S: Settings>(entry: &Entry, cx: &mut Context<'_>) {
     if cx.is_full() {
         return;
     }
-    cx.hide_all(&entry.value);
     let name = &entry.name;
     let known: Vec<_> = S::FIELDS.iter().map(|f| f.name).collect();
+    let near = nearest(name, known.iter().copied());
+    cx.hide_under(name, near, &entry.value);
     cx.say(entry.place, format!("unknown key `{name}` in {}", S::PLACE))
         .label(format!("expected one of: {}", known.join(", ")))
-        .did_you_mean(nearest(name, known));
+        .did_you_mean(near);
 }
 
 /// The JSON Schema of a settings struct.

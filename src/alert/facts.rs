@@ -8,36 +8,17 @@ use super::event::without_credentials;
 use super::spending::{Spender, Spike};
 use super::{Alerts, Event, Severity};
 use crate::config::alerts::AlertKind;
-use crate::config::budget::{Amount, Budget, Unit};
+use crate::config::budget::{Amount, Unit};
 use crate::limit::Scope;
-use crate::limit::budget::Bounds;
+use crate::limit::budget::{Bounds, Crossed};
 use crate::limit::clock::whole_ms;
-
-/// A budget that has reached a part of itself.
-#[derive(Debug)]
-pub struct Crossed<'a> {
-    pub scope: &'a Scope,
-    pub budget: &'a Budget,
-    pub percent: u32,
-    /// Tokens or pico-USD, where that is known.
-    pub spent: Option<i128>,
-}
-
-/// How the ledger stands.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Lag {
-    /// Of the oldest row that the database has not got.
-    pub behind: Duration,
-    /// Rows that it has not got, where that is known.
-    pub rows: Option<u64>,
-}
 
 impl Alerts {
     /// A request's end took a budget over one of its thresholds.
-    pub fn budget_crossed(&self, crossed: &Crossed<'_>, unix_ms: u64) {
-        let Crossed { scope, budget, percent, spent } = *crossed;
+    pub fn budget_crossed(&self, crossed: &Crossed, unix_ms: u64) {
+        let Crossed { scope, budget, percent, spent } = crossed;
         let (kind, name) = (scope.kind(), scope.name());
-        let severity = match percent {
+        let severity = match *percent {
             100.. if !budget.soft => Severity::Critical,
             80.. => Severity::Warning,
             _ => Severity::Info,
@@ -55,12 +36,9 @@ impl Alerts {
             .of_tenant(Some(tenant))
             .with(|data| {
                 data.text("scope", kind).text("name", name).text("budget", &budget.name());
-                data.num("percent", percent.into()).text("unit", budget.unit.as_str()).bool("soft", budget.soft);
+                data.num("percent", (*percent).into()).text("unit", budget.unit.as_str()).bool("soft", budget.soft);
                 data.raw("limit", &Amount(budget.unit, budget.most).to_string());
-                match spent {
-                    Some(spent) => data.raw("spent", &Amount(budget.unit, spent).to_string()),
-                    None => data.null("spent"),
-                };
+                data.raw("spent", &Amount(budget.unit, *spent).to_string());
             });
         self.raise(event);
     }
@@ -101,17 +79,11 @@ impl Alerts {
     }
 
     /// How far the ledger's database is behind. To be called every second or so.
-    pub fn ledger_lag(&self, lag: Lag) {
-        let behind = whole_ms(lag.behind);
-        let text = format!("the ledger's rows reach the database {} late", span(lag.behind.as_secs()));
-        let event = Event::new(AlertKind::LedgerLag, Severity::Warning, "ledger", text).with(|data| {
-            data.num("behind_ms", behind);
-            match lag.rows {
-                Some(rows) => data.num("rows", rows),
-                None => data.null("rows"),
-            };
-        });
-        if lag.behind > self.rules.load().ledger_lag {
+    pub fn ledger_lag(&self, behind: Duration) {
+        let text = format!("the ledger's rows reach the database {} late", span(behind.as_secs()));
+        let event = Event::new(AlertKind::LedgerLag, Severity::Warning, "ledger", text)
+            .with(|data| _ = data.num("behind_ms", whole_ms(behind)));
+        if behind > self.rules.load().ledger_lag {
             self.begin(event);
         } else {
             self.resolve(event.saying("the ledger's rows reach the database in time again"));

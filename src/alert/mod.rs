@@ -27,7 +27,6 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 pub use event::{Alert, Event, Severity};
-pub use facts::{Crossed, Lag};
 pub use post::Delivery;
 pub use spending::Spender;
 

@@ -7,7 +7,6 @@ use super::Gateway;
 use super::attempt::until_head;
 use super::context::{Attempt, Exchange};
 use super::{cache, hooks, record, thrown};
-use crate::alert;
 use crate::config::runtime::Deployment;
 use crate::error::{Error, Kind, Retry};
 use crate::limit::budget::{Crossed, Spend};
@@ -424,12 +423,11 @@ impl Gateway {
 
     /// Where everybody is told who is to know of a mark of a budget that was passed.
     fn crossed(&self, x: &Exchange, crossed: &Crossed) {
-        let Crossed { scope, budget, percent } = crossed;
+        let Crossed { scope, budget, percent, .. } = crossed;
         let (tenant, kind, name) = (scope.tenant(), scope.kind(), scope.name());
         tracing::warn!(request_id = %x.request_id, tenant, scope = kind, name, budget = budget.name(), percent, "{crossed}");
         self.telemetry.budget_crossed(crossed);
-        let crossed = alert::Crossed { scope, budget, percent: *percent, spent: None };
-        self.alerts.budget_crossed(&crossed, unix_ms());
+        self.alerts.budget_crossed(crossed, unix_ms());
     }
 
     /// Settles limits and writes the one record. Only the first call counts.

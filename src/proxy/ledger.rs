@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 
-use crate::alert::{Alerts, Lag};
+use crate::alert::Alerts;
 use crate::config::runtime::Runtime;
 use crate::ledger::{Folder, Log, Options};
 use crate::limit::budget::Accounts;
@@ -204,7 +204,7 @@ impl Fold {
 
     /// Tells of rows that come late, and of a log that cannot grow.
     pub(super) fn tell(&self, alerts: &Alerts, refuses: bool) {
-        alerts.ledger_lag(Lag { behind: self.seen().caught_up_at.elapsed(), rows: None });
+        alerts.ledger_lag(self.seen().caught_up_at.elapsed());
         let why = match (self.log.is_full(), self.log.is_stuck()) {
             (true, _) => Some("the log has grown to `state.ledger.max_size`"),
             (_, true) => Some("its disk takes no more"),

@@ -399,7 +399,7 @@ fn balance(spent: i128) -> Balance {
 #[test]
 fn marks_of_budgets_are_counted_by_what_the_configuration_names() {
     let telemetry = telemetry();
-    let crossed = |scope| Crossed { scope, budget: balance(0).budget, percent: 80 };
+    let crossed = |scope| Crossed { scope, budget: balance(0).budget, percent: 80, spent: 80 };
     let user = |tenant: &str, user: &str| Scope::User { tenant: tenant.into(), user: user.into() };
     telemetry.budget_crossed(&crossed(Scope::Tenant("acme".into())));
     (0..50).for_each(|n| telemetry.budget_crossed(&crossed(user("acme", &format!("invented-{n}")))));
@@ -441,7 +441,7 @@ fn every_metric_on_the_list_is_served_with_its_labels_and_no_other() {
     let telemetry = telemetry();
     finish(&telemetry, &record());
     let scope = Scope::Tenant("acme".into());
-    telemetry.budget_crossed(&Crossed { scope, budget: balance(0).budget, percent: 80 });
+    telemetry.budget_crossed(&Crossed { scope, budget: balance(0).budget, percent: 80, spent: 80 });
     telemetry.tool_called("acme", "weir_uuid", "ok", Duration::ZERO);
     telemetry.compared("acme", Sameness::Other);
     telemetry.compressed("acme", Duration::ZERO, [("repeats", 7)].into_iter());

@@ -83,6 +83,7 @@ fn a_budget_that_is_used_up_is_told_of_signed_and_once() {
     assert_eq!(said["text"], "the soft budget of the tenant `acme` is used up: 30 tokens per month");
     assert_eq!((&said["subject"], &said["tenant"]), (&json!("tenant acme"), &json!("acme")));
     assert_eq!((&said["data"]["percent"], &said["data"]["limit"]), (&json!(100), &json!(30)));
+    assert_eq!(said["data"]["spent"], 36, "two requests of 18");
     let shown = gateway.admin("GET", "/admin/v1/alerts").json();
     assert_eq!((&shown["data"][0]["id"], shown["data"].as_array().unwrap().len()), (&said["id"], 1));
     until("the delivery to be counted", || {

@@ -27,6 +27,8 @@ pub struct Crossed {
     pub budget: Budget,
     /// One of the budget's `warn_at`; 100 is all of it.
     pub percent: u32,
+    /// Of it so far, with that request.
+    pub spent: i128,
 }
 
 impl Exhausted {
@@ -60,7 +62,8 @@ impl Crossed {
         let is_at =
             |amount: i128, percent: u32| amount.saturating_mul(100) >= budget.most.saturating_mul(i128::from(percent));
         let marks = budget.warn_at.iter().filter(|percent| is_at(after, *percent) && !is_at(before, *percent));
-        crossed.extend(marks.map(|percent| Self { scope: scope.clone(), budget: budget.clone(), percent }));
+        let passed = |percent| Self { scope: scope.clone(), budget: budget.clone(), percent, spent: after };
+        crossed.extend(marks.map(passed));
     }
 }
 

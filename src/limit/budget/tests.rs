@@ -132,13 +132,13 @@ fn marks_are_the_budgets_own_and_come_again_with_each_period() {
     let purses = purses(&[Budget { warn_at, ..tokens(1_000, Per::Day) }], &[tokens(1_000, Per::Total)]);
     let percents = |tokens, unix_ms| {
         let crossed = purses.take(spend(tokens, 0), unix_ms).unwrap().pay(spend(tokens, 0), unix_ms);
-        crossed.into_iter().map(|it| (it.scope.kind(), it.percent)).collect::<Vec<_>>()
+        crossed.into_iter().map(|it| (it.scope.kind(), it.percent, it.spent)).collect::<Vec<_>>()
     };
     assert_eq!(percents(9, NOW_MS), []);
-    assert_eq!(percents(1, NOW_MS), [("tenant", 1)]);
-    assert_eq!(percents(890, NOW_MS), [("tenant", 50), ("key", 80)], "the key has the usual marks");
+    assert_eq!(percents(1, NOW_MS), [("tenant", 1, 10)]);
+    assert_eq!(percents(890, NOW_MS), [("tenant", 50, 900), ("key", 80, 900)], "the key has the usual marks");
     let tomorrow_ms = NOW_MS + DAY_MS;
-    assert_eq!(percents(100, tomorrow_ms), [("tenant", 1), ("key", 100)]);
+    assert_eq!(percents(100, tomorrow_ms), [("tenant", 1, 100), ("key", 100, 1_000)]);
 }
 
 fn model(accounts: &Accounts, pattern: &str, budgets: &[Budget]) -> Arc<Purse> {

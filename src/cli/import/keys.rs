@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::models::{Models, is_name};
-use super::notes::Notes;
+use super::notes::{Notes, reason};
 use super::routes::Routes;
 use super::source::{Fields, Source, entries, is_true, items, text, texts};
 use super::vendor::{list, says_something};
@@ -198,7 +198,7 @@ impl Tenants {
         let mut metadata = fields.take("metadata").map_or_else(|| Fields::of(node), Fields::of);
         model_limits(&mut metadata, &mut map, &what, cx);
         if let Some(node) = metadata.take("guardrails").filter(|node| says_something(node)) {
-            let why = super::notes::reason("guardrails");
+            let why = reason("guardrails");
             cx.notes.lost(cx.source, node.place, format!("{what}: guardrails"), why);
         }
         let tenant = map.clone();
@@ -255,12 +255,12 @@ impl Tenants {
         let mut metadata = fields.take("metadata").map_or_else(|| Fields::of(node), Fields::of);
         for name in ["model_rpm_limit", "model_tpm_limit", "tags", "guardrails"] {
             if let Some(node) = metadata.take(name).filter(|node| says_something(node)) {
-                cx.notes.lost(
-                    cx.source,
-                    node.place,
-                    format!("{what}: {name}"),
-                    "a key has no such thing; see `model_limits` of tenants",
-                );
+                let why = match name {
+                    "tags" => "clients name tags themselves (`x-weir-tags`)",
+                    "guardrails" => reason(name),
+                    _ => "a key has no such thing; see `model_limits` of tenants",
+                };
+                cx.notes.lost(cx.source, node.place, format!("{what}: {name}"), why);
             }
         }
         let tenant = self.tenants.get(at);
@@ -554,7 +554,7 @@ fn expires(node: &Node, key: &mut Map, what: &str, cx: &mut Cx<'_>) {
 fn rest(mut fields: Fields<'_>, what: &str, cx: &mut Cx<'_>) {
     fields.skip(ABOUT);
     for entry in fields.rest().filter(|entry| says_something(&entry.value)) {
-        cx.notes.lost(cx.source, entry.place, format!("{what}: {}", entry.name), super::notes::reason(&entry.name));
+        cx.notes.lost(cx.source, entry.place, format!("{what}: {}", entry.name), reason(&entry.name));
     }
 }
 

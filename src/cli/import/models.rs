@@ -9,6 +9,9 @@ use super::yaml::{EMPTY, Map, Yaml};
 use crate::config::yaml::{Entry, Node, Place};
 use crate::usage::price::{PriceTable, amount, litellm};
 
+/// Of a deployment that has no `order`: where others of its name have one, LiteLLM asks only the lowest.
+const UNORDERED: i64 = i64::MAX;
+
 /// One entry of `model_list`.
 #[derive(Debug)]
 pub(super) struct Deployment {
@@ -19,7 +22,8 @@ pub(super) struct Deployment {
     vendor: usize,
     pub(super) upstream: String,
     weight: Option<u32>,
-    order: u32,
+    /// [`UNORDERED`] where none is said.
+    order: i64,
     known: Known,
 }
 
@@ -45,7 +49,7 @@ pub(super) struct Models {
 pub(super) struct Target {
     pub(super) model: String,
     pub(super) weight: Option<u32>,
-    pub(super) order: u32,
+    pub(super) order: i64,
 }
 
 impl Models {
@@ -85,6 +89,13 @@ impl Models {
             let why = format!("no kind of provider here is like that of `{model}`, and it has no `api_base`");
             return notes.lost(source, node.place, format!("model_list: {group}"), why);
         };
+        if model == "*" && custom.is_none() {
+            let why = format!(
+                "there it is any vendor's model, here only `{}`: write a provider for each other one",
+                provider.kind
+            );
+            notes.lost(source, node.place, format!("model_list: {group}"), why);
+        }
         let named = params.text("litellm_credential_name");
         let credential =
             credentials.iter().find(|node| Fields::of(node).text("credential_name") == named && named.is_some());
@@ -92,7 +103,8 @@ impl Models {
         if let Some(values) = credential.and_then(|node| Fields::of(node).take("credential_values")) {
             params.fall_back(values, &[]);
         }
-        let Some(mut vendor) = Vendor::read(provider, &mut params, notes, source) else {
+        let (region, upstream) = vendor::region(provider, upstream);
+        let Some(mut vendor) = Vendor::read(provider, region, &mut params, notes, source) else {
             return notes.lost(source, node.place, format!("model_list: {group}"), "it has no `api_base`");
         };
         if vendor::named(model, custom).is_none() {
@@ -113,8 +125,9 @@ impl Models {
             let why = "taken as its weight among the others of that name; what it may take is learnt from the provider's headers";
             notes.changed(source, node.place, format!("model_list: {group}: rpm"), why);
         }
-        let order = params.text("order").and_then(|t| t.parse().ok()).unwrap_or(0);
-        params.skip(&["drop_params", "num_retries", "merge_reasoning_content_in_choices", "stream_options"]);
+        let order = params.take("order").or_else(|| info.take("order")).and_then(text);
+        let order = order.and_then(|t| t.strip_suffix(".0").unwrap_or(t).parse().ok()).unwrap_or(UNORDERED);
+        params.skip(&["drop_params", "merge_reasoning_content_in_choices", "stream_options"]);
         // Of what is known of a model, nothing but its price and whose it is is missed.
         let is_missed = |name: &str| name == "team_id" || litellm::is_pricelike(name);
         let unused = info.rest().filter(|entry| node_info.is_some() && is_missed(&entry.name));
@@ -221,7 +234,7 @@ impl Models {
     /// the same names are endpoints of one provider.
     fn pool(&mut self) {
         let served = |at: usize| {
-            let mut served: Vec<(&str, &str, u32)> = (self.deployments.iter())
+            let mut served: Vec<(&str, &str, i64)> = (self.deployments.iter())
                 .filter(|d| d.vendor == at)
                 .map(|d| (d.group.as_str(), d.upstream.as_str(), d.order))
                 .collect();
@@ -281,6 +294,18 @@ impl Models {
 
     pub(super) fn place(&self, group: &str) -> Place {
         self.deployments.iter().find(|d| d.group == group).map(|d| d.place).unwrap_or_default()
+    }
+
+    /// The target of a name that only a wildcard serves: the longest that fits.
+    pub(super) fn behind_wildcard(&self, name: &str) -> Option<Target> {
+        let fits = |deployment: &&Deployment| {
+            let prefix = deployment.group.strip_suffix('*').filter(|prefix| prefix.ends_with('/'));
+            prefix.is_some_and(|prefix| name.starts_with(prefix)) && deployment.upstream.contains('*')
+        };
+        let deployment = self.deployments.iter().filter(fits).max_by_key(|deployment| deployment.group.len())?;
+        let rest = name.get(deployment.group.len().saturating_sub(1)..).filter(|rest| !rest.is_empty())?;
+        let model = format!("{}/{}", self.head(deployment)?.name, deployment.upstream.replace('*', rest));
+        Some(Target { model, weight: None, order: UNORDERED })
     }
 
     /// Whether any name after a provider's prefix is asked for, and which that is.

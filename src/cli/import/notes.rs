@@ -65,10 +65,16 @@ pub(super) fn reason(name: &str) -> &'static str {
         "retry_policy" | "model_group_retry_policy" => {
             "what is tried again follows from the cause of a failure; there is one number, `retries`"
         }
-        "max_retries" => "how often is tried again is `retries` of `defaults` and of routes",
+        "max_retries" | "num_retries" => "how often is tried again is `retries` of `defaults` and of routes",
+        "store_model_in_db" => {
+            "models that are kept in its database are in no file: write them under `providers` and `routes`"
+        }
+        "redis_ssl" | "ssl" | "redis_db" | "db" | "redis_username" | "username" => {
+            "of a store that is given as a URL the URL says it: `redis://user:password@host/database`, `rediss://` with TLS"
+        }
         "team_id" => "a model of one team: here every tenant that has no list of `models` may use it",
         "content_policy_fallbacks" => "a refusal by content goes to no other model",
-        "mock_response" => "use a provider of kind `simulator`",
+        "mock_response" => "no answer is made up here; `weir demo` has a simulated provider to try things with",
         "pass_through_endpoints" => "other paths are passed by their own rules",
         "custom_auth" | "jwt_auth" | "litellm_jwtauth" | "enable_jwt_auth" => "see `auth.jwt`",
         "max_parallel_requests" | "global_max_parallel_requests" => {

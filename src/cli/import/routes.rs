@@ -5,17 +5,23 @@ use std::collections::BTreeMap;
 
 use super::models::{Models, Target};
 use super::notes::Notes;
-use super::source::{Source, items, texts};
+use super::source::{Source, entries, items, text};
 use super::yaml::{Map, Yaml};
 use crate::config::yaml::{Node, Place};
+
+/// By the name that is asked for: what is asked where that fails, and where it was said.
+type Chains = BTreeMap<String, (Vec<String>, Place)>;
+
+/// The chain of names that have none of their own.
+const ANY: &str = "*";
 
 /// How requests are spread, and what comes after a failure.
 #[derive(Debug, Default)]
 pub(super) struct Routing {
     /// Our word for `routing_strategy`.
     pub(super) strategy: Option<&'static str>,
-    fallbacks: BTreeMap<String, Vec<String>>,
-    longer: BTreeMap<String, Vec<String>>,
+    fallbacks: Chains,
+    longer: Chains,
     pub(super) defaults: Vec<String>,
     pub(super) aliases: Vec<(String, String, Place)>,
     /// Attempts after the first one.
@@ -24,26 +30,66 @@ pub(super) struct Routing {
 
 impl Routing {
     /// `fallbacks: [{name: [name, ...]}]`
-    pub(super) fn fallbacks(&mut self, node: &Node) {
-        collect(node, &mut self.fallbacks);
+    pub(super) fn fallbacks(&mut self, node: &Node, source: &Source, notes: &mut Notes) {
+        collect(node, "fallbacks", &mut self.fallbacks, source, notes);
     }
 
     /// `context_window_fallbacks`, in the same shape.
-    pub(super) fn longer(&mut self, node: &Node) {
-        collect(node, &mut self.longer);
+    pub(super) fn longer(&mut self, node: &Node, source: &Source, notes: &mut Notes) {
+        collect(node, "context_window_fallbacks", &mut self.longer, source, notes);
+    }
+
+    /// Whether a name that no chain names has one.
+    fn has_default(&self) -> bool {
+        !self.defaults.is_empty() || self.fallbacks.contains_key(ANY)
     }
 }
 
-fn collect(node: &Node, into: &mut BTreeMap<String, Vec<String>>) {
-    for entry in items(node).iter().flat_map(super::source::entries) {
-        let names = into.entry(entry.name.clone()).or_default();
-        for name in texts(&entry.value) {
+fn collect(node: &Node, what: &str, into: &mut Chains, source: &Source, notes: &mut Notes) {
+    for entry in items(node).iter().flat_map(entries) {
+        let (names, _) = into.entry(entry.name.clone()).or_insert_with(|| (Vec::new(), entry.place));
+        let one = std::slice::from_ref(&entry.value);
+        for named in if text(&entry.value).is_some() { one } else { items(&entry.value) } {
+            // A name, or what the request is to say there.
+            let model = entries(named).iter().find(|member| member.name == "model").map(|member| &member.value);
+            let Some(name) = text(named).or_else(|| model.and_then(text)) else {
+                notes.lost(source, named.place, format!("{what}: {}", entry.name), "an entry names no model");
+                continue;
+            };
+            if entries(named).len() > 1 {
+                let why = "requests are not changed: it gets what the client said";
+                notes.lost(source, named.place, format!("{what}: {}: {name}", entry.name), why);
+            }
             if !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());
             }
         }
     }
 }
+
+/// What LiteLLM looks for: the model's own name, that without its provider, the alias, then what is for all.
+fn chain<'c>(chains: &'c Chains, group: &str, name: &str) -> Option<&'c Vec<String>> {
+    let bare = group.split_once('/').map(|(_, bare)| bare);
+    let found = [Some(group), bare, Some(name)].into_iter().flatten().find_map(|name| chains.get(name));
+    found.map(|(names, _)| names)
+}
+
+/// Chains of names that no route came of.
+fn unused(chains: &Chains, what: &str, models: &Models, routing: &Routing, source: &Source, notes: &mut Notes) {
+    for (name, (_, place)) in chains.iter().filter(|(name, _)| *name != ANY) {
+        let is_it = |group: &str| group == name || group.split_once('/').is_some_and(|(_, bare)| bare == name);
+        let is_alias = routing.aliases.iter().any(|(alias, _, _)| alias == name);
+        if is_alias || models.groups().into_iter().any(|group| is_it(group) && !models.targets(group).is_empty()) {
+            continue;
+        }
+        let is_behind = models.wildcard(name).is_some() || models.behind_wildcard(name).is_some();
+        let why = if is_behind { NAMELESS } else { "there is no such model" };
+        notes.lost(source, *place, format!("{what}: {name}"), why);
+    }
+}
+
+/// Of what is served under its provider's prefix.
+const NAMELESS: &str = "a name behind a provider's prefix has no fallback: a route of another name could have one";
 
 /// What became of the names.
 #[derive(Debug, Default)]
@@ -67,6 +113,8 @@ pub(super) fn build(models: &Models, routing: &Routing, source: &Source, notes: 
             notes.lost(source, *place, format!("model_group_alias: {alias}"), format!("there is no `{group}`"));
         }
     }
+    unused(&routing.fallbacks, "fallbacks", models, routing, source, notes);
+    unused(&routing.longer, "context_window_fallbacks", models, routing, source, notes);
     built
 }
 
@@ -92,6 +140,9 @@ impl Routes {
         let own = models.targets(group);
         if let Some(wildcard) = models.wildcard(group) {
             self.wildcard(name, wildcard, place, source, notes);
+            if routing.has_default() {
+                notes.lost(source, place, format!("fallbacks: {name}"), NAMELESS);
+            }
         }
         if own.is_empty() {
             return;
@@ -99,7 +150,10 @@ impl Routes {
         let mut named = |names: Option<&Vec<String>>, what: &str| -> Vec<Vec<Target>> {
             let mut found = Vec::new();
             for other in names.into_iter().flatten() {
-                let targets = models.targets(other);
+                let mut targets = models.targets(other);
+                if targets.is_empty() {
+                    targets.extend(models.behind_wildcard(other));
+                }
                 if targets.is_empty() {
                     notes.lost(source, place, format!("{what}: {group}: {other}"), "there is no such model");
                 } else if other != group {
@@ -108,8 +162,11 @@ impl Routes {
             }
             found
         };
-        let after = named(routing.fallbacks.get(group).or(Some(&routing.defaults)), "fallbacks");
-        let longer = named(routing.longer.get(group), "context_window_fallbacks");
+        let any = |chains| Chains::get(chains, ANY).map(|(names, _)| names);
+        let defaults = Some(&routing.defaults).filter(|names| !names.is_empty()).or_else(|| any(&routing.fallbacks));
+        let after = named(chain(&routing.fallbacks, group, name).or(defaults), "fallbacks");
+        let longer = chain(&routing.longer, group, name).or_else(|| any(&routing.longer));
+        let longer = named(longer, "context_window_fallbacks");
         let plan = Plan { own, after, longer };
         let is_plain = plan.after.is_empty() && plan.longer.is_empty();
         match plan.own.as_slice() {
@@ -171,9 +228,9 @@ impl Routes {
         let spread = routing.strategy.unwrap_or("weighted");
         let mut list = own_targets(&plan.own, spread);
         let is_alone = plan.after.is_empty() && plan.longer.is_empty();
-        let is_ordered = plan.own.iter().any(|target| target.order != plan.own.first().map_or(0, |t| t.order));
+        let has_order = is_ordered(&plan.own);
         let mut route = Map::default();
-        if !is_alone && list.len() > 1 && !is_ordered {
+        if !is_alone && list.len() > 1 && !has_order {
             list = vec![nested(spread, list)];
         }
         let mut seen: Vec<String> = plan.own.iter().map(|target| target.model.clone()).collect();
@@ -181,9 +238,10 @@ impl Routes {
             let fresh: Vec<Target> = targets.iter().filter(|t| !seen.contains(&t.model)).cloned().collect();
             seen.extend(fresh.iter().map(|target| target.model.clone()));
             let mut more = own_targets(&fresh, spread);
+            let spread = if is_ordered(&fresh) { "fallback" } else { spread };
             list.extend(if more.len() > 1 { Some(nested(spread, more)) } else { more.pop() });
         }
-        let strategy = match (list.len(), is_alone && !is_ordered) {
+        let strategy = match (list.len(), is_alone && !has_order) {
             (0 | 1, _) => None,
             (_, true) => Some(spread),
             (_, false) => Some("fallback"),
@@ -209,12 +267,17 @@ fn nested(strategy: &str, targets: Vec<Yaml>) -> Yaml {
     map.into()
 }
 
+/// Whether some of them are asked only after others.
+fn is_ordered(targets: &[Target]) -> bool {
+    targets.windows(2).any(|two| two.first().map(|t| t.order) != two.last().map(|t| t.order))
+}
+
 /// The targets of one name; those of one `order` come before those of the next.
 fn own_targets(targets: &[Target], spread: &str) -> Vec<Yaml> {
-    let mut orders: Vec<u32> = targets.iter().map(|target| target.order).collect();
+    let mut orders: Vec<i64> = targets.iter().map(|target| target.order).collect();
     orders.sort_unstable();
     orders.dedup();
-    let of = |order: u32| -> Vec<Yaml> {
+    let of = |order: i64| -> Vec<Yaml> {
         let same: Vec<&Target> = targets.iter().filter(|target| target.order == order).collect();
         let divisor = same.iter().filter_map(|target| target.weight).fold(0, gcd).max(1);
         same.iter().map(|target| one(target, if same.len() > 1 { divisor } else { 0 })).collect()

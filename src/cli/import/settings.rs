@@ -38,7 +38,6 @@ const NEEDLESS: &[&str] = &[
     "enable_pre_call_checks",
     "enable_pre_call_check",
     "ui_access_mode",
-    "store_model_in_db",
     "health_check_interval",
     "background_health_checks",
     "infer_model_from_keys",
@@ -58,7 +57,7 @@ const NEEDLESS: &[&str] = &[
 impl Settings {
     pub(super) fn litellm(&mut self, node: &Node, source: &Source, notes: &mut Notes) {
         let mut fields = Fields::of(node);
-        self.common(&mut fields);
+        self.common(&mut fields, source, notes);
         self.total = fields.take("request_timeout").and_then(seconds).or_else(|| self.total.take());
         if let Some(names) = fields.take("default_fallbacks") {
             self.routing.defaults = texts(names).into_iter().map(str::to_owned).collect();
@@ -73,7 +72,7 @@ impl Settings {
 
     pub(super) fn router(&mut self, node: &Node, source: &Source, notes: &mut Notes) {
         let mut fields = Fields::of(node);
-        self.common(&mut fields);
+        self.common(&mut fields, source, notes);
         self.total = fields.take("timeout").and_then(seconds).or_else(|| self.total.take());
         self.first_token = fields.take("stream_timeout").and_then(seconds);
         self.defaults.set_if("backoff", fields.take("retry_after").and_then(seconds));
@@ -86,7 +85,7 @@ impl Settings {
             self.routing.aliases =
                 aliases.map(|(alias, group, place)| (alias.to_owned(), group.to_owned(), place)).collect();
         }
-        self.redis(&mut fields, source, notes);
+        self.redis(&mut fields, node, source, notes);
         rest(fields, "router_settings", source, notes);
     }
 
@@ -106,19 +105,25 @@ impl Settings {
         }
         fields.skip(&["alerting_threshold", "alert_types", "alerting_args"]);
         if let Some(node) = fields.take("coordination_redis") {
-            self.redis(&mut Fields::of(node), source, notes);
+            let mut fields = Fields::of(node);
+            self.redis(&mut fields, node, source, notes);
+            rest(fields, "general_settings: coordination_redis", source, notes);
         }
         rest(fields, "general_settings", source, notes);
     }
 
     /// What may stand in two of the sections.
-    fn common(&mut self, fields: &mut Fields<'_>) {
+    fn common(&mut self, fields: &mut Fields<'_>, source: &Source, notes: &mut Notes) {
         if let Some(retries) = fields.text("num_retries").and_then(|n| n.parse().ok()) {
             self.routing.retries = Some(retries);
             self.defaults.set("retries", retries.to_string());
         }
-        fields.take("fallbacks").into_iter().for_each(|node| self.routing.fallbacks(node));
-        fields.take("context_window_fallbacks").into_iter().for_each(|node| self.routing.longer(node));
+        if let Some(node) = fields.take("fallbacks") {
+            self.routing.fallbacks(node, source, notes);
+        }
+        if let Some(node) = fields.take("context_window_fallbacks") {
+            self.routing.longer(node, source, notes);
+        }
     }
 
     fn strategy(&mut self, word: &str, node: &Node, source: &Source, notes: &mut Notes) {
@@ -136,29 +141,14 @@ impl Settings {
     }
 
     /// Counters that replicas share.
-    fn redis(&mut self, fields: &mut Fields<'_>, source: &Source, notes: &mut Notes) {
+    fn redis(&mut self, fields: &mut Fields<'_>, node: &Node, source: &Source, notes: &mut Notes) {
         let url = fields.text("redis_url").or_else(|| fields.text("url")).map(value);
-        let mut part = |names: [&str; 2]| names.into_iter().find_map(|name| fields.text(name)).map(value);
-        let host = part(["redis_host", "host"]);
-        let port = part(["redis_port", "port"]);
-        let secret = fields.take("redis_password").or_else(|| fields.take("password"));
-        let password = secret.and_then(|node| Some((node, text(node)?)));
-        let built = host.map(|host| {
-            let password = password.map(|(node, given)| {
-                // What it holds is known when the variable is, and that is put in as it is.
-                if given.trim().starts_with("os.environ/") {
-                    let why = "it stands in a URL here: the variable has to have it percent-encoded";
-                    notes.changed(source, node.place, "redis_password", why);
-                    return value(given);
-                }
-                utf8_percent_encode(given.trim(), NON_ALPHANUMERIC).to_string()
-            });
-            let password = password.map_or_else(String::new, |password| format!(":{password}@"));
-            format!("redis://{password}{host}:{}", port.unwrap_or_else(|| "6379".to_owned()))
-        });
-        if let Some(url) = url.or(built) {
-            self.state.set("shared", url);
+        let Some(url) = url.or_else(|| redis_url(fields, source, notes)) else { return };
+        if self.state.get("shared").is_some_and(|before| *before != Yaml::from(url.as_str())) {
+            let why = "there is one store here, and this is it: that of `router_settings` is used no more";
+            notes.changed(source, node.place, "coordination_redis", why);
         }
+        self.state.set("shared", url);
     }
 
     fn alerting(&mut self, words: &[&str], fields: &mut Fields<'_>, node: &Node, source: &Source, notes: &mut Notes) {
@@ -190,6 +180,38 @@ impl Settings {
     pub(super) fn finish(&mut self) {
         self.defaults.set("timeouts", timeouts(self.total.take(), self.first_token.take()));
     }
+}
+
+/// The parts of a store as its URL.
+fn redis_url(fields: &mut Fields<'_>, source: &Source, notes: &mut Notes) -> Option<String> {
+    fn part<'n>(fields: &mut Fields<'n>, name: &str) -> Option<&'n Node> {
+        fields.take(&format!("redis_{name}")).or_else(|| fields.take(name))
+    }
+    let host = part(fields, "host").and_then(text).map(value)?;
+    let port = part(fields, "port").and_then(text).map_or_else(|| "6379".to_owned(), value);
+    let mut encoded = |name: &str, fields: &mut Fields<'_>| {
+        let node = part(fields, name)?;
+        let given = text(node)?.trim();
+        // What it holds is known when the variable is, and that is put in as it is.
+        if given.starts_with("os.environ/") {
+            let why = "it stands in a URL here: the variable has to have it percent-encoded";
+            notes.changed(source, node.place, format!("redis_{name}"), why);
+            return Some(value(given));
+        }
+        Some(utf8_percent_encode(given, NON_ALPHANUMERIC).to_string())
+    };
+    let user = encoded("username", fields).unwrap_or_default();
+    let password = encoded("password", fields).map(|password| format!(":{password}")).unwrap_or_default();
+    let login = if user.is_empty() && password.is_empty() { String::new() } else { format!("{user}{password}@") };
+    let ssl = part(fields, "ssl");
+    // Only the variable would tell: without it, nothing that is meant to be hidden goes out in the clear.
+    let by_variable = ssl.and_then(text).is_some_and(|given| given.starts_with("os.environ/"));
+    if let (Some(node), true) = (ssl, by_variable) {
+        notes.changed(source, node.place, "redis_ssl", "taken as true: TLS is `rediss://` in the URL");
+    }
+    let scheme = if by_variable || ssl.is_some_and(is_true) { "rediss" } else { "redis" };
+    let database = part(fields, "db").and_then(text).map(|database| format!("/{}", value(database)));
+    Some(format!("{scheme}://{login}{host}:{port}{}", database.unwrap_or_default()))
 }
 
 /// What of a section was not taken.

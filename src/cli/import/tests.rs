@@ -205,6 +205,108 @@ fn what_holds_no_more_is_listed() {
     }
 }
 
+/// LiteLLM asks the lowest order that is said, and whoever says none only after all of these.
+#[test]
+fn what_has_an_order_comes_before_what_has_none() {
+    let config = r#"
+model_list:
+- {model_name: big, litellm_params: {model: openai/gpt-4o, api_key: k}}
+- {model_name: big, litellm_params: {model: mistral/large, api_key: k}, model_info: {order: 2}}
+- {model_name: big, litellm_params: {model: anthropic/claude, api_key: k, order: 1, num_retries: 7}}
+"#;
+    let imported = imported(&[("c", config)]);
+    is_good(&imported.configuration);
+    let at = |model: &str| imported.configuration.find(&format!("model: {model}")).unwrap();
+    assert!(at("anthropic/claude") < at("mistral/large"), "{}", imported.configuration);
+    assert!(at("mistral/large") < at("openai/gpt-4o"), "{}", imported.configuration);
+    assert!(told(&imported).contains("big: num_retries: how often is tried again"), "{}", told(&imported));
+}
+
+const FALLBACKS: &str = r#"
+model_list:
+- {model_name: big, litellm_params: {model: anthropic/claude, api_key: k}}
+- {model_name: small, litellm_params: {model: openai/gpt-4o-mini, api_key: k}}
+- {model_name: tiny, litellm_params: {model: mistral/tiny, api_key: k}}
+- {model_name: spare, litellm_params: {model: gemini/gemini-2.5-flash, api_key: k}}
+- {model_name: "openai/*", litellm_params: {model: "openai/*", api_key: k}}
+router_settings:
+  fallbacks:
+  - "*": [spare]
+  - "openai/gpt-4.1": [spare]
+  - small: ["openai/gpt-4.1"]
+  - alias1: [tiny]
+  - big: [{model: tiny, temperature: 1}, {messages: []}]
+  - typo: [spare]
+  model_group_alias: {alias1: big, alias2: tiny}
+general_settings: {store_model_in_db: true}
+"#;
+
+#[test]
+fn every_fallback_is_carried_or_listed() {
+    let imported = imported(&[("c", FALLBACKS)]);
+    is_good(&imported.configuration);
+    let text = imported.configuration.split_whitespace().collect::<Vec<_>>().join(" ");
+    for carried in [
+        "small: strategy: fallback targets: [{model: openai/gpt-4o-mini}, {model: openai/gpt-4.1}]",
+        "big: strategy: fallback targets: [{model: anthropic/claude}, {model: mistral/tiny}]",
+        "tiny: strategy: fallback targets: [{model: mistral/tiny}, {model: gemini/gemini-2.5-flash}]",
+        "alias2: strategy: fallback targets: [{model: mistral/tiny}, {model: gemini/gemini-2.5-flash}]",
+    ] {
+        assert!(text.contains(carried), "{carried}: {}", imported.configuration);
+    }
+    let told = told(&imported);
+    for lost in [
+        "fallbacks: openai/gpt-4.1: a name behind a provider's prefix has no fallback",
+        "fallbacks: openai/*: a name behind a provider's prefix has no fallback",
+        "fallbacks: big: tiny: requests are not changed",
+        "fallbacks: big: an entry names no model",
+        "fallbacks: typo: there is no such model",
+        "store_model_in_db: models that are kept in its database",
+    ] {
+        assert_eq!(told.split_once("\nlost\n").unwrap().1.matches(lost).count(), 1, "{lost}: {told}");
+    }
+}
+
+/// A password that went through TLS never goes out in the clear, or as somebody else's.
+#[test]
+fn a_store_keeps_its_user_its_database_and_its_encryption() {
+    let of = |settings: &str| imported(&[("c", settings)]);
+    let own = of(
+        "general_settings: {coordination_redis: {host: h, port: 6380, password: pw, ssl: true, username: u, db: 3, startup_nodes: [{host: a}]}}\n",
+    );
+    assert!(own.configuration.contains("rediss://u:pw@h:6380/3"), "{}", own.configuration);
+    assert!(told(&own).contains("coordination_redis: startup_nodes: "), "{}", told(&own));
+    let variable = of("router_settings: {redis_host: h, redis_db: 1, redis_ssl: os.environ/TLS}\n");
+    assert!(variable.configuration.contains("rediss://h:6379/1"), "{}", variable.configuration);
+    assert!(told(&variable).contains("redis_ssl: taken as true"), "{}", told(&variable));
+    let url = of("router_settings: {redis_url: os.environ/REDIS_URL, redis_ssl: true}\n");
+    assert!(url.configuration.contains("${REDIS_URL}"), "{}", url.configuration);
+    assert!(told(&url).contains("redis_ssl: of a store that is given as a URL"), "{}", told(&url));
+    let both = of("router_settings: {redis_host: r}\ngeneral_settings: {coordination_redis: {host: c}}\n");
+    assert!(both.configuration.contains("redis://c:6379"), "{}", both.configuration);
+    assert!(told(&both).contains("that of `router_settings` is used no more"), "{}", told(&both));
+}
+
+#[test]
+fn what_stands_before_a_models_name_is_no_part_of_it() {
+    let config = r#"
+model_list:
+- {model_name: o1, litellm_params: {model: azure/responses/o_series/my-o1, api_base: "https://a.example", api_key: k}}
+- {model_name: g5, litellm_params: {model: azure/gpt5_series/my-5, api_base: "https://a.example", api_key: k}}
+- {model_name: b, litellm_params: {model: bedrock/converse/us-west-2/anthropic.claude-v2}}
+- {model_name: arn, litellm_params: {model: "bedrock/arn:aws:bedrock:eu-west-3:1:application-inference-profile/abc"}}
+- {model_name: "*", litellm_params: {model: "*"}}
+"#;
+    let imported = imported(&[("c", config)]);
+    is_good(&imported.configuration);
+    let text = &imported.configuration;
+    for part in ["azure/my-o1", "azure/my-5", "region: us-west-2", "/anthropic.claude-v2", "region: eu-west-3"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("us-west-2/") && !text.contains("AWS_REGION_NAME"), "{text}");
+    assert!(told(&imported).contains("model_list: *: there it is any vendor's model"), "{}", told(&imported));
+}
+
 /// There are credentials in it.
 #[test]
 fn the_new_file_is_its_owners_to_read() {

@@ -82,11 +82,38 @@ pub(super) fn named<'n>(model: &'n str, custom: Option<&'n str>) -> Option<(&'st
 /// Without what says how a model is called there.
 fn bare<'n>(kind: &str, name: &'n str) -> &'n str {
     let steps: &[&str] = match kind {
-        "bedrock" => &["converse/", "invoke/", "converse_like/"],
-        "openai" | "azure" => &["responses/", "chat/", "completions/"],
+        "bedrock" => &["converse/", "invoke/", "converse_like/", "chat_completions/"],
+        "openai" | "azure" => &["responses/", "chat/", "completions/", "o_series/", "gpt5_series/"],
         _ => &[],
     };
-    steps.iter().find_map(|step| name.strip_prefix(step)).unwrap_or(name)
+    // More than one may stand there: `responses/o_series/mine`.
+    match steps.iter().find_map(|step| name.strip_prefix(step)) {
+        Some(rest) => bare(kind, rest),
+        None => name,
+    }
+}
+
+/// The region that stands before a model of Bedrock's, or in its ARN, and the model.
+pub(super) fn region<'n>(provider: &Provider, name: &'n str) -> (Option<&'n str>, &'n str) {
+    if provider.kind != "bedrock" {
+        return (None, name);
+    }
+    if name.starts_with("arn:") {
+        return (name.split(':').nth(3).filter(|part| is_region(part)), name);
+    }
+    match name.split_once('/') {
+        Some((region, model)) if is_region(region) => (Some(region), model),
+        _ => (None, name),
+    }
+}
+
+/// `us-west-2`, `us-gov-east-1`.
+fn is_region(text: &str) -> bool {
+    let mut parts = text.rsplit('-');
+    let is_number = parts.next().is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    let words: Vec<&str> = parts.collect();
+    let is_word = |part: &&str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_lowercase());
+    is_number && words.len() >= 2 && words.iter().all(is_word)
 }
 
 /// A value that may stand in a variable. What it says is a secret as often as not.
@@ -135,6 +162,7 @@ impl Vendor {
     /// Reads who serves it off `litellm_params`.
     pub(super) fn read(
         provider: &'static Provider,
+        region: Option<&str>,
         params: &mut Fields<'_>,
         notes: &mut Notes,
         source: &Source,
@@ -150,7 +178,7 @@ impl Vendor {
             _ => provider,
         };
         match provider.kind {
-            "bedrock" => bedrock(params, &mut own, &mut shared),
+            "bedrock" => bedrock(region, params, &mut own, &mut shared),
             "vertex" => vertex(params, &mut shared, notes, source),
             "azure" => azure(params, &mut shared, notes, source),
             _ => {}
@@ -196,8 +224,9 @@ fn headers(params: &mut Fields<'_>, shared: &mut Map) {
     shared.set("headers", headers);
 }
 
-fn bedrock(params: &mut Fields<'_>, own: &mut Map, shared: &mut Map) {
-    let region = params.text("aws_region_name").map_or_else(|| "${AWS_REGION_NAME}".to_owned(), value);
+fn bedrock(region: Option<&str>, params: &mut Fields<'_>, own: &mut Map, shared: &mut Map) {
+    let said = params.text("aws_region_name").map(value).or_else(|| region.map(str::to_owned));
+    let region = said.unwrap_or_else(|| "${AWS_REGION_NAME}".to_owned());
     own.set("region", region);
     for (theirs, ours) in [
         ("aws_access_key_id", "access_key_id"),

@@ -48,6 +48,19 @@ fn anthropic_clients_get_anthropics_list() {
         assert_eq!(model["type"], "model");
         assert!(model["display_name"].is_string() && model["created_at"].is_string(), "{model}");
     }
+    let of = |id: &str| list["data"].as_array().unwrap().iter().find(|model| model["id"] == id).unwrap();
+    // Every key that the vendor's SDK has, and none of ours.
+    let can = &of("anthropic/claude-haiku-4-5")["capabilities"];
+    let keys: Vec<&String> = can.as_object().unwrap().keys().collect();
+    let mut wanted =
+        ["batch", "citations", "code_execution", "context_management", "effort", "image_input", "pdf_input"].to_vec();
+    wanted.extend(["server_tools", "structured_outputs", "thinking"]);
+    assert_eq!(keys, wanted);
+    assert_eq!(can["image_input"], json!({"supported": true}));
+    assert_eq!(can["thinking"]["types"]["enabled"], json!({"supported": true}));
+    assert_eq!(can["effort"]["high"], json!({"supported": false}), "nobody knows");
+    let openai = gateway.call("GET", "/v1/models/openai/gpt-4o-mini", &Value::Null).json();
+    assert_eq!(openai["capabilities"]["images"], true, "{openai}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::wire::json::{self, Arr, Json, Obj, Str};
 use crate::wire_object;
 use bytes::Bytes;
 
+mod anthropic;
 mod page;
 
 use page::Page;
@@ -79,7 +80,8 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
         Dialect::Anthropic => {
             let created = Rfc3339(SystemTime::UNIX_EPOCH).to_string();
             entry.text("type", "model").text("id", name).text("display_name", name).text("created_at", &created);
-            info.as_deref().iter().for_each(|info| anthropic_limits(&mut entry, info));
+            entry.text("lifecycle", "active");
+            info.as_deref().iter().for_each(|info| anthropic::details(&mut entry, info));
         }
         _ => {
             let created = runtime.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -87,14 +89,12 @@ fn entry(mut entry: Obj<'_>, dialect: Dialect, name: &str, key: &Key, runtime: &
         }
     }
     if let Some(info) = info {
+        // In Anthropic's shape the name is the vendor's, for something of another shape.
+        if dialect != Dialect::Anthropic {
+            capabilities(&mut entry, &info);
+        }
         details(&mut entry, &info);
     }
-}
-
-/// The names that Anthropic itself has for the limits.
-fn anthropic_limits(entry: &mut Obj<'_>, info: &ModelInfo) {
-    info.context_tokens.iter().for_each(|tokens| _ = entry.num("max_input_tokens", *tokens));
-    info.max_output_tokens.iter().for_each(|tokens| _ = entry.num("max_tokens", *tokens));
 }
 
 /// What the official SDKs look for: `name` with its prefix, the limits, and what can be asked of it.
@@ -192,7 +192,6 @@ fn details(entry: &mut Obj<'_>, info: &ModelInfo) {
     if let Some(tokens) = info.max_output_tokens {
         entry.num("max_output_tokens", tokens);
     }
-    capabilities(entry, info);
     let Some(price) = info.price_on(amount::day_of(SystemTime::now())) else { return };
     let mut pricing = entry.obj("pricing");
     pricing.text("unit", "USD per million tokens");

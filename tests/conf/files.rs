@@ -14,7 +14,7 @@ fn every_file_loads() {
     assert!(files.len() >= 7, "files are missing");
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
-        let loaded = weir::config::load::from_text(&text, &path.display().to_string(), &world());
+        let loaded = load::from_text(&text, &path.display().to_string(), &world());
         if let Err(report) = loaded {
             panic!("{report}");
         }

@@ -45,7 +45,10 @@ impl Guards<'_> {
             let known = || written.entries.iter().map(|(name, _)| name.as_str());
             if !written.lost && !known().any(|known| known == name.value) {
                 cx.say(name.place, format!("no guard is named `{}`", name.value))
-                    .label(format!("expected one of: {}", known().collect::<Vec<_>>().join(", ")))
+                    .label(match known().next() {
+                        Some(_) => format!("expected one of: {}", known().collect::<Vec<_>>().join(", ")),
+                        None => "there are none: `guards` has them, by their names".to_owned(),
+                    })
                     .did_you_mean(nearest(name, known()));
             }
             let is_there = |guard: &Arc<Guarding>| found.iter().any(|known| Arc::ptr_eq(known, guard));

@@ -46,7 +46,7 @@ pub(super) fn resolve(raw: &Config, hash: String, cx: &mut Context<'_>, report: 
     let prices = Arc::new(price::table(raw, cx, report));
     let server = server::server(&raw.server, cx);
     let tokens = auth::tokens(raw, cx);
-    let admin = server::admin(&raw.admin, tokens, &server, cx);
+    let admin = server::admin(&raw.admin, tokens, &raw.server, cx);
     let deployments = provider::deployments(raw, &prices, cx);
     let guards = guard::guards(raw, cx);
     let routes = route::routes(raw, &deployments, &guards, cx);

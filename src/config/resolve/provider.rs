@@ -277,21 +277,23 @@ pub(super) fn header_list(raw: &Map<SecretText>, cx: &mut Context<'_>) -> Vec<(S
 }
 
 fn timeouts(raw: &At<raw::Timeouts>, base: Timeouts, cx: &mut Context<'_>) -> Timeouts {
-    let or = |given: &Option<At<Period>>, base| given.as_ref().map_or(base, |p| p.0);
-    let merged = Timeouts {
-        connect: or(&raw.connect, base.connect),
-        first_token: or(&raw.first_token, base.first_token),
-        idle: or(&raw.idle, base.idle),
-        total: or(&raw.total, base.total),
-    };
-    for (name, part) in [("connect", merged.connect), ("first_token", merged.first_token), ("idle", merged.idle)] {
-        let written = [&raw.connect, &raw.first_token, &raw.idle, &raw.total].into_iter().flatten().next();
-        if let Some(written) = written.filter(|_| part > merged.total) {
-            let message = format!("`{name}` is longer than `total`");
-            cx.say(written.place, message).label(format!("{part:?} can never pass within {:?}", merged.total));
+    let total = raw.total.as_ref().map_or(base.total, |p| p.0);
+    let mut part = |name: &str, given: &Option<At<Period>>, base: Duration| match given {
+        Some(given) if given.0 > total => {
+            let label = format!("{:?} can never pass within {total:?}", given.0);
+            cx.say(given.place, format!("`{name}` is longer than `total`")).label(label);
+            given.0
         }
+        Some(given) => given.0,
+        // Nobody has said that here: a whole that is shorter has shorter parts.
+        None => base.min(total),
+    };
+    Timeouts {
+        connect: part("connect", &raw.connect, base.connect),
+        first_token: part("first_token", &raw.first_token, base.first_token),
+        idle: part("idle", &raw.idle, base.idle),
+        total,
     }
-    merged
 }
 
 fn models(

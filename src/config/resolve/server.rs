@@ -137,10 +137,22 @@ fn store_url(url: &str) -> Result<(), &'static str> {
     }
 }
 
-pub(super) fn admin(raw: &raw::Admin, tokens: Vec<AdminToken>, server: &Server, cx: &mut Context<'_>) -> Option<Admin> {
+pub(super) fn admin(
+    raw: &raw::Admin,
+    tokens: Vec<AdminToken>,
+    server: &raw::Server,
+    cx: &mut Context<'_>,
+) -> Option<Admin> {
     let listen = raw.listen.0;
-    if server.listen.iter().any(|l| overlap(l.address, listen)) {
-        cx.say(raw.listen.place, "the admin address is also a public one")
+    let address = |entry: &raw::Listen| match entry {
+        Either::Plain(address) => Some(address.0),
+        Either::Full(full) => full.address.as_ref().map(|address| address.0),
+    };
+    let is_same = |public: &&At<raw::Listen>| address(public).is_some_and(|public| overlap(public, listen));
+    if let Some(public) = server.listen.0.iter().find(is_same) {
+        // The default address of the one may have been taken for the other.
+        let place = if raw.written.contains(&"listen") { raw.listen.place } else { public.place };
+        cx.say(place, "the admin address is also a public one")
             .label("expected an address of its own")
             .help("metrics and the admin API never share a port with clients");
     }

@@ -498,7 +498,7 @@ fn section(page: &mut String, title: &str, definition: &Value, definitions: &Map
         };
         let kinds: BTreeSet<String> = kinds_of(value, definitions).into_iter().filter(|k| !k.is_empty()).collect();
         let kinds: Vec<String> = kinds.into_iter().collect();
-        let meaning = value["description"].as_str().unwrap_or_default().replace('|', "\\|");
+        let meaning = value["description"].as_str().unwrap_or_default().replace('|', "\\|").replace('\n', " ");
         writeln!(page, "| `{key}` | {} | {default} | {meaning} |", kinds.join(" or ")).unwrap();
     }
     page.push('\n');
@@ -521,7 +521,11 @@ fn kinds_of(value: &Value, definitions: &Map<String, Value>) -> Vec<String> {
     if let Some(words) = value["enum"].as_array() {
         return words.iter().map(|word| format!("`{}`", word.as_str().unwrap_or_default())).collect();
     }
-    let inside = |member: &str| kinds_of(&value[member], definitions).join(" or ");
+    let inside = |member: &str| {
+        let kinds: BTreeSet<String> =
+            kinds_of(&value[member], definitions).into_iter().filter(|k| !k.is_empty()).collect();
+        if kinds.is_empty() { "text".to_owned() } else { kinds.into_iter().collect::<Vec<_>>().join(" or ") }
+    };
     let kind = |name: &str| match name {
         "object" if value["additionalProperties"].is_object() => {
             format!("names to {}", inside("additionalProperties"))
@@ -545,7 +549,7 @@ fn kinds_of(value: &Value, definitions: &Map<String, Value>) -> Vec<String> {
 fn text_kind(value: &Value) -> String {
     let pattern = value["pattern"].as_str().unwrap_or_default();
     match () {
-        () if pattern.contains("file:") => String::new(),
+        () if pattern == r"^(\$\{|file:)" => String::new(),
         () if value["format"] == "date" => "date".to_owned(),
         () if pattern.contains("ms|s|m|h|d") => "duration".to_owned(),
         () if pattern.contains("iB") => "size".to_owned(),

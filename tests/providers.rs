@@ -333,7 +333,6 @@ fn row(page: &mut String, p: &Provider) {
         Auth::SigV4(_) => "signature, or `authorization: Bearer`".to_owned(),
         Auth::Google => "`authorization: Bearer`, a token that is fetched".to_owned(),
     };
-    let base = if p.kind == "simulator" { "built in".to_owned() } else { base };
     let format = p.apis.first().map_or("none", |api| api.dialect.as_str());
     let (kind, title) = (p.kind, p.title);
     writeln!(page, "| [`{kind}`](#{kind}) | {title} | {format} | {base} | {key} | {auth} |").unwrap();

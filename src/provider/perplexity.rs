@@ -1,6 +1,6 @@
 //! Perplexity's Sonar chat API. **Perplexity ended its support on 2026-09-27** in favour of its
-//! Agent API, which speaks OpenAI's Responses format under `/v1`; this kind will follow when that
-//! format is here.
+//! Agent API, which speaks OpenAI's Responses format under `/v1`: a provider of kind
+//! `openai-compatible` with that base URL and `api: responses` speaks to it.
 //!
 //! Usage: OpenAI's, in every chunk of a stream, cumulative, with a `cost` object; a fee per request
 //! by search context is on top (the model table has the one of the default, low).

@@ -263,6 +263,42 @@ fn settings_for_clients_are_lines_of_a_shell() {
 }
 
 #[test]
+fn the_admin_address_comes_from_the_environment_too_and_has_to_be_one() {
+    let shell = Shell::new();
+    // Port 1 is nobody's.
+    let output = shell.run(&["doctor", "--json"], &[("WEIR_ADMIN_URL", "http://127.0.0.1:1")]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &said["url"]), (Some(1), &Value::from("http://127.0.0.1:1")));
+    for command in [&["doctor"][..], &["tail"], &["keys", "list"]] {
+        let (code, _, errors) = shell.weir(&[command, &["--url", "foo"]].concat());
+        assert_eq!(code, 2, "{command:?}: {errors}");
+        assert!(errors.contains("begins with `http://`"), "{errors}");
+    }
+}
+
+/// What stands in no variable is in the answer for scripts as well.
+#[test]
+fn codex_is_told_its_provider_as_data() {
+    let (code, text, _) = Shell::new().weir(&["env", "codex", "--url", "http://h:1", "--key", "k", "--json"]);
+    let said: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &said["WEIR_API_KEY"], &said["model_provider"]), (0, &Value::from("k"), &Value::from("weir")));
+    assert_eq!(said["model_providers"]["weir"]["base_url"], "http://h:1/v1");
+}
+
+#[test]
+fn a_key_without_what_it_needs_is_told_of() {
+    let shell = Shell::new();
+    for (key, wanted) in [("AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION"), ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT")]
+    {
+        let output = shell.run(&["run"], &[(key, "k")]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(&format!("{key} is set, but {wanted} is not")), "{errors}");
+        assert!(!errors.contains("no provider key is set"), "{errors}");
+    }
+}
+
+#[test]
 fn what_is_built_in_is_listed() {
     let shell = Shell::new();
     let (_, json, _) = shell.weir(&["providers", "--json"]);

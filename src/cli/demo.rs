@@ -40,7 +40,7 @@ pub(super) fn demo(args: &Args) -> ExitCode {
     };
     // Its ledger lives as long as it does.
     let dir = std::env::temp_dir().join(format!("weir-demo-{}", std::process::id()));
-    let Unfiled { runtime, key, generated } =
+    let Unfiled { runtime, key, generated, .. } =
         match load::for_demo(simulated.address(), args.listen, args.admin, &dir, &System) {
             Ok(unfiled) => unfiled,
             Err(report) => return run::refused(&report),

@@ -3,6 +3,7 @@
 //! Base URLs are what each client takes: the OpenAI SDKs append paths to one that ends in `/v1`, the
 //! Anthropic SDKs and Claude Code append `/v1/messages` themselves.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -58,8 +59,11 @@ pub(super) fn env(args: &Args) -> ExitCode {
     let key = given.unwrap_or_else(|| "YOUR-WEIR-KEY".to_owned());
     let variables = variables(args.client, root, &key);
     if args.json {
-        let object: std::collections::BTreeMap<_, _> = variables.iter().map(|v| (v.name, &v.value)).collect();
-        print::json(&object);
+        let object: BTreeMap<_, _> = variables.iter().map(|v| (v.name, &v.value)).collect();
+        match args.client {
+            Client::Codex => print::json(&CodexSettings::of(root, object)),
+            _ => print::json(&object),
+        }
     } else {
         let lines: Vec<_> = variables.iter().map(|v| format!("export {}={}", v.name, quoted(&v.value))).collect();
         print::out(&lines.join("\n"));
@@ -100,6 +104,31 @@ fn codex(root: &str) -> String {
          # [model_providers]\n\
          # weir = {provider}"
     )
+}
+
+/// The variable, and what belongs into Codex's `config.toml`.
+#[derive(Serialize)]
+struct CodexSettings<'v> {
+    #[serde(flatten)]
+    variables: BTreeMap<&'static str, &'v String>,
+    model_provider: &'static str,
+    model_providers: BTreeMap<&'static str, CodexProvider>,
+}
+
+#[derive(Serialize)]
+struct CodexProvider {
+    name: &'static str,
+    base_url: String,
+    env_key: &'static str,
+    wire_api: &'static str,
+}
+
+impl<'v> CodexSettings<'v> {
+    fn of(root: &str, variables: BTreeMap<&'static str, &'v String>) -> Self {
+        let base_url = format!("{root}/v1");
+        let provider = CodexProvider { name: "Weir", base_url, env_key: CODEX_KEY, wire_api: "responses" };
+        Self { variables, model_provider: "weir", model_providers: BTreeMap::from([("weir", provider)]) }
+    }
 }
 
 /// For a POSIX shell.

@@ -20,8 +20,8 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// Which one.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Which {
-    /// Its admin address [default: that of the configuration, or http://127.0.0.1:8081]
-    #[arg(long, value_name = "URL")]
+    /// Its admin address [default: that of the configuration, else WEIR_ADMIN_URL, else http://127.0.0.1:8081]
+    #[arg(long, value_name = "URL", value_parser = address)]
     url: Option<String>,
     /// The admin token; others on this machine can read it here, so rather set WEIR_ADMIN_TOKEN
     #[arg(long, value_name = "TOKEN", value_parser = token)]
@@ -53,9 +53,22 @@ impl Which {
 
     pub(super) fn instance(&self, runtime: Option<&Runtime>) -> Instance {
         let of_file = self.listen(runtime).map(|listen| format!("http://{}", reachable(listen)));
-        let url = self.url.clone().or(of_file).unwrap_or_else(|| USUAL.to_owned());
+        let url = self.url.clone().or(of_file).or_else(usual).unwrap_or_else(|| USUAL.to_owned());
         let token = token_of(self.token.as_ref());
         Instance { url: url.trim_end_matches('/').to_owned(), token, calls: Calls::new() }
+    }
+}
+
+/// The admin address of the environment.
+pub(super) fn usual() -> Option<String> {
+    System.var("WEIR_ADMIN_URL").filter(|url| !url.is_empty())
+}
+
+/// An admin address that is one: what is none would be waited for in vain.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    match text.starts_with("http://") || text.starts_with("https://") {
+        true => Ok(text.to_owned()),
+        false => Err("expected a URL that begins with `http://` or `https://`".to_owned()),
     }
 }
 

@@ -106,7 +106,10 @@ fn closing() -> Roff {
     closing.text([roman("0 done, 1 the answer is no (a bad configuration, a failure), 2 used wrongly.")]);
     closing.control("SH", ["FILES"]);
     closing.control("TP", []).text([bold("weir.yaml, conf/weir.yaml")]);
-    closing.text([roman("Where commands look for the configuration if no -c names one.")]);
+    closing.text([roman(
+        "Where check, explain, usage, ledger and others look for the configuration if no -c names one. run and doctor \
+         do not: without -c, run serves what the environment has keys of.",
+    )]);
     closing.control("TP", []).text([bold("./data")]);
     closing.text([roman("What survives a restart (state.dir): the ledger and its database, keys, budgets.")]);
     closing

@@ -35,9 +35,10 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Whether stderr takes colours: a terminal, without `NO_COLOR` (<https://no-color.org>).
+/// Whether stderr takes colours: a terminal that is not dumb, without `NO_COLOR` (<https://no-color.org>).
 pub(crate) fn colour() -> bool {
-    io::stderr().is_terminal() && System.var("NO_COLOR").is_none_or(|set| set.is_empty())
+    let is_dumb = System.var("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !is_dumb && System.var("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
 /// A name that somebody else chose, without what a terminal would take for a command.

@@ -62,7 +62,7 @@ fn with_file(file: PathBuf, upgrade: bool) -> ExitCode {
 }
 
 fn without_file(upgrade: bool) -> ExitCode {
-    let Unfiled { mut runtime, key, generated } = match load::from_environment(&System) {
+    let Unfiled { mut runtime, key, generated, unusable } = match load::from_environment(&System) {
         Ok(unfiled) => unfiled,
         Err(report) => return refused(&report),
     };
@@ -72,14 +72,15 @@ fn without_file(upgrade: bool) -> ExitCode {
         runtime.state.ledger.enabled = false;
     }
     let found: Vec<String> = runtime.deployments.iter().map(|d| found(d, &runtime)).collect();
-    let model = runtime.deployments.first().map(|d| format!("{}/{}", d.name, example(d)));
+    let model = first_model(&runtime.deployments);
     let prepared = inherited(upgrade, &runtime)
         .and_then(|inherited| serve::prepare(runtime, None, Arc::new(System), None, inherited));
     match prepared {
         Ok(prepared) => {
             announce(&prepared);
             print::note(&format!("weir: found in the environment: {}", found.join(", ")));
-            print::note(&welcome(&prepared.urls, &prepared.admin_url, &key, generated, &model.unwrap_or_default()));
+            unusable.iter().for_each(|why| print::note(&format!("weir: not used: {why}")));
+            print::note(&welcome(&prepared.urls, &prepared.admin_url, &key, generated, &model));
             prepared.serve();
             ExitCode::SUCCESS
         }
@@ -96,17 +97,33 @@ fn found(deployment: &Deployment, runtime: &Runtime) -> String {
 }
 
 /// A cheap model of the vendor's that a first request can be sent to.
-fn example(deployment: &Deployment) -> &'static str {
-    match deployment.provider.kind {
+fn example(kind: &str) -> Option<&'static str> {
+    Some(match kind {
         "openai" | "azure" => "gpt-5-mini",
         "anthropic" => "claude-haiku-4-5",
+        "gemini" => "gemini-flash-latest",
         "vertex" => "gemini-2.5-flash",
+        "bedrock" => "openai.gpt-oss-20b-1:0",
         "mistral" => "mistral-small-latest",
         "groq" => "llama-3.3-70b-versatile",
         "deepseek" => "deepseek-chat",
+        "xai" => "grok-latest",
+        "cohere" => "command-a-03-2025",
         "openrouter" => "openai/gpt-5-mini",
-        _ => "MODEL",
-    }
+        "together" | "deepinfra" | "huggingface" => "openai/gpt-oss-20b",
+        "fireworks" => "accounts/fireworks/models/gpt-oss-20b",
+        "cerebras" => "gpt-oss-120b",
+        "moonshot" => "kimi-k2.5",
+        "nvidia" => "meta/llama-3.3-70b-instruct",
+        "github" => "openai/gpt-4.1-mini",
+        _ => return None,
+    })
+}
+
+/// What a first request can ask for: of the first provider that an example is known of.
+fn first_model(deployments: &[Arc<Deployment>]) -> String {
+    let known = deployments.iter().find_map(|d| Some(format!("{}/{}", d.name, example(d.provider.kind)?)));
+    known.or_else(|| deployments.first().map(|d| format!("{}/MODEL", d.name))).unwrap_or_default()
 }
 
 /// The lines that scripts and tests wait for.
@@ -141,6 +158,25 @@ pub(super) fn failed(error: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name that the provider does not have would be the first thing that a new user sees fail.
+    #[test]
+    fn examples_are_models_that_there_are() {
+        let table = crate::usage::price::PriceTable::builtin();
+        // Those of which the table has nothing, or that have names of their owner's.
+        let unlisted = ["azure", "github", "nvidia", "huggingface"];
+        let kinds = crate::provider::PROVIDERS.iter().filter(|p| !unlisted.contains(&p.kind));
+        for (provider, model) in kinds.filter_map(|p| Some((p, example(p.kind)?))) {
+            assert!(table.find(provider.catalogue, model).is_some(), "{}/{model}", provider.kind);
+        }
+        let of = |vars: &[(&str, &str)]| {
+            let env = crate::config::env::Table::of(vars);
+            first_model(&load::from_environment(&env).unwrap().runtime.deployments)
+        };
+        assert_eq!(of(&[("GEMINI_API_KEY", "k")]), "gemini/gemini-flash-latest");
+        assert_eq!(of(&[("JINA_API_KEY", "k"), ("XAI_API_KEY", "k")]), "xai/grok-latest");
+        assert_eq!(of(&[("JINA_API_KEY", "k")]), "jina/MODEL");
+    }
 
     /// In single quotes the variable's name would be sent.
     #[test]

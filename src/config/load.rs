@@ -130,6 +130,8 @@ pub struct Unfiled {
     pub key: Secret,
     /// The key was made up just now: show it, once.
     pub generated: bool,
+    /// Keys that were found and are not used, for something that stands beside them is missing.
+    pub unusable: Vec<String>,
 }
 
 /// `weir run` without a file: every provider whose key is in the environment, on loopback, for the
@@ -141,15 +143,34 @@ pub fn from_environment(env: &dyn Env) -> Result<Unfiled, Report> {
             let _ = writeln!(providers, "  {}: {{{settings}}}", provider.kind);
         }
     }
+    let unusable = unusable(env);
     if providers.is_empty() {
         let names: Vec<_> = PROVIDERS.iter().filter_map(|p| p.env.first().copied()).collect();
+        if !unusable.is_empty() {
+            let help = "set what is missing, or write a file: `weir init`, then `weir run -c weir.yaml`";
+            return Err(Report::plain("environment", unusable.join("; "), Some(help.to_owned())));
+        }
         let help = format!(
             "set one of {}; or write a file: `weir init`, then `weir run -c weir.yaml`; or try `weir demo`",
             names.join(", ")
         );
         return Err(Report::plain("environment", "no provider key is set", Some(help)));
     }
-    unfiled(&providers, "", "127.0.0.1:8080", "127.0.0.1:8081", env)
+    let unfiled = unfiled(&providers, "", "127.0.0.1:8080", "127.0.0.1:8081", env)?;
+    Ok(Unfiled { unusable, ..unfiled })
+}
+
+/// Clouds whose key is there, and not where they are.
+fn unusable(env: &dyn Env) -> Vec<String> {
+    let beside = [("bedrock", "AWS_REGION"), ("azure", "AZURE_OPENAI_ENDPOINT")];
+    let clouds = PROVIDERS.iter().filter(|provider| cloud(provider, env).is_none());
+    let missing = clouds.filter_map(|provider| {
+        let (_, wanted) = beside.iter().find(|(kind, _)| *kind == provider.kind)?;
+        let set = |name: &&&str| env.var(name).is_some_and(|value| !value.is_empty());
+        let key = provider.env.iter().find(set)?;
+        Some(format!("{key} is set, but {wanted} is not, which `{}` needs too", provider.kind))
+    });
+    missing.collect()
 }
 
 /// The settings of a provider whose key is in the environment, and all it needs.
@@ -242,7 +263,8 @@ fn unfiled(providers: &str, tenant: &str, listen: &str, admin: &str, env: &dyn E
     let text = format!(
         "server: {{listen: \"{listen}\"}}\nadmin: {{listen: \"{admin}\"}}\nproviders:\n{providers}tenants:\n  default: {{keys: [{{id: default, sha256: {sha256}}}]{tenant}}}\n"
     );
-    Ok(Unfiled { runtime: from_text(&text, "environment", env)?, key, generated })
+    let runtime = from_text(&text, "environment", env)?;
+    Ok(Unfiled { runtime, key, generated, unusable: Vec::new() })
 }
 
 /// The `sha256` of a key, as a configuration holds it.

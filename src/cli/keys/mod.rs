@@ -10,9 +10,8 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
-use super::instance::{token, token_of};
+use super::instance::{address, token, token_of, usual};
 use super::{USAGE, print};
-use crate::config::env::{Env as _, System};
 use crate::secret::Secret;
 use crate::wire::json::Obj;
 
@@ -51,7 +50,7 @@ struct Place {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "url"])]
     state: Option<PathBuf>,
     /// The admin address of a running gateway [default: WEIR_ADMIN_URL]
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     url: Option<String>,
     /// Its token; others on this machine can read it here, so rather set WEIR_ADMIN_TOKEN
     #[arg(long, requires = "url", value_parser = token)]
@@ -205,7 +204,6 @@ fn body(args: &Create) -> Result<String, String> {
 impl Place {
     fn url(&self) -> Option<String> {
         let here = self.config.is_some() || self.state.is_some();
-        let usual = || System.var("WEIR_ADMIN_URL").filter(|url| !url.is_empty());
         self.url.clone().or_else(|| if here { None } else { usual() })
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::usage::estimate::TextCount;
 use crate::usage::tokens::UsageSource;
-use crate::wire::frames::Frames;
+use crate::wire::frames::{Frames, Framing};
 use crate::wire::json::Str;
 use crate::wire::seal::Seal;
 use crate::wire::sse::Framer;
@@ -301,7 +301,7 @@ fn the_service_tier_is_the_last_that_is_named() {
         assert_eq!(pipe.progress().service_tier.as_deref(), Some("flex"), "translated: {stream}");
         let mut watch = watch::StreamWatch::new(&watch::Watch {
             dialect: Dialect::OpenAiChat,
-            framing: crate::wire::frames::Framing::Sse,
+            framing: Framing::Sse,
             quirks: &Quirks::NONE,
             strip_usage_chunk: false,
             choices: 1,

@@ -321,7 +321,7 @@ impl Eye {
         }
         // Some name it in each chunk, some in the last alone, some in all others.
         if glance.names_tier {
-            self.progress.service_tier = tier(data).or(self.progress.service_tier.take());
+            self.progress.service_tier = tier(data).or_else(|| self.progress.service_tier.take());
         }
         let has_usage = glance.names_usage && self.chat_usage(data);
         if glance.finished == 0 && !has_usage {

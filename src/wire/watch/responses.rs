@@ -64,8 +64,8 @@ impl Eye {
     /// What an event says of an answer that may never come to its end.
     fn opens(&mut self, data: &str) {
         let [speed, tier, model] = scan::several(scan::member(data, "response").unwrap_or_default(), BESIDE);
-        self.progress.service_tier = tier_of(speed, tier).or(self.progress.service_tier.take());
-        self.progress.model = model_of(model).or(self.progress.model.take());
+        self.progress.service_tier = tier_of(speed, tier).or_else(|| self.progress.service_tier.take());
+        self.progress.model = model_of(model).or_else(|| self.progress.model.take());
     }
 
     /// The event that holds the whole answer.
@@ -76,8 +76,8 @@ impl Eye {
         let [counts, tools, speed, tier, model] = scan::several(response, [usage, tools, speed, tier, model]);
         let usage = responses::usage::at(counts, tools);
         self.progress.usage = usage.or_else(|| responses::usage::in_body(data, &self.quirks));
-        self.progress.service_tier = tier_of(speed, tier).or(self.progress.service_tier.take());
-        self.progress.model = model_of(model).or(self.progress.model.take());
+        self.progress.service_tier = tier_of(speed, tier).or_else(|| self.progress.service_tier.take());
+        self.progress.model = model_of(model).or_else(|| self.progress.model.take());
         usage.and_then(|_| Amend::of(data, counts?)).map_or(Verdict::Begun, Verdict::Amended)
     }
 }

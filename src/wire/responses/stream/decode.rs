@@ -99,8 +99,10 @@ impl Decoder {
     }
 
     fn start(&mut self, answer: Option<&Answer<'_>>, sink: &mut Sink<'_>) {
-        self.tier =
-            answer.and_then(|it| text(it.service_tier)).map(|tier| tier.text().into_owned()).or(self.tier.take());
+        self.tier = answer
+            .and_then(|it| text(it.service_tier))
+            .map(|tier| tier.text().into_owned())
+            .or_else(|| self.tier.take());
         if std::mem::replace(&mut self.started, true) {
             return;
         }

@@ -87,6 +87,9 @@ fn a_request_and_its_answer_pass_as_they_are() {
         (&record["format"], &record["input_tokens"], &record["output_tokens"]),
         (&json!("gemini"), &json!(11), &json!(12))
     );
+    // As Google's own lists call it.
+    gateway.post(CHAT, &chat("gemini/models/gemini-2.5-flash", "hi"));
+    assert_eq!(upstream.requests().last().unwrap().path, "/v1beta/models/gemini-2.5-flash:generateContent");
 }
 
 #[test]

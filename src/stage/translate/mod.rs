@@ -239,7 +239,10 @@ fn rendered(path: &'static str, target: &Target) -> Cow<'static, str> {
     if !path.contains('{') {
         return Cow::Borrowed(path);
     }
-    let mut text = path.replace("{model}", &path_segment(&target.model));
+    // Google's own lists call its models by their paths.
+    let model = ["publishers/google/models/", "models/"].iter().find_map(|of| target.model.strip_prefix(of));
+    let model = model.filter(|_| path.contains("models/{model}")).unwrap_or(&target.model);
+    let mut text = path.replace("{model}", &path_segment(model));
     for (name, value) in &target.deployment.vars {
         text = text.replace(&format!("{{{name}}}"), &path_segment(value));
     }

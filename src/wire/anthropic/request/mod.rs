@@ -9,7 +9,7 @@
 mod decode;
 mod encode;
 mod options;
-mod schema;
+pub(in crate::wire) mod schema;
 mod turns;
 
 pub use decode::decode;

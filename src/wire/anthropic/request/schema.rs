@@ -27,7 +27,7 @@ const FORMATS: [&str; 10] = [
 ];
 
 /// The schema, and whether any bound of it is only told.
-pub(super) fn closed(schema: &str) -> (String, bool) {
+pub(in crate::wire) fn closed(schema: &str) -> (String, bool) {
     let (mut out, mut told) = (Vec::with_capacity(schema.len() + 32), false);
     write(schema, MAX_DEPTH, &mut out, &mut told);
     (String::from_utf8(out).unwrap_or_default(), told)

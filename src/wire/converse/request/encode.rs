@@ -3,6 +3,8 @@
 use super::extra;
 use super::turns::{self, Arranged};
 use crate::error::{Error, Result};
+use crate::wire::anthropic::request::schema::closed;
+use crate::wire::bridge::schema_name;
 use crate::wire::converse::model;
 use crate::wire::ir::{Dropped, Output, Request, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Raw, Str};
@@ -84,12 +86,19 @@ fn encode_tool(tool: &Tool<'_>, client: Dialect, target: &Target<'_>, list: &mut
         if let Some(description) = description.as_ref().filter(|d| !d.is_empty()) {
             spec.str("description", description);
         }
-        encode_schema(schema.as_ref(), spec.obj("inputSchema").key("json"));
-        if *strict == Some(true) {
-            match model::keeps_to_schemas(target.model) {
-                true => _ = spec.bool("strict", true),
-                false => dropped.push(tool.spelled(client, "strict")),
-            }
+        let mut parameters = Vec::new();
+        encode_schema(schema.as_ref(), &mut parameters);
+        let parameters = String::from_utf8(parameters).unwrap_or_default();
+        let is_kept_to = *strict == Some(true) && model::keeps_to_schemas(target.model);
+        let (parameters, is_told) = if is_kept_to { fitted(&parameters, target) } else { (parameters, false) };
+        spec.obj("inputSchema").raw("json", &parameters);
+        if is_told {
+            dropped.push(tool.spelled(client, "parameters"));
+        }
+        match *strict == Some(true) {
+            true if is_kept_to => _ = spec.bool("strict", true),
+            true => dropped.push(tool.spelled(client, "strict")),
+            false => {}
         }
     }
     if let Some(cache) = &tool.cache {
@@ -99,6 +108,12 @@ fn encode_tool(tool: &Tool<'_>, client: Dialect, target: &Target<'_>, list: &mut
         }
     }
     turns::drop_rest(tool.at, &tool.rest, dropped);
+}
+
+/// A schema as the model takes it, and whether something of it is told in words alone: Claude has the same limits here
+/// as at its own vendor.
+fn fitted(schema: &str, target: &Target<'_>) -> (String, bool) {
+    if target.model.contains("claude") { closed(schema) } else { (schema.to_owned(), false) }
 }
 
 wire_object! {
@@ -188,8 +203,12 @@ fn output(request: &Request<'_>, target: &Target<'_>, body: &mut Obj<'_>, droppe
             format.text("type", "json_schema");
             let mut structure = format.obj("structure");
             let mut json = structure.obj("jsonSchema");
+            let (schema, is_told) = fitted(schema.get(), target);
+            if is_told {
+                dropped.push(schema_name(request.dialect));
+            }
             // The schema goes as text.
-            json.str("schema", &Str::from_text(schema.get()));
+            json.str("schema", &Str::from_text(&schema));
             match name {
                 Some(name) => json.str("name", name),
                 None => json.text("name", "response"),
@@ -197,5 +216,44 @@ fn output(request: &Request<'_>, target: &Target<'_>, body: &mut Obj<'_>, droppe
             description.iter().for_each(|description| _ = json.str("description", description));
         }
         Output::JsonSchema { .. } | Output::JsonObject | Output::Other(_) => dropped.push(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::seal::Seal;
+    use crate::wire::{Abilities, Quirks, Thinking, decode_request};
+
+    /// "For 'integer' type, properties maximum, minimum are not supported" (seen 2026-11).
+    #[test]
+    fn schemas_are_what_claude_takes() {
+        let schema = r#"{"type":"object","properties":{"n":{"type":"integer","minimum":1}}}"#;
+        let body = format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"a"}}],
+            "tools":[{{"type":"function","function":{{"name":"f","strict":true,"parameters":{schema}}}}}],
+            "response_format":{{"type":"json_schema","json_schema":{{"name":"s","schema":{schema}}}}}}}"#
+        );
+        let seal = Seal::new("test", b"key");
+        let written = |model| {
+            let target = Target {
+                model,
+                quirks: &Quirks::NONE,
+                max_output_tokens: None,
+                thinking: Thinking::Unknown,
+                abilities: Abilities { json_schema: Some(true), ..Abilities::UNKNOWN },
+                seal: &seal,
+            };
+            let (mut out, mut dropped) = (Vec::new(), Dropped::default());
+            encode(&decode_request(Dialect::OpenAiChat, &body).unwrap(), &target, &mut out, &mut dropped).unwrap();
+            (String::from_utf8(out).unwrap(), dropped.header())
+        };
+        let (out, dropped) = written("us.anthropic.claude-sonnet-4-5-20250929-v1:0");
+        assert!(!out.contains("minimum\":") && !out.contains(r#"minimum\":"#), "{out}");
+        assert_eq!((out.matches("additionalProperties").count(), out.matches("minimum").count()), (2, 2), "{out}");
+        assert!(dropped.contains("parameters") && dropped.contains("response_format.json_schema"), "{dropped}");
+        let (out, dropped) = written("qwen.qwen3-32b-v1:0");
+        assert!(!out.contains("additionalProperties") && out.matches("minimum").count() == 2, "{out}");
+        assert!(!dropped.contains("response_format.json_schema"), "{dropped}");
     }
 }

@@ -285,6 +285,22 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
+impl Timeouts {
+    /// What holds if nobody says otherwise.
+    pub const USUAL: Self = Self {
+        connect: Duration::from_secs(3),
+        first_token: Duration::from_secs(60),
+        idle: Duration::from_secs(30),
+        total: Duration::from_secs(600),
+    };
+
+    /// To the head of an answer. One that is not streamed begins when it is ready, and a model may think for minutes:
+    /// then `first_token` counts only where somebody said another one.
+    pub fn until_head(self, streams: bool) -> Duration {
+        if streams || self.first_token != Self::USUAL.first_token { self.first_token } else { self.total }
+    }
+}
+
 /// Promises about what becomes of prompts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Labels {
@@ -612,6 +628,14 @@ mod tests {
                 seal: Seal::new("test", b""),
             }
         }
+    }
+
+    #[test]
+    fn a_whole_answer_has_all_the_time_unless_another_first_token_is_said() {
+        let usual = Timeouts::USUAL;
+        assert_eq!((usual.until_head(true), usual.until_head(false)), (usual.first_token, usual.total));
+        let said = Timeouts { first_token: Duration::from_secs(1), ..usual };
+        assert_eq!((said.until_head(true), said.until_head(false)), (said.first_token, said.first_token));
     }
 
     #[test]

@@ -142,16 +142,10 @@ async fn open(gateway: &Gateway, x: &Exchange, attempt: &mut Attempt, part: Part
     }
 }
 
-/// How long an answer's head may take. What is not streamed (an answer, an image, a sound) begins when it is
-/// ready, and a model may think for minutes: then `first_token` counts where the route or the client said one.
+/// How long an answer's head may take. An image or a sound begins when it is ready.
 pub(super) fn until_head(x: &Exchange, timeouts: Timeouts) -> Duration {
-    let passes = x.passage.is_some();
     let streams = x.parsed.as_ref().is_some_and(|parsed| parsed.stream);
-    let is_said = || {
-        let routes = x.plan.as_ref().and_then(|plan| plan.attempts.timeouts.first_token);
-        x.patience.first_token.or(routes).is_some()
-    };
-    if !passes && (streams || is_said()) { timeouts.first_token } else { timeouts.total }
+    if x.passage.is_some() { timeouts.total } else { timeouts.until_head(streams) }
 }
 
 async fn connect(gateway: &Gateway, x: &Exchange, attempt: &Attempt, upstream: &Upstream) -> Result<Leg> {

@@ -225,7 +225,8 @@ fn what_a_lost_attempt_used_is_spent_too() {
         "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 11, "output_tokens": 7},
     });
     let good = Upstream::json(200, answer.to_string());
-    let more = "routes: {r: {targets: [{model: openai/m}, {model: anthropic/m}], timeouts: {first_token: 300ms}}}";
+    let more =
+        "routes: {r: {targets: [{model: openai/m}, {model: anthropic/m}]}}\ndefaults: {timeouts: {first_token: 300ms}}";
     let tenant = "    budgets: [{tokens: 1000, per: day}]";
     let gateway = Gateway::start(&full_config("", silent.address, good.address, tenant, more));
     let answer = gateway.post(CHAT, &with(chat("r", "hi"), json!({"max_tokens": 20})));

@@ -183,8 +183,8 @@ impl Fault {
     /// Other timeouts than the table's, where it needs them.
     pub(crate) fn patience(self) -> Option<&'static str> {
         match self {
-            // Leaves time for another target. What is not streamed has all of it for its head.
-            DripForever | StallBeforeHead => Some("total: 1500ms"),
+            // Leaves time for another target.
+            DripForever => Some("total: 1500ms"),
             // A build without optimization reads it no faster.
             Giant => Some("first_token: 20s, idle: 20s, total: 60s"),
             _ => None,
@@ -227,10 +227,9 @@ impl Fault {
     /// The deadline that the error has to name.
     pub(crate) fn deadline(self, voice: Voice, stream: bool) -> Option<&'static str> {
         match self {
-            StallBeforeHead if stream => Some("(first_token timeout)"),
+            StallBeforeHead => Some("(first_token timeout)"),
             // What opens a stream of Google's is content already.
             StallBeforeContent if stream && voice == Voice::Gemini => Some("(first_token timeout)"),
-            StallBeforeHead => Some("(total timeout)"),
             StallBeforeContent | StallMidBody | DripMidEvent => Some("(idle timeout)"),
             DripForever => Some("(total timeout)"),
             _ => None,

@@ -160,7 +160,7 @@ settings! {
         /// To connect, TLS included.
         connect: Period,
         /// To the first event of a stream. An answer that is not streamed begins when it is ready: it has `total`,
-        /// unless its route's `timeouts` or `x-weir-timeout` say this one.
+        /// unless another `first_token` than 60s is said.
         first_token: Period,
         /// Between two pieces of an answer. A stream of which nothing but pings comes, or nothing behind the events
         /// that open it, ends after the longer of this and `first_token`.

@@ -14,14 +14,6 @@ use crate::usage::price::PriceTable;
 use crate::wire::seal::Seal;
 use crate::wire::{Abilities, Quirks};
 
-/// What holds if neither the provider nor `defaults` says otherwise.
-const TIMEOUTS: Timeouts = Timeouts {
-    connect: Duration::from_secs(3),
-    first_token: Duration::from_secs(60),
-    idle: Duration::from_secs(30),
-    total: Duration::from_secs(600),
-};
-
 /// Headers that belong to the connection or to the body, not to the operator.
 const RESERVED_HEADERS: [&str; 11] = [
     "host",
@@ -43,7 +35,7 @@ pub(super) fn deployments(raw: &Config, prices: &PriceTable, cx: &mut Context<'_
             .label("expected at least one")
             .help("write for example `providers: {openai: {api_key: \"${OPENAI_API_KEY}\"}}`");
     }
-    let defaults = timeouts(&raw.defaults.timeouts, TIMEOUTS, cx);
+    let defaults = timeouts(&raw.defaults.timeouts, Timeouts::USUAL, cx);
     let pool = |(name, settings): &(At<String>, raw::Provider)| pool(name, settings, defaults, prices, cx);
     let mut all: Vec<Vec<Deployment>> = raw.providers.entries.iter().map(pool).collect();
     if let Some(secret) = &raw.state.secret {

@@ -207,6 +207,7 @@ BLACKED_OUT = "the recorder blacked out a part of the document"
 NUMBERS = "the client asked for numbers in the place of words"
 NO_PLACE = "xAI's citations have no place in the text, and stay as they are in their own format"
 EARLIER = "Anthropic's own block, from before the types demanded more of it"
+OWN_ITEM = "the provider's own item, other than the types have it, which stays as it is in its own format"
 EXCEPTIONS = {
     ("request.converse", "26d306458f7b"): BLACKED_OUT,
     ("request.converse", "a6e280efe609"): BLACKED_OUT,
@@ -220,6 +221,11 @@ EXCEPTIONS = {
     ("answer.responses", "bf32ee2137fe"): NO_PLACE,
     ("stream.responses", "1354ee3c19f0"): NO_PLACE,
     ("stream.messages", "99839430c8e1"): EARLIER,
+    ("answer.responses", "1df72d5e33e9"): OWN_ITEM,
+    ("answer.responses", "d5835a3098f8"): OWN_ITEM,
+    ("answer.responses", "ce497a348ce7"): OWN_ITEM,
+    ("answer.responses", "81c4b3e97bed"): OWN_ITEM,
+    ("stream.responses", "35dd5584effa"): OWN_ITEM,
 }
 
 

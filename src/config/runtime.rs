@@ -203,6 +203,8 @@ pub struct Deployment {
     pub api: ApiChoice,
     /// Extra headers of the operator's.
     pub headers: Vec<(String, Secret)>,
+    /// What of them is a credential.
+    pub header_secrets: Vec<Secret>,
     pub timeouts: Timeouts,
     /// Quirks of the vendor, with the operator's changes.
     pub quirks: crate::wire::Quirks,
@@ -614,6 +616,7 @@ mod tests {
                 base: BaseUrl { tls: false, host: "h".into(), port: 1, path: String::new(), authority: "h".into() },
                 api_key: None,
                 headers: Vec::new(),
+                header_secrets: Vec::new(),
                 timeouts: Timeouts { connect: second, first_token: second, idle: second, total: second },
                 quirks: crate::provider::simulator::PROVIDER.quirks,
                 models: HashMap::new(),

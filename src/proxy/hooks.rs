@@ -27,7 +27,6 @@ use crate::stage::answer::{Answer, Context};
 use crate::stage::compress::COMPRESSION;
 use crate::stage::passed::{self, Passed};
 use crate::stage::{account, pass, respond};
-use crate::tenant::credential::secrets_of;
 use crate::wire::envelope::Envelope;
 use crate::wire::frames::Framing;
 use crate::wire::owned::{self, Owner};
@@ -311,8 +310,7 @@ pub(super) fn redacted_answer(x: &Exchange, body: Bytes) -> Bytes {
 fn each_secret(x: &Exchange, attempt: Option<&Attempt>, mut give: impl FnMut(&Secret)) {
     if let Some(deployment) = attempt.map(|attempt| &attempt.target.deployment) {
         deployment.signer.each_secret(&mut give);
-        let operators = deployment.headers.iter();
-        operators.flat_map(|(name, value)| secrets_of(name, value.expose())).for_each(|secret| give(&secret));
+        deployment.header_secrets.iter().for_each(&mut give);
     }
     x.forwarded.secrets().iter().for_each(give);
 }

@@ -1,5 +1,6 @@
 //! Text that cannot be printed, and the text of keys that are made here.
 
+pub mod header;
 pub mod minted;
 #[cfg(feature = "proxy")]
 pub mod signature;

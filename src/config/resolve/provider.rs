@@ -10,6 +10,7 @@ use crate::config::read::{At, Context, Either, Map, Period, SecretText, nearest}
 use crate::config::runtime::{ApiChoice, BaseUrl, Check, Deployment, Discovered, Labels, ModelEntry, Queue, Timeouts};
 use crate::provider::{self, Auth, PROVIDERS, Provider};
 use crate::secret::Secret;
+use crate::secret::header::secrets_of;
 use crate::usage::price::PriceTable;
 use crate::wire::seal::Seal;
 use crate::wire::{Abilities, Quirks};
@@ -108,6 +109,7 @@ fn deployment(
         check: check(raw, provider, cx),
         provider,
         base: base?,
+        header_secrets: headers.iter().flat_map(|(name, value)| secrets_of(name, value.expose())).collect(),
         headers,
         timeouts,
         quirks: quirks(provider.quirks, raw.quirks.as_deref()),

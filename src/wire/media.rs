@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::json::{Raw, Str};
 
 /// Where an image or a document comes from.
@@ -54,6 +57,19 @@ impl Media<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Whether it is a document of text, which can be told as text.
+    pub fn is_text(&self) -> bool {
+        let of_text = |mime: &str| mime.starts_with("text/") || mime == "application/json";
+        matches!(self, Self::Text(_)) || self.inline().is_some_and(|(mime, _)| of_text(&mime))
+    }
+
+    /// The text of an inline document that is one; `None` of all other media, and where it is no UTF-8.
+    pub fn inline_text(&self) -> Option<Str<'static>> {
+        let (_, data) = self.inline().filter(|_| self.is_text())?;
+        let bytes = STANDARD.decode(data.as_bytes()).ok()?;
+        Some(Str::from_text(&String::from_utf8(bytes).ok()?))
     }
 }
 

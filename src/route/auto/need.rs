@@ -1,6 +1,6 @@
 //! What a request needs of a model.
 
-use crate::wire::ir::{Media, Output, Part, PartKind, Request, Role, Turn};
+use crate::wire::ir::{Output, Part, PartKind, Request, Role, Turn};
 
 /// Output tokens where the request sets no bound.
 pub const USUAL_OUTPUT_TOKENS: u64 = 1_024;
@@ -45,7 +45,7 @@ impl Need {
         match &part.kind {
             PartKind::Image { .. } => self.images = true,
             PartKind::Audio { .. } => self.audio = true,
-            PartKind::Document { media, .. } => self.documents |= !is_text(media),
+            PartKind::Document { media, .. } => self.documents |= !media.is_text(),
             PartKind::ToolResult { content, .. } => content.iter().for_each(|part| self.add(part)),
             _ => {}
         }
@@ -54,14 +54,6 @@ impl Need {
 
 fn instructs(turn: &Turn<'_>) -> bool {
     matches!(turn.role, Role::System | Role::Developer)
-}
-
-/// Told as text where documents are not taken.
-fn is_text(media: &Media<'_>) -> bool {
-    match media {
-        Media::Text(_) => true,
-        media => media.inline().is_some_and(|(mime, _)| mime.starts_with("text/")),
-    }
 }
 
 #[cfg(test)]

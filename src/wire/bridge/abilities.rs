@@ -2,7 +2,7 @@
 //! can be kept, refused in clear words where the model would answer about something it never got.
 
 use crate::error::{Error, Kind, Result, Retry};
-use crate::wire::ir::{At, Dropped, Media, Output, Part, PartKind, Request, Role, Turn};
+use crate::wire::ir::{At, Dropped, Output, Part, PartKind, Request, Role, Turn};
 use crate::wire::json::Str;
 use crate::wire::{Abilities, Dialect, Target};
 
@@ -67,18 +67,10 @@ fn check(part: &Part<'_>, target: &Target<'_>) -> Result<()> {
         PartKind::ToolResult { content, .. } => content.iter().try_for_each(|part| check(part, target)),
         PartKind::Image { .. } if can.images == Some(false) => Err(refused(part.at, target, "takes no images")),
         PartKind::Audio { .. } if can.audio == Some(false) => Err(refused(part.at, target, "takes no audio")),
-        PartKind::Document { media, .. } if can.documents == Some(false) && !is_text(media) => {
+        PartKind::Document { media, .. } if can.documents == Some(false) && !media.is_text() => {
             Err(refused(part.at, target, "takes no documents"))
         }
         _ => Ok(()),
-    }
-}
-
-/// Text is told as text.
-fn is_text(media: &Media<'_>) -> bool {
-    match media {
-        Media::Text(_) => true,
-        media => media.inline().is_some_and(|(mime, _)| mime.starts_with("text/")),
     }
 }
 

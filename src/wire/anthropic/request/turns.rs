@@ -17,9 +17,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::error::{Error, Result};
 use crate::wire::anthropic::block::{self, Rests};
 use crate::wire::anthropic::thinking;
@@ -261,12 +258,10 @@ fn document<'r>(part: &'r Part<'_>, media: &'r Media<'_>) -> Result<Piece<'r>> {
     };
     match (media, media.inline()) {
         (_, Some((mime, data))) if mime == "application/pdf" => made(Media::Base64 { mime, data }),
-        (_, Some((mime, data))) if mime.starts_with("text/") || mime == "application/json" => {
-            match STANDARD.decode(data.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-                Some(text) => made(Media::Text(Str::from_text(&text))),
-                None => Err(refused(part.at, "the document is not UTF-8 text in base64")),
-            }
-        }
+        (_, Some(_)) if media.is_text() => match media.inline_text() {
+            Some(text) => made(Media::Text(text)),
+            None => Err(refused(part.at, "the document is not UTF-8 text in base64")),
+        },
         (Media::Url(url), None) if is_http(url) => Ok(Cow::Borrowed(part)),
         (Media::Text(_), _) => Ok(Cow::Borrowed(part)),
         _ => Err(refused(part.at, "this model takes PDF and text documents, inline or by URL")),

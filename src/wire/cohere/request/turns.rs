@@ -10,9 +10,6 @@
 //! - Thinking goes back to models that think, whoever thought it: nothing proves it here.
 //! - A message without content is refused: the model's is left out, any other gets the text `.`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::encode::Context;
 use super::options::thinks;
 use crate::error::{Error, Result};
@@ -92,9 +89,7 @@ fn text_of<'m>(media: &'m Media<'_>) -> Option<Str<'m>> {
     if let Media::Text(text) = media {
         return Some(text.reborrow());
     }
-    let (mime, data) = media.inline()?;
-    let bytes = mime.starts_with("text/").then(|| STANDARD.decode(data.as_bytes()).ok())??;
-    Some(Str::from_text(&String::from_utf8(bytes).ok()?))
+    media.inline_text()
 }
 
 fn refused(at: At, why: &str) -> Error {

@@ -1,8 +1,5 @@
 //! Pictures and documents of a message, as chat has them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::encode::{Context, nested};
 use super::message_out::join;
 use crate::wire::ir::{Media, Part};
@@ -54,20 +51,13 @@ pub(super) fn document(
     let text = match media {
         Media::Text(text) => Some(text.reborrow()),
         _ if cx.same => None,
-        _ => inline_text(media),
+        _ => media.inline_text(),
     };
     match text {
         Some(text) => _ = obj.text("type", "text").str("text", &document_text(&text, title, context)),
         None => return file(part, media, title, cx, obj),
     }
     true
-}
-
-fn inline_text(media: &Media<'_>) -> Option<Str<'static>> {
-    let (mime, data) = media.inline()?;
-    let is_text = mime.starts_with("text/") || mime == "application/json";
-    let bytes = is_text.then(|| STANDARD.decode(data.as_bytes()).ok())??;
-    Some(Str::from_text(&String::from_utf8(bytes).ok()?))
 }
 
 fn file(part: &Part<'_>, media: &Media<'_>, title: Option<&Str<'_>>, cx: &Context<'_>, obj: &mut Obj<'_>) -> bool {

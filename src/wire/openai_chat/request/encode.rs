@@ -7,7 +7,8 @@ use crate::wire::json::{self, Json, Obj, Raw, Str};
 use crate::wire::{Dialect, Target};
 use crate::wire_object;
 
-use super::{custom, message_out, options_out, strict, thinker};
+use super::thinker::Refusals;
+use super::{custom, message_out, options_out, strict};
 
 /// Most stop sequences OpenAI takes.
 const STOPS_MAX: usize = 4;
@@ -18,15 +19,10 @@ pub(super) struct Context<'c> {
     pub(super) client: Dialect,
     /// The client speaks chat as well: what has no field here goes out as it came in.
     pub(super) same: bool,
+    pub(super) refusals: Refusals,
 }
 
 impl Context<'_> {
-    /// Whether a function of another vendor's client cannot be enforced here.
-    fn is_refused_strictly(&self, schema: Option<&Raw<'_>>) -> bool {
-        let is_openais = matches!(self.client, Dialect::OpenAiChat | Dialect::Responses);
-        !is_openais && !schema.is_some_and(|schema| strict::conforms(schema.get()))
-    }
-
     /// Whether the target refuses a request of another format's client that has this member.
     pub(super) fn refuses(&self, member: &str) -> bool {
         !self.same && self.target.quirks.refuses(self.target.model, member)
@@ -35,7 +31,9 @@ impl Context<'_> {
 
 /// Writes a request for `target`; what it cannot express is added to `dropped`.
 pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
-    let cx = Context { target, client: request.dialect, same: request.dialect == Dialect::OpenAiChat };
+    let same = request.dialect == Dialect::OpenAiChat;
+    let refusals = if same { Refusals::default() } else { Refusals::of(request, target) };
+    let cx = Context { target, client: request.dialect, same, refusals };
     message_out::refuse_what_would_vanish(request, &cx)?;
     let mut obj = Obj::new(out);
     obj.text("model", target.model);
@@ -124,7 +122,7 @@ fn encode_function(
             schema => with_properties(schema, function.key("parameters")),
         }
         match is_strict {
-            Some(true) if cx.is_refused_strictly(schema) => dropped.push(tool.spelled(cx.client, "strict")),
+            Some(true) if strict::is_refused(cx.client, schema) => dropped.push(tool.spelled(cx.client, "strict")),
             Some(is_strict) if cx.target.quirks.strict_tools => _ = function.bool("strict", is_strict),
             // Not strict is what it is without the member.
             Some(true) => dropped.push(tool.spelled(cx.client, "strict")),
@@ -224,7 +222,7 @@ fn stop(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>, dropped: &mu
     if request.stop.is_empty() {
         return;
     }
-    if cx.refuses("stop") || !cx.same && thinker::refuses_stops(request, cx.target) {
+    if cx.refuses("stop") || cx.refusals.stops {
         return dropped.push(request.stop_name());
     }
     let most = if cx.same { usize::MAX } else { STOPS_MAX };

@@ -7,7 +7,7 @@ use crate::wire::json::{Obj, Str};
 use crate::wire::{Dialect, Thinking, vendor};
 
 use super::encode::Context;
-use super::{quiet, thinker};
+use super::quiet;
 
 /// How long a prompt stays in the cache: OpenAI's two formats have it alike, and no other has it.
 pub(in crate::wire) const RETENTION: &str = "prompt_cache_retention";
@@ -113,15 +113,15 @@ pub(super) fn options(request: &Request<'_>, cx: &Context<'_>, obj: &mut Obj<'_>
                 obj.raw(&setting.name, setting.value.get());
             }
         } else {
-            let is_refused = thinker::refuses(setting.kind, request, cx.target);
+            let is_refused = cx.refusals.have(setting.kind);
             let is_lost = if is_refused { !setting.is_default() } else { !foreign(setting, cx, obj) };
             if is_lost {
                 dropped.push(&setting.name);
             }
         }
     }
-    let is_refused = || cx.refuses("logprobs") || thinker::refuses(SettingKind::TopLogprobs, request, cx.target);
-    if !cx.same && request.implies_logprobs() && !is_refused() {
+    let is_refused = cx.refuses("logprobs") || cx.refusals.have(SettingKind::TopLogprobs);
+    if !cx.same && request.implies_logprobs() && !is_refused {
         obj.bool("logprobs", true);
     }
 }

@@ -5,7 +5,7 @@
 use crate::wire::Dialect;
 use crate::wire::bridge::schema_name;
 use crate::wire::ir::{Dropped, Output, Request};
-use crate::wire::json::Str;
+use crate::wire::json::{Raw, Str};
 use crate::wire::scan;
 
 /// Bodies were checked for depth before; this bounds what a caller without that check can do.
@@ -27,6 +27,12 @@ pub(in crate::wire) fn conforms(schema: &str) -> bool {
     scan::member(schema, "type") == Some("\"object\"")
         && scan::member(schema, "anyOf").is_none()
         && holds(schema, MAX_DEPTH)
+}
+
+/// Whether a function of another vendor's client cannot be enforced.
+pub(in crate::wire) fn is_refused(client: Dialect, schema: Option<&Raw<'_>>) -> bool {
+    let is_openais = matches!(client, Dialect::OpenAiChat | Dialect::Responses);
+    !is_openais && !schema.is_some_and(|schema| conforms(schema.get()))
 }
 
 /// Whether the form of the answer is to be enforced. Anthropic always does; where OpenAI would refuse to, the

@@ -100,23 +100,31 @@ fn generation(rest: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Whether the target refuses a setting in a request of another format's client.
-pub(in crate::wire) fn refuses(kind: SettingKind, request: &Request<'_>, target: &Target<'_>) -> bool {
-    let thinks = |thinker: Thinker| thinker.thinks(request.reasoning.as_ref(), target);
-    match kind {
-        SettingKind::FrequencyPenalty | SettingKind::PresencePenalty | SettingKind::LogitBias => {
-            Thinker::of(target.model).is_some()
-        }
-        SettingKind::Temperature | SettingKind::TopP | SettingKind::Logprobs | SettingKind::TopLogprobs => {
-            Thinker::of(target.model).is_some_and(thinks)
-        }
-        _ => false,
-    }
+/// What a target refuses to be told by clients of other formats. Those of its own say what they mean.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::wire) struct Refusals {
+    can_think: bool,
+    thinks: bool,
+    pub(in crate::wire) stops: bool,
 }
 
-/// The same for stop sequences.
-pub(in crate::wire) fn refuses_stops(request: &Request<'_>, target: &Target<'_>) -> bool {
-    Thinker::of(target.model).is_some_and(|it| !it.stops && it.thinks(request.reasoning.as_ref(), target))
+impl Refusals {
+    pub(in crate::wire) fn of(request: &Request<'_>, target: &Target<'_>) -> Self {
+        let Some(thinker) = Thinker::of(target.model) else { return Self::default() };
+        let thinks = thinker.thinks(request.reasoning.as_ref(), target);
+        Self { can_think: true, thinks, stops: thinks && !thinker.stops }
+    }
+
+    /// Whether a setting is one.
+    pub(in crate::wire) fn have(self, kind: SettingKind) -> bool {
+        match kind {
+            SettingKind::FrequencyPenalty | SettingKind::PresencePenalty | SettingKind::LogitBias => self.can_think,
+            SettingKind::Temperature | SettingKind::TopP | SettingKind::Logprobs | SettingKind::TopLogprobs => {
+                self.thinks
+            }
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

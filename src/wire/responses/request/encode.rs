@@ -5,9 +5,8 @@ use super::items_out;
 use crate::error::{Error, Result};
 use crate::wire::ir::{Dropped, Output, Request, Setting, SettingKind, Tool, ToolChoice, ToolKind};
 use crate::wire::json::{Arr, Obj, Str};
-use crate::wire::openai_chat::request::{
-    RETENTION, is_retention, opaque_user, quiet, strict, thinker, with_properties,
-};
+use crate::wire::openai_chat::request::thinker::Refusals;
+use crate::wire::openai_chat::request::{RETENTION, is_retention, opaque_user, quiet, strict, with_properties};
 use crate::wire::{Dialect, Target, Thinking, vendor};
 
 /// What every function has that declares no parameters.
@@ -21,6 +20,7 @@ pub(super) struct Context<'c> {
     pub(super) client: Dialect,
     /// The client speaks Responses as well: what has no field here goes out as it came in.
     pub(super) same: bool,
+    pub(super) refusals: Refusals,
 }
 
 /// Writes `request` for `target`.
@@ -28,7 +28,9 @@ pub(super) struct Context<'c> {
 /// # Errors
 /// More than one answer wanted, and content that this format has no part for.
 pub fn encode(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>, dropped: &mut Dropped) -> Result<()> {
-    let cx = Context { target, client: request.dialect, same: request.dialect == Dialect::Responses };
+    let same = request.dialect == Dialect::Responses;
+    let refusals = if same { Refusals::default() } else { Refusals::of(request, target) };
+    let cx = Context { target, client: request.dialect, same, refusals };
     if request.choices.is_some_and(|n| n > 1) {
         let name = request.choices_name();
         return Err(Error::invalid(name, format!("`{name}` over 1: this model gives one answer")));
@@ -113,12 +115,11 @@ fn tool(tool: &Tool<'_>, cx: &Context<'_>, list: &mut Arr<'_>, dropped: &mut Dro
                 schema if cx.same => _ = it.raw("parameters", schema.as_ref().map_or(NO_PARAMETERS, |s| s.get())),
                 schema => with_properties(schema.as_ref(), it.key("parameters")),
             }
-            let is_openais = matches!(cx.client, Dialect::OpenAiChat | Dialect::Responses);
-            let may_be = is_openais || schema.as_ref().is_some_and(|schema| strict::conforms(schema.get()));
-            if *is_strict == Some(true) && !may_be {
+            let is_refused = *is_strict == Some(true) && strict::is_refused(cx.client, schema.as_ref());
+            if is_refused {
                 dropped.push(tool.spelled(cx.client, "strict"));
             }
-            it.bool("strict", may_be && is_strict.unwrap_or(false));
+            it.bool("strict", *is_strict == Some(true) && !is_refused);
             it
         }
         ToolKind::Custom { name, description, format } => {
@@ -275,7 +276,7 @@ fn write(
     dropped: &mut Dropped,
 ) {
     // What comes of it has no way back to a client of another format.
-    let is_lost = setting.kind == SettingKind::TopLogprobs || thinker::refuses(setting.kind, request, cx.target);
+    let is_lost = setting.kind == SettingKind::TopLogprobs || cx.refusals.have(setting.kind);
     if !cx.same && is_lost {
         if !setting.is_default() {
             dropped.push(&setting.name);

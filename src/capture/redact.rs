@@ -233,9 +233,9 @@ impl<'t> Looking<'t> {
     }
 
     fn leave_out(&mut self, value: &RawValue) -> Option<()> {
-        let start = value.get().as_ptr().addr().checked_sub(self.text.as_ptr().addr())?;
+        let place = scan::span(self.text.as_bytes(), value.get().as_bytes())?;
         let _ = scan::value(value.get().as_bytes(), b"", 0, &mut Texts(self.values));
-        self.found.push((start..start + value.get().len(), REDACTED));
+        self.found.push((place, REDACTED));
         Some(())
     }
 }

@@ -142,11 +142,7 @@ impl scan::Tally for Finder<'_> {
         if !is_ours || !Seal::may_be_in(escaped) {
             return;
         }
-        // Slices of the body: where they stand in it is the distance of their beginnings.
-        let place = |part: &[u8]| {
-            let start = part.as_ptr().addr().checked_sub(self.body.as_ptr().addr())?;
-            Some(start..start + part.len())
-        };
+        let place = |part: &[u8]| scan::span(self.body.as_bytes(), part);
         if let (Some(name), Some(place)) = (place(name), place(escaped))
             && let (Some(name), Some(id)) = (self.body.get(name), self.body.get(place.clone()))
         {

@@ -7,6 +7,8 @@
 //! function takes what is left of the text and gives back what is left behind the thing it read, so
 //! there is no index to get wrong.
 
+use std::ops::Range;
+
 use wide::u8x16;
 
 /// Arrays and objects inside one another, the outermost included.
@@ -402,6 +404,12 @@ pub fn several_of_all<'j, const N: usize>(json: &'j str, wanted: [&str; N]) -> O
 fn put<'j>((name, value): (&str, &'j str), wanted: &[&str], found: &mut [Option<&'j str>]) {
     let places = wanted.iter().zip(found).filter(|(wanted, place)| **wanted == name && place.is_none());
     places.for_each(|(_, place)| *place = Some(value));
+}
+
+/// Where a part of a text stands in it, told by its address: `None` where it is a part of another.
+pub fn span(text: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    (start + part.len() <= text.len()).then_some(start..start + part.len())
 }
 
 /// The value of one member of an object, found as [`members`] does.

@@ -1,6 +1,8 @@
 //! Answers that go on as they came, of a provider that says nothing of what they used: what was counted here is
 //! put in, in the answer's own format.
 
+use std::ops::Range;
+
 use super::super::envelope::Envelope;
 use super::super::splice::Splice;
 use super::super::sse::Frame;
@@ -50,13 +52,14 @@ impl Amend {
     /// Of an answer, or an event that holds one, whose counts are those.
     pub(super) fn of(json: &str, counts: &str) -> Option<Self> {
         const NAME: &str = "cache_write_tokens";
-        let start_of = |part: &str| part.as_ptr().addr().checked_sub(json.as_ptr().addr());
-        let instead_of =
-            |part: &str, text| Some(Self { start: start_of(part)?, end: start_of(part)? + part.len(), text });
+        let instead_of = |part: &str, text| {
+            let Range { start, end } = scan::span(json.as_bytes(), part.as_bytes())?;
+            Some(Self { start, end, text })
+        };
         let first_in = |object: &str, text| instead_of(object.get(1..1)?, text);
         match scan::member(counts, "input_tokens_details") {
             Some(details) if details.starts_with('{') => match scan::member(details, NAME) {
-                Some("null") => instead_of(scan::member(details, NAME)?, "0"),
+                Some(value) if value == "null" => instead_of(value, "0"),
                 Some(_) => None,
                 None if scan::members(details).next().is_none() => first_in(details, "\"cache_write_tokens\":0"),
                 None => first_in(details, "\"cache_write_tokens\":0,"),
@@ -74,11 +77,9 @@ impl Amend {
 
     /// The event with it; as it came, where its data stand in several lines.
     pub(super) fn write(&self, frame: &Frame<'_>, out: &mut Vec<u8>) {
-        let data = frame.data.unwrap_or_default();
-        let from = data.as_ptr().addr().checked_sub(frame.raw.as_ptr().addr());
-        let parts = from.and_then(|from| {
-            let (before, behind) = (frame.raw.get(..from + self.start)?, frame.raw.get(from + self.end..)?);
-            frame.raw.get(from..)?.starts_with(data.as_bytes()).then_some((before, behind))
+        let data = frame.data.and_then(|data| scan::span(frame.raw, data.as_bytes()));
+        let parts = data.and_then(|Range { start, .. }| {
+            Some((frame.raw.get(..start + self.start)?, frame.raw.get(start + self.end..)?))
         });
         match parts {
             Some((before, behind)) => {

@@ -129,16 +129,7 @@ impl Input {
     }
 
     fn translator(&self) -> Translator {
-        let to = Client {
-            model: "m",
-            id: "i",
-            created: 1,
-            stream_usage: true,
-            input_estimate_tokens: 1,
-            request: "",
-            completes: false,
-            seal: &self.seal,
-        };
+        let to = Client { created: 1, input_estimate_tokens: 1, ..Client::of("m", "i", &self.seal) };
         Translator::new(
             &Bridge::plain(Dialect::Anthropic, Dialect::OpenAiChat, &self.seal),
             Framing::Sse,

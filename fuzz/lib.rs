@@ -100,16 +100,7 @@ fn framed(upstream: Dialect, framing: Framing, bytes: &[u8], sizes: &[u8], which
         assert!(whole == run(StreamWatch::new(&watch), &cut), "a watched stream depends on its pieces");
     }
     let seal = Seal::new("fuzz", b"key");
-    let to = Client {
-        model: "m",
-        id: "i",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 3,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let to = Client { created: 1, input_estimate_tokens: 3, ..Client::of("m", "i", &seal) };
     let client = Dialect::CLIENTS[usize::from(which % 4)];
     let pipe = || Translator::new(&Bridge::plain(client, upstream, &seal), framing, &Quirks::NONE, &to);
     let whole = run(pipe(), &[bytes]);

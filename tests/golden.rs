@@ -36,14 +36,9 @@ fn seal() -> Seal {
 
 fn client(seal: &Seal) -> Client<'_> {
     Client {
-        model: "route",
-        id: "0198c1d2e3f47a18a9b0c1d2e3f40718",
         created: 1_700_000_001,
-        stream_usage: true,
         input_estimate_tokens: 11,
-        request: "",
-        completes: false,
-        seal,
+        ..Client::of("route", "0198c1d2e3f47a18a9b0c1d2e3f40718", seal)
     }
 }
 

@@ -129,16 +129,7 @@ fn watch(sample: &Sample, strip_usage_chunk: bool) -> StreamWatch {
 
 fn translator(sample: &Sample, client: Dialect, stream_usage: bool) -> Translator {
     let seal = Seal::new("sample", b"key");
-    let to = Client {
-        model: "m",
-        id: "r",
-        created: 1,
-        stream_usage,
-        input_estimate_tokens: 9,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let to = Client { created: 1, stream_usage, input_estimate_tokens: 9, ..Client::of("m", "r", &seal) };
     Translator::new(&Bridge::plain(client, sample.dialect, &seal), sample.framing, &Quirks::NONE, &to)
 }
 

@@ -28,16 +28,7 @@ fn seal() -> Seal {
 }
 
 fn client(seal: &Seal) -> Client<'_> {
-    Client {
-        model: "m",
-        id: "r",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 9,
-        request: "",
-        completes: false,
-        seal,
-    }
+    Client { created: 1, input_estimate_tokens: 9, ..Client::of("m", "r", seal) }
 }
 
 fn framing(upstream: Dialect) -> Framing {

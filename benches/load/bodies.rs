@@ -52,16 +52,7 @@ const OPENAI: Dialect = Dialect::OpenAiChat;
 
 fn with_client<T>(then: impl FnOnce(&Client<'_>, &Seal) -> T) -> T {
     let seal = Seal::new("bench", b"key");
-    let client = Client {
-        model: "m",
-        id: "01",
-        created: 1_700_000_000,
-        stream_usage: true,
-        input_estimate_tokens: 512,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client = Client { created: 1_700_000_000, input_estimate_tokens: 512, ..Client::of("m", "01", &seal) };
     then(&client, &seal)
 }
 

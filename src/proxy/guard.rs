@@ -191,16 +191,9 @@ impl Gateway {
                 Err(error) => error.public().to_owned(),
             };
             let attempt = x.attempt.as_ref().ok_or_else(|| Error::internal("an answer of nobody"))?;
-            let client = Client {
-                model: &attempt.target.model,
-                id: &x.request_id.simple().to_string(),
-                created: 0,
-                stream_usage: true,
-                input_estimate_tokens: 0,
-                request: "",
-                completes: false,
-                seal: &attempt.target.deployment.seal,
-            };
+            let (model, seal) = (&attempt.target.model, &attempt.target.deployment.seal);
+            let id = x.request_id.simple().to_string();
+            let client = Client::of(model, &id, seal);
             let quirks = &attempt.target.deployment.quirks;
             return guard::refusal(guarded.looks(), text, &message, (quirks, &client)).map(Bytes::from);
         }

@@ -138,6 +138,12 @@ impl Usage {
         ]
     }
 
+    /// Whether only the answer is counted, though no request is of nothing: some servers do not count what they have
+    /// read before.
+    pub const fn lacks_input(&self) -> bool {
+        self.input_tokens() == 0 && self.output_tokens() > 0
+    }
+
     /// All input, cached and cache-written included.
     pub const fn input_tokens(&self) -> u64 {
         self.fresh_input_tokens

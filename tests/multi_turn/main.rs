@@ -55,16 +55,7 @@ fn sent(client: Dialect, upstream: Dialect, request: &Value, seal: &Seal) -> (Va
 }
 
 fn written_for<'c>(request: &'c str, seal: &'c Seal) -> Client<'c> {
-    Client {
-        model: "m",
-        id: "0190",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 1,
-        request,
-        completes: false,
-        seal,
-    }
+    Client { created: 1, input_estimate_tokens: 1, request, ..Client::of("m", "0190", seal) }
 }
 
 /// What the client gets of a whole answer.

@@ -49,16 +49,7 @@ fn seal() -> Seal {
 }
 
 fn client(seal: &Seal) -> Client<'_> {
-    Client {
-        model: "m",
-        id: "0190",
-        created: 7,
-        stream_usage: true,
-        input_estimate_tokens: 3,
-        request: "",
-        completes: false,
-        seal,
-    }
+    Client { created: 7, input_estimate_tokens: 3, ..Client::of("m", "0190", seal) }
 }
 
 fn quirks(provider: &str) -> Quirks {

@@ -85,14 +85,9 @@ fn seal() -> Seal {
 
 fn client(seal: &Seal) -> Client<'_> {
     Client {
-        model: "gpt-4o-mini",
-        id: "0197f0c0d0e07000800000000000000a",
         created: 1_760_000_000,
-        stream_usage: true,
         input_estimate_tokens: 512,
-        request: "",
-        completes: false,
-        seal,
+        ..Client::of("gpt-4o-mini", "0197f0c0d0e07000800000000000000a", seal)
     }
 }
 

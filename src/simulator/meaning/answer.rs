@@ -25,16 +25,7 @@ pub(in crate::simulator) struct Said<'s> {
 impl Said<'_> {
     fn with_client<T>(&self, then: impl FnOnce(&Client<'_>) -> T) -> T {
         let seal = Seal::new("simulator", b"");
-        then(&Client {
-            model: &self.prompt.model,
-            id: self.id,
-            created: CREATED,
-            stream_usage: true,
-            input_estimate_tokens: 0,
-            request: self.body,
-            completes: false,
-            seal: &seal,
-        })
+        then(&Client { created: CREATED, request: self.body, ..Client::of(&self.prompt.model, self.id, &seal) })
     }
 
     fn usage(&self) -> Option<Usage> {

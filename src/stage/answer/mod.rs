@@ -110,14 +110,12 @@ impl Answer {
         let bridge = prepared.bridge.clone().or_else(|| (recorded || watch.is_some() || is_formed).then(plain));
         let pipe: Box<dyn Pipe> = if let Some(bridge) = &bridge {
             let client = Client {
-                model: &target.model,
-                id: context.id,
                 created: context.created,
                 stream_usage: parsed.stream_usage,
                 input_estimate_tokens: parsed.input_estimate_tokens,
                 request: simdutf8::basic::from_utf8(context.body).unwrap_or_default(),
                 completes: prepared.endpoint == Endpoint::Completions,
-                seal,
+                ..Client::of(&target.model, context.id, seal)
             };
             let translator = Translator::new(bridge, prepared.framing, quirks, &client);
             let translator = if recorded { translator.recorded() } else { translator };

@@ -178,8 +178,7 @@ impl Whole {
         }
         let (counted, turned) = self.turned.as_ref().map_or(Ok((None, None)), |it| self.turn(it, text))?;
         self.usage = Some(match counted.or(seen.usage) {
-            // No request is of nothing: some servers count only what they had not read before.
-            Some(usage) if self.generates() && usage.input_tokens() == 0 && usage.output_tokens() > 0 => {
+            Some(usage) if self.generates() && usage.lacks_input() => {
                 (Usage { fresh_input_tokens: self.input_estimate_tokens, ..usage }, UsageSource::Estimated)
             }
             Some(usage) => (usage, UsageSource::Reported),
@@ -249,7 +248,7 @@ impl Whole {
     /// The answer as the client is to read it, but for what is not the client's of it.
     fn decoded<'a>(&self, to: &Reencode, text: &'a str) -> Result<Response<'a>> {
         let mut response = wire::decode_response(self.dialect, text, &self.quirks)?;
-        if response.usage.is_none_or(|usage| usage.input_tokens() == 0) {
+        if response.usage.is_none_or(|usage| usage.lacks_input()) {
             response.usage = self.usage.map(|(usage, _)| usage);
         }
         to.bridge.response(&mut response);
@@ -258,14 +257,11 @@ impl Whole {
 
     fn encoded(&self, to: &Reencode, response: &Response<'_>, usual_bytes: usize) -> Bytes {
         let client = Client {
-            model: &to.model,
-            id: &to.id,
             created: to.created,
-            stream_usage: true,
             input_estimate_tokens: self.input_estimate_tokens,
             request: simdutf8::basic::from_utf8(&to.request).unwrap_or_default(),
             completes: self.endpoint == Endpoint::Completions,
-            seal: &to.seal,
+            ..Client::of(&to.model, &to.id, &to.seal)
         };
         let mut out = Vec::with_capacity(usual_bytes + 512);
         wire::encode_response(to.bridge.client, response, &client, &mut out);
@@ -282,14 +278,9 @@ impl Whole {
             guard::Done::Changed(changed) => Ok(Bytes::from(changed)),
             guard::Done::Blocked(message) => {
                 let client = Client {
-                    model: &watching.model,
-                    id: &watching.id,
                     created: watching.created,
-                    stream_usage: true,
                     input_estimate_tokens: self.input_estimate_tokens,
-                    request: "",
-                    completes: false,
-                    seal: &watching.seal,
+                    ..Client::of(&watching.model, &watching.id, &watching.seal)
                 };
                 guard::refusal(watching.looks, text, &message, (&self.quirks, &client)).map(Bytes::from)
             }

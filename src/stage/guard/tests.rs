@@ -143,16 +143,7 @@ fn a_refusal_keeps_what_was_used() {
         "usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}}"#;
     let quirks = crate::provider::simulator::PROVIDER.quirks;
     let seal = wire::seal::Seal::new("d", b"k");
-    let client = Client {
-        model: "m",
-        id: "i",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 1,
-        request: "{}",
-        completes: false,
-        seal: &seal,
-    };
+    let client = Client { created: 1, input_estimate_tokens: 1, request: "{}", ..Client::of("m", "i", &seal) };
     let refused = refusal(Looks::At(Dialect::OpenAiChat), answer, "not this", (&quirks, &client)).unwrap();
     let text = std::str::from_utf8(&refused).unwrap();
     assert!(!text.contains("y.de"), "{text}");

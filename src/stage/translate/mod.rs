@@ -139,10 +139,11 @@ fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Resul
     let envelope = Envelope::restore(source.body, &source.parsed.outline);
     let mut splice = Splice::new(&envelope);
     edit(&mut splice, source, target, dialect)?;
+    let has_edits = edits != Edits::None || !splice.is_empty();
     let lane = Lane::choose(lane::Way {
         client,
         upstream: dialect,
-        edits: edits != Edits::None || !splice.is_empty(),
+        edits: has_edits,
         reshape: said.is_some() || source.extra.is_some() || completes(source, target) || may_change(source, target),
     });
     let mut dropped = Dropped::default();
@@ -160,7 +161,7 @@ fn generation(source: Source<'_>, target: &Target, said: Option<&Said>) -> Resul
             }
             (Lane::Translate, body.into(), bridge.map(Arc::new))
         }
-        None if edits != Edits::None || !splice.is_empty() => {
+        None if has_edits => {
             as_vendor(edits, &mut splice, source, &mut dropped);
             (Lane::Splice, splice.write_around(source.body), None)
         }

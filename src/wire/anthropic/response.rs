@@ -223,16 +223,7 @@ mod tests {
 
     fn written(response: &Response<'_>) -> Value {
         let seal = seal();
-        let client = Client {
-            model: "cm",
-            id: "0198",
-            created: 1,
-            stream_usage: true,
-            input_estimate_tokens: 42,
-            request: "",
-            completes: false,
-            seal: &seal,
-        };
+        let client = Client { created: 1, input_estimate_tokens: 42, ..Client::of("cm", "0198", &seal) };
         let mut out = Vec::new();
         encode(response, &client, &mut out);
         serde_json::from_slice(&out).unwrap()

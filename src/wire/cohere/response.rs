@@ -186,16 +186,7 @@ mod tests {
     }
 
     fn client(seal: &Seal) -> Client<'_> {
-        Client {
-            model: "m",
-            id: "i",
-            created: 1,
-            stream_usage: true,
-            input_estimate_tokens: 0,
-            request: "",
-            completes: false,
-            seal,
-        }
+        Client { created: 1, ..Client::of("m", "i", seal) }
     }
 
     #[test]

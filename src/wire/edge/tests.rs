@@ -34,16 +34,7 @@ fn target(seal: &Seal) -> Target<'_> {
 }
 
 fn client(seal: &Seal) -> Client<'_> {
-    Client {
-        model: "m",
-        id: "0a",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 1,
-        request: "",
-        completes: false,
-        seal,
-    }
+    Client { created: 1, input_estimate_tokens: 1, ..Client::of("m", "0a", seal) }
 }
 
 fn offers() -> Vec<Offer> {

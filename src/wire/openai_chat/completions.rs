@@ -240,16 +240,7 @@ mod tests {
 
     fn with_client<T>(stream_usage: bool, then: impl FnOnce(&Client<'_>) -> T) -> T {
         let seal = Seal::new("test", b"key");
-        then(&Client {
-            model: "m",
-            id: "0190",
-            created: 7,
-            stream_usage,
-            input_estimate_tokens: 0,
-            request: "",
-            completes: true,
-            seal: &seal,
-        })
+        then(&Client { created: 7, stream_usage, completes: true, ..Client::of("m", "0190", &seal) })
     }
 
     #[test]

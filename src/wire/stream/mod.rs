@@ -94,8 +94,7 @@ impl Progress {
     pub fn account(&self, input_tokens: u64) -> (Usage, UsageSource) {
         let complete = matches!(self.ending, Some(Ending::Complete)) || self.has_stopped;
         match (self.counted(), self.told(self.opening_usage)) {
-            // No request is of nothing: some servers count only what they had not read before.
-            (Some(usage), _) if complete && usage.input_tokens() == 0 && usage.output_tokens() > 0 => {
+            (Some(usage), _) if complete && usage.lacks_input() => {
                 (Usage { fresh_input_tokens: input_tokens, ..usage }, UsageSource::Estimated)
             }
             (Some(usage), _) if complete => (usage, UsageSource::Reported),

@@ -156,16 +156,8 @@ impl Decode for Reads {
 /// and put together of pieces.
 fn every_way(from: Dialect, to: Dialect, stream: &str) -> [(String, TextCount, u64); 3] {
     let seal = Seal::new("repeats", b"key");
-    let client = Client {
-        model: "m",
-        id: "0197f0c0d0e07000800000000000000a",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 1,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client =
+        Client { created: 1, input_estimate_tokens: 1, ..Client::of("m", "0197f0c0d0e07000800000000000000a", &seal) };
     let decoder = || stream_decoder(from, &Quirks::NONE);
     assert!(decoder().repeats());
     let reads: Box<dyn Decode> = Box::new(Reads(decoder()));
@@ -243,16 +235,8 @@ fn an_event_that_is_not_read_gives_what_reading_it_gives() {
 /// To clients of another format, ended or not.
 fn translated(from: Dialect, stream: &str) -> Translator {
     let seal = Seal::new("counts", b"key");
-    let client = Client {
-        model: "m",
-        id: "0197f0c0d0e07000800000000000000a",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 9,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client =
+        Client { created: 1, input_estimate_tokens: 9, ..Client::of("m", "0197f0c0d0e07000800000000000000a", &seal) };
     let to = if from == Dialect::Anthropic { Dialect::OpenAiChat } else { Dialect::Anthropic };
     let mut pipe =
         Translator::of(Framer::new(1000).into(), stream_decoder(from, &Quirks::NONE), stream_encoder(to, &client));

@@ -101,16 +101,7 @@ impl Encoder {
     }
 
     fn client(&self) -> Client<'_> {
-        Client {
-            model: &self.model,
-            id: &self.id,
-            created: 0,
-            stream_usage: true,
-            input_estimate_tokens: self.input_estimate_tokens,
-            request: "",
-            completes: false,
-            seal: &self.seal,
-        }
+        Client { input_estimate_tokens: self.input_estimate_tokens, ..Client::of(&self.model, &self.id, &self.seal) }
     }
 
     fn start(&mut self, id: Option<&Str<'_>>, model: Option<&Str<'_>>, tier: Option<&Str<'_>>, out: &mut Vec<u8>) {

@@ -21,14 +21,9 @@ fn seal() -> Seal {
 fn encode(list: &[Event<'_>]) -> String {
     let seal = seal();
     let client = Client {
-        model: "client-model",
-        id: "0198c1d2e3f40718a9b0c1d2e3f40718",
         created: 1,
-        stream_usage: true,
         input_estimate_tokens: 42,
-        request: "",
-        completes: false,
-        seal: &seal,
+        ..Client::of("client-model", "0198c1d2e3f40718a9b0c1d2e3f40718", &seal)
     };
     let mut encoder = Encoder::new(&client);
     let mut out = Vec::new();
@@ -91,16 +86,7 @@ fn decode(sse: &str) -> Vec<String> {
 /// Decodes `sse` and encodes it again.
 fn again(sse: &str) -> String {
     let seal = seal();
-    let client = Client {
-        model: "c",
-        id: "i",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 42,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client = Client { created: 1, input_estimate_tokens: 42, ..Client::of("c", "i", &seal) };
     let (mut decoder, mut encoder, mut out) = (Decoder::new(&Quirks::NONE), Encoder::new(&client), Vec::new());
     for frame in sse.split("\n\n").filter(|frame| !frame.trim().is_empty()) {
         let line = |prefix: &str| frame.lines().find_map(|line| line.strip_prefix(prefix)).unwrap_or("").trim();

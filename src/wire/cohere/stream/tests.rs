@@ -186,16 +186,7 @@ fn a_failure_is_an_error_wherever_it_stands() {
 #[test]
 fn what_is_written_reads_back() {
     let seal = Seal::new("cohere", b"k");
-    let client = Client {
-        model: "m",
-        id: "0198c1d2e3f40718a9b0c1d2e3f40718",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 0,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client = Client { created: 1, ..Client::of("m", "0198c1d2e3f40718a9b0c1d2e3f40718", &seal) };
     let text = |s: &str| Str::from_text(s);
     let usage = Usage {
         fresh_input_tokens: 7,

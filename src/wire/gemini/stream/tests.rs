@@ -13,14 +13,9 @@ use crate::wire::{Client, Decode as _, Encode as _, Quirks};
 
 fn client(seal: &Seal) -> Client<'_> {
     Client {
-        model: "client-model",
-        id: "0198c1d2e3f40718a9b0c1d2e3f40718",
         created: 1,
-        stream_usage: true,
         input_estimate_tokens: 42,
-        request: "",
-        completes: false,
-        seal,
+        ..Client::of("client-model", "0198c1d2e3f40718a9b0c1d2e3f40718", seal)
     }
 }
 

@@ -8,16 +8,7 @@ use super::{decode, encode};
 
 fn written(response: &Response<'_>) -> String {
     let seal = Seal::new("test", b"key");
-    let client = Client {
-        model: "m",
-        id: "0190",
-        created: 7,
-        stream_usage: false,
-        input_estimate_tokens: 0,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client = Client { created: 7, stream_usage: false, ..Client::of("m", "0190", &seal) };
     let mut out = Vec::new();
     encode(response, &client, &mut out);
     String::from_utf8(out).unwrap()

@@ -284,16 +284,7 @@ fn usage_is_the_last_one_wherever_it_is() {
 
 fn encoded(stream_usage: bool, events: &[Event<'_>]) -> String {
     let seal = Seal::new("test", b"key");
-    let client = Client {
-        model: "m",
-        id: "0190",
-        created: 7,
-        stream_usage,
-        input_estimate_tokens: 0,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client = Client { created: 7, stream_usage, ..Client::of("m", "0190", &seal) };
     let mut encoder = Encoder::new(&client);
     let mut out = Vec::new();
     events.iter().for_each(|e| encoder.event(e, &mut out));
@@ -429,16 +420,8 @@ fn sources_are_told_at_once_before_the_end() {
 #[test]
 fn an_error_has_the_request_id_that_callers_know() {
     let seal = Seal::new("t", b"k");
-    let client = Client {
-        model: "m",
-        id: "0198c1d2e3f40718a9b0c1d2e3f40718",
-        created: 7,
-        stream_usage: false,
-        input_estimate_tokens: 0,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let client =
+        Client { created: 7, stream_usage: false, ..Client::of("m", "0198c1d2e3f40718a9b0c1d2e3f40718", &seal) };
     let mut out = Vec::new();
     Encoder::new(&client).event(&Event::Error(Error::new(Kind::UpstreamFailed, "gone")), &mut out);
     let out = String::from_utf8(out).unwrap();

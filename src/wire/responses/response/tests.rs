@@ -25,16 +25,7 @@ fn of_another() -> crate::wire::ir::Response<'static> {
 }
 
 fn client<'c>(request: &'c str, seal: &'c Seal) -> Client<'c> {
-    Client {
-        model: "m",
-        id: "0190",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 0,
-        request,
-        completes: false,
-        seal,
-    }
+    Client { created: 1, request, ..Client::of("m", "0190", seal) }
 }
 
 fn encoded(answer: &crate::wire::ir::Response<'_>, request: &str) -> String {

@@ -115,16 +115,8 @@ impl Encoder {
         if self.head.is_some() {
             return;
         }
-        let client = Client {
-            model: &self.model,
-            id: &self.id,
-            created: self.created,
-            stream_usage: true,
-            input_estimate_tokens: 0,
-            request: &self.request,
-            completes: false,
-            seal: &self.seal,
-        };
+        let client =
+            Client { created: self.created, request: &self.request, ..Client::of(&self.model, &self.id, &self.seal) };
         self.head = Some(Head::new(id, model, created, tier, &client));
         self.answer("response.created", Status::InProgress, out);
         self.answer("response.in_progress", Status::InProgress, out);

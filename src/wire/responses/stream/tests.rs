@@ -18,16 +18,7 @@ const REQUEST: &str = r#"{"model":"m","tools":[{"type":"custom","name":"patch"},
 
 fn with_client<T>(then: impl FnOnce(&Client<'_>) -> T) -> T {
     let seal = Seal::new("chat", b"k");
-    then(&Client {
-        model: "client-model",
-        id: "0198",
-        created: 7,
-        stream_usage: true,
-        input_estimate_tokens: 0,
-        request: REQUEST,
-        completes: false,
-        seal: &seal,
-    })
+    then(&Client { created: 7, request: REQUEST, ..Client::of("client-model", "0198", &seal) })
 }
 
 fn encode(list: &[Event<'_>]) -> String {

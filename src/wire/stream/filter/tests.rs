@@ -54,16 +54,7 @@ fn through(client: Dialect, watch: &Watch, pieces: [&[u8]; 2]) -> String {
     let seal = Seal::new("d", b"key");
     let bridge = Bridge::plain(client, Dialect::OpenAiChat, &seal);
     let quirks = crate::provider::openai::PROVIDER.quirks;
-    let about = Client {
-        model: "m",
-        id: "i",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 1,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let about = Client { created: 1, input_estimate_tokens: 1, ..Client::of("m", "i", &seal) };
     let mut pipe = Translator::new(&bridge, Framing::Sse, &quirks, &about).guarded(watch.of_answer());
     let mut out = Vec::new();
     pieces.iter().for_each(|piece| pipe.push(piece, &mut out));
@@ -167,16 +158,7 @@ fn through_restoring(client: Dialect, watch: &Watch, pieces: [&[u8]; 2]) -> Stri
     let seal = Seal::new("d", b"key");
     let bridge = Bridge::plain(client, Dialect::OpenAiChat, &seal);
     let quirks = crate::provider::openai::PROVIDER.quirks;
-    let about = Client {
-        model: "m",
-        id: "i",
-        created: 1,
-        stream_usage: true,
-        input_estimate_tokens: 1,
-        request: "",
-        completes: false,
-        seal: &seal,
-    };
+    let about = Client { created: 1, input_estimate_tokens: 1, ..Client::of("m", "i", &seal) };
     let mut pipe = Translator::new(&bridge, Framing::Sse, &quirks, &about).guarded(watch.clone());
     let mut out = Vec::new();
     pieces.iter().for_each(|piece| pipe.push(piece, &mut out));

@@ -63,8 +63,10 @@ impl Opener<'_> {
                     kept.extend(self.unproven(part));
                 }
                 Slot::Untouched => {
-                    is_changed |= is_sealed(&part);
-                    behind_ids.extend(self.behind_id(&mut part));
+                    if let Some(found) = self.behind_id(&mut part) {
+                        is_changed = true;
+                        behind_ids.extend(found);
+                    }
                     if matches!(part.kind, PartKind::Reasoning { signature: None, .. }) {
                         shown_only.push(kept.len());
                     }
@@ -95,18 +97,18 @@ impl Opener<'_> {
         self.client == self.upstream
     }
 
-    /// What is sealed behind the id of a call, which becomes the upstream's own again.
-    fn behind_id(&self, part: &mut Part<'_>) -> Floating {
-        let (at, is_sealed) = (part.at, is_sealed(part));
-        let PartKind::ToolCall { id, .. } = &mut part.kind else { return Floating::new() };
-        if !is_sealed {
-            return Floating::new();
+    /// What is sealed behind the id of a call, which becomes the upstream's own again; `None` where nothing is.
+    fn behind_id(&self, part: &mut Part<'_>) -> Option<Floating> {
+        let at = part.at;
+        let PartKind::ToolCall { id, .. } = &mut part.kind else { return None };
+        if !Seal::may_be_in(id.raw().as_bytes()) {
+            return None;
         }
         let whole = id.text().into_owned();
         let (plain, opened) = self.seal.open_id(&whole);
         *id = Str::from_text(plain);
         let entries = state::read(opened, self.maker);
-        entries.into_iter().map(|entry| (entry.place.unwrap_or_default(), entry.parts(at, None))).collect()
+        Some(entries.into_iter().map(|entry| (entry.place.unwrap_or_default(), entry.parts(at, None))).collect())
     }
 
     fn slot(&self, part: &Part<'_>) -> Slot {
@@ -163,21 +165,14 @@ fn is_empty_text(part: &Part<'_>) -> bool {
     matches!(&part.kind, PartKind::Text { text, .. } if text.is_empty())
 }
 
-/// Whether something is sealed behind the id of a call or of its result.
-fn is_sealed(part: &Part<'_>) -> bool {
-    let (PartKind::ToolCall { id, .. } | PartKind::ToolResult { id, .. }) = &part.kind else { return false };
-    Seal::may_be_in(id.raw().as_bytes())
-}
-
+/// Makes the id of a result the upstream's own again; says whether it was another.
 fn plain_id(part: &mut Part<'_>) -> bool {
-    let is_sealed = is_sealed(part);
-    if let PartKind::ToolResult { id, .. } = &mut part.kind
-        && is_sealed
-    {
-        *id = Str::from_text(Seal::plain_id(&id.text()));
-        return true;
+    let PartKind::ToolResult { id, .. } = &mut part.kind else { return false };
+    if !Seal::may_be_in(id.raw().as_bytes()) {
+        return false;
     }
-    false
+    *id = Str::from_text(Seal::plain_id(&id.text()));
+    true
 }
 
 /// Puts each piece where it stood, between two texts too that the client has joined.
